@@ -1,0 +1,110 @@
+"""The nouns that flow from a source to a network; the one place that names axis order and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bits = NDArray[np.uint8]
+"""Packed spikes, uint8 (…, unit, byte): bit k of byte b is step 8 b + k; bits at and past `steps` are 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled item of a source, before encoding.
+
+    Attributes
+    ----------
+    signal
+        An image: uint8, or floats in [0, 1], of shape (row, column[, channel]).
+    label
+        Class index in ``range(len(source.classes))``.
+    id
+        Where it came from: a path inside the source, or an index.
+    """
+
+    signal: Any
+    label: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpikeTrain:
+    """The spikes of one sample, packed one bit a step.
+
+    Attributes
+    ----------
+    bits
+        uint8 (unit, ceil(steps / 8)), see `Bits`.
+    steps
+        The sample's length in time steps.
+    """
+
+    bits: Bits
+    steps: int
+
+    def __post_init__(self) -> None:
+        if self.bits.dtype != np.uint8 or self.bits.ndim != 2 or self.bits.shape[1] != -(-self.steps // 8):
+            raise ValueError(
+                f"got bits {self.bits.dtype} {self.bits.shape} for {self.steps} steps; "
+                f"expected uint8 (unit, {-(-self.steps // 8)}). Build the bits with spikeprep.packing.pack."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """Samples as they travel from a store to a device: still packed.
+
+    Attributes
+    ----------
+    bits
+        uint8 (sample, unit, byte), see `Bits`.
+    steps
+        uint32 (sample,), each sample's own length.
+    labels
+        int32 (sample,).
+    index
+        int64 (sample,), position of the sample in its split.
+    """
+
+    bits: Bits
+    steps: NDArray[np.uint32]
+    labels: NDArray[np.int32]
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronParams:
+    """A leaky integrate-and-fire neuron with a first-order synapse; times in steps (paper, eq. 2 to 4).
+
+    Attributes
+    ----------
+    threshold
+        ν, in units of the membrane.
+    tau_m, tau_s
+        Membrane and synapse time constants.
+    refractory
+        Steps for which the membrane is held at 0 after a spike.
+    slack
+        A membrane fires above ``threshold - slack``; the published dense layers use 1e-6, convolutions 0.
+    """
+
+    threshold: float
+    tau_m: float = 64.0
+    tau_s: float = 8.0
+    refractory: int = 2
+    slack: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not (self.threshold > 0 and self.tau_m > 1 and self.tau_s > 1 and self.tau_m != self.tau_s):
+            raise ValueError(
+                f"got {self}; expected threshold > 0, tau_m > 1, tau_s > 1 and tau_m other than tau_s."
+            )
+        if self.refractory < 1:
+            raise ValueError(f"got refractory {self.refractory}; expected at least 1 step.")

@@ -1,0 +1,54 @@
+"""The error tree. Every message says what was got, what was expected, and the mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SpikeprepError(Exception):
+    """Base of every error that a user can mend.
+
+    Parameters
+    ----------
+    got
+        What was found, with the name of the file, option or value.
+    expected
+        What would have been right; may be empty where `got` says it.
+    mend
+        What to do about it, as an imperative sentence.
+    """
+
+    def __init__(self, got: str, expected: str = "", mend: str = "") -> None:
+        self.got, self.expected, self.mend = got, expected, mend
+        head = f"{got}; expected {expected}." if expected else f"{got.rstrip('.')}."
+        super().__init__(f"{head} {mend}".strip())
+
+
+class UsageError(SpikeprepError):
+    """A name, option or setting that does not exist or does not fit."""
+
+
+class DataError(SpikeprepError):
+    """Input data that is missing, damaged, or not what it claims to be."""
+
+
+class StoreError(SpikeprepError):
+    """A spike store that is damaged, incomplete, foreign, or of another configuration."""
+
+
+class RunError(SpikeprepError):
+    """A run folder that is damaged, foreign, or belongs to another store."""
+
+
+class CapabilityError(SpikeprepError):
+    """Something this machine or installation lacks: a device, or an optional package."""
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """Return a mend that names the known word nearest to `name`, else lists all of them."""
+    words = sorted(known)
+    close = difflib.get_close_matches(name, words, n=1)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(words)}." if words else "None are known."

@@ -1,0 +1,36 @@
+"""Spikes as bools ↔ spikes as bits; the one place that knows the bit order (little: bit k is step 8 b + k)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Bits
+
+
+def pack(spikes: NDArray[Any]) -> Bits:
+    """Pack spikes (…, time, unit), any dtype, nonzero meaning a spike, into bits (…, unit, ceil(time / 8))."""
+    return np.packbits(np.moveaxis(spikes, -2, -1) != 0, axis=-1, bitorder="little")
+
+
+def unpack(bits: Bits, steps: int) -> NDArray[np.bool_]:
+    """Unpack bits (…, unit, byte) into bool spikes (…, time, unit) of the first `steps` steps."""
+    dense = np.unpackbits(bits, axis=-1, count=steps, bitorder="little").view(np.bool_)
+    return np.ascontiguousarray(np.moveaxis(dense, -1, -2))
+
+
+def popcount(bits: Bits) -> NDArray[np.int64]:
+    """Count the spikes of bits (…, byte) along the last axis."""
+    width = bits.shape[-1]
+    if width % 8 == 0 and bits.flags.c_contiguous and width:
+        return np.bitwise_count(bits.view(np.uint64)).sum(axis=-1, dtype=np.int64)
+    return np.bitwise_count(bits).sum(axis=-1, dtype=np.int64)
+
+
+def padding_mask(steps: NDArray[np.integer[Any]], width: int) -> Bits:
+    """Return uint8 (sample, width) with ones at every bit at or past each sample's `steps`."""
+    first = np.arange(width, dtype=np.int64)[None, :] * 8
+    kept = np.clip(np.asarray(steps, np.int64)[:, None] - first, 0, 8)
+    return (0xFF << kept & 0xFF).astype(np.uint8)

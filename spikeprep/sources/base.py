@@ -1,0 +1,36 @@
+"""What a source of samples is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import Sample
+from ..registry import Plugin
+
+
+@dataclass(frozen=True)
+class Source(Plugin, ABC):
+    """Reads samples of one format. Its fields are its configuration; `path` is where the raw files are.
+
+    Opening is lazy: nothing is read before `splits`, and samples are read one at a time, from any thread.
+    """
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class, in label order."""
+
+    @abstractmethod
+    def splits(self) -> Mapping[str, int]:
+        """Return split name → number of samples, in the order in which they are stored."""
+
+    @abstractmethod
+    def read(self, split: str, index: int) -> Sample:
+        """Return one sample; raises `DataError` naming the file and the mend where it is damaged."""
+
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """Return ``{"name", "licence", "files": {name: sha256}}`` (or one ``"sha256"`` digest over many files)."""

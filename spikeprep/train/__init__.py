@@ -1,0 +1,1 @@
+"""HM2-BP training; the backend always arrives as an argument."""
