@@ -1,0 +1,383 @@
+"""The compiled backend: the gate form of HM2BP.md section 8 in Numba, on all cores.
+
+Work per sample, dense layer, n pre spikes, N post neurons, T steps: 2 n N additions (forward, PSPs) and about 20 N T
+lane operations (neuron, gates); no array of size N × T leaves a core's own cache, because a tile of `LANES` neurons is
+carried through simulation, gate and gradient before the next one is touched.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import NeuronParams, PackedBatch, PspParams
+from ..ops import LifTrace, Ops, UpdateRule, WeightState
+from ..packing import popcount
+from . import kernels
+from .lanes import LANES, aligned_zeros
+
+_GROUPS = 16  # a layer of few tiles is split by samples into this many pieces; fixed, so that sums never change
+
+
+@dataclass(frozen=True)
+class CpuSpikes:
+    """Spikes as events in both orders (see `kernels`) and, for a layer's output, as masks."""
+
+    units: int
+    steps: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    unit_ptr: NDArray[np.int64]
+    times: NDArray[np.int32]
+    step_ptr: NDArray[np.int64]
+    unit: NDArray[np.int32]
+    masks: NDArray[np.uint32] | None
+
+
+@dataclass(frozen=True)
+class CpuWeights:
+    """Weights, moments [tile, pre, lane] and gradient sums [tile, group, pre, lane]."""
+
+    shape: tuple[int, int]
+    weight: NDArray[Any]
+    moment: NDArray[Any]
+    variance: NDArray[Any]
+    gradient: NDArray[Any]
+
+
+class CompiledOps(Ops):
+    """HM2-BP in Numba.
+
+    Parameters
+    ----------
+    dtype
+        float32 (default) or float64.
+    threads
+        Cores to use; default all that this process may run on. Results do not depend on it.
+    """
+
+    name: ClassVar[str] = "cpu"
+    xp = np
+
+    def __init__(self, dtype: Any = np.float32, threads: int | None = None) -> None:
+        self.dtype = np.dtype(dtype)
+        self.threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._local = threading.local()
+
+    # ------------------------------------------------------------ helpers
+
+    def _each(self, task: Callable[..., None], items: Sequence[tuple[int, ...]]) -> None:
+        """Run `task(*item)` for every item on the pool; a task's error reaches the caller."""
+        if self._pool is None or len(items) == 1:
+            for item in items:
+                task(*item)
+        else:
+            for done in [self._pool.submit(task, *item) for item in items]:
+                done.result()
+
+    def _scratch(self, name: str, size: int) -> NDArray[Any]:
+        """Return this thread's own scratch of at least `size` elements, cache-line aligned, with old contents."""
+        held: NDArray[Any] | None = getattr(self._local, name, None)
+        if held is None or held.size < size:
+            held = aligned_zeros((size,), self.dtype)
+            setattr(self._local, name, held)
+        return held
+
+    def _samples(self, samples: int) -> list[tuple[int, int]]:
+        """Split samples into ranges, several a thread."""
+        size = max(1, -(-samples // (4 * self.threads)))
+        return [(b, min(samples, b + size)) for b in range(0, samples, size)]
+
+    def _real(self, **values: float) -> dict[str, Any]:
+        return {name: self.dtype.type(value) for name, value in values.items()}
+
+    def _neuron(self, neuron: NeuronParams) -> kernels.Neuron:
+        return kernels.Neuron(
+            **self._real(
+                threshold=neuron.threshold - neuron.slack,
+                keep_m=1 - 1 / neuron.tau_m,
+                keep_s=1 - 1 / neuron.tau_s,
+                gain=1 / neuron.tau_s,
+                refractory=neuron.refractory,
+                zero=0,
+                one=1,
+            )
+        )
+
+    def _psp(self, neuron: NeuronParams, psp: PspParams) -> kernels.Psp:
+        window = 2**31 if psp.window is None else psp.window
+        return kernels.Psp(
+            tau_m=float(neuron.tau_m),
+            tau_s=float(neuron.tau_s),
+            window=window,
+            refractory=neuron.refractory,
+            **self._real(
+                decay_m=math.exp(-1 / neuron.tau_m),
+                decay_s=math.exp(-1 / neuron.tau_s),
+                norm=1 / (1 - neuron.tau_s / neuron.tau_m),
+                edge=math.exp(-(window - neuron.refractory + 0.5) / neuron.tau_m),
+                silent_psp=psp.silent_psp,
+                silent_share=psp.silent_share,
+                silent_ratio=psp.silent_ratio,
+                inverse_nu=1 / neuron.threshold,
+                zero=0,
+                one=1,
+            ),
+        )
+
+    # ------------------------------------------------------------ spikes
+
+    def upload(self, batch: PackedBatch) -> CpuSpikes:
+        """See `Ops.upload`: bits become events here, once for all tiles."""
+        bits = np.ascontiguousarray(batch.bits)
+        samples, units, _ = bits.shape
+        steps = batch.steps.astype(np.int64)
+        counts = popcount(bits)
+        unit_ptr = _pointers(counts)
+        total = int(unit_ptr[-1, -1]) if samples else 0
+        times, unit = np.empty(total, np.int32), np.empty(total, np.int32)
+        step_ptr = np.empty((samples, int(steps.max(initial=0)) + 1), np.int64)
+
+        def task(first: int, last: int) -> None:
+            kernels.times_from_bits(bits, steps, unit_ptr, times, first, last)
+            kernels.units_from_times(unit_ptr, times, step_ptr, unit, first, last)
+
+        self._each(task, self._samples(samples))
+        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, None)
+
+    def _from_masks(self, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int) -> CpuSpikes:
+        samples = len(steps)
+        counts = np.empty((samples, units), np.int64)
+        ranges = self._samples(samples)
+        self._each(lambda first, last: kernels.counts_from_masks(masks, steps, counts, first, last), ranges)
+        unit_ptr = _pointers(counts)
+        total = int(unit_ptr[-1, -1]) if samples else 0
+        times, unit = np.empty(total, np.int32), np.empty(total, np.int32)
+        step_ptr = np.empty((samples, masks.shape[2] + 1), np.int64)
+        self._each(
+            lambda first, last: kernels.events_from_masks(masks, unit_ptr, times, step_ptr, unit, first, last),
+            ranges,
+        )
+        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, masks)
+
+    def _masks(self, spikes: CpuSpikes) -> NDArray[np.uint32]:
+        """Return the masks of spikes; those of an upload, which no training step needs, are made on the spot."""
+        if spikes.masks is not None:
+            return spikes.masks
+        dense = self.unpack(spikes)
+        samples, steps, units = dense.shape
+        tiles = -(-units // LANES)
+        lanes = np.zeros((samples, steps, tiles * LANES), np.bool_)
+        lanes[:, :, :units] = dense
+        packed = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+        return np.ascontiguousarray(packed.transpose(0, 2, 1))
+
+    def unpack(self, spikes: CpuSpikes) -> NDArray[np.bool_]:  # type: ignore[override]
+        """See `Ops.unpack`."""
+        samples = len(spikes.steps)
+        dense = np.zeros((samples, int(spikes.steps.max(initial=0)), spikes.units), np.bool_)
+        owner = np.repeat(np.arange(samples * spikes.units), spikes.counts.ravel())
+        dense[owner // spikes.units, spikes.times, owner % spikes.units] = True
+        return dense
+
+    def counts(self, spikes: CpuSpikes) -> NDArray[np.int64]:  # type: ignore[override]
+        """See `Ops.counts`."""
+        return spikes.counts
+
+    def regular_trains(self, spikes: CpuSpikes, unit: NDArray[Any], period: NDArray[Any]) -> CpuSpikes:  # type: ignore[override]
+        """See `Ops.regular_trains`."""
+        if not np.any(period):
+            return spikes
+        masks = self._masks(spikes).copy()
+        for b in np.flatnonzero(period):
+            tile, lane = divmod(int(unit[b]), LANES)
+            masks[b, tile] &= ~np.uint32(1 << lane)
+            masks[b, tile, period[b] : spikes.steps[b] : period[b]] |= np.uint32(1 << lane)
+        return self._from_masks(masks, spikes.steps, spikes.units)
+
+    # ------------------------------------------------------------ neurons, gates, PSPs
+
+    def lif(self, drive: NDArray[Any], neuron: NeuronParams) -> LifTrace:
+        """See `Ops.lif`."""
+        steps, units = drive.shape
+        tiles = -(-units // LANES)
+        lanes = aligned_zeros((tiles, steps, LANES), self.dtype)
+        padded = np.zeros((steps, tiles * LANES), self.dtype)
+        padded[:, :units] = drive
+        lanes[:] = padded.reshape(steps, tiles, LANES).transpose(1, 0, 2)
+        masks = np.zeros((tiles, steps), np.uint32)
+        membrane, current = np.zeros_like(lanes), np.zeros_like(lanes)
+        state = self._scratch("state", kernels.STATE)
+        for tile in range(tiles):
+            kernels.lif(lanes[tile], self._neuron(neuron), state, masks[tile], membrane[tile], current[tile])
+        bits = masks[:, :, None] >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)
+        spikes, membrane, current = (
+            a.transpose(1, 0, 2).reshape(steps, -1)[:, :units] for a in (bits.astype(np.bool_), membrane, current)
+        )
+        return LifTrace(spikes, membrane, current)
+
+    def gate(self, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
+        """See `Ops.gate`."""
+        masks, constants = self._masks(post), self._psp(neuron, psp)
+        samples, tiles, steps = masks.shape
+        out = aligned_zeros((samples, tiles, steps * LANES), self.dtype)
+        state = self._scratch("state", kernels.STATE)
+        for b in range(samples):
+            for tile in range(tiles):
+                kernels.gate(masks[b, tile], int(post.steps[b]), constants, out[b, tile], state)
+        lanes = out.reshape(samples, tiles, steps, LANES).transpose(0, 2, 1, 3)
+        return lanes.reshape(samples, steps, -1)[:, :, : post.units]
+
+    def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
+        """See `Ops.psp`."""
+        masks, constants = self._masks(post), self._psp(neuron, psp)
+        samples, tiles, steps = masks.shape
+        out = aligned_zeros((tiles, samples, pre.units, LANES), self.dtype)
+
+        def task(tile: int, first: int, last: int) -> None:
+            scratch = self._scratch("gates", (steps + 3) * LANES)
+            kernels.dense_psp(
+                pre.unit_ptr, pre.times, masks, post.counts, post.steps, constants, out[tile], scratch, tile, first, last
+            )
+
+        self._each(task, [(tile, *r) for tile in range(tiles) for r in self._samples(samples)])
+        return out.transpose(1, 0, 3, 2).reshape(samples, -1, pre.units)[:, : post.units]
+
+    # ------------------------------------------------------------ dense layer
+
+    def dense_weights(self, state: WeightState) -> CpuWeights:
+        """See `Ops.dense_weights`."""
+        post, pre = state.weight.shape
+        tiles = -(-post // LANES)
+        weight, moment, variance = (
+            self._tiled(np.asarray(a), tiles) for a in (state.weight, state.moment, state.variance)
+        )
+        gradient = aligned_zeros((tiles, -(-_GROUPS // tiles), pre, LANES), self.dtype)
+        return CpuWeights((post, pre), weight, moment, variance, gradient)
+
+    def _tiled(self, array: NDArray[Any], tiles: int) -> NDArray[Any]:
+        post, pre = array.shape
+        out = aligned_zeros((tiles, pre, LANES), self.dtype)
+        padded = np.zeros((tiles * LANES, pre), self.dtype)
+        padded[:post] = array
+        out[:] = padded.reshape(tiles, LANES, pre).transpose(0, 2, 1)
+        return out
+
+    def dense_forward(  # type: ignore[override]
+        self, weights: CpuWeights, pre: CpuSpikes, neuron: NeuronParams, lateral: float = 0.0
+    ) -> CpuSpikes:
+        """See `Ops.dense_forward`."""
+        samples, tiles = len(pre.steps), weights.weight.shape[0]
+        masks = np.zeros((samples, tiles, pre.step_ptr.shape[1] - 1), np.uint32)
+        constants = self._neuron(neuron)
+        inhibition = np.array([lateral, 0.0], self.dtype)
+        together = tiles if lateral else 1
+
+        def task(tile: int, first: int, last: int) -> None:
+            state = self._scratch("state", together * kernels.STATE)
+            kernels.dense_forward(
+                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, inhibition, masks, state,
+                tile, tile + together, first, last,
+            )  # fmt: skip
+
+        pieces = -(-_GROUPS // (tiles // together))
+        size = max(1, -(-samples // pieces))
+        ranges = [(b, min(samples, b + size)) for b in range(0, samples, size)]
+        self._each(task, [(tile, *r) for tile in range(0, tiles, together) for r in ranges])
+        return self._from_masks(masks, pre.steps, weights.shape[0])
+
+    def dense_backward(  # type: ignore[override]
+        self,
+        weights: CpuWeights,
+        pre: CpuSpikes,
+        post: CpuSpikes,
+        delta: NDArray[Any],
+        scale: NDArray[Any] | None,
+        neuron: NeuronParams,
+        psp: PspParams,
+        incoming: bool,
+    ) -> NDArray[Any] | None:
+        """See `Ops.dense_backward`."""
+        tiles, groups, width, _ = weights.gradient.shape
+        masks, samples = self._masks(post), len(pre.steps)
+        delta = np.ascontiguousarray(delta, self.dtype)
+        scale = np.ones_like(delta) if scale is None else np.ascontiguousarray(scale, self.dtype)
+        constants = self._psp(neuron, psp)
+        sent = np.empty((tiles, samples if incoming else 0, width), self.dtype)
+
+        def task(tile: int, group: int, first: int, last: int) -> None:
+            rows = self._scratch("rows", width * LANES)[: width * LANES].reshape(width, LANES)
+            scratch = self._scratch("gates", (masks.shape[2] + 8) * LANES)
+            kernels.dense_backward(
+                weights.weight, pre.unit_ptr, pre.times, pre.counts, masks, post.counts, post.steps, delta, scale,
+                constants, weights.gradient[tile, group], sent[tile], scratch, rows, tile, first, last,
+            )  # fmt: skip
+
+        size = max(1, -(-samples // groups))
+        ranges = [(g, b, min(samples, b + size)) for g, b in enumerate(range(0, samples, size))]
+        self._each(task, [(tile, *r) for tile in range(tiles) for r in ranges])
+        return sent.sum(axis=0) if incoming else None
+
+    # ------------------------------------------------------------ update
+
+    def gradient(self, weights: CpuWeights) -> NDArray[Any]:  # type: ignore[override]
+        """See `Ops.gradient`."""
+        return _untiled(weights.gradient.sum(axis=1), weights.shape)
+
+    def update(self, weights: CpuWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
+        """See `Ops.update`."""
+        step = kernels.Update(
+            **self._real(
+                mean=1 / samples,
+                rate=rule.rate,
+                beta1=rule.beta1,
+                beta2=rule.beta2,
+                rest1=1 - rule.beta1,
+                rest2=1 - rule.beta2,
+                correct1=1 - rule.beta1**rule.step,
+                correct2=1 - rule.beta2**rule.step,
+                epsilon=rule.epsilon,
+                strength=rule.strength,
+                steepness=rule.steepness,
+                inverse_scale=1 / rule.scale,
+                zero=0,
+                one=1,
+            )
+        )
+
+        def task(tile: int) -> None:
+            weight, gradient, moment = weights.weight[tile], weights.gradient[tile], weights.moment[tile]
+            live = min(LANES, weights.shape[0] - tile * LANES)
+            if rule.kind == "adam":
+                kernels.adam_update(weight, gradient, moment, weights.variance[tile], live, step)
+            else:
+                kernels.sgd_update(weight, gradient, moment, live, step)
+
+        self._each(task, [(tile,) for tile in range(weights.weight.shape[0])])
+
+    def state(self, weights: CpuWeights) -> WeightState:  # type: ignore[override]
+        """See `Ops.state`."""
+        return WeightState(*(_untiled(a, weights.shape) for a in (weights.weight, weights.moment, weights.variance)))
+
+    def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
+        """See `Ops.to_host`."""
+        return array
+
+
+def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
+    ends = np.cumsum(counts.ravel()).reshape(counts.shape)
+    return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
+
+
+def _untiled(tiled: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return [tile, pre, lane] as (post, pre)."""
+    return np.ascontiguousarray(tiled.transpose(0, 2, 1).reshape(-1, shape[1])[: shape[0]])
