@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..ops import LifTrace, Ops, UpdateRule, WeightState
-from ..packing import popcount
 from . import kernels
 from .lanes import LANES, aligned_zeros
 
@@ -38,6 +37,7 @@ class CpuSpikes:
     times: NDArray[np.int32]
     step_ptr: NDArray[np.int64]
     unit: NDArray[np.int32]
+    active: NDArray[np.int32]
     masks: NDArray[np.uint32] | None
 
 
@@ -93,36 +93,37 @@ class CompiledOps(Ops):
 
     def _samples(self, samples: int) -> list[tuple[int, int]]:
         """Split samples into ranges, several a thread."""
-        size = max(1, -(-samples // (4 * self.threads)))
-        return [(b, min(samples, b + size)) for b in range(0, samples, size)]
+        return _ranges(samples, 4 * self.threads)
 
     def _real(self, **values: float) -> dict[str, Any]:
         return {name: self.dtype.type(value) for name, value in values.items()}
 
     def _neuron(self, neuron: NeuronParams) -> kernels.Neuron:
         return kernels.Neuron(
+            refractory=neuron.refractory,
             **self._real(
                 threshold=neuron.threshold - neuron.slack,
                 keep_m=1 - 1 / neuron.tau_m,
                 keep_s=1 - 1 / neuron.tau_s,
                 gain=1 / neuron.tau_s,
-                refractory=neuron.refractory,
                 zero=0,
-                one=1,
-            )
+            ),
         )
 
     def _psp(self, neuron: NeuronParams, psp: PspParams) -> kernels.Psp:
         window = 2**31 if psp.window is None else psp.window
+        x = np.arange(1 + (psp.window or 0))
+        norm = 1 / (1 - neuron.tau_s / neuron.tau_m)
+        fade = np.exp(-x / neuron.tau_s)
         return kernels.Psp(
-            tau_m=float(neuron.tau_m),
-            tau_s=float(neuron.tau_s),
+            alpha=(norm * (np.exp(-x / neuron.tau_m) - fade)).astype(self.dtype),
+            fade=fade.astype(self.dtype),
             window=window,
             refractory=neuron.refractory,
             **self._real(
                 decay_m=math.exp(-1 / neuron.tau_m),
                 decay_s=math.exp(-1 / neuron.tau_s),
-                norm=1 / (1 - neuron.tau_s / neuron.tau_m),
+                norm=norm,
                 edge=math.exp(-(window - neuron.refractory + 0.5) / neuron.tau_m),
                 silent_psp=psp.silent_psp,
                 silent_share=psp.silent_share,
@@ -140,33 +141,38 @@ class CompiledOps(Ops):
         bits = np.ascontiguousarray(batch.bits)
         samples, units, _ = bits.shape
         steps = batch.steps.astype(np.int64)
-        counts = popcount(bits)
+        counts = np.empty((samples, units), np.int64)
+        ranges = self._samples(samples)
+        self._each(lambda first, last: kernels.counts_from_bits(bits, steps, counts, first, last), ranges)
         unit_ptr = _pointers(counts)
-        total = int(unit_ptr[-1, -1]) if samples else 0
-        times, unit = np.empty(total, np.int32), np.empty(total, np.int32)
+        times, unit = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.int32)
         step_ptr = np.empty((samples, int(steps.max(initial=0)) + 1), np.int64)
+        active = np.empty((samples, units), np.int32)
 
         def task(first: int, last: int) -> None:
             kernels.times_from_bits(bits, steps, unit_ptr, times, first, last)
             kernels.units_from_times(unit_ptr, times, step_ptr, unit, first, last)
+            kernels.active_units(unit_ptr, active, first, last)
 
-        self._each(task, self._samples(samples))
-        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, None)
+        self._each(task, ranges)
+        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, None)
 
     def _from_masks(self, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int) -> CpuSpikes:
-        samples = len(steps)
-        counts = np.empty((samples, units), np.int64)
+        samples, longest, _ = masks.shape
+        totals = np.empty(samples, np.int64)
         ranges = self._samples(samples)
-        self._each(lambda first, last: kernels.counts_from_masks(masks, steps, counts, first, last), ranges)
-        unit_ptr = _pointers(counts)
-        total = int(unit_ptr[-1, -1]) if samples else 0
-        times, unit = np.empty(total, np.int32), np.empty(total, np.int32)
-        step_ptr = np.empty((samples, masks.shape[2] + 1), np.int64)
-        self._each(
-            lambda first, last: kernels.events_from_masks(masks, unit_ptr, times, step_ptr, unit, first, last),
-            ranges,
-        )
-        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, masks)
+        self._each(lambda first, last: kernels.totals_from_masks(masks, totals, first, last), ranges)
+        starts = np.cumsum(totals) - totals
+        counts, active = np.empty((samples, units), np.int64), np.empty((samples, units), np.int32)
+        unit_ptr, step_ptr = np.empty((samples, units + 1), np.int64), np.empty((samples, longest + 1), np.int64)
+        times, unit = np.empty(totals.sum(), np.int32), np.empty(totals.sum(), np.int32)
+
+        def task(first: int, last: int) -> None:
+            kernels.events_from_masks(masks, starts, counts, unit_ptr, times, step_ptr, unit, first, last)
+            kernels.active_units(unit_ptr, active, first, last)
+
+        self._each(task, ranges)
+        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, masks)
 
     def _masks(self, spikes: CpuSpikes) -> NDArray[np.uint32]:
         """Return the masks of spikes; those of an upload, which no training step needs, are made on the spot."""
@@ -178,7 +184,7 @@ class CompiledOps(Ops):
         lanes = np.zeros((samples, steps, tiles * LANES), np.bool_)
         lanes[:, :, :units] = dense
         packed = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
-        return np.ascontiguousarray(packed.transpose(0, 2, 1))
+        return np.ascontiguousarray(packed)
 
     def unpack(self, spikes: CpuSpikes) -> NDArray[np.bool_]:  # type: ignore[override]
         """See `Ops.unpack`."""
@@ -199,8 +205,8 @@ class CompiledOps(Ops):
         masks = self._masks(spikes).copy()
         for b in np.flatnonzero(period):
             tile, lane = divmod(int(unit[b]), LANES)
-            masks[b, tile] &= ~np.uint32(1 << lane)
-            masks[b, tile, period[b] : spikes.steps[b] : period[b]] |= np.uint32(1 << lane)
+            masks[b, :, tile] &= ~np.uint32(1 << lane)
+            masks[b, period[b] : spikes.steps[b] : period[b], tile] |= np.uint32(1 << lane)
         return self._from_masks(masks, spikes.steps, spikes.units)
 
     # ------------------------------------------------------------ neurons, gates, PSPs
@@ -209,15 +215,14 @@ class CompiledOps(Ops):
         """See `Ops.lif`."""
         steps, units = drive.shape
         tiles = -(-units // LANES)
-        lanes = aligned_zeros((tiles, steps, LANES), self.dtype)
         padded = np.zeros((steps, tiles * LANES), self.dtype)
         padded[:, :units] = drive
-        lanes[:] = padded.reshape(steps, tiles, LANES).transpose(1, 0, 2)
+        lanes = np.ascontiguousarray(padded.reshape(steps, tiles, LANES).transpose(1, 0, 2))
         masks = np.zeros((tiles, steps), np.uint32)
         membrane, current = np.zeros_like(lanes), np.zeros_like(lanes)
-        state = self._scratch("state", kernels.STATE)
         for tile in range(tiles):
-            kernels.lif(lanes[tile], self._neuron(neuron), state, masks[tile], membrane[tile], current[tile])
+            traces = membrane[tile].reshape(-1), current[tile].reshape(-1)
+            kernels.lif(lanes[tile].reshape(-1), self._neuron(neuron), masks[tile], *traces)
         bits = masks[:, :, None] >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)
         spikes, membrane, current = (
             a.transpose(1, 0, 2).reshape(steps, -1)[:, :units] for a in (bits.astype(np.bool_), membrane, current)
@@ -227,29 +232,29 @@ class CompiledOps(Ops):
     def gate(self, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.gate`."""
         masks, constants = self._masks(post), self._psp(neuron, psp)
-        samples, tiles, steps = masks.shape
+        samples, steps, tiles = masks.shape
         out = aligned_zeros((samples, tiles, steps * LANES), self.dtype)
-        state = self._scratch("state", kernels.STATE)
         for b in range(samples):
             for tile in range(tiles):
-                kernels.gate(masks[b, tile], int(post.steps[b]), constants, out[b, tile], state)
+                kernels.gate(masks[b, :, tile], int(post.steps[b]), constants, out[b, tile])
         lanes = out.reshape(samples, tiles, steps, LANES).transpose(0, 2, 1, 3)
         return lanes.reshape(samples, steps, -1)[:, :, : post.units]
 
     def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.psp`."""
         masks, constants = self._masks(post), self._psp(neuron, psp)
-        samples, tiles, steps = masks.shape
-        out = aligned_zeros((tiles, samples, pre.units, LANES), self.dtype)
+        samples, steps, tiles = masks.shape
+        out = aligned_zeros((tiles, samples, pre.units * LANES), self.dtype)
 
         def task(tile: int, first: int, last: int) -> None:
-            scratch = self._scratch("gates", (steps + 3) * LANES)
+            gates = self._scratch("gates", steps * LANES)
             kernels.dense_psp(
-                pre.unit_ptr, pre.times, masks, post.counts, post.steps, constants, out[tile], scratch, tile, first, last
+                pre.unit_ptr, pre.times, masks, post.counts, post.steps, constants, out[tile], gates, tile, first, last
             )
 
         self._each(task, [(tile, *r) for tile in range(tiles) for r in self._samples(samples)])
-        return out.transpose(1, 0, 3, 2).reshape(samples, -1, pre.units)[:, : post.units]
+        lanes = out.reshape(tiles, samples, pre.units, LANES).transpose(1, 0, 3, 2)
+        return lanes.reshape(samples, -1, pre.units)[:, : post.units]
 
     # ------------------------------------------------------------ dense layer
 
@@ -276,22 +281,26 @@ class CompiledOps(Ops):
     ) -> CpuSpikes:
         """See `Ops.dense_forward`."""
         samples, tiles = len(pre.steps), weights.weight.shape[0]
-        masks = np.zeros((samples, tiles, pre.step_ptr.shape[1] - 1), np.uint32)
+        masks = np.zeros((samples, pre.step_ptr.shape[1] - 1, tiles), np.uint32)
         constants = self._neuron(neuron)
-        inhibition = np.array([lateral, 0.0], self.dtype)
-        together = tiles if lateral else 1
+        inhibition = self.dtype.type(lateral)
 
-        def task(tile: int, first: int, last: int) -> None:
-            state = self._scratch("state", together * kernels.STATE)
+        def alone(tile: int, first: int, last: int) -> None:
             kernels.dense_forward(
-                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, inhibition, masks, state,
-                tile, tile + together, first, last,
-            )  # fmt: skip
+                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, masks, tile, first, last
+            )
 
-        pieces = -(-_GROUPS // (tiles // together))
-        size = max(1, -(-samples // pieces))
-        ranges = [(b, min(samples, b + size)) for b in range(0, samples, size)]
-        self._each(task, [(tile, *r) for tile in range(0, tiles, together) for r in ranges])
+        def together(first: int, last: int) -> None:
+            state = self._scratch("state", 2 * tiles * LANES)
+            kernels.dense_forward_lateral(
+                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, inhibition, masks, state, first, last
+            )
+
+        if lateral:
+            self._each(together, self._samples(samples))
+        else:
+            ranges = _ranges(samples, -(-_GROUPS // tiles))
+            self._each(alone, [(tile, *r) for tile in range(tiles) for r in ranges])
         return self._from_masks(masks, pre.steps, weights.shape[0])
 
     def dense_backward(  # type: ignore[override]
@@ -314,15 +323,14 @@ class CompiledOps(Ops):
         sent = np.empty((tiles, samples if incoming else 0, width), self.dtype)
 
         def task(tile: int, group: int, first: int, last: int) -> None:
-            rows = self._scratch("rows", width * LANES)[: width * LANES].reshape(width, LANES)
-            scratch = self._scratch("gates", (masks.shape[2] + 8) * LANES)
             kernels.dense_backward(
-                weights.weight, pre.unit_ptr, pre.times, pre.counts, masks, post.counts, post.steps, delta, scale,
-                constants, weights.gradient[tile, group], sent[tile], scratch, rows, tile, first, last,
+                weights.weight, pre.unit_ptr, pre.times, pre.active, masks, post.counts, post.steps, delta, scale,
+                constants, weights.gradient[tile, group].reshape(-1), sent[tile],
+                self._scratch("gates", masks.shape[1] * LANES), self._scratch("rows", width * LANES),
+                self._scratch("lanes", 3 * LANES), tile, first, last,
             )  # fmt: skip
 
-        size = max(1, -(-samples // groups))
-        ranges = [(g, b, min(samples, b + size)) for g, b in enumerate(range(0, samples, size))]
+        ranges = [(group, *r) for group, r in enumerate(_ranges(samples, groups))]
         self._each(task, [(tile, *r) for tile in range(tiles) for r in ranges])
         return sent.sum(axis=0) if incoming else None
 
@@ -370,6 +378,12 @@ class CompiledOps(Ops):
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
         """See `Ops.to_host`."""
         return array
+
+
+def _ranges(samples: int, pieces: int) -> list[tuple[int, int]]:
+    """Split samples into at most `pieces` ranges of one size, the last one shorter."""
+    size = max(1, -(-samples // pieces))
+    return [(b, min(samples, b + size)) for b in range(0, samples, size)]
 
 
 def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:

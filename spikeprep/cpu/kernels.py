@@ -2,7 +2,7 @@
 
 Layouts (all C order, flattened by the caller where a kernel takes 1-D arrays)
     weights, gradients, Adam moments   [tile, pre, lane]
-    spike masks                        uint32 [sample, tile, step]; bit k is lane k
+    spike masks                        uint32 [sample, step, tile]; bit k is lane k
     events by step                     step_ptr [sample, step + 1] → units
     events by unit                     unit_ptr [sample, unit + 1] → times
 A pointer array indexes one flat list over the whole batch. Lanes past the layer's last neuron have weight 0 and never
@@ -18,21 +18,21 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 
-from .lanes import LANES, lanes_above, load_word, sum_rows, trailing_zeros
+from .lanes import LANES, above, load, load_word, ones, select, spread, store, sum_rows, total, trailing_zeros
 
 jit = nb.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+inline = nb.njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")
 
 
 class Neuron(NamedTuple):
-    """`NeuronParams` as a kernel wants them; every field a scalar of the working precision, so that nothing widens."""
+    """`NeuronParams` as a kernel wants them: scalars of the working precision, so that nothing widens."""
 
     threshold: Any  # ν − slack
     keep_m: Any  # 1 − 1/τ_m
     keep_s: Any  # 1 − 1/τ_s
     gain: Any  # 1/τ_s
-    refractory: Any
     zero: Any
-    one: Any
+    refractory: int
 
 
 class Psp(NamedTuple):
@@ -42,9 +42,9 @@ class Psp(NamedTuple):
     decay_s: Any
     norm: Any  # 1 / (1 − τ_s/τ_m)
     edge: Any  # e^{−x/τ_m} halfway past the last distance x that the window admits
-    tau_m: float
-    tau_s: float
-    window: int  # steps or more: none
+    alpha: Any  # α(x), x = 0 … window
+    fade: Any  # e^{−x/τ_s}, x = 0 … window
+    window: int  # as many as the steps or more: none
     refractory: int
     silent_psp: Any
     silent_share: Any
@@ -77,43 +77,66 @@ class Update(NamedTuple):
 
 
 @jit
-def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
-    """Write `times` (events by unit) of samples first … last−1 from packed bits uint8 [sample, unit, byte]."""
-    units, width = bits.shape[1], bits.shape[2]
-    words = width // 8
-    for b in range(first, last):
-        flat = bits[b].reshape(-1)
-        length = np.int64(steps[b])
-        for j in range(units):
-            at = np.int64(unit_ptr[b, j])
-            if at == unit_ptr[b, j + 1]:
-                continue
-            row = j * width
-            for w in range(words):
-                word = load_word(flat, row + 8 * w)
-                while word:
-                    t = 64 * w + trailing_zeros(word)
-                    word &= word - np.uint64(1)
-                    if t < length:
-                        times[at] = t
-                        at += 1
-            for c in range(8 * words, width):
-                rest = np.uint64(flat[row + c])
-                while rest:
-                    t = 8 * c + trailing_zeros(rest)
-                    rest &= rest - np.uint64(1)
-                    if t < length:
-                        times[at] = t
-                        at += 1
+def _last_word(flat: Any, at: int, left: int) -> Any:
+    """Return the `left` < 64 steps that start at byte `at`, where eight bytes may reach past the array."""
+    word = np.uint64(0)
+    for c in range(min(8, flat.size - at)):
+        word |= np.uint64(flat[at + c]) << np.uint64(8 * c)
+    return word & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
+
+
+@inline
+def _word(flat: Any, at: int, left: int) -> Any:
+    """Return the next 64 steps of a train, from byte `at` on; cleared past the `left` that remain."""
+    if left >= 64:
+        return load_word(flat, at)
+    if at + 8 <= flat.size:
+        return load_word(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
+    return _last_word(flat, at, left)
 
 
 @jit
-def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
+def counts_from_bits(bits: Any, steps: Any, counts: Any, first: int, last: int) -> None:
+    """Write counts [sample, unit] of packed bits uint8 [sample, unit, byte]."""
+    units, width = bits.shape[1], bits.shape[2]
+    flat = bits.reshape(-1)
+    for b in range(first, last):
+        length = np.int64(steps[b])
+        for j in range(units):
+            row, count = (b * units + j) * width, 0
+            for t in range(0, length, 64):
+                count += ones(_word(flat, row + (t >> 3), length - t))
+            counts[b, j] = count
+
+
+@jit
+def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
+    """Write `times` (events by unit) from packed bits."""
+    units, width = bits.shape[1], bits.shape[2]
+    flat = bits.reshape(-1)
+    for b in range(first, last):
+        length = np.int64(steps[b])
+        for j in range(units):
+            at, row = unit_ptr[b, j], (b * units + j) * width
+            if at == unit_ptr[b, j + 1]:
+                continue
+            for t in range(0, length, 64):
+                word = _word(flat, row + (t >> 3), length - t)
+                while word:
+                    times[at] = t + trailing_zeros(word)
+                    word &= word - np.uint64(1)
+                    at += 1
+
+
+@jit
+def units_from_times(
+    unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
+) -> None:
     """Write `step_ptr` and `units` (events by step) from events by unit: a counting sort, units ascending."""
     steps = step_ptr.shape[1] - 1
     fill = np.empty(steps, np.int64)
     for b in range(first, last):
-        start, stop = np.int64(unit_ptr[b, 0]), np.int64(unit_ptr[b, unit_ptr.shape[1] - 1])
+        start, stop = unit_ptr[b, 0], unit_ptr[b, unit_ptr.shape[1] - 1]
         fill[:] = 0
         for n in range(start, stop):
             fill[times[n]] += 1
@@ -131,87 +154,124 @@ def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first
 
 
 @jit
-def counts_from_masks(masks: Any, steps: Any, counts: Any, first: int, last: int) -> None:
-    """Write `counts` int64 [sample, unit] of samples first … last−1."""
-    units = counts.shape[1]
+def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
+    """Write the number of spikes of each sample's masks."""
     for b in range(first, last):
-        counts[b, :] = 0
-        for tile in range(masks.shape[1]):
-            for t in range(np.int64(steps[b])):
-                mask = masks[b, tile, t]
-                while mask:
-                    k = trailing_zeros(mask)
-                    mask &= mask - np.uint32(1)
-                    if tile * LANES + k < units:
-                        counts[b, tile * LANES + k] += 1
+        count = 0
+        for t in range(masks.shape[1]):
+            for tile in range(masks.shape[2]):
+                count += ones(masks[b, t, tile])
+        totals[b] = count
 
 
 @jit
 def events_from_masks(
-    masks: Any, unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
+    masks: Any, starts: Any, counts: Any, unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
 ) -> None:
-    """Write events by unit and by step of samples first … last−1 from their masks; `unit_ptr` is given."""
+    """Write counts and events in both orders; sample b's lists start at starts[b]."""
     n_units = unit_ptr.shape[1] - 1
     fill = np.empty(n_units, np.int64)
     for b in range(first, last):
-        fill[:] = unit_ptr[b, :n_units]
-        at = np.int64(unit_ptr[b, 0])
-        for t in range(masks.shape[2]):
+        at = starts[b]
+        for t in range(masks.shape[1]):
             step_ptr[b, t] = at
-            for tile in range(masks.shape[1]):
-                mask = masks[b, tile, t]
+            for tile in range(masks.shape[2]):
+                mask = masks[b, t, tile]
                 while mask:
-                    j = tile * LANES + trailing_zeros(mask)
+                    units[at] = tile * LANES + trailing_zeros(mask)
                     mask &= mask - np.uint32(1)
-                    units[at] = j
                     at += 1
-                    times[fill[j]] = t
-                    fill[j] += 1
-        step_ptr[b, masks.shape[2]] = at
+        step_ptr[b, masks.shape[1]] = at
+        fill[:] = 0
+        for n in range(starts[b], at):
+            fill[units[n]] += 1
+        place = starts[b]
+        for j in range(n_units):
+            counts[b, j] = fill[j]
+            unit_ptr[b, j] = place
+            place += fill[j]
+            fill[j] = unit_ptr[b, j]
+        unit_ptr[b, n_units] = place
+        for t in range(masks.shape[1]):
+            for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
+                j = units[n]
+                times[fill[j]] = t
+                fill[j] += 1
+
+
+@jit
+def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
+    """List the units of each sample that fired in active [sample, unit], −1 after the last."""
+    for b in range(first, last):
+        n = 0
+        for j in range(active.shape[1]):
+            if unit_ptr[b, j] < unit_ptr[b, j + 1]:
+                active[b, n] = j
+                n += 1
+        active[b, n:] = -1
 
 
 # ---------------------------------------------------------------- neuron (HM2BP.md section 1; paper eq. 2 to 4)
 
-DRIVE, MEMBRANE, CURRENT, HELD, STATE = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES
-
 
 @jit
-def lif_step(s: Any, neuron: Any) -> Any:
-    """Advance one tile by a step and return its spike mask.
+def lif_step(drive: Any, membrane: Any, current: Any, waiting: Any, neuron: Any) -> Any:
+    """Advance a tile by a step: return membrane as compared with the threshold, current, and the spike mask.
 
-    `s` holds four rows of lanes: drive, membrane, current and refractory steps left; afterwards the drive row holds the
-    membrane as it was compared with the threshold.
+    `membrane` is the one after the last step's reset; `waiting` masks the neurons that are refractory.
     """
-    zero, one = neuron.zero, neuron.one
-    for k in range(s.size // 4):
-        current = s[CURRENT + k] * neuron.keep_s + s[DRIVE + k]
-        membrane = s[MEMBRANE + k] * neuron.keep_m + current * neuron.gain
-        held = s[HELD + k]
-        waiting = held > zero
-        membrane = zero if waiting else membrane
-        held = held - one if waiting else held
-        fires = membrane > neuron.threshold
-        s[DRIVE + k] = membrane
-        s[CURRENT + k] = current
-        s[MEMBRANE + k] = zero if fires else membrane
-        s[HELD + k] = neuron.refractory if fires else held
-    return lanes_above(s, neuron.threshold)
+    current = current * spread(neuron.keep_s) + drive
+    membrane = membrane * spread(neuron.keep_m) + current * spread(neuron.gain)
+    membrane = select(waiting, spread(neuron.zero), membrane)
+    return membrane, current, above(membrane, spread(neuron.threshold))
 
 
 @jit
-def lif(drive: Any, neuron: Any, state: Any, masks: Any, membrane: Any, current: Any) -> None:
-    """Run unconnected neurons of one tile on `drive` [step, lane]; trace membrane (as compared) and current."""
-    state = state[:STATE]
-    state[:] = 0
-    for t in range(1, drive.shape[0]):
-        state[DRIVE : DRIVE + LANES] = drive[t - 1]
-        masks[t] = lif_step(state, neuron)
-        membrane[t] = state[DRIVE : DRIVE + LANES]
-        current[t] = state[CURRENT : CURRENT + LANES]
+def refractory_mask(masks: Any, t: int, refractory: int) -> Any:
+    """Return the mask of the neurons that fired in the `refractory` steps before t."""
+    waiting = np.uint32(0)
+    for u in range(max(0, t - refractory), t):
+        waiting |= masks[u]
+    return waiting
+
+
+@jit
+def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> None:
+    """Run one tile of unconnected neurons on `drive` [step · lane]; trace membrane (as compared) and current."""
+    zero = spread(neuron.zero)
+    membrane, current = zero, zero
+    for t in range(1, masks.size):
+        waiting = refractory_mask(masks, t, neuron.refractory)
+        membrane, current, mask = lif_step(load(drive, (t - 1) * LANES), membrane, current, waiting, neuron)
+        store(membranes, t * LANES, membrane)
+        store(currents, t * LANES, current)
+        masks[t] = mask
+        membrane = select(mask, zero, membrane)
 
 
 @jit
 def dense_forward(
+    weight: Any, step_ptr: Any, units: Any, steps: Any, neuron: Any, masks: Any, tile: int, first: int, last: int
+) -> None:
+    """Simulate one tile on samples first … last−1 and write its masks.
+
+    The drive of step t is Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
+    """
+    rows = weight[tile].reshape(-1)
+    zero = spread(neuron.zero)
+    for b in range(first, last):
+        out = masks[b, :, tile]
+        membrane, current = zero, zero
+        for t in range(1, np.int64(steps[b])):
+            drive = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
+            waiting = refractory_mask(out, t, neuron.refractory)
+            membrane, current, mask = lif_step(drive, membrane, current, waiting, neuron)
+            membrane = select(mask, zero, membrane)
+            out[t] = mask
+
+
+@jit
+def dense_forward_lateral(
     weight: Any,
     step_ptr: Any,
     units: Any,
@@ -220,98 +280,95 @@ def dense_forward(
     lateral: Any,
     masks: Any,
     state: Any,
-    tile_first: int,
-    tile_last: int,
     first: int,
     last: int,
 ) -> None:
-    """Simulate tiles tile_first … tile_last−1 on samples first … last−1 and write their masks.
+    """As `dense_forward`, all tiles in step: each spike takes `lateral` from the drive of every other neuron.
 
-    The tiles of one call step together, so that lateral inhibition sees all of them. The drive of step t is
-    Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
+    `state` holds membrane and current of each tile.
     """
-    flat = weight.reshape(-1)
-    tile_size = weight.shape[1] * LANES
-    inhibits = lateral[0] != 0
+    tiles, zero = weight.shape[0], spread(neuron.zero)
     for b in range(first, last):
-        state[: (tile_last - tile_first) * STATE] = 0
-        for tile in range(tile_first, tile_last):
-            masks[b, tile, :] = 0
+        state[: 2 * tiles * LANES] = neuron.zero
         fired = 0
         for t in range(1, np.int64(steps[b])):
-            lo, hi = np.int64(step_ptr[b, t - 1]), np.int64(step_ptr[b, t])
-            total = lateral[0] * fired
+            others = spread(lateral * weight.dtype.type(fired))
+            own = spread(lateral * weight.dtype.type(fired - 1))
             fired = 0
-            for tile in range(tile_first, tile_last):
-                at = (tile - tile_first) * STATE
-                s = state[at : at + STATE]
-                sum_rows(s, DRIVE, flat, tile * tile_size, units, lo, hi)
-                if inhibits:
-                    before = masks[b, tile, t - 1]
-                    for k in range(LANES):
-                        own = lateral[0] if (before >> np.uint32(k)) & np.uint32(1) else lateral[1]
-                        s[DRIVE + k] -= total - own
-                mask = lif_step(s, neuron)
-                masks[b, tile, t] = mask
-                if inhibits:
-                    while mask:
-                        mask &= mask - np.uint32(1)
-                        fired += 1
+            for tile in range(tiles):
+                out, at = masks[b, :, tile], 2 * tile * LANES
+                drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
+                drive = drive - select(out[t - 1], own, others)
+                waiting = refractory_mask(out, t, neuron.refractory)
+                membrane, current, mask = lif_step(drive, load(state, at), load(state, at + LANES), waiting, neuron)
+                store(state, at, select(mask, zero, membrane))
+                store(state, at + LANES, current)
+                out[t] = mask
+                while mask:
+                    mask &= mask - np.uint32(1)
+                    fired += 1
 
 
 # ---------------------------------------------------------------- gates (HM2BP.md section 8)
 
 
 @jit
-def gate(masks: Any, steps: int, psp: Any, out: Any, state: Any) -> None:
-    """Write the gate G[t', lane] of one tile and sample: what a pre spike at t' adds to e_{i|j}.
+def gate(masks: Any, steps: int, psp: Any, out: Any) -> None:
+    """Write the gate G [step · lane] of one tile and sample: what a pre spike at a step adds to e_{i|j}.
 
-    A reverse scan over the post tile's own spikes. `state` holds three rows of lanes: e^{−x/τ_m} and e^{−x/τ_s} of the
-    distance x to the next firing, and the sum Q that later firings pass down; `out` [step · lane], flat, first carries
-    the terms B that leave the window.
+    A reverse scan over the tile's own spikes: with x the distance to the next firing, `near` holds e^{−x/τ_m} and
+    e^{−x/τ_s}, and `later` what further firings pass down. `out` first carries the terms B that leave the window.
     """
-    decay_m, decay_s, norm, edge = psp.decay_m, psp.decay_s, psp.norm, psp.edge
-    zero, one, window, refractory = psp.zero, psp.one, psp.window, psp.refractory
-    NEAR_M, NEAR_S, SUM = 0, LANES, 2 * LANES
-    out[: steps * LANES] = zero
-    state[: 3 * LANES] = zero
-    following = np.full(LANES, -1, np.int64)  # the firing at or after u
+    zero, one = spread(psp.zero), spread(psp.one)
+    decay_m, decay_s, norm, edge = spread(psp.decay_m), spread(psp.decay_s), spread(psp.norm), spread(psp.edge)
+    refractory = psp.refractory
+    out[: steps * LANES] = psp.zero
+    if psp.window < steps:
+        leaving(masks, steps, psp, out)
+    near_m, near_s, later = zero, zero, zero
     for u in range(steps - 1, refractory, -1):
-        fire = masks[u]
-        origin = masks[u - refractory]
+        fire, origin = masks[u], masks[u - refractory]
         gap = np.uint32(0)
         for r in range(1, refractory):
             gap |= masks[u - r]
-        if window < steps:
-            spikes = fire
-            while spikes:
-                following[trailing_zeros(spikes)] = u
-                spikes &= spikes - np.uint32(1)
-            spikes = origin & ~gap
-            while spikes:
-                k = trailing_zeros(spikes)
-                spikes &= spikes - np.uint32(1)
-                s = following[k] - u
-                leaves = following[k] - (window + 1) + refractory
-                if following[k] >= 0 and leaves > refractory and u > leaves:
-                    alpha = norm * (math.exp(-s / psp.tau_m) - math.exp(-s / psp.tau_s))
-                    out[(leaves - refractory) * LANES + k] += alpha * math.exp(-(u - leaves) / psp.tau_s)
-        row = out[(u - refractory) * LANES : (u - refractory + 1) * LANES]
-        for k in range(row.size):
-            bit = np.uint32(k)
-            fires = (fire >> bit) & np.uint32(1)
-            near_m = one if fires else state[NEAR_M + k] * decay_m
-            near_s = one if fires else state[NEAR_S + k] * decay_s
-            closed = ((gap >> bit) & np.uint32(1)) != 0 or near_m < edge
-            direct = zero if closed else norm * (near_m - near_s)
-            total = decay_s * state[SUM + k] - row[k]
-            row[k] = total + direct
-            state[NEAR_M + k] = near_m
-            state[NEAR_S + k] = near_s
-            state[SUM + k] = total + (direct if (origin >> bit) & np.uint32(1) else zero)
+        at = (u - refractory) * LANES
+        near_m = select(fire, one, near_m * decay_m)
+        near_s = select(fire, one, near_s * decay_s)
+        # closed: the next firing's reset lies between, or the window is over
+        direct = select(gap | above(edge, near_m), zero, norm * (near_m - near_s))
+        later = later * decay_s - load(out, at)
+        store(out, at, later + direct)
+        later = later + select(origin, direct, zero)
+
+
+@jit
+def leaving(masks: Any, steps: int, psp: Any, out: Any) -> None:
+    """Write the terms B of a tile into the rows of `out` at which the firing that they belong to leaves the window."""
+    refractory = psp.refractory
+    origins = np.full(LANES, 1, np.int64)  # l_k of the next firing
+    for f in range(1, steps):
+        edge = f - (psp.window + 1) + refractory
+        spikes = masks[f]
+        while spikes:
+            k = trailing_zeros(spikes)
+            spikes &= spikes - np.uint32(1)
+            origin = origins[k]
+            origins[k] = f + refractory
+            if refractory < edge < origin < f:
+                out[(edge - refractory) * LANES + k] = psp.alpha[f - origin] * psp.fade[origin - edge]
 
 
 # ---------------------------------------------------------------- backward (HM2BP.md sections 4 and 8; paper eq. 17, 22 to 24)
+
+
+@jit
+def silent_mask(counts: Any, first: int) -> Any:
+    """Return the mask of the silent ones among the neurons from `first` on; lanes past the last count as silent."""
+    silent = np.uint32(0)
+    for k in range(LANES):
+        if first + k >= counts.size or counts[first + k] == 0:
+            silent |= np.uint32(1) << np.uint32(k)
+    return silent
 
 
 @jit
@@ -319,7 +376,7 @@ def dense_backward(
     weight: Any,
     unit_ptr: Any,
     times: Any,
-    pre_counts: Any,
+    active: Any,
     masks: Any,
     post_counts: Any,
     steps: Any,
@@ -328,91 +385,69 @@ def dense_backward(
     psp: Any,
     gradient: Any,
     incoming: Any,
-    scratch: Any,
-    psp_rows: Any,
+    gates: Any,
+    rows: Any,
+    lanes: Any,
     tile: int,
     first: int,
     last: int,
 ) -> None:
     """Backward pass of one tile over samples first … last−1, in order.
 
-    gradient [pre, lane]  += Σ_b δ γ (1 + σ) e            (`scale` is γ)
-    incoming [sample, pre] = Σ_lanes δ w ρ                 (written where its shape is not empty)
-    `psp_rows` [pre, lane] is scratch for e.
-    A sample whose δ is 0 on the whole tile changes nothing and is passed over.
+    gradient [pre · lane]  += Σ_b δ γ (1 + σ) e            (`scale` is γ)
+    incoming [sample, pre]  = Σ_lanes δ w ρ                 (written where its shape is not empty)
+    `active` [sample, :] lists the units that fired, −1 after the last. `gates` [step · lane], `rows` [pre · lane] (for
+    e) and `lanes` [3 · lane] are scratch. A sample whose δ is 0 on the whole tile changes nothing and is passed over.
     """
-    pre = weight.shape[1]
-    w = weight[tile]
-    zero, one = psp.zero, psp.one
+    pre, offset = weight.shape[1], tile * LANES
+    w = weight[tile].reshape(-1)
     sends = incoming.shape[0] > 0
-    units = min(LANES, delta.shape[1] - tile * LANES)
-    flat_rows = psp_rows.reshape(-1)
-    # rows of lanes: δ, coefficient, a_i, 1/o_i, Σ_l w_il; then the gate's state, then the gate
-    D, C, A, O, S, STATE_AT = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES, 5 * LANES
-    gates = scratch[8 * LANES :]
-    state = scratch[STATE_AT : STATE_AT + 3 * LANES]
-    summed = False
+    live = min(LANES, delta.shape[1] - offset)
+    zero, one = spread(psp.zero), spread(psp.one)
+    silent_psp, silent_ratio = spread(psp.silent_psp), spread(psp.silent_ratio)
+    fan_in, summed = zero, False  # Σ_l w_il
     for b in range(first, last):
+        lanes[:] = psp.zero
         moves = False
-        scratch[D : D + LANES] = zero
-        scratch[O : O + LANES] = zero
-        for k in range(units):
-            scratch[D + k] = delta[b, tile * LANES + k]
-            moves |= scratch[D + k] != zero
+        for k in range(live):
+            lanes[k] = delta[b, offset + k]
+            moves |= lanes[k] != psp.zero
+            lanes[LANES + k] = scale[b, offset + k]
+            if post_counts[b, offset + k] > 0:
+                lanes[2 * LANES + k] = psp.one / weight.dtype.type(post_counts[b, offset + k])
         if not moves:
             if sends:
-                incoming[b, :] = zero
+                incoming[b, :] = psp.zero
             continue
-        silent = False
-        for k in range(units):
-            count = post_counts[b, tile * LANES + k]
-            if count > 0:
-                scratch[O + k] = one / count
-            else:
-                silent = True
+        error, inverse_o = load(lanes, 0), load(lanes, 2 * LANES)
+        silent = silent_mask(post_counts[b], offset)
         if silent and not summed:
-            scratch[S : S + LANES] = zero
             for j in range(pre):
-                for k in range(LANES):
-                    scratch[S + k] += w[j, k]
+                fan_in = fan_in + load(w, j * LANES)
             summed = True
-        gate(masks[b, tile], np.int64(steps[b]), psp, gates, state)
-        scratch[A : A + LANES] = zero
-        for j in range(pre):
-            lo, hi = np.int64(unit_ptr[b, j]), np.int64(unit_ptr[b, j + 1])
-            if lo == hi:
-                continue
-            sum_rows(flat_rows, j * LANES, gates, 0, times, lo, hi)
-            if silent:
-                for k in range(LANES):
-                    psp_rows[j, k] = psp_rows[j, k] if scratch[O + k] > zero else psp.silent_psp
-            for k in range(LANES):
-                scratch[A + k] += w[j, k] * psp_rows[j, k]
-        for k in range(LANES):
-            active = scratch[O + k] > zero
-            share = scratch[A + k] * scratch[O + k] if active else psp.silent_share * scratch[S + k]
-            scratch[C + k] = scratch[D + k] * (one + psp.inverse_nu * share)
-        for k in range(units):
-            scratch[C + k] *= scale[b, tile * LANES + k]
-        for j in range(pre):
-            fired = pre_counts[b, j]
-            if unit_ptr[b, j] != unit_ptr[b, j + 1]:
-                for k in range(LANES):
-                    gradient[j, k] += scratch[C + k] * psp_rows[j, k]
-                if sends:
-                    inverse = one / fired
-                    total = zero
-                    for k in range(LANES):
-                        ratio = psp_rows[j, k] * inverse if scratch[O + k] > zero else psp.silent_ratio
-                        psp_rows[j, k] = scratch[D + k] * w[j, k] * ratio
-                    for k in range(LANES):
-                        total += psp_rows[j, k]
-                    incoming[b, j] = total
-            elif sends:
-                total = zero
-                for k in range(LANES):
-                    total += scratch[D + k] * w[j, k]
-                incoming[b, j] = total * psp.silent_ratio
+        gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
+        a = zero  # Σ_l w_il e_il
+        for j in active[b]:
+            if j < 0:
+                break
+            e = select(silent, silent_psp, sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1]))
+            store(rows, j * LANES, e)
+            a = a + load(w, j * LANES) * e
+        sigma = select(silent, spread(psp.silent_share) * fan_in, a * inverse_o) * spread(psp.inverse_nu)
+        slope = error * load(lanes, LANES) * (one + sigma)
+        for j in active[b]:
+            if j < 0:
+                break
+            at = j * LANES
+            store(gradient, at, load(gradient, at) + slope * load(rows, at))
+        if sends:
+            for j in range(pre):
+                at, fired = j * LANES, unit_ptr[b, j + 1] - unit_ptr[b, j]
+                ratio = silent_ratio
+                if fired > 0:
+                    inverse = spread(psp.one / weight.dtype.type(fired))
+                    ratio = select(silent, silent_ratio, load(rows, at) * inverse)
+                incoming[b, j] = total(error * load(w, at) * ratio)
 
 
 @jit
@@ -424,24 +459,21 @@ def dense_psp(
     steps: Any,
     psp: Any,
     out: Any,
-    scratch: Any,
+    gates: Any,
     tile: int,
     first: int,
     last: int,
 ) -> None:
-    """Write e_{i|j} of one tile into out [sample, pre, lane], silent rules included."""
-    state, gates = scratch[: 3 * LANES], scratch[3 * LANES :]
+    """Write e_{i|j} of one tile into out [sample, pre · lane], silent rules included."""
     for b in range(first, last):
-        gate(masks[b, tile], np.int64(steps[b]), psp, gates, state)
-        rows = out[b].reshape(-1)
+        gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
+        silent = silent_mask(post_counts[b], tile * LANES)
+        rows = out[b]
         for j in range(unit_ptr.shape[1] - 1):
-            lo, hi = np.int64(unit_ptr[b, j]), np.int64(unit_ptr[b, j + 1])
-            sum_rows(rows, j * LANES, gates, 0, times, lo, hi)
-            if lo == hi:
-                continue
-            for k in range(min(LANES, post_counts.shape[1] - tile * LANES)):
-                if post_counts[b, tile * LANES + k] == 0:
-                    rows[j * LANES + k] = psp.silent_psp
+            e = sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1])
+            if unit_ptr[b, j] < unit_ptr[b, j + 1]:
+                e = select(silent, spread(psp.silent_psp), e)
+            store(rows, j * LANES, e)
 
 
 # ---------------------------------------------------------------- update (HM2BP.md section 5)

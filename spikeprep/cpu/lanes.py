@@ -1,24 +1,43 @@
-"""Vector registers from Numba: the few primitives that LLVM's own vectoriser does not find.
+"""A vector type for Numba: `LANES` numbers that live in registers, for kernels that walk neurons a tile at a time.
 
-A *lane* is one post neuron; kernels walk tiles of `LANES` of them. Plain loops over a tile vectorise by themselves,
-but a sum of many rows keeps its accumulator in memory there; `sum_rows` keeps it in registers.
+LLVM finds the vectors in a plain loop over 32 neurons only sometimes, and never keeps them in registers from one time
+step to the next. Here they are values: ``a + b``, ``a - b``, ``a * b`` work lane by lane, `above` and `select` make and
+take masks (uint32, bit k is lane k), and LLVM splits each value over whatever registers the machine has. Nothing is
+reassociated or fused: results are those of scalar code, on every machine.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, overload, register_model
 from numpy.typing import DTypeLike, NDArray
 
 LANES = 32
-"""Neurons in a tile: two 512-bit registers of float32, and one bit each of a uint32 spike mask."""
+"""Neurons in a tile: two 512-bit registers of float32, and one bit each of a uint32 mask."""
 
-_UNROLL = 4  # independent accumulators: the latency of an addition is three to four times its throughput
+_UNROLL = 4  # independent sums in `sum_rows`: an addition's latency is three to four times its throughput
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+
+
+class Lanes(types.Type):  # type: ignore[misc]
+    """The Numba type of `LANES` floats."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"Lanes({dtype})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Lanes) -> None:
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), LANES))
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -29,104 +48,179 @@ def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-@intrinsic
-def sum_rows(
-    typingctx: Any, out: Any, out_at: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any
-) -> Any:
-    """out[out_at : + LANES] = Σ_{n = start … stop−1} table[table_at + LANES · index[n] : + LANES]; all arrays 1-D.
+# ---------------------------------------------------------------- in IR
 
-    The order of addition is fixed: `_UNROLL` interleaved partial sums, added pairwise.
-    """
-    signature = types.void(out, types.int64, table, types.int64, index, types.int64, types.int64)
+
+def _vector_at(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
+    """Return a pointer to the LANES elements of a 1-D array from `at` on."""
+    data = context.make_array(array)(context, builder, value).data
+    vector = ir.VectorType(context.get_data_type(array.dtype), LANES)
+    return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+
+
+def _spread(builder: Any, scalar: Any) -> Any:
+    """Return a vector that holds `scalar` in every lane."""
+    vector = ir.VectorType(scalar.type, LANES)
+    blank = ir.Constant(vector, ir.Undefined)
+    order = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
+    return builder.shuffle_vector(builder.insert_element(blank, scalar, ir.Constant(_I32, 0)), blank, order)
+
+
+def _itemsize(dtype: Any) -> int:
+    return int(dtype.bitwidth) // 8
+
+
+# ---------------------------------------------------------------- the type's operations
+
+
+@intrinsic
+def load(typingctx: Any, array: Any, at: Any) -> Any:
+    """Return the LANES elements of a 1-D array from `at` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        out_type, _, table_type, _, index_type, _, _ = signature.args
-        out_p = context.make_array(out_type)(context, builder, args[0]).data
-        table_p = context.make_array(table_type)(context, builder, args[2]).data
-        index_p = context.make_array(index_type)(context, builder, args[4]).data
-        start, stop = args[5], args[6]
-        i64 = ir.IntType(64)
-        scalar = context.get_data_type(table_type.dtype)
-        itemsize = 4 if isinstance(scalar, ir.FloatType) else 8
-        width = 64 // itemsize
-        vector = ir.VectorType(scalar, width)
-        registers = LANES // width
-        zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * width)
-        base = builder.gep(table_p, [args[3]])
+        value = builder.load(_vector_at(context, builder, signature.args[0], *args))
+        value.align = _itemsize(signature.args[0].dtype)
+        return value
 
-        def row(position: Any) -> list[Any]:
+    return Lanes(array.dtype)(array, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
+    """Write `lanes` into a 1-D array from `at` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _vector_at(context, builder, signature.args[0], *args[:2])
+        builder.store(args[2], pointer).align = _itemsize(signature.args[0].dtype)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, lanes), codegen
+
+
+@intrinsic
+def spread(typingctx: Any, scalar: Any) -> Any:
+    """Return lanes that all hold `scalar`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _spread(builder, args[0])
+
+    return Lanes(scalar)(scalar), codegen
+
+
+@intrinsic
+def above(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the mask of the lanes where a > b."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(builder.fcmp_ordered(">", *args), _I32)
+
+    return types.uint32(a, b), codegen
+
+
+@intrinsic
+def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """Return `a` in the lanes whose bit of `mask` is set, `b` in the others."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), LANES))
+        return builder.select(chosen, args[1], args[2])
+
+    return a(types.uint32, a, b), codegen
+
+
+@intrinsic
+def total(typingctx: Any, lanes: Any) -> Any:
+    """Return the sum of all lanes: upper half onto lower half, again and again."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            blank = ir.Constant(value.type, ir.Undefined)
+            halves = [
+                builder.shuffle_vector(value, blank, ir.Constant(ir.VectorType(_I32, width), list(range(s, s + width))))
+                for s in (0, width)
+            ]
+            value = builder.fadd(*halves)
+        return builder.extract_element(value, ir.Constant(_I32, 0))
+
+    return lanes.dtype(lanes), codegen
+
+
+def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
+    @intrinsic
+    def lanewise(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return getattr(builder, instruction)(*args)
+
+        return a(a, b), codegen
+
+    @overload(symbol, inline="always")
+    def operation(a: Any, b: Any) -> Any:
+        def lane_by_lane(a: Any, b: Any) -> Any:  # numba wants the very signature of `operation`
+            return lanewise(a, b)
+
+        return lane_by_lane if isinstance(a, Lanes) and a == b else None
+
+
+for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _arithmetic(_symbol, _instruction)
+
+
+@intrinsic
+def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any) -> Any:
+    """Return Σ_{n = start … stop−1} table[table_at + LANES · index[n] : + LANES]; arrays 1-D, indices not negative.
+
+    The order of addition is fixed: `_UNROLL` interleaved partial sums, added pairwise, then what is left over.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        table_type, _, index_type, _, _ = signature.args
+        table_p = context.make_array(table_type)(context, builder, args[0]).data
+        index_p = context.make_array(index_type)(context, builder, args[2]).data
+        base, start, stop = builder.gep(table_p, [args[1]]), args[3], args[4]
+        vector = ir.VectorType(context.get_data_type(table_type.dtype), LANES)
+
+        def row(position: Any) -> Any:
             raw = builder.load(builder.gep(index_p, [position]))
-            at = raw if raw.type == i64 else builder.zext(raw, i64)
-            first = builder.gep(base, [builder.mul(at, ir.Constant(i64, LANES))])
-            loads = []
-            for r in range(registers):
-                p = builder.gep(first, [ir.Constant(i64, r * width)])
-                load = builder.load(builder.bitcast(p, vector.as_pointer()))
-                load.align = itemsize
-                loads.append(load)
-            return loads
+            at = builder.mul(builder.zext(raw, _I64) if raw.type != _I64 else raw, ir.Constant(_I64, LANES))
+            value = builder.load(builder.bitcast(builder.gep(base, [at]), vector.as_pointer()))
+            value.align = _itemsize(table_type.dtype)
+            return value
 
-        def loop(first: Any, last: Any, step: int, sums: list[Any]) -> list[Any]:
-            """Emit ``for n in range(first, last, step)`` that adds `step` rows to `step` groups of registers."""
+        def loop(first: Any, last: Any, sums: list[Any]) -> list[Any]:
+            """Emit ``for n in range(first, last, len(sums))`` that adds a row to each of `sums`."""
             before = builder.block
-            head = builder.append_basic_block("rows.head")
-            body = builder.append_basic_block("rows.body")
-            after = builder.append_basic_block("rows.after")
+            head, body, after = (builder.append_basic_block(f"rows.{name}") for name in ("head", "body", "after"))
             builder.branch(head)
             builder.position_at_end(head)
-            n = builder.phi(i64)
+            n = builder.phi(_I64)
             n.add_incoming(first, before)
-            phis = [builder.phi(vector) for _ in sums]
-            for phi, value in zip(phis, sums, strict=True):
+            running = [builder.phi(vector) for _ in sums]
+            for phi, value in zip(running, sums, strict=True):
                 phi.add_incoming(value, before)
             builder.cbranch(builder.icmp_signed("<", n, last), body, after)
             builder.position_at_end(body)
-            added = []
-            for u in range(step):
-                for r, value in enumerate(row(builder.add(n, ir.Constant(i64, u)))):
-                    added.append(builder.fadd(phis[u * registers + r], value))
-            for phi, value in zip(phis, added, strict=False):
-                phi.add_incoming(value, body)
-            for phi in phis[len(added) :]:
-                phi.add_incoming(phi, body)
-            n.add_incoming(builder.add(n, ir.Constant(i64, step)), body)
+            for u, phi in enumerate(running):
+                phi.add_incoming(builder.fadd(phi, row(builder.add(n, ir.Constant(_I64, u)))), body)
+            n.add_incoming(builder.add(n, ir.Constant(_I64, len(sums))), body)
             builder.branch(head)
             builder.position_at_end(after)
-            return phis
+            return running
 
-        whole = builder.sub(stop, builder.srem(builder.sub(stop, start), ir.Constant(i64, _UNROLL)))
-        sums = loop(start, whole, _UNROLL, [zero] * (registers * _UNROLL))
-        while len(sums) > registers:
+        zero = ir.Constant(vector, [0.0] * LANES)
+        whole = builder.sub(stop, builder.and_(builder.sub(stop, start), ir.Constant(_I64, _UNROLL - 1)))
+        sums = loop(start, whole, [zero] * _UNROLL)
+        while len(sums) > 1:
             half = len(sums) // 2
             sums = [builder.fadd(a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
-        sums = loop(whole, stop, 1, sums)
-        target = builder.gep(out_p, [args[1]])
-        for r, value in enumerate(sums):
-            p = builder.gep(target, [ir.Constant(i64, r * width)])
-            store = builder.store(value, builder.bitcast(p, vector.as_pointer()))
-            store.align = itemsize
-        return context.get_dummy_value()
+        return loop(whole, stop, sums)[0]
 
+    signature = Lanes(table.dtype)(table, types.int64, index, types.int64, types.int64)
     return signature, codegen
 
 
-@intrinsic
-def lanes_above(typingctx: Any, data: Any, bound: Any) -> Any:
-    """Return the uint32 whose bit k says data[k] > bound, for k < LANES; `data` is 1-D."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array, _ = signature.args
-        pointer = context.make_array(array)(context, builder, args[0]).data
-        scalar = context.get_data_type(array.dtype)
-        vector = ir.VectorType(scalar, LANES)
-        load = builder.load(builder.bitcast(pointer, vector.as_pointer()))
-        load.align = 4 if isinstance(scalar, ir.FloatType) else 8
-        start = builder.insert_element(ir.Constant(vector, ir.Undefined), args[1], ir.Constant(ir.IntType(32), 0))
-        order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [ir.Constant(ir.IntType(32), 0)] * LANES)
-        bounds = builder.shuffle_vector(start, ir.Constant(vector, ir.Undefined), order)
-        return builder.bitcast(builder.fcmp_ordered(">", load, bounds), ir.IntType(32))
-
-    return types.uint32(data, data.dtype), codegen
+# ---------------------------------------------------------------- bits
 
 
 @intrinsic
@@ -135,7 +229,7 @@ def load_word(typingctx: Any, data: Any, at: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
-        word = builder.load(builder.bitcast(pointer, ir.IntType(64).as_pointer()))
+        word = builder.load(builder.bitcast(pointer, _I64.as_pointer()))
         word.align = 1
         return word
 
@@ -148,6 +242,17 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         count = builder.cttz(args[0], cgutils.true_bit)
-        return builder.zext(count, ir.IntType(64)) if count.type.width < 64 else count
+        return builder.zext(count, _I64) if count.type.width < 64 else count
+
+    return types.int64(word), codegen
+
+
+@intrinsic
+def ones(typingctx: Any, word: Any) -> Any:
+    """Return the number of set bits of an unsigned integer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        count = builder.ctpop(args[0])
+        return builder.zext(count, _I64) if count.type.width < 64 else count
 
     return types.int64(word), codegen
