@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from spikeprep.errors import UsageError
+from spikeprep.errors import RunError, UsageError
+
+JOURNAL = "journal.jsonl"  # what tells a run folder from a store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,26 +72,15 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
     return settings
 
 
-def table(rows: Sequence[Sequence[Any]], *, indent: int = 2) -> str:
-    """Align the columns of `rows`: numbers to the right, text to the left, the last one as it is."""
-    if not rows:
-        return ""
-    cells = [[_text(value) for value in row] for row in rows]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]) - 1)]
-    lines = []
-    for row, values in zip(cells, rows, strict=True):
-        aligned = [
-            text.rjust(width) if isinstance(value, int | float) else text.ljust(width)
-            for text, width, value in zip(row, widths, values, strict=False)
-        ]
-        lines.append((" " * indent + "  ".join([*aligned, row[-1]])).rstrip())
-    return "\n".join(lines)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def table(rows: Sequence[Sequence[str]], align: str = "l", *, indent: int = 2) -> str:
+    """Align columns: `align` has ``l`` or ``r`` for each, its last letter standing for all further ones."""
+    columns = list(zip(*rows, strict=True))
+    letters = align.ljust(len(columns), align[-1])
+    padded = []
+    for column, letter in zip(columns, letters, strict=True):
+        width = max(map(len, column))
+        padded.append([cell.rjust(width) if letter == "r" else cell.ljust(width) for cell in column])
+    return "\n".join((" " * indent + "  ".join(row)).rstrip() for row in zip(*padded, strict=True))
 
 
 def size(n_bytes: float) -> str:
@@ -98,3 +90,30 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.3g} {unit}" if unit != "B" else f"{n_bytes:.0f} B"
         n_bytes /= 1000
     return f"{n_bytes:.3g} TB"
+
+
+def is_run(path: str) -> bool:
+    """Say whether `path` is a run folder; anything else is taken for a store."""
+    return os.path.exists(os.path.join(path, JOURNAL))
+
+
+def read_journal(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return the records of a run's journal; a last line that an interruption cut short is passed over.
+
+    Raises
+    ------
+    RunError
+        Another line is damaged.
+    """
+    path = os.path.join(run, JOURNAL)
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                mend = "Remove the line, or train again into another folder."
+                raise RunError(f"{path} is damaged in line {number} ({error})", "", mend) from error
+    return records

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from spikeprep.errors import StoreError
+
 from .options import emit_json, json_option
 from .progress import Progress
 
@@ -18,20 +20,17 @@ def command(store: str, as_json: bool) -> None:
     """
     from spikeprep.store import verify
 
-    from spikeprep.errors import StoreError
-
     with Progress("verify") as progress:
         report = verify(store, progress=progress)
     if as_json:
         emit_json(report.to_json())
     elif report.ok:
-        click.echo(f"{store}: everything is as it was written.")
+        click.echo(f"{store}: all {report.samples:,} samples are as they were written")
     else:
         for problem in report.problems:
             click.echo(f"{problem}")
-    if not report.ok:
-        raise StoreError(
-            f"{store} has {len(report.problems)} problem{'s' if len(report.problems) > 1 else ''}",
-            "",
-            "Encode it again with --overwrite, or restore it from a copy.",
-        )
+    if report.problems:
+        number = f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}"
+        raise StoreError(f"{store} has {number}", "", "Encode it again with --overwrite, or restore a copy.")
+    if not report.complete:
+        raise StoreError(f"{store} is not complete", "", "Give its `spikeprep encode` command again.")
