@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..data import Sample
@@ -13,7 +15,7 @@ from ..registry import Plugin
 
 @dataclass(frozen=True)
 class Source(Plugin, ABC):
-    """Reads samples of one format. Its fields are its configuration; `path` is where the raw files are.
+    """Reads samples of one format. Its fields are its configuration; a field `path`, if any, is where the raw files are.
 
     Opening is lazy: nothing is read before `splits`, and samples are read one at a time, from any thread.
     """
@@ -33,4 +35,11 @@ class Source(Plugin, ABC):
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """Return ``{"name", "licence", "files": {name: sha256}}`` (or one ``"sha256"`` digest over many files)."""
+        """Return ``{"licence", "files": {name: sha256}}`` (or one ``"sha256"`` digest over many files), and ``"note"``
+        where a person should know what was decided from the data."""
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's sha256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

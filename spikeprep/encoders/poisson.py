@@ -1,0 +1,229 @@
+"""Images → Bernoulli ("Poisson") spike trains, drawn 64 steps at a time by bit-sliced comparison.
+
+A pixel spikes in a step if a uniform random fraction u is below p, that is if u has the 0 at the first binary digit
+in which they differ. A 64-bit random word holds one digit of 64 steps' u, so words taken most significant digit first
+decide 64 steps together, each word half of those still undecided. p is used as a 64-bit binary fraction: exact for
+every float64 p ≥ 2⁻¹¹ (and for 0 and 1), below that rounded down by less than 2⁻⁶⁴.
+
+Random words: digit d of steps 64 b … 64 b + 63 of a unit is ``x0 2³² + x1`` (d even) or ``x2 2³² + x3`` (d odd) of
+``philox(unit, b, d // 2, POISSON; sample key)``; bit k belongs to step 64 b + k (see `spikeprep.random`). So a train
+depends on its sample key, unit and p alone, and a shorter train is the beginning of a longer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..data import Bits, SpikeTrain
+from ..errors import DataError, UsageError
+from ..random import POISSON, SampleKey, philox4x32, philox_keys
+from .base import Encoder
+
+_LANES = 8  # step blocks that are decided together; more than one register's worth hides the multiplier's latency
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ALWAYS = _ALL  # the fraction that stands for p = 1: no float64 below 1 comes so near
+_ZERO, _ONE, _TWO, _EIGHT, _HALF, _TOP, _BYTE = (np.uint64(n) for n in (0, 1, 2, 8, 32, 63, 255))
+_PURPOSE = np.uint64(POISSON)
+
+_philox = njit(inline="always")(philox4x32)
+
+
+@njit(nogil=True, cache=True)
+def _encode(fractions: NDArray[np.uint64], keys: NDArray[np.uint64], steps: int, bits: Bits) -> None:
+    """Write the spikes of probabilities (sample, unit), as fractions, into zeroed bits (sample, unit, byte)."""
+    samples, units = fractions.shape
+    width = bits.shape[2]
+    # One array for both parts: with two, LLVM would want an overlap check at run time and give up vectorising.
+    lane = np.empty(2 * _LANES, np.uint64)  # [0, 8) steps still undecided, [8, 16) spikes
+    for n in range(samples):
+        k0, k1 = keys[n, 0], keys[n, 1]
+        for unit in range(units):
+            fraction = fractions[n, unit]
+            if fraction == _ZERO:
+                continue
+            for first in range(0, width, 8 * _LANES):  # byte; 8 bytes a block
+                block = first // 8
+                for j in range(_LANES):
+                    left = steps - 64 * (block + j)
+                    undecided = _ALL if left >= 64 else (_ONE << np.uint64(max(left, 0))) - _ONE
+                    if block + j == 0:
+                        undecided &= ~_ONE  # step 0 never spikes
+                    lane[j] = undecided
+                    lane[_LANES + j] = undecided if fraction == _ALWAYS else _ZERO
+                digits = _ZERO if fraction == _ALWAYS else fraction
+                depth = _ZERO
+                while digits != _ZERO:  # once p has only zeros left, no undecided u can come below it
+                    one = _ZERO - (digits >> _TOP)  # p's digit, in all 64 lanes
+                    next_one = _ZERO - (digits << _ONE >> _TOP)
+                    open_steps = _ZERO
+                    for j in range(_LANES):
+                        x0, x1, x2, x3 = _philox(np.uint64(unit), np.uint64(block + j), depth, _PURPOSE, k0, k1)
+                        u, next_u = x0 << _HALF | x1, x2 << _HALF | x3
+                        undecided = lane[j]
+                        below = undecided & one & ~u
+                        undecided &= ~(u ^ one)
+                        below |= undecided & next_one & ~next_u
+                        undecided &= ~(next_u ^ next_one)
+                        lane[j] = undecided
+                        lane[_LANES + j] |= below
+                        open_steps |= undecided
+                    if open_steps == _ZERO:
+                        break
+                    digits <<= _TWO
+                    depth += _ONE
+                for start in range(first, min(first + 8 * _LANES, width), 8):
+                    word = lane[_LANES + (start - first) // 8]
+                    for byte in range(start, min(start + 8, width)):
+                        bits[n, unit, byte] = np.uint8(word & _BYTE)
+                        word >>= _EIGHT
+
+
+def _to_fractions(p: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Return floor(p 2⁶⁴) as uint64, with `_ALWAYS` for p = 1."""
+    below_one = np.minimum(p, np.nextafter(1.0, 0.0))
+    return np.where(p < 1.0, np.ldexp(below_one, 64).astype(np.uint64), _ALWAYS)
+
+
+def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDArray[np.bool_]:
+    """Draw the same spikes as `Poisson` in plain NumPy: compare every u with p.
+
+    Parameters
+    ----------
+    p
+        float64 (unit,): probability of a spike in a step.
+    steps
+        Number of time steps.
+    rng
+        Names the sample's random numbers.
+
+    Returns
+    -------
+    bool (time, unit)
+    """
+    k0, k1 = (np.uint64(word) for word in rng.philox_key())
+    unit = np.arange(p.size, dtype=np.uint64)[:, None]
+    block = np.arange(-(-steps // 64), dtype=np.uint64)[None, :]
+    u = np.zeros((p.size, 64 * block.size), np.uint64)
+    for digit in range(64):
+        x = philox4x32(unit, block, np.uint64(digit // 2), _PURPOSE, k0, k1)
+        high, low = x[2:] if digit % 2 else x[:2]
+        word = (high << _HALF | low).astype("<u8")
+        drawn = np.unpackbits(word.view(np.uint8), axis=-1, bitorder="little")
+        u |= drawn.astype(np.uint64) << np.uint64(63 - digit)
+    fraction = _to_fractions(p)[:, None]
+    spikes = ((u < fraction) | (fraction == _ALWAYS)).T[:steps]
+    spikes[0] = False
+    return spikes
+
+
+@dataclass(frozen=True)
+class Poisson(Encoder):
+    """One Bernoulli draw a pixel and step, with probability ``rate_max`` × intensity; step 0 never spikes.
+
+    An image is uint8 (intensity = value / 255) or floating point in [0, 1], of any shape; a pixel is a unit. Spikes
+    are reproducible from the `SampleKey` alone, whatever the batch they are drawn in.
+
+    Parameters
+    ----------
+    steps
+        Time steps of a sample; HM2-BP's MNIST setting is 400.
+    rate_max
+        Probability of a spike in a step at intensity 1, in (0, 1]; HM2-BP's is 1/5.5.
+    dt
+        Length of a step in seconds.
+    """
+
+    name: ClassVar[str] = "poisson"
+    citation: ClassVar[str] = (
+        "Jin, Zhang & Li 2018, Hybrid Macro/Micro Level Backpropagation for Training Deep Spiking Neural Networks, "
+        "NeurIPS 31"
+    )
+
+    steps: int = 400
+    rate_max: float = 1 / 5.5
+    dt: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise UsageError(f"poisson: got steps {self.steps!r}", "a whole number of at least 1")
+        if not 0 < self.rate_max <= 1:
+            raise UsageError(f"poisson: got rate_max {self.rate_max!r}", "a probability in (0, 1]")
+        if not self.dt > 0:
+            raise UsageError(f"poisson: got dt {self.dt!r}", "seconds above 0")
+
+    def unit_shape(self, signal: Any) -> tuple[int, ...]:
+        """Return the image's shape: a unit is a pixel (and channel)."""
+        return np.shape(signal)
+
+    def max_steps(self, signal: Any) -> int:
+        """Return `steps`, whatever the image."""
+        return self.steps
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Return `dt`."""
+        return self.dt
+
+    def probabilities(self, image: Any) -> NDArray[np.float64]:
+        """Return each pixel's probability of a spike in a step, float64, in the image's shape.
+
+        Raises
+        ------
+        DataError
+            The image is neither uint8 nor floats in [0, 1].
+        """
+        image = np.asarray(image)
+        if image.dtype == np.uint8:
+            return self.rate_max * (image / 255.0)
+        if not np.issubdtype(image.dtype, np.floating):
+            raise DataError(
+                f"poisson: got an image of {image.dtype}",
+                "uint8, or floating point in [0, 1]",
+                "Divide the image by its largest possible value.",
+            )
+        if image.size and not (image.min() >= 0 and image.max() <= 1):  # a NaN fails both
+            raise DataError(
+                f"poisson: got intensities from {image.min():g} to {image.max():g}",
+                "[0, 1]",
+                "Divide the image by its largest possible value, and replace NaN.",
+            )
+        return self.rate_max * image.astype(np.float64)
+
+    def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
+        """Return the packed spikes of one image; raises `DataError` for anything but an image."""
+        return self.encode_batch([signal], rngs=[rng])[0]
+
+    def encode_batch(self, signals: Sequence[Any], *, rngs: Sequence[SampleKey | None]) -> list[SpikeTrain]:
+        """Return the packed spikes of each image: what `encode` gives, one compiled call for all."""
+        images = [np.asarray(signal) for signal in signals]
+        if not images:
+            return []
+        known = [rng for rng in rngs if rng is not None]
+        if len(known) < len(images):
+            raise UsageError("poisson: got no random numbers", "a SampleKey", "Pass rng=SampleKey(seed, split, n).")
+        if len({(image.shape, image.dtype) for image in images}) > 1:
+            return [self.encode(image, rng=rng) for image, rng in zip(images, known, strict=True)]
+        flat = np.stack(images).reshape(len(images), -1)
+        if flat.dtype == np.uint8:  # 256 probabilities at most
+            levels = np.arange(256, dtype=np.uint8)
+            fractions = _to_fractions(self.probabilities(levels))[flat]
+        else:
+            fractions = _to_fractions(self.probabilities(flat))
+        bits = np.zeros((*flat.shape, -(-self.steps // 8)), np.uint8)
+        _encode(fractions, philox_keys(known), self.steps, bits)
+        return [SpikeTrain(sample, self.steps) for sample in bits]
+
+    def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
+        """Return each pixel's estimated intensity, float64 (unit,), from spikes (time, unit).
+
+        The maximum-likelihood estimate: spikes a step over the steps that may spike, divided by ``rate_max``. Its
+        standard error is sqrt(p (1 − p) / (steps − 1)) / rate_max; it may exceed 1.
+        """
+        count = np.count_nonzero(spikes, axis=0)
+        return count / (max(len(spikes) - 1, 1) * self.rate_max)

@@ -1,0 +1,291 @@
+"""Source → chain → store, in parallel: a worker encodes and writes whole shards, and no more than a chunk is in memory each.
+
+Workers are threads: the encoders' kernels and the compressors release the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__
+from .data import Sample, SpikeTrain
+from .encoders.base import Chain
+from .errors import DataError, UsageError
+from .random import SampleKey
+from .recipes import Recipe
+from .sources.base import Source
+from .store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
+
+Progress = Callable[[int, int], None]
+"""Called with (samples done, samples in all), one call at a time, from any thread."""
+
+_PROBE = 32  # samples that a plan encodes to estimate a store's size
+
+
+@dataclass(frozen=True)
+class EncodePlan:
+    """What `encode` would do.
+
+    Attributes
+    ----------
+    path
+        Where the store would be.
+    recipe
+        Name of the recipe.
+    samples
+        Split → number of samples.
+    classes
+        Name of each class.
+    unit_shape, steps, dt
+        Shape of a sample's units, its time steps, and the seconds of a step.
+    raw_bytes, estimated_bytes
+        Size of all samples packed, and compressed as the first ones are.
+    """
+
+    path: str
+    recipe: str
+    samples: dict[str, int]
+    classes: tuple[str, ...]
+    unit_shape: tuple[int, ...]
+    steps: int
+    dt: float
+    raw_bytes: int
+    estimated_bytes: int
+
+
+@dataclass(frozen=True)
+class EncodeSummary:
+    """What `encode` did.
+
+    Attributes
+    ----------
+    path
+        Where the store is.
+    samples
+        Split → number of samples in the store.
+    encoded
+        Samples encoded by this call; the others were there already.
+    seconds
+        What this call took.
+    stored_bytes
+        Size of the whole store.
+    note
+        What a person should know about the data, or nothing.
+    """
+
+    path: str
+    samples: dict[str, int]
+    encoded: int
+    seconds: float
+    stored_bytes: int
+    note: str = ""
+
+    @property
+    def bytes_per_sample(self) -> float:
+        """Bytes of the store per sample."""
+        return self.stored_bytes / max(sum(self.samples.values()), 1)
+
+
+class _Job:
+    """A recipe with its source opened and one sample looked at."""
+
+    def __init__(self, recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None) -> None:
+        if limit is not None and limit < 1:
+            raise UsageError(f"got limit {limit}", "at least 1 sample a split")
+        self.recipe, self.seed = recipe, seed
+        self.source: Source = recipe.build_source(source_path)
+        _check_there(recipe, self.source)
+        self.chain: Chain = recipe.build_chain()
+        available = self.source.splits()
+        self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
+        first = self.encode(next(iter(self.samples)), 0, 1)
+        signal = self.chain.prepare(first[0][0].signal, rng=self.key(next(iter(self.samples)), 0))
+        self.unit_shape = self.chain.encoder.unit_shape(signal)
+        self.units, self.max_steps = first[1][0].bits.shape[0], self.chain.encoder.max_steps(signal)
+
+    def key(self, split: str, sample: int) -> SampleKey:
+        return SampleKey(self.seed, split, sample)
+
+    def encode(self, split: str, start: int, stop: int) -> tuple[list[Sample], list[SpikeTrain]]:
+        """Return samples [start, stop) of a split and their spikes."""
+        samples = [self.source.read(split, n) for n in range(start, stop)]
+        keys = [self.key(split, n) for n in range(start, stop)]
+        return samples, self.chain.encode_batch([s.signal for s in samples], rngs=keys)
+
+    def layouts(self) -> dict[str, SplitLayout]:
+        return {split: SplitLayout.fit(n, self.units, self.max_steps) for split, n in self.samples.items()}
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the store's attributes: what was made from what, and nothing of where or when."""
+        reader = {key: value for key, value in self.source.to_config().items() if key != "path"}
+        return {
+            "version": __version__,
+            "recipe": self.recipe.name,
+            "title": self.recipe.title,
+            "citation": self.recipe.citation,
+            "chain": self.chain.to_config(),
+            "seed": self.seed,
+            "dt": self.chain.encoder.seconds_per_step,
+            "unit_shape": list(self.unit_shape),
+            "classes": list(self.source.classes),
+            "source": {"reader": reader, **self.source.provenance()},
+        }
+
+
+def _check_there(recipe: Recipe, source: Source) -> None:
+    """Answer missing raw data with what they are and where to get them."""
+    path = getattr(source, "path", None)
+    if any(f.name == "path" for f in fields(source)) and not (path and Path(path).is_dir()):
+        got = f"recipe {recipe.name} has no raw data" + (f": {path} is no folder" if path else "")
+        raise DataError(got, "", recipe.obtain or "Give the folder of the raw files as --source.")
+
+
+def plan(
+    recipe: Recipe,
+    out: str | os.PathLike[str],
+    *,
+    source_path: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+) -> EncodePlan:
+    """Return what `encode` would do with the same arguments; writes nothing.
+
+    Raises
+    ------
+    DataError
+        The raw data are missing or damaged.
+    """
+    job = _Job(recipe, source_path, seed, limit)
+    split, n = next(iter(job.samples.items()))
+    probe = np.stack([train.bits for train in job.encode(split, 0, min(n, _PROBE))[1]])
+    total = sum(job.samples.values())
+    packed = Compression().encode(probe)
+    return EncodePlan(
+        path=os.fspath(out),
+        recipe=recipe.name,
+        samples=job.samples,
+        classes=job.source.classes,
+        unit_shape=job.unit_shape,
+        steps=job.max_steps,
+        dt=job.chain.encoder.seconds_per_step,
+        raw_bytes=total * probe[0].nbytes,
+        estimated_bytes=total * len(packed) // len(probe),
+    )
+
+
+def encode(
+    recipe: Recipe,
+    out: str | os.PathLike[str],
+    *,
+    source_path: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> EncodeSummary:
+    """Encode a recipe's data into a spike store; goes on where an interrupted call stopped.
+
+    The store's bytes depend on the recipe, the raw data, `seed` and `limit` alone, not on `workers` or interruptions.
+
+    Parameters
+    ----------
+    recipe
+        See `spikeprep.recipes.load_recipe`.
+    out
+        A path or an fsspec URL.
+    source_path
+        Folder of the raw data, for recipes that need one.
+    seed
+        Seed of every random number, 0 ≤ seed < 2⁶⁴.
+    limit
+        At most so many samples of each split, the first ones.
+    workers
+        Threads; as many as the machine has cores unless told otherwise.
+    overwrite
+        Whether to replace a spike store that is complete, or of another configuration.
+    progress
+        Called with (samples done, samples in all), one call at a time, from any thread.
+
+    Raises
+    ------
+    DataError
+        The raw data are missing or damaged. What was written stays, and is gone on with.
+    StoreError
+        Something else, or a store of another configuration, is at `out`; or it cannot be written.
+    """
+    began = time.perf_counter()
+    job = _Job(recipe, source_path, seed, limit)
+    attributes = job.attributes()
+    writer = SpikeWriter.open(out, attributes, job.layouts(), overwrite=overwrite)
+    pending = writer.pending()
+    todo = sum(shard.stop - shard.start for shard in pending)
+    count = _Count(total := sum(job.samples.values()), total - todo, progress)
+    stop = threading.Event()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=workers or cores) as pool:
+        tasks = [pool.submit(_encode_shard, job, writer, shard, count, stop) for shard in pending]
+        try:
+            wait(tasks, return_when=FIRST_EXCEPTION)
+        finally:  # an error or Ctrl-C: the others stop at their next chunk
+            failed = next((t for t in tasks if t.done() and not t.cancelled() and t.exception()), None)
+            if failed or not all(task.done() for task in tasks):
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
+    writer.complete()
+    return EncodeSummary(
+        path=os.fspath(out),
+        samples=job.samples,
+        encoded=todo,
+        seconds=time.perf_counter() - began,
+        stored_bytes=SpikeStore.open(out).stored_bytes(),
+        note=attributes["source"].get("note", ""),
+    )
+
+
+class _Count:
+    """Adds up samples of all workers."""
+
+    def __init__(self, total: int, done: int, progress: Progress | None) -> None:
+        self._total, self._done, self._progress, self._lock = total, done, progress, threading.Lock()
+        self.add(0)
+
+    def add(self, samples: int) -> None:
+        with self._lock:
+            self._done += samples
+            if self._progress:
+                self._progress(self._done, self._total)
+
+
+def _encode_shard(job: _Job, writer: SpikeWriter, shard: Shard, count: _Count, stop: threading.Event) -> None:
+    layout = writer.layouts[shard.split]
+    with writer.shard(shard) as out:
+        for start in range(shard.start, shard.stop, layout.chunk_samples):
+            if stop.is_set():
+                raise InterruptedError("another worker failed")
+            samples, trains = job.encode(shard.split, start, min(start + layout.chunk_samples, shard.stop))
+            bits = np.zeros((len(trains), layout.units, layout.width), np.uint8)
+            for row, sample, train in zip(bits, samples, trains, strict=True):
+                units, width = train.bits.shape
+                if units != layout.units or train.steps > layout.max_steps:
+                    raise DataError(
+                        f"sample {sample.id} became {units} units of {train.steps} steps",
+                        f"{layout.units} units of at most {layout.max_steps} steps, like the first sample",
+                        "Bring all samples to one size, or remove this one.",
+                    )
+                row[:, :width] = train.bits
+            steps = np.array([train.steps for train in trains])
+            out.append(bits, steps, np.array([s.label for s in samples]), [s.id for s in samples])
+            count.add(len(samples))

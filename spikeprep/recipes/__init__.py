@@ -1,0 +1,164 @@
+"""Recipes: a data set with its published encoding and suggested training settings, as TOML beside this file.
+
+A recipe's keys: `name`, `title`, `citation`, `obtain` (what its raw data are, where to get them and the layout expected, shown
+when they are missing), `[source]` (config of a reader), `[[chain]]` (configs of transforms, then one encoder), `[train]`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..encoders.base import Chain
+from ..errors import UsageError, near_miss
+from ..registry import READERS
+from ..sources.base import Source
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A source, an encoder chain and suggested training settings.
+
+    Attributes
+    ----------
+    name, title, citation
+        What it is called, in a word and in a line, and what to cite.
+    source
+        Config of the reader: ``{"name": …, field: value, …}``.
+    chain
+        Configs of the transforms in order, then of the encoder.
+    train
+        Suggested training settings, passed through.
+    obtain
+        What the raw data are, where one gets them, and the layout expected.
+    """
+
+    name: str
+    title: str
+    citation: str
+    source: dict[str, Any]
+    chain: list[dict[str, Any]]
+    train: dict[str, Any] = field(default_factory=dict)
+    obtain: str = ""
+
+    def __post_init__(self) -> None:
+        # Plugins know their own settings: building them refuses an unknown or unfit one here, not in mid-encode.
+        if "name" not in self.source:
+            raise UsageError(f"recipe {self.name}: [source] has no name", "", near_miss("", READERS.names()))
+        if any("name" not in config for config in self.chain):
+            raise UsageError(f"recipe {self.name}: a [[chain]] entry has no name", "a transform or encoder in each")
+        self.build_source()
+        self.build_chain()
+
+    def build_source(self, path: str | os.PathLike[str] | None = None) -> Source:
+        """Return the reader, of the raw data at `path` where it has one."""
+        source: Source = READERS.build(self.source)
+        if path is None:
+            return source
+        if "path" not in {f.name for f in dataclasses.fields(source)}:
+            raise UsageError(
+                f"recipe {self.name} needs no raw data, got the source {os.fspath(path)}", "", "Leave --source out."
+            )
+        return dataclasses.replace(source, **{"path": os.fspath(path)})
+
+    def build_chain(self) -> Chain:
+        """Return the transforms and the encoder."""
+        return Chain.from_config(self.chain)
+
+    def override(self, settings: Mapping[str, str]) -> Recipe:
+        """Return the recipe with settings changed.
+
+        Parameters
+        ----------
+        settings
+            Dotted name → value. A name is ``source.FIELD``, ``PLUGIN.FIELD`` for a plugin of the chain, or
+            ``train.FIELD``; a value is read as TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else is a string.
+
+        Raises
+        ------
+        UsageError
+            A name is unknown (with the near miss), or a value does not fit.
+        """
+        source, train = dict(self.source), dict(self.train)
+        chain = [dict(config) for config in self.chain]
+        plugins = {config["name"]: config for config in chain}
+        for dotted, text in settings.items():
+            owner, dot, key = dotted.partition(".")
+            if dot and owner == "train":
+                train[key] = parse_value(text)
+            elif dot and owner == "source":
+                source[key] = parse_value(text)
+            elif dot and owner in plugins:
+                plugins[owner][key] = parse_value(text)
+            else:
+                raise UsageError(f"recipe {self.name} has no setting {dotted!r}", "", near_miss(dotted, self.settings()))
+        return dataclasses.replace(self, source=source, chain=chain, train=train)
+
+    def settings(self) -> dict[str, Any]:
+        """Return dotted name → value of everything that `override` reaches."""
+        chain = self.build_chain().to_config()
+        owners = [("source", self.build_source().to_config()), *((c["name"], c) for c in chain), ("train", self.train)]
+        return {f"{owner}.{key}": value for owner, config in owners for key, value in config.items() if key != "name"}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe, JSON-ready."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Recipe:
+        """Build from what `to_json` gave, or from parsed TOML; an unknown or missing key raises `UsageError`."""
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        for key in value:
+            if key not in fields:
+                raise UsageError(f"a recipe has no key {key!r}", "", near_miss(key, fields))
+        needed = [name for name in ("name", "title", "citation", "source", "chain") if name not in value]
+        if needed:
+            raise UsageError(f"the recipe lacks {', '.join(needed)}", "every key", "Add what is missing.")
+        wrong = [k for k in ("source", "train") if not isinstance(value.get(k, {}), Mapping)]
+        if wrong or not isinstance(value["chain"], list):
+            raise UsageError(f"the recipe's {[*wrong, 'chain'][0]} has another form", "[source], [[chain]] and [train]")
+        return cls(**value)
+
+
+def parse_value(text: str) -> Any:
+    """Read a setting's value as TOML, or take it as a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package, sorted."""
+    return sorted(f.name.removesuffix(".toml") for f in resources.files(__package__).iterdir() if f.name.endswith(".toml"))
+
+
+def load_recipe(name: str | os.PathLike[str]) -> Recipe:
+    """Load a recipe by name, or from a TOML file.
+
+    Raises
+    ------
+    UsageError
+        There is no such recipe or file (with the near miss), it is not TOML, or it has unknown keys.
+    """
+    text = os.fspath(name)
+    if text in recipe_names():
+        content = (resources.files(__package__) / f"{text}.toml").read_text(encoding="utf-8")
+    elif Path(text).is_file():
+        content = Path(text).read_text(encoding="utf-8")
+    else:
+        close = difflib.get_close_matches(text, recipe_names(), n=1)
+        mend = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(recipe_names())}; or give a TOML file."
+        raise UsageError(f"unknown recipe {text!r}", "", mend)
+    try:
+        return Recipe.from_json(tomllib.loads(content))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {text} is not TOML ({error})", "", "Mend the file.") from error

@@ -1,0 +1,244 @@
+"""The layout of a spike store, format version 1.
+
+::
+
+    NAME.zarr/                  attributes: "spikeprep": {…}
+      train/  test/  …          one group a split
+        spikes   uint8  (sample, unit, byte)   bit k of byte b = step 8 b + k; sharded
+        steps    uint32 (sample,)              the sample's own length; bits at and past it are 0
+        labels   int32  (sample,)
+        counts   uint32 (sample,)              spikes in the sample
+        ids      string (sample,)              where the sample came from
+
+The attributes under ``"spikeprep"``: `format` (1), `version` (of the package), `recipe`, `title`, `citation`, `chain` (config of
+every transform and the encoder), `seed`, `dt` (seconds a step), `unit_shape`, `classes`, `source` (reader config, licence
+note, sha256 of the files), `samples` (split → number), and `complete` (false until the last shard is in). There is no time of
+creation: two encodes of the same data are equal byte for byte.
+
+A shard of `spikes` and the one chunk of each small array that covers the same samples are written by one worker, `spikes`
+last: where that object exists, its samples are done.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import StoreError
+from .shards import Compression
+
+FORMAT = 1
+SPIKES = "spikes"
+SMALL = {"steps": "uint32", "labels": "int32", "counts": "uint32", "ids": "string"}
+NEEDED = ("format", "version", "recipe", "chain", "seed", "dt", "unit_shape", "classes", "source", "samples", "complete")
+
+_CHUNK_BYTES = 2 << 20  # decoded: stays in a core's cache, and small enough to shuffle by
+_CHUNKS_A_SHARD = 32
+
+
+@dataclass(frozen=True)
+class SplitLayout:
+    """How the arrays of one split are cut.
+
+    Attributes
+    ----------
+    samples, units, max_steps
+        Size of the split.
+    chunk_samples
+        Samples that are compressed together.
+    shard_samples
+        Samples in one object, a multiple of `chunk_samples`.
+    """
+
+    samples: int
+    units: int
+    max_steps: int
+    chunk_samples: int
+    shard_samples: int
+
+    @classmethod
+    def fit(cls, samples: int, units: int, max_steps: int) -> SplitLayout:
+        """Choose chunks of 1 to 2 MiB (fewer bytes only where the split has no more) and shards of 32 chunks."""
+        most = max(_CHUNK_BYTES // max(units * -(-max_steps // 8), 1), 1)
+        enough = 1 << max(samples - 1, 0).bit_length()
+        chunk = min(1 << most.bit_length() - 1, enough)
+        return cls(samples, units, max_steps, chunk, chunk * min(_CHUNKS_A_SHARD, max(enough // chunk, 1)))
+
+    @property
+    def width(self) -> int:
+        """Bytes of one unit's train."""
+        return -(-self.max_steps // 8)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.samples // self.shard_samples)
+
+    @property
+    def places(self) -> int:
+        """Number of chunks in a full shard."""
+        return self.shard_samples // self.chunk_samples
+
+    def span(self, shard: int) -> tuple[int, int]:
+        """Return the first sample of a shard, and the one after its last."""
+        return shard * self.shard_samples, min((shard + 1) * self.shard_samples, self.samples)
+
+
+def shard_key(split: str, shard: int) -> str:
+    """Return the key of a shard of spikes."""
+    return f"{split}/{SPIKES}/c/{shard}/0/0"
+
+
+def small_key(split: str, array: str, shard: int) -> str:
+    """Return the key of the chunk of a small array that covers a shard's samples."""
+    return f"{split}/{array}/c/{shard}"
+
+
+def document(value: Mapping[str, Any]) -> bytes:
+    """Return a metadata document's bytes."""
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()
+
+
+def root_document(attributes: Mapping[str, Any]) -> bytes:
+    """Return the root group's metadata document."""
+    return document({"attributes": {"spikeprep": dict(attributes)}, "zarr_format": 3, "node_type": "group"})
+
+
+def split_documents(split: str, layout: SplitLayout, compression: Compression) -> dict[str, bytes]:
+    """Return key → metadata document of a split's group and arrays, as zarr-python composes them."""
+    import zarr
+    from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, VLenUTF8Codec, ZstdCodec
+    from zarr.storage import MemoryStore
+
+    packers: list[Any] = [Crc32cCodec()]
+    if compression.name == "zstd":
+        packers.insert(0, ZstdCodec(level=compression.level))
+    elif compression.name == "lz4":
+        packers.insert(0, BloscCodec(**compression.codecs()[0]["configuration"]))
+    composed: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(composed), path=split, zarr_format=3)
+    whole = (layout.shard_samples, layout.units, layout.width)
+    group.create_array(
+        SPIKES,
+        shape=(layout.samples, *whole[1:]),
+        dtype="uint8",
+        chunks=whole,
+        serializer=ShardingCodec(
+            chunk_shape=(layout.chunk_samples, *whole[1:]), codecs=[BytesCodec(), *packers]
+        ),
+        compressors=None,
+        filters=None,
+        fill_value=0,
+        dimension_names=["sample", "unit", "byte"],
+        attributes={"max_steps": layout.max_steps},
+    )
+    for name, dtype in SMALL.items():
+        group.create_array(
+            name,
+            shape=(layout.samples,),
+            dtype=dtype,
+            chunks=(layout.shard_samples,),
+            serializer=VLenUTF8Codec() if dtype == "string" else BytesCodec(),
+            compressors=packers,
+            filters=None,
+            fill_value="" if dtype == "string" else 0,
+            dimension_names=["sample"],
+        )
+    return {key: value.to_bytes() for key, value in composed.items() if key.startswith(f"{split}/")}
+
+
+@functools.cache
+def _vlen() -> Any:
+    from numcodecs.vlen import VLenUTF8
+
+    return VLenUTF8()
+
+
+def encode_small(array: str, values: Any, layout: SplitLayout, compression: Compression) -> bytes:
+    """Return the stored chunk of a small array, padded to a whole chunk as Zarr wants."""
+    missing = layout.shard_samples - len(values)
+    if SMALL[array] == "string":
+        raw = bytes(_vlen().encode(np.array([*values, *[""] * missing], object)))
+    else:
+        raw = np.pad(np.asarray(values, SMALL[array]), (0, missing)).astype(f"<{SMALL[array][0]}4").tobytes()
+    return compression.encode(raw)
+
+
+def decode_small(array: str, data: bytes, count: int, compression: Compression) -> list[Any]:
+    """Return the first `count` values of a stored chunk of a small array; raises `DamageError`."""
+    raw = compression.decode(data)
+    if SMALL[array] == "string":
+        return _vlen().decode(raw)[:count].tolist()  # type: ignore[no-any-return]
+    return np.frombuffer(raw, f"<{SMALL[array][0]}4")[:count].tolist()  # type: ignore[no-any-return]
+
+
+def parse_attributes(path: str, root: bytes | None) -> dict[str, Any]:
+    """Return the ``"spikeprep"`` attributes from a root metadata document.
+
+    Raises
+    ------
+    StoreError
+        There is no store, it is not a spike store, a needed key is missing, or its format is newer.
+    """
+    mend = "Check the path, or make a store with `spikeprep encode`."
+    if root is None:
+        raise StoreError(f"no store at {path}", "a Zarr v3 group made by spikeprep", mend)
+    try:
+        attributes = json.loads(root)["attributes"]["spikeprep"]
+        missing = [key for key in NEEDED if key not in attributes]
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{path} is not a spike store", "a Zarr v3 group made by spikeprep", mend) from None
+    found = attributes.get("format")
+    if isinstance(found, int) and found > FORMAT:
+        raise StoreError(
+            f"{path} has format version {found}", f"at most {FORMAT}", "Update spikeprep: pip install -U spikeprep."
+        )
+    if found != FORMAT or missing:
+        lacks = f"lacks the attributes {', '.join(missing)}" if missing else f"has format version {found!r}"
+        raise StoreError(f"{path} {lacks}", f"a store of format {FORMAT}", "Encode it again with --overwrite.")
+    return dict(attributes)
+
+
+def parse_split(path: str, split: str, spikes: bytes | None) -> tuple[SplitLayout, Compression]:
+    """Return the layout of a split from its `spikes` array's metadata document; raises `StoreError`."""
+    try:
+        meta = json.loads(spikes or b"")
+        samples, units, _ = meta["shape"]
+        shard = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+        (sharding,) = meta["codecs"]
+        inner = sharding["configuration"]
+        max_steps = meta["attributes"]["max_steps"]
+        return (
+            SplitLayout(samples, units, max_steps, inner["chunk_shape"][0], shard),
+            Compression.from_codecs(inner["codecs"][1:]),
+        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise StoreError(
+            f"{path}: the array {split}/{SPIKES} is missing or not laid out by spikeprep ({error})",
+            f"the layout of format {FORMAT}",
+            "Encode it again with --overwrite.",
+        ) from error
+
+
+def fingerprint(attributes: Mapping[str, Any]) -> str:
+    """Return the sha256 over the attributes that decide the bits, that is all but `version` and `complete`."""
+    identity = {k: v for k, v in attributes.items() if k not in ("version", "complete")}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def differences(stored: Any, asked: Any, where: str = "") -> list[str]:
+    """Return one line a leaf in which two JSON values differ: ``chain[0].steps: 400 in the store, 200 asked for``."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        keys = [*stored, *(key for key in asked if key not in stored)]
+        pairs = [(f"{where}.{key}".lstrip("."), stored.get(key), asked.get(key)) for key in keys]
+    elif isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
+        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(stored, asked, strict=True))]
+    else:
+        return [] if stored == asked else [f"{where}: {stored!r} in the store, {asked!r} asked for"]
+    return [line for name, a, b in pairs for line in differences(a, b, name)]

@@ -1,0 +1,186 @@
+"""Bytes under keys, in a folder or behind an fsspec URL; a key is written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import CapabilityError, StoreError
+
+_PARTIAL = ".partial"
+
+
+class Objects(ABC):
+    """What a store needs of a place. `path` is how a person names it."""
+
+    path: str
+
+    @abstractmethod
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
+        """Return bytes [start, stop) under `key`, a negative `start` counting from the end; None where there is no key."""
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Write `data` under `key`, atomically and durably; raises `StoreError` where the disk is full or read-only."""
+
+    @abstractmethod
+    def keys(self) -> set[str]:
+        """Return every key, without remains of interrupted writes."""
+
+    @abstractmethod
+    def size(self, key: str) -> int:
+        """Return the number of bytes under `key`."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove `key`."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Remove the remains of interrupted writes and empty folders."""
+
+
+def open_objects(path: str | os.PathLike[str]) -> Objects:
+    """Return the objects at a path or an fsspec URL (``s3://…``, ``memory://…``); nothing is created.
+
+    Raises
+    ------
+    CapabilityError
+        A URL, and fsspec or the package behind the URL's scheme is not installed.
+    """
+    text = os.fspath(path)
+    if "://" not in text:
+        return LocalObjects(Path(text))
+    try:
+        return FsspecObjects(text)
+    except ImportError as error:
+        raise CapabilityError(
+            f"cannot open {text} ({error})", "", "Install it: pip install 'spikeprep[remote]', and the URL's own package."
+        ) from error
+
+
+@contextmanager
+def _writing(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        mend = {
+            errno.ENOSPC: "Free some space and give the same command again: it goes on where it stopped.",
+            errno.EDQUOT: "Free some of your quota and give the same command again: it goes on where it stopped.",
+            errno.EACCES: "Choose a place you may write to.",
+            errno.EROFS: "Choose a place that is not read-only.",
+        }.get(error.errno or 0, "Mend the cause and give the same command again: it goes on where it stopped.")
+        raise StoreError(f"cannot write {path} ({error.strerror or error})", "", mend) from error
+
+
+class LocalObjects(Objects):
+    """Files in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.path = root, str(root)
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
+        """Return bytes [start, stop) of a file."""
+        try:
+            with open(self.root / key, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                first = max(size + start, 0) if start < 0 else start
+                file.seek(first)
+                return file.read((size if stop is None else stop) - first)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write beside, flush to the disk, and rename: neither a crash nor a power cut leaves half a file."""
+        target = self.root / key
+        partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}{_PARTIAL}")
+        with _writing(str(target)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with open(partial, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(partial, target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+            if os.name == "posix":  # the rename itself is on the disk only once the folder is
+                folder = os.open(target.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+
+    def keys(self) -> set[str]:
+        """Return the path of every file."""
+        return {
+            file.relative_to(self.root).as_posix()
+            for file in self.root.rglob("*")
+            if file.suffix != _PARTIAL and file.is_file()
+        }
+
+    def size(self, key: str) -> int:
+        """Return the file's size."""
+        return (self.root / key).stat().st_size
+
+    def delete(self, key: str) -> None:
+        """Remove the file."""
+        (self.root / key).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove ``*.partial`` files and empty folders."""
+        for file in self.root.rglob(f"*{_PARTIAL}"):
+            file.unlink(missing_ok=True)
+        for folder in sorted((f for f in self.root.rglob("*") if f.is_dir()), reverse=True):
+            if not any(folder.iterdir()):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class FsspecObjects(Objects):
+    """Keys below an fsspec URL; object stores put a key atomically themselves."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.path = url
+        self._fs: Any
+        self._fs, root = fsspec.core.url_to_fs(url)
+        self._root = str(root).rstrip("/")
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
+        """Return bytes [start, stop) of an object."""
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{key}", start=start or None, end=stop))
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write the object in one request."""
+        with _writing(f"{self.path}/{key}"):
+            target = f"{self._root}/{key}"
+            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._fs.pipe_file(target, data)
+
+    def keys(self) -> set[str]:
+        """Return the key of every object."""
+        found = self._fs.find(self._root)
+        return {str(name)[len(self._root) :].lstrip("/") for name in found}
+
+    def size(self, key: str) -> int:
+        """Return the object's size."""
+        return int(self._fs.size(f"{self._root}/{key}"))
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        self._fs.rm_file(f"{self._root}/{key}")
+
+    def sweep(self) -> None:
+        """Do nothing: an object is there whole or not at all."""

@@ -1,0 +1,134 @@
+"""Arrays ↔ the bytes of Zarr v3 chunks and shards; pure functions, no files.
+
+A chunk is C-order little-endian bytes, compressed (zstd, lz4 inside Blosc, or not at all), then their CRC-32C. A shard
+is chunks end to end, then an index of one (offset, length) pair of uint64 a chunk, then the index's CRC-32C: the codecs
+``sharding_indexed``, ``bytes``, ``zstd`` or ``blosc``, and ``crc32c`` of the Zarr v3 specification, which any Zarr v3 reader
+has. Done here because a chunk then decodes straight into its place in a batch, without zarr-python's 2 ms a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError, near_miss
+
+_ABSENT = 0xFFFFFFFFFFFFFFFF  # the specification's offset and length of a chunk that is not stored
+
+
+class DamageError(Exception):
+    """Bytes that are not what was written: a checksum, a length or an index is wrong."""
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How chunks are compressed.
+
+    Parameters
+    ----------
+    name
+        ``"zstd"``, ``"lz4"`` or ``"none"``.
+    level
+        zstd's level; the others have none.
+    """
+
+    name: str = "zstd"
+    level: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in ("zstd", "lz4", "none"):
+            raise UsageError(f"unknown compression {self.name!r}", "", near_miss(self.name, ("zstd", "lz4", "none")))
+        if self.name == "zstd" and not 1 <= self.level <= 22:
+            raise UsageError(f"got zstd level {self.level}", "1 to 22")
+
+    def codecs(self) -> list[dict[str, Any]]:
+        """Return the Zarr v3 metadata of the bytes-to-bytes codecs."""
+        zstd = {"name": "zstd", "configuration": {"level": self.level, "checksum": False}}
+        blosc = {"typesize": 1, "cname": "lz4", "clevel": 5, "shuffle": "noshuffle", "blocksize": 0}
+        lz4 = {"name": "blosc", "configuration": blosc}
+        return [*{"zstd": [zstd], "lz4": [lz4], "none": []}[self.name], {"name": "crc32c"}]
+
+    @classmethod
+    def from_codecs(cls, codecs: Sequence[Mapping[str, Any]]) -> Compression:
+        """Return the compression whose metadata `codecs` is; raises ValueError for any other."""
+        level = codecs[0].get("configuration", {}).get("level", 1) if codecs[0]["name"] == "zstd" else 1
+        for name in ("zstd", "lz4", "none"):
+            found = cls(name, level)
+            if [c["name"] for c in found.codecs()] == [c["name"] for c in codecs]:
+                return found
+        raise ValueError(f"codecs {[c['name'] for c in codecs]}")
+
+    def _codec(self) -> Any:
+        if self.name == "zstd":
+            from numcodecs.zstd import Zstd
+
+            return Zstd(self.level)
+        from numcodecs.blosc import Blosc
+
+        return Blosc("lz4", 5, Blosc.NOSHUFFLE)
+
+    def encode(self, raw: NDArray[Any] | bytes) -> bytes:
+        """Return a chunk's stored bytes."""
+        data = bytes(memoryview(raw).cast("B") if self.name == "none" else self._codec().encode(raw))
+        return data + google_crc32c.value(data).to_bytes(4, "little")
+
+    def decode_into(self, data: bytes | memoryview, out: NDArray[Any]) -> None:
+        """Write a chunk's content into `out`, contiguous and of the chunk's own size; raises `DamageError`."""
+        view = memoryview(data)
+        self._check(view)
+        try:
+            if self.name == "none":
+                out.reshape(-1).view(np.uint8)[:] = np.frombuffer(view[:-4], np.uint8)
+            else:
+                self._codec().decode(view[:-4], out)
+        except (ValueError, RuntimeError) as error:
+            raise DamageError(f"does not decompress ({error})") from error
+
+    def decode(self, data: bytes) -> bytes:
+        """Return the content of a chunk of any size; raises `DamageError`."""
+        view = memoryview(data)
+        self._check(view)
+        try:
+            return bytes(view[:-4] if self.name == "none" else self._codec().decode(view[:-4]))
+        except (ValueError, RuntimeError) as error:
+            raise DamageError(f"does not decompress ({error})") from error
+
+    @staticmethod
+    def _check(view: memoryview) -> None:
+        # crc32c wants an object with a read-only buffer of bytes; NumPy gives one without a copy
+        if len(view) < 4 or google_crc32c.value(np.frombuffer(view[:-4], np.uint8)) != int.from_bytes(view[-4:], "little"):
+            raise DamageError("has a wrong checksum")
+
+
+def seal(chunks: Sequence[bytes], places: int) -> bytes:
+    """Return a shard of `places` chunks, of which `chunks` are the first ones and the others lie past the array's end."""
+    lengths = np.array([len(chunk) for chunk in chunks], np.uint64)
+    index = np.full((places, 2), _ABSENT, "<u8")
+    index[: len(chunks), 0] = np.cumsum(lengths) - lengths
+    index[: len(chunks), 1] = lengths
+    raw = index.tobytes()
+    return b"".join((*chunks, raw, google_crc32c.value(raw).to_bytes(4, "little")))
+
+
+def index_bytes(places: int) -> int:
+    """Return the length of the index, with its checksum, at the end of a shard of `places` chunks."""
+    return 16 * places + 4
+
+
+def parse_index(tail: bytes, places: int) -> NDArray[np.uint64]:
+    """Return (offset, length) of each chunk, uint64 (place, 2), from a shard's end; raises `DamageError`."""
+    if len(tail) != index_bytes(places):
+        raise DamageError("is too short")
+    if google_crc32c.value(tail[:-4]) != int.from_bytes(tail[-4:], "little"):
+        raise DamageError("has an index with a wrong checksum")
+    return np.frombuffer(tail[:-4], "<u8").reshape(places, 2)
+
+
+def is_absent(entry: NDArray[np.uint64]) -> bool:
+    """Whether an index entry says that its chunk is not stored."""
+    return int(entry[0]) == _ABSENT
