@@ -10,7 +10,7 @@ import click
 
 from spikeprep.errors import RunError
 
-from .options import emit_json, is_run, json_option, read_journal, size, table
+from .options import emit_json, in_words, is_run, json_option, read_journal, size, table
 
 if TYPE_CHECKING:
     from spikeprep.store import SpikeStore
@@ -72,8 +72,8 @@ def _store_lines(store: SpikeStore, described: dict[str, Any]) -> list[str]:
         lines.append("  NOT COMPLETE: give its `spikeprep encode` command again to finish it.")
     lines.append(f"  units {shape}, {1e3 * described['dt']:g} ms a step, seed {described['seed']}")
     for plugin in described["chain"]:
-        settings = ", ".join(f"{key}={value}" for key, value in plugin.items() if key != "name")
-        lines.append(f"  {plugin['name']}({settings})")
+        settings = {key: value for key, value in plugin.items() if key != "name"}
+        lines.append(f"  {plugin['name']}({in_words(settings)})")
     rows: list[tuple[str, ...]] = [("split", "samples", "steps", "units", "density", "on disk", "a sample")]
     rows += [_split_row(name, split) for name, split in described["splits"].items()]
     lines += ["", table(rows, "lr"), "", *_class_lines(described)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import emit_json, json_option, table
+from .options import emit_json, in_words, json_option, table
 
 KINDS = ("encoders", "recipes", "readers", "devices")
 
@@ -53,7 +53,7 @@ def _plugin(registry: Any, name: str) -> dict[str, Any]:
         plugin = registry.get(name)
     except CapabilityError as error:  # one broken plugin of another package hides no other
         return {"name": name, "title": str(error), "settings": None}
-    title = (plugin.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    title = (plugin.__doc__ or "").strip().splitlines()[0].rstrip(".").replace("``", "")
     settings = {f.name: _default(f) for f in dataclasses.fields(plugin) if f.init}
     return {"name": name, "title": title, "settings": settings}
 
@@ -68,5 +68,4 @@ def _line(entry: dict[str, Any]) -> str:
     if "available" in entry:
         return str(entry["detail"]) if entry["available"] else f"not here: {entry['detail']}. {entry['mend']}"
     settings = entry.get("settings")
-    words = ", ".join(f"{key}={value}" for key, value in settings.items()) if settings else ""
-    return f"{entry['title']} ({words})" if words else str(entry["title"])
+    return f"{entry['title']} ({in_words(settings)})" if settings else str(entry["title"])

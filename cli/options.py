@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -81,6 +81,12 @@ def table(rows: Sequence[Sequence[str]], align: str = "l", *, indent: int = 2) -
         width = max(map(len, column))
         padded.append([cell.rjust(width) if letter == "r" else cell.ljust(width) for cell in column])
     return "\n".join((" " * indent + "  ".join(row)).rstrip() for row in zip(*padded, strict=True))
+
+
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Return settings as ``"steps=400, dt=0.001"``."""
+    words = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in settings.items()}
+    return ", ".join(f"{key}={value!r}" if value == "" else f"{key}={value}" for key, value in words.items())
 
 
 def size(n_bytes: float) -> str:

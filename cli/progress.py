@@ -14,6 +14,8 @@ from typing import Self, TextIO
 class Progress:
     """A progress callback ``(done, total)`` with rate and time left; may be called from any thread.
 
+    The first call says what was done before: neither the rate nor the closing line counts it.
+
     Parameters
     ----------
     label
@@ -95,11 +97,10 @@ class Progress:
     ) -> None:
         with self._lock:
             self._wipe()  # so that an error's message, or the summary, starts a line of its own
-            if kind is None and self._first is not None:
-                seconds = time.monotonic() - self._start
-                new = self._done - self._first or self._done
-                rate = _per_second(new / seconds) if seconds > 0 else ""
-                self._stream.write(f"{self.label}: {self._done:,} {self.unit} in {clock(seconds)}, {rate}\n")
+            if kind is None and self._first is not None and (new := self._done - self._first):
+                seconds = max(time.monotonic() - self._start, 1e-9)
+                rate = _per_second(new / seconds)
+                self._stream.write(f"{self.label}: {new:,} {self.unit} in {clock(seconds)}, {rate}\n")
             self._stream.flush()
 
 
