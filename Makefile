@@ -1,0 +1,63 @@
+# Every target first makes or updates .venv: `make test` on a fresh clone is enough.
+# Another interpreter: `make test PYTHON=python3.13`. More options for pytest: `make test ARGS="-k store -x"`.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+STAMP := $(VENV)/.installed-$(VERSION)
+BENCHMARKS ?= $(sort $(filter-out benchmarks/peers.py,$(wildcard benchmarks/*.py)))
+
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-slow lint format types bench clean
+
+help:
+	@echo "make demo       encode real digits, train on the store, evaluate; pictures in demo/"
+	@echo "make test       the tests that take seconds      make test-slow  those that take minutes"
+	@echo "make lint       ruff: style and format           make types      mypy, strict"
+	@echo "make format     mend what ruff can mend          make bench      what is timed"
+	@echo "make clean      remove .venv, demo/ and caches"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $(or $(VERSION),missing)." \
+	    "Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@# an environment of the same Python is updated in place; of another one, made anew
+	@$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null || \
+	  { rm -f $(VENV)/.installed-*; $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@rm -rf demo
+	$(BIN)/spikeprep encode digits --out demo/digits.zarr
+	$(BIN)/spikeprep train demo/digits.zarr --arch 200 --run demo/run
+	$(BIN)/spikeprep evaluate demo/run demo/digits.zarr
+	$(BIN)/spikeprep plot demo/digits.zarr --out demo/raster.png
+	$(BIN)/spikeprep plot demo/run --out demo/training.png
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""The command line `spikeprep`: one command a file, each its options plus one call of the library."""

@@ -1,0 +1,141 @@
+"""``spikeprep inspect``: what is in a store or a run, for a person or as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spikeprep.errors import RunError
+
+from .options import emit_json, in_words, is_run, json_option, read_journal, size, table
+
+if TYPE_CHECKING:
+    from spikeprep.store import SpikeStore
+
+
+MOST_CLASSES = 30  # in one table
+
+
+@click.command("inspect")
+@click.argument("path", metavar="STORE|RUN")
+@json_option
+def command(path: str, as_json: bool) -> None:
+    """Show what is in a store (its making, samples, spikes, bytes) or a run (settings, accuracies)."""
+    if is_run(path):
+        described = _run(Path(path))
+        lines = _run_lines(path, described)
+    else:
+        from spikeprep.store import SpikeStore
+
+        store = SpikeStore.open(path, incomplete=True)
+        described = describe_store(store)
+        lines = _store_lines(store, described)
+    if as_json:
+        emit_json(described)
+    else:
+        click.echo("\n".join(lines))
+
+
+def describe_store(store: SpikeStore) -> dict[str, Any]:
+    """Return the store's attributes, and under ``splits`` what each split holds, JSON-ready.
+
+    Of a split whose encoding has not finished only `samples`, `units` and `bytes` are known.
+    """
+    return store.attributes | {"splits": {split: _split(store, split) for split in store.splits}}
+
+
+def _split(store: SpikeStore, name: str) -> dict[str, Any]:
+    import numpy as np
+
+    split, stored = store[name], store.stored_bytes(name)
+    known = {"samples": len(split), "steps": split.max_steps, "units": split.units, "bytes": stored}
+    if not store.complete:
+        return known
+    slots = split.units * int(split.steps.sum(dtype=np.int64))
+    numbers = np.bincount(split.labels, minlength=len(store.attributes["classes"]))
+    return known | {
+        "steps_min": int(split.steps.min(initial=split.max_steps)),
+        "density": int(split.counts.sum(dtype=np.int64)) / slots if slots else 0.0,
+        "bytes_per_sample": stored / len(split) if len(split) else 0.0,
+        "class_counts": dict(zip(store.attributes["classes"], numbers.tolist(), strict=True)),
+    }
+
+
+def _store_lines(store: SpikeStore, described: dict[str, Any]) -> list[str]:
+    title = described.get("title") or described["recipe"]
+    shape = " × ".join(map(str, described["unit_shape"]))
+    lines = [f"{store.path}: {title}"]
+    if not store.complete:
+        lines.append("  NOT COMPLETE: give its `spikeprep encode` command again to finish it.")
+    lines.append(f"  units {shape}, {1e3 * described['dt']:g} ms a step, seed {described['seed']}")
+    for plugin in described["chain"]:
+        settings = {key: value for key, value in plugin.items() if key != "name"}
+        lines.append(f"  {plugin['name']}({in_words(settings)})")
+    rows: list[tuple[str, ...]] = [("split", "samples", "steps", "units", "density", "on disk", "a sample")]
+    rows += [_split_row(name, split) for name, split in described["splits"].items()]
+    lines += ["", table(rows, "lr"), "", *_class_lines(described)]
+    if described.get("citation"):
+        lines += ["", f"  {described['citation']}"]
+    return lines
+
+
+def _split_row(name: str, split: dict[str, Any]) -> tuple[str, ...]:
+    shortest, longest = split.get("steps_min", split["steps"]), split["steps"]
+    return (
+        name,
+        f"{split['samples']:,}",
+        f"{longest}" if shortest == longest else f"{shortest} to {longest}",
+        f"{split['units']:,}",
+        f"{split['density']:.2%}" if "density" in split else "",
+        size(split["bytes"]),
+        f"{split['bytes_per_sample']:,.0f} B" if "bytes_per_sample" in split else "",
+    )
+
+
+def _class_lines(described: dict[str, Any]) -> list[str]:
+    splits = {name: s["class_counts"] for name, s in described["splits"].items() if "class_counts" in s}
+    if not splits:
+        return []
+    names = described["classes"]
+    shown = [(name, *(f"{counts[name]:,}" for counts in splits.values())) for name in names[:MOST_CLASSES]]
+    more = [f"  … and {len(names) - MOST_CLASSES} more"] if len(names) > MOST_CLASSES else []
+    return [table([("class", *splits), *shown], "lr"), *more]
+
+
+def _run(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path / 'config.json'} cannot be read ({error})", "a run folder made by spikeprep train",
+            "Name another run, or train again.",
+        ) from error  # fmt: skip
+    return {"run": str(path), "config": config, "epochs": epochs(read_journal(path))}
+
+
+def epochs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last record of each epoch: one that was run again after a resumption counts once."""
+    return [*{r["epoch"]: r for r in records if r.get("event") == "epoch"}.values()]
+
+
+def _run_lines(path: str, described: dict[str, Any]) -> list[str]:
+    lines = [f"{path}: a training run, {len(described['epochs'])} epochs finished"]
+    lines += [f"  {key}: {value}" for key, value in described["config"].items()]
+    rows: list[tuple[str, ...]] = [("epoch", "train", "validation", "test", "loss", "seconds")]
+    rows += [_epoch_row(record) for record in described["epochs"]]
+    return [*lines, "", table(rows, "r")]
+
+
+def _epoch_row(record: dict[str, Any]) -> tuple[str, ...]:
+    columns = {
+        "epoch": "{}",
+        "train_accuracy": "{:.2%}",
+        "validation_accuracy": "{:.2%}",
+        "test_accuracy": "{:.2%}",
+        "loss": "{:.4g}",
+        "seconds": "{:.1f}",
+    }
+    return tuple("" if record.get(key) is None else form.format(record[key]) for key, form in columns.items())

@@ -1,0 +1,33 @@
+"""``spikeprep plot``: a picture of a store (spikes, classes) or of a run (training curve)."""
+
+from __future__ import annotations
+
+import click
+
+from .options import is_run, read_journal
+
+
+@click.command("plot")
+@click.argument("path", metavar="STORE|RUN")
+@click.option("--out", required=True, metavar="FILE.png", help="The picture to write: .png, .svg or .pdf.")
+@click.option("--split", help="Of a store: which split.  [default: test, or else the first]")
+@click.option("--sample", default=0, show_default=True, help="Of a store: which sample of its split.")
+def command(path: str, out: str, split: str | None, sample: int) -> None:
+    """Draw a picture.
+
+    Of a store: every spike of one sample, its rate, the spikes of each unit, and a sample of each class. Of a
+    run: accuracy by epoch, and how much each layer spikes.
+    """
+    from spikeprep.plot import raster, save, training_curve
+
+    if is_run(path):
+        figure = training_curve(read_journal(path), title=path)
+    else:
+        from spikeprep.store import SpikeStore
+
+        store = SpikeStore.open(path)
+        chosen = split or ("test" if "test" in store.splits else store.splits[0])
+        about = store.attributes
+        figure = raster(store[chosen], sample, seconds_per_step=about["dt"], classes=about["classes"])
+    save(figure, out)
+    click.echo(f"wrote {out}", err=True)

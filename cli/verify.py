@@ -1,0 +1,36 @@
+"""``spikeprep verify``: read everything in a store and say what is damaged."""
+
+from __future__ import annotations
+
+import click
+
+from spikeprep.errors import StoreError
+
+from .options import emit_json, json_option
+from .progress import Progress
+
+
+@click.command("verify")
+@click.argument("store")
+@json_option
+def command(store: str, as_json: bool) -> None:
+    """Read every chunk of STORE and check it: checksums, counts, padding bits, labels.
+
+    Exit code 4 where something is damaged; the shards and samples concerned are named.
+    """
+    from spikeprep.store import verify
+
+    with Progress("verify") as progress:
+        report = verify(store, progress=progress)
+    if as_json:
+        emit_json(report.to_json())
+    elif report.ok:
+        click.echo(f"{store}: all {report.samples:,} samples are as they were written")
+    else:
+        for problem in report.problems:
+            click.echo(f"{problem}")
+    if report.problems:
+        number = f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}"
+        raise StoreError(f"{store} has {number}", "", "Encode it again with --overwrite, or restore a copy.")
+    if not report.complete:
+        raise StoreError(f"{store} is not complete", "", "Give its `spikeprep encode` command again.")
