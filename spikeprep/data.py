@@ -108,3 +108,25 @@ class NeuronParams:
             )
         if self.refractory < 1:
             raise ValueError(f"got refractory {self.refractory}; expected at least 1 step.")
+
+
+@dataclass(frozen=True, slots=True)
+class PspParams:
+    """Rules of the spike-train PSP e_{i|j} that the published runs use and the paper leaves open.
+
+    Attributes
+    ----------
+    window
+        A pre spike counts towards a firing at most this many steps later (published: 4 τ_m); None is the paper's eq. 9.
+    silent_psp
+        e of a silent post neuron for a pre neuron that fired.
+    silent_share
+        e / o in σ where the post neuron is silent.
+    silent_ratio
+        ρ = e / o_pre in the error sent back where the pre or the post neuron is silent.
+    """
+
+    window: int | None = 256
+    silent_psp: float = 0.1
+    silent_share: float = 0.5
+    silent_ratio: float = 1.0

@@ -1,0 +1,397 @@
+"""The compiled backend: the gate form of HM2BP.md section 8 in Numba, on all cores.
+
+Work per sample, dense layer, n pre spikes, N post neurons, T steps: 2 n N additions (forward, PSPs) and about 20 N T
+lane operations (neuron, gates); no array of size N × T leaves a core's own cache, because a tile of `LANES` neurons is
+carried through simulation, gate and gradient before the next one is touched.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import NeuronParams, PackedBatch, PspParams
+from ..ops import LifTrace, Ops, UpdateRule, WeightState
+from . import kernels
+from .lanes import LANES, aligned_zeros
+
+_GROUPS = 16  # a layer of few tiles is split by samples into this many pieces; fixed, so that sums never change
+
+
+@dataclass(frozen=True)
+class CpuSpikes:
+    """Spikes as events in both orders (see `kernels`) and, for a layer's output, as masks."""
+
+    units: int
+    steps: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    unit_ptr: NDArray[np.int64]
+    times: NDArray[np.int32]
+    step_ptr: NDArray[np.int64]
+    unit: NDArray[np.int32]
+    active: NDArray[np.int32]
+    masks: NDArray[np.uint32] | None
+
+
+@dataclass(frozen=True)
+class CpuWeights:
+    """Weights, moments [tile, pre, lane] and gradient sums [tile, group, pre, lane]."""
+
+    shape: tuple[int, int]
+    weight: NDArray[Any]
+    moment: NDArray[Any]
+    variance: NDArray[Any]
+    gradient: NDArray[Any]
+
+
+class CompiledOps(Ops):
+    """HM2-BP in Numba.
+
+    Parameters
+    ----------
+    dtype
+        float32 (default) or float64.
+    threads
+        Cores to use; default all that this process may run on. Results do not depend on it.
+    """
+
+    name: ClassVar[str] = "cpu"
+    xp = np
+
+    def __init__(self, dtype: Any = np.float32, threads: int | None = None) -> None:
+        self.dtype = np.dtype(dtype)
+        self.threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._local = threading.local()
+
+    # ------------------------------------------------------------ helpers
+
+    def _each(self, task: Callable[..., None], items: Sequence[tuple[int, ...]]) -> None:
+        """Run `task(*item)` for every item on the pool; a task's error reaches the caller."""
+        if self._pool is None or len(items) == 1:
+            for item in items:
+                task(*item)
+        else:
+            for done in [self._pool.submit(task, *item) for item in items]:
+                done.result()
+
+    def _scratch(self, name: str, size: int) -> NDArray[Any]:
+        """Return this thread's own scratch of at least `size` elements, cache-line aligned, with old contents."""
+        held: NDArray[Any] | None = getattr(self._local, name, None)
+        if held is None or held.size < size:
+            held = aligned_zeros((size,), self.dtype)
+            setattr(self._local, name, held)
+        return held
+
+    def _samples(self, samples: int) -> list[tuple[int, int]]:
+        """Split samples into ranges, several a thread."""
+        return _ranges(samples, 4 * self.threads)
+
+    def _real(self, **values: float) -> dict[str, Any]:
+        return {name: self.dtype.type(value) for name, value in values.items()}
+
+    def _neuron(self, neuron: NeuronParams) -> kernels.Neuron:
+        return kernels.Neuron(
+            refractory=neuron.refractory,
+            **self._real(
+                threshold=neuron.threshold - neuron.slack,
+                keep_m=1 - 1 / neuron.tau_m,
+                keep_s=1 - 1 / neuron.tau_s,
+                gain=1 / neuron.tau_s,
+                zero=0,
+            ),
+        )
+
+    def _psp(self, neuron: NeuronParams, psp: PspParams) -> kernels.Psp:
+        window = 2**31 if psp.window is None else psp.window
+        x = np.arange(1 + (psp.window or 0))
+        norm = 1 / (1 - neuron.tau_s / neuron.tau_m)
+        fade = np.exp(-x / neuron.tau_s)
+        return kernels.Psp(
+            alpha=(norm * (np.exp(-x / neuron.tau_m) - fade)).astype(self.dtype),
+            fade=fade.astype(self.dtype),
+            window=window,
+            refractory=neuron.refractory,
+            **self._real(
+                decay_m=math.exp(-1 / neuron.tau_m),
+                decay_s=math.exp(-1 / neuron.tau_s),
+                norm=norm,
+                edge=math.exp(-(window - neuron.refractory + 0.5) / neuron.tau_m),
+                silent_psp=psp.silent_psp,
+                silent_share=psp.silent_share,
+                silent_ratio=psp.silent_ratio,
+                inverse_nu=1 / neuron.threshold,
+                zero=0,
+                one=1,
+            ),
+        )
+
+    # ------------------------------------------------------------ spikes
+
+    def upload(self, batch: PackedBatch) -> CpuSpikes:
+        """See `Ops.upload`: bits become events here, once for all tiles."""
+        bits = np.ascontiguousarray(batch.bits)
+        samples, units, _ = bits.shape
+        steps = batch.steps.astype(np.int64)
+        counts = np.empty((samples, units), np.int64)
+        ranges = self._samples(samples)
+        self._each(lambda first, last: kernels.counts_from_bits(bits, steps, counts, first, last), ranges)
+        unit_ptr = _pointers(counts)
+        times, unit = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.int32)
+        step_ptr = np.empty((samples, int(steps.max(initial=0)) + 1), np.int64)
+        active = np.empty((samples, units), np.int32)
+
+        def task(first: int, last: int) -> None:
+            kernels.times_from_bits(bits, steps, unit_ptr, times, first, last)
+            kernels.units_from_times(unit_ptr, times, step_ptr, unit, first, last)
+            kernels.active_units(unit_ptr, active, first, last)
+
+        self._each(task, ranges)
+        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, None)
+
+    def _from_masks(self, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int) -> CpuSpikes:
+        samples, longest, _ = masks.shape
+        totals = np.empty(samples, np.int64)
+        ranges = self._samples(samples)
+        self._each(lambda first, last: kernels.totals_from_masks(masks, totals, first, last), ranges)
+        starts = np.cumsum(totals) - totals
+        counts, active = np.empty((samples, units), np.int64), np.empty((samples, units), np.int32)
+        unit_ptr, step_ptr = np.empty((samples, units + 1), np.int64), np.empty((samples, longest + 1), np.int64)
+        times, unit = np.empty(totals.sum(), np.int32), np.empty(totals.sum(), np.int32)
+
+        def task(first: int, last: int) -> None:
+            kernels.events_from_masks(masks, starts, counts, unit_ptr, times, step_ptr, unit, first, last)
+            kernels.active_units(unit_ptr, active, first, last)
+
+        self._each(task, ranges)
+        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, masks)
+
+    def _masks(self, spikes: CpuSpikes) -> NDArray[np.uint32]:
+        """Return the masks of spikes; those of an upload, which no training step needs, are made on the spot."""
+        if spikes.masks is not None:
+            return spikes.masks
+        dense = self.unpack(spikes)
+        samples, steps, units = dense.shape
+        tiles = -(-units // LANES)
+        lanes = np.zeros((samples, steps, tiles * LANES), np.bool_)
+        lanes[:, :, :units] = dense
+        packed = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+        return np.ascontiguousarray(packed)
+
+    def unpack(self, spikes: CpuSpikes) -> NDArray[np.bool_]:  # type: ignore[override]
+        """See `Ops.unpack`."""
+        samples = len(spikes.steps)
+        dense = np.zeros((samples, int(spikes.steps.max(initial=0)), spikes.units), np.bool_)
+        owner = np.repeat(np.arange(samples * spikes.units), spikes.counts.ravel())
+        dense[owner // spikes.units, spikes.times, owner % spikes.units] = True
+        return dense
+
+    def counts(self, spikes: CpuSpikes) -> NDArray[np.int64]:  # type: ignore[override]
+        """See `Ops.counts`."""
+        return spikes.counts
+
+    def regular_trains(self, spikes: CpuSpikes, unit: NDArray[Any], period: NDArray[Any]) -> CpuSpikes:  # type: ignore[override]
+        """See `Ops.regular_trains`."""
+        if not np.any(period):
+            return spikes
+        masks = self._masks(spikes).copy()
+        for b in np.flatnonzero(period):
+            tile, lane = divmod(int(unit[b]), LANES)
+            masks[b, :, tile] &= ~np.uint32(1 << lane)
+            masks[b, period[b] : spikes.steps[b] : period[b], tile] |= np.uint32(1 << lane)
+        return self._from_masks(masks, spikes.steps, spikes.units)
+
+    # ------------------------------------------------------------ neurons, gates, PSPs
+
+    def lif(self, drive: NDArray[Any], neuron: NeuronParams) -> LifTrace:
+        """See `Ops.lif`."""
+        steps, units = drive.shape
+        tiles = -(-units // LANES)
+        padded = np.zeros((steps, tiles * LANES), self.dtype)
+        padded[:, :units] = drive
+        lanes = np.ascontiguousarray(padded.reshape(steps, tiles, LANES).transpose(1, 0, 2))
+        masks = np.zeros((tiles, steps), np.uint32)
+        membrane, current = np.zeros_like(lanes), np.zeros_like(lanes)
+        for tile in range(tiles):
+            traces = membrane[tile].reshape(-1), current[tile].reshape(-1)
+            kernels.lif(lanes[tile].reshape(-1), self._neuron(neuron), masks[tile], *traces)
+        bits = masks[:, :, None] >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)
+        spikes, membrane, current = (
+            a.transpose(1, 0, 2).reshape(steps, -1)[:, :units] for a in (bits.astype(np.bool_), membrane, current)
+        )
+        return LifTrace(spikes, membrane, current)
+
+    def gate(self, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
+        """See `Ops.gate`."""
+        masks, constants = self._masks(post), self._psp(neuron, psp)
+        samples, steps, tiles = masks.shape
+        out = aligned_zeros((samples, tiles, steps * LANES), self.dtype)
+        for b in range(samples):
+            for tile in range(tiles):
+                kernels.gate(masks[b, :, tile], int(post.steps[b]), constants, out[b, tile])
+        lanes = out.reshape(samples, tiles, steps, LANES).transpose(0, 2, 1, 3)
+        return lanes.reshape(samples, steps, -1)[:, :, : post.units]
+
+    def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
+        """See `Ops.psp`."""
+        masks, constants = self._masks(post), self._psp(neuron, psp)
+        samples, steps, tiles = masks.shape
+        out = aligned_zeros((tiles, samples, pre.units * LANES), self.dtype)
+
+        def task(tile: int, first: int, last: int) -> None:
+            gates = self._scratch("gates", steps * LANES)
+            kernels.dense_psp(
+                pre.unit_ptr, pre.times, masks, post.counts, post.steps, constants, out[tile], gates, tile, first, last
+            )
+
+        self._each(task, [(tile, *r) for tile in range(tiles) for r in self._samples(samples)])
+        lanes = out.reshape(tiles, samples, pre.units, LANES).transpose(1, 0, 3, 2)
+        return lanes.reshape(samples, -1, pre.units)[:, : post.units]
+
+    # ------------------------------------------------------------ dense layer
+
+    def dense_weights(self, state: WeightState) -> CpuWeights:
+        """See `Ops.dense_weights`."""
+        post, pre = state.weight.shape
+        tiles = -(-post // LANES)
+        weight, moment, variance = (
+            self._tiled(np.asarray(a), tiles) for a in (state.weight, state.moment, state.variance)
+        )
+        gradient = aligned_zeros((tiles, -(-_GROUPS // tiles), pre, LANES), self.dtype)
+        return CpuWeights((post, pre), weight, moment, variance, gradient)
+
+    def _tiled(self, array: NDArray[Any], tiles: int) -> NDArray[Any]:
+        post, pre = array.shape
+        out = aligned_zeros((tiles, pre, LANES), self.dtype)
+        padded = np.zeros((tiles * LANES, pre), self.dtype)
+        padded[:post] = array
+        out[:] = padded.reshape(tiles, LANES, pre).transpose(0, 2, 1)
+        return out
+
+    def dense_forward(  # type: ignore[override]
+        self, weights: CpuWeights, pre: CpuSpikes, neuron: NeuronParams, lateral: float = 0.0
+    ) -> CpuSpikes:
+        """See `Ops.dense_forward`."""
+        samples, tiles = len(pre.steps), weights.weight.shape[0]
+        masks = np.zeros((samples, pre.step_ptr.shape[1] - 1, tiles), np.uint32)
+        constants = self._neuron(neuron)
+        inhibition = self.dtype.type(lateral)
+
+        def alone(tile: int, first: int, last: int) -> None:
+            kernels.dense_forward(
+                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, masks, tile, first, last
+            )
+
+        def together(first: int, last: int) -> None:
+            state = self._scratch("state", 2 * tiles * LANES)
+            kernels.dense_forward_lateral(
+                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, inhibition, masks, state, first, last
+            )
+
+        if lateral:
+            self._each(together, self._samples(samples))
+        else:
+            ranges = _ranges(samples, -(-_GROUPS // tiles))
+            self._each(alone, [(tile, *r) for tile in range(tiles) for r in ranges])
+        return self._from_masks(masks, pre.steps, weights.shape[0])
+
+    def dense_backward(  # type: ignore[override]
+        self,
+        weights: CpuWeights,
+        pre: CpuSpikes,
+        post: CpuSpikes,
+        delta: NDArray[Any],
+        scale: NDArray[Any] | None,
+        neuron: NeuronParams,
+        psp: PspParams,
+        incoming: bool,
+    ) -> NDArray[Any] | None:
+        """See `Ops.dense_backward`."""
+        tiles, groups, width, _ = weights.gradient.shape
+        masks, samples = self._masks(post), len(pre.steps)
+        delta = np.ascontiguousarray(delta, self.dtype)
+        scale = np.ones_like(delta) if scale is None else np.ascontiguousarray(scale, self.dtype)
+        constants = self._psp(neuron, psp)
+        sent = np.empty((tiles, samples if incoming else 0, width), self.dtype)
+
+        def task(tile: int, group: int, first: int, last: int) -> None:
+            kernels.dense_backward(
+                weights.weight, pre.unit_ptr, pre.times, pre.active, masks, post.counts, post.steps, delta, scale,
+                constants, weights.gradient[tile, group].reshape(-1), sent[tile],
+                self._scratch("gates", masks.shape[1] * LANES), self._scratch("rows", width * LANES),
+                self._scratch("lanes", 3 * LANES), tile, first, last,
+            )  # fmt: skip
+
+        ranges = [(group, *r) for group, r in enumerate(_ranges(samples, groups))]
+        self._each(task, [(tile, *r) for tile in range(tiles) for r in ranges])
+        return sent.sum(axis=0) if incoming else None
+
+    # ------------------------------------------------------------ update
+
+    def gradient(self, weights: CpuWeights) -> NDArray[Any]:  # type: ignore[override]
+        """See `Ops.gradient`."""
+        return _untiled(weights.gradient.sum(axis=1), weights.shape)
+
+    def update(self, weights: CpuWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
+        """See `Ops.update`."""
+        step = kernels.Update(
+            **self._real(
+                mean=1 / samples,
+                rate=rule.rate,
+                beta1=rule.beta1,
+                beta2=rule.beta2,
+                rest1=1 - rule.beta1,
+                rest2=1 - rule.beta2,
+                correct1=1 - rule.beta1**rule.step,
+                correct2=1 - rule.beta2**rule.step,
+                epsilon=rule.epsilon,
+                strength=rule.strength,
+                steepness=rule.steepness,
+                inverse_scale=1 / rule.scale,
+                zero=0,
+                one=1,
+            )
+        )
+
+        def task(tile: int) -> None:
+            weight, gradient, moment = weights.weight[tile], weights.gradient[tile], weights.moment[tile]
+            live = min(LANES, weights.shape[0] - tile * LANES)
+            if rule.kind == "adam":
+                kernels.adam_update(weight, gradient, moment, weights.variance[tile], live, step)
+            else:
+                kernels.sgd_update(weight, gradient, moment, live, step)
+
+        self._each(task, [(tile,) for tile in range(weights.weight.shape[0])])
+
+    def state(self, weights: CpuWeights) -> WeightState:  # type: ignore[override]
+        """See `Ops.state`."""
+        return WeightState(*(_untiled(a, weights.shape) for a in (weights.weight, weights.moment, weights.variance)))
+
+    def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
+        """See `Ops.to_host`."""
+        return array
+
+
+def _ranges(samples: int, pieces: int) -> list[tuple[int, int]]:
+    """Split samples into at most `pieces` ranges of one size, the last one shorter."""
+    size = max(1, -(-samples // pieces))
+    return [(b, min(samples, b + size)) for b in range(0, samples, size)]
+
+
+def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
+    ends = np.cumsum(counts.ravel()).reshape(counts.shape)
+    return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
+
+
+def _untiled(tiled: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return [tile, pre, lane] as (post, pre)."""
+    return np.ascontiguousarray(tiled.transpose(0, 2, 1).reshape(-1, shape[1])[: shape[0]])

@@ -1,0 +1,541 @@
+"""The Numba kernels of the compiled backend: one tile of `LANES` post neurons at a time.
+
+Layouts (all C order, flattened by the caller where a kernel takes 1-D arrays)
+    weights, gradients, Adam moments   [tile, pre, lane]
+    spike masks                        uint32 [sample, step, tile]; bit k is lane k
+    events by step                     step_ptr [sample, step + 1] → units
+    events by unit                     unit_ptr [sample, unit + 1] → times
+A pointer array indexes one flat list over the whole batch. Lanes past the layer's last neuron have weight 0 and never
+fire. Every kernel releases the GIL, works on the range of work items it is given, and adds in an order that does not
+depend on that range: results are the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+
+from .lanes import LANES, above, load, load_word, ones, select, spread, store, sum_rows, total, trailing_zeros
+
+jit = nb.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+inline = nb.njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")
+
+
+class Neuron(NamedTuple):
+    """`NeuronParams` as a kernel wants them: scalars of the working precision, so that nothing widens."""
+
+    threshold: Any  # ν − slack
+    keep_m: Any  # 1 − 1/τ_m
+    keep_s: Any  # 1 − 1/τ_s
+    gain: Any  # 1/τ_s
+    zero: Any
+    refractory: int
+
+
+class Psp(NamedTuple):
+    """The spike-train PSP's constants; times in steps."""
+
+    decay_m: Any  # e^{−1/τ_m}
+    decay_s: Any
+    norm: Any  # 1 / (1 − τ_s/τ_m)
+    edge: Any  # e^{−x/τ_m} halfway past the last distance x that the window admits
+    alpha: Any  # α(x), x = 0 … window
+    fade: Any  # e^{−x/τ_s}, x = 0 … window
+    window: int  # as many as the steps or more: none
+    refractory: int
+    silent_psp: Any
+    silent_share: Any
+    silent_ratio: Any
+    inverse_nu: Any  # 1/ν
+    zero: Any
+    one: Any
+
+
+class Update(NamedTuple):
+    """One step of an optimiser with the exponential regularisation."""
+
+    mean: Any  # 1 / batch
+    rate: Any
+    beta1: Any
+    beta2: Any
+    rest1: Any  # 1 − β1
+    rest2: Any
+    correct1: Any  # 1 − β1^t
+    correct2: Any
+    epsilon: Any
+    strength: Any  # λ
+    steepness: Any  # β
+    inverse_scale: Any  # 1/8 in the published runs
+    zero: Any
+    one: Any
+
+
+# ---------------------------------------------------------------- events
+
+
+@jit
+def _last_word(flat: Any, at: int, left: int) -> Any:
+    """Return the `left` < 64 steps that start at byte `at`, where eight bytes may reach past the array."""
+    word = np.uint64(0)
+    for c in range(min(8, flat.size - at)):
+        word |= np.uint64(flat[at + c]) << np.uint64(8 * c)
+    return word & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
+
+
+@inline
+def _word(flat: Any, at: int, left: int) -> Any:
+    """Return the next 64 steps of a train, from byte `at` on; cleared past the `left` that remain."""
+    if left >= 64:
+        return load_word(flat, at)
+    if at + 8 <= flat.size:
+        return load_word(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
+    return _last_word(flat, at, left)
+
+
+@jit
+def counts_from_bits(bits: Any, steps: Any, counts: Any, first: int, last: int) -> None:
+    """Write counts [sample, unit] of packed bits uint8 [sample, unit, byte]."""
+    units, width = bits.shape[1], bits.shape[2]
+    flat = bits.reshape(-1)
+    for b in range(first, last):
+        length = np.int64(steps[b])
+        for j in range(units):
+            row, count = (b * units + j) * width, 0
+            for t in range(0, length, 64):
+                count += ones(_word(flat, row + (t >> 3), length - t))
+            counts[b, j] = count
+
+
+@jit
+def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
+    """Write `times` (events by unit) from packed bits."""
+    units, width = bits.shape[1], bits.shape[2]
+    flat = bits.reshape(-1)
+    for b in range(first, last):
+        length = np.int64(steps[b])
+        for j in range(units):
+            at, row = unit_ptr[b, j], (b * units + j) * width
+            if at == unit_ptr[b, j + 1]:
+                continue
+            for t in range(0, length, 64):
+                word = _word(flat, row + (t >> 3), length - t)
+                while word:
+                    times[at] = t + trailing_zeros(word)
+                    word &= word - np.uint64(1)
+                    at += 1
+
+
+@jit
+def units_from_times(
+    unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
+) -> None:
+    """Write `step_ptr` and `units` (events by step) from events by unit: a counting sort, units ascending."""
+    steps = step_ptr.shape[1] - 1
+    fill = np.empty(steps, np.int64)
+    for b in range(first, last):
+        start, stop = unit_ptr[b, 0], unit_ptr[b, unit_ptr.shape[1] - 1]
+        fill[:] = 0
+        for n in range(start, stop):
+            fill[times[n]] += 1
+        at = start
+        for t in range(steps):
+            step_ptr[b, t] = at
+            at += fill[t]
+            fill[t] = step_ptr[b, t]
+        step_ptr[b, steps] = at
+        for j in range(unit_ptr.shape[1] - 1):
+            for n in range(unit_ptr[b, j], unit_ptr[b, j + 1]):
+                t = times[n]
+                units[fill[t]] = j
+                fill[t] += 1
+
+
+@jit
+def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
+    """Write the number of spikes of each sample's masks."""
+    for b in range(first, last):
+        count = 0
+        for t in range(masks.shape[1]):
+            for tile in range(masks.shape[2]):
+                count += ones(masks[b, t, tile])
+        totals[b] = count
+
+
+@jit
+def events_from_masks(
+    masks: Any, starts: Any, counts: Any, unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
+) -> None:
+    """Write counts and events in both orders; sample b's lists start at starts[b]."""
+    n_units = unit_ptr.shape[1] - 1
+    fill = np.empty(n_units, np.int64)
+    for b in range(first, last):
+        at = starts[b]
+        for t in range(masks.shape[1]):
+            step_ptr[b, t] = at
+            for tile in range(masks.shape[2]):
+                mask = masks[b, t, tile]
+                while mask:
+                    units[at] = tile * LANES + trailing_zeros(mask)
+                    mask &= mask - np.uint32(1)
+                    at += 1
+        step_ptr[b, masks.shape[1]] = at
+        fill[:] = 0
+        for n in range(starts[b], at):
+            fill[units[n]] += 1
+        place = starts[b]
+        for j in range(n_units):
+            counts[b, j] = fill[j]
+            unit_ptr[b, j] = place
+            place += fill[j]
+            fill[j] = unit_ptr[b, j]
+        unit_ptr[b, n_units] = place
+        for t in range(masks.shape[1]):
+            for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
+                j = units[n]
+                times[fill[j]] = t
+                fill[j] += 1
+
+
+@jit
+def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
+    """List the units of each sample that fired in active [sample, unit], −1 after the last."""
+    for b in range(first, last):
+        n = 0
+        for j in range(active.shape[1]):
+            if unit_ptr[b, j] < unit_ptr[b, j + 1]:
+                active[b, n] = j
+                n += 1
+        active[b, n:] = -1
+
+
+# ---------------------------------------------------------------- neuron (HM2BP.md section 1; paper eq. 2 to 4)
+
+
+@jit
+def lif_step(drive: Any, membrane: Any, current: Any, waiting: Any, neuron: Any) -> Any:
+    """Advance a tile by a step: return membrane as compared with the threshold, current, and the spike mask.
+
+    `membrane` is the one after the last step's reset; `waiting` masks the neurons that are refractory.
+    """
+    current = current * spread(neuron.keep_s) + drive
+    membrane = membrane * spread(neuron.keep_m) + current * spread(neuron.gain)
+    membrane = select(waiting, spread(neuron.zero), membrane)
+    return membrane, current, above(membrane, spread(neuron.threshold))
+
+
+@jit
+def refractory_mask(masks: Any, t: int, refractory: int) -> Any:
+    """Return the mask of the neurons that fired in the `refractory` steps before t."""
+    waiting = np.uint32(0)
+    for u in range(max(0, t - refractory), t):
+        waiting |= masks[u]
+    return waiting
+
+
+@jit
+def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> None:
+    """Run one tile of unconnected neurons on `drive` [step · lane]; trace membrane (as compared) and current."""
+    zero = spread(neuron.zero)
+    membrane, current = zero, zero
+    for t in range(1, masks.size):
+        waiting = refractory_mask(masks, t, neuron.refractory)
+        membrane, current, mask = lif_step(load(drive, (t - 1) * LANES), membrane, current, waiting, neuron)
+        store(membranes, t * LANES, membrane)
+        store(currents, t * LANES, current)
+        masks[t] = mask
+        membrane = select(mask, zero, membrane)
+
+
+@jit
+def dense_forward(
+    weight: Any, step_ptr: Any, units: Any, steps: Any, neuron: Any, masks: Any, tile: int, first: int, last: int
+) -> None:
+    """Simulate one tile on samples first … last−1 and write its masks.
+
+    The drive of step t is Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
+    """
+    rows = weight[tile].reshape(-1)
+    zero = spread(neuron.zero)
+    for b in range(first, last):
+        out = masks[b, :, tile]
+        membrane, current = zero, zero
+        for t in range(1, np.int64(steps[b])):
+            drive = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
+            waiting = refractory_mask(out, t, neuron.refractory)
+            membrane, current, mask = lif_step(drive, membrane, current, waiting, neuron)
+            membrane = select(mask, zero, membrane)
+            out[t] = mask
+
+
+@jit
+def dense_forward_lateral(
+    weight: Any,
+    step_ptr: Any,
+    units: Any,
+    steps: Any,
+    neuron: Any,
+    lateral: Any,
+    masks: Any,
+    state: Any,
+    first: int,
+    last: int,
+) -> None:
+    """As `dense_forward`, all tiles in step: each spike takes `lateral` from the drive of every other neuron.
+
+    `state` holds membrane and current of each tile.
+    """
+    tiles, zero = weight.shape[0], spread(neuron.zero)
+    for b in range(first, last):
+        state[: 2 * tiles * LANES] = neuron.zero
+        fired = 0
+        for t in range(1, np.int64(steps[b])):
+            others = spread(lateral * weight.dtype.type(fired))
+            own = spread(lateral * weight.dtype.type(fired - 1))
+            fired = 0
+            for tile in range(tiles):
+                out, at = masks[b, :, tile], 2 * tile * LANES
+                drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
+                drive = drive - select(out[t - 1], own, others)
+                waiting = refractory_mask(out, t, neuron.refractory)
+                membrane, current, mask = lif_step(drive, load(state, at), load(state, at + LANES), waiting, neuron)
+                store(state, at, select(mask, zero, membrane))
+                store(state, at + LANES, current)
+                out[t] = mask
+                while mask:
+                    mask &= mask - np.uint32(1)
+                    fired += 1
+
+
+# ---------------------------------------------------------------- gates (HM2BP.md section 8)
+
+
+@jit
+def gate(masks: Any, steps: int, psp: Any, out: Any) -> None:
+    """Write the gate G [step · lane] of one tile and sample: what a pre spike at a step adds to e_{i|j}.
+
+    A reverse scan over the tile's own spikes: with x the distance to the next firing, `near` holds e^{−x/τ_m} and
+    e^{−x/τ_s}, and `later` what further firings pass down. `out` first carries the terms B that leave the window.
+    """
+    zero, one = spread(psp.zero), spread(psp.one)
+    decay_m, decay_s, norm, edge = spread(psp.decay_m), spread(psp.decay_s), spread(psp.norm), spread(psp.edge)
+    refractory = psp.refractory
+    out[: steps * LANES] = psp.zero
+    if psp.window < steps:
+        leaving(masks, steps, psp, out)
+    near_m, near_s, later = zero, zero, zero
+    for u in range(steps - 1, refractory, -1):
+        fire, origin = masks[u], masks[u - refractory]
+        gap = np.uint32(0)
+        for r in range(1, refractory):
+            gap |= masks[u - r]
+        at = (u - refractory) * LANES
+        near_m = select(fire, one, near_m * decay_m)
+        near_s = select(fire, one, near_s * decay_s)
+        # closed: the next firing's reset lies between, or the window is over
+        direct = select(gap | above(edge, near_m), zero, norm * (near_m - near_s))
+        later = later * decay_s - load(out, at)
+        store(out, at, later + direct)
+        later = later + select(origin, direct, zero)
+
+
+@jit
+def leaving(masks: Any, steps: int, psp: Any, out: Any) -> None:
+    """Write the terms B of a tile into the rows of `out` at which the firing that they belong to leaves the window."""
+    refractory = psp.refractory
+    origins = np.full(LANES, 1, np.int64)  # l_k of the next firing
+    for f in range(1, steps):
+        edge = f - (psp.window + 1) + refractory
+        spikes = masks[f]
+        while spikes:
+            k = trailing_zeros(spikes)
+            spikes &= spikes - np.uint32(1)
+            origin = origins[k]
+            origins[k] = f + refractory
+            if refractory < edge < origin < f:
+                out[(edge - refractory) * LANES + k] = psp.alpha[f - origin] * psp.fade[origin - edge]
+
+
+# ---------------------------------------------------------------- backward (HM2BP.md sections 4 and 8; paper eq. 17, 22 to 24)
+
+
+@jit
+def silent_mask(counts: Any, first: int) -> Any:
+    """Return the mask of the silent ones among the neurons from `first` on; lanes past the last count as silent."""
+    silent = np.uint32(0)
+    for k in range(LANES):
+        if first + k >= counts.size or counts[first + k] == 0:
+            silent |= np.uint32(1) << np.uint32(k)
+    return silent
+
+
+@jit
+def dense_backward(
+    weight: Any,
+    unit_ptr: Any,
+    times: Any,
+    active: Any,
+    masks: Any,
+    post_counts: Any,
+    steps: Any,
+    delta: Any,
+    scale: Any,
+    psp: Any,
+    gradient: Any,
+    incoming: Any,
+    gates: Any,
+    rows: Any,
+    lanes: Any,
+    tile: int,
+    first: int,
+    last: int,
+) -> None:
+    """Backward pass of one tile over samples first … last−1, in order.
+
+    gradient [pre · lane]  += Σ_b δ γ (1 + σ) e            (`scale` is γ)
+    incoming [sample, pre]  = Σ_lanes δ w ρ                 (written where its shape is not empty)
+    `active` [sample, :] lists the units that fired, −1 after the last. `gates` [step · lane], `rows` [pre · lane] (for
+    e) and `lanes` [3 · lane] are scratch. A sample whose δ is 0 on the whole tile changes nothing and is passed over.
+    """
+    pre, offset = weight.shape[1], tile * LANES
+    w = weight[tile].reshape(-1)
+    sends = incoming.shape[0] > 0
+    live = min(LANES, delta.shape[1] - offset)
+    zero, one = spread(psp.zero), spread(psp.one)
+    silent_psp, silent_ratio = spread(psp.silent_psp), spread(psp.silent_ratio)
+    fan_in, summed = zero, False  # Σ_l w_il
+    for b in range(first, last):
+        lanes[:] = psp.zero
+        moves = False
+        for k in range(live):
+            lanes[k] = delta[b, offset + k]
+            moves |= lanes[k] != psp.zero
+            lanes[LANES + k] = scale[b, offset + k]
+            if post_counts[b, offset + k] > 0:
+                lanes[2 * LANES + k] = psp.one / weight.dtype.type(post_counts[b, offset + k])
+        if not moves:
+            if sends:
+                incoming[b, :] = psp.zero
+            continue
+        error, inverse_o = load(lanes, 0), load(lanes, 2 * LANES)
+        silent = silent_mask(post_counts[b], offset)
+        if silent and not summed:
+            for j in range(pre):
+                fan_in = fan_in + load(w, j * LANES)
+            summed = True
+        gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
+        a = zero  # Σ_l w_il e_il
+        for j in active[b]:
+            if j < 0:
+                break
+            e = select(silent, silent_psp, sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1]))
+            store(rows, j * LANES, e)
+            a = a + load(w, j * LANES) * e
+        sigma = select(silent, spread(psp.silent_share) * fan_in, a * inverse_o) * spread(psp.inverse_nu)
+        slope = error * load(lanes, LANES) * (one + sigma)
+        for j in active[b]:
+            if j < 0:
+                break
+            at = j * LANES
+            store(gradient, at, load(gradient, at) + slope * load(rows, at))
+        if sends:
+            for j in range(pre):
+                at, fired = j * LANES, unit_ptr[b, j + 1] - unit_ptr[b, j]
+                ratio = silent_ratio
+                if fired > 0:
+                    inverse = spread(psp.one / weight.dtype.type(fired))
+                    ratio = select(silent, silent_ratio, load(rows, at) * inverse)
+                incoming[b, j] = total(error * load(w, at) * ratio)
+
+
+@jit
+def dense_psp(
+    unit_ptr: Any,
+    times: Any,
+    masks: Any,
+    post_counts: Any,
+    steps: Any,
+    psp: Any,
+    out: Any,
+    gates: Any,
+    tile: int,
+    first: int,
+    last: int,
+) -> None:
+    """Write e_{i|j} of one tile into out [sample, pre · lane], silent rules included."""
+    for b in range(first, last):
+        gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
+        silent = silent_mask(post_counts[b], tile * LANES)
+        rows = out[b]
+        for j in range(unit_ptr.shape[1] - 1):
+            e = sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1])
+            if unit_ptr[b, j] < unit_ptr[b, j + 1]:
+                e = select(silent, spread(psp.silent_psp), e)
+            store(rows, j * LANES, e)
+
+
+# ---------------------------------------------------------------- update (HM2BP.md section 5)
+
+
+@jit
+def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
+    """Write reg_ij / w_ij of a tile's lanes: λ β / s · exp(β (mean_j (w_ij/s)² − 1)); 0 past the last neuron."""
+    pre = weight.shape[0]
+    out[:] = step.zero
+    if step.strength == step.zero:
+        return
+    for j in range(pre):
+        for k in range(LANES):
+            scaled = weight[j, k] * step.inverse_scale
+            out[k] += scaled * scaled
+    for k in range(live):
+        out[k] = step.strength * step.steepness * step.inverse_scale * math.exp(step.steepness * (out[k] / pre - step.one))
+    out[live:] = step.zero
+
+
+@jit
+def _collect(gradients: Any, j: int, zero: Any) -> None:
+    """Add row j of every group into group 0, in order, and clear the others."""
+    for g in range(1, gradients.shape[0]):
+        for k in range(LANES):
+            gradients[0, j, k] += gradients[g, j, k]
+            gradients[g, j, k] = zero
+
+
+@jit
+def adam_update(weight: Any, gradients: Any, moment: Any, variance: Any, live: int, step: Any) -> None:
+    """One Adam step of a tile: w ← w − lr m̂ / (√v̂ + ε), from the mean gradient plus regularisation.
+
+    weight, moment, variance [pre, lane]; gradients [group, pre, lane] are used up: afterwards they are 0. `live` is the
+    number of lanes that are neurons.
+    """
+    pull = np.empty(LANES, weight.dtype)
+    _pull(weight, step, live, pull)
+    inverse1, inverse2 = step.one / step.correct1, step.one / step.correct2
+    for j in range(weight.shape[0]):
+        _collect(gradients, j, step.zero)
+        for k in range(LANES):
+            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
+            gradients[0, j, k] = step.zero
+            m = step.beta1 * moment[j, k] + step.rest1 * slope
+            v = step.beta2 * variance[j, k] + step.rest2 * slope * slope
+            moment[j, k] = m
+            variance[j, k] = v
+            weight[j, k] -= step.rate * (m * inverse1) / (math.sqrt(v * inverse2) + step.epsilon)
+
+
+@jit
+def sgd_update(weight: Any, gradients: Any, moment: Any, live: int, step: Any) -> None:
+    """One step of gradient descent with momentum β1, m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`."""
+    pull = np.empty(LANES, weight.dtype)
+    _pull(weight, step, live, pull)
+    for j in range(weight.shape[0]):
+        _collect(gradients, j, step.zero)
+        for k in range(LANES):
+            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
+            gradients[0, j, k] = step.zero
+            m = step.beta1 * moment[j, k] + slope
+            moment[j, k] = m
+            weight[j, k] -= step.rate * m

@@ -1,0 +1,258 @@
+"""A vector type for Numba: `LANES` numbers that live in registers, for kernels that walk neurons a tile at a time.
+
+LLVM finds the vectors in a plain loop over 32 neurons only sometimes, and never keeps them in registers from one time
+step to the next. Here they are values: ``a + b``, ``a - b``, ``a * b`` work lane by lane, `above` and `select` make and
+take masks (uint32, bit k is lane k), and LLVM splits each value over whatever registers the machine has. Nothing is
+reassociated or fused: results are those of scalar code, on every machine.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+from numpy.typing import DTypeLike, NDArray
+
+LANES = 32
+"""Neurons in a tile: two 512-bit registers of float32, and one bit each of a uint32 mask."""
+
+_UNROLL = 4  # independent sums in `sum_rows`: an addition's latency is three to four times its throughput
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+
+
+class Lanes(types.Type):  # type: ignore[misc]
+    """The Numba type of `LANES` floats."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"Lanes({dtype})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Lanes) -> None:
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), LANES))
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return zeros whose first element starts a 64-byte cache line, so that no vector load crosses one."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+# ---------------------------------------------------------------- in IR
+
+
+def _vector_at(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
+    """Return a pointer to the LANES elements of a 1-D array from `at` on."""
+    data = context.make_array(array)(context, builder, value).data
+    vector = ir.VectorType(context.get_data_type(array.dtype), LANES)
+    return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+
+
+def _spread(builder: Any, scalar: Any) -> Any:
+    """Return a vector that holds `scalar` in every lane."""
+    vector = ir.VectorType(scalar.type, LANES)
+    blank = ir.Constant(vector, ir.Undefined)
+    order = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
+    return builder.shuffle_vector(builder.insert_element(blank, scalar, ir.Constant(_I32, 0)), blank, order)
+
+
+def _itemsize(dtype: Any) -> int:
+    return int(dtype.bitwidth) // 8
+
+
+# ---------------------------------------------------------------- the type's operations
+
+
+@intrinsic
+def load(typingctx: Any, array: Any, at: Any) -> Any:
+    """Return the LANES elements of a 1-D array from `at` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(_vector_at(context, builder, signature.args[0], *args))
+        value.align = _itemsize(signature.args[0].dtype)
+        return value
+
+    return Lanes(array.dtype)(array, types.int64), codegen
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
+    """Write `lanes` into a 1-D array from `at` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _vector_at(context, builder, signature.args[0], *args[:2])
+        builder.store(args[2], pointer).align = _itemsize(signature.args[0].dtype)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, lanes), codegen
+
+
+@intrinsic
+def spread(typingctx: Any, scalar: Any) -> Any:
+    """Return lanes that all hold `scalar`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _spread(builder, args[0])
+
+    return Lanes(scalar)(scalar), codegen
+
+
+@intrinsic
+def above(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the mask of the lanes where a > b."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(builder.fcmp_ordered(">", *args), _I32)
+
+    return types.uint32(a, b), codegen
+
+
+@intrinsic
+def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """Return `a` in the lanes whose bit of `mask` is set, `b` in the others."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), LANES))
+        return builder.select(chosen, args[1], args[2])
+
+    return a(types.uint32, a, b), codegen
+
+
+@intrinsic
+def total(typingctx: Any, lanes: Any) -> Any:
+    """Return the sum of all lanes: upper half onto lower half, again and again."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            blank = ir.Constant(value.type, ir.Undefined)
+            halves = [
+                builder.shuffle_vector(value, blank, ir.Constant(ir.VectorType(_I32, width), list(range(s, s + width))))
+                for s in (0, width)
+            ]
+            value = builder.fadd(*halves)
+        return builder.extract_element(value, ir.Constant(_I32, 0))
+
+    return lanes.dtype(lanes), codegen
+
+
+def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
+    @intrinsic
+    def lanewise(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return getattr(builder, instruction)(*args)
+
+        return a(a, b), codegen
+
+    @overload(symbol, inline="always")
+    def operation(a: Any, b: Any) -> Any:
+        def lane_by_lane(a: Any, b: Any) -> Any:  # numba wants the very signature of `operation`
+            return lanewise(a, b)
+
+        return lane_by_lane if isinstance(a, Lanes) and a == b else None
+
+
+for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _arithmetic(_symbol, _instruction)
+
+
+@intrinsic
+def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any) -> Any:
+    """Return Σ_{n = start … stop−1} table[table_at + LANES · index[n] : + LANES]; arrays 1-D, indices not negative.
+
+    The order of addition is fixed: `_UNROLL` interleaved partial sums, added pairwise, then what is left over.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        table_type, _, index_type, _, _ = signature.args
+        table_p = context.make_array(table_type)(context, builder, args[0]).data
+        index_p = context.make_array(index_type)(context, builder, args[2]).data
+        base, start, stop = builder.gep(table_p, [args[1]]), args[3], args[4]
+        vector = ir.VectorType(context.get_data_type(table_type.dtype), LANES)
+
+        def row(position: Any) -> Any:
+            raw = builder.load(builder.gep(index_p, [position]))
+            at = builder.mul(builder.zext(raw, _I64) if raw.type != _I64 else raw, ir.Constant(_I64, LANES))
+            value = builder.load(builder.bitcast(builder.gep(base, [at]), vector.as_pointer()))
+            value.align = _itemsize(table_type.dtype)
+            return value
+
+        def loop(first: Any, last: Any, sums: list[Any]) -> list[Any]:
+            """Emit ``for n in range(first, last, len(sums))`` that adds a row to each of `sums`."""
+            before = builder.block
+            head, body, after = (builder.append_basic_block(f"rows.{name}") for name in ("head", "body", "after"))
+            builder.branch(head)
+            builder.position_at_end(head)
+            n = builder.phi(_I64)
+            n.add_incoming(first, before)
+            running = [builder.phi(vector) for _ in sums]
+            for phi, value in zip(running, sums, strict=True):
+                phi.add_incoming(value, before)
+            builder.cbranch(builder.icmp_signed("<", n, last), body, after)
+            builder.position_at_end(body)
+            for u, phi in enumerate(running):
+                phi.add_incoming(builder.fadd(phi, row(builder.add(n, ir.Constant(_I64, u)))), body)
+            n.add_incoming(builder.add(n, ir.Constant(_I64, len(sums))), body)
+            builder.branch(head)
+            builder.position_at_end(after)
+            return running
+
+        zero = ir.Constant(vector, [0.0] * LANES)
+        whole = builder.sub(stop, builder.and_(builder.sub(stop, start), ir.Constant(_I64, _UNROLL - 1)))
+        sums = loop(start, whole, [zero] * _UNROLL)
+        while len(sums) > 1:
+            half = len(sums) // 2
+            sums = [builder.fadd(a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
+        return loop(whole, stop, sums)[0]
+
+    signature = Lanes(table.dtype)(table, types.int64, index, types.int64, types.int64)
+    return signature, codegen
+
+
+# ---------------------------------------------------------------- bits
+
+
+@intrinsic
+def load_word(typingctx: Any, data: Any, at: Any) -> Any:
+    """Return the 8 bytes of the 1-D uint8 array `data` from `at` on, as a uint64; no alignment is needed."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
+        word = builder.load(builder.bitcast(pointer, _I64.as_pointer()))
+        word.align = 1
+        return word
+
+    return types.uint64(data, types.int64), codegen
+
+
+@intrinsic
+def trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """Return the position of the lowest set bit of a nonzero unsigned integer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        count = builder.cttz(args[0], cgutils.true_bit)
+        return builder.zext(count, _I64) if count.type.width < 64 else count
+
+    return types.int64(word), codegen
+
+
+@intrinsic
+def ones(typingctx: Any, word: Any) -> Any:
+    """Return the number of set bits of an unsigned integer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        count = builder.ctpop(args[0])
+        return builder.zext(count, _I64) if count.type.width < 64 else count
+
+    return types.int64(word), codegen

@@ -1,0 +1,166 @@
+"""The contract of a backend: the operations that HM2-BP is made of, on spikes that stay on the device.
+
+A layer kind adds three words, spelled the same in every backend: `dense_weights`, `dense_forward`, `dense_backward`;
+what they share (neurons, PSPs, gates, trains, updates) is there once. Backends choose their own layouts: `Spikes` and
+`Weights` are opaque outside, and every array that crosses this border has the axis order written here. Arrays that an
+operation takes or returns belong to the backend's array module `xp` (NumPy, CuPy) unless marked host.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import NeuronParams, PackedBatch, PspParams
+
+Array = Any
+"""An array of the backend's module `xp`."""
+
+
+class Spikes(Protocol):
+    """A batch of spike trains on a device."""
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Host int64 (sample,): each sample's own length; no spike is at or past it."""
+
+
+class Weights(Protocol):
+    """A layer's weights on a device, with its gradient sum and the optimiser's moments."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the weights as a person sees them: dense (post, pre)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightState:
+    """A layer's weights and moments on the host, in the shape a person sees; what a checkpoint holds."""
+
+    weight: NDArray[Any]
+    moment: NDArray[Any]
+    variance: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LifTrace:
+    """Neurons under a given drive: `spikes` bool, `membrane` as compared and `current`, all (time, unit), host."""
+
+    spikes: NDArray[np.bool_]
+    membrane: NDArray[Any]
+    current: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRule:
+    """One optimiser step; see `spikeprep.train.optim`.
+
+    Attributes
+    ----------
+    step
+        Number of this step, from 1 (Adam's bias correction).
+    strength, steepness, scale
+        λ, β and 8 of the exponential regularisation λ β (w/8) exp(β (mean_j (w_ij/8)² − 1)).
+    """
+
+    kind: Literal["adam", "sgd"]
+    rate: float
+    step: int
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    strength: float = 0.0
+    steepness: float = 0.04
+    scale: float = 8.0
+
+
+class Ops(ABC):
+    """A backend. Equal inputs give bit-equal results, whatever the number of threads."""
+
+    name: ClassVar[str]
+    xp: ModuleType
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def upload(self, batch: PackedBatch) -> Spikes:
+        """Bring packed spikes to the device, still packed or in any denser form of the backend's choice."""
+
+    @abstractmethod
+    def unpack(self, spikes: Spikes) -> NDArray[np.bool_]:
+        """Return host bool (sample, time, unit), time up to the longest sample."""
+
+    @abstractmethod
+    def counts(self, spikes: Spikes) -> Array:
+        """Return o: int64 (sample, unit)."""
+
+    @abstractmethod
+    def lif(self, drive: NDArray[Any], neuron: NeuronParams) -> LifTrace:
+        """Run unconnected neurons on a given drive, host (time, unit): Σ_j w_ij S_j[t], which arrives at t + 1."""
+
+    @abstractmethod
+    def gate(self, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:
+        """Return G (sample, time, post): what a pre spike at t adds to e_{i|j} (HM2BP.md section 8)."""
+
+    @abstractmethod
+    def psp(self, pre: Spikes, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:
+        """Return e_{i|j} (sample, post, pre), silent rules included (paper, eq. 9)."""
+
+    @abstractmethod
+    def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: NDArray[Any]) -> Spikes:
+        """Replace one train a sample, `unit[b]`, by spikes at p, 2 p, … < steps[b], p = `period[b]`; 0 leaves it."""
+
+    @abstractmethod
+    def dense_weights(self, state: WeightState) -> Weights:
+        """Bring weights (post, pre) and moments to the device; the gradient starts at 0."""
+
+    @abstractmethod
+    def dense_forward(
+        self, weights: Weights, pre: Spikes, neuron: NeuronParams, lateral: float = 0.0
+    ) -> Spikes:
+        """Simulate a fully connected layer; a spike arrives one step later (paper, eq. 2 to 4).
+
+        `lateral` w0 ≥ 0: each neuron's spike inhibits every other one of the layer by w0, one step later.
+        """
+
+    @abstractmethod
+    def dense_backward(
+        self,
+        weights: Weights,
+        pre: Spikes,
+        post: Spikes,
+        delta: Array,
+        scale: Array | None,
+        neuron: NeuronParams,
+        psp: PspParams,
+        incoming: bool,
+    ) -> Array | None:
+        """Add Σ_b δ γ (1 + σ) e to the gradient; return Σ_i δ_i w_ij ρ_ij (sample, pre) if `incoming`.
+
+        `delta` (sample, post) is δ; `scale` (sample, post) is γ, None meaning 1: it multiplies the gradient alone
+        (paper, eq. 17 and 22 to 24).
+        """
+
+    @abstractmethod
+    def gradient(self, weights: Weights) -> NDArray[Any]:
+        """Return the gradient sum so far, host, in the shape of the weights."""
+
+    @abstractmethod
+    def update(self, weights: Weights, samples: int, rule: UpdateRule) -> None:
+        """Step along (gradient sum / samples + regularisation) and clear the gradient."""
+
+    @abstractmethod
+    def state(self, weights: Weights) -> WeightState:
+        """Return weights and moments, host, bit for bit what `dense_weights` would take."""
+
+    @abstractmethod
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """Return an `xp` array as NumPy."""

@@ -1,0 +1,162 @@
+"""Batches out of a store: in an order that only (seed, epoch) decides, prefetched, resumable from any batch.
+
+A full shuffle would decompress a whole chunk for every sample. Chunks are shuffled instead, and samples within a
+window of chunks that memory has room for; the next window is read while the current one trains.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Bits, PackedBatch
+from .errors import RunError
+from .random import generator
+from .store import SplitReader
+
+WINDOW_BYTES = 96 << 20
+"""Packed bytes of a shuffling window; two are in memory, one that trains and one that is read."""
+
+
+class BatchStream:
+    """Yields the batches of epoch after epoch.
+
+    Parameters
+    ----------
+    reader
+        A split of a store.
+    batch
+        Samples a batch; the last one of an epoch may be smaller.
+    seed
+        Decides the order, together with the epoch.
+    samples
+        The samples to use, int64, ascending; default all.
+    shuffle
+        False keeps the order of the store.
+    window_bytes
+        Packed bytes in a shuffling window; it has whole chunks, and one at least.
+
+    Attributes
+    ----------
+    epoch, position
+        Where the stream is: the next batch starts at sample `position` of `epoch`'s order.
+    waited
+        Seconds for which a consumer has waited for data.
+    """
+
+    def __init__(
+        self,
+        reader: SplitReader,
+        batch: int,
+        *,
+        seed: int = 0,
+        samples: NDArray[np.int64] | None = None,
+        shuffle: bool = True,
+        window_bytes: int = WINDOW_BYTES,
+    ) -> None:
+        self.reader, self.batch, self.seed, self.shuffle = reader, batch, seed, shuffle
+        self.samples = np.arange(len(reader)) if samples is None else np.asarray(samples, np.int64)
+        self.epoch = self.position = 0
+        self.waited = 0.0
+        self._train_shape = (reader.units, -(-reader.max_steps // 8))
+        chunk_bytes = reader.chunk_samples * self._train_shape[0] * self._train_shape[1]
+        self._window_chunks = max(1, window_bytes // max(1, chunk_bytes))
+        self._buffers: dict[int, Bits] = {}
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self.samples) // self.batch)
+
+    def get_state(self) -> dict[str, int]:
+        """Return where the stream is, JSON-ready."""
+        return {"epoch": self.epoch, "position": self.position, "samples": len(self.samples), "batch": self.batch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go where `get_state` was; the next `batches` goes on from there.
+
+        Raises
+        ------
+        RunError
+            The state is of a stream of other samples or another batch size.
+        """
+        here = self.get_state()
+        if any(state.get(key) != here[key] for key in ("samples", "batch")):
+            raise RunError(
+                f"got the stream state {state}",
+                f"one of {here['samples']} samples in batches of {here['batch']}",
+                "Resume with the run's own store and settings.",
+            )
+        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+
+    def windows(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Return the epoch's order of samples, in the pieces that are read together."""
+        chunks, starts = np.unique(self.samples // self.reader.chunk_samples, return_index=True)
+        members = np.split(self.samples, starts[1:])
+        rng = generator(self.seed, "order", epoch)
+        order = rng.permutation(len(chunks)) if self.shuffle else np.arange(len(chunks))
+        pieces = [order[at : at + self._window_chunks] for at in range(0, len(order), self._window_chunks)]
+        windows = [np.concatenate([members[chunk] for chunk in piece]) for piece in pieces]
+        return [rng.permutation(window) for window in windows] if self.shuffle else windows
+
+    def batches(self) -> Iterator[PackedBatch]:
+        """Yield what is left of the current epoch; afterwards the stream stands at the next one.
+
+        A batch's bits are overwritten some time after the next batch is asked for. `position` moves when a batch is
+        handed out, so a state that is taken while one is in use already counts it. A reader's error is raised here,
+        at the batch that needed the data.
+        """
+        done = self.position
+        spare = np.empty(0, np.int64)  # samples at a window's end that fill no batch: they lead the next window
+        spare_bits: Bits | None = None
+        for window, buffer in self._read(self.windows(self.epoch), done):
+            index = np.concatenate([spare, window])
+            first = self.batch - len(spare)  # the buffer keeps room for a batch ahead of its window
+            if spare_bits is not None:
+                buffer[first : self.batch] = spare_bits
+            last = done + len(index) == len(self.samples)
+            full = len(index) if last else len(index) - len(index) % self.batch
+            for at in range(0, full, self.batch):
+                stop = min(at + self.batch, full)
+                part = index[at:stop]
+                done += len(part)
+                self.position = done
+                bits = buffer[first + at : first + stop]
+                yield PackedBatch(bits, self.reader.steps[part], self.reader.labels[part], part)
+            # copied: the buffer is read into again while the next window trains
+            spare, spare_bits = index[full:], buffer[first + full : first + len(index)].copy()
+        self.epoch += 1
+        self.position = 0
+
+    def _read(
+        self, windows: list[NDArray[np.int64]], skip: int
+    ) -> Iterator[tuple[NDArray[np.int64], Bits]]:
+        """Yield windows, less their first `skip` samples, with the buffers that hold them, reading one ahead."""
+        kept = []
+        for window in windows:
+            if skip < len(window):
+                kept.append(window[skip:])
+            skip = max(0, skip - len(window))
+        size = max((len(window) for window in windows), default=0)
+        with ThreadPoolExecutor(1, "spikeprep-prefetch") as pool:
+            coming = pool.submit(self._fill, kept[0], 0, size) if kept else None
+            for n, window in enumerate(kept):
+                assert coming is not None
+                started = time.perf_counter()
+                buffer = coming.result()
+                self.waited += time.perf_counter() - started
+                if n + 1 < len(kept):
+                    coming = pool.submit(self._fill, kept[n + 1], (n + 1) % 2, size)
+                yield window, buffer
+
+    def _fill(self, window: NDArray[np.int64], which: int, size: int) -> Bits:
+        """Read a window into buffer `which`, behind room for one batch; buffers are kept, new pages cost more than reading."""
+        buffer = self._buffers.get(which)
+        if buffer is None or len(buffer) < self.batch + size:
+            buffer = self._buffers[which] = np.empty((self.batch + size, *self._train_shape), np.uint8)
+        self.reader.bits(window, out=buffer[self.batch : self.batch + len(window)])
+        return buffer

@@ -1,0 +1,113 @@
+"""The loss and the error at the output, in the paper's symbols (Jin, Zhang & Li, NeurIPS 2018, arXiv 1805.07866).
+
+Counts and errors are arrays of the backend's module `xp`, (sample, unit); d is ∂E/∂o, δ = d/ν, γ the lateral factor.
+Everything here works on numbers the size of (batch × classes); what grows with time or neurons is in `Ops`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import NeuronParams, PspParams
+from ..ops import Array, Ops, Spikes
+
+
+@dataclass(frozen=True)
+class LossParams:
+    """The loss and the rules at the output that the published runs use.
+
+    Attributes
+    ----------
+    loss
+        "rate": desired spike counts (eq. 1); "softmax": cross entropy of softmax(counts).
+    target, off_target
+        Spikes wanted of the label neuron and of the others.
+    margin
+        A count this near to its target, or nearer, is no error.
+    fill
+        Where the label neuron is silent, give the gradient a regular train of about `target` spikes to follow.
+    """
+
+    loss: Literal["rate", "softmax"] = "rate"
+    target: int = 35
+    off_target: int = 5
+    margin: int = 5
+    fill: bool = True
+
+
+def count_error(ops: Ops, counts: Array, labels: NDArray[Any], params: LossParams) -> tuple[Array, Array]:
+    """Return d = ∂E/∂o (sample, unit) and the loss E (sample,) (eq. 1 and its margin; or softmax)."""
+    xp = ops.xp
+    onehot = xp.zeros(counts.shape, ops.dtype)
+    onehot[xp.arange(len(labels)), xp.asarray(labels)] = 1
+    o = counts.astype(ops.dtype)
+    if params.loss == "softmax":
+        z = o - o.max(axis=1, keepdims=True)
+        p = xp.exp(z)
+        total = p.sum(axis=1, keepdims=True)
+        return p / total - onehot, (xp.log(total[:, 0]) - (z * onehot).sum(axis=1))
+    y = params.off_target + (params.target - params.off_target) * onehot
+    d = xp.where(xp.abs(o - y) > params.margin, o - y, xp.zeros_like(o))
+    return d, 0.5 * (d**2).sum(axis=1)
+
+
+def lateral_factor(
+    ops: Ops,
+    output: Spikes,
+    labels: NDArray[Any],
+    lateral: float,
+    neuron: NeuronParams,
+    psp: PspParams,
+) -> Array | None:
+    """Return γ (sample, unit), the effect of lateral inhibition on ∂o/∂w (paper's appendix, A-28); None without it.
+
+    γ_i = 1 / (1 − w0² Σ_{l≠i} ρ_{l|i} g_l ρ_{i|l} g_i), ρ_{l|i} = e_{l|i} / o_i but 1 where either is silent, and
+    g = 1/ν for a neuron that fires or is the label, else 0.
+    """
+    if not lateral:
+        return None
+    xp = ops.xp
+    o = ops.counts(output)
+    e = ops.psp(output, output, neuron, psp)  # [b, l, i]: post l, pre i
+    silent = o == 0
+    either = silent[:, :, None] | silent[:, None, :]
+    rho = xp.where(either, xp.ones_like(e), e / xp.maximum(o, 1)[:, None, :].astype(e.dtype))
+    g = (~silent).astype(ops.dtype) / neuron.threshold
+    g[xp.arange(len(labels)), xp.asarray(labels)] = 1 / neuron.threshold
+    loops = rho * rho.transpose(0, 2, 1) * g[:, :, None] * g[:, None, :]
+    diagonal = xp.arange(e.shape[1])
+    loops[:, diagonal, diagonal] = 0
+    return 1 / (1 - lateral**2 * loops.sum(axis=1))
+
+
+def filled_output(ops: Ops, output: Spikes, labels: NDArray[Any], params: LossParams) -> Spikes:
+    """Return the output spikes that the gradient sees: a silent label neuron fires every T // target steps."""
+    if not params.fill:
+        return output
+    silent = ops.to_host(ops.counts(output))[np.arange(len(labels)), labels] == 0
+    period = np.where(silent, np.maximum(output.steps // params.target, 1), 0)
+    return ops.regular_trains(output, labels, period)
+
+
+def predict(counts: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the class of the most spikes, the first on ties; host counts (sample, unit)."""
+    return np.asarray(counts).argmax(axis=1)
+
+
+def boosted_weights(
+    sample_weight: NDArray[np.float64], labels: NDArray[Any], predicted: NDArray[Any], classes: int
+) -> NDArray[np.float64]:
+    """Return sample weights q after an epoch: q ← q exp(err_c / 20) for each wrong sample of class c.
+
+    err_c = Σ_{n∈c, wrong} q_n / Σ_{n∈c} q_n, from the predictions made while training; −1 marks a sample not seen.
+    """
+    seen = predicted >= 0
+    wrong = seen & (predicted != labels)
+    lost = np.bincount(labels[wrong], sample_weight[wrong], minlength=classes)
+    total = np.bincount(labels[seen], sample_weight[seen], minlength=classes)
+    error = np.divide(lost, total, out=np.zeros(classes), where=total > 0)
+    return np.where(wrong, sample_weight * np.exp(error[labels] / 20), sample_weight)

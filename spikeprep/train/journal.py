@@ -1,0 +1,36 @@
+"""The run's log: one JSON object a line, appended as things happen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """An append-only JSONL file; each record has an ``"event"``: start, warning, epoch, interrupted, end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one record and flush it."""
+        with self.path.open("a", encoding="utf-8") as f:
+            f.write(json.dumps(record) + "\n")
+
+    def size(self) -> int:
+        """Return its length in bytes."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def truncate(self, size: int) -> None:
+        """Forget what was written past `size` bytes: what a checkpoint does not know of will happen again."""
+        if self.size() > size:
+            with self.path.open("r+b") as f:
+                f.truncate(size)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every whole record; a line that a crash cut short is passed over."""
+        if not self.path.exists():
+            return []
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -1,0 +1,336 @@
+"""The training loop: epochs over a store, a journal of what happened, checkpoints to go on from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..errors import RunError, UsageError
+from ..ops import Ops, WeightState
+from ..random import generator
+from ..store import SpikeStore
+from ..stream import BatchStream
+from .arch import parse_arch
+from .calibrate import calibrate
+from .checkpoint import load_checkpoint, save_checkpoint
+from .evaluate import Evaluation, evaluate
+from .hm2bp import boosted_weights, predict
+from .layers import Dense, initial_state
+from .network import Network, StepResult
+from .run import RunConfig, RunFolder
+from .settings import TrainSettings
+
+Listener = Callable[[dict[str, Any]], None]
+"""Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
+
+_WATCHED = 20  # batches after which a layer that hardly fires is spoken of
+_SILENT = 0.02  # spikes a neuron and sample
+
+
+@dataclass
+class EpochStats:
+    """Sums over the batches of an epoch so far; part of every checkpoint."""
+
+    seen: int = 0
+    correct: int = 0
+    batches: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+    rates: list[float] = field(default_factory=list)
+
+    def add(self, result: StepResult, labels: NDArray[Any], seconds: float, waited: float) -> None:
+        """Count one batch in."""
+        self.seen += len(labels)
+        self.correct += int((predict(result.counts) == labels).sum())
+        self.batches += 1
+        self.loss += float(result.loss.sum(dtype=np.float64))
+        self.seconds += seconds
+        self.waited += waited
+        self.rates = [a + b for a, b in zip(self.rates or [0.0] * len(result.rates), result.rates, strict=True)]
+
+    def mean_rates(self) -> list[float]:
+        """Return each layer's mean spikes a neuron and sample."""
+        return [rate / max(self.batches, 1) for rate in self.rates]
+
+
+class Trainer:
+    """One run: a store, a run folder, a backend.
+
+    Parameters
+    ----------
+    store
+        Has the splits "train" and, if there is one, "test".
+    folder
+        Where the run is kept; with `resume` it has one of this store already.
+    settings
+        Of a new run; a resumed one has its own, of which only `epochs` may be raised.
+    ops
+        The backend.
+    limit
+        Train and test on the first samples only.
+    listener
+        Told of everything.
+    """
+
+    def __init__(
+        self,
+        store: SpikeStore,
+        folder: RunFolder,
+        settings: TrainSettings,
+        ops: Ops,
+        *,
+        resume: bool = False,
+        limit: int | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.store, self.folder, self.ops = store, folder, ops
+        self._tell = listener or (lambda record: None)
+        self.reader = store["train"]
+        self.test = store["test"] if "test" in store.splits else None
+        self.classes = len(store.attributes["classes"])
+        if resume:
+            config = folder.check_store(store)
+            settings, limit = replace(config.settings, epochs=max(settings.epochs, config.settings.epochs)), config.limit
+        self.settings, self.limit = settings, limit
+        self.train_samples, self.validation_samples = split_validation(
+            self.reader.labels[:limit], settings.validation, settings.seed
+        )
+        if not len(self.train_samples):
+            raise UsageError("no training samples are left", "at least one", "Lower --limit or validation.")
+        self.stream = BatchStream(self.reader, settings.batch, seed=settings.seed, samples=self.train_samples)
+        self.sample_weight = np.ones(len(self.reader))
+        self.predicted = np.full(len(self.reader), -1, np.int64)
+        self.stats = EpochStats()
+        self.history: list[dict[str, Any]] = []
+        self.step = 0
+        states = self._initial_states()
+        if resume:
+            states = self._restore()
+        self.weights = [ops.dense_weights(state) for state in states]
+        if settings.thresholds == "auto":
+            self._calibrate()
+        if not resume:
+            folder.create(self._config())
+            self._record({"event": "start", "config": self._config().to_json()})
+        self.network = self._network()
+
+    # ------------------------------------------------------------ setting up
+
+    def _initial_states(self) -> list[WeightState]:
+        s = self.settings
+        sizes = (self.reader.units, *parse_arch(s.arch), self.classes)
+        return [
+            initial_state(post, pre, s.init, generator(s.seed, "weights", n), self.ops.dtype)
+            for n, (pre, post) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        ]
+
+    def _calibrate(self) -> None:
+        rng = generator(self.settings.seed, "calibration")
+        chosen = np.sort(rng.permutation(self.train_samples)[:64])
+        found = calibrate(
+            self.ops, self.weights, self.reader.packed(chosen), self.settings.neuron, self.settings.lateral
+        )
+        self.settings = replace(self.settings, thresholds=found)
+
+    def _network(self) -> Network:
+        s = self.settings
+        assert s.thresholds != "auto"
+        last = len(self.weights) - 1
+        layers = [
+            Dense(weights, s.neuron.at(nu), s.lateral if n == last else 0.0)
+            for n, (weights, nu) in enumerate(zip(self.weights, s.thresholds, strict=True))
+        ]
+        return Network(self.ops, tuple(layers), s.loss, s.psp)
+
+    def _config(self) -> RunConfig:
+        return RunConfig(
+            self.store.path,
+            self.store.fingerprint(),
+            self.settings,
+            self.reader.units,
+            tuple(self.store.attributes["classes"]),
+            self.limit,
+            __version__,
+        )
+
+    # ------------------------------------------------------------ running
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
+        """Train to the last epoch and return the summary; None where `should_stop` asked for an end first.
+
+        A stopped run is saved as it stands: resuming it gives the weights that never stopping would have given.
+        """
+        while self.stream.epoch < self.settings.epochs:
+            for batch in self.stream.batches():
+                waited, started = self.stream.waited, time.perf_counter()
+                self.step += 1
+                progress = self.stream.epoch + (self.stream.position - len(batch)) / len(self.train_samples)
+                rule = self.settings.optim.rule(self.step, progress, self.settings.epochs)
+                weight = self.sample_weight[batch.index] if self.settings.boost else None
+                result = self.network.train_step(batch, rule, weight)
+                self.predicted[batch.index] = predict(result.counts)
+                self.stream.waited = 0.0
+                self.stats.add(result, batch.labels, time.perf_counter() - started + waited, waited)
+                self._after_batch(result)
+                if should_stop():
+                    self._record({"event": "interrupted", "epoch": self.stream.epoch, "step": self.step})
+                    self._save()
+                    return None
+            self._after_epoch()
+        return self.summary()
+
+    def _after_batch(self, result: StepResult) -> None:
+        self._tell(
+            {
+                "event": "progress",
+                "epoch": self.stream.epoch,
+                "seen": self.stats.seen,
+                "samples": len(self.train_samples),
+                "accuracy": self.stats.correct / self.stats.seen,
+            }
+        )
+        if self.step == _WATCHED:
+            assert self.settings.thresholds != "auto"
+            for n, (rate, nu) in enumerate(zip(self.stats.mean_rates(), self.settings.thresholds, strict=True)):
+                if rate < _SILENT:
+                    half = [t / 2 if i == n else t for i, t in enumerate(self.settings.thresholds)]
+                    name = "the output layer" if n == len(self.weights) - 1 else f"hidden layer {n + 1}"
+                    self._record(
+                        {
+                            "event": "warning",
+                            "message": f"{name} fires {rate:.3g} spikes a neuron and sample at threshold {nu:g}: it "
+                            f"learns little. Lower its threshold, e.g. --set thresholds={half}, or take thresholds=auto.",
+                        }
+                    )
+
+    def _after_epoch(self) -> None:
+        s, epoch = self.settings, self.stream.epoch  # the stream stands at the next epoch: epochs done
+        if s.boost:
+            seen = np.full(len(self.reader), -1, np.int64)
+            seen[self.train_samples] = self.predicted[self.train_samples]
+            self.sample_weight = boosted_weights(self.sample_weight, self.reader.labels, seen, self.classes)
+        validation = self._evaluate(self.reader, self.validation_samples) if len(self.validation_samples) else None
+        last = epoch == s.epochs
+        test = None
+        if self.test is not None and (last or (s.test_every and epoch % s.test_every == 0)):
+            test = self._evaluate(self.test, np.arange(len(self.test))[: self.limit])
+        score = validation.accuracy if validation else None
+        best = max((r["validation_accuracy"] or 0.0 for r in self.history), default=-1.0)
+        record = {
+            "event": "epoch",
+            "epoch": epoch,
+            "train_accuracy": self.stats.correct / max(self.stats.seen, 1),
+            "validation_accuracy": score,
+            "test_accuracy": test.accuracy if test else None,
+            "loss": self.stats.loss / max(self.stats.seen, 1),
+            "seconds": self.stats.seconds,
+            "samples_per_second": self.stats.seen / max(self.stats.seconds, 1e-9),
+            "stall_fraction": self.stats.waited / max(self.stats.seconds, 1e-9),
+            "learning_rate": s.optim.rule(1, epoch - 1, s.epochs).rate,
+            "rates": self.stats.mean_rates(),
+        }
+        self.history.append(record)
+        self._record(record)
+        self.stats = EpochStats()
+        if score is None or score > best:
+            self._save_best(record)
+        self._save()
+
+    def _evaluate(self, reader: Any, samples: NDArray[np.int64]) -> Evaluation:
+        return evaluate(self.network, reader, self.classes, samples=samples)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `train --json` prints: the last epoch, and the one that validation chose."""
+        tested = [r for r in self.history if r["test_accuracy"] is not None]
+        if self.validation_samples.size:
+            best = max(self.history, key=lambda r: (r["validation_accuracy"], -r["epoch"]))
+        else:
+            best = self.history[-1]
+        seconds = [r["seconds"] for r in self.history]
+        return {
+            "run": str(self.folder.path),
+            "epochs": len(self.history),
+            "batch": self.settings.batch,
+            "arch": self.settings.arch,
+            "thresholds": list(self.settings.thresholds),
+            "device": self.ops.name,
+            "train_accuracy": self.history[-1]["train_accuracy"],
+            "validation_accuracy": self.history[-1]["validation_accuracy"],
+            "test_accuracy": tested[-1]["test_accuracy"] if tested else None,
+            "best_epoch": best["epoch"],
+            "best_test_accuracy": best["test_accuracy"],
+            "seconds_per_epoch": float(np.mean(seconds)),
+            "samples_per_second": float(len(self.train_samples) / np.mean(seconds)),
+            "stall_fraction": float(np.average([r["stall_fraction"] for r in self.history], weights=seconds)),
+        }
+
+    # ------------------------------------------------------------ keeping
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.folder.journal.append(record)
+        self._tell(record)
+
+    def _save(self) -> None:
+        arrays: dict[str, NDArray[Any]] = {"sample_weight": self.sample_weight, "predicted": self.predicted}
+        for n, weights in enumerate(self.weights):
+            arrays |= {f"{key}_{n}": value for key, value in asdict(self.ops.state(weights)).items()}
+        record = {
+            "stream": self.stream.get_state(),
+            "step": self.step,
+            "stats": asdict(self.stats),
+            "history": self.history,
+            "journal": self.folder.journal.size(),
+        }
+        save_checkpoint(self.folder.last, arrays, record)
+
+    def _save_best(self, record: dict[str, Any]) -> None:
+        arrays = {f"weight_{n}": self.ops.state(weights).weight for n, weights in enumerate(self.weights)}
+        save_checkpoint(self.folder.best, arrays, record)
+
+    def _restore(self) -> list[WeightState]:
+        arrays, record = load_checkpoint(self.folder.last)
+        try:
+            self.stream.set_state(record["stream"])
+            self.step, self.history, self.stats = record["step"], record["history"], EpochStats(**record["stats"])
+            self.sample_weight, self.predicted = arrays["sample_weight"], arrays["predicted"]
+            self.folder.journal.truncate(record["journal"])
+            layers = range(len(parse_arch(self.settings.arch)) + 1)
+            return [
+                WeightState(*(arrays[f"{key}_{n}"] for key in ("weight", "moment", "variance"))) for n in layers
+            ]
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{self.folder.last} lacks {error}", "a checkpoint of this run") from error
+
+
+def split_validation(
+    labels: NDArray[Any], share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`."""
+    rng = generator(seed, "validation")
+    held = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        held.append(rng.permutation(members)[: round(share * len(members))])
+    validation = np.sort(np.concatenate(held)) if held else np.empty(0, np.int64)
+    return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
+def load_network(folder: RunFolder, ops: Ops) -> Network:
+    """Return the network of a run's best epoch, ready to predict."""
+    config = folder.config()
+    arrays, _ = load_checkpoint(folder.best)
+    s = config.settings
+    assert s.thresholds != "auto"
+    layers = []
+    for n, nu in enumerate(s.thresholds):
+        weight = arrays[f"weight_{n}"]
+        weights = ops.dense_weights(WeightState(weight, np.zeros_like(weight), np.zeros_like(weight)))
+        layers.append(Dense(weights, s.neuron.at(nu), s.lateral if n == len(s.thresholds) - 1 else 0.0))
+    return Network(ops, tuple(layers), s.loss, s.psp)
