@@ -73,7 +73,7 @@ class VerifyReport:
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> VerifyReport:
-    """Read every byte of a store: checksums, counts, padding bits zero, lengths in range, labels within the classes.
+    """Read every byte of a store and check it: checksums, counts, padding bits, lengths, labels.
 
     Parameters
     ----------
@@ -120,7 +120,9 @@ def _shard_problems(reader: SplitReader, shard: int, classes: int) -> Iterator[P
             yield Problem(reader.split, shard, tuple((first + np.flatnonzero(bad)).tolist()), what)
 
     if "labels" in small:
-        yield from wrong((small["labels"] < 0) | (small["labels"] >= classes), start, "label outside the classes")
+        yield from wrong(
+            (small["labels"] < 0) | (small["labels"] >= classes), start, "label outside the classes"
+        )
     if "steps" in small:
         yield from wrong(small["steps"] > reader.max_steps, start, "more steps than the store has")
     for first in range(start, stop, reader.chunk_samples):
