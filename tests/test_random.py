@@ -63,7 +63,12 @@ def test_sample_key_is_as_documented():
 
 def test_every_field_changes_the_key():
     base = SampleKey(0, "train", 0)
-    others = [SampleKey(1, "train", 0), SampleKey(0, "test", 0), SampleKey(0, "train", 1), SampleKey(0, "train", 0, 1)]
+    others = [
+        SampleKey(1, "train", 0),
+        SampleKey(0, "test", 0),
+        SampleKey(0, "train", 1),
+        SampleKey(0, "train", 0, 1),
+    ]
     assert len({key.philox_key() for key in [base, *others]}) == 5
 
 
@@ -79,7 +84,8 @@ def test_keys_of_a_whole_data_set_are_distinct():
 
 
 @pytest.mark.parametrize(
-    "key", [SampleKey(-1, "a", 0), SampleKey(2**64, "a", 0), SampleKey(0, "a", -1), SampleKey(0, "a", 0, 2**32)]
+    "key",
+    [SampleKey(-1, "a", 0), SampleKey(2**64, "a", 0), SampleKey(0, "a", -1), SampleKey(0, "a", 0, 2**32)],
 )
 def test_numbers_out_of_range_are_refused(key):
     with pytest.raises(UsageError, match="expected 0 ≤"):

@@ -105,9 +105,10 @@ class Recipe:
             elif dot and owner in plugins:
                 plugins[owner][key] = parse_value(text)
             else:
-                raise UsageError(
-                    f"recipe {self.name} has no setting {dotted!r}", "", near_miss(dotted, self.settings())
-                )
+                known = self.settings()
+                same = [name for name in known if name.endswith(f".{dotted}")]  # the owner was left out
+                mend = f"Did you mean {same[0]!r}?" if same else near_miss(dotted, known)
+                raise UsageError(f"recipe {self.name} has no setting {dotted!r}", "", mend)
         return dataclasses.replace(self, source=source, chain=chain, train=train)
 
     def settings(self) -> dict[str, Any]:

@@ -70,7 +70,9 @@ def open_objects(path: str | os.PathLike[str]) -> Objects:
     try:
         return FsspecObjects(text)
     except ValueError as error:  # fsspec's word for a scheme that it has never heard of
-        raise UsageError(f"cannot open {text} ({error})", "a path, or a URL whose scheme fsspec knows") from error
+        raise UsageError(
+            f"cannot open {text} ({error})", "a path, or a URL whose scheme fsspec knows"
+        ) from error
     except ImportError as error:
         raise CapabilityError(
             f"cannot open {text} ({error})",

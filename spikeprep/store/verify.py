@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import StoreError
 from ..packing import padding_mask, popcount
 from .layout import SMALL
 from .reader import DamagedSamples, SpikeStore, SplitReader
@@ -91,8 +92,12 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | 
     total, done = sum(store.attributes["samples"].values()), 0
     problems: list[Problem] = []
     for split in store.splits:
-        reader = store[split]
         expected = store.attributes["samples"][split]
+        try:
+            reader = store[split]
+        except StoreError as error:
+            problems.append(Problem(split, 0, tuple(range(expected)), error.got))
+            continue
         if len(reader) != expected:
             numbers = tuple(sorted((len(reader), expected)))
             problems.append(Problem(split, 0, numbers, f"has {len(reader)} samples, not {expected}"))

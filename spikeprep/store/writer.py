@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -236,7 +235,9 @@ def _unlike(
     lines = form.differences({**stored, "complete": False}, asked)
     for key, data in documents.items():
         if key in present and key.endswith(f"{form.SPIKES}/zarr.json"):
-            lines += form.differences(
-                json.loads(objects.get(key) or b"{}"), json.loads(data), Path(key).parent.as_posix()
-            )
+            where = key.removesuffix("/zarr.json")
+            try:
+                lines += form.differences(json.loads(objects.get(key) or b""), json.loads(data), where)
+            except ValueError:
+                lines.append(f"{where}: damaged in the store")
     return lines

@@ -41,7 +41,9 @@ def test_counts_and_gaps_are_those_of_the_golden_file(case, row):
     if row["p"] > 0.02:
         # the gap to the next spike, from early spikes only: a late one's is cut off by the end
         early = np.argwhere(spikes[: len(spikes) // 3].T)
-        gaps = [after[0] + 1 for unit, t in early[:4000] if (after := np.flatnonzero(spikes[t + 1 :, unit])).size]
+        gaps = [
+            after[0] + 1 for unit, t in early[:4000] if (after := np.flatnonzero(spikes[t + 1 :, unit])).size
+        ]
         lost = len(early[:4000]) - len(gaps)
         tail = len(early[:4000]) * (1 - row["p"]) ** (len(spikes) * 2 // 3 - 1)
         assert lost <= 10 + 2 * tail
@@ -191,7 +193,15 @@ def test_what_is_no_image_is_refused(image, said):
 
 @pytest.mark.parametrize(
     "setting",
-    [{"steps": 0}, {"steps": 1.5}, {"steps": "many"}, {"rate_max": 0}, {"rate_max": 1.01}, {"rate_max": "x"}, {"dt": 0}],
+    [
+        {"steps": 0},
+        {"steps": 1.5},
+        {"steps": "many"},
+        {"rate_max": 0},
+        {"rate_max": 1.01},
+        {"rate_max": "x"},
+        {"dt": 0},
+    ],
 )
 def test_settings_that_do_not_fit_are_refused(setting):
     with pytest.raises(UsageError, match="poisson"):

@@ -76,11 +76,10 @@ def test_orientation_needs_a_class_to_tell_it_by(tmp_path):
         source.read("train", 0)
 
 
-
 def message(tmp_path, **settings):
     source = Idx(path=str(tmp_path), **settings)
     with pytest.raises(DataError) as caught:
-        source.splits(), source.classes  # noqa: B018
+        source.splits(), source.classes
     return str(caught.value)
 
 
@@ -196,7 +195,9 @@ def test_real_emnist_is_upright_either_way(tmp_path):
     images = np.stack([upright.read("train", n).signal for n in range(9_120)])
     labels = np.array([upright.read("train", n).label for n in range(9_120)])
     write_idx(tmp_path, images.transpose(0, 2, 1), labels, stem="emnist-balanced-")
-    (tmp_path / "emnist-balanced-mapping.txt").write_text((folder / "emnist-balanced-mapping.txt").read_text())
+    (tmp_path / "emnist-balanced-mapping.txt").write_text(
+        (folder / "emnist-balanced-mapping.txt").read_text()
+    )
     as_published = Idx(path=str(tmp_path), prefix="emnist-balanced", transpose="auto")
     np.testing.assert_array_equal(as_published.read("train", 5).signal, images[5])
     assert "transposed" in as_published.provenance()["note"]
