@@ -1,4 +1,4 @@
-"""Real data for tests, from the folder that SPIKEPREP_TEST_ASSETS names; tests that need it skip where it is unset."""
+"""Real data from the folder that SPIKEPREP_TEST_ASSETS names; tests that need it skip where it is unset."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def check_encoder(encoder: Encoder, signals: Sequence[Any]) -> None:
 
 
 def check_reader(source: Source) -> None:
-    """Labels within the classes, ids unique, samples the same whenever and from whichever thread they are read."""
+    """Labels within the classes, ids unique, samples the same whenever and from any thread they are read."""
     check_plugin(source, READERS)
     sizes = source.splits()
     assert set(sizes) <= {"train", "test"}

@@ -74,7 +74,7 @@ def test_a_value_that_does_not_fit():
 def test_unknown_recipe():
     with pytest.raises(UsageError, match="Did you mean 'mnist'"):
         load_recipe("mnits")
-    with pytest.raises(UsageError, match="Known: digits, .*TOML file"):
+    with pytest.raises(UsageError, match=r"Known: digits, .*TOML file"):
         load_recipe("qqqqqqqq")
 
 
@@ -125,6 +125,12 @@ def test_a_file_that_is_wrong(tmp_path, old, new, said):
         text = 'source = "digits"\n' + text.replace('source = "digits"', "")
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(UsageError, match=said):
+        load_recipe(tmp_path / "mine.toml")
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not TOML"):
         load_recipe(tmp_path / "mine.toml")
 
 

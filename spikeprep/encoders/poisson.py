@@ -33,6 +33,7 @@ _ALWAYS = _ALL  # the fraction that stands for p = 1: no float64 below 1 comes s
 _ZERO, _ONE, _TWO, _EIGHT, _HALF, _TOP, _BYTE = (np.uint64(n) for n in (0, 1, 2, 8, 32, 63, 255))
 _PURPOSE = np.uint64(POISSON)
 
+# numba caches compiled kernels by this file's date alone: after a change in random.py, delete __pycache__
 _philox = njit(inline="always")(philox4x32)
 
 

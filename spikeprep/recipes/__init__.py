@@ -175,18 +175,14 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
     """
     text = os.fspath(name)
     if text in recipe_names():
-        content = (resources.files(__package__) / f"{text}.toml").read_text(encoding="utf-8")
+        content = (resources.files(__package__) / f"{text}.toml").read_bytes()
     elif Path(text).is_file():
-        content = Path(text).read_text(encoding="utf-8")
+        content = Path(text).read_bytes()
     else:
         close = difflib.get_close_matches(text, recipe_names(), n=1)
-        mend = (
-            f"Did you mean {close[0]!r}?"
-            if close
-            else f"Known: {', '.join(recipe_names())}; or give a TOML file."
-        )
-        raise UsageError(f"unknown recipe {text!r}", "", mend)
+        listed = f"Known: {', '.join(recipe_names())}; or give a TOML file."
+        raise UsageError(f"unknown recipe {text!r}", "", f"Did you mean {close[0]!r}?" if close else listed)
     try:
-        return Recipe.from_json(tomllib.loads(content))
-    except tomllib.TOMLDecodeError as error:
+        return Recipe.from_json(tomllib.loads(content.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {text} is not TOML ({error})", "", "Mend the file.") from error

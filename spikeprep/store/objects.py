@@ -112,6 +112,10 @@ class LocalObjects(Objects):
                 return file.read(-1 if stop is None else stop - start)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        except OSError as error:
+            raise StoreError(
+                f"cannot read {self.path}/{key} ({error.strerror})", "", "Check its permissions and its disk."
+            ) from error
 
     def put(self, key: str, data: bytes) -> None:
         """Write beside, flush to the disk, and rename: neither a crash nor a power cut leaves half a file."""

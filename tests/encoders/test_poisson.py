@@ -68,7 +68,7 @@ def test_counts_are_binomial(case, row):
 
 @pytest.mark.parametrize("rate_max", [0.5, 1 / 5.5, 2**-9])
 def test_steps_and_neighbours_are_independent(rate_max):
-    """Pairs (t, t + lag) of a unit, pairs of neighbouring units and of samples: chi-square of the 2 × 2 tables."""
+    """Chi-square of the 2 × 2 tables of steps (t, t + lag), of neighbouring units, and of samples."""
     encoder, image = Poisson(513, rate_max), np.ones(512)
     one, other = (encoder(image, rng=SampleKey(3, "a", n))[1:] for n in (0, 1))
     pairs = [(one[:-lag], one[lag:]) for lag in (1, 2, 8, 32, 64, 128)]

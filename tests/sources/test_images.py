@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-Image = pytest.importorskip("PIL.Image")
 from spikeprep.errors import DataError, UsageError
 from spikeprep.sources.images import ImageFolder
+
+Image = pytest.importorskip("PIL.Image")
 
 
 def folder(root, classes=("cat", "dog", "eel"), each=10, shape=(4, 6), suffix="png", mode="L"):

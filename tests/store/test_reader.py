@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_many_threads(path):
     assert not wrong
 
 
-# -- damage ---------------------------------------------------------------------------------------------------------
+# damage
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_small_arrays_are_checked_too(fresh, array):
 
 def test_a_missing_shard_is_no_silence(fresh):
     (fresh / "train/spikes/c/1/0/0").unlink()
-    with pytest.raises(StoreError, match="train samples 4 to 7 .*shard 1 is missing"):
+    with pytest.raises(StoreError, match=r"train samples 4 to 7 .*shard 1 is missing"):
         SpikeStore.open(fresh)["train"].packed(slice(3, 5))
     problems = verify(fresh).problems
     assert sorted(n for p in problems for n in p.samples) == [4, 5, 6, 7]
@@ -176,7 +177,7 @@ def edit(path, change):
 
 def test_a_newer_format(fresh):
     edit(fresh, lambda a: a.update(format=2))
-    with pytest.raises(StoreError, match="format version 2; expected at most 1.*pip install -U"):
+    with pytest.raises(StoreError, match=r"format version 2; expected at most 1.*pip install -U"):
         SpikeStore.open(fresh)
 
 
@@ -184,6 +185,13 @@ def test_a_newer_format(fresh):
 def test_a_needed_attribute_is_missing(fresh, key):
     edit(fresh, lambda a: a.pop(key))
     with pytest.raises(StoreError, match=key):
+        SpikeStore.open(fresh)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read(fresh):
+    (fresh / "zarr.json").chmod(0)
+    with pytest.raises(StoreError, match="permissions"):
         SpikeStore.open(fresh)
 
 

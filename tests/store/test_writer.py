@@ -95,7 +95,7 @@ def test_full_disk(tmp_path, whole, monkeypatch, at):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StoreError, match="No space left on device.*Free some space"):
+        with pytest.raises(StoreError, match=r"No space left on device.*Free some space"):
             make(path)
     assert not list(path.rglob("*.partial"))
     make(path)
