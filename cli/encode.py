@@ -45,7 +45,6 @@ def command(
     same command finishes the job.
     """
     from spikeprep.pipeline import encode, plan
-
     from spikeprep.recipes import load_recipe
 
     chosen = load_recipe(recipe).override(settings)
@@ -84,7 +83,8 @@ def _done(summary: EncodeSummary) -> str:
     what = f"{_samples(summary.samples)}, {size_}"
     if not summary.encoded:
         return f"{summary.path} is complete already: {what}"
-    return f"{summary.path}: {what}; encoded {summary.encoded:,} in {clock(summary.seconds)}"
+    rate = f"{summary.encoded / max(summary.seconds, 1e-9):,.0f}/s"
+    return f"{summary.path}: {what}; encoded {summary.encoded:,} in {clock(summary.seconds)}, {rate}"
 
 
 def _samples(samples: dict[str, int]) -> str:

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
 import spikeprep
 from spikeprep.errors import (
@@ -56,6 +57,8 @@ EXIT_CODES: dict[type[SpikeprepError], int] = {
     RunError: 4,
     CapabilityError: 5,
 }
+
+COMPLETE = "_SPIKEPREP_COMPLETE"  # set by a shell that asks for completions
 
 # what the operating system refuses and a person can mend
 REFUSALS = {
@@ -96,9 +99,15 @@ class CommandGroup(click.Group):
         sys.exit(self._run(list(sys.argv[1:] if args is None else args), extra))
 
     def _run(self, args: list[str], extra: dict[str, Any]) -> int:
+        if asked := os.environ.get(COMPLETE):
+            return shell_complete(self, {}, "spikeprep", COMPLETE, asked)
         session = Session(args)
         try:
-            code = super().main(args, "spikeprep", **extra | {"standalone_mode": False, "obj": session})
+            with self.make_context("spikeprep", list(args), obj=session, **extra) as ctx:
+                self.invoke(ctx)
+            sys.stdout.flush()  # here, where a reader that has gone can still be answered
+        except click.exceptions.Exit as done:  # --help, --version
+            return done.exit_code
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             return 2
@@ -120,7 +129,7 @@ class CommandGroup(click.Group):
             return _fail(f"{error.strerror}{place}. {REFUSALS[error.errno]}", 5)
         except Exception:
             return _bug(args)
-        return code if isinstance(code, int) else 0
+        return 0
 
 
 def _usage(error: click.ClickException) -> str:

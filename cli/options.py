@@ -75,7 +75,7 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
 def table(rows: Sequence[Sequence[str]], align: str = "l", *, indent: int = 2) -> str:
     """Align columns: `align` has ``l`` or ``r`` for each, its last letter standing for all further ones."""
     columns = list(zip(*rows, strict=True))
-    letters = align.ljust(len(columns), align[-1])
+    letters = align.ljust(len(columns), align[-1])[: len(columns)]
     padded = []
     for column, letter in zip(columns, letters, strict=True):
         width = max(map(len, column))

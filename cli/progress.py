@@ -14,7 +14,8 @@ from typing import Self, TextIO
 class Progress:
     """A progress callback ``(done, total)`` with rate and time left; may be called from any thread.
 
-    The first call says what was done before: neither the rate nor the closing line counts it.
+    What the first call says was done before: it counts in no rate. Leaving the context wipes the bar; the
+    result is the command's to say.
 
     Parameters
     ----------
@@ -39,8 +40,7 @@ class Progress:
         self._bar = self._stream.isatty()
         self._every = self.REDRAW if self._bar else every
         self._lock = threading.Lock()
-        self._start = self._shown = time.monotonic()
-        self._first: int | None = None
+        self._shown = time.monotonic()
         self._done = self._total = 0
         self._recent: deque[tuple[float, int]] = deque()
 
@@ -48,8 +48,6 @@ class Progress:
         """Take note that `done` of `total` are done, and show it if it is time to."""
         with self._lock:
             now = time.monotonic()
-            if self._first is None:
-                self._first = done  # what an earlier run had done says nothing about the rate
             self._done, self._total = max(done, self._done), total
             self._recent.append((now, done))
             while now - self._recent[0][0] > self.WINDOW and len(self._recent) > 2:
@@ -96,11 +94,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            self._wipe()  # so that an error's message, or the summary, starts a line of its own
-            if kind is None and self._first is not None and (new := self._done - self._first):
-                seconds = max(time.monotonic() - self._start, 1e-9)
-                rate = _per_second(new / seconds)
-                self._stream.write(f"{self.label}: {new:,} {self.unit} in {clock(seconds)}, {rate}\n")
+            self._wipe()  # so that a result, or an error's message, starts a line of its own
             self._stream.flush()
 
 

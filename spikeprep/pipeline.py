@@ -1,4 +1,4 @@
-"""Source → chain → store, in parallel: a worker encodes and writes whole shards, and no more than a chunk is in memory each.
+"""Source → chain → store, in parallel: a worker encodes and writes whole shards, a chunk at a time.
 
 Workers are threads: the encoders' kernels and the compressors release the interpreter's lock.
 """
@@ -98,7 +98,9 @@ class EncodeSummary:
 class _Job:
     """A recipe with its source opened and one sample looked at."""
 
-    def __init__(self, recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None) -> None:
+    def __init__(
+        self, recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None
+    ) -> None:
         if limit is not None and limit < 1:
             raise UsageError(f"got limit {limit}", "at least 1 sample a split")
         self.recipe, self.seed = recipe, seed
@@ -126,7 +128,9 @@ class _Job:
 
     def attributes(self) -> dict[str, Any]:
         """Return the store's attributes: what was made from what, and nothing of where or when."""
-        reader = {key: value for key, value in self.source.to_config().items() if key != "path"}
+        reader = {
+            key: value for key, value in self.source.to_config().items() if key not in ("path", "licence")
+        }
         return {
             "version": __version__,
             "recipe": self.recipe.name,
@@ -195,7 +199,8 @@ def encode(
 ) -> EncodeSummary:
     """Encode a recipe's data into a spike store; goes on where an interrupted call stopped.
 
-    The store's bytes depend on the recipe, the raw data, `seed` and `limit` alone, not on `workers` or interruptions.
+    The store's bytes depend on the recipe, the raw data, `seed` and `limit` alone, not on `workers` or
+    interruptions.
 
     Parameters
     ----------
@@ -236,14 +241,13 @@ def encode(
         tasks = [pool.submit(_encode_shard, job, writer, shard, count, stop) for shard in pending]
         try:
             wait(tasks, return_when=FIRST_EXCEPTION)
-        finally:  # an error or Ctrl-C: the others stop at their next chunk
-            failed = next((t for t in tasks if t.done() and not t.cancelled() and t.exception()), None)
-            if failed or not all(task.done() for task in tasks):
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
+        finally:  # after an error or Ctrl-C the others stop at their next chunk
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    errors = [error for task in tasks if not task.cancelled() and (error := task.exception())]
+    for error in errors:
+        if not isinstance(error, _Stopped):
+            raise error
     writer.complete()
     return EncodeSummary(
         path=os.fspath(out),
@@ -253,6 +257,10 @@ def encode(
         stored_bytes=SpikeStore.open(out).stored_bytes(),
         note=attributes["source"].get("note", ""),
     )
+
+
+class _Stopped(Exception):
+    """Raised in a worker because another one failed."""
 
 
 class _Count:
@@ -274,7 +282,7 @@ def _encode_shard(job: _Job, writer: SpikeWriter, shard: Shard, count: _Count, s
     with writer.shard(shard) as out:
         for start in range(shard.start, shard.stop, layout.chunk_samples):
             if stop.is_set():
-                raise InterruptedError("another worker failed")
+                raise _Stopped
             samples, trains = job.encode(shard.split, start, min(start + layout.chunk_samples, shard.stop))
             bits = np.zeros((len(trains), layout.units, layout.width), np.uint8)
             for row, sample, train in zip(bits, samples, trains, strict=True):

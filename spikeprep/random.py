@@ -1,18 +1,21 @@
-"""Counter-based random numbers: (seed, split, sample, copy) → bits, the same on every machine, worker and device.
+"""Counter-based random numbers: (seed, split, sample, copy) → bits, the same on every machine and device.
 
-The generator is Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"):
-a bijection of a 128-bit counter under a 64-bit key, so that any number can be computed without its predecessors.
+The generator is Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2,
+3"): a bijection of a 128-bit counter under a 64-bit key, so that any number can be computed without its
+predecessors.
 
-The mapping, exactly (all words 32 bits; ``lo``, ``hi`` the halves of a 64-bit number; H is 64-bit BLAKE2b of the
-UTF-8 name, little endian; ``philox(counter; key)`` gives words x0 x1 x2 x3):
+The mapping, exactly (all words 32 bits; ``lo``, ``hi`` the halves of a 64-bit number; H is 64-bit BLAKE2b of
+the UTF-8 name, little endian; ``philox(counter; key)`` gives words x0 x1 x2 x3):
 
 - split key   = x0, x1 of ``philox(H(split).lo, H(split).hi, 0, 0x80000001; seed.lo, seed.hi)``
 - sample key  = x0, x1 of ``philox(sample.lo, sample.hi, copy, 0x80000002; split key)``
-- an encoder's draws = ``philox(unit, step block, depth, purpose; sample key)`` with `purpose` below 0x80000000
+- an encoder's draws = ``philox(unit, step block, depth, purpose; sample key)`` with `purpose` below
+  0x80000000
 - NumPy generators have 128-bit keys, x0 + x1 2³² + x2 2⁶⁴ + x3 2⁹⁶ of a Philox block whose last counter word
   is 0x80000003 (of a sample) or 0x80000004 (of `generator`, after folding its arguments in with 0x80000005)
 
-The last counter word keeps the uses apart: no two of them ever evaluate the same counter under one key's role.
+The last counter word keeps the uses apart: no two of them ever evaluate the same counter under one key's
+role.
 """
 
 from __future__ import annotations
@@ -43,8 +46,8 @@ _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
     """Return the Philox4x32-10 block of a counter under a key: four 32-bit words held in uint64.
 
-    Every argument is a uint64 below 2³², a NumPy scalar or an array (they broadcast). The body is also what the
-    compiled kernels inline, so the reference and they cannot drift apart.
+    Every argument is a uint64 below 2³², a NumPy scalar or an array (they broadcast). The body is also what
+    the compiled kernels inline, so the reference and they cannot drift apart.
     """
     # The masks change nothing; they tell a compiler that 32-bit multiplies will do.
     c0, c1, c2, c3, k0, k1 = c0 & _MASK, c1 & _MASK, c2 & _MASK, c3 & _MASK, k0 & _MASK, k1 & _MASK
@@ -108,9 +111,7 @@ class SampleKey:
 
     def generator(self, purpose: str) -> np.random.Generator:
         """Return a NumPy generator of its own for each (key, purpose): for transforms."""
-        return _numpy_generator(
-            _block((*_name_halves(purpose), 0, _SAMPLE_GENERATOR), self.philox_key())
-        )
+        return _numpy_generator(_block((*_name_halves(purpose), 0, _SAMPLE_GENERATOR), self.philox_key()))
 
 
 def philox_keys(keys: Sequence[SampleKey]) -> NDArray[np.uint64]:

@@ -1,13 +1,15 @@
 """Images → Bernoulli ("Poisson") spike trains, drawn 64 steps at a time by bit-sliced comparison.
 
-A pixel spikes in a step if a uniform random fraction u is below p, that is if u has the 0 at the first binary digit
-in which they differ. A 64-bit random word holds one digit of 64 steps' u, so words taken most significant digit first
-decide 64 steps together, each word half of those still undecided. p is used as a 64-bit binary fraction: exact for
-every float64 p ≥ 2⁻¹¹ (and for 0 and 1), below that rounded down by less than 2⁻⁶⁴.
+A pixel spikes in a step if a uniform random fraction u is below p, that is if u has the 0 at the first binary
+digit in which they differ. A 64-bit random word holds one digit of 64 steps' u, so words taken most
+significant digit first decide 64 steps together, each word half of those still undecided. p is used as a
+64-bit binary fraction: exact for every float64 p ≥ 2⁻¹¹ (and for 0 and 1), below that rounded down by less
+than 2⁻⁶⁴.
 
-Random words: digit d of steps 64 b … 64 b + 63 of a unit is ``x0 2³² + x1`` (d even) or ``x2 2³² + x3`` (d odd) of
-``philox(unit, b, d // 2, POISSON; sample key)``; bit k belongs to step 64 b + k (see `spikeprep.random`). So a train
-depends on its sample key, unit and p alone, and a shorter train is the beginning of a longer one.
+Random words: digit d of steps 64 b … 64 b + 63 of a unit is ``x0 2³² + x1`` (d even) or ``x2 2³² + x3`` (d
+odd) of ``philox(unit, b, d // 2, POISSON; sample key)``; bit k belongs to step 64 b + k (see
+`spikeprep.random`). So a train depends on its sample key, unit and p alone, and a shorter train is the
+beginning of a longer one.
 """
 
 from __future__ import annotations
@@ -25,21 +27,22 @@ from ..errors import DataError, UsageError
 from ..random import POISSON, SampleKey, philox4x32, philox_keys
 from .base import Encoder
 
-_LANES = 8  # step blocks that are decided together; more than one register's worth hides the multiplier's latency
+_LANES = 8  # step blocks decided together; more than a register's worth hides the multiplier's latency
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ALWAYS = _ALL  # the fraction that stands for p = 1: no float64 below 1 comes so near
 _ZERO, _ONE, _TWO, _EIGHT, _HALF, _TOP, _BYTE = (np.uint64(n) for n in (0, 1, 2, 8, 32, 63, 255))
 _PURPOSE = np.uint64(POISSON)
 
+# numba caches compiled kernels by this file's date alone: after a change in random.py, delete __pycache__
 _philox = njit(inline="always")(philox4x32)
 
 
 @njit(nogil=True, cache=True)
 def _encode(fractions: NDArray[np.uint64], keys: NDArray[np.uint64], steps: int, bits: Bits) -> None:
-    """Write the spikes of probabilities (sample, unit), as fractions, into zeroed bits (sample, unit, byte)."""
+    """Write the spikes of probabilities (sample, unit), as fractions, to zeroed bits (sample, unit, byte)."""
     samples, units = fractions.shape
     width = bits.shape[2]
-    # One array for both parts: with two, LLVM would want an overlap check at run time and give up vectorising.
+    # One array for both parts: with two, LLVM would want an overlap check and give up vectorising.
     lane = np.empty(2 * _LANES, np.uint64)  # [0, 8) steps still undecided, [8, 16) spikes
     for n in range(samples):
         k0, k1 = keys[n, 0], keys[n, 1]
@@ -63,7 +66,9 @@ def _encode(fractions: NDArray[np.uint64], keys: NDArray[np.uint64], steps: int,
                     next_one = _ZERO - (digits << _ONE >> _TOP)
                     open_steps = _ZERO
                     for j in range(_LANES):
-                        x0, x1, x2, x3 = _philox(np.uint64(unit), np.uint64(block + j), depth, _PURPOSE, k0, k1)
+                        x0, x1, x2, x3 = _philox(
+                            np.uint64(unit), np.uint64(block + j), depth, _PURPOSE, k0, k1
+                        )
                         u, next_u = x0 << _HALF | x1, x2 << _HALF | x3
                         undecided = lane[j]
                         below = undecided & one & ~u
@@ -117,7 +122,7 @@ def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDA
         drawn = np.unpackbits(word.view(np.uint8), axis=-1, bitorder="little")
         u |= drawn.astype(np.uint64) << np.uint64(63 - digit)
     fraction = _to_fractions(p)[:, None]
-    spikes = ((u < fraction) | (fraction == _ALWAYS)).T[:steps]
+    spikes: NDArray[np.bool_] = ((u < fraction) | (fraction == _ALWAYS)).T[:steps]
     spikes[0] = False
     return spikes
 
@@ -126,8 +131,8 @@ def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDA
 class Poisson(Encoder):
     """One Bernoulli draw a pixel and step, with probability ``rate_max`` × intensity; step 0 never spikes.
 
-    An image is uint8 (intensity = value / 255) or floating point in [0, 1], of any shape; a pixel is a unit. Spikes
-    are reproducible from the `SampleKey` alone, whatever the batch they are drawn in.
+    An image is uint8 (intensity = value / 255) or floating point in [0, 1], of any shape; a pixel is a unit.
+    Spikes are reproducible from the `SampleKey` alone, whatever the batch they are drawn in.
 
     Parameters
     ----------
@@ -141,8 +146,8 @@ class Poisson(Encoder):
 
     name: ClassVar[str] = "poisson"
     citation: ClassVar[str] = (
-        "Jin, Zhang & Li 2018, Hybrid Macro/Micro Level Backpropagation for Training Deep Spiking Neural Networks, "
-        "NeurIPS 31"
+        "Jin, Zhang & Li 2018, Hybrid Macro/Micro Level Backpropagation for Training Deep Spiking Neural "
+        "Networks, NeurIPS 31"
     )
 
     steps: int = 400
@@ -180,7 +185,7 @@ class Poisson(Encoder):
         """
         image = np.asarray(image)
         if image.dtype == np.uint8:
-            return self.rate_max * (image / 255.0)
+            return np.asarray(self.rate_max * (image / 255.0))
         if not np.issubdtype(image.dtype, np.floating):
             raise DataError(
                 f"poisson: got an image of {image.dtype}",
@@ -193,7 +198,7 @@ class Poisson(Encoder):
                 "[0, 1]",
                 "Divide the image by its largest possible value, and replace NaN.",
             )
-        return self.rate_max * image.astype(np.float64)
+        return np.asarray(self.rate_max * image.astype(np.float64))
 
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
         """Return the packed spikes of one image; raises `DataError` for anything but an image."""
@@ -206,7 +211,9 @@ class Poisson(Encoder):
             return []
         known = [rng for rng in rngs if rng is not None]
         if len(known) < len(images):
-            raise UsageError("poisson: got no random numbers", "a SampleKey", "Pass rng=SampleKey(seed, split, n).")
+            raise UsageError(
+                "poisson: got no random numbers", "a SampleKey", "Pass rng=SampleKey(seed, split, n)."
+            )
         if len({(image.shape, image.dtype) for image in images}) > 1:
             return [self.encode(image, rng=rng) for image, rng in zip(images, known, strict=True)]
         flat = np.stack(images).reshape(len(images), -1)
@@ -222,8 +229,8 @@ class Poisson(Encoder):
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Return each pixel's estimated intensity, float64 (unit,), from spikes (time, unit).
 
-        The maximum-likelihood estimate: spikes a step over the steps that may spike, divided by ``rate_max``. Its
-        standard error is sqrt(p (1 − p) / (steps − 1)) / rate_max; it may exceed 1.
+        The maximum-likelihood estimate: spikes a step over the steps that may spike, divided by ``rate_max``.
+        Its standard error is sqrt(p (1 − p) / (steps − 1)) / rate_max; it may exceed 1.
         """
         count = np.count_nonzero(spikes, axis=0)
-        return count / (max(len(spikes) - 1, 1) * self.rate_max)
+        return np.asarray(count / (max(len(spikes) - 1, 1) * self.rate_max))

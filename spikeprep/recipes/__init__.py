@@ -1,7 +1,8 @@
 """Recipes: a data set with its published encoding and suggested training settings, as TOML beside this file.
 
-A recipe's keys: `name`, `title`, `citation`, `obtain` (what its raw data are, where to get them and the layout expected, shown
-when they are missing), `[source]` (config of a reader), `[[chain]]` (configs of transforms, then one encoder), `[train]`.
+A recipe's keys: `name`, `title`, `citation`, `obtain` (what its raw data are, where to get them and the
+layout expected, shown when they are missing), `[source]` (config of a reader), `[[chain]]` (configs of
+transforms, then one encoder), `[train]`.
 """
 
 from __future__ import annotations
@@ -50,11 +51,13 @@ class Recipe:
     obtain: str = ""
 
     def __post_init__(self) -> None:
-        # Plugins know their own settings: building them refuses an unknown or unfit one here, not in mid-encode.
+        # Plugins know their own settings: building them refuses an unknown or unfit one here, not later.
         if "name" not in self.source:
             raise UsageError(f"recipe {self.name}: [source] has no name", "", near_miss("", READERS.names()))
         if any("name" not in config for config in self.chain):
-            raise UsageError(f"recipe {self.name}: a [[chain]] entry has no name", "a transform or encoder in each")
+            raise UsageError(
+                f"recipe {self.name}: a [[chain]] entry has no name", "a transform or encoder in each"
+            )
         self.build_source()
         self.build_chain()
 
@@ -65,7 +68,9 @@ class Recipe:
             return source
         if "path" not in {f.name for f in dataclasses.fields(source)}:
             raise UsageError(
-                f"recipe {self.name} needs no raw data, got the source {os.fspath(path)}", "", "Leave --source out."
+                f"recipe {self.name} needs no raw data, got the source {os.fspath(path)}",
+                "",
+                "Leave --source out.",
             )
         return dataclasses.replace(source, **{"path": os.fspath(path)})
 
@@ -80,7 +85,8 @@ class Recipe:
         ----------
         settings
             Dotted name → value. A name is ``source.FIELD``, ``PLUGIN.FIELD`` for a plugin of the chain, or
-            ``train.FIELD``; a value is read as TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else is a string.
+            ``train.FIELD``; a value is read as TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else is a
+            string.
 
         Raises
         ------
@@ -99,14 +105,26 @@ class Recipe:
             elif dot and owner in plugins:
                 plugins[owner][key] = parse_value(text)
             else:
-                raise UsageError(f"recipe {self.name} has no setting {dotted!r}", "", near_miss(dotted, self.settings()))
+                known = self.settings()
+                same = [name for name in known if name.endswith(f".{dotted}")]  # the owner was left out
+                mend = f"Did you mean {same[0]!r}?" if same else near_miss(dotted, known)
+                raise UsageError(f"recipe {self.name} has no setting {dotted!r}", "", mend)
         return dataclasses.replace(self, source=source, chain=chain, train=train)
 
     def settings(self) -> dict[str, Any]:
         """Return dotted name → value of everything that `override` reaches."""
         chain = self.build_chain().to_config()
-        owners = [("source", self.build_source().to_config()), *((c["name"], c) for c in chain), ("train", self.train)]
-        return {f"{owner}.{key}": value for owner, config in owners for key, value in config.items() if key != "name"}
+        owners = [
+            ("source", self.build_source().to_config()),
+            *((c["name"], c) for c in chain),
+            ("train", self.train),
+        ]
+        return {
+            f"{owner}.{key}": value
+            for owner, config in owners
+            for key, value in config.items()
+            if key != "name"
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe, JSON-ready."""
@@ -114,7 +132,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Recipe:
-        """Build from what `to_json` gave, or from parsed TOML; an unknown or missing key raises `UsageError`."""
+        """Build from what `to_json` gave or from TOML; raises `UsageError` for an unknown or missing key."""
         fields = {f.name: f for f in dataclasses.fields(cls)}
         for key in value:
             if key not in fields:
@@ -124,7 +142,9 @@ class Recipe:
             raise UsageError(f"the recipe lacks {', '.join(needed)}", "every key", "Add what is missing.")
         wrong = [k for k in ("source", "train") if not isinstance(value.get(k, {}), Mapping)]
         if wrong or not isinstance(value["chain"], list):
-            raise UsageError(f"the recipe's {[*wrong, 'chain'][0]} has another form", "[source], [[chain]] and [train]")
+            raise UsageError(
+                f"the recipe's {[*wrong, 'chain'][0]} has another form", "[source], [[chain]] and [train]"
+            )
         return cls(**value)
 
 
@@ -138,7 +158,11 @@ def parse_value(text: str) -> Any:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
-    return sorted(f.name.removesuffix(".toml") for f in resources.files(__package__).iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml")
+        for f in resources.files(__package__).iterdir()
+        if f.name.endswith(".toml")
+    )
 
 
 def load_recipe(name: str | os.PathLike[str]) -> Recipe:
@@ -151,14 +175,14 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
     """
     text = os.fspath(name)
     if text in recipe_names():
-        content = (resources.files(__package__) / f"{text}.toml").read_text(encoding="utf-8")
+        content = (resources.files(__package__) / f"{text}.toml").read_bytes()
     elif Path(text).is_file():
-        content = Path(text).read_text(encoding="utf-8")
+        content = Path(text).read_bytes()
     else:
         close = difflib.get_close_matches(text, recipe_names(), n=1)
-        mend = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(recipe_names())}; or give a TOML file."
-        raise UsageError(f"unknown recipe {text!r}", "", mend)
+        listed = f"Known: {', '.join(recipe_names())}; or give a TOML file."
+        raise UsageError(f"unknown recipe {text!r}", "", f"Did you mean {close[0]!r}?" if close else listed)
     try:
-        return Recipe.from_json(tomllib.loads(content))
-    except tomllib.TOMLDecodeError as error:
+        return Recipe.from_json(tomllib.loads(content.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {text} is not TOML ({error})", "", "Mend the file.") from error

@@ -15,9 +15,10 @@ from ..registry import Plugin
 
 @dataclass(frozen=True)
 class Source(Plugin, ABC):
-    """Reads samples of one format. Its fields are its configuration; a field `path`, if any, is where the raw files are.
+    """Reads samples of one format.
 
-    Opening is lazy: nothing is read before `splits`, and samples are read one at a time, from any thread.
+    Its fields are its configuration; a field `path`, if it has one, is where the raw files are. Opening is
+    lazy: nothing is read before `splits`, and samples are read one at a time, from any thread.
     """
 
     @property
@@ -35,8 +36,10 @@ class Source(Plugin, ABC):
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """Return ``{"licence", "files": {name: sha256}}`` (or one ``"sha256"`` digest over many files), and ``"note"``
-        where a person should know what was decided from the data."""
+        """Return ``{"licence", "files": {name: sha256}}``, or one ``"sha256"`` digest over many files.
+
+        A ``"note"`` is added where a person should know what was decided from the data.
+        """
 
 
 def file_sha256(path: Path) -> str:

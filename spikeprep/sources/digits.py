@@ -20,8 +20,8 @@ from .base import Source
 class Digits(Source):
     """The digits that come with scikit-learn; intensities are sixteenths, k / 16.
 
-    The data have no split of their own. Here every fifth sample of each class, in file order, is test (355), the others
-    train (1 442): fixed, stratified, and without a random number. The same writers are in both.
+    The data have no split of their own. Here every fifth sample of each class, in file order, is test (355),
+    the others train (1 442): fixed, stratified, and without a random number. The same writers are in both.
     """
 
     name: ClassVar[str] = "digits"
@@ -32,7 +32,9 @@ class Digits(Source):
             from sklearn.datasets import load_digits
         except ImportError as error:
             raise CapabilityError(
-                "the digits come with scikit-learn, which is not installed", "", "Run: pip install 'spikeprep[digits]'."
+                "the digits come with scikit-learn, which is not installed",
+                "",
+                "Run: pip install 'spikeprep[digits]'.",
             ) from error
         bunch = load_digits()
         images, labels = np.asarray(bunch.images, np.float64), np.asarray(bunch.target, np.int64)
@@ -62,4 +64,7 @@ class Digits(Source):
         digest = hashlib.sha256()
         for images, labels, _ in self._data.values():
             digest.update(np.rint(images * 16).astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes())
-        return {"licence": "CC BY 4.0 (UCI Optical Recognition of Handwritten Digits)", "sha256": digest.hexdigest()}
+        return {
+            "licence": "CC BY 4.0 (UCI Optical Recognition of Handwritten Digits)",
+            "sha256": digest.hexdigest(),
+        }

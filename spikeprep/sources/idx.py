@@ -40,22 +40,27 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
         raw = path.read_bytes()
         data = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {path} ({error})", "an IDX file, gzipped if its name ends in .gz", again) from error
+        raise DataError(
+            f"cannot read {path} ({error})", "an IDX file, gzipped if its name ends in .gz", again
+        ) from error
     found = int.from_bytes(data[:4], "big")
     if len(data) < 4 or found != magic:
         kinds = {_IMAGES: "images", _LABELS: "labels"}
         hint = f" (that of {kinds[found]})" if found in kinds else ""
         raise DataError(
-            f"{path} begins with {data[:4].hex() or 'nothing'}{hint}", f"the IDX magic {magic:08x} of {kinds[magic]}",
-            "Check that images and labels have not been interchanged, and that the file is not compressed otherwise.",
-        )  # fmt: skip
+            f"{path} begins with {data[:4].hex() or 'nothing'}{hint}",
+            f"the IDX magic {magic:08x} of {kinds[magic]}",
+            "Check that images and labels are not interchanged, and that the file is not packed otherwise.",
+        )
     rank = magic & 0xFF
     header = 4 + 4 * rank
     shape = tuple(int(n) for n in np.frombuffer(data[4:header].ljust(4 * rank, b"\0"), ">u4"))
     size = header + int(np.prod(shape, dtype=np.int64))
     if len(data) != size:
         what = "is truncated" if len(data) < size else "is longer than its header says"
-        raise DataError(f"{path} {what}: {len(data)} bytes", f"{size} bytes for {' × '.join(map(str, shape))}", again)
+        raise DataError(
+            f"{path} {what}: {len(data)} bytes", f"{size} bytes for {' × '.join(map(str, shape))}", again
+        )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
@@ -70,9 +75,9 @@ class _Split:
 class Idx(Source):
     """Images and labels in IDX files, found by name anywhere in the folder `path`.
 
-    The names are MNIST's and EMNIST's own: ``[PREFIX-]train-images-idx3-ubyte[.gz]`` with ``…-labels-idx1-ubyte[.gz]``,
-    and ``test`` or ``t10k`` for the test split; a part of a split may have its rows in the name
-    (``emnist-balanced-train-103680-112799-images-…``).
+    The names are MNIST's and EMNIST's own: ``[PREFIX-]train-images-idx3-ubyte[.gz]`` with
+    ``…-labels-idx1-ubyte[.gz]``, and ``test`` or ``t10k`` for the test split; a part of a split may have its
+    rows in the name (``emnist-balanced-train-103680-112799-images-…``).
 
     Parameters
     ----------
@@ -81,14 +86,14 @@ class Idx(Source):
     prefix
         What their names begin with; EMNIST's is the variant, e.g. ``"emnist-balanced"``.
     class_names
-        Name of each class. Where empty, they are taken from ``PREFIX-mapping.txt`` (label, then character codes), or
-        else are the numbers up to the largest label.
+        Name of each class. Where empty, they are taken from ``PREFIX-mapping.txt`` (label, then character
+        codes), or else are the numbers up to the largest label.
     shape
         (row, column) that every image must have; any where empty.
     transpose
-        Whether to exchange rows and columns. NIST publishes EMNIST transposed, and some copies are upright; ``"auto"``
-        looks at the images of the class named ``1``, whose strokes stand when upright, and says in the store's
-        provenance what it did.
+        Whether to exchange rows and columns. NIST publishes EMNIST transposed, and some copies are upright;
+        ``"auto"`` looks at the images of the class named ``1``, whose strokes stand when upright, and says in
+        the store's provenance what it did.
     licence
         Note kept with the store.
     """
@@ -111,13 +116,16 @@ class Idx(Source):
     @property
     def _layout(self) -> str:
         stem = f"{self.prefix}-" if self.prefix else ""
-        return f"{stem}train-images-idx3-ubyte and {stem}train-labels-idx1-ubyte (plain or .gz), and the same for test"
+        names = f"{stem}train-images-idx3-ubyte and {stem}train-labels-idx1-ubyte"
+        return f"{names} (plain or .gz), and the same for test"
 
     @cached_property
     def _found(self) -> dict[str, dict[str, Path]]:
         root = Path(self.path)
         if not self.path or not root.is_dir():
-            raise DataError(f"no folder {self.path!r}", self._layout, "Give the folder of the files as --source.")
+            raise DataError(
+                f"no folder {self.path!r}", self._layout, "Give the folder of the files as --source."
+            )
         found: dict[str, dict[str, list[Path]]] = {}
         for file in sorted(root.rglob("*-ubyte*")):
             match = _NAME.match(file.name)
@@ -133,8 +141,9 @@ class Idx(Source):
             for kind in ("images", "labels"):
                 files = found.get(split, {}).get(kind, [])
                 if len(files) > 1:
+                    names = ", ".join(str(file) for file in files)
                     raise DataError(
-                        f"{root} has {len(files)} files of {split} {kind}: {', '.join(str(f) for f in files)}",
+                        f"{root} has {len(files)} files of {split} {kind}: {names}",
                         "one",
                         "Give the folder of one data set as --source.",
                     )
@@ -172,7 +181,7 @@ class Idx(Source):
         return min(Path(self.path).rglob(name), default=None)
 
     @cached_property
-    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+    def classes(self) -> tuple[str, ...]:
         """Name of each class, in label order."""
         names = self.class_names
         if not names and self._mapping:
@@ -184,22 +193,28 @@ class Idx(Source):
             for split, data in self._data.items():
                 outside = np.flatnonzero(data.labels >= len(names))
                 if outside.size:
+                    n = outside[0]
                     raise DataError(
-                        f"{data.files[1]} has label {data.labels[outside[0]]} for {split} sample {outside[0]}",
+                        f"{data.files[1]} has label {data.labels[n]} for {split} sample {n}",
                         f"a class below {len(names)}",
-                        "Check that the labels belong to this data set, or name all classes in source.class_names.",
+                        "Check that the labels belong to this data set, or name every class in "
+                        "source.class_names.",
                     )
         return names
 
     def _read_mapping(self, path: Path) -> tuple[str, ...]:
         try:
-            rows = [[int(word) for word in line.split()] for line in path.read_text().splitlines() if line.strip()]
+            rows = [
+                [int(word) for word in line.split()] for line in path.read_text().splitlines() if line.strip()
+            ]
             if sorted(row[0] for row in rows) != list(range(len(rows))):
                 raise ValueError("labels are not 0, 1, 2, …")
             return tuple("".join(chr(code) for code in row[1:]) for row in sorted(rows))
         except (ValueError, IndexError) as error:
             raise DataError(
-                f"cannot read {path} ({error})", "lines of a label and its character code", "Fetch the file again."
+                f"cannot read {path} ({error})",
+                "lines of a label and its character code",
+                "Fetch the file again.",
             ) from error
 
     @cached_property
@@ -234,13 +249,20 @@ class Idx(Source):
         used = [file for data in self._data.values() for file in data.files]
         if self._mapping and not self.class_names:
             used.append(self._mapping)
-        facts: dict[str, Any] = {"licence": self.licence, "files": {file.name: file_sha256(file) for file in used}}
+        facts: dict[str, Any] = {
+            "licence": self.licence,
+            "files": {file.name: file_sha256(file) for file in used},
+        }
         if self.transpose == "auto":
-            facts["note"] = "images were transposed to stand upright" if self._transposed else "images are as in the files"
+            facts["note"] = (
+                "images were transposed to stand upright"
+                if self._transposed
+                else "images are as in the files"
+            )
         return facts
 
 
 def _standing(images: NDArray[np.uint8]) -> float:
-    """Return by how many pixels the ink of images (sample, row, column) is spread more over rows than over columns."""
+    """Return by how many pixels ink spreads more over rows than over columns, (sample, row, column)."""
     rows, columns = (images > 127).any(axis=2).sum(axis=1), (images > 127).any(axis=1).sum(axis=1)
     return float((rows - columns).mean())

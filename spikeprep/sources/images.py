@@ -25,16 +25,17 @@ _LAYOUT = "CLASS/IMAGE.png, or train/CLASS/IMAGE.png and test/CLASS/IMAGE.png"
 class ImageFolder(Source):
     """Images (PNG, JPEG and others that Pillow reads) in a folder per class.
 
-    The folder holds ``CLASS/…`` or ``train/CLASS/…`` and ``test/CLASS/…``. Without ``train`` and ``test`` a share of each
-    class is test, chosen by a seeded hash of the path, so that the choice is the same on every machine. Samples are in
-    the order of such a hash too: any run of them mixes the classes.
+    The folder holds ``CLASS/…`` or ``train/CLASS/…`` and ``test/CLASS/…``. Without ``train`` and ``test`` a
+    share of each class is test, chosen by a seeded hash of the path, so that the choice is the same on every
+    machine. Samples are in the order of such a hash too: any run of them mixes the classes.
 
     Parameters
     ----------
     path
         The folder.
     size
-        (row, column) to which every image is resized (bilinear, with Pillow). Where empty all must be of one size.
+        (row, column) to which every image is resized (bilinear, with Pillow). Where empty all must be of one
+        size.
     mode
         ``"grey"``: (row, column), or ``"rgb"``: (row, column, 3).
     test_share
@@ -72,7 +73,7 @@ class ImageFolder(Source):
         return own if "train" in own else {"": root}
 
     @cached_property
-    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+    def classes(self) -> tuple[str, ...]:
         """Names of the class folders, sorted."""
         names = {
             folder.name
@@ -81,7 +82,9 @@ class ImageFolder(Source):
             if folder.is_dir() and not folder.name.startswith(".")
         }
         if not names:
-            raise DataError(f"{self.path} has no class folders", _LAYOUT, "Put each class's images in a folder.")
+            raise DataError(
+                f"{self.path} has no class folders", _LAYOUT, "Put each class's images in a folder."
+            )
         return tuple(sorted(names))
 
     def _hash(self, purpose: str, name: str) -> bytes:
@@ -93,7 +96,9 @@ class ImageFolder(Source):
         found: dict[str, list[tuple[Path, int]]] = {}
         for split, folder in self._folders.items():
             for label, name in enumerate(self.classes):
-                files = [f for f in (folder / name).rglob("*") if f.suffix.lower() in _SUFFIXES and f.is_file()]
+                files = [
+                    f for f in (folder / name).rglob("*") if f.suffix.lower() in _SUFFIXES and f.is_file()
+                ]
                 if not files and split != "test":
                     raise DataError(
                         f"{folder / name} has no images", f"files ending in {' '.join(_SUFFIXES)}",
@@ -133,20 +138,26 @@ class ImageFolder(Source):
             from PIL import Image
         except ImportError as error:
             raise CapabilityError(
-                "reading images needs Pillow, which is not installed", "", "Run: pip install 'spikeprep[images]'."
+                "reading images needs Pillow, which is not installed",
+                "",
+                "Run: pip install 'spikeprep[images]'.",
             ) from error
         try:
-            with Image.open(file) as image:
-                if image.mode.startswith(("I", "F")):
+            with Image.open(file) as opened:
+                if opened.mode.startswith(("I", "F")):
                     raise DataError(
-                        f"{file} has more than 8 bits a pixel (mode {image.mode})", "8 bits", "Convert it to 8 bits."
+                        f"{file} has more than 8 bits a pixel (mode {opened.mode})",
+                        "8 bits",
+                        "Convert it to 8 bits.",
                     )
-                image = image.convert(_MODES[self.mode])  # noqa: PLW2901
+                image = opened.convert(_MODES[self.mode])
                 if self.size:
                     image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
                 return np.asarray(image, np.uint8)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"cannot read {file} ({error})", "an image", "Replace or remove the file.") from error
+            raise DataError(
+                f"cannot read {file} ({error})", "an image", "Replace or remove the file."
+            ) from error
 
     def provenance(self) -> dict[str, Any]:
         """Return the licence note and one sha256 over the sha256 and path of every file."""

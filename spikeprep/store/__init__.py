@@ -1,7 +1,7 @@
 """Spike stores, format version 1: Zarr v3 groups of bit-packed spikes.
 
-What is on disk is described in `layout`. `SpikeWriter` makes a store, `SpikeStore` and its `SplitReader` read one,
-`verify` checks every byte of one.
+What is on disk is described in `layout`. `SpikeWriter` makes a store, `SpikeStore` and its `SplitReader` read
+one, `verify` checks every byte of one.
 """
 
 from .layout import FORMAT, SplitLayout

@@ -10,13 +10,14 @@
         counts   uint32 (sample,)              spikes in the sample
         ids      string (sample,)              where the sample came from
 
-The attributes under ``"spikeprep"``: `format` (1), `version` (of the package), `recipe`, `title`, `citation`, `chain` (config of
-every transform and the encoder), `seed`, `dt` (seconds a step), `unit_shape`, `classes`, `source` (reader config, licence
-note, sha256 of the files), `samples` (split → number), and `complete` (false until the last shard is in). There is no time of
-creation: two encodes of the same data are equal byte for byte.
+The attributes under ``"spikeprep"``: `format` (1), `version` (of the package), `recipe`, `title`, `citation`,
+`chain` (config of every transform and the encoder), `seed`, `dt` (seconds a step), `unit_shape`, `classes`,
+`source` (reader config, licence note, sha256 of the files), `samples` (split → number), and `complete` (false
+until the last shard is in). There is no time of creation: two encodes of the same data are equal byte for
+byte.
 
-A shard of `spikes` and the one chunk of each small array that covers the same samples are written by one worker, `spikes`
-last: where that object exists, its samples are done.
+A shard of `spikes` and the one chunk of each small array that covers the same samples are written by one
+worker, `spikes` last: where that object exists, its samples are done.
 """
 
 from __future__ import annotations
@@ -36,7 +37,19 @@ from .shards import Compression
 FORMAT = 1
 SPIKES = "spikes"
 SMALL = {"steps": "uint32", "labels": "int32", "counts": "uint32", "ids": "string"}
-NEEDED = ("format", "version", "recipe", "chain", "seed", "dt", "unit_shape", "classes", "source", "samples", "complete")
+NEEDED = (
+    "format",
+    "version",
+    "recipe",
+    "chain",
+    "seed",
+    "dt",
+    "unit_shape",
+    "classes",
+    "source",
+    "samples",
+    "complete",
+)
 
 _CHUNK_BYTES = 2 << 20  # decoded: stays in a core's cache, and small enough to shuffle by
 _CHUNKS_A_SHARD = 32
@@ -64,7 +77,7 @@ class SplitLayout:
 
     @classmethod
     def fit(cls, samples: int, units: int, max_steps: int) -> SplitLayout:
-        """Choose chunks of 1 to 2 MiB (fewer bytes only where the split has no more) and shards of 32 chunks."""
+        """Choose chunks of 1 to 2 MiB, less only where the split has no more, and shards of 32 chunks."""
         most = max(_CHUNK_BYTES // max(units * -(-max_steps // 8), 1), 1)
         enough = 1 << max(samples - 1, 0).bit_length()
         chunk = min(1 << most.bit_length() - 1, enough)
@@ -197,11 +210,15 @@ def parse_attributes(path: str, root: bytes | None) -> dict[str, Any]:
     found = attributes.get("format")
     if isinstance(found, int) and found > FORMAT:
         raise StoreError(
-            f"{path} has format version {found}", f"at most {FORMAT}", "Update spikeprep: pip install -U spikeprep."
+            f"{path} has format version {found}",
+            f"at most {FORMAT}",
+            "Update spikeprep: pip install -U spikeprep.",
         )
     if found != FORMAT or missing:
         lacks = f"lacks the attributes {', '.join(missing)}" if missing else f"has format version {found!r}"
-        raise StoreError(f"{path} {lacks}", f"a store of format {FORMAT}", "Encode it again with --overwrite.")
+        raise StoreError(
+            f"{path} {lacks}", f"a store of format {FORMAT}", "Encode it again with --overwrite."
+        )
     return dict(attributes)
 
 
@@ -227,13 +244,16 @@ def parse_split(path: str, split: str, spikes: bytes | None) -> tuple[SplitLayou
 
 
 def fingerprint(attributes: Mapping[str, Any]) -> str:
-    """Return the sha256 over the attributes that decide the bits, that is all but `version` and `complete`."""
+    """Return the sha256 over the attributes that decide the bits: all but `version` and `complete`."""
     identity = {k: v for k, v in attributes.items() if k not in ("version", "complete")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def differences(stored: Any, asked: Any, where: str = "") -> list[str]:
-    """Return one line a leaf in which two JSON values differ: ``chain[0].steps: 400 in the store, 200 asked for``."""
+    """Return a line for each leaf in which two JSON values differ.
+
+    ``chain[0].steps: 400 in the store, 200 asked for``
+    """
     if isinstance(stored, dict) and isinstance(asked, dict):
         keys = [*stored, *(key for key in asked if key not in stored)]
         pairs = [(f"{where}.{key}".lstrip("."), stored.get(key), asked.get(key)) for key in keys]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import CapabilityError, StoreError
+from ..errors import CapabilityError, StoreError, UsageError
 
 _PARTIAL = ".partial"
 
@@ -24,14 +24,23 @@ class Objects(ABC):
 
     @abstractmethod
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
-        """Return bytes [start, stop) under `key`, a negative `start` counting from the end; None where there is no key."""
+        """Return bytes [start, stop) under `key`, or None where there is no such key.
+
+        A negative `start` counts from the end.
+        """
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> None:
-        """Write `data` under `key`, atomically and durably; raises `StoreError` where the disk is full or read-only."""
+        """Write `data` under `key`, atomically and durably.
+
+        Raises
+        ------
+        StoreError
+            The disk is full, read-only or failing; what was there before is still there.
+        """
 
     @abstractmethod
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         """Return every key, without remains of interrupted writes."""
 
     @abstractmethod
@@ -60,9 +69,15 @@ def open_objects(path: str | os.PathLike[str]) -> Objects:
         return LocalObjects(Path(text))
     try:
         return FsspecObjects(text)
+    except ValueError as error:  # fsspec's word for a scheme that it has never heard of
+        raise UsageError(
+            f"cannot open {text} ({error})", "a path, or a URL whose scheme fsspec knows"
+        ) from error
     except ImportError as error:
         raise CapabilityError(
-            f"cannot open {text} ({error})", "", "Install it: pip install 'spikeprep[remote]', and the URL's own package."
+            f"cannot open {text} ({error})",
+            "",
+            "Install it: pip install 'spikeprep[remote]', and the URL's own package.",
         ) from error
 
 
@@ -71,12 +86,13 @@ def _writing(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        goes_on = "and give the same command again: it goes on where it stopped."
         mend = {
-            errno.ENOSPC: "Free some space and give the same command again: it goes on where it stopped.",
-            errno.EDQUOT: "Free some of your quota and give the same command again: it goes on where it stopped.",
+            errno.ENOSPC: f"Free some space {goes_on}",
+            errno.EDQUOT: f"Free some of your quota {goes_on}",
             errno.EACCES: "Choose a place you may write to.",
             errno.EROFS: "Choose a place that is not read-only.",
-        }.get(error.errno or 0, "Mend the cause and give the same command again: it goes on where it stopped.")
+        }.get(error.errno or 0, f"Mend the cause {goes_on}")
         raise StoreError(f"cannot write {path} ({error.strerror or error})", "", mend) from error
 
 
@@ -89,13 +105,17 @@ class LocalObjects(Objects):
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
         """Return bytes [start, stop) of a file."""
         try:
-            with open(self.root / key, "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                first = max(size + start, 0) if start < 0 else start
-                file.seek(first)
-                return file.read((size if stop is None else stop) - first)
+            with open(f"{self.path}/{key}", "rb", buffering=0) as file:
+                if start < 0:
+                    start = max(os.fstat(file.fileno()).st_size + start, 0)
+                file.seek(start)
+                return file.read(-1 if stop is None else stop - start)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        except OSError as error:
+            raise StoreError(
+                f"cannot read {self.path}/{key} ({error.strerror})", "", "Check its permissions and its disk."
+            ) from error
 
     def put(self, key: str, data: bytes) -> None:
         """Write beside, flush to the disk, and rename: neither a crash nor a power cut leaves half a file."""
@@ -119,7 +139,7 @@ class LocalObjects(Objects):
                 finally:
                     os.close(folder)
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         """Return the path of every file."""
         return {
             file.relative_to(self.root).as_posix()
@@ -169,7 +189,7 @@ class FsspecObjects(Objects):
             self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             self._fs.pipe_file(target, data)
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         """Return the key of every object."""
         found = self._fs.find(self._root)
         return {str(name)[len(self._root) :].lstrip("/") for name in found}

@@ -58,7 +58,9 @@ class SpikeStore(Mapping[str, "SplitReader"]):
         attributes = form.parse_attributes(objects.path, objects.get("zarr.json"))
         if not (attributes["complete"] or incomplete):
             raise StoreError(
-                f"{objects.path} is not complete", "a finished store", "Give its `spikeprep encode` command again."
+                f"{objects.path} is not complete",
+                "a finished store",
+                "Give its `spikeprep encode` command again.",
             )
         return cls(objects, attributes)
 
@@ -86,13 +88,13 @@ class SpikeStore(Mapping[str, "SplitReader"]):
         return len(self.splits)
 
     def fingerprint(self) -> str:
-        """Return a sha256 that two stores share exactly if they were made from the same data in the same way."""
+        """Return a sha256 that two stores share if they were made from the same data in the same way."""
         return form.fingerprint(self.attributes)
 
     def stored_bytes(self, split: str | None = None) -> int:
         """Return the bytes that the store, or one split of it, takes where it lies."""
         inside = f"{split}/" if split else ""
-        return sum(self._objects.size(key) for key in self._objects.keys() if key.startswith(inside))
+        return sum(self._objects.size(key) for key in self._objects.names() if key.startswith(inside))
 
 
 class SplitReader:
@@ -124,8 +126,6 @@ class SplitReader:
     def __len__(self) -> int:
         return self.layout.samples
 
-    # -- small arrays -------------------------------------------------------------------------------------------
-
     @cached_property
     def steps(self) -> NDArray[np.uint32]:
         """Each sample's own length in steps, uint32 (sample,)."""
@@ -150,7 +150,13 @@ class SplitReader:
         return [value for shard in range(self.layout.shards) for value in self.small_chunk(array, shard)]
 
     def small_chunk(self, array: str, shard: int) -> list[Any]:
-        """Return a small array's values for one shard's samples; raises `StoreError` where they are missing or damaged."""
+        """Return a small array's values for one shard's samples.
+
+        Raises
+        ------
+        StoreError
+            They are missing or damaged.
+        """
         start, stop = self.layout.span(shard)
         data = self._objects.get(form.small_key(self.split, array, shard))
         if data is None:
@@ -159,8 +165,6 @@ class SplitReader:
             return form.decode_small(array, data, stop - start, self._compression)
         except DamageError as error:
             raise self._damage(start, stop, f"the chunk of {array} of shard {shard} {error}") from error
-
-    # -- spikes -------------------------------------------------------------------------------------------------
 
     def __getitem__(self, sample: int) -> NDArray[np.bool_]:
         """Return the spikes of one sample, bool (time, unit), of its own length."""
@@ -185,10 +189,9 @@ class SplitReader:
         StoreError
             A shard is missing or a chunk damaged; the message names the samples.
 
-        Notes
-        -----
-        A chunk that lies wholly inside a slice is decompressed straight into its place. Any other is decompressed
-        once a call and its samples copied out, so many numbers in one call are cheaper than one at a time.
+        Notes ----- A chunk that lies wholly inside a slice is decompressed straight into its place. Any other
+        is decompressed once a call and its samples copied out, so many numbers in one call are cheaper than
+        one at a time.
         """
         if isinstance(index, slice):
             wanted = np.arange(*index.indices(len(self)))
@@ -199,7 +202,7 @@ class SplitReader:
         return PackedBatch(self.bits(wanted, out=out), self.steps[wanted], self.labels[wanted], wanted)
 
     def bits(self, wanted: NDArray[np.int64], *, out: Bits | None = None) -> Bits:
-        """Return the packed spikes alone, uint8 (sample, unit, byte), of samples given by number (see `packed`)."""
+        """Return the spikes alone, uint8 (sample, unit, byte), of samples given by number; see `packed`."""
         shape = (len(wanted), self.units, self.layout.width)
         if out is None:
             out = np.empty(shape, np.uint8)
@@ -245,7 +248,13 @@ class SplitReader:
             raise self._damage(start, stop, f"chunk {place} of shard {shard} {error}") from error
 
     def shard_index(self, shard: int) -> NDArray[np.uint64]:
-        """Return a shard's (offset, length) of each chunk; raises `StoreError` where the shard is missing or damaged."""
+        """Return (offset, length) of each of a shard's chunks, uint64 (chunk, 2).
+
+        Raises
+        ------
+        StoreError
+            The shard is missing or its index damaged.
+        """
         if shard not in self._indexes:
             start, stop = self.layout.span(shard)
             tail = self._objects.get(form.shard_key(self.split, shard), -index_bytes(self.layout.places))

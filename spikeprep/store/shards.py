@@ -1,9 +1,10 @@
 """Arrays ↔ the bytes of Zarr v3 chunks and shards; pure functions, no files.
 
-A chunk is C-order little-endian bytes, compressed (zstd, lz4 inside Blosc, or not at all), then their CRC-32C. A shard
-is chunks end to end, then an index of one (offset, length) pair of uint64 a chunk, then the index's CRC-32C: the codecs
-``sharding_indexed``, ``bytes``, ``zstd`` or ``blosc``, and ``crc32c`` of the Zarr v3 specification, which any Zarr v3 reader
-has. Done here because a chunk then decodes straight into its place in a batch, without zarr-python's 2 ms a chunk.
+A chunk is C-order little-endian bytes, compressed (zstd, lz4 inside Blosc, or not at all), then their
+CRC-32C. A shard is chunks end to end, then an index of one (offset, length) pair of uint64 a chunk, then the
+index's CRC-32C: the codecs ``sharding_indexed``, ``bytes``, ``zstd`` or ``blosc``, and ``crc32c`` of the Zarr
+v3 specification, which any Zarr v3 reader has. Done here because a chunk then decodes straight into its place
+in a batch, without zarr-python's 2 ms a chunk.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Compression:
 
     def __post_init__(self) -> None:
         if self.name not in ("zstd", "lz4", "none"):
-            raise UsageError(f"unknown compression {self.name!r}", "", near_miss(self.name, ("zstd", "lz4", "none")))
+            raise UsageError(
+                f"unknown compression {self.name!r}", "", near_miss(self.name, ("zstd", "lz4", "none"))
+            )
         if self.name == "zstd" and not 1 <= self.level <= 22:
             raise UsageError(f"got zstd level {self.level}", "1 to 22")
 
@@ -72,13 +75,13 @@ class Compression:
 
         return Blosc("lz4", 5, Blosc.NOSHUFFLE)
 
-    def encode(self, raw: NDArray[Any] | bytes) -> bytes:
-        """Return a chunk's stored bytes."""
-        data = bytes(memoryview(raw).cast("B") if self.name == "none" else self._codec().encode(raw))
-        return data + google_crc32c.value(data).to_bytes(4, "little")
+    def encode(self, raw: Any) -> bytes:
+        """Return the stored bytes of a chunk's content, any contiguous buffer."""
+        data = bytes(memoryview(raw)) if self.name == "none" else bytes(self._codec().encode(raw))
+        return data + int(google_crc32c.value(data)).to_bytes(4, "little")
 
     def decode_into(self, data: bytes | memoryview, out: NDArray[Any]) -> None:
-        """Write a chunk's content into `out`, contiguous and of the chunk's own size; raises `DamageError`."""
+        """Write a chunk's content to `out`, contiguous and of the chunk's own size; raises `DamageError`."""
         view = memoryview(data)
         self._check(view)
         try:
@@ -101,12 +104,14 @@ class Compression:
     @staticmethod
     def _check(view: memoryview) -> None:
         # crc32c wants an object with a read-only buffer of bytes; NumPy gives one without a copy
-        if len(view) < 4 or google_crc32c.value(np.frombuffer(view[:-4], np.uint8)) != int.from_bytes(view[-4:], "little"):
+        if len(view) < 4 or google_crc32c.value(np.frombuffer(view[:-4], np.uint8)) != int.from_bytes(
+            view[-4:], "little"
+        ):
             raise DamageError("has a wrong checksum")
 
 
 def seal(chunks: Sequence[bytes], places: int) -> bytes:
-    """Return a shard of `places` chunks, of which `chunks` are the first ones and the others lie past the array's end."""
+    """Return a shard of `places` chunks: `chunks`, and after them places past the end of the array."""
     lengths = np.array([len(chunk) for chunk in chunks], np.uint64)
     index = np.full((places, 2), _ABSENT, "<u8")
     index[: len(chunks), 0] = np.cumsum(lengths) - lengths

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import StoreError
 from ..packing import padding_mask, popcount
 from .layout import SMALL
 from .reader import DamagedSamples, SpikeStore, SplitReader
@@ -73,7 +74,7 @@ class VerifyReport:
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> VerifyReport:
-    """Read every byte of a store: checksums, counts, padding bits zero, lengths in range, labels within the classes.
+    """Read every byte of a store and check it: checksums, counts, padding bits, lengths, labels.
 
     Parameters
     ----------
@@ -91,8 +92,12 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | 
     total, done = sum(store.attributes["samples"].values()), 0
     problems: list[Problem] = []
     for split in store.splits:
-        reader = store[split]
         expected = store.attributes["samples"][split]
+        try:
+            reader = store[split]
+        except StoreError as error:
+            problems.append(Problem(split, 0, tuple(range(expected)), error.got))
+            continue
         if len(reader) != expected:
             numbers = tuple(sorted((len(reader), expected)))
             problems.append(Problem(split, 0, numbers, f"has {len(reader)} samples, not {expected}"))
@@ -120,7 +125,9 @@ def _shard_problems(reader: SplitReader, shard: int, classes: int) -> Iterator[P
             yield Problem(reader.split, shard, tuple((first + np.flatnonzero(bad)).tolist()), what)
 
     if "labels" in small:
-        yield from wrong((small["labels"] < 0) | (small["labels"] >= classes), start, "label outside the classes")
+        yield from wrong(
+            (small["labels"] < 0) | (small["labels"] >= classes), start, "label outside the classes"
+        )
     if "steps" in small:
         yield from wrong(small["steps"] > reader.max_steps, start, "more steps than the store has")
     for first in range(start, stop, reader.chunk_samples):

@@ -1,4 +1,4 @@
-"""Write a spike store, whole shards at a time: resumable, refusing what does not fit, the same bytes however interrupted."""
+"""Write a spike store, whole shards at a time: resumable, and the same bytes however often interrupted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,7 +44,11 @@ class SpikeWriter:
     """
 
     def __init__(
-        self, objects: Objects, attributes: dict[str, Any], layouts: dict[str, SplitLayout], compression: Compression
+        self,
+        objects: Objects,
+        attributes: dict[str, Any],
+        layouts: dict[str, SplitLayout],
+        compression: Compression,
     ) -> None:
         self._objects, self._attributes = objects, attributes
         self.layouts, self._compression = layouts, compression
@@ -73,8 +76,9 @@ class SpikeWriter:
         compression
             zstd at level 1 unless told otherwise.
         overwrite
-            Whether to delete a spike store that is complete, or of another configuration, first. An incomplete one of
-            this configuration is gone on with all the same, and anything but a spike store is never deleted.
+            Whether to delete a spike store that is complete, or of another configuration, first. An
+            incomplete one of this configuration is gone on with all the same, and anything but a spike store
+            is never deleted.
 
         Raises
         ------
@@ -86,14 +90,18 @@ class SpikeWriter:
         asked = {"format": form.FORMAT, **attributes, "samples": samples, "complete": False}
         asked = json.loads(json.dumps(asked))  # tuples → lists, as they come back from a store
         if isinstance(objects, LocalObjects) and objects.root.exists() and not objects.root.is_dir():
-            raise StoreError(f"{objects.path} is a file", "a folder, or a path that is free", "Choose another --out.")
-        present = objects.keys()
+            raise StoreError(
+                f"{objects.path} is a file", "a folder, or a path that is free", "Choose another --out."
+            )
+        present = objects.names()
         documents: dict[str, bytes] = {}
         for split, layout in layouts.items():
             documents |= form.split_documents(split, layout, compression)
         if present and "zarr.json" not in present:
             raise StoreError(
-                f"{objects.path} is not empty and no spike store", "an empty or new folder", "Choose another --out."
+                f"{objects.path} is not empty and no spike store",
+                "an empty or new folder",
+                "Choose another --out.",
             )
         if present:
             stored = form.parse_attributes(objects.path, objects.get("zarr.json"))
@@ -107,7 +115,9 @@ class SpikeWriter:
                 )
             if replace:
                 # marked first: interrupted here, the remains are neither read nor gone on with
-                objects.put("zarr.json", form.root_document({**stored, "complete": False, "being_replaced": True}))
+                objects.put(
+                    "zarr.json", form.root_document({**stored, "complete": False, "being_replaced": True})
+                )
                 for key in sorted(present - {"zarr.json"}):
                     objects.delete(key)
                 present = set()
@@ -131,18 +141,20 @@ class SpikeWriter:
 
     def pending(self) -> list[Shard]:
         """Return the shards that are not written yet."""
-        present = self._objects.keys()
+        present = self._objects.names()
         return [shard for shard in self.shards() if form.shard_key(shard.split, shard.number) not in present]
 
     def shard(self, shard: Shard) -> ShardWriter:
-        """Return a context in which the samples of one shard are appended; it is written when the context ends well."""
+        """Return a context to append one shard's samples in; it is written when the context ends well."""
         return ShardWriter(self._objects, shard, self.layouts[shard.split], self._compression)
 
     def complete(self) -> None:
         """Mark the store as complete; raises `StoreError` where shards are still missing."""
         missing = self.pending()
         if missing:
-            raise StoreError(f"{self._objects.path} lacks {len(missing)} shards", "every shard", "Write them first.")
+            raise StoreError(
+                f"{self._objects.path} lacks {len(missing)} shards", "every shard", "Write them first."
+            )
         if not self._attributes["complete"]:
             self._attributes["complete"] = True
             self._objects.put("zarr.json", form.root_document(self._attributes))
@@ -160,7 +172,11 @@ class ShardWriter:
         return self
 
     def append(
-        self, bits: Bits, steps: NDArray[np.integer[Any]], labels: NDArray[np.integer[Any]], ids: Sequence[str]
+        self,
+        bits: Bits,
+        steps: NDArray[np.integer[Any]],
+        labels: NDArray[np.integer[Any]],
+        ids: Sequence[str],
     ) -> None:
         """Add the next `chunk_samples` samples (the last ones of a shard may be fewer).
 
@@ -174,8 +190,14 @@ class ShardWriter:
         layout, done = self._layout, len(self._small["ids"])
         room = min(layout.chunk_samples, self._shard.stop - self._shard.start - done)
         expected = (room, layout.units, layout.width)
-        if bits.shape != expected or bits.dtype != np.uint8 or not len(steps) == len(labels) == len(ids) == room:
-            raise ValueError(f"got bits {bits.dtype} {bits.shape} for {len(ids)} ids; expected uint8 {expected}.")
+        if (
+            bits.shape != expected
+            or bits.dtype != np.uint8
+            or not len(steps) == len(labels) == len(ids) == room
+        ):
+            raise ValueError(
+                f"got bits {bits.dtype} {bits.shape} for {len(ids)} ids; expected uint8 {expected}."
+            )
         steps = np.asarray(steps)
         if (steps < layout.max_steps).any() and (bits & padding_mask(steps, layout.width)[:, None]).any():
             raise ValueError("got spikes at or past a sample's own steps; expected every such bit to be 0.")
@@ -213,5 +235,9 @@ def _unlike(
     lines = form.differences({**stored, "complete": False}, asked)
     for key, data in documents.items():
         if key in present and key.endswith(f"{form.SPIKES}/zarr.json"):
-            lines += form.differences(json.loads(objects.get(key) or b"{}"), json.loads(data), Path(key).parent.as_posix())
+            where = key.removesuffix("/zarr.json")
+            try:
+                lines += form.differences(json.loads(objects.get(key) or b""), json.loads(data), where)
+            except ValueError:
+                lines.append(f"{where}: damaged in the store")
     return lines

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from spikeprep_cli.main import main
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def spikeprep() -> Run:
+    """Run the command line in this process: ``spikeprep("encode", "digits", …)``."""
+
+    def run(*args: str) -> Result:
+        return CliRunner().invoke(main, [str(a) for a in args])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _encoded(tmp_path_factory: pytest.TempPathFactory, spikeprep: Run) -> Path:
+    path = tmp_path_factory.mktemp("stores") / "digits.zarr"
+    done = spikeprep("encode", "digits", "--out", path, "--limit", "30")
+    assert done.exit_code == 0, done.output
+    return path
+
+
+@pytest.fixture
+def store(_encoded: Path, tmp_path: Path) -> Path:
+    """A store of 30 + 30 real digits that the test may damage."""
+    return Path(shutil.copytree(_encoded, tmp_path / "digits.zarr"))
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A run of three epochs, the second of which was run again after a resumption."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"arch": "200", "batch": 32}))
+    records: list[dict[str, Any]] = [{"event": "start"}]
+    for epoch, test in ((1, 0.9), (2, None), (2, 0.94), (3, 0.95)):
+        accuracies = {"train_accuracy": 0.9 + epoch / 50, "validation_accuracy": 0.9, "test_accuracy": test}
+        records.append(
+            {
+                "event": "epoch",
+                "epoch": epoch,
+                **accuracies,
+                "loss": 1 / epoch,
+                "seconds": 2.5,
+                "rates": [3.0, 9.0],
+            }
+        )
+    (run / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return run

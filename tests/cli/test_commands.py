@@ -1,0 +1,343 @@
+"""Every command, from the arguments to what is printed and written, on a store of real digits."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from spikeprep_cli.main import COMMANDS
+
+from spikeprep import machine
+from spikeprep.store import SpikeStore
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def a_shard(store):
+    (shard,) = (store / "test" / "spikes" / "c").rglob("0/0/0")
+    return shard
+
+
+def flip(path, position):
+    data = bytearray(path.read_bytes())
+    data[position] ^= 0x10
+    path.write_bytes(data)
+
+
+# list, doctor
+
+
+@pytest.mark.parametrize("kind", ["encoders", "recipes", "readers", "devices"])
+def test_list_one_kind(spikeprep, kind):
+    done = spikeprep("list", kind)
+    document = json.loads(spikeprep("list", kind, "--json").stdout)
+    assert (done.exit_code, set(document)) == (0, {kind})
+    names = [entry["name"] for entry in document[kind]]
+    assert names == [line.split()[0] for line in done.stdout.splitlines()]
+    some = {"encoders": "poisson", "recipes": "digits", "readers": "idx", "devices": "cpu"}
+    assert some[kind] in names
+
+
+def test_list_all(spikeprep):
+    document = json.loads(spikeprep("list", "--json").stdout)
+    assert list(document) == ["encoders", "recipes", "readers", "devices"]
+    (poisson,) = (e for e in document["encoders"] if e["name"] == "poisson")
+    assert poisson["settings"]["steps"] == 400
+    text = spikeprep("list").stdout
+    assert all(kind in text.splitlines() for kind in document)
+
+
+def test_list_shows_a_broken_plugin_and_all_others(spikeprep, tmp_path, monkeypatch):
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[spikeprep.encoders]\nbroken = no_such_module_at_all:X\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entries = {e["name"]: e for e in json.loads(spikeprep("list", "encoders", "--json").stdout)["encoders"]}
+    assert "Repair or reinstall other" in entries["broken"]["title"]
+    assert "poisson" in entries
+
+
+def test_doctor(spikeprep):
+    done = spikeprep("doctor")
+    document = json.loads(spikeprep("doctor", "--json").stdout)
+    assert done.exit_code == 0
+    assert {p["name"] for p in document["packages"]} >= {"numpy", "numba", "zarr", "click"}
+    assert next(d for d in document["devices"] if d["name"] == "cpu")["available"]
+    assert document["cores"] >= 1
+    for extra in document["extras"]:
+        assert extra["name"] in done.stdout
+        assert extra["installed"] or extra["install"] in done.stdout
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(spikeprep, monkeypatch):
+    there = machine._version
+    monkeypatch.setattr(
+        machine, "_version", lambda name: None if name in ("numba", "matplotlib") else there(name)
+    )
+    done = spikeprep("doctor")
+    assert done.exit_code == 5
+    assert "numba is not installed: python -m pip install 'numba" in done.stderr
+    assert "python -m pip install 'spikeprep[plot]'" in done.stdout
+
+
+# encode
+
+
+def test_encode_twice_is_the_same_and_says_so(spikeprep, tmp_path):
+    args = ["encode", "digits", "--out", tmp_path / "a.zarr", "--limit", "5"]
+    first = spikeprep(*args)
+    assert first.exit_code == 0
+    assert "5 train + 5 test samples" in first.stdout
+    before = files(tmp_path)
+    again = spikeprep(*args, "--workers", "1")
+    assert again.exit_code == 0
+    assert "complete already" in again.stdout
+    assert files(tmp_path) == before
+
+
+def test_encode_json(spikeprep, tmp_path):
+    done = spikeprep("encode", "digits", "--out", tmp_path / "a.zarr", "--limit", "5", "--json")
+    document = json.loads(done.stdout)
+    assert document["samples"] == {"train": 5, "test": 5}
+    assert document["encoded"] == 10
+    assert document["bytes_per_sample"] == document["stored_bytes"] / 10
+
+
+def test_encode_settings_reach_the_chain(spikeprep, tmp_path):
+    out = tmp_path / "a.zarr"
+    done = spikeprep(
+        "encode", "digits", "--out", out, "--limit", "2", "--seed", "7", "--set", "poisson.steps=23"
+    )
+    assert done.exit_code == 0
+    store = SpikeStore.open(out)
+    assert store["train"].max_steps == 23
+    assert (store.attributes["seed"], store.attributes["chain"][-1]["steps"]) == (7, 23)
+
+
+def test_encode_dry_run_writes_nothing(spikeprep, tmp_path):
+    done = spikeprep("encode", "digits", "--out", tmp_path / "a.zarr", "--dry-run")
+    assert done.exit_code == 0
+    assert "1,442 train + 355 test samples of 10 classes" in done.stdout
+    document = json.loads(
+        spikeprep("encode", "digits", "--out", tmp_path / "a.zarr", "--dry-run", "--json").stdout
+    )
+    assert (document["unit_shape"], document["estimated_bytes"] > 0) == ([8, 8], True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["digtis"], 2, ["'digtis'", "Did you mean 'digits'?"]),
+        (["digits", "--set", "poisson.stpes=3"], 2, ["'stpes'", "Did you mean 'steps'?"]),
+        (["digits", "--set", "posson.steps=3"], 2, ["'posson.steps'", "Did you mean 'poisson.steps'?"]),
+        (["digits", "--set", "poisson.steps=0"], 2, ["poisson", "steps"]),
+        (["digits", "--set", "poisson.steps=many"], 2, ["poisson", "many"]),
+        (["digits", "--source", "."], 2, ["--source"]),
+        (["mnist"], 3, ["train-images-idx3-ubyte", "--source"]),
+        (["mnist", "--source", "nowhere"], 3, ["nowhere", "--source"]),
+        (["images", "--source", "empty"], 3, ["empty"]),
+    ],
+)
+def test_encode_refuses_and_writes_nothing(spikeprep, tmp_path, monkeypatch, args, code, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = spikeprep("encode", *args, "--out", "a.zarr")
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["empty"]
+
+
+def test_encode_never_mixes_configurations(spikeprep, store):
+    before = files(store)
+    args = ["encode", "digits", "--out", store, "--limit", "30", "--set", "poisson.steps=50"]
+    done = spikeprep(*args)
+    assert done.exit_code == 4
+    assert "100 in the store, 50 asked for" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert files(store) == before
+    assert spikeprep(*args, "--overwrite").exit_code == 0
+    assert SpikeStore.open(store)["train"].max_steps == 50
+
+
+def test_encode_never_replaces_what_is_no_store(spikeprep, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = spikeprep("encode", "digits", "--out", tmp_path, "--overwrite", "--limit", "2")
+    assert done.exit_code == 4
+    assert files(tmp_path) == {"thesis.txt": b"years of work"}
+
+
+def test_encode_interrupted_goes_on_to_the_same_bytes(spikeprep, store, tmp_path, monkeypatch):
+    import spikeprep.pipeline as pipeline
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    args = ["encode", "digits", "--out", tmp_path / "b.zarr", "--limit", "30"]
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "_encode_shard", interrupt)
+        done = spikeprep(*args)
+    assert done.exit_code == 130
+    assert f"To go on: spikeprep encode digits --out {tmp_path / 'b.zarr'} --limit 30" in done.stderr
+    assert spikeprep("inspect", tmp_path / "b.zarr").stdout.count("NOT COMPLETE") == 1
+    assert spikeprep("verify", tmp_path / "b.zarr").exit_code == 4
+    assert spikeprep(*args).exit_code == 0
+    assert files(tmp_path / "b.zarr") == files(store)
+
+
+# inspect, verify
+
+
+def test_inspect_json_is_what_is_in_the_store(spikeprep, store):
+    done = spikeprep("inspect", store, "--json")
+    document = json.loads(done.stdout)
+    opened = SpikeStore.open(store)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert {k: v for k, v in document.items() if k != "splits"} == opened.attributes
+    assert list(document["splits"]) == ["train", "test"]
+    for name, split in document["splits"].items():
+        reader = opened[name]
+        dense = [reader[i] for i in range(len(reader))]
+        assert (split["samples"], split["steps"], split["steps_min"], split["units"]) == (30, 100, 100, 64)
+        assert split["density"] == pytest.approx(np.mean(dense))
+        on_disk = sum(p.stat().st_size for p in (store / name).rglob("*") if p.is_file())
+        assert (split["bytes"], split["bytes_per_sample"]) == (on_disk, on_disk / 30)
+        assert split["class_counts"] == {str(c): int((reader.labels == c).sum()) for c in range(10)}
+
+
+def test_inspect_for_a_person(spikeprep, store):
+    text = spikeprep("inspect", store).stdout
+    for words in (
+        "digits",
+        "units 8 × 8, 1 ms a step, seed 0",
+        "poisson(steps=100",
+        "train",
+        "test",
+        "density",
+    ):
+        assert words in text
+
+
+def test_inspect_a_run(spikeprep, run_folder):
+    document = json.loads(spikeprep("inspect", run_folder, "--json").stdout)
+    assert document["config"] == {"arch": "200", "batch": 32}
+    assert [(e["epoch"], e["test_accuracy"]) for e in document["epochs"]] == [(1, 0.9), (2, 0.94), (3, 0.95)]
+    text = spikeprep("inspect", run_folder).stdout
+    assert "3 epochs" in text
+    assert "94.00%" in text
+
+
+def test_inspect_a_run_without_its_settings(spikeprep, run_folder):
+    (run_folder / "config.json").unlink()
+    done = spikeprep("inspect", run_folder)
+    assert done.exit_code == 4
+    assert "config.json" in done.stderr
+
+
+def test_verify(spikeprep, store):
+    done = spikeprep("verify", store)
+    assert (done.exit_code, "all 60 samples" in done.stdout) == (0, True)
+    document = json.loads(spikeprep("verify", store, "--json").stdout)
+    assert (document["ok"], document["problems"]) == (True, [])
+
+
+def test_verify_names_the_damage(spikeprep, store):
+    flip(a_shard(store), 40)
+    done = spikeprep("verify", store)
+    assert done.exit_code == 4
+    assert "test, shard 0, samples 0 to 29" in done.stdout
+    assert "1 problem." in done.stderr
+    again = spikeprep("verify", store, "--json")
+    document = json.loads(again.stdout)
+    assert (again.exit_code, document["ok"], len(document["problems"])) == (4, False, 1)
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "plot"])
+@pytest.mark.parametrize("what", ["missing", "text", "foreign", "newer"])
+def test_what_is_no_store_of_ours_is_exit_code_4(spikeprep, store, tmp_path, command, what):
+    path = {"missing": tmp_path / "nothing.zarr", "newer": store}.get(what, tmp_path / "it")
+    if what == "text":
+        path.mkdir()
+        (path / "zarr.json").write_text("hello")
+    elif what == "foreign":
+        path.mkdir()
+        (path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    elif what == "newer":
+        root = json.loads((store / "zarr.json").read_text())
+        root["attributes"]["spikeprep"]["format"] = 2
+        (store / "zarr.json").write_text(json.dumps(root))
+    more = ["--out", tmp_path / "p.png"] if command == "plot" else []
+    done = spikeprep(command, path, *more)
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert done.stderr.startswith("spikeprep: ")
+    assert str(path) in done.stderr
+    assert not (tmp_path / "p.png").exists()
+
+
+# plot
+
+
+def test_plot_a_store(spikeprep, store, tmp_path):
+    done = spikeprep("plot", store, "--out", tmp_path / "p.png", "--split", "train", "--sample", "3")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (tmp_path / "p.png").read_bytes().startswith(PNG)
+
+
+def test_plot_a_run(spikeprep, run_folder, tmp_path):
+    done = spikeprep("plot", run_folder, "--out", tmp_path / "p.png")
+    assert done.exit_code == 0
+    assert (tmp_path / "p.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--out", "p.docx"], ["p.docx", ".png"]),
+        (["--out", "p.png", "--sample", "30"], ["30", "0 to 29"]),
+        (["--out", "p.png", "--sample", "-1"], ["-1", "0 to 29"]),
+        (["--out", "p.png", "--split", "tset"], ["'tset'", "Did you mean 'test'?"]),
+    ],
+)
+def test_plot_refuses(spikeprep, store, tmp_path, monkeypatch, args, words):
+    monkeypatch.chdir(tmp_path)
+    done = spikeprep("plot", store, *args)
+    assert done.exit_code == 2
+    for word in words:
+        assert word in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == [store.name]
+
+
+def test_plot_without_matplotlib_says_what_to_install(spikeprep, store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = spikeprep("plot", store, "--out", tmp_path / "p.png")
+    assert done.exit_code == 5
+    assert "pip install 'spikeprep[plot]'" in done.stderr
+
+
+def test_plot_a_run_without_a_finished_epoch(spikeprep, run_folder, tmp_path):
+    (run_folder / "journal.jsonl").write_text('{"event": "start"}\n')
+    done = spikeprep("plot", run_folder, "--out", tmp_path / "p.png")
+    assert done.exit_code == 2
+    assert "no finished epoch" in done.stderr
+
+
+# what holds for all of them
+
+
+def test_json_is_the_only_thing_on_standard_output(spikeprep, store):
+    arguments = {"list": [], "doctor": [], "inspect": [store], "verify": [store]}
+    with_json = [name for name in COMMANDS if "--json" in spikeprep(name, "--help").stdout]
+    assert set(arguments) <= set(with_json)
+    for name, args in arguments.items():
+        done = spikeprep(name, *args, "--json")
+        assert done.exit_code == 0
+        json.loads(done.stdout)

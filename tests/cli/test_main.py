@@ -1,0 +1,220 @@
+"""The group: help, near misses, exit codes, interruptions; shown on commands made up here."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+import types
+
+import click
+import pytest
+from spikeprep_cli import main as shell
+from spikeprep_cli.main import COMMANDS
+from spikeprep_cli.options import resumable
+
+from spikeprep.errors import CapabilityError, DataError, RunError, StoreError, UsageError
+
+# command → what the documentation promises of its options and arguments
+PROMISED = {
+    "list": ["[encoders|recipes|readers|devices]", "--json"],
+    "encode": ["RECIPE", "--out", "--source", "--seed", "--set", "--limit", "--workers", "--overwrite",
+               "--dry-run"],
+    "train": ["STORE", "--arch", "--epochs", "--batch", "--device", "--seed", "--run", "--resume", "--recipe",
+              "--set", "--limit", "--json"],
+    "evaluate": ["RUN", "STORE", "--split", "--json"],
+    "inspect": ["STORE|RUN", "--json"],
+    "verify": ["STORE", "--json"],
+    "plot": ["STORE|RUN", "--out"],
+    "doctor": ["--json"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def acting(monkeypatch):
+    """Make `spikeprep act` do what a test says."""
+
+    def act(does) -> None:
+        module = types.ModuleType("spikeprep_cli.act")
+        module.command = click.Command("act", callback=does, params=[click.Option(["--speed"], type=int)])
+        monkeypatch.setitem(sys.modules, "spikeprep_cli.act", module)
+        monkeypatch.setitem(COMMANDS, "act", ".act")
+
+    return act
+
+
+def raises(error):
+    def does(**_):
+        raise error
+
+    return does
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_the_documentation_promises(spikeprep, name):
+    done = spikeprep(name, "--help")
+    assert done.exit_code == 0
+    assert name in PROMISED, "a new command: say what it promises"
+    for word in PROMISED[name]:
+        assert word in done.stdout
+
+
+def test_the_group_lists_every_command_with_a_line(spikeprep):
+    done = spikeprep("--help")
+    assert done.exit_code == 0
+    lines = {
+        line.split()[0]: line.split(None, 1) for line in done.stdout.splitlines() if line.startswith("  ")
+    }
+    for name in COMMANDS:
+        assert len(lines[name]) == 2, f"{name} has no help"
+
+
+def test_version(spikeprep):
+    import spikeprep as library
+
+    assert spikeprep("--version").stdout == f"spikeprep {library.__version__}\n"
+
+
+def test_no_command_shows_the_help_and_is_a_usage_error(spikeprep):
+    done = spikeprep()
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage: spikeprep" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["encoed"], ["No such command 'encoed'", "Did you mean 'encode'?", "spikeprep --help"]),
+        (["xyzzy"], ["No such command 'xyzzy'", "Known:", "encode"]),
+        (["--versoin"], ["--versoin", "--version"]),
+        (["encode", "digits", "--ouy", "x"], ["--ouy", "--out", "spikeprep encode --help"]),
+        (["encode", "digits"], ["Missing option '--out'", "spikeprep encode --help"]),
+        (["encode", "--out", "x"], ["Missing argument 'RECIPE'"]),
+        (["encode", "digits", "--out", "x", "--seed", "one"], ["--seed", "'one'"]),
+        (["encode", "digits", "--out", "x", "--limit", "0"], ["--limit", "0"]),
+        (["encode", "digits", "--out", "x", "--set", "steps"], ["--set 'steps'", "KEY=VALUE"]),
+        (["encode", "digits", "--out", "x", "--set", "=3"], ["--set '=3'", "KEY=VALUE"]),
+        (["list", "encodrs"], ["encodrs", "encoders"]),
+    ],
+)
+def test_usage_errors_are_one_paragraph_and_exit_code_2(spikeprep, tmp_path, monkeypatch, args, words):
+    monkeypatch.chdir(tmp_path)
+    done = spikeprep(*args)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("spikeprep: ")
+    assert done.stderr.count("\n") == 1
+    for word in words:
+        assert word in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("got 3", "4", "Say 4."), 2),
+        (DataError("got 3", "4", "Say 4."), 3),
+        (StoreError("got 3", "4", "Say 4."), 4),
+        (RunError("got 3", "4", "Say 4."), 4),
+        (CapabilityError("got 3", "4", "Say 4."), 5),
+        (type("Narrower", (StoreError,), {})("got 3", "4", "Say 4."), 4),
+    ],
+)
+def test_errors_are_one_paragraph_and_their_exit_code(spikeprep, acting, error, code):
+    acting(raises(error))
+    done = spikeprep("act")
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert done.stderr == "spikeprep: got 3; expected 4. Say 4.\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_what_the_system_refuses_is_said_without_a_traceback(spikeprep, acting, number):
+    acting(raises(OSError(number, "the system's words", "/some/where")))
+    done = spikeprep("act")
+    assert done.exit_code == 5
+    assert done.stderr.startswith("spikeprep: the system's words (/some/where). ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("oh"), OSError(errno.EBADF, "oh"), KeyError("oh")])
+def test_a_bug_shows_its_traceback(spikeprep, acting, error):
+    acting(raises(error))
+    done = spikeprep("act", "--speed", "3")
+    assert done.exit_code == 1
+    assert "Traceback" in done.stderr
+    assert "oh" in done.stderr
+    assert "bug" in done.stderr.splitlines()[-1]
+    assert done.stderr.endswith("spikeprep act --speed 3\n")
+
+
+def test_an_interruption_says_the_command_that_goes_on(spikeprep, acting):
+    def does(**_):
+        resumable("--resume")
+        raise KeyboardInterrupt
+
+    acting(does)
+    done = spikeprep("act", "--speed", "3")
+    assert done.exit_code == 130
+    assert done.stderr.strip() == "spikeprep: interrupted. To go on: spikeprep act --speed 3 --resume"
+
+
+def test_what_is_already_there_is_not_said_twice(spikeprep, acting):
+    def does(**_):
+        resumable("--speed")
+        raise KeyboardInterrupt
+
+    acting(does)
+    assert spikeprep("act", "--speed", "3").stderr.strip().endswith("spikeprep act --speed 3")
+
+
+def test_nothing_to_resume_is_not_promised(spikeprep, acting):
+    acting(raises(KeyboardInterrupt()))
+    done = spikeprep("act")
+    assert (done.exit_code, done.stderr.strip()) == (130, "spikeprep: interrupted.")
+
+
+def test_a_command_that_works_exits_with_0(spikeprep, acting):
+    acting(lambda **_: click.echo("fine"))
+    done = spikeprep("act")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "fine\n", "")
+
+
+def test_every_error_kind_has_an_exit_code():
+    from spikeprep.errors import SpikeprepError
+
+    assert set(shell.EXIT_CODES) == set(SpikeprepError.__subclasses__())
+
+
+def test_control_c_in_a_real_process():
+    script = """
+import time, spikeprep.pipeline
+def encode(*_, **__):
+    print("encoding", flush=True)
+    time.sleep(60)
+spikeprep.pipeline.encode = encode
+from spikeprep_cli.main import main
+main(["encode", "digits", "--out", "my digits.zarr"])
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "encoding\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (
+        errors.strip() == "spikeprep: interrupted. To go on: spikeprep encode digits --out 'my digits.zarr'"
+    )
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spikeprep_cli", "list", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None  # noqa: PT018
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=30), errors) == (0, "")

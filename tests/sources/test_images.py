@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from spikeprep.errors import DataError, UsageError
+from spikeprep.sources.images import ImageFolder
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def folder(root, classes=("cat", "dog", "eel"), each=10, shape=(4, 6), suffix="png", mode="L"):
+    rng = np.random.default_rng(0)
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for n in range(each):
+            size = (*shape, 3) if mode == "RGB" else shape
+            Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(root / name / f"{n}.{suffix}")
+    return root
+
+
+def everything(source):
+    return {split: [source.read(split, n) for n in range(size)] for split, size in source.splits().items()}
+
+
+def test_a_folder_is_split_by_class_and_mixed(tmp_path):
+    source = ImageFolder(path=str(folder(tmp_path)))
+    assert source.classes == ("cat", "dog", "eel")
+    assert dict(source.splits()) == {"train": 24, "test": 6}
+    samples = everything(source)
+    ids = [s.id for split in samples.values() for s in split]
+    assert len(set(ids)) == 30
+    for s in samples["train"] + samples["test"]:
+        assert s.id.split("/")[0] == source.classes[s.label]
+        np.testing.assert_array_equal(s.signal, np.asarray(Image.open(tmp_path / s.id)))
+    assert [sum(s.label == c for s in samples["test"]) for c in range(3)] == [2, 2, 2]
+    assert len({s.label for s in samples["train"][:8]}) == 3  # mixed, not class after class
+
+
+def test_the_split_is_the_same_anywhere_and_another_by_seed(tmp_path):
+    one, other = folder(tmp_path / "a"), folder(tmp_path / "b")
+    ids = [[s.id for s in everything(ImageFolder(path=str(p)))["test"]] for p in (one, other)]
+    assert ids[0] == ids[1]
+    assert ids[0] != [s.id for s in everything(ImageFolder(path=str(one), split_seed=1))["test"]]
+
+
+def test_a_folder_with_its_own_split_keeps_it(tmp_path):
+    folder(tmp_path / "train", each=3)
+    folder(tmp_path / "test", classes=("cat", "eel"), each=2)
+    source = ImageFolder(path=str(tmp_path))
+    assert source.classes == ("cat", "dog", "eel")
+    samples = everything(source)
+    assert {split: len(s) for split, s in samples.items()} == {"train": 9, "test": 4}
+    assert {s.label for s in samples["test"]} == {0, 2}
+    assert all(s.id.startswith("test/") for s in samples["test"])
+
+
+def test_no_test_split_where_none_is_wanted(tmp_path):
+    assert dict(ImageFolder(path=str(folder(tmp_path)), test_share=0).splits()) == {"train": 30}
+
+
+def test_colour_and_size(tmp_path):
+    folder(tmp_path, mode="RGB", suffix="bmp")
+    assert ImageFolder(path=str(tmp_path)).read("train", 0).signal.shape == (4, 6)
+    assert ImageFolder(path=str(tmp_path), mode="rgb").read("train", 0).signal.shape == (4, 6, 3)
+    assert ImageFolder(path=str(tmp_path), mode="rgb", size=(7, 5)).read("test", 0).signal.shape == (7, 5, 3)
+
+
+def test_an_image_of_another_size(tmp_path):
+    folder(tmp_path)
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "cat/odd.png")
+    with pytest.raises(DataError, match=r"source\.size") as caught:
+        everything(ImageFolder(path=str(tmp_path), test_share=0))
+    # whichever image is the first, one of the others does not fit, and the message has both shapes
+    assert "(9, 9)" in str(caught.value)
+    assert "(4, 6)" in str(caught.value)
+    assert len(everything(ImageFolder(path=str(tmp_path), size=(4, 6)))["train"]) == 25
+
+
+def test_damaged_and_deep_images(tmp_path):
+    folder(tmp_path, each=1)
+    (tmp_path / "cat/0.png").write_bytes(b"no image")
+    source = ImageFolder(path=str(tmp_path), test_share=0, size=(4, 6))
+    with pytest.raises(DataError, match=r"cat.0\.png"):
+        everything(source)
+    Image.fromarray(np.zeros((4, 6), np.uint16)).save(tmp_path / "cat/0.png")
+    with pytest.raises(DataError, match="8 bits"):
+        everything(source)
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: (p / "train").mkdir()])
+def test_empty_folder(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(DataError, match="no class folders"):
+        ImageFolder(path=str(tmp_path)).splits()
+
+
+def test_empty_class(tmp_path):
+    folder(tmp_path)
+    (tmp_path / "fox").mkdir()
+    (tmp_path / "fox/notes.txt").write_text("none yet")
+    with pytest.raises(DataError, match="fox has no images"):
+        ImageFolder(path=str(tmp_path)).splits()
+
+
+def test_no_folder(tmp_path):
+    for path in ("", str(tmp_path / "no")):
+        with pytest.raises(DataError, match="--source"):
+            ImageFolder(path=path).splits()
+
+
+@pytest.mark.parametrize("setting", [{"mode": "cmyk"}, {"size": [3]}, {"size": [0, 3]}, {"test_share": 1}])
+def test_settings_that_do_not_fit(setting):
+    with pytest.raises(UsageError, match="images"):
+        ImageFolder.from_config(setting)
+
+
+def test_provenance_covers_every_file(tmp_path):
+    source = ImageFolder(path=str(folder(tmp_path)))
+    before = source.provenance()["sha256"]
+    assert before == ImageFolder(path=str(tmp_path)).provenance()["sha256"]
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "eel/7.png")
+    assert ImageFolder(path=str(tmp_path)).provenance()["sha256"] != before

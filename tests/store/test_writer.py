@@ -1,0 +1,247 @@
+import errno
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from spikeprep.errors import StoreError, UsageError
+from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, verify
+from spikeprep.store.objects import LocalObjects
+
+from .stores import ATTRIBUTES, LAYOUTS, content, make, tree, write_shard
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The bytes of an uninterrupted store."""
+    path = tmp_path_factory.mktemp("writer") / "s.zarr"
+    make(path)
+    return tree(path)
+
+
+def test_two_stores_of_the_same_are_equal(tmp_path, whole):
+    make(tmp_path / "s.zarr")
+    assert tree(tmp_path / "s.zarr") == whole
+
+
+def test_order_of_shards_does_not_matter(tmp_path, whole):
+    writer = SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS)
+    for shard in writer.pending()[::-1]:
+        write_shard(writer, shard)
+    writer.complete()
+    assert tree(tmp_path / "s.zarr") == whole
+
+
+class Crash(BaseException):
+    """The end of the process, as far as the store is concerned."""
+
+
+PUTS = 1 + 2 * (1 + 5) + 5 * 5 + 1  # root, documents, five objects a shard, root again
+
+
+@pytest.mark.parametrize("at", range(PUTS))
+def test_interrupted_at_any_write(tmp_path, whole, monkeypatch, at):
+    """Die in the middle of the n-th write, for every n; the same command then gives the same bytes."""
+    path, put, done = tmp_path / "s.zarr", LocalObjects.put, []
+
+    def dying(self, key, data):
+        if len(done) == at:
+            file = self.root / f"{key}.0123.partial"  # half a file under another name: what a kill leaves
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data[: len(data) // 2])
+            raise Crash
+        done.append(key)
+        put(self, key, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalObjects, "put", dying)
+        with pytest.raises(Crash):
+            make(path)
+    assert len(done) == at
+    with pytest.raises(StoreError):
+        SpikeStore.open(path)
+    make(path)
+    assert tree(path) == whole
+    assert verify(path).ok
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    writer = SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS)
+    first, *rest = writer.pending()
+    write_shard(writer, first)
+    assert SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS).pending() == rest
+    with pytest.raises(StoreError, match="lacks 4 shards"):
+        writer.complete()
+    for shard in rest:
+        write_shard(writer, shard)
+    writer.complete()
+    assert SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS).pending() == []
+    assert SpikeStore.open(tmp_path / "s.zarr").complete
+
+
+@pytest.mark.parametrize("at", range(0, PUTS, 3))
+def test_full_disk(tmp_path, whole, monkeypatch, at):
+    """The error is clear, nothing half-written stays, and with space the same command finishes."""
+    path, sync, left = tmp_path / "s.zarr", os.fsync, [at]
+
+    def full(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # the folder's sync after a rename
+            return sync(descriptor)
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left[0] -= 1
+        return sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StoreError, match=r"No space left on device.*Free some space"):
+            make(path)
+    assert not list(path.rglob("*.partial"))
+    make(path)
+    assert tree(path) == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"chain": [{"name": "poisson", "steps": 22}]}, r"chain\[0\]\.steps: 21 in the store, 22 asked for"),
+        ({"seed": 4}, "seed: 3 in the store, 4 asked for"),
+        ({"source": {"licence": "none", "sha256": "1"}}, r"source\.sha256"),
+        ({"classes": ["a", "b"]}, "classes"),
+    ],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_configuration_is_refused_and_nothing_touched(tmp_path, changes, said, finished):
+    path = tmp_path / "s.zarr"
+    if finished:
+        make(path)
+    else:
+        write_shard(writer := SpikeWriter.open(path, ATTRIBUTES, LAYOUTS), writer.pending()[0])
+    before = tree(path)
+    with pytest.raises(StoreError, match=f"{said}.*--overwrite"):
+        make(path, **changes)
+    assert tree(path) == before
+
+
+def test_another_layout_or_compression_is_refused(tmp_path):
+    make(tmp_path / "s.zarr")
+    before = tree(tmp_path / "s.zarr")
+    for layouts, compression in [
+        ({"train": SplitLayout(10, 6, 21, 4, 4), "test": LAYOUTS["test"]}, None),
+        ({"train": LAYOUTS["train"]}, None),
+        (LAYOUTS, Compression("zstd", 3)),
+        (LAYOUTS, Compression("none")),
+    ]:
+        with pytest.raises(StoreError, match="another configuration"):
+            SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, layouts, compression=compression)
+    assert tree(tmp_path / "s.zarr") == before
+
+
+def test_overwrite_replaces(tmp_path, whole):
+    path = tmp_path / "s.zarr"
+    make(path, seed=99, chain=[])
+    writer = SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
+    with pytest.raises(StoreError, match="not complete"):
+        SpikeStore.open(path)
+    assert len(writer.pending()) == 5
+    for shard in writer.pending():
+        write_shard(writer, shard)
+    writer.complete()
+    assert tree(path) == whole
+
+
+def test_overwrite_repairs_a_damaged_store_of_the_same_configuration(tmp_path, whole):
+    path = tmp_path / "s.zarr"
+    make(path)
+    (path / "train/spikes/c/0/0/0").write_bytes(b"damage")
+    assert len(SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True).pending()) == 5
+    # interrupted and given again, it goes on
+    write_shard(writer := SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True), writer.pending()[0])
+    assert len(SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True).pending()) == 4
+    make(path)
+    assert tree(path) == whole
+
+
+def test_an_interrupted_replacement_is_never_taken_for_a_store(tmp_path, whole, monkeypatch):
+    path = tmp_path / "s.zarr"
+    for at in range(12):
+        shutil.rmtree(path, ignore_errors=True)
+        make(path)
+        delete, done = LocalObjects.delete, []
+
+        def dying(self, key, at=at, delete=delete, done=done):
+            if len(done) == at:
+                raise Crash
+            done.append(key)
+            delete(self, key)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalObjects, "delete", dying)
+            with pytest.raises(Crash):
+                SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
+        for use in (lambda: SpikeStore.open(path), lambda: make(path)):
+            with pytest.raises(StoreError):
+                use()
+        writer = SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
+        for shard in writer.pending():
+            write_shard(writer, shard)
+        writer.complete()
+        assert tree(path) == whole
+
+
+def test_damaged_metadata_is_not_gone_on_with(tmp_path, whole):
+    path = tmp_path / "s.zarr"
+    make(path)
+    (path / "train/spikes/zarr.json").write_text("{")
+    with pytest.raises(StoreError, match="train/spikes: damaged in the store"):
+        make(path)
+    writer = SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
+    for shard in writer.pending():
+        write_shard(writer, shard)
+    writer.complete()
+    assert tree(path) == whole
+
+
+def test_nothing_foreign_is_ever_deleted(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(StoreError, match="not empty and no spike store"):
+        SpikeWriter.open(tmp_path, ATTRIBUTES, LAYOUTS, overwrite=True)
+    (tmp_path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    with pytest.raises(StoreError, match="not a spike store"):
+        SpikeWriter.open(tmp_path, ATTRIBUTES, LAYOUTS, overwrite=True)
+    with pytest.raises(StoreError, match="is a file"):
+        SpikeWriter.open(tmp_path / "thesis.tex", ATTRIBUTES, LAYOUTS, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_welcome(tmp_path, whole):
+    (tmp_path / "s.zarr").mkdir()
+    make(tmp_path / "s.zarr")
+    assert tree(tmp_path / "s.zarr") == whole
+
+
+def test_samples_that_do_not_fit(tmp_path):
+    writer = SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS)
+    shard = writer.pending()[0]
+    bits, steps, labels, ids = (value[:2] for value in content("train"))
+    wrong = [
+        (bits[:1], steps[:1], labels[:1], ids[:1]),
+        (bits[:, :5], steps, labels, ids),
+        (bits.astype(np.int8), steps, labels, ids),
+        (bits, steps[:1], labels, ids),
+        (bits | 0x80, steps, labels, ids),
+    ]
+    for arguments in wrong:
+        with pytest.raises(ValueError, match="expected"), writer.shard(shard) as out:
+            out.append(*arguments)
+    with pytest.raises(ValueError, match="expected all of"), writer.shard(shard) as out:
+        out.append(bits, steps, labels, ids)
+    assert len(writer.pending()) == 5
+
+
+def test_compression_settings():
+    with pytest.raises(UsageError, match="Did you mean 'zstd'"):
+        Compression("zst")
+    with pytest.raises(UsageError, match="1 to 22"):
+        Compression("zstd", 23)

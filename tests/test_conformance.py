@@ -1,0 +1,86 @@
+"""Every registered plugin passes the checks, and every plugin that is written is registered."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import spikeprep.encoders
+import spikeprep.sources
+from spikeprep.encoders import Encoder, Transform
+from spikeprep.errors import UsageError
+from spikeprep.registry import ENCODERS, READERS, Plugin
+from spikeprep.sources.base import Source
+
+from .conformance import check_encoder, check_reader
+from .sources.idx_files import pictures, write_idx
+
+
+def image_folder(path):
+    Image = pytest.importorskip("PIL.Image")
+    images, _ = pictures(9)
+    for n, image in enumerate(images):
+        (path / f"class {n % 3}").mkdir(exist_ok=True)
+        Image.fromarray(image).save(path / f"class {n % 3}/{n}.png")
+    return {"path": str(path)}
+
+
+def idx_folder(path):
+    write_idx(path, *pictures(9))
+    write_idx(path, *pictures(4), split="t10k", gz=True)
+    return {"path": str(path)}
+
+
+def none_needed(path):
+    pytest.importorskip("sklearn")
+    return {}
+
+
+IMAGES = [np.arange(20, dtype=np.uint8).reshape(4, 5) * 12, np.linspace(0, 1, 20).reshape(4, 5)]
+SIGNALS = {"poisson": IMAGES}
+FOLDERS = {"digits": none_needed, "idx": idx_folder, "images": image_folder}
+
+
+def written(package, *kinds: type) -> Iterator[type[Plugin]]:
+    """Every finished plugin class of a package's modules."""
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if inspect.isclass(found) and issubclass(found, kinds) and not inspect.isabstract(found):
+                yield found
+
+
+@pytest.mark.parametrize("name", ENCODERS.names())
+def test_encoder(name):
+    check_encoder(ENCODERS.get(name)(), SIGNALS[name])
+
+
+@pytest.mark.parametrize("name", READERS.names())
+def test_reader(name, tmp_path):
+    check_reader(READERS.get(name)(**FOLDERS[name](tmp_path)))
+
+
+def test_every_plugin_that_is_written_is_registered():
+    plugins = {found.name: found for found in written(spikeprep.encoders, Encoder, Transform)}
+    assert plugins
+    assert {name: ENCODERS.get(name) for name in plugins} == plugins
+    readers = {found.name: found for found in written(spikeprep.sources, Source)}
+    assert readers
+    assert {name: READERS.get(name) for name in readers} == readers
+
+
+def test_the_public_names_are_the_plugins():
+    for name in ENCODERS.names():
+        found = ENCODERS.get(name)
+        assert getattr(spikeprep.encoders, found.__name__) is found
+        assert found.__name__ in spikeprep.encoders.__all__
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "near"), [(ENCODERS, "poison", "poisson"), (READERS, "digit", "digits")]
+)
+def test_an_unknown_name_has_its_near_miss(registry, name, near):
+    with pytest.raises(UsageError, match=f"Did you mean '{near}'"):
+        registry.get(name)

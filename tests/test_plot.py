@@ -1,0 +1,231 @@
+"""Pictures, by what is drawn in them: the data behind every line, bar and image."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spikeprep.data import PackedBatch
+from spikeprep.errors import CapabilityError, UsageError
+from spikeprep.packing import pack
+from spikeprep.plot import MOST_CLASSES, raster, save, training_curve
+
+
+@dataclass
+class Split:
+    """A split in memory: dense spikes (sample, time, unit)."""
+
+    dense: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+    unit_shape: tuple[int, ...]
+
+    def __post_init__(self):
+        self.units = self.dense.shape[2]
+        self.steps = np.full(len(self.dense), self.dense.shape[1], np.uint32)
+        self.ids = np.array([f"folder/{i}.png" for i in range(len(self.dense))])
+
+    def __len__(self):
+        return len(self.dense)
+
+    def __getitem__(self, index):
+        return self.dense[index]
+
+    def packed(self, index):
+        return PackedBatch(pack(self.dense[index]), self.steps[index], self.labels[index], index)
+
+
+def split(unit_shape=(3, 4), samples=6, steps=50, classes=3):
+    rng = np.random.default_rng(0)
+    dense = rng.random((samples, steps, int(np.prod(unit_shape)))) < 0.2
+    return Split(dense, np.arange(samples, dtype=np.int32) % classes, unit_shape)
+
+
+def drawn(figure):
+    return {ax.get_title(loc="left") or ax.get_ylabel(): ax for ax in figure.get_axes()}
+
+
+def test_raster_draws_every_spike_at_its_time_and_unit():
+    data = split()
+    axes = drawn(raster(data, 2, seconds_per_step=0.001))
+    (dots,) = axes["every spike"].get_lines()
+    steps, units = np.nonzero(data[2])
+    np.testing.assert_allclose(dots.get_xdata(), steps * 1.0)  # 1 ms a step
+    np.testing.assert_array_equal(dots.get_ydata(), units)
+
+
+def test_raster_rate_keeps_all_spikes():
+    data = split(steps=333)
+    axes = drawn(raster(data, 0))
+    values, edges, _ = axes["spikes\na step"].patches[0].get_data()
+    assert values @ np.diff(edges) == pytest.approx(data[0].sum())
+    assert (edges[0], edges[-1]) == (0, 333)
+
+
+@pytest.mark.parametrize("unit_shape", [(3, 4), (1, 3, 4), (2, 3, 4)])
+def test_raster_of_an_image_shows_the_counts_in_place(unit_shape):
+    data = split(unit_shape)
+    axes = drawn(raster(data, 1))
+    (image,) = axes["spikes of each unit"].get_images()
+    expected = data[1].sum(axis=0).reshape(unit_shape)
+    np.testing.assert_array_equal(image.get_array(), expected.reshape(-1, 3, 4).sum(axis=0))
+
+
+def test_raster_of_channels_shows_a_bar_each():
+    data = split((7,))
+    axes = drawn(raster(data, 1, classes=["a", "b", "c"]))
+    bars = axes["spikes of each unit"].patches
+    np.testing.assert_array_equal([bar.get_width() for bar in bars], data[1].sum(axis=0))
+
+
+@pytest.mark.parametrize("unit_shape", [(3, 4), (12,)])
+def test_raster_shows_the_first_sample_of_each_class(unit_shape):
+    data = split(unit_shape)
+    figure = raster(data, 0, classes=["ant", "bee", "cat"])
+    shown = {
+        ax.get_title(): ax.get_images()[0]
+        for ax in figure.get_axes()
+        if ax.get_title() in ("ant", "bee", "cat")
+    }
+    assert list(shown) == ["ant", "bee", "cat"]
+    if unit_shape == (3, 4):
+        np.testing.assert_array_equal(shown["bee"].get_array(), data[1].sum(axis=0).reshape(3, 4))
+    else:
+        steps = np.diff([*range(0, 50, 8), 50])  # by whole bytes, the last one short
+        np.testing.assert_allclose(shown["bee"].get_array() @ steps, data[1].sum(axis=0))
+
+
+def test_raster_shows_no_more_classes_than_fit_and_says_so():
+    data = split(samples=30, classes=30)
+    figure = raster(data, 0, classes=[f"c{i}" for i in range(30)])
+    titles = {ax.get_title() for ax in figure.get_axes()}
+    assert {f"c{i}" for i in range(MOST_CLASSES)} <= titles
+    assert f"c{MOST_CLASSES}" not in titles
+    assert any(f"{MOST_CLASSES} of 30 classes" in text for text in texts(figure))
+
+
+def texts(figure):
+    panels = [figure, *figure.subfigs]
+    return [panel.get_suptitle() for panel in panels]
+
+
+def test_raster_says_what_it_shows():
+    data = split()
+    (title,) = (
+        t for t in texts(raster(data, 4, classes=["ant", "bee", "cat"])) if "sample" in t and "density" in t
+    )
+    assert "sample 4 (folder/4.png), class bee: " in title
+    assert f"{data[4].sum()} spikes of 12 units in 50 steps, density {data[4].mean():.2%}" in title
+
+
+@pytest.mark.parametrize(("dt", "label"), [(None, "time (steps)"), (0.001, "time (ms)"), (0.2, "time (s)")])
+def test_time_has_its_unit(dt, label):
+    axes = drawn(raster(split(), 0, seconds_per_step=dt))
+    assert axes["spikes\na step"].get_xlabel() == label
+
+
+@pytest.mark.parametrize("index", [6, -1])
+def test_a_sample_that_is_not_there(index):
+    with pytest.raises(UsageError, match="0 to 5"):
+        raster(split(), index)
+
+
+def test_a_silent_sample_can_be_drawn():
+    data = split()
+    data.dense[0] = False
+    (dots,) = drawn(raster(data, 0, classes=["ant", "bee", "cat"]))["every spike"].get_lines()
+    assert len(dots.get_xdata()) == 0
+
+
+def record(epoch, **changed):
+    values = {"train_accuracy": 0.9, "validation_accuracy": 0.8 + 0.01 * epoch, "test_accuracy": 0.85}
+    return {"event": "epoch", "epoch": epoch, "rates": [3.0 + epoch, 9.0]} | values | changed
+
+
+def lines(axes):
+    return {
+        line.get_label().split(",")[0]: line
+        for line in axes.get_lines()
+        if not line.get_label().startswith("_")
+    }
+
+
+def test_training_curve_draws_each_share_and_each_layer():
+    records = [{"event": "start"}, *(record(e) for e in (1, 2, 3))]
+    axes = drawn(training_curve(records, title="run"))
+    accuracy, rates = lines(axes["samples classified correctly"]), lines(axes["how much each layer spikes"])
+    assert list(accuracy) == ["train", "validation", "test"]
+    np.testing.assert_allclose(accuracy["validation"].get_ydata(), [0.81, 0.82, 0.83])
+    assert accuracy["validation"].get_label() == "validation, last 83.00%"
+    np.testing.assert_array_equal(rates["hidden 1"].get_ydata(), [4, 5, 6])
+    assert list(rates) == ["hidden 1", "output"]
+
+
+def test_training_curve_leaves_out_what_was_not_measured():
+    records = [record(1), record(2, test_accuracy=None), record(3)]
+    accuracy = lines(drawn(training_curve(records))["samples classified correctly"])
+    np.testing.assert_array_equal(accuracy["test"].get_xdata(), [1, 3])
+    unmeasured = [record(e, validation_accuracy=None, rates=None) for e in (1, 2)]
+    assert list(lines(drawn(training_curve(unmeasured))["samples classified correctly"])) == ["train", "test"]
+
+
+def test_training_curve_of_an_epoch_run_twice_shows_the_last():
+    records = [record(1), record(2, train_accuracy=0.1), record(2, train_accuracy=0.95)]
+    accuracy = lines(drawn(training_curve(records))["samples classified correctly"])
+    np.testing.assert_array_equal(accuracy["train"].get_ydata(), [0.9, 0.95])
+
+
+def test_training_curve_marks_the_best_epoch_on_validation():
+    records = [record(1), record(2, validation_accuracy=0.99), record(3)]
+    axes = drawn(training_curve(records))["samples classified correctly"]
+    assert [t.get_text() for t in axes.texts] == ["best on validation: epoch 2"]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_epochs_are_whole_numbers(epochs):
+    axes = drawn(training_curve([record(e) for e in range(1, epochs + 1)]))["how much each layer spikes"]
+    left, right = axes.get_xlim()
+    ticks = [t for t in axes.get_xticks() if left <= t <= right]
+    assert ticks
+    assert all(t == round(t) for t in ticks)
+
+
+def test_no_epoch_yet():
+    with pytest.raises(UsageError, match="no finished epoch"):
+        training_curve([{"event": "start"}])
+
+
+@pytest.mark.parametrize(
+    ("ending", "magic"), [("png", b"\x89PNG"), ("PNG", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_save(tmp_path, ending, magic):
+    path = tmp_path / f"picture.{ending}"
+    save(training_curve([record(1)]), path)
+    assert path.read_bytes().startswith(magic)
+
+
+@pytest.mark.parametrize("name", ["picture.docx", "picture"])
+def test_save_refuses_what_is_no_picture(tmp_path, name):
+    with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
+        save(training_curve([record(1)]), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drawing_changes_nothing_global():
+    with warnings.catch_warnings(record=True):
+        before = dict(matplotlib.rcParams)
+    raster(split(), 0)
+    training_curve([record(1)])
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(CapabilityError, match=r"spikeprep\[plot\]"):
+        raster(split(), 0)
