@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..ops import LifTrace, Ops, UpdateRule, WeightState
 from . import kernels
-from .lanes import LANES, aligned_zeros
+from ..lanes import LANES, aligned_zeros
 
 _GROUPS = 16  # a layer of few tiles is split by samples into this many pieces; fixed, so that sums never change
 
