@@ -49,7 +49,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
         There is no such file, or it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as f:
+        # read whole first: np.load leaves the file open where it is damaged
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as f:
             arrays = {name: f[name] for name in f}
         return arrays, json.loads(arrays.pop("record").tobytes())
     except FileNotFoundError as error:

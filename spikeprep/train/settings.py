@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,7 +91,8 @@ class TrainSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings, JSON-ready."""
-        return dataclasses.asdict(self)
+        tree: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))  # tuples → lists
+        return tree
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -99,9 +101,9 @@ class TrainSettings:
         return made
 
     def override(self, settings: Mapping[str, Any]) -> Self:
-        """Return the settings with some changed: dotted name → value, e.g. ``{"optim.rate": 0.01}``."""
+        """Return the settings with some changed: dotted name → value, or nested mappings, as a recipe has them."""
         tree = self.to_json()
-        for dotted, value in settings.items():
+        for dotted, value in _leaves(settings).items():
             *path, leaf = dotted.split(".")
             node: Any = tree
             for part in path:
@@ -114,11 +116,12 @@ class TrainSettings:
         return self.from_json(tree)
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names = []
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return dotted name → value of everything in nested mappings."""
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        names += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
-    return names
+        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return leaves
 
 
 def _build(cls: Any, value: Mapping[str, Any], prefix: str) -> Any:
