@@ -229,18 +229,22 @@ def test_inspect_for_a_person(spikeprep, store):
 
 def test_inspect_a_run(spikeprep, run_folder):
     document = json.loads(spikeprep("inspect", run_folder, "--json").stdout)
-    assert document["config"] == {"arch": "200", "batch": 32}
+    assert document["config"]["settings"]["arch"] == "200"
     assert [(e["epoch"], e["test_accuracy"]) for e in document["epochs"]] == [(1, 0.9), (2, 0.94), (3, 0.95)]
     text = spikeprep("inspect", run_folder).stdout
-    assert "3 epochs" in text
-    assert "94.00%" in text
+    for words in ("64-200-10 on digits.zarr, 3 epochs finished", "batch=32", "psp.window=", "94.00%"):
+        assert words in text
 
 
-def test_inspect_a_run_without_its_settings(spikeprep, run_folder):
-    (run_folder / "config.json").unlink()
-    done = spikeprep("inspect", run_folder)
-    assert done.exit_code == 4
-    assert "config.json" in done.stderr
+@pytest.mark.parametrize("command", ["inspect", "plot"])
+@pytest.mark.parametrize("damage", ["config.json", "journal.jsonl"])
+def test_a_damaged_run_is_exit_code_4(spikeprep, run_folder, tmp_path, command, damage):
+    path = run_folder / damage
+    path.write_text("}{\n" + path.read_text())
+    done = spikeprep(command, run_folder, *(["--out", tmp_path / "p.png"] if command == "plot" else []))
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert damage in done.stderr
+    assert not (tmp_path / "p.png").exists()
 
 
 def test_verify(spikeprep, store):
