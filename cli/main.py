@@ -42,6 +42,8 @@ from .options import Session
 COMMANDS = {
     "list": ".list",
     "encode": ".encode",
+    "train": ".train",
+    "evaluate": ".evaluate",
     "inspect": ".inspect_",
     "verify": ".verify",
     "plot": ".plot",

@@ -36,7 +36,8 @@ def calibrate(
         output = n == len(weights) - 1
         wanted = max(_LEAST, steps * (OUTPUT_RATE if output else HIDDEN_RATE))
         w0 = lateral if output else 0.0
-        low, high = 1e-3, 1e4  # firing falls as the threshold rises
+        # firing falls as the threshold rises; γ wants an output threshold that keeps the inhibition's loop gain low
+        low, high = max(1e-3, w0 * math.sqrt(2 * layer.shape[0])), 1e4
         for _ in range(_ROUNDS):
             middle = math.sqrt(low * high)
             fired = ops.counts(ops.dense_forward(layer, spikes, neuron.at(middle), w0))

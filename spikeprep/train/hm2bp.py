@@ -30,6 +30,10 @@ class LossParams:
         A count this near to its target, or nearer, is no error.
     fill
         Where the label neuron is silent, give the gradient a regular train of about `target` spikes to follow.
+    lateral_limit
+        γ is at most this. A-28 linearises a loop whose gain it takes to be below 1; at output thresholds below about
+        w0 √classes the gain reaches 1 and γ its pole, beyond which it would turn the gradient round. The published
+        thresholds stay far from it.
     """
 
     loss: Literal["rate", "softmax"] = "rate"
@@ -37,6 +41,7 @@ class LossParams:
     off_target: int = 5
     margin: int = 5
     fill: bool = True
+    lateral_limit: float = 10.0
 
 
 def count_error(ops: Ops, counts: Array, labels: NDArray[Any], params: LossParams) -> tuple[Array, Array]:
@@ -62,6 +67,7 @@ def lateral_factor(
     lateral: float,
     neuron: NeuronParams,
     psp: PspParams,
+    params: LossParams,
 ) -> Array | None:
     """Return γ (sample, unit), the effect of lateral inhibition on ∂o/∂w (paper's appendix, A-28); None without it.
 
@@ -81,7 +87,7 @@ def lateral_factor(
     loops = rho * rho.transpose(0, 2, 1) * g[:, :, None] * g[:, None, :]
     diagonal = xp.arange(e.shape[1])
     loops[:, diagonal, diagonal] = 0
-    return 1 / (1 - lateral**2 * loops.sum(axis=1))
+    return 1 / xp.maximum(1 - lateral**2 * loops.sum(axis=1), 1 / params.lateral_limit)
 
 
 def filled_output(ops: Ops, output: Spikes, labels: NDArray[Any], params: LossParams) -> Spikes:

@@ -56,7 +56,7 @@ class Network:
         error, loss = count_error(ops, ops.counts(spikes[-1]), labels, self.loss)
         if sample_weight is not None:
             error = error * ops.xp.asarray(sample_weight, ops.dtype)[:, None]
-        gamma = lateral_factor(ops, spikes[-1], labels, output.lateral, output.neuron, self.psp)
+        gamma = lateral_factor(ops, spikes[-1], labels, output.lateral, output.neuron, self.psp, self.loss)
         trains = [*spikes[:-1], filled_output(ops, spikes[-1], labels, self.loss)]
         for n in reversed(range(len(self.layers))):
             error = self.layers[n].backward(ops, trains[n], trains[n + 1], error, gamma, self.psp, send=n > 0)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import RunError
 from ..store import SpikeStore
@@ -100,3 +103,33 @@ class RunFolder:
                 "Give that store, or one encoded the same way.",
             )
         return config
+
+    def check_sizes(self, store: SpikeStore) -> RunConfig:
+        """Return the config; raises `RunError` where the network has not the units and classes of `store`."""
+        config = self.config()
+        units, classes = int(np.prod(store.attributes["unit_shape"])), tuple(store.attributes["classes"])
+        if (units, classes) != (config.units, config.classes):
+            raise RunError(
+                f"{store.path} has {units} units and the classes {', '.join(classes)}",
+                f"the network's {config.units} units and its classes {', '.join(config.classes)}",
+                "Give a store encoded like the one it was trained on.",
+            )
+        return config
+
+    def resumed_settings(self, store: SpikeStore, chosen: Mapping[str, Any], limit: int | None) -> TrainSettings:
+        """Return the settings to go on with: the run's own, with `epochs` from `chosen`, which must ask nothing else new.
+
+        Raises
+        ------
+        RunError
+            The run is of another store, or of other settings.
+        """
+        config = self.check_store(store)
+        wanted = config.settings.override(chosen)
+        if replace(wanted, epochs=config.settings.epochs) != config.settings or limit not in (None, config.limit):
+            raise RunError(
+                f"{self.path} has other settings than those asked for",
+                "the run's own, of which only the epochs may change",
+                "Leave the others out, or start a run in another --run.",
+            )
+        return wanted

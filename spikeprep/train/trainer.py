@@ -70,7 +70,7 @@ class Trainer:
     folder
         Where the run is kept; with `resume` it has one of this store already.
     settings
-        Of a new run; a resumed one has its own, of which only `epochs` may be raised.
+        Of a new run; of a resumed one what `RunFolder.resumed_settings` gives.
     ops
         The backend.
     limit
@@ -96,8 +96,7 @@ class Trainer:
         self.test = store["test"] if "test" in store.splits else None
         self.classes = len(store.attributes["classes"])
         if resume:
-            config = folder.check_store(store)
-            settings, limit = replace(config.settings, epochs=max(settings.epochs, config.settings.epochs)), config.limit
+            limit = folder.check_store(store).limit
         self.settings, self.limit = settings, limit
         self.train_samples, self.validation_samples = split_validation(
             self.reader.labels[:limit], settings.validation, settings.seed

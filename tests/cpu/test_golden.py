@@ -53,7 +53,7 @@ def test_output_error(golden: Golden, ops: Ops) -> None:
     layer = network.layers[-1]
     error, _ = count_error(ops, ops.counts(output), labels, network.loss)
     assert_share(error, golden["error"], loose, "error")
-    gamma = lateral_factor(ops, output, labels, layer.lateral, layer.neuron, network.psp)
+    gamma = lateral_factor(ops, output, labels, layer.lateral, layer.neuron, network.psp, network.loss)
     assert_share(np.ones_like(golden["gamma"]) if gamma is None else gamma, golden["gamma"], loose, "gamma")
     filled = filled_output(ops, output, labels, network.loss)
     np.testing.assert_array_equal(ops.unpack(filled), golden["output_filled"].astype(bool))
