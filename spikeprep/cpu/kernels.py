@@ -129,9 +129,7 @@ def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int
 
 
 @jit
-def units_from_times(
-    unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
-) -> None:
+def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
     """Write `step_ptr` and `units` (events by step) from events by unit: a counting sort, units ascending."""
     steps = step_ptr.shape[1] - 1
     fill = np.empty(steps, np.int64)
@@ -166,7 +164,15 @@ def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
 
 @jit
 def events_from_masks(
-    masks: Any, starts: Any, counts: Any, unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
+    masks: Any,
+    starts: Any,
+    counts: Any,
+    unit_ptr: Any,
+    times: Any,
+    step_ptr: Any,
+    units: Any,
+    first: int,
+    last: int,
 ) -> None:
     """Write counts and events in both orders; sample b's lists start at starts[b]."""
     n_units = unit_ptr.shape[1] - 1
@@ -211,7 +217,7 @@ def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
         active[b, n:] = -1
 
 
-# ---------------------------------------------------------------- neuron (HM2BP.md section 1; paper eq. 2 to 4)
+# ---------------------------------------------------------------- neuron (docs/hm2bp.md section 1; paper eq. 2 to 4)
 
 
 @jit
@@ -251,7 +257,15 @@ def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> N
 
 @jit
 def dense_forward(
-    weight: Any, step_ptr: Any, units: Any, steps: Any, neuron: Any, masks: Any, tile: int, first: int, last: int
+    weight: Any,
+    step_ptr: Any,
+    units: Any,
+    steps: Any,
+    neuron: Any,
+    masks: Any,
+    tile: int,
+    first: int,
+    last: int,
 ) -> None:
     """Simulate one tile on samples first … last−1 and write its masks.
 
@@ -300,7 +314,9 @@ def dense_forward_lateral(
                 drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
                 drive = drive - select(out[t - 1], own, others)
                 waiting = refractory_mask(out, t, neuron.refractory)
-                membrane, current, mask = lif_step(drive, load(state, at), load(state, at + LANES), waiting, neuron)
+                membrane, current, mask = lif_step(
+                    drive, load(state, at), load(state, at + LANES), waiting, neuron
+                )
                 store(state, at, select(mask, zero, membrane))
                 store(state, at + LANES, current)
                 out[t] = mask
@@ -309,7 +325,7 @@ def dense_forward_lateral(
                     fired += 1
 
 
-# ---------------------------------------------------------------- gates (HM2BP.md section 8)
+# ---------------------------------------------------------------- gates (docs/hm2bp.md section 8)
 
 
 @jit
@@ -320,7 +336,12 @@ def gate(masks: Any, steps: int, psp: Any, out: Any) -> None:
     e^{−x/τ_s}, and `later` what further firings pass down. `out` first carries the terms B that leave the window.
     """
     zero, one = spread(psp.zero), spread(psp.one)
-    decay_m, decay_s, norm, edge = spread(psp.decay_m), spread(psp.decay_s), spread(psp.norm), spread(psp.edge)
+    decay_m, decay_s, norm, edge = (
+        spread(psp.decay_m),
+        spread(psp.decay_s),
+        spread(psp.norm),
+        spread(psp.edge),
+    )
     refractory = psp.refractory
     out[: steps * LANES] = psp.zero
     if psp.window < steps:
@@ -358,7 +379,7 @@ def leaving(masks: Any, steps: int, psp: Any, out: Any) -> None:
                 out[(edge - refractory) * LANES + k] = psp.alpha[f - origin] * psp.fade[origin - edge]
 
 
-# ---------------------------------------------------------------- backward (HM2BP.md sections 4 and 8; paper eq. 17, 22 to 24)
+# ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)
 
 
 @jit
@@ -476,7 +497,7 @@ def dense_psp(
             store(rows, j * LANES, e)
 
 
-# ---------------------------------------------------------------- update (HM2BP.md section 5)
+# ---------------------------------------------------------------- update (docs/hm2bp.md section 5)
 
 
 @jit
@@ -491,7 +512,12 @@ def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
             scaled = weight[j, k] * step.inverse_scale
             out[k] += scaled * scaled
     for k in range(live):
-        out[k] = step.strength * step.steepness * step.inverse_scale * math.exp(step.steepness * (out[k] / pre - step.one))
+        out[k] = (
+            step.strength
+            * step.steepness
+            * step.inverse_scale
+            * math.exp(step.steepness * (out[k] / pre - step.one))
+        )
     out[live:] = step.zero
 
 

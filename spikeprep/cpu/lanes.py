@@ -138,7 +138,9 @@ def total(typingctx: Any, lanes: Any) -> Any:
             width //= 2
             blank = ir.Constant(value.type, ir.Undefined)
             halves = [
-                builder.shuffle_vector(value, blank, ir.Constant(ir.VectorType(_I32, width), list(range(s, s + width))))
+                builder.shuffle_vector(
+                    value, blank, ir.Constant(ir.VectorType(_I32, width), list(range(s, s + width)))
+                )
                 for s in (0, width)
             ]
             value = builder.fadd(*halves)
@@ -191,7 +193,9 @@ def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, 
         def loop(first: Any, last: Any, sums: list[Any]) -> list[Any]:
             """Emit ``for n in range(first, last, len(sums))`` that adds a row to each of `sums`."""
             before = builder.block
-            head, body, after = (builder.append_basic_block(f"rows.{name}") for name in ("head", "body", "after"))
+            head, body, after = (
+                builder.append_basic_block(f"rows.{name}") for name in ("head", "body", "after")
+            )
             builder.branch(head)
             builder.position_at_end(head)
             n = builder.phi(_I64)
@@ -228,7 +232,9 @@ def load_word(typingctx: Any, data: Any, at: Any) -> Any:
     """Return the 8 bytes of the 1-D uint8 array `data` from `at` on, as a uint64; no alignment is needed."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
+        pointer = builder.gep(
+            context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]]
+        )
         word = builder.load(builder.bitcast(pointer, _I64.as_pointer()))
         word.align = 1
         return word

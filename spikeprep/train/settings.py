@@ -49,7 +49,7 @@ class TrainSettings:
     init
         Weights start uniform in [−init, init].
     boost
-        Raise the weight of samples that were wrong, after every epoch (HM2BP.md section 7).
+        Raise the weight of samples that were wrong, after every epoch (docs/hm2bp.md section 7).
     validation
         Share of the training split that chooses the best epoch and is not trained on; 0: the last epoch is the best.
     test_every
@@ -95,7 +95,8 @@ class TrainSettings:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Build from what `to_json` gave, or any part of it; raises `UsageError` with the near miss."""
-        return _build(cls, value, "")
+        made: Self = _build(cls, value, "")
+        return made
 
     def override(self, settings: Mapping[str, Any]) -> Self:
         """Return the settings with some changed: dotted name → value, e.g. ``{"optim.rate": 0.01}``."""
@@ -106,7 +107,9 @@ class TrainSettings:
             for part in path:
                 node = node.get(part) if isinstance(node, dict) else None
             if not isinstance(node, dict) or leaf not in node or isinstance(node[leaf], dict):
-                raise UsageError(f"training has no setting {dotted!r}", "", near_miss(dotted, _leaves(self.to_json())))
+                raise UsageError(
+                    f"training has no setting {dotted!r}", "", near_miss(dotted, _leaves(self.to_json()))
+                )
             node[leaf] = value
         return self.from_json(tree)
 
@@ -165,5 +168,11 @@ def _describe(kind: Any) -> str:
         return " or ".join(repr(option) for option in args)
     if origin is tuple:
         return f"a list of {_describe(args[0])}s"
-    names = {float: "a number", int: "a whole number", bool: "true or false", type(None): '"none"', str: "text"}
+    names = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        type(None): '"none"',
+        str: "text",
+    }
     return names.get(kind, str(kind))

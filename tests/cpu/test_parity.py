@@ -105,7 +105,12 @@ def test_padding_changes_nothing(case: Case) -> None:
         for a, b in zip(plain.layers, wide.layers, strict=True):
             np.testing.assert_array_equal(ops.gradient(a.weights), ops.gradient(b.weights))
         for b in range(len(case.batch)):
-            alone = PackedBatch(*(a[b : b + 1] for a in (case.batch.bits, case.batch.steps, case.batch.labels, case.batch.index)))
+            alone = PackedBatch(
+                *(
+                    a[b : b + 1]
+                    for a in (case.batch.bits, case.batch.steps, case.batch.labels, case.batch.index)
+                )
+            )
             np.testing.assert_array_equal(plain.counts(alone)[0], plain.counts(case.batch)[b])
 
 
