@@ -49,7 +49,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
         There is no such file, or it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as f:
+        with (
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as f,
+        ):  # np.load alone leaks a damaged one
             arrays = {name: f[name] for name in f}
         return arrays, json.loads(arrays.pop("record").tobytes())
     except FileNotFoundError as error:

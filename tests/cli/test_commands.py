@@ -338,13 +338,17 @@ def test_plot_a_run_without_a_finished_epoch(spikeprep, run_folder, tmp_path):
 # train, evaluate
 
 
+# a small network, and a rate that 100 steps have room for
+NETWORK = ("--arch", "12", "--set", "loss.target=16")
+
+
 @pytest.fixture(scope="module")
 def trained(spikeprep, tmp_path_factory):
     """A store of real digits, and a run of two epochs on it."""
     folder = tmp_path_factory.mktemp("trained")
     store, run = folder / "digits.zarr", folder / "run"
     assert spikeprep("encode", "digits", "--out", store, "--limit", "60").exit_code == 0
-    done = spikeprep("train", store, "--arch", "12", "--epochs", "2", "--batch", "16", "--run", run, "--json")
+    done = spikeprep("train", store, *NETWORK, "--epochs", "2", "--batch", "16", "--run", run, "--json")
     assert done.exit_code == 0, done.output
     return store, run, done
 
@@ -376,7 +380,7 @@ def test_evaluate_counts_every_sample_once(spikeprep, trained):
 def test_train_goes_on_from_where_it_was(spikeprep, trained, tmp_path):
     store, _, _ = trained
     run = tmp_path / "run"
-    args = ["train", store, "--arch", "12", "--batch", "16", "--run", run]
+    args = ["train", store, *NETWORK, "--batch", "16", "--run", run]
     assert spikeprep(*args, "--epochs", "1").exit_code == 0
     again = spikeprep(*args, "--epochs", "1")
     assert (again.exit_code, "--resume" in again.stderr) == (4, True)
@@ -414,7 +418,7 @@ def test_a_run_of_another_store_is_refused(spikeprep, trained, tmp_path):
     _, run, _ = trained
     other = tmp_path / "other.zarr"
     assert spikeprep("encode", "digits", "--out", other, "--limit", "60", "--seed", "1").exit_code == 0
-    done = spikeprep("train", other, "--arch", "12", "--run", run, "--resume", "--epochs", "9")
+    done = spikeprep("train", other, *NETWORK, "--run", run, "--resume", "--epochs", "9")
     assert (done.exit_code, "digits.zarr" in done.stderr) == (4, True)
 
 
@@ -446,7 +450,7 @@ def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
         "encode": ["digits", "--out", tmp_path / "a.zarr", "--limit", "30"],
         "inspect": [store],
         "verify": [store],
-        "train": [store, "--arch", "12", "--epochs", "1", "--run", run],
+        "train": [store, *NETWORK, "--epochs", "1", "--run", run],
         "evaluate": [run, store],
     }
     assert set(arguments) == {name for name in COMMANDS if "--json" in spikeprep(name, "--help").stdout}
