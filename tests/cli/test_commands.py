@@ -163,7 +163,7 @@ def test_encode_never_mixes_configurations(spikeprep, store):
     args = ["encode", "digits", "--out", store, "--limit", "30", "--set", "poisson.steps=50"]
     done = spikeprep(*args)
     assert done.exit_code == 4
-    assert "100 in the store, 50 asked for" in done.stderr
+    assert "200 in the store, 50 asked for" in done.stderr
     assert "--overwrite" in done.stderr
     assert files(store) == before
     assert spikeprep(*args, "--overwrite").exit_code == 0
@@ -208,7 +208,7 @@ def test_inspect_json_is_what_is_in_the_store(spikeprep, store):
     for name, split in document["splits"].items():
         reader = opened[name]
         dense = [reader[i] for i in range(len(reader))]
-        assert (split["samples"], split["steps"], split["steps_min"], split["units"]) == (30, 100, 100, 64)
+        assert (split["samples"], split["steps"], split["steps_min"], split["units"]) == (30, 200, 200, 64)
         assert split["density"] == pytest.approx(np.mean(dense))
         on_disk = sum(p.stat().st_size for p in (store / name).rglob("*") if p.is_file())
         assert (split["bytes"], split["bytes_per_sample"]) == (on_disk, on_disk / 30)
@@ -220,7 +220,7 @@ def test_inspect_for_a_person(spikeprep, store):
     for words in (
         "digits",
         "units 8 × 8, 1 ms a step, seed 0",
-        "poisson(steps=100",
+        "poisson(steps=200",
         "train",
         "test",
         "density",
