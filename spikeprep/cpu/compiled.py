@@ -116,19 +116,22 @@ class CompiledOps(Ops):
 
     def _psp(self, neuron: NeuronParams, psp: PspParams) -> kernels.Psp:
         window = 2**31 if psp.window is None else psp.window
-        x = np.arange(1 + (psp.window or 0))
         norm = 1 / (1 - neuron.tau_s / neuron.tau_m)
-        fade = np.exp(-x / neuron.tau_s)
+        last = window - neuron.refractory + 0.5  # halfway past the last distance that the window admits
+        growth = 1 / neuron.tau_s - 1 / neuron.tau_m
         return kernels.Psp(
-            alpha=(norm * (np.exp(-x / neuron.tau_m) - fade)).astype(self.dtype),
-            fade=fade.astype(self.dtype),
             window=window,
             refractory=neuron.refractory,
             **self._real(
                 decay_m=math.exp(-1 / neuron.tau_m),
                 decay_s=math.exp(-1 / neuron.tau_s),
                 norm=norm,
-                edge=math.exp(-(window - neuron.refractory + 0.5) / neuron.tau_m),
+                edge=math.exp(-last / neuron.tau_m),
+                growth=math.exp(growth),
+                grown_reset=math.exp(-growth * neuron.refractory),
+                # a cap that only windows of over 700 steps meet in float32, where α is 1e-5
+                grown_edge=math.exp(min(growth * last, math.log(np.finfo(self.dtype).max) - 8)),
+                fade=norm * math.exp(-(last + 0.5) / neuron.tau_s),
                 silent_psp=psp.silent_psp,
                 silent_share=psp.silent_share,
                 silent_ratio=psp.silent_ratio,

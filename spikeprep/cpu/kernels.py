@@ -42,8 +42,10 @@ class Psp(NamedTuple):
     decay_s: Any
     norm: Any  # 1 / (1 − τ_s/τ_m)
     edge: Any  # e^{−x/τ_m} halfway past the last distance x that the window admits
-    alpha: Any  # α(x), x = 0 … window
-    fade: Any  # e^{−x/τ_s}, x = 0 … window
+    growth: Any  # e^{1/τ_s − 1/τ_m}
+    grown_reset: Any  # growth^−R
+    grown_edge: Any  # growth^x halfway past the last x that the window admits
+    fade: Any  # norm · e^{−(window + 1 − R)/τ_s}
     window: int  # as many as the steps or more: none
     refractory: int
     silent_psp: Any
@@ -364,19 +366,21 @@ def gate(masks: Any, steps: int, psp: Any, out: Any) -> None:
 
 @jit
 def leaving(masks: Any, steps: int, psp: Any, out: Any) -> None:
-    """Write the terms B of a tile into the rows of `out` at which the firing that they belong to leaves the window."""
-    refractory = psp.refractory
-    origins = np.full(LANES, 1, np.int64)  # l_k of the next firing
+    """Write the terms B of a tile into the rows of `out` at which the firing that they belong to leaves the window.
+
+    A forward scan: `grown` is e^{s (1/τ_s − 1/τ_m)} of the steps s since the last reset (below 1 before it), so that a
+    firing at s leaves B = α(s) e^{−(D − s)/τ_s} = `fade` (grown − 1), D = W + 1 − R being its distance to the edge.
+    """
+    zero, one, bound = spread(psp.zero), spread(psp.one), spread(psp.grown_edge)
+    growth, reset, fade = spread(psp.growth), spread(psp.grown_reset), spread(psp.fade)
+    distance = psp.window + 1 - psp.refractory
+    grown = one  # the first origin is step 1
     for f in range(1, steps):
-        edge = f - (psp.window + 1) + refractory
-        spikes = masks[f]
-        while spikes:
-            k = trailing_zeros(spikes)
-            spikes &= spikes - np.uint32(1)
-            origin = origins[k]
-            origins[k] = f + refractory
-            if refractory < edge < origin < f:
-                out[(edge - refractory) * LANES + k] = psp.alpha[f - origin] * psp.fade[origin - edge]
+        fire, edge = masks[f], f - distance
+        if edge > psp.refractory:
+            open_ = fire & above(grown, one) & above(bound, grown)
+            store(out, (edge - psp.refractory) * LANES, select(open_, fade * (grown - one), zero))
+        grown = select(fire, reset, grown) * growth
 
 
 # ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)

@@ -34,7 +34,7 @@ def network(ops: Ops, case: Case, loss: LossParams, psp: PspParams, lateral: flo
 @given(
     case=cases(),
     loss=st.sampled_from([LossParams(), LossParams("softmax"), LossParams(margin=0, fill=False)]),
-    window=st.sampled_from([None, 256, 40, 5]),
+    window=st.sampled_from([None, 256, 40, 5, 100]),
     lateral=st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_spikes_and_gradients(
