@@ -35,5 +35,8 @@ def command(run: str, store: str, split: str, device: Any, as_json: bool) -> Non
     click.echo(f"{split}: {result.accuracy:.2%} of {result.samples:,} samples right")
     if len(config.classes) <= 30:
         head = ["is \\ said", *config.classes]
-        rows = [[name, *map(str, row)] for name, row in zip(config.classes, result.confusion.tolist(), strict=True)]
+        rows = [
+            [name, *map(str, row)]
+            for name, row in zip(config.classes, result.confusion.tolist(), strict=True)
+        ]
         click.echo(table([head, *rows], "lr"))

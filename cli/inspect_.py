@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from spikeprep.errors import RunError
-
-from .options import emit_json, in_words, is_run, json_option, read_journal, size, table
+from .options import emit_json, in_words, json_option, size, table
 
 if TYPE_CHECKING:
     from spikeprep.store import SpikeStore
-
+    from spikeprep.train.run import RunFolder
 
 MOST_CLASSES = 30  # in one table
 
@@ -24,12 +21,14 @@ MOST_CLASSES = 30  # in one table
 @json_option
 def command(path: str, as_json: bool) -> None:
     """Show what is in a store (its making, samples, spikes, bytes) or a run (settings, accuracies)."""
-    if is_run(path):
-        described = _run(Path(path))
+    from spikeprep.store import SpikeStore
+    from spikeprep.train.run import RunFolder
+
+    folder = RunFolder(path)
+    if folder.exists():
+        described = _run(folder)
         lines = _run_lines(path, described)
     else:
-        from spikeprep.store import SpikeStore
-
         store = SpikeStore.open(path, incomplete=True)
         described = describe_store(store)
         lines = _store_lines(store, described)
@@ -105,28 +104,31 @@ def _class_lines(described: dict[str, Any]) -> list[str]:
     return [table([("class", *splits), *shown], "lr"), *more]
 
 
-def _run(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path / 'config.json'} cannot be read ({error})", "a run folder made by spikeprep train",
-            "Name another run, or train again.",
-        ) from error  # fmt: skip
-    return {"run": str(path), "config": config, "epochs": epochs(read_journal(path))}
-
-
-def epochs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the last record of each epoch: one that was run again after a resumption counts once."""
-    return [*{r["epoch"]: r for r in records if r.get("event") == "epoch"}.values()]
+def _run(folder: RunFolder) -> dict[str, Any]:
+    return {
+        "run": str(folder.path),
+        "config": folder.config().to_json(),
+        "epochs": folder.journal.epochs(),
+    }
 
 
 def _run_lines(path: str, described: dict[str, Any]) -> list[str]:
-    lines = [f"{path}: a training run, {len(described['epochs'])} epochs finished"]
-    lines += [f"  {key}: {value}" for key, value in described["config"].items()]
+    config = described["config"]
+    layers = f"{config['units']}-{config['settings']['arch']}-{len(config['classes'])}"
+    lines = [f"{path}: {layers} on {config['store']}, {len(described['epochs'])} epochs finished"]
+    lines += [f"  {in_words({key: value})}" for key, value in _flat(config["settings"])]
     rows: list[tuple[str, ...]] = [("epoch", "train", "validation", "test", "loss", "seconds")]
     rows += [_epoch_row(record) for record in described["epochs"]]
     return [*lines, "", table(rows, "r")]
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted name and value of every setting, as `--set` takes them."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _epoch_row(record: dict[str, Any]) -> tuple[str, ...]:

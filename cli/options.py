@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,9 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from spikeprep.errors import RunError, UsageError
-
-JOURNAL = "journal.jsonl"  # what tells a run folder from a store
+from spikeprep.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -96,30 +93,3 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.3g} {unit}" if unit != "B" else f"{n_bytes:.0f} B"
         n_bytes /= 1000
     return f"{n_bytes:.3g} TB"
-
-
-def is_run(path: str) -> bool:
-    """Say whether `path` is a run folder; anything else is taken for a store."""
-    return os.path.exists(os.path.join(path, JOURNAL))
-
-
-def read_journal(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the records of a run's journal; a last line that an interruption cut short is passed over.
-
-    Raises
-    ------
-    RunError
-        Another line is damaged.
-    """
-    path = os.path.join(run, JOURNAL)
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                mend = "Remove the line, or train again into another folder."
-                raise RunError(f"{path} is damaged in line {number} ({error})", "", mend) from error
-    return records

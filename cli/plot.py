@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from .options import is_run, read_journal
-
 
 @click.command("plot")
 @click.argument("path", metavar="STORE|RUN")
@@ -19,12 +17,15 @@ def command(path: str, out: str, split: str | None, sample: int) -> None:
     run: accuracy by epoch, and how much each layer spikes.
     """
     from spikeprep.plot import raster, save, training_curve
+    from spikeprep.store import SpikeStore
+    from spikeprep.train.run import RunFolder
 
-    if is_run(path):
-        figure = training_curve(read_journal(path), title=path)
+    folder = RunFolder(path)
+    if folder.exists():
+        config = folder.config()
+        layers = "-".join(map(str, (config.units, config.settings.arch, len(config.classes))))
+        figure = training_curve(folder.journal.epochs(), title=f"{layers} on {config.store}")
     else:
-        from spikeprep.store import SpikeStore
-
         store = SpikeStore.open(path)
         chosen = split or ("test" if "test" in store.splits else store.splits[0])
         about = store.attributes

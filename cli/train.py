@@ -26,11 +26,17 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.option("--epochs", type=AT_LEAST_1, metavar="N", help="Passes over the training samples.")
 @click.option("--batch", type=AT_LEAST_1, metavar="B", help="Samples an update.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=AT_LEAST_1, metavar="N", help="CPU cores; results do not depend on it.  [default: all]")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of weights, order and validation share.")
+@click.option(
+    "--threads", type=AT_LEAST_1, metavar="N", help="CPU cores; results do not depend on it.  [default: all]"
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Of weights, order and validation share."
+)
 @click.option("--run", metavar="DIR", help="The run folder.  [default: runs/STORE-ARCH]")
 @click.option("--resume", is_flag=True, help="Go on with the run; --epochs may be raised.")
-@click.option("--recipe", metavar="NAME|FILE.toml", help="Whose [train] settings to start from.  [default: the store's]")
+@click.option(
+    "--recipe", metavar="NAME|FILE.toml", help="Whose [train] settings to start from.  [default: the store's]"
+)
 @settings_option("a training setting, e.g. optim.rate=0.005 or thresholds=[20,8]")
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
 @json_option
@@ -90,10 +96,12 @@ def _suggested(store: SpikeStore, recipe: str | None) -> dict[str, Any]:
     from spikeprep.recipes import load_recipe, recipe_names
 
     name = recipe or store.attributes.get("recipe")
-    return dict(load_recipe(name).train) if recipe or name in recipe_names() else {}
+    return dict(load_recipe(name).train) if name and (recipe or name in recipe_names()) else {}
 
 
-def _settings(defaults: TrainSettings, suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrainSettings:
+def _settings(
+    defaults: TrainSettings, suggested: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> TrainSettings:
     suggested = dict(suggested)
     if "arch" in chosen and chosen["arch"] != suggested.get("arch"):
         suggested.pop("thresholds", None)  # they are of the suggested layers
@@ -139,7 +147,9 @@ class _Listener:
         elif event == "start":
             s = record["config"]["settings"]
             shown = ", ".join(f"{nu:g}" for nu in s["thresholds"])
-            self.progress.note(f"{record['config']['units']}-{s['arch']}-{len(record['config']['classes'])}, thresholds {shown}")
+            self.progress.note(
+                f"{record['config']['units']}-{s['arch']}-{len(record['config']['classes'])}, thresholds {shown}"
+            )
         elif event == "warning":
             self.progress.note(f"warning: {record['message']}")
         elif event == "epoch":
@@ -152,11 +162,24 @@ class _Listener:
 
 
 def _said(summary: Mapping[str, Any]) -> str:
-    rows = [("run", summary["run"]), ("network", f"{summary['arch']}, batch {summary['batch']}, {summary['device']}")]
+    rows = [
+        ("run", summary["run"]),
+        ("network", f"{summary['arch']}, batch {summary['batch']}, {summary['device']}"),
+    ]
     rows.append(("training accuracy", f"{summary['train_accuracy']:.2%}"))
     if summary["test_accuracy"] is not None:
         rows.append(("test accuracy", f"{summary['test_accuracy']:.2%} after epoch {summary['epochs']}"))
     if summary["best_test_accuracy"] is not None and summary["best_epoch"] != summary["epochs"]:
-        rows.append(("", f"{summary['best_test_accuracy']:.2%} after epoch {summary['best_epoch']}, the best by validation"))
-    rows.append(("speed", f"{summary['samples_per_second']:,.0f} samples/s, {summary['stall_fraction']:.1%} of it waiting for data"))
+        rows.append(
+            (
+                "",
+                f"{summary['best_test_accuracy']:.2%} after epoch {summary['best_epoch']}, the best by validation",
+            )
+        )
+    rows.append(
+        (
+            "speed",
+            f"{summary['samples_per_second']:,.0f} samples/s, {summary['stall_fraction']:.1%} of it waiting for data",
+        )
+    )
     return table(rows, indent=0)

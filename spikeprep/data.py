@@ -134,10 +134,8 @@ class NeuronParams:
     slack: float = 1e-6
 
     def __post_init__(self) -> None:
-        if not (self.threshold > 0 and self.tau_m > 1 and self.tau_s > 1 and self.tau_m != self.tau_s):
-            raise ValueError(
-                f"got {self}; expected threshold > 0, tau_m > 1, tau_s > 1 and tau_m other than tau_s."
-            )
+        if not (self.threshold > 0 and self.tau_m > self.tau_s > 1):
+            raise ValueError(f"got {self}; expected threshold > 0 and tau_m > tau_s > 1.")
         if self.refractory < 1:
             raise ValueError(f"got refractory {self.refractory}; expected at least 1 step.")
 

@@ -28,7 +28,9 @@ def select_ops(
         The device is not to be had.
     """
     if device == "cuda":
-        raise CapabilityError("got --device cuda", "cpu: this version trains on the CPU", "Use --device auto.")
+        raise CapabilityError(
+            "got --device cuda", "cpu: this version trains on the CPU", "Use --device auto."
+        )
     from .cpu.compiled import CompiledOps
 
     return CompiledOps(precision, threads)

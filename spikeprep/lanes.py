@@ -5,7 +5,8 @@ step to the next. Here they are values: ``a + b``, ``a - b``, ``a * b`` work lan
 take masks (unsigned, bit k is lane k), and LLVM splits each value over whatever registers the machine has. Nothing is
 reassociated or fused: results are those of scalar code, on every machine.
 
-`load` and `spread` make values of `LANES` lanes, `load_line` and `spread_line` of a cache line's: 8 float64, 16 float32.
+`load` and `spread` make values of `LANES` lanes, `load_line` and `spread_line` of a cache line's lanes: 8 float64,
+16 float32.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _loading(lanes: Lanes, array: Any) -> Any:
     """Return signature and code of a load of `lanes` from a 1-D array."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(_vector_at(context, builder, array, *args, lanes.count))
+        value = builder.load(_vector_at(context, builder, array, args[0], args[1], lanes.count))
         value.align = _itemsize(array.dtype)
         return value
 
@@ -116,7 +117,7 @@ def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
     """Write `lanes` into a 1-D array from `at` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _vector_at(context, builder, signature.args[0], *args[:2], lanes.count)
+        pointer = _vector_at(context, builder, signature.args[0], args[0], args[1], lanes.count)
         builder.store(args[2], pointer).align = _itemsize(signature.args[0].dtype)
         return context.get_dummy_value()
 
@@ -181,7 +182,7 @@ def shift_up(typingctx: Any, before: Any, lanes: Any) -> Any:
     """Return `lanes` moved up by a lane; the first one is the last of `before`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _shuffle(builder, *args, list(range(lanes.count - 1, 2 * lanes.count - 1)))
+        return _shuffle(builder, args[0], args[1], list(range(lanes.count - 1, 2 * lanes.count - 1)))
 
     return lanes(before, lanes), codegen
 
@@ -191,7 +192,7 @@ def shift_down(typingctx: Any, lanes: Any, after: Any) -> Any:
     """Return `lanes` moved down by a lane; the last one is the first of `after`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _shuffle(builder, *args, list(range(1, lanes.count + 1)))
+        return _shuffle(builder, args[0], args[1], list(range(1, lanes.count + 1)))
 
     return lanes(lanes, after), codegen
 

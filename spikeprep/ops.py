@@ -108,7 +108,7 @@ class Ops(ABC):
 
     @abstractmethod
     def gate(self, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:
-        """Return G (sample, time, post): what a pre spike at t adds to e_{i|j} (HM2BP.md section 8)."""
+        """Return G (sample, time, post): what a pre spike at t adds to e_{i|j} (docs/hm2bp.md section 8)."""
 
     @abstractmethod
     def psp(self, pre: Spikes, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:

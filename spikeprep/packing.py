@@ -21,16 +21,18 @@ def unpack(bits: Bits, steps: int) -> NDArray[np.bool_]:
     return np.ascontiguousarray(np.moveaxis(dense, -1, -2))
 
 
-def popcount(bits: Bits) -> NDArray[np.int64]:
+def popcount(bits: NDArray[Any]) -> NDArray[np.int64]:
     """Count the spikes of bits (…, byte) along the last axis."""
     width = bits.shape[-1]
     if width % 8 == 0 and bits.flags.c_contiguous and width:
-        return np.bitwise_count(bits.view(np.uint64)).sum(axis=-1, dtype=np.int64)
-    return np.bitwise_count(bits).sum(axis=-1, dtype=np.int64)
+        bits = bits.view(np.uint64)
+    counts: NDArray[np.int64] = np.bitwise_count(bits).sum(axis=-1, dtype=np.int64)
+    return counts
 
 
 def padding_mask(steps: NDArray[np.integer[Any]], width: int) -> Bits:
     """Return uint8 (sample, width) with ones at every bit at or past each sample's `steps`."""
     first = np.arange(width, dtype=np.int64)[None, :] * 8
     kept = np.clip(np.asarray(steps, np.int64)[:, None] - first, 0, 8)
-    return (0xFF << kept & 0xFF).astype(np.uint8)
+    mask: Bits = (0xFF << kept & 0xFF).astype(np.uint8)
+    return mask

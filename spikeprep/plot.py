@@ -163,14 +163,15 @@ def _draw_classes(
 
 
 @_styled
-def training_curve(records: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
     """Draw accuracy by epoch, and below it how much each layer spikes.
 
     Parameters
     ----------
-    records
-        The records of a run's journal, in order; those with ``"event": "epoch"`` are drawn. Of an epoch that
-        was run twice (after a resumption) the last record counts.
+    epochs
+        A record an epoch, as `spikeprep.train.journal.Journal.epochs` gives them. Drawn are ``epoch``,
+        ``train_accuracy``, ``validation_accuracy``, ``test_accuracy`` (shares or None) and ``rates``
+        (mean spikes a neuron and sample, by layer).
     title
         What was trained, e.g. the architecture and the store.
 
@@ -181,7 +182,6 @@ def training_curve(records: Sequence[Mapping[str, Any]], *, title: str = "") -> 
     CapabilityError
         matplotlib is not installed.
     """
-    epochs = [*{r["epoch"]: r for r in records if r.get("event") == "epoch"}.values()]
     if not epochs:
         raise UsageError("the journal has no finished epoch", "", "Train for at least one epoch first.")
     x = [record["epoch"] for record in epochs]

@@ -74,7 +74,12 @@ class BatchStream:
 
     def get_state(self) -> dict[str, int]:
         """Return where the stream is, JSON-ready."""
-        return {"epoch": self.epoch, "position": self.position, "samples": len(self.samples), "batch": self.batch}
+        return {
+            "epoch": self.epoch,
+            "position": self.position,
+            "samples": len(self.samples),
+            "batch": self.batch,
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go where `get_state` was; the next `batches` goes on from there.
@@ -111,7 +116,9 @@ class BatchStream:
         at the batch that needed the data.
         """
         done = self.position
-        spare = np.empty(0, np.int64)  # samples at a window's end that fill no batch: they lead the next window
+        spare = np.empty(
+            0, np.int64
+        )  # samples at a window's end that fill no batch: they lead the next window
         spare_bits: Bits | None = None
         for window, buffer in self._read(self.windows(self.epoch), done):
             index = np.concatenate([spare, window])
@@ -132,9 +139,7 @@ class BatchStream:
         self.epoch += 1
         self.position = 0
 
-    def _read(
-        self, windows: list[NDArray[np.int64]], skip: int
-    ) -> Iterator[tuple[NDArray[np.int64], Bits]]:
+    def _read(self, windows: list[NDArray[np.int64]], skip: int) -> Iterator[tuple[NDArray[np.int64], Bits]]:
         """Yield windows, less their first `skip` samples, with the buffers that hold them, reading one ahead."""
         kept = []
         for window in windows:
@@ -154,7 +159,10 @@ class BatchStream:
                 yield window, buffer
 
     def _fill(self, window: NDArray[np.int64], which: int, size: int) -> Bits:
-        """Read a window into buffer `which`, behind room for one batch; buffers are kept, new pages cost more than reading."""
+        """Read a window into buffer `which`, behind room for one batch.
+
+        Buffers are kept: the pages of a new one would cost more than the reading.
+        """
         buffer = self._buffers.get(which)
         if buffer is None or len(buffer) < self.batch + size:
             buffer = self._buffers[which] = np.empty((self.batch + size, *self._train_shape), np.uint8)

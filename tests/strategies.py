@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,10 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn, layers: int = 2, most_steps: int = 150) -> Case:
-    """Draw a case. Weights are multiples of 1/8 and decays are dyadic, so that the order of additions cannot move a spike."""
+    """Draw a case.
+
+    Weights are multiples of 1/8 and decays dyadic, so that the order of additions cannot move a spike.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     sizes = [draw(st.sampled_from([1, 3, 20, 33, 70])) for _ in range(layers)] + [draw(st.integers(2, 12))]
     samples, steps = draw(st.integers(1, 4)), draw(st.integers(36, most_steps))
@@ -37,9 +41,13 @@ def cases(draw: st.DrawFn, layers: int = 2, most_steps: int = 150) -> Case:
     batch = PackedBatch(pack(spikes), own.astype(np.uint32), labels, np.arange(samples))
     spread = draw(st.sampled_from([4, 8, 24]))
     weights = tuple(
-        (rng.integers(-spread, spread + 1, (post, pre)) / 8 + draw(st.sampled_from([0.0, 0.5]))).astype(np.float32)
-        for pre, post in zip(sizes[:-1], sizes[1:], strict=True)
+        (rng.integers(-spread, spread + 1, (post, pre)) / 8 + draw(st.sampled_from([0.0, 0.5]))).astype(
+            np.float32
+        )
+        for pre, post in itertools.pairwise(sizes)
     )
     refractory = draw(st.integers(1, 3))
-    neurons = tuple(NeuronParams(draw(st.sampled_from([1.0, 3.0, 8.0])), refractory=refractory) for _ in weights)
+    neurons = tuple(
+        NeuronParams(draw(st.sampled_from([1.0, 3.0, 8.0])), refractory=refractory) for _ in weights
+    )
     return Case(batch, weights, neurons)

@@ -143,7 +143,7 @@ def test_a_silent_sample_can_be_drawn():
 
 def record(epoch, **changed):
     values = {"train_accuracy": 0.9, "validation_accuracy": 0.8 + 0.01 * epoch, "test_accuracy": 0.85}
-    return {"event": "epoch", "epoch": epoch, "rates": [3.0 + epoch, 9.0]} | values | changed
+    return {"epoch": epoch, "rates": [3.0 + epoch, 9.0]} | values | changed
 
 
 def lines(axes):
@@ -155,7 +155,7 @@ def lines(axes):
 
 
 def test_training_curve_draws_each_share_and_each_layer():
-    records = [{"event": "start"}, *(record(e) for e in (1, 2, 3))]
+    records = [record(e) for e in (1, 2, 3)]
     axes = drawn(training_curve(records, title="run"))
     accuracy, rates = lines(axes["samples classified correctly"]), lines(axes["how much each layer spikes"])
     assert list(accuracy) == ["train", "validation", "test"]
@@ -171,12 +171,6 @@ def test_training_curve_leaves_out_what_was_not_measured():
     np.testing.assert_array_equal(accuracy["test"].get_xdata(), [1, 3])
     unmeasured = [record(e, validation_accuracy=None, rates=None) for e in (1, 2)]
     assert list(lines(drawn(training_curve(unmeasured))["samples classified correctly"])) == ["train", "test"]
-
-
-def test_training_curve_of_an_epoch_run_twice_shows_the_last():
-    records = [record(1), record(2, train_accuracy=0.1), record(2, train_accuracy=0.95)]
-    accuracy = lines(drawn(training_curve(records))["samples classified correctly"])
-    np.testing.assert_array_equal(accuracy["train"].get_ydata(), [0.9, 0.95])
 
 
 def test_training_curve_marks_the_best_epoch_on_validation():
@@ -196,7 +190,7 @@ def test_epochs_are_whole_numbers(epochs):
 
 def test_no_epoch_yet():
     with pytest.raises(UsageError, match="no finished epoch"):
-        training_curve([{"event": "start"}])
+        training_curve([])
 
 
 @pytest.mark.parametrize(

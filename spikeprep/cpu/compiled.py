@@ -1,4 +1,4 @@
-"""The compiled backend: the gate form of HM2BP.md section 8 in Numba, on all cores.
+"""The compiled backend: the gate form of docs/hm2bp.md section 8 in Numba, on all cores.
 
 Work per sample, dense layer, n pre spikes, N post neurons, T steps: 2 n N additions (forward, PSPs) and about 20 N T
 lane operations (neuron, gates); no array of size N × T leaves a core's own cache, because a tile of `LANES` neurons is
@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import NeuronParams, PackedBatch, PspParams
+from ..lanes import LANES, aligned_zeros
 from ..ops import LifTrace, Ops, UpdateRule, WeightState
 from . import kernels
-from ..lanes import LANES, aligned_zeros
 
-_GROUPS = 16  # a layer of few tiles is split by samples into this many pieces; fixed, so that sums never change
+_GROUPS = (
+    16  # a layer of few tiles is split by samples into this many pieces; fixed, so that sums never change
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class CompiledOps(Ops):
 
     def __init__(self, dtype: Any = np.float32, threads: int | None = None) -> None:
         self.dtype = np.dtype(dtype)
-        self.threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+        self.threads = threads or len(
+            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        )
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
         self._local = threading.local()
 
@@ -112,19 +116,22 @@ class CompiledOps(Ops):
 
     def _psp(self, neuron: NeuronParams, psp: PspParams) -> kernels.Psp:
         window = 2**31 if psp.window is None else psp.window
-        x = np.arange(1 + (psp.window or 0))
         norm = 1 / (1 - neuron.tau_s / neuron.tau_m)
-        fade = np.exp(-x / neuron.tau_s)
+        last = window - neuron.refractory + 0.5  # halfway past the last distance that the window admits
+        growth = 1 / neuron.tau_s - 1 / neuron.tau_m
         return kernels.Psp(
-            alpha=(norm * (np.exp(-x / neuron.tau_m) - fade)).astype(self.dtype),
-            fade=fade.astype(self.dtype),
             window=window,
             refractory=neuron.refractory,
             **self._real(
                 decay_m=math.exp(-1 / neuron.tau_m),
                 decay_s=math.exp(-1 / neuron.tau_s),
                 norm=norm,
-                edge=math.exp(-(window - neuron.refractory + 0.5) / neuron.tau_m),
+                edge=math.exp(-last / neuron.tau_m),
+                growth=math.exp(growth),
+                grown_reset=math.exp(-growth * neuron.refractory),
+                # a cap that only windows of over 700 steps meet in float32, where α is 1e-5
+                grown_edge=math.exp(min(growth * last, math.log(np.finfo(self.dtype).max) - 8)),
+                fade=norm * math.exp(-(last + 0.5) / neuron.tau_s),
                 silent_psp=psp.silent_psp,
                 silent_share=psp.silent_share,
                 silent_ratio=psp.silent_ratio,
@@ -164,7 +171,10 @@ class CompiledOps(Ops):
         self._each(lambda first, last: kernels.totals_from_masks(masks, totals, first, last), ranges)
         starts = np.cumsum(totals) - totals
         counts, active = np.empty((samples, units), np.int64), np.empty((samples, units), np.int32)
-        unit_ptr, step_ptr = np.empty((samples, units + 1), np.int64), np.empty((samples, longest + 1), np.int64)
+        unit_ptr, step_ptr = (
+            np.empty((samples, units + 1), np.int64),
+            np.empty((samples, longest + 1), np.int64),
+        )
         times, unit = np.empty(totals.sum(), np.int32), np.empty(totals.sum(), np.int32)
 
         def task(first: int, last: int) -> None:
@@ -225,7 +235,8 @@ class CompiledOps(Ops):
             kernels.lif(lanes[tile].reshape(-1), self._neuron(neuron), masks[tile], *traces)
         bits = masks[:, :, None] >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)
         spikes, membrane, current = (
-            a.transpose(1, 0, 2).reshape(steps, -1)[:, :units] for a in (bits.astype(np.bool_), membrane, current)
+            a.transpose(1, 0, 2).reshape(steps, -1)[:, :units]
+            for a in (bits.astype(np.bool_), membrane, current)
         )
         return LifTrace(spikes, membrane, current)
 
@@ -249,7 +260,17 @@ class CompiledOps(Ops):
         def task(tile: int, first: int, last: int) -> None:
             gates = self._scratch("gates", steps * LANES)
             kernels.dense_psp(
-                pre.unit_ptr, pre.times, masks, post.counts, post.steps, constants, out[tile], gates, tile, first, last
+                pre.unit_ptr,
+                pre.times,
+                masks,
+                post.counts,
+                post.steps,
+                constants,
+                out[tile],
+                gates,
+                tile,
+                first,
+                last,
             )
 
         self._each(task, [(tile, *r) for tile in range(tiles) for r in self._samples(samples)])
@@ -293,7 +314,16 @@ class CompiledOps(Ops):
         def together(first: int, last: int) -> None:
             state = self._scratch("state", 2 * tiles * LANES)
             kernels.dense_forward_lateral(
-                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, inhibition, masks, state, first, last
+                weights.weight,
+                pre.step_ptr,
+                pre.unit,
+                pre.steps,
+                constants,
+                inhibition,
+                masks,
+                state,
+                first,
+                last,
             )
 
         if lateral:
@@ -373,7 +403,9 @@ class CompiledOps(Ops):
 
     def state(self, weights: CpuWeights) -> WeightState:  # type: ignore[override]
         """See `Ops.state`."""
-        return WeightState(*(_untiled(a, weights.shape) for a in (weights.weight, weights.moment, weights.variance)))
+        return WeightState(
+            *(_untiled(a, weights.shape) for a in (weights.weight, weights.moment, weights.variance))
+        )
 
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
         """See `Ops.to_host`."""

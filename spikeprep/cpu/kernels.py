@@ -18,7 +18,19 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 
-from ..lanes import LANES, above, load, load_word, ones, select, spread, store, sum_rows, total, trailing_zeros
+from ..lanes import (
+    LANES,
+    above,
+    load,
+    load_word,
+    ones,
+    select,
+    spread,
+    store,
+    sum_rows,
+    total,
+    trailing_zeros,
+)
 
 jit = nb.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
 inline = nb.njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")
@@ -42,8 +54,10 @@ class Psp(NamedTuple):
     decay_s: Any
     norm: Any  # 1 / (1 − τ_s/τ_m)
     edge: Any  # e^{−x/τ_m} halfway past the last distance x that the window admits
-    alpha: Any  # α(x), x = 0 … window
-    fade: Any  # e^{−x/τ_s}, x = 0 … window
+    growth: Any  # e^{1/τ_s − 1/τ_m}
+    grown_reset: Any  # growth^−R
+    grown_edge: Any  # growth^x halfway past the last x that the window admits
+    fade: Any  # norm · e^{−(window + 1 − R)/τ_s}
     window: int  # as many as the steps or more: none
     refractory: int
     silent_psp: Any
@@ -129,9 +143,7 @@ def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int
 
 
 @jit
-def units_from_times(
-    unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
-) -> None:
+def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
     """Write `step_ptr` and `units` (events by step) from events by unit: a counting sort, units ascending."""
     steps = step_ptr.shape[1] - 1
     fill = np.empty(steps, np.int64)
@@ -166,7 +178,15 @@ def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
 
 @jit
 def events_from_masks(
-    masks: Any, starts: Any, counts: Any, unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int
+    masks: Any,
+    starts: Any,
+    counts: Any,
+    unit_ptr: Any,
+    times: Any,
+    step_ptr: Any,
+    units: Any,
+    first: int,
+    last: int,
 ) -> None:
     """Write counts and events in both orders; sample b's lists start at starts[b]."""
     n_units = unit_ptr.shape[1] - 1
@@ -211,7 +231,7 @@ def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
         active[b, n:] = -1
 
 
-# ---------------------------------------------------------------- neuron (HM2BP.md section 1; paper eq. 2 to 4)
+# ---------------------------------------------------------------- neuron (docs/hm2bp.md section 1; paper eq. 2 to 4)
 
 
 @jit
@@ -251,7 +271,15 @@ def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> N
 
 @jit
 def dense_forward(
-    weight: Any, step_ptr: Any, units: Any, steps: Any, neuron: Any, masks: Any, tile: int, first: int, last: int
+    weight: Any,
+    step_ptr: Any,
+    units: Any,
+    steps: Any,
+    neuron: Any,
+    masks: Any,
+    tile: int,
+    first: int,
+    last: int,
 ) -> None:
     """Simulate one tile on samples first … last−1 and write its masks.
 
@@ -300,7 +328,9 @@ def dense_forward_lateral(
                 drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
                 drive = drive - select(out[t - 1], own, others)
                 waiting = refractory_mask(out, t, neuron.refractory)
-                membrane, current, mask = lif_step(drive, load(state, at), load(state, at + LANES), waiting, neuron)
+                membrane, current, mask = lif_step(
+                    drive, load(state, at), load(state, at + LANES), waiting, neuron
+                )
                 store(state, at, select(mask, zero, membrane))
                 store(state, at + LANES, current)
                 out[t] = mask
@@ -309,7 +339,7 @@ def dense_forward_lateral(
                     fired += 1
 
 
-# ---------------------------------------------------------------- gates (HM2BP.md section 8)
+# ---------------------------------------------------------------- gates (docs/hm2bp.md section 8)
 
 
 @jit
@@ -320,7 +350,12 @@ def gate(masks: Any, steps: int, psp: Any, out: Any) -> None:
     e^{−x/τ_s}, and `later` what further firings pass down. `out` first carries the terms B that leave the window.
     """
     zero, one = spread(psp.zero), spread(psp.one)
-    decay_m, decay_s, norm, edge = spread(psp.decay_m), spread(psp.decay_s), spread(psp.norm), spread(psp.edge)
+    decay_m, decay_s, norm, edge = (
+        spread(psp.decay_m),
+        spread(psp.decay_s),
+        spread(psp.norm),
+        spread(psp.edge),
+    )
     refractory = psp.refractory
     out[: steps * LANES] = psp.zero
     if psp.window < steps:
@@ -343,22 +378,24 @@ def gate(masks: Any, steps: int, psp: Any, out: Any) -> None:
 
 @jit
 def leaving(masks: Any, steps: int, psp: Any, out: Any) -> None:
-    """Write the terms B of a tile into the rows of `out` at which the firing that they belong to leaves the window."""
-    refractory = psp.refractory
-    origins = np.full(LANES, 1, np.int64)  # l_k of the next firing
+    """Write the terms B of a tile into the rows of `out` at which the firing that they belong to leaves the window.
+
+    A forward scan: `grown` is e^{s (1/τ_s − 1/τ_m)} of the steps s since the last reset (below 1 before it), so that a
+    firing at s leaves B = α(s) e^{−(D − s)/τ_s} = `fade` (grown − 1), D = W + 1 − R being its distance to the edge.
+    """
+    zero, one, bound = spread(psp.zero), spread(psp.one), spread(psp.grown_edge)
+    growth, reset, fade = spread(psp.growth), spread(psp.grown_reset), spread(psp.fade)
+    distance = psp.window + 1 - psp.refractory
+    grown = one  # the first origin is step 1
     for f in range(1, steps):
-        edge = f - (psp.window + 1) + refractory
-        spikes = masks[f]
-        while spikes:
-            k = trailing_zeros(spikes)
-            spikes &= spikes - np.uint32(1)
-            origin = origins[k]
-            origins[k] = f + refractory
-            if refractory < edge < origin < f:
-                out[(edge - refractory) * LANES + k] = psp.alpha[f - origin] * psp.fade[origin - edge]
+        fire, edge = masks[f], f - distance
+        if edge > psp.refractory:
+            open_ = fire & above(grown, one) & above(bound, grown)
+            store(out, (edge - psp.refractory) * LANES, select(open_, fade * (grown - one), zero))
+        grown = select(fire, reset, grown) * growth
 
 
-# ---------------------------------------------------------------- backward (HM2BP.md sections 4 and 8; paper eq. 17, 22 to 24)
+# ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)
 
 
 @jit
@@ -476,7 +513,7 @@ def dense_psp(
             store(rows, j * LANES, e)
 
 
-# ---------------------------------------------------------------- update (HM2BP.md section 5)
+# ---------------------------------------------------------------- update (docs/hm2bp.md section 5)
 
 
 @jit
@@ -491,7 +528,12 @@ def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
             scaled = weight[j, k] * step.inverse_scale
             out[k] += scaled * scaled
     for k in range(live):
-        out[k] = step.strength * step.steepness * step.inverse_scale * math.exp(step.steepness * (out[k] / pre - step.one))
+        out[k] = (
+            step.strength
+            * step.steepness
+            * step.inverse_scale
+            * math.exp(step.steepness * (out[k] / pre - step.one))
+        )
     out[live:] = step.zero
 
 

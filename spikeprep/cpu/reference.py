@@ -29,7 +29,7 @@ class DenseSpikes:
     @property
     def units(self) -> int:
         """Number of units."""
-        return self.dense.shape[2]
+        return int(self.dense.shape[2])
 
 
 @dataclass
@@ -50,7 +50,8 @@ class DenseWeights:
 def lif(drive: Floats, neuron: NeuronParams, lateral: float = 0.0) -> LifTrace:
     """Simulate neurons, (time, unit), by Euler steps of eq. 2 to 4; at t = 0 nothing happens.
 
-    `drive[t]` is Σ_j w_ij S_j[t]; it arrives at t + 1. With `lateral` w0, every spike at t − 1 adds −w0 to the drive of all others.
+    `drive[t]` is Σ_j w_ij S_j[t]; it arrives at t + 1. With `lateral` w0, every spike at t − 1 adds −w0 to the drive
+    of all others.
     """
     steps, units = drive.shape
     spikes = np.zeros((steps, units), bool)
@@ -128,7 +129,8 @@ class ReferenceOps(Ops):
 
     def counts(self, spikes: DenseSpikes) -> NDArray[np.int64]:  # type: ignore[override]
         """See `Ops.counts`."""
-        return spikes.dense.sum(axis=1, dtype=np.int64)
+        counts: NDArray[np.int64] = spikes.dense.sum(axis=1, dtype=np.int64)
+        return counts
 
     def lif(self, drive: NDArray[Any], neuron: NeuronParams) -> LifTrace:
         """See `Ops.lif`."""

@@ -83,7 +83,7 @@ def _gain(sections: NDArray[np.float64], hertz: float, rate: float) -> NDArray[n
     """Return |H| of sections (5, stage) at a frequency."""
     a0, a1, a2, b1, b2 = sections
     z = np.exp(-2j * np.pi * hertz / rate)
-    return np.abs((a0 + a1 * z + a2 * z**2) / (1 + b1 * z + b2 * z**2))
+    return np.asarray(np.abs((a0 + a1 * z + a2 * z**2) / (1 + b1 * z + b2 * z**2)))
 
 
 @functools.lru_cache(16)
@@ -159,7 +159,7 @@ class _Numbers(NamedTuple):
 
 @_inline
 def _section(rows: Any, at: Any, row: Any, x: Any) -> Any:
-    """Return a second-order section's output for its input x (transposed direct form II); `at` is a lane's first row."""
+    """Return a section's output for its input x (transposed direct form II); `at` is its lane's first row."""
     out = load_line(rows, at) * x + load_line(rows, at + _S1 * row)
     first = load_line(rows, at + row) * x - load_line(rows, at + _B1 * row) * out
     store(rows, at + _S1 * row, first + load_line(rows, at + _S2 * row))
@@ -390,23 +390,17 @@ class Lyon(Transform):
 
 def _checked(signal: Any) -> NDArray[np.floating[Any]]:
     """Return the samples of `Audio`; raises `DataError` for anything else."""
-    samples = getattr(signal, "samples", None)
-    if (
-        not isinstance(signal, Audio)
-        or np.ndim(samples) != 1
-        or not np.issubdtype(samples.dtype, np.floating)
-    ):
-        got = (
-            f"Audio of {samples.dtype} {samples.shape}"
-            if isinstance(signal, Audio)
-            else type(signal).__name__
-        )
-        raise DataError(
-            f"lyon: got {got}",
-            "Audio with floating-point samples (time,) in ±1",
-            "Pass spikeprep.data.Audio(samples, rate); divide int16 samples by 32768.",
-        )
-    return samples
+    if isinstance(signal, Audio):
+        if signal.samples.ndim == 1 and np.issubdtype(signal.samples.dtype, np.floating):
+            return signal.samples
+        got = f"Audio of {signal.samples.dtype} {signal.samples.shape}"
+    else:
+        got = f"a signal of type {type(signal).__name__}"
+    raise DataError(
+        f"lyon: got {got}",
+        "Audio with floating-point samples (time,) in ±1",
+        "Pass spikeprep.data.Audio(samples, rate); divide int16 samples by 32768.",
+    )
 
 
 def lyon_reference(signal: Audio, lyon: Lyon) -> NDArray[np.float64]:

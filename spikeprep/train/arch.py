@@ -27,7 +27,9 @@ def parse_arch(arch: str) -> tuple[int, ...]:
             )
         if not re.fullmatch(r"[1-9]\d*", part):
             raise UsageError(
-                f"got {part!r} in --arch {arch}", "a number of neurons", "Write e.g. --arch 800 or --arch 800-800."
+                f"got {part!r} in --arch {arch}",
+                "a number of neurons",
+                "Write e.g. --arch 800 or --arch 800-800.",
             )
         sizes.append(int(part))
     return tuple(sizes)

@@ -30,7 +30,11 @@ def calibrate(
     spikes: Spikes = ops.upload(batch)
     steps = float(batch.steps.mean())
     if not float(ops.to_host(ops.counts(spikes)).sum()):
-        raise DataError("the first samples of the store have no spikes", "spikes", "Check the encoding with `spikeprep plot`.")
+        raise DataError(
+            "the first samples of the store have no spikes",
+            "spikes",
+            "Check the encoding with `spikeprep plot`.",
+        )
     thresholds = []
     for n, layer in enumerate(weights):
         output = n == len(weights) - 1

@@ -27,7 +27,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise RunError(f"{path} could not be written ({error.strerror})", "", "Make room, then --resume.") from error
+        raise RunError(
+            f"{path} could not be written ({error.strerror})", "", "Make room, then --resume."
+        ) from error
 
 
 def save_checkpoint(path: Path, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
@@ -47,10 +49,13 @@ def load_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]
         There is no such file, or it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as f:
+        # read whole first: np.load leaves the file open where it is damaged
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as f:
             arrays = {name: f[name] for name in f}
         return arrays, json.loads(arrays.pop("record").tobytes())
     except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist", "the checkpoint of a run", "Train first, or name another run.") from error
+        raise RunError(
+            f"{path} does not exist", "the checkpoint of a run", "Train first, or name another run."
+        ) from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged ({error})", "", "Train again into another --run.") from error

@@ -101,7 +101,8 @@ def filled_output(ops: Ops, output: Spikes, labels: NDArray[Any], params: LossPa
 
 def predict(counts: NDArray[Any]) -> NDArray[np.int64]:
     """Return the class of the most spikes, the first on ties; host counts (sample, unit)."""
-    return np.asarray(counts).argmax(axis=1)
+    winner: NDArray[np.int64] = np.asarray(counts).argmax(axis=1)
+    return winner
 
 
 def boosted_weights(

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunError
+
 
 class Journal:
     """An append-only JSONL file; each record has an ``"event"``: start, warning, epoch, interrupted, end."""
@@ -29,8 +31,26 @@ class Journal:
                 f.truncate(size)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return every whole record; a line that a crash cut short is passed over."""
+        """Return every whole record; a line that a crash cut short is passed over.
+
+        Raises
+        ------
+        RunError
+            A whole line is no JSON.
+        """
         if not self.path.exists():
             return []
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [self._parse(n, line) for n, line in enumerate(lines, 1) if line.endswith("\n")]
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """Return the record of every finished epoch; of one that was run twice, the last."""
+        return [*{r["epoch"]: r for r in self.records() if r["event"] == "epoch"}.values()]
+
+    def _parse(self, number: int, line: str) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            mend = "Remove the line, or train again into another folder."
+            raise RunError(f"{self.path} is damaged in line {number} ({error})", "", mend) from error
+        return record

@@ -38,7 +38,12 @@ class Dense:
         return ops.dense_backward(self.weights, pre, post, delta, scale, self.neuron, psp, send)
 
 
-def initial_state(post: int, pre: int, spread: float, rng: np.random.Generator, dtype: np.dtype[np.generic]) -> WeightState:
-    """Return weights U[−spread, spread] (post, pre), drawn in float32 so that both precisions start alike, and zero moments."""
+def initial_state(
+    post: int, pre: int, spread: float, rng: np.random.Generator, dtype: np.dtype[np.generic]
+) -> WeightState:
+    """Return weights U[−spread, spread] (post, pre) and zero moments.
+
+    The weights are drawn in float32, so that both precisions start alike.
+    """
     weight: NDArray[np.generic] = rng.uniform(-spread, spread, (post, pre)).astype(np.float32).astype(dtype)
     return WeightState(weight, np.zeros_like(weight), np.zeros_like(weight))

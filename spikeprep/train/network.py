@@ -17,7 +17,7 @@ from .layers import Dense
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step saw, host: output `counts` (sample, class), `loss` (sample,), mean `rates` of each layer in spikes a neuron."""
+    """What a step saw, host: output `counts` (sample, class), `loss` (sample,), each layer's mean spikes a neuron."""
 
     counts: NDArray[np.int64]
     loss: NDArray[Any]

@@ -1,4 +1,4 @@
-"""The optimiser's settings, its learning-rate schedule, and the regularisation (HM2BP.md section 5)."""
+"""The optimiser's settings, its learning-rate schedule, and the regularisation (docs/hm2bp.md section 5)."""
 
 from __future__ import annotations
 
@@ -51,5 +51,13 @@ class OptimParams:
             rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, progress / epochs)))
         reg = self.regularisation
         return UpdateRule(
-            self.kind, rate, step, self.beta1, self.beta2, self.epsilon, reg.strength, reg.steepness, reg.scale
+            self.kind,
+            rate,
+            step,
+            self.beta1,
+            self.beta2,
+            self.epsilon,
+            reg.strength,
+            reg.steepness,
+            reg.scale,
         )

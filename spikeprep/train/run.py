@@ -64,7 +64,9 @@ class RunFolder:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             what = "a run" if self.exists() else "not empty"
             raise RunError(
-                f"{self.path} is {what} already", "a new or empty folder", "Add --resume to go on with it, or name another --run."
+                f"{self.path} is {what} already",
+                "a new or empty folder",
+                "Add --resume to go on with it, or name another --run.",
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.config_path, (json.dumps(config.to_json(), indent=2) + "\n").encode())
@@ -74,12 +76,16 @@ class RunFolder:
         try:
             value = json.loads(self.config_path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise RunError(f"{self.path} has no config.json", "a run folder", "Name the folder given to train --run.") from error
+            raise RunError(
+                f"{self.path} has no config.json", "a run folder", "Name the folder given to train --run."
+            ) from error
         except ValueError as error:
             raise RunError(f"{self.config_path} is damaged ({error})", "JSON") from error
         if not isinstance(value, dict) or value.get("format", 0) != FORMAT:
             found = value.get("format") if isinstance(value, dict) else None
-            raise RunError(f"{self.path} is a run of format {found}", f"format {FORMAT}", "Install a newer spikeprep.")
+            raise RunError(
+                f"{self.path} is a run of format {found}", f"format {FORMAT}", "Install a newer spikeprep."
+            )
         try:
             return RunConfig(
                 value["store"],
@@ -116,8 +122,10 @@ class RunFolder:
             )
         return config
 
-    def resumed_settings(self, store: SpikeStore, chosen: Mapping[str, Any], limit: int | None) -> TrainSettings:
-        """Return the settings to go on with: the run's own, with `epochs` from `chosen`, which must ask nothing else new.
+    def resumed_settings(
+        self, store: SpikeStore, chosen: Mapping[str, Any], limit: int | None
+    ) -> TrainSettings:
+        """Return the settings to go on with: the run's own, with `epochs` from `chosen`, which may ask nothing else.
 
         Raises
         ------
@@ -126,7 +134,10 @@ class RunFolder:
         """
         config = self.check_store(store)
         wanted = config.settings.override(chosen)
-        if replace(wanted, epochs=config.settings.epochs) != config.settings or limit not in (None, config.limit):
+        if replace(wanted, epochs=config.settings.epochs) != config.settings or limit not in (
+            None,
+            config.limit,
+        ):
             raise RunError(
                 f"{self.path} has other settings than those asked for",
                 "the run's own, of which only the epochs may change",

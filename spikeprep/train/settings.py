@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class TrainSettings:
     init
         Weights start uniform in [−init, init].
     boost
-        Raise the weight of samples that were wrong, after every epoch (HM2BP.md section 7).
+        Raise the weight of samples that were wrong, after every epoch (docs/hm2bp.md section 7).
     validation
         Share of the training split that chooses the best epoch and is not trained on; 0: the last epoch is the best.
     test_every
@@ -90,32 +91,37 @@ class TrainSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings, JSON-ready."""
-        return dataclasses.asdict(self)
+        tree: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))  # tuples → lists
+        return tree
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Build from what `to_json` gave, or any part of it; raises `UsageError` with the near miss."""
-        return _build(cls, value, "")
+        made: Self = _build(cls, value, "")
+        return made
 
     def override(self, settings: Mapping[str, Any]) -> Self:
-        """Return the settings with some changed: dotted name → value, e.g. ``{"optim.rate": 0.01}``."""
+        """Return the settings with some changed: dotted name → value, or nested mappings, as a recipe has them."""
         tree = self.to_json()
-        for dotted, value in settings.items():
+        for dotted, value in _leaves(settings).items():
             *path, leaf = dotted.split(".")
             node: Any = tree
             for part in path:
                 node = node.get(part) if isinstance(node, dict) else None
             if not isinstance(node, dict) or leaf not in node or isinstance(node[leaf], dict):
-                raise UsageError(f"training has no setting {dotted!r}", "", near_miss(dotted, _leaves(self.to_json())))
+                raise UsageError(
+                    f"training has no setting {dotted!r}", "", near_miss(dotted, _leaves(self.to_json()))
+                )
             node[leaf] = value
         return self.from_json(tree)
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names = []
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return dotted name → value of everything in nested mappings."""
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        names += _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key]
-    return names
+        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return leaves
 
 
 def _build(cls: Any, value: Mapping[str, Any], prefix: str) -> Any:
@@ -165,5 +171,11 @@ def _describe(kind: Any) -> str:
         return " or ".join(repr(option) for option in args)
     if origin is tuple:
         return f"a list of {_describe(args[0])}s"
-    names = {float: "a number", int: "a whole number", bool: "true or false", type(None): '"none"', str: "text"}
+    names = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        type(None): '"none"',
+        str: "text",
+    }
     return names.get(kind, str(kind))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,9 @@ class EpochStats:
         self.loss += float(result.loss.sum(dtype=np.float64))
         self.seconds += seconds
         self.waited += waited
-        self.rates = [a + b for a, b in zip(self.rates or [0.0] * len(result.rates), result.rates, strict=True)]
+        self.rates = [
+            a + b for a, b in zip(self.rates or [0.0] * len(result.rates), result.rates, strict=True)
+        ]
 
     def mean_rates(self) -> list[float]:
         """Return each layer's mean spikes a neuron and sample."""
@@ -103,6 +106,7 @@ class Trainer:
         )
         if not len(self.train_samples):
             raise UsageError("no training samples are left", "at least one", "Lower --limit or validation.")
+        self._check_target()
         self.stream = BatchStream(self.reader, settings.batch, seed=settings.seed, samples=self.train_samples)
         self.sample_weight = np.ones(len(self.reader))
         self.predicted = np.full(len(self.reader), -1, np.int64)
@@ -122,12 +126,21 @@ class Trainer:
 
     # ------------------------------------------------------------ setting up
 
+    def _check_target(self) -> None:
+        loss, most = self.settings.loss, self.reader.max_steps // (self.settings.neuron.refractory + 1)
+        if loss.loss == "rate" and loss.target > most:
+            raise UsageError(
+                f"got loss.target {loss.target} for samples of at most {self.reader.max_steps} steps",
+                f"at most {most}: a neuron fires every {self.settings.neuron.refractory + 1} steps at best",
+                f"Say --set loss.target={most // 2}, or encode more steps.",
+            )
+
     def _initial_states(self) -> list[WeightState]:
         s = self.settings
         sizes = (self.reader.units, *parse_arch(s.arch), self.classes)
         return [
             initial_state(post, pre, s.init, generator(s.seed, "weights", n), self.ops.dtype)
-            for n, (pre, post) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            for n, (pre, post) in enumerate(pairwise(sizes))
         ]
 
     def _calibrate(self) -> None:
@@ -197,7 +210,9 @@ class Trainer:
         )
         if self.step == _WATCHED:
             assert self.settings.thresholds != "auto"
-            for n, (rate, nu) in enumerate(zip(self.stats.mean_rates(), self.settings.thresholds, strict=True)):
+            for n, (rate, nu) in enumerate(
+                zip(self.stats.mean_rates(), self.settings.thresholds, strict=True)
+            ):
                 if rate < _SILENT:
                     half = [t / 2 if i == n else t for i, t in enumerate(self.settings.thresholds)]
                     name = "the output layer" if n == len(self.weights) - 1 else f"hidden layer {n + 1}"
@@ -205,7 +220,7 @@ class Trainer:
                         {
                             "event": "warning",
                             "message": f"{name} fires {rate:.3g} spikes a neuron and sample at threshold {nu:g}: it "
-                            f"learns little. Lower its threshold, e.g. --set thresholds={half}, or take thresholds=auto.",
+                            f"learns little. Lower its threshold, e.g. --set thresholds={half}, or try auto.",
                         }
                     )
 
@@ -215,7 +230,9 @@ class Trainer:
             seen = np.full(len(self.reader), -1, np.int64)
             seen[self.train_samples] = self.predicted[self.train_samples]
             self.sample_weight = boosted_weights(self.sample_weight, self.reader.labels, seen, self.classes)
-        validation = self._evaluate(self.reader, self.validation_samples) if len(self.validation_samples) else None
+        validation = (
+            self._evaluate(self.reader, self.validation_samples) if len(self.validation_samples) else None
+        )
         last = epoch == s.epochs
         test = None
         if self.test is not None and (last or (s.test_every and epoch % s.test_every == 0)):
@@ -297,12 +314,17 @@ class Trainer:
         arrays, record = load_checkpoint(self.folder.last)
         try:
             self.stream.set_state(record["stream"])
-            self.step, self.history, self.stats = record["step"], record["history"], EpochStats(**record["stats"])
+            self.step, self.history, self.stats = (
+                record["step"],
+                record["history"],
+                EpochStats(**record["stats"]),
+            )
             self.sample_weight, self.predicted = arrays["sample_weight"], arrays["predicted"]
             self.folder.journal.truncate(record["journal"])
             layers = range(len(parse_arch(self.settings.arch)) + 1)
             return [
-                WeightState(*(arrays[f"{key}_{n}"] for key in ("weight", "moment", "variance"))) for n in layers
+                WeightState(*(arrays[f"{key}_{n}"] for key in ("weight", "moment", "variance")))
+                for n in layers
             ]
         except (KeyError, TypeError) as error:
             raise RunError(f"{self.folder.last} lacks {error}", "a checkpoint of this run") from error

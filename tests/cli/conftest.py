@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from spikeprep_cli.main import main
+
+from spikeprep.train.run import RunConfig, RunFolder
+from spikeprep.train.settings import TrainSettings
 
 Run = Callable[..., Result]
 
@@ -40,21 +41,13 @@ def store(_encoded: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     """A run of three epochs, the second of which was run again after a resumption."""
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "config.json").write_text(json.dumps({"arch": "200", "batch": 32}))
-    records: list[dict[str, Any]] = [{"event": "start"}]
+    run = RunFolder(tmp_path / "run")
+    settings = TrainSettings(arch="200", epochs=3)
+    classes = tuple("0123456789")
+    run.create(RunConfig("digits.zarr", "0" * 64, settings, 64, classes, None, "0.1.0"))
+    run.journal.append({"event": "start"})
     for epoch, test in ((1, 0.9), (2, None), (2, 0.94), (3, 0.95)):
         accuracies = {"train_accuracy": 0.9 + epoch / 50, "validation_accuracy": 0.9, "test_accuracy": test}
-        records.append(
-            {
-                "event": "epoch",
-                "epoch": epoch,
-                **accuracies,
-                "loss": 1 / epoch,
-                "seconds": 2.5,
-                "rates": [3.0, 9.0],
-            }
-        )
-    (run / "journal.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    return run
+        more = {"loss": 1 / epoch, "seconds": 2.5, "rates": [3.0, 9.0]}
+        run.journal.append({"event": "epoch", "epoch": epoch, **accuracies, **more})
+    return run.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_encode_never_mixes_configurations(spikeprep, store):
     args = ["encode", "digits", "--out", store, "--limit", "30", "--set", "poisson.steps=50"]
     done = spikeprep(*args)
     assert done.exit_code == 4
-    assert "100 in the store, 50 asked for" in done.stderr
+    assert "200 in the store, 50 asked for" in done.stderr
     assert "--overwrite" in done.stderr
     assert files(store) == before
     assert spikeprep(*args, "--overwrite").exit_code == 0
@@ -207,7 +208,7 @@ def test_inspect_json_is_what_is_in_the_store(spikeprep, store):
     for name, split in document["splits"].items():
         reader = opened[name]
         dense = [reader[i] for i in range(len(reader))]
-        assert (split["samples"], split["steps"], split["steps_min"], split["units"]) == (30, 100, 100, 64)
+        assert (split["samples"], split["steps"], split["steps_min"], split["units"]) == (30, 200, 200, 64)
         assert split["density"] == pytest.approx(np.mean(dense))
         on_disk = sum(p.stat().st_size for p in (store / name).rglob("*") if p.is_file())
         assert (split["bytes"], split["bytes_per_sample"]) == (on_disk, on_disk / 30)
@@ -219,7 +220,7 @@ def test_inspect_for_a_person(spikeprep, store):
     for words in (
         "digits",
         "units 8 × 8, 1 ms a step, seed 0",
-        "poisson(steps=100",
+        "poisson(steps=200",
         "train",
         "test",
         "density",
@@ -229,18 +230,22 @@ def test_inspect_for_a_person(spikeprep, store):
 
 def test_inspect_a_run(spikeprep, run_folder):
     document = json.loads(spikeprep("inspect", run_folder, "--json").stdout)
-    assert document["config"] == {"arch": "200", "batch": 32}
+    assert document["config"]["settings"]["arch"] == "200"
     assert [(e["epoch"], e["test_accuracy"]) for e in document["epochs"]] == [(1, 0.9), (2, 0.94), (3, 0.95)]
     text = spikeprep("inspect", run_folder).stdout
-    assert "3 epochs" in text
-    assert "94.00%" in text
+    for words in ("64-200-10 on digits.zarr, 3 epochs finished", "batch=32", "psp.window=", "94.00%"):
+        assert words in text
 
 
-def test_inspect_a_run_without_its_settings(spikeprep, run_folder):
-    (run_folder / "config.json").unlink()
-    done = spikeprep("inspect", run_folder)
-    assert done.exit_code == 4
-    assert "config.json" in done.stderr
+@pytest.mark.parametrize("command", ["inspect", "plot"])
+@pytest.mark.parametrize("damage", ["config.json", "journal.jsonl"])
+def test_a_damaged_run_is_exit_code_4(spikeprep, run_folder, tmp_path, command, damage):
+    path = run_folder / damage
+    path.write_text("}{\n" + path.read_text())
+    done = spikeprep(command, run_folder, *(["--out", tmp_path / "p.png"] if command == "plot" else []))
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert damage in done.stderr
+    assert not (tmp_path / "p.png").exists()
 
 
 def test_verify(spikeprep, store):
@@ -330,13 +335,125 @@ def test_plot_a_run_without_a_finished_epoch(spikeprep, run_folder, tmp_path):
     assert "no finished epoch" in done.stderr
 
 
+# train, evaluate
+
+
+# a small network, and a rate that 100 steps have room for
+NETWORK = ("--arch", "12", "--set", "loss.target=16")
+
+
+@pytest.fixture(scope="module")
+def trained(spikeprep, tmp_path_factory):
+    """A store of real digits, and a run of two epochs on it."""
+    folder = tmp_path_factory.mktemp("trained")
+    store, run = folder / "digits.zarr", folder / "run"
+    assert spikeprep("encode", "digits", "--out", store, "--limit", "60").exit_code == 0
+    done = spikeprep("train", store, *NETWORK, "--epochs", "2", "--batch", "16", "--run", run, "--json")
+    assert done.exit_code == 0, done.output
+    return store, run, done
+
+
+def test_train_json(trained):
+    _, run, done = trained
+    summary = json.loads(done.stdout)
+    assert set(summary) >= {
+        "run", "epochs", "batch", "arch", "device", "train_accuracy", "test_accuracy", "best_test_accuracy",
+        "best_epoch", "seconds_per_epoch", "samples_per_second", "stall_fraction",
+    }  # fmt: skip
+    assert (summary["run"], summary["epochs"], summary["batch"], summary["arch"]) == (str(run), 2, 16, "12")
+    assert 0 < summary["train_accuracy"] <= 1
+    assert "epoch 2/2: train" in done.stderr
+
+
+def test_evaluate_counts_every_sample_once(spikeprep, trained):
+    store, run, _ = trained
+    for split in ("train", "test"):
+        document = json.loads(spikeprep("evaluate", run, store, "--split", split, "--json").stdout)
+        confusion = np.array(document["confusion"])
+        truth = np.bincount(SpikeStore.open(store)[split].labels, minlength=10)
+        np.testing.assert_array_equal(confusion.sum(axis=1), truth)
+        assert document["samples"] == 60
+        assert document["accuracy"] == np.trace(confusion) / 60
+    assert "of 60 samples" in spikeprep("evaluate", run, store).stdout
+
+
+def test_train_goes_on_from_where_it_was(spikeprep, trained, tmp_path):
+    store, _, _ = trained
+    run = tmp_path / "run"
+    args = ["train", store, *NETWORK, "--batch", "16", "--run", run]
+    assert spikeprep(*args, "--epochs", "1").exit_code == 0
+    again = spikeprep(*args, "--epochs", "1")
+    assert (again.exit_code, "--resume" in again.stderr) == (4, True)
+    longer = spikeprep(*args, "--epochs", "3", "--resume", "--json")
+    assert longer.exit_code == 0, longer.stderr
+    assert json.loads(longer.stdout)["epochs"] == 3
+    assert len(json.loads(spikeprep("inspect", run, "--json").stdout)["epochs"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["--arch", "abc"], 2, ["abc", "--arch 800"]),
+        (["--arch", "0"], 2, ["0"]),
+        (["--arch", "12", "--set", "optim.raet=1"], 2, ["optim.raet", "optim.rate"]),
+        (["--arch", "12", "--set", "batch=many"], 2, ["many", "whole number"]),
+        (["--arch", "12", "--set", "thresholds=[1]"], 2, ["thresholds", "2"]),
+        (["--arch", "12", "--epochs", "0"], 2, ["--epochs"]),
+        (["--arch", "12", "--device", "gpu"], 2, ["gpu", "cuda"]),
+        (["--arch", "12", "--recipe", "mnits"], 2, ["mnits", "mnist"]),
+        (["--arch", "12", "--resume"], 4, ["run"]),
+    ],
+)
+def test_train_refuses_and_writes_nothing(spikeprep, store, tmp_path, args, code, words):
+    before = files(tmp_path)
+    done = spikeprep("train", store, "--run", tmp_path / "run", *args)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert files(tmp_path) == before
+
+
+def test_a_run_of_another_store_is_refused(spikeprep, trained, tmp_path):
+    _, run, _ = trained
+    other = tmp_path / "other.zarr"
+    assert spikeprep("encode", "digits", "--out", other, "--limit", "60", "--seed", "1").exit_code == 0
+    done = spikeprep("train", other, *NETWORK, "--run", run, "--resume", "--epochs", "9")
+    assert (done.exit_code, "digits.zarr" in done.stderr) == (4, True)
+
+
+@pytest.mark.parametrize("what", ["run", "store", "split", "checkpoint"])
+def test_evaluate_refuses(spikeprep, trained, tmp_path, what):
+    store, run, _ = trained
+    if what == "checkpoint":
+        copy = shutil.copytree(run, tmp_path / "run")
+        (copy / "best.npz").write_bytes((copy / "best.npz").read_bytes()[:100])
+        run = copy
+    done = spikeprep(
+        "evaluate",
+        tmp_path / "nothing" if what == "run" else run,
+        tmp_path / "nothing" if what == "store" else store,
+        *(["--split", "tset"] if what == "split" else []),
+    )
+    assert (done.exit_code, done.stdout) == (2 if what == "split" else 4, "")
+    assert {"split": "Did you mean 'test'?", "checkpoint": "best.npz"}.get(what, "nothing") in done.stderr
+
+
 # what holds for all of them
 
 
-def test_json_is_the_only_thing_on_standard_output(spikeprep, store):
-    arguments = {"list": [], "doctor": [], "inspect": [store], "verify": [store]}
-    with_json = [name for name in COMMANDS if "--json" in spikeprep(name, "--help").stdout]
-    assert set(arguments) <= set(with_json)
+def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
+    run = tmp_path / "run"
+    arguments = {
+        "list": [],
+        "doctor": [],
+        "encode": ["digits", "--out", tmp_path / "a.zarr", "--limit", "30"],
+        "inspect": [store],
+        "verify": [store],
+        "train": [store, *NETWORK, "--epochs", "1", "--run", run],
+        "evaluate": [run, store],
+    }
+    assert set(arguments) == {name for name in COMMANDS if "--json" in spikeprep(name, "--help").stdout}
     for name, args in arguments.items():
         done = spikeprep(name, *args, "--json")
         assert done.exit_code == 0

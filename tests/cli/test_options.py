@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from spikeprep_cli.options import emit_json, in_words, is_run, parse_settings, read_journal, size, table
+from spikeprep_cli.options import emit_json, in_words, parse_settings, size, table
 
-from spikeprep.errors import RunError, UsageError
+from spikeprep.errors import UsageError
 
 
 def test_settings_keep_everything_after_the_first_equals_sign():
@@ -54,19 +54,3 @@ def test_size(n, text):
 
 def test_settings_in_words():
     assert in_words({"steps": 400, "rate": 1 / 5.5, "path": ""}) == "steps=400, rate=0.181818, path=''"
-
-
-def test_a_journal_cut_short_by_an_interruption_can_be_read(run_folder):
-    whole = read_journal(run_folder)
-    journal = run_folder / "journal.jsonl"
-    journal.write_text(journal.read_text() + '{"event": "epo')
-    assert is_run(str(run_folder))
-    assert read_journal(run_folder) == whole
-
-
-def test_a_damaged_journal_names_the_line(run_folder):
-    journal = run_folder / "journal.jsonl"
-    lines = journal.read_text().splitlines()
-    journal.write_text("\n".join([lines[0], "}{", *lines[1:]]))
-    with pytest.raises(RunError, match="line 2"):
-        read_journal(run_folder)

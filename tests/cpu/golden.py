@@ -46,7 +46,9 @@ class Golden:
 
     def neuron(self, n: int) -> NeuronParams:
         m = self.meta
-        return NeuronParams(m["arch"][n - 1]["nu"], m["tau_m"], m["tau_s"], m["refrac"], m["threshold_slack"]["dense"])
+        return NeuronParams(
+            m["arch"][n - 1]["nu"], m["tau_m"], m["tau_s"], m["refrac"], m["threshold_slack"]["dense"]
+        )
 
     def network(self, ops: Ops) -> Network:
         m = self.meta
@@ -76,5 +78,7 @@ def spikes_of(ops: Ops, dense: np.ndarray) -> Any:
     """Upload dense spikes (sample, time, unit)."""
     samples, steps, _ = dense.shape
     return ops.upload(
-        PackedBatch(pack(dense), np.full(samples, steps, np.uint32), np.zeros(samples, np.int32), np.arange(samples))
+        PackedBatch(
+            pack(dense), np.full(samples, steps, np.uint32), np.zeros(samples, np.int32), np.arange(samples)
+        )
     )

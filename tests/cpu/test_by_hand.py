@@ -83,7 +83,8 @@ def test_lateral_inhibition_spares_its_own_neuron(ops: Ops) -> None:
     w = np.array([[800.0], [80.0]], np.float32)
     weights = ops.dense_weights(WeightState(w, np.zeros_like(w), np.zeros_like(w)))
     free, held = (
-        ops.unpack(ops.dense_forward(weights, spikes_of(ops, dense), NeuronParams(50.0), w0))[0] for w0 in (0.0, 1000.0)
+        ops.unpack(ops.dense_forward(weights, spikes_of(ops, dense), NeuronParams(50.0), w0))[0]
+        for w0 in (0.0, 1000.0)
     )
     assert free[:, 1].any()
     assert not held[:, 1].any()

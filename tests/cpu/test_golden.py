@@ -13,7 +13,8 @@ from spikeprep.train.hm2bp import boosted_weights, count_error, filled_output, l
 
 from .golden import DENSE, FIXTURES, Golden, spikes_of
 
-# share of the array's largest value: (psp, gate, γ, errors), (σ, gradients); then absolute, weights: (after one step, in sequence)
+# shares of the array's largest value: (psp, gate, γ, errors), (σ, gradients);
+# then absolute, of weights: (after one step, in sequence)
 TOLERANCE = {"float64": (1e-10, 1e-10, 1e-12, 1e-11), "float32": (1e-5, 2e-5, 2e-6, 5e-6)}
 BACKENDS = {
     "reference": ReferenceOps,
@@ -110,11 +111,15 @@ def test_gradient_and_step_of_the_batch(golden: Golden, ops: Ops) -> None:
 def test_regularisation_alone(golden: Golden, ops: Ops) -> None:
     for n, layer in enumerate(golden.network(ops).layers, 1):
         rule = golden.rule()
-        plain = type(rule)("sgd", 1.0, 1, 0.0, strength=rule.strength, steepness=rule.steepness, scale=rule.scale)
+        plain = type(rule)(
+            "sgd", 1.0, 1, 0.0, strength=rule.strength, steepness=rule.steepness, scale=rule.scale
+        )
         before = ops.state(layer.weights).weight.astype(float)
         ops.update(layer.weights, 1, plain)
         pull = before - ops.state(layer.weights).weight
-        assert_share(pull, golden[f"grad_reg_{n}"], 2e-5 if ops.dtype == np.float32 else 1e-10, f"grad_reg_{n}")
+        assert_share(
+            pull, golden[f"grad_reg_{n}"], 2e-5 if ops.dtype == np.float32 else 1e-10, f"grad_reg_{n}"
+        )
 
 
 def test_sequence_of_steps(golden: Golden, ops: Ops) -> None:

@@ -34,7 +34,7 @@ def network(ops: Ops, case: Case, loss: LossParams, psp: PspParams, lateral: flo
 @given(
     case=cases(),
     loss=st.sampled_from([LossParams(), LossParams("softmax"), LossParams(margin=0, fill=False)]),
-    window=st.sampled_from([None, 256, 40, 5]),
+    window=st.sampled_from([None, 256, 40, 5, 100]),
     lateral=st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_spikes_and_gradients(
@@ -105,7 +105,12 @@ def test_padding_changes_nothing(case: Case) -> None:
         for a, b in zip(plain.layers, wide.layers, strict=True):
             np.testing.assert_array_equal(ops.gradient(a.weights), ops.gradient(b.weights))
         for b in range(len(case.batch)):
-            alone = PackedBatch(*(a[b : b + 1] for a in (case.batch.bits, case.batch.steps, case.batch.labels, case.batch.index)))
+            alone = PackedBatch(
+                *(
+                    a[b : b + 1]
+                    for a in (case.batch.bits, case.batch.steps, case.batch.labels, case.batch.index)
+                )
+            )
             np.testing.assert_array_equal(plain.counts(alone)[0], plain.counts(case.batch)[b])
 
 

@@ -1,0 +1,103 @@
+"""Training and inference of HM2-BP from a store: milliseconds a sample, memory, and ratios to PyTorch BPTT peers.
+
+    spikeprep encode mnist --source DIR --out mnist.zarr
+    python -m benchmarks.train mnist.zarr [--arch 800] [--batch 32] [--samples 3200] [--peers]
+
+Ours is the whole training step from packed bits on: upload, forward, error, backward, update. Both the median and the
+best of the batches are given, since shared machines drift; peers run in the same process, between two halves of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from dataclasses import replace
+from typing import Any
+
+from spikeprep.device import select_ops
+from spikeprep.ops import UpdateRule
+from spikeprep.random import generator
+from spikeprep.store import SpikeStore
+from spikeprep.stream import BatchStream
+from spikeprep.train.arch import parse_arch
+from spikeprep.train.layers import Dense, initial_state
+from spikeprep.train.network import Network
+from spikeprep.train.settings import TrainSettings
+
+
+def network(store: SpikeStore, settings: TrainSettings, threads: int | None) -> Network:
+    """Return a fresh network on the CPU backend, with the store's sizes."""
+    ops = select_ops("cpu", settings.precision, threads)
+    sizes = (store["train"].units, *parse_arch(settings.arch), len(store.attributes["classes"]))
+    assert settings.thresholds != "auto"
+    layers = []
+    for n, nu in enumerate(settings.thresholds):
+        state = initial_state(sizes[n + 1], sizes[n], 1.0, generator(0, "weights", n), ops.dtype)
+        lateral = settings.lateral if n == len(sizes) - 2 else 0.0
+        layers.append(Dense(ops.dense_weights(state), settings.neuron.at(nu), lateral))
+    return Network(ops, tuple(layers), settings.loss, settings.psp)
+
+
+def timed(store: SpikeStore, settings: TrainSettings, net: Network, samples: int) -> dict[str, list[float]]:
+    """Train on, then infer, `samples` samples from the store; return milliseconds a sample of every batch."""
+    stream = BatchStream(store["train"], settings.batch, seed=1)
+    times: dict[str, list[float]] = {"train": [], "infer": []}
+    for step, batch in enumerate(stream.batches(), 1):
+        started = time.perf_counter()
+        net.train_step(batch, UpdateRule("adam", 0.01, step, strength=0.2))
+        trained = time.perf_counter()
+        net.counts(batch)
+        times["train"].append((trained - started) / len(batch) * 1e3)
+        times["infer"].append((time.perf_counter() - trained) / len(batch) * 1e3)
+        if step * settings.batch >= samples:
+            break
+    return times
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("store")
+    parser.add_argument("--arch", default="800")
+    parser.add_argument("--thresholds", type=json.loads, default=[20, 8])
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--samples", type=int, default=3200)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--precision", choices=["float32", "float64"], default="float32")
+    parser.add_argument("--peers", action="store_true", help="also time the PyTorch peers that are installed")
+    args = parser.parse_args()
+    settings = TrainSettings(
+        arch=args.arch, thresholds=tuple(args.thresholds), batch=args.batch, precision=args.precision
+    )
+    store = SpikeStore.open(args.store)
+    net = network(store, settings, args.threads)
+    timed(store, settings, net, 2 * settings.batch)  # compile, and read the first window
+    times = timed(store, settings, net, args.samples)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peers: list[Any] = []
+    if args.peers:
+        from .peers import Task, available, measure
+
+        reader = store["train"]
+        density = float(reader.counts[: args.samples].mean()) / reader.units / reader.max_steps
+        sizes = (reader.units, *parse_arch(args.arch), len(store.attributes["classes"]))
+        task = replace(Task(), sizes=sizes, steps=reader.max_steps, batch=args.batch, density=density)
+        peers = [measure(name, task) for name in available()]
+        again = timed(store, settings, net, args.samples)
+        times = {key: times[key] + again[key] for key in times}
+    for key in ("train", "infer"):
+        best, middle = min(times[key]), statistics.median(times[key])
+        print(f"{key}: {middle:.3f} ms a sample (median), {best:.3f} (best) of {len(times[key])} batches")
+        for peer in peers:
+            theirs = getattr(peer, f"{key}_ms")
+            print(f"  {peer.peer} {peer.version}: {theirs:.2f} ms, {theirs / middle:.1f} × ours (median)")
+    print(f"resident memory, peak before any peer: {memory:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

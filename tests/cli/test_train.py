@@ -1,0 +1,173 @@
+"""train and evaluate from the command line, on real digits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spikeprep.train.checkpoint import load_checkpoint
+
+LOSS = ("--set", "loss.target=15", "--set", "loss.off_target=2", "--set", "loss.margin=2")
+SUMMARY = {
+    "run", "epochs", "batch", "arch", "device", "train_accuracy", "test_accuracy", "best_test_accuracy", "best_epoch",
+    "seconds_per_epoch", "samples_per_second", "stall_fraction",
+}  # fmt: skip
+
+
+@pytest.fixture
+def trained(spikeprep, store, tmp_path):
+    """A run of two epochs on `store`."""
+    done = spikeprep(
+        "train", store, "--arch", "20", "--epochs", "2", "--batch", "8", "--run", tmp_path / "run", *LOSS
+    )
+    assert done.exit_code == 0, done.output
+    return tmp_path / "run"
+
+
+def test_train_for_a_person(spikeprep, store, tmp_path):
+    run = tmp_path / "run"
+    done = spikeprep("train", store, "--arch", "20-10", "--epochs", "2", "--run", run, *LOSS)
+    assert done.exit_code == 0, done.output
+    assert "64-20-10-10, thresholds" in done.stderr
+    assert "epoch 2/2: train" in done.stderr
+    assert "test accuracy" in done.stdout
+    assert {p.name for p in run.iterdir()} == {"config.json", "journal.jsonl", "last.npz", "best.npz"}
+
+
+def test_train_and_evaluate_as_json(spikeprep, store, tmp_path):
+    run = tmp_path / "run"
+    done = spikeprep("train", store, "--arch", "20", "--epochs", "1", "--run", run, "--json", *LOSS)
+    summary = json.loads(done.stdout)
+    assert set(summary) >= SUMMARY
+    result = json.loads(spikeprep("evaluate", run, store, "--json").stdout)
+    assert set(result) == {"accuracy", "samples", "confusion"}
+    assert (result["accuracy"], result["samples"]) == (summary["best_test_accuracy"], 30)
+    on_train = json.loads(spikeprep("evaluate", run, store, "--split", "train", "--json").stdout)
+    assert sum(map(sum, on_train["confusion"])) == 30
+
+
+def test_evaluate_for_a_person(spikeprep, store, trained):
+    done = spikeprep("evaluate", trained, store)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[0].endswith("of 30 samples right")
+    assert len(done.stdout.splitlines()) == 12
+
+
+def test_resume_adds_epochs(spikeprep, store, trained):
+    done = spikeprep("train", store, "--run", trained, "--resume", "--epochs", "3", "--json")
+    assert json.loads(done.stdout)["epochs"] == 3
+
+
+def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
+    done = spikeprep("train", store, "--epochs", "1", "--run", tmp_path / "run", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["arch"] == "200"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--arch", "abc"), 2, "got 'abc' in --arch abc"),
+        (("--arch", "15C5-P2-300"), 5, "'15C5'"),
+        (("--set", "optim.rat=1"), 2, "Did you mean 'optim.rate'?"),
+        (("--set", "batch=many"), 2, "a whole number"),
+        (("--recipe", "digts"), 2, "Did you mean 'digits'?"),
+        (("--device", "cuda"), 5, "--device auto"),
+        (("--limit", "0"), 2, "--limit"),
+        (("--resume",), 4, "no config.json"),
+        (("--set", "loss.target=400"), 2, "--set loss.target="),
+    ],
+)
+def test_errors(spikeprep, store, tmp_path, words, code, says):
+    done = spikeprep("train", store, "--run", tmp_path / "run", *words)
+    assert done.exit_code == code, done.output
+    assert says in done.stderr
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_another_store(spikeprep, store, trained, tmp_path):
+    other = tmp_path / "other.zarr"
+    spikeprep("encode", "digits", "--out", other, "--limit", "30", "--seed", "1")
+    done = spikeprep("train", other, "--run", trained, "--resume")
+    assert done.exit_code == 4
+    assert "differs from in data or encoding" in done.stderr
+    again = spikeprep("train", store, "--arch", "20", "--run", trained)
+    assert again.exit_code == 4
+    assert "--resume" in again.stderr
+
+
+def test_evaluate_a_store_that_does_not_fit(spikeprep, trained, tmp_path):
+    from PIL import Image
+
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for n in range(4):
+            Image.new("L", (4, 4), 40 * n + 20).save(tmp_path / "photos" / name / f"{n}.png")
+    other = tmp_path / "photos.zarr"
+    done = spikeprep(
+        "encode", "images", "--source", tmp_path / "photos", "--out", other, "--set", "poisson.steps=80"
+    )
+    assert done.exit_code == 0, done.output
+    done = spikeprep("evaluate", trained, other)
+    assert done.exit_code == 4
+    assert "has 16 units and the classes a, b" in done.stderr
+
+
+def test_a_damaged_store_while_training(spikeprep, store, tmp_path):
+    (shard,) = (store / "train" / "spikes" / "c").rglob("0/0/0")
+    data = bytearray(shard.read_bytes())
+    data[10] ^= 1
+    shard.write_bytes(data)
+    done = spikeprep("train", store, "--arch", "20", "--run", tmp_path / "run", *LOSS)
+    assert done.exit_code == 4, done.output
+    assert "train samples 0 to" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_and_on_with_the_same_bits(spikeprep, store, tmp_path: Path):
+    words = ["train", str(store), "--arch", "20", "--epochs", "400", "--batch", "4", "--threads", "1", *LOSS]
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spikeprep_cli", *words, "--run", str(run)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until = time.monotonic() + 120
+        while not (run / "last.npz").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert f"To go on: spikeprep train {store}" in said
+    assert "--resume" in said
+    _, record = load_checkpoint(run / "last.npz")
+    done = len(record["history"])
+    assert 1 <= done < 400
+    more = done + 2
+    whole = tmp_path / "whole"
+    # the schedule knows the number of epochs: both runs are of 400, and both are looked at after the same one
+    for folder, extra in ((run, ["--resume"]), (whole, words[2:])):
+        code = (
+            "import sys; from spikeprep.train import trainer; from spikeprep_cli.main import main\n"
+            f"old = trainer.Trainer._after_epoch\n"
+            "def stop(self):\n"
+            "    old(self)\n"
+            f"    if self.stream.epoch == {more}: sys.exit(7)\n"
+            "trainer.Trainer._after_epoch = stop\n"
+            f"main({['train', str(store), '--run', str(folder), *extra]!r})"
+        )
+        assert (
+            subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode
+            == 7
+        )
+    a, b = (load_checkpoint(folder / "last.npz")[0] for folder in (run, whole))
+    assert {k: v.tobytes() for k, v in a.items()} == {k: v.tobytes() for k, v in b.items()}

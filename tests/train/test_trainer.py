@@ -1,0 +1,227 @@
+"""The trainer: it learns, resumes to the bit, keeps its folder, and speaks up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.errors import DataError, RunError, UsageError
+from spikeprep.store import SpikeStore
+from spikeprep.train.checkpoint import load_checkpoint
+from spikeprep.train.evaluate import evaluate
+from spikeprep.train.hm2bp import LossParams
+from spikeprep.train.optim import OptimParams, RegularisationParams
+from spikeprep.train.run import RunFolder
+from spikeprep.train.settings import TrainSettings
+from spikeprep.train.trainer import Trainer, load_network, split_validation
+
+SETTINGS = TrainSettings(
+    arch="30",
+    epochs=2,
+    loss=LossParams(target=15, off_target=2, margin=2),
+    optim=OptimParams(rate=0.03, regularisation=RegularisationParams(strength=0.0)),
+)
+
+
+def trainer(store: SpikeStore, folder: Path, settings: TrainSettings = SETTINGS, **more: Any) -> Trainer:
+    return Trainer(store, RunFolder(folder), settings, CompiledOps(threads=more.pop("threads", 2)), **more)
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    arrays, _ = load_checkpoint(folder / "last.npz")
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def test_it_learns_real_digits(digits: SpikeStore, tmp_path: Path) -> None:
+    heard: list[dict[str, Any]] = []
+    settings = replace(SETTINGS, arch="100", epochs=6)
+    summary = trainer(digits, tmp_path / "run", settings, listener=heard.append).run()
+    assert summary is not None
+    assert summary["train_accuracy"] > 0.9
+    assert summary["test_accuracy"] > 0.8
+    journal = RunFolder(tmp_path / "run").journal.records()
+    assert [r for r in heard if r["event"] != "progress"] == journal
+    assert [r["event"] for r in journal] == ["start"] + ["epoch"] * 6
+    seen = [r["seen"] for r in heard if r["event"] == "progress" and r["epoch"] == 0]
+    assert seen[-1] == len(split_validation(digits["train"].labels, 0.05, 0)[0])
+
+
+def test_the_best_epoch_is_validation_s_and_evaluates_the_same(digits: SpikeStore, tmp_path: Path) -> None:
+    summary = trainer(digits, tmp_path / "run", replace(SETTINGS, validation=0.2, epochs=4)).run()
+    assert summary is not None
+    epochs = [r for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "epoch"]
+    scores = [r["validation_accuracy"] for r in epochs]
+    assert summary["best_epoch"] == max(n for n, score in enumerate(scores, 1) if score == max(scores))
+    assert summary["best_test_accuracy"] == epochs[summary["best_epoch"] - 1]["test_accuracy"]
+    network = load_network(RunFolder(tmp_path / "run"), CompiledOps())
+    again = evaluate(network, digits["test"], 10)
+    assert again.accuracy == summary["best_test_accuracy"]
+    assert again.confusion.sum() == again.samples == 300
+
+
+@pytest.mark.parametrize("stop", [1, 9, 13])
+def test_a_stopped_run_resumes_to_the_same_bits(digits: SpikeStore, tmp_path: Path, stop: int) -> None:
+    settings = replace(SETTINGS, boost=True)
+    trainer(digits, tmp_path / "whole", settings, threads=2).run()
+    left = iter(range(stop))
+    stopped = trainer(digits, tmp_path / "parts", settings, threads=1)
+    assert stopped.run(lambda: next(left, None) is None) is None
+    resumed = trainer(digits, tmp_path / "parts", stopped.settings, threads=3, resume=True)
+    assert resumed.run() is not None
+    assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
+    keys = ("epoch", "train_accuracy", "validation_accuracy", "test_accuracy", "rates")
+    records = [
+        [
+            {k: r[k] for k in keys}
+            for r in RunFolder(tmp_path / name).journal.records()
+            if r["event"] == "epoch"
+        ]
+        for name in ("whole", "parts")
+    ]
+    assert records[0] == records[1]
+
+
+def test_what_a_checkpoint_does_not_know_is_forgotten(digits: SpikeStore, tmp_path: Path) -> None:
+    left = iter(range(10))
+    first = trainer(digits, tmp_path / "run")
+    first.run(lambda: next(left, None) is None)
+    folder = RunFolder(tmp_path / "run")
+    with folder.journal.path.open("a") as f:
+        f.write('{"event": "epoch", "epoch": 99}\n{"event": "cut sho')
+    trainer(digits, tmp_path / "run", first.settings, resume=True).run()
+    assert [r["epoch"] for r in folder.journal.records() if r["event"] == "epoch"] == [1, 2]
+
+
+def test_more_epochs_than_the_run_had(digits: SpikeStore, tmp_path: Path) -> None:
+    first = trainer(digits, tmp_path / "run")
+    first.run()
+    folder = RunFolder(tmp_path / "run")
+    settings = folder.resumed_settings(digits, {"epochs": 3}, None)
+    summary = trainer(digits, tmp_path / "run", settings, resume=True).run()
+    assert summary is not None
+    assert summary["epochs"] == 3
+    with pytest.raises(RunError, match="only the epochs may change"):
+        folder.resumed_settings(digits, {"batch": 8}, None)
+    with pytest.raises(RunError, match="only the epochs may change"):
+        folder.resumed_settings(digits, {}, 7)
+
+
+def test_a_folder_that_is_taken_or_foreign(digits: SpikeStore, other: Path, tmp_path: Path) -> None:
+    trainer(digits, tmp_path / "run", replace(SETTINGS, epochs=1)).run()
+    with pytest.raises(RunError, match="a run already"):
+        trainer(digits, tmp_path / "run")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    with pytest.raises(RunError, match="not empty"):
+        trainer(digits, tmp_path / "full")
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(RunError, match="differs from in data or encoding"):
+        folder.resumed_settings(SpikeStore.open(other), {}, None)
+    with pytest.raises(RunError, match="no config"):
+        RunFolder(tmp_path / "none").config()
+
+
+def test_damaged_run_files(digits: SpikeStore, tmp_path: Path) -> None:
+    trainer(digits, tmp_path / "run", replace(SETTINGS, epochs=1)).run()
+    folder = RunFolder(tmp_path / "run")
+    data = folder.best.read_bytes()
+    folder.best.write_bytes(data[: len(data) // 2])
+    with pytest.raises(RunError, match="is damaged"):
+        load_network(folder, CompiledOps())
+    folder.best.unlink()
+    with pytest.raises(RunError, match="does not exist"):
+        load_network(folder, CompiledOps())
+    config = json.loads(folder.config_path.read_text())
+    for text, message in (
+        ("{", "is damaged"),
+        (json.dumps(config | {"format": 9}), "format 9"),
+        (json.dumps({k: v for k, v in config.items() if k != "units"}), "lacks 'units'"),
+    ):
+        folder.config_path.write_text(text)
+        with pytest.raises(RunError, match=message):
+            folder.config()
+
+
+def test_thresholds_are_calibrated_and_kept(digits: SpikeStore, tmp_path: Path) -> None:
+    made = trainer(digits, tmp_path / "run", replace(SETTINGS, arch="50-40"))
+    assert len(made.settings.thresholds) == 3
+    assert RunFolder(tmp_path / "run").config().settings == made.settings
+    batch = digits["train"].packed(slice(0, 64))
+    *hidden, output = (made.ops.counts(s).mean() for s in made.network.forward(batch)[1:])
+    assert all(1 < rate < 2 for rate in hidden)  # 0.012 a step
+    assert 0.1 < output < 1.5
+
+
+def test_a_silent_layer_is_spoken_of(digits: SpikeStore, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, thresholds=(1e6, 5.0), batch=10)
+    trainer(digits, tmp_path / "run", settings).run()
+    warnings = [
+        r["message"] for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "warning"
+    ]
+    assert warnings[0].startswith("hidden layer 1 fires 0 spikes")
+    assert "--set thresholds=[500000.0, 5.0]" in warnings[0]
+
+
+def test_unfit_settings(digits: SpikeStore, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at most 40"):
+        trainer(digits, tmp_path / "a", replace(SETTINGS, loss=LossParams(target=41)))
+    with pytest.raises(UsageError, match="2: one a hidden layer"):
+        replace(SETTINGS, thresholds=(1.0,))
+    for wrong in ({"neuron.tau_m": 2}, {"thresholds": [1, 0]}, {"epochs": 0}, {"validation": 1.5}):
+        with pytest.raises(UsageError, match="expected"):
+            SETTINGS.override(wrong)
+    with pytest.raises(UsageError, match=r"Did you mean 'optim\.rate'"):
+        SETTINGS.override({"optim.rat": 1})
+    with pytest.raises(UsageError, match="got batch = 'x'"):
+        SETTINGS.override({"batch": "x"})
+    with pytest.raises(UsageError, match="'rate' or 'softmax'"):
+        SETTINGS.override({"loss.loss": "rat"})
+    assert not any(tmp_path.iterdir())
+
+
+def test_settings_round_trip() -> None:
+    changed = SETTINGS.override({"thresholds": [3, 4], "psp.window": "none", "optim.rate": 1, "boost": True})
+    assert changed.thresholds == (3.0, 4.0)
+    assert changed.psp.window is None
+    assert isinstance(changed.optim.rate, float)
+    assert TrainSettings.from_json(json.loads(json.dumps(changed.to_json()))) == changed
+
+
+def test_validation_is_a_share_of_each_class() -> None:
+    labels = np.repeat([0, 1, 2], [100, 50, 4])
+    train, held = split_validation(labels, 0.1, 0)
+    assert np.bincount(labels[held], minlength=3).tolist() == [10, 5, 0]
+    assert sorted([*train, *held]) == list(range(154))
+    assert not np.array_equal(held, split_validation(labels, 0.1, 1)[1])
+    assert split_validation(labels, 0.0, 0)[1].size == 0
+
+
+def test_a_store_without_spikes(tmp_path: Path) -> None:
+    from spikeprep.store import SpikeWriter, SplitLayout
+
+    writer = SpikeWriter.open(
+        tmp_path / "s.zarr",
+        {
+            "version": "0",
+            "recipe": "none",
+            "chain": [],
+            "seed": 0,
+            "dt": 0.001,
+            "unit_shape": [5],
+            "classes": ["a", "b"],
+            "source": {},
+        },
+        {"train": SplitLayout(4, 5, 120, 4, 4)},
+    )
+    for shard in writer.pending():
+        with writer.shard(shard) as out:
+            out.append(np.zeros((4, 5, 15), np.uint8), np.full(4, 120), np.array([0, 1, 0, 1]), list("wxyz"))
+    writer.complete()
+    with pytest.raises(DataError, match="no spikes"):
+        trainer(SpikeStore.open(tmp_path / "s.zarr"), tmp_path / "run")
