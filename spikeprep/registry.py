@@ -100,6 +100,7 @@ ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
     {
+        "bsa": "spikeprep.encoders.bsa:BSA",
         "lyon": "spikeprep.encoders.lyon:Lyon",
         "poisson": "spikeprep.encoders.poisson:Poisson",
     },

@@ -10,7 +10,7 @@ import pytest
 
 import spikeprep.encoders
 import spikeprep.sources
-from spikeprep.data import Audio
+from spikeprep.data import Audio, Frames
 from spikeprep.encoders import Encoder, Transform
 from spikeprep.errors import UsageError
 from spikeprep.registry import ENCODERS, READERS, Plugin
@@ -42,7 +42,8 @@ def none_needed(path):
 
 IMAGES = [np.arange(20, dtype=np.uint8).reshape(4, 5) * 12, np.linspace(0, 1, 20).reshape(4, 5)]
 SOUNDS = [Audio(np.random.default_rng(n).uniform(-0.5, 0.5, n), 8000) for n in (1700, 2345)]
-SIGNALS = {"lyon": SOUNDS, "poisson": IMAGES}
+CHANNELS = [Frames(np.random.default_rng(n).uniform(0, 1e-3, (n, 9)), 100.0) for n in (8, 13)]
+SIGNALS = {"bsa": CHANNELS, "lyon": SOUNDS, "poisson": IMAGES}
 FOLDERS = {"digits": none_needed, "idx": idx_folder, "images": image_folder}
 
 
