@@ -84,9 +84,9 @@ class Recipe:
         Parameters
         ----------
         settings
-            Dotted name → value. A name is ``source.FIELD``, ``PLUGIN.FIELD`` for a plugin of the chain, or
-            ``train.FIELD``; a value is read as TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else is a
-            string.
+            Dotted name → value. A name is ``source.FIELD`` or ``READER.FIELD``, ``PLUGIN.FIELD`` for a plugin of
+            the chain, or ``train.FIELD``; a value is read as TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else
+            is a string.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Recipe:
             owner, dot, key = dotted.partition(".")
             if dot and owner == "train":
                 train[key] = parse_value(text)
-            elif dot and owner == "source":
+            elif dot and owner in ("source", source["name"]):
                 source[key] = parse_value(text)
             elif dot and owner in plugins:
                 plugins[owner][key] = parse_value(text)
