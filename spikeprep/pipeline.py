@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -109,8 +108,7 @@ class _Job:
         if limit is not None and limit < 1:
             raise UsageError(f"got limit {limit}", "at least 1 sample a split")
         self.recipe, self.seed = recipe, seed
-        self.source: Source = recipe.build_source(source_path)
-        _check_there(recipe, self.source)
+        self.source: Source = recipe.open_source(source_path)
         self.chain: Chain = recipe.build_chain()
         available = self.source.splits()
         self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
@@ -161,14 +159,6 @@ class _Job:
             "classes": list(self.source.classes),
             "source": {"reader": reader, **self.source.provenance()},
         }
-
-
-def _check_there(recipe: Recipe, source: Source) -> None:
-    """Answer missing raw data with what they are and where to get them."""
-    path = getattr(source, "path", None)
-    if any(f.name == "path" for f in fields(source)) and not (path and Path(path).exists()):
-        got = f"recipe {recipe.name} has no raw data" + (f": {path} is not there" if path else "")
-        raise DataError(got, "", recipe.obtain or "Give the folder of the raw files as --source.")
 
 
 def _cores() -> int:
