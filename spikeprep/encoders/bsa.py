@@ -18,23 +18,20 @@ from numpy.typing import NDArray
 from ..data import Frames, SpikeTrain
 from ..errors import DataError, UsageError, near_miss
 from ..lanes import (
-    LINE,
+    LANES,
     above,
     aligned_zeros,
     larger,
-    load_line,
+    load,
     load_word,
-    magnitude,
     select,
     smaller,
-    spread_line,
+    spread,
     store,
 )
 from ..random import SampleKey
 from .base import Encoder
 
-_WIDTH = LINE // 8  # channels that one vector of float64 carries
-_TILE = 2 * _WIDTH
 _TRANSPOSE = tuple(
     (np.uint64(shift), np.uint64(mask))
     for shift, mask in ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
@@ -60,84 +57,59 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-_inline = njit(nogil=True, inline="always")
-
-
-@_inline
-def _tap(window: Any, at: Any, spikes: Any, taps: Any, tap: Any, mixed: Any, covered: Any) -> Any:
-    """Move one tap of a window a step on, less what the last step's spikes explain of it; add what h would explain."""
-    zero = spread_line(0.0)
-    s = load_line(window, at + _TILE) - select(spikes, load_line(taps, tap), zero)
-    store(window, at, s)
-    if mixed:
-        clipped = smaller(larger(s, load_line(taps, tap + 2 * _WIDTH)), load_line(taps, tap + _WIDTH))
-        return covered + magnitude(clipped)
-    return covered + smaller(larger(s, zero), load_line(taps, tap + _WIDTH))
-
-
 @njit(nogil=True, cache=True)
 def _encode(
     frames: NDArray[np.float64],
     width: int,
     hold: int,
-    taps: NDArray[np.float64],
-    mixed: bool,
+    h: NDArray[np.float64],
     enough: float,
     delay: int,
     window: NDArray[np.float64],
     bits: NDArray[np.uint8],
 ) -> None:
-    """Write the spikes of `frames` [frame · width] to `bits` (channel, byte); width is whole tiles.
+    """Write the spikes of `frames` [frame · width] to `bits` (channel, byte); width is whole tiles of LANES.
 
-    `taps` [tap · 3 · _WIDTH], an even number of them, has for each tap the following one's h, and h's upper and lower
-    bound with 0; `mixed` says that some are negative. Σ_j of the part of h[j] that s[t+j] covers, s clipped to between
-    0 and h, is (e2 − e1 + Σ|h|) / 2; `enough` is what it is at the threshold.
+    Σ_j of the part of h[j] that s[t+j] covers, s clipped to between 0 and h, is (e2 − e1 + Σ|h|) / 2; `enough` is what
+    it is at the threshold.
 
-    `window` [(tap + 1) · _TILE] is scratch: what is left of the signal at the taps. A step's spikes are subtracted as
+    `window` [(tap + 1) · LANES] is scratch: what is left of the signal at the taps. A step's spikes are subtracted as
     the next step moves it on, in one pass and without a branch that would have to be guessed.
     """
-    channels, steps, number = bits.shape[0], frames.size // width * hold, taps.size // (3 * _WIDTH)
-    zero, limit = spread_line(0.0), spread_line(enough)
-    fired = np.zeros((2, 8 * bits.shape[1] + delay), np.uint8)
-    for first in range(0, channels, _TILE):
+    channels, steps, taps = bits.shape[0], frames.size // width * hold, h.size
+    zero, limit = spread(0.0), spread(enough)
+    following = np.append(h[1:], 0.0)
+    signed = (h < 0).any()
+    fired = np.zeros((LANES // 8, 8 * bits.shape[1] + delay), np.uint8)
+    for first in range(0, channels, LANES):
         window[:] = 0.0
-        for j in range(1, min(number, steps + 1)):  # moved on once before the first decision
-            store(window, j * _TILE, load_line(frames, (j - 1) // hold * width + first))
-            store(window, j * _TILE + _WIDTH, load_line(frames, (j - 1) // hold * width + first + _WIDTH))
-        spikes_a, spikes_b = above(zero, zero), above(zero, zero)
+        for j in range(1, min(taps, steps + 1)):  # moved on once before the first decision
+            store(window, j * LANES, load(frames, (j - 1) // hold * width + first))
+        spikes = above(zero, zero)
         for step in range(steps):
-            coming = (step + number - 1) // hold * width + first
-            if coming < frames.size:
-                store(window, number * _TILE, load_line(frames, coming))
-                store(window, number * _TILE + _WIDTH, load_line(frames, coming + _WIDTH))
-            else:
-                store(window, number * _TILE, zero)
-                store(window, number * _TILE + _WIDTH, zero)
-            a, b, a_odd, b_odd = (
-                zero,
-                zero,
-                zero,
-                zero,
-            )  # four sums: an addition takes longer than the rest of a tap
-            for j in range(0, number, 2):
-                at, tap = j * _TILE, j * 3 * _WIDTH
-                a = _tap(window, at, spikes_a, taps, tap, mixed, a)
-                b = _tap(window, at + _WIDTH, spikes_b, taps, tap, mixed, b)
-                at, tap = at + _TILE, tap + 3 * _WIDTH
-                a_odd = _tap(window, at, spikes_a, taps, tap, mixed, a_odd)
-                b_odd = _tap(window, at + _WIDTH, spikes_b, taps, tap, mixed, b_odd)
-            spikes_a, spikes_b = above(a + a_odd, limit), above(b + b_odd, limit)
-            fired[0, step + delay], fired[1, step + delay] = spikes_a, spikes_b
+            coming = (step + taps - 1) // hold * width + first
+            store(window, taps * LANES, load(frames, coming) if coming < frames.size else zero)
+            covered = zero
+            for j in range(taps):
+                s = load(window, (j + 1) * LANES) - select(spikes, spread(following[j]), zero)
+                store(window, j * LANES, s)
+                if signed and h[j] < 0:
+                    covered = covered - larger(smaller(s, zero), spread(h[j]))
+                else:
+                    covered = covered + smaller(larger(s, zero), spread(h[j]))
+            spikes = above(covered, limit)
+            for line in range(LANES // 8):
+                fired[line, step + delay] = spikes >> np.uint32(8 * line) & np.uint32(255)
         fired[:, steps:] = 0
-        for line in range(2):
-            start = first + line * _WIDTH
+        for line in range(LANES // 8):
+            start = first + 8 * line
             for byte in range(bits.shape[1] if start < channels else 0):
                 # 8 steps × 8 channels of bits, transposed (Warren, Hacker's Delight, 7-3)
                 x = load_word(fired[line], 8 * byte)
                 for shift, mask in _TRANSPOSE:
                     t = (x ^ x >> shift) & mask
                     x ^= t ^ t << shift
-                for channel in range(start, min(start + _WIDTH, channels)):
+                for channel in range(start, min(start + 8, channels)):
                     bits[channel, byte] = x & np.uint64(255)
                     x >>= np.uint64(8)
 
@@ -300,19 +272,14 @@ class BSA(Encoder):
         if not np.isfinite(values).all():
             raise DataError("bsa: got values that are NaN or infinite", "finite ones", "Repair the signal.")
         (frames, channels), hold, h = values.shape, self._hold, self.taps
-        width = -(-channels // _TILE) * _TILE
+        width = -(-channels // LANES) * LANES
         held = aligned_zeros((frames, width), np.float64)
         held[:, :channels] = values
         held *= self._scale
         bits = np.zeros((channels, -(-frames * hold // 8)), np.uint8)
         enough = (float(np.abs(h).sum()) + self._theta * float(h.sum())) / 2
-        even = np.append(h, [0.0] * (1 + h.size % 2))
-        columns = np.stack([even[1:], np.maximum(even[:-1], 0), np.minimum(even[:-1], 0)], axis=1)
-        taps = aligned_zeros((*columns.shape, _WIDTH), np.float64)
-        taps[:] = columns[:, :, None]
-        window = aligned_zeros(((len(taps) + 1) * _TILE,), np.float64)
-        mixed = bool((h < 0).any())
-        _encode(held.reshape(-1), width, hold, taps.reshape(-1), mixed, enough, self._delay, window, bits)
+        window = aligned_zeros(((h.size + 1) * LANES,), np.float64)
+        _encode(held.reshape(-1), width, hold, h, enough, self._delay, window, bits)
         return SpikeTrain(bits, frames * hold)
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
