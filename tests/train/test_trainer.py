@@ -57,7 +57,7 @@ def test_the_best_epoch_is_validation_s_and_evaluates_the_same(digits: SpikeStor
     assert summary is not None
     epochs = [r for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "epoch"]
     scores = [r["validation_accuracy"] for r in epochs]
-    assert summary["best_epoch"] == 1 + scores.index(max(scores))
+    assert summary["best_epoch"] == max(n for n, score in enumerate(scores, 1) if score == max(scores))
     assert summary["best_test_accuracy"] == epochs[summary["best_epoch"] - 1]["test_accuracy"]
     network = load_network(RunFolder(tmp_path / "run"), CompiledOps())
     again = evaluate(network, digits["test"], 10)
@@ -167,6 +167,9 @@ def test_unfit_settings(digits: SpikeStore, tmp_path: Path) -> None:
         trainer(digits, tmp_path / "a", replace(SETTINGS, loss=LossParams(target=41)))
     with pytest.raises(UsageError, match="2: one a hidden layer"):
         replace(SETTINGS, thresholds=(1.0,))
+    for wrong in ({"neuron.tau_m": 2}, {"thresholds": [1, 0]}, {"epochs": 0}, {"validation": 1.5}):
+        with pytest.raises(UsageError, match="expected"):
+            SETTINGS.override(wrong)
     with pytest.raises(UsageError, match=r"Did you mean 'optim\.rate'"):
         SETTINGS.override({"optim.rat": 1})
     with pytest.raises(UsageError, match="got batch = 'x'"):
