@@ -58,7 +58,9 @@ def test_every_sample_once_with_its_own_data(
 
 
 @settings(deadline=None, max_examples=30)
-@given(batch=st.integers(1, 7), stop=st.integers(0, 12), window=st.sampled_from([ONE_CHUNK, TWO_CHUNKS, 1 << 20]))
+@given(
+    batch=st.integers(1, 7), stop=st.integers(0, 12), window=st.sampled_from([ONE_CHUNK, TWO_CHUNKS, 1 << 20])
+)
 def test_resuming_anywhere_equals_never_stopping(
     reader: SplitReader, batch: int, stop: int, window: int
 ) -> None:

@@ -24,7 +24,9 @@ SUMMARY = {
 @pytest.fixture
 def trained(spikeprep, store, tmp_path):
     """A run of two epochs on `store`."""
-    done = spikeprep("train", store, "--arch", "20", "--epochs", "2", "--batch", "8", "--run", tmp_path / "run", *LOSS)
+    done = spikeprep(
+        "train", store, "--arch", "20", "--epochs", "2", "--batch", "8", "--run", tmp_path / "run", *LOSS
+    )
     assert done.exit_code == 0, done.output
     return tmp_path / "run"
 
@@ -110,7 +112,9 @@ def test_evaluate_a_store_that_does_not_fit(spikeprep, trained, tmp_path):
         for n in range(4):
             Image.new("L", (4, 4), 40 * n + 20).save(tmp_path / "photos" / name / f"{n}.png")
     other = tmp_path / "photos.zarr"
-    done = spikeprep("encode", "images", "--source", tmp_path / "photos", "--out", other, "--set", "poisson.steps=80")
+    done = spikeprep(
+        "encode", "images", "--source", tmp_path / "photos", "--out", other, "--set", "poisson.steps=80"
+    )
     assert done.exit_code == 0, done.output
     done = spikeprep("evaluate", trained, other)
     assert done.exit_code == 4
@@ -161,6 +165,9 @@ def test_ctrl_c_and_on_with_the_same_bits(spikeprep, store, tmp_path: Path):
             "trainer.Trainer._after_epoch = stop\n"
             f"main({['train', str(store), '--run', str(folder), *extra]!r})"
         )
-        assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode == 7
+        assert (
+            subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode
+            == 7
+        )
     a, b = (load_checkpoint(folder / "last.npz")[0] for folder in (run, whole))
     assert {k: v.tobytes() for k, v in a.items()} == {k: v.tobytes() for k, v in b.items()}

@@ -77,7 +77,11 @@ def test_a_stopped_run_resumes_to_the_same_bits(digits: SpikeStore, tmp_path: Pa
     assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
     keys = ("epoch", "train_accuracy", "validation_accuracy", "test_accuracy", "rates")
     records = [
-        [{k: r[k] for k in keys} for r in RunFolder(tmp_path / name).journal.records() if r["event"] == "epoch"]
+        [
+            {k: r[k] for k in keys}
+            for r in RunFolder(tmp_path / name).journal.records()
+            if r["event"] == "epoch"
+        ]
         for name in ("whole", "parts")
     ]
     assert records[0] == records[1]
@@ -157,7 +161,9 @@ def test_thresholds_are_calibrated_and_kept(digits: SpikeStore, tmp_path: Path) 
 def test_a_silent_layer_is_spoken_of(digits: SpikeStore, tmp_path: Path) -> None:
     settings = replace(SETTINGS, thresholds=(1e6, 5.0), batch=10)
     trainer(digits, tmp_path / "run", settings).run()
-    warnings = [r["message"] for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "warning"]
+    warnings = [
+        r["message"] for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "warning"
+    ]
     assert warnings[0].startswith("hidden layer 1 fires 0 spikes")
     assert "--set thresholds=[500000.0, 5.0]" in warnings[0]
 
