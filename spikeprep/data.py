@@ -103,9 +103,7 @@ class NeuronParams:
 
     def __post_init__(self) -> None:
         if not (self.threshold > 0 and self.tau_m > self.tau_s > 1):
-            raise ValueError(
-                f"got {self}; expected threshold > 0 and tau_m > tau_s > 1."
-            )
+            raise ValueError(f"got {self}; expected threshold > 0 and tau_m > tau_s > 1.")
         if self.refractory < 1:
             raise ValueError(f"got refractory {self.refractory}; expected at least 1 step.")
 
