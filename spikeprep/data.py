@@ -19,7 +19,7 @@ class Sample:
     Attributes
     ----------
     signal
-        An image: uint8, or floats in [0, 1], of shape (row, column[, channel]).
+        An image: uint8, or floats in [0, 1], of shape (row, column[, channel]); or `Audio`.
     label
         Class index in ``range(len(source.classes))``.
     id
@@ -29,6 +29,38 @@ class Sample:
     signal: Any
     label: int
     id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """One channel of sound.
+
+    Attributes
+    ----------
+    samples
+        Floating point (time,), full scale is ±1.
+    rate
+        Samples a second, in Hz.
+    """
+
+    samples: NDArray[np.floating[Any]]
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """Analogue channels over time, such as a cochleagram.
+
+    Attributes
+    ----------
+    values
+        Floating point (frame, channel).
+    rate
+        Frames a second, in Hz.
+    """
+
+    values: NDArray[np.floating[Any]]
+    rate: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,10 @@ class Registry:
 ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
-    {"poisson": "spikeprep.encoders.poisson:Poisson"},
+    {
+        "lyon": "spikeprep.encoders.lyon:Lyon",
+        "poisson": "spikeprep.encoders.poisson:Poisson",
+    },
 )
 READERS = Registry(
     "reader",

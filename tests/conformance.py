@@ -6,6 +6,7 @@ check_encoder(MyEncoder(), [image, other_image])
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import pickle
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeprep.encoders import Encoder
+from spikeprep.data import Audio
+from spikeprep.encoders import Encoder, Transform
 from spikeprep.errors import UsageError
 from spikeprep.packing import padding_mask, unpack
 from spikeprep.random import SampleKey
@@ -41,16 +43,51 @@ def check_plugin(plugin: Plugin, registry: Registry) -> None:
     assert pickle.loads(pickle.dumps(plugin)) == plugin
 
 
+def arrays(signal: Any) -> list[Any]:
+    """The arrays and numbers that a signal is made of."""
+    if dataclasses.is_dataclass(signal):
+        return [np.asarray(getattr(signal, field.name)) for field in dataclasses.fields(signal)]
+    return [np.asarray(signal)]
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert type(one) is type(other)
+    for a, b in zip(arrays(one), arrays(other), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
+    """Pure, the same alone and in any thread, leaving its signal as it was; its outline has the result's shape."""
+    check_plugin(transform, ENCODERS)
+    assert transform.citation
+    keys = [SampleKey(1, "train", n) for n in range(len(signals))]
+    before = copy.deepcopy(signals)
+    alone = [transform(signal, rng=key) for signal, key in zip(signals, keys, strict=True)]
+    for signal, kept in zip(signals, before, strict=True):
+        assert_same(signal, kept)
+    with ThreadPoolExecutor(4) as pool:
+        threads = list(
+            pool.map(lambda n: transform(signals[n % len(signals)], rng=keys[n % len(keys)]), range(24))
+        )
+    for n, result in enumerate(threads):
+        assert_same(result, alone[n % len(signals)])
+    for signal, result in zip(signals, alone, strict=True):
+        assert any(values.any() for values in arrays(result))  # a result that says nothing checks nothing
+        for outlined, values in zip(arrays(transform.outline(signal)), arrays(result), strict=True):
+            assert outlined.shape == values.shape
+
+
 def check_encoder(encoder: Encoder, signals: Sequence[Any]) -> None:
     """Pure, the same alone, in any batch and in any thread; bits as `data.Bits` says."""
     check_plugin(encoder, ENCODERS)
     assert encoder.citation
     assert encoder.seconds_per_step > 0
     keys = [SampleKey(1, "train", n) for n in range(len(signals))]
-    before = [np.array(signal, copy=True) for signal in signals]
+    before = copy.deepcopy(signals)
     alone = [encoder.encode(signal, rng=key) for signal, key in zip(signals, keys, strict=True)]
-    for signal, copy in zip(signals, before, strict=True):
-        np.testing.assert_array_equal(signal, copy)
+    for signal, kept in zip(signals, before, strict=True):
+        assert_same(signal, kept)
     for signal, key, train in zip(signals, keys, alone, strict=True):
         assert train.bits.shape[0] == int(np.prod(encoder.unit_shape(signal)))
         assert train.steps <= encoder.max_steps(signal)
@@ -80,7 +117,7 @@ def check_reader(source: Source) -> None:
     with ThreadPoolExecutor(4) as pool:
         again = list(pool.map(lambda where: source.read(*where), wanted))
     for one, other in zip(samples, again, strict=True):
-        np.testing.assert_array_equal(one.signal, other.signal)
+        assert_same(one.signal, other.signal)
         assert (one.label, one.id) == (other.label, other.id)
     for sample in samples:
         assert type(sample.label) is int
@@ -89,12 +126,15 @@ def check_reader(source: Source) -> None:
     for split in sizes:
         ids = [sample.id for sample, where in zip(samples, wanted, strict=True) if where[0] == split]
         assert len(set(ids)) == len(ids)
-        first = np.asarray(
-            next(s for s, where in zip(samples, wanted, strict=True) if where[0] == split).signal
+        first = next(s for s, where in zip(samples, wanted, strict=True) if where[0] == split).signal
+        values = arrays(first)[0]
+        lowest = -1 if isinstance(first, Audio) else 0
+        assert values.dtype == np.uint8 or (
+            np.issubdtype(values.dtype, np.floating) and lowest <= values.min() <= values.max() <= 1
         )
-        assert first.dtype == np.uint8 or (
-            np.issubdtype(first.dtype, np.floating) and 0 <= first.min() <= first.max() <= 1
-        )
+    for (split, n), sample in zip(wanted, samples, strict=True):
+        for outlined, values in zip(arrays(source.outline(split, n)), arrays(sample.signal), strict=True):
+            assert outlined.shape == values.shape
     facts = json.loads(json.dumps(source.provenance()))
     assert "licence" in facts
     assert ("files" in facts) != ("sha256" in facts)

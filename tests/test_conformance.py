@@ -10,12 +10,13 @@ import pytest
 
 import spikeprep.encoders
 import spikeprep.sources
+from spikeprep.data import Audio
 from spikeprep.encoders import Encoder, Transform
 from spikeprep.errors import UsageError
 from spikeprep.registry import ENCODERS, READERS, Plugin
 from spikeprep.sources.base import Source
 
-from .conformance import check_encoder, check_reader
+from .conformance import check_encoder, check_reader, check_transform
 from .sources.idx_files import pictures, write_idx
 
 
@@ -40,7 +41,8 @@ def none_needed(path):
 
 
 IMAGES = [np.arange(20, dtype=np.uint8).reshape(4, 5) * 12, np.linspace(0, 1, 20).reshape(4, 5)]
-SIGNALS = {"poisson": IMAGES}
+SOUNDS = [Audio(np.random.default_rng(n).uniform(-0.5, 0.5, n), 8000) for n in (1700, 2345)]
+SIGNALS = {"lyon": SOUNDS, "poisson": IMAGES}
 FOLDERS = {"digits": none_needed, "idx": idx_folder, "images": image_folder}
 
 
@@ -54,7 +56,8 @@ def written(package, *kinds: type) -> Iterator[type[Plugin]]:
 
 @pytest.mark.parametrize("name", ENCODERS.names())
 def test_encoder(name):
-    check_encoder(ENCODERS.get(name)(), SIGNALS[name])
+    plugin = ENCODERS.get(name)()
+    (check_transform if isinstance(plugin, Transform) else check_encoder)(plugin, SIGNALS[name])
 
 
 @pytest.mark.parametrize("name", READERS.names())

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import NeuronParams, PackedBatch, PspParams
+from ..lanes import LANES, aligned_zeros
 from ..ops import LifTrace, Ops, UpdateRule, WeightState
 from . import kernels
-from .lanes import LANES, aligned_zeros
 
 _GROUPS = (
     16  # a layer of few tiles is split by samples into this many pieces; fixed, so that sums never change

@@ -18,7 +18,19 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 
-from .lanes import LANES, above, load, load_word, ones, select, spread, store, sum_rows, total, trailing_zeros
+from ..lanes import (
+    LANES,
+    above,
+    load,
+    load_word,
+    ones,
+    select,
+    spread,
+    store,
+    sum_rows,
+    total,
+    trailing_zeros,
+)
 
 jit = nb.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
 inline = nb.njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from .base import Chain, Encoder, Transform
 
 if TYPE_CHECKING:
+    from .lyon import Lyon
     from .poisson import Poisson
 
-__all__ = ["Chain", "Encoder", "Poisson", "Transform"]
+__all__ = ["Chain", "Encoder", "Lyon", "Poisson", "Transform"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,13 +19,17 @@ from ..registry import ENCODERS, Plugin
 
 @dataclass(frozen=True)
 class Transform(Plugin, ABC):
-    """Signal → signal of the same kind. Pure: equal signal, config and `rng` give equal results."""
+    """Signal → signal. Pure: equal signal, config and `rng` give equal results."""
 
     citation: ClassVar[str] = ""
 
     @abstractmethod
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
         """Return the transformed signal."""
+
+    def outline(self, signal: Any) -> Any:
+        """Return a signal of the shape that `signal` becomes; overridden where that costs less than the signal."""
+        return self(signal)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Encoder(Plugin, ABC):
     """
 
     citation: ClassVar[str] = ""
+    ragged: ClassVar[bool] = False
+    """Whether samples can differ in steps: the pipeline then looks at every sample's outline ahead of encoding."""
 
     @abstractmethod
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
@@ -51,12 +57,16 @@ class Encoder(Plugin, ABC):
 
     @abstractmethod
     def max_steps(self, signal: Any) -> int:
-        """Return how many steps `signal` becomes."""
+        """Return how many steps `signal` becomes; its shape decides, so that an outline will do."""
 
     @property
     @abstractmethod
     def seconds_per_step(self) -> float:
         """Length of a time step in seconds."""
+
+    def step_seconds(self, signal: Any) -> float:
+        """Return the length of a time step of `signal`; overridden where the signal's own rate decides it."""
+        return self.seconds_per_step
 
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> NDArray[np.bool_]:
         """Return the spikes of one signal, bool (time, unit)."""
@@ -93,6 +103,12 @@ class Chain:
         """Return `signal` after every transform, ready for the encoder."""
         for transform in self.transforms:
             signal = transform(signal, rng=rng)
+        return signal
+
+    def outline(self, signal: Any) -> Any:
+        """Return a signal of the shape in which `signal`, or its outline, reaches the encoder."""
+        for transform in self.transforms:
+            signal = transform.outline(signal)
         return signal
 
     def encode_batch(self, signals: Sequence[Any], *, rngs: Sequence[SampleKey | None]) -> list[SpikeTrain]:

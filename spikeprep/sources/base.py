@@ -34,6 +34,10 @@ class Source(Plugin, ABC):
     def read(self, split: str, index: int) -> Sample:
         """Return one sample; raises `DataError` naming the file and the mend where it is damaged."""
 
+    def outline(self, split: str, index: int) -> Any:
+        """Return a signal of the shape of a sample's; overridden where that costs less than reading the sample."""
+        return self.read(split, index).signal
+
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
         """Return ``{"licence", "files": {name: sha256}}``, or one ``"sha256"`` digest over many files.

@@ -1,9 +1,12 @@
-"""A vector type for Numba: `LANES` numbers that live in registers, for kernels that walk neurons a tile at a time.
+"""A vector type for Numba: numbers that live in registers, for kernels that walk neurons or channels a tile at a time.
 
 LLVM finds the vectors in a plain loop over 32 neurons only sometimes, and never keeps them in registers from one time
 step to the next. Here they are values: ``a + b``, ``a - b``, ``a * b`` work lane by lane, `above` and `select` make and
-take masks (uint32, bit k is lane k), and LLVM splits each value over whatever registers the machine has. Nothing is
+take masks (unsigned, bit k is lane k), and LLVM splits each value over whatever registers the machine has. Nothing is
 reassociated or fused: results are those of scalar code, on every machine.
+
+`load` and `spread` make values of `LANES` lanes, `load_line` and `spread_line` of a cache line's lanes: 8 float64,
+16 float32.
 """
 
 from __future__ import annotations
@@ -21,53 +24,77 @@ from numpy.typing import DTypeLike, NDArray
 
 LANES = 32
 """Neurons in a tile: two 512-bit registers of float32, and one bit each of a uint32 mask."""
+LINE = 64
+"""Bytes of a cache line, and of the widest register."""
 
 _UNROLL = 4  # independent sums in `sum_rows`: an addition's latency is three to four times its throughput
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Lanes(types.Type):  # type: ignore[misc]
-    """The Numba type of `LANES` floats."""
+    """The Numba type of `count` floats; the bits of an unsigned `mask` stand for them."""
 
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
-        super().__init__(name=f"Lanes({dtype})")
+    def __init__(self, dtype: Any, count: int = LANES) -> None:
+        self.dtype, self.count = dtype, count
+        self.mask = getattr(types, f"uint{count}")
+        super().__init__(name=f"Lanes({dtype} x {count})")
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), LANES))
+        super().__init__(
+            manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), kind.count)
+        )
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return zeros whose first element starts a 64-byte cache line, so that no vector load crosses one."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
+    raw = np.zeros(size + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
 # ---------------------------------------------------------------- in IR
 
 
-def _vector_at(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
-    """Return a pointer to the LANES elements of a 1-D array from `at` on."""
+def _vector_at(context: Any, builder: Any, array: Any, value: Any, at: Any, count: int) -> Any:
+    """Return a pointer to `count` elements of a 1-D array from `at` on."""
     data = context.make_array(array)(context, builder, value).data
-    vector = ir.VectorType(context.get_data_type(array.dtype), LANES)
+    vector = ir.VectorType(context.get_data_type(array.dtype), count)
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
 
 
-def _spread(builder: Any, scalar: Any) -> Any:
-    """Return a vector that holds `scalar` in every lane."""
-    vector = ir.VectorType(scalar.type, LANES)
-    blank = ir.Constant(vector, ir.Undefined)
-    order = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
-    return builder.shuffle_vector(builder.insert_element(blank, scalar, ir.Constant(_I32, 0)), blank, order)
+def _shuffle(builder: Any, a: Any, b: Any, order: list[int]) -> Any:
+    """Return the elements `order` of `a` followed by `b`."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(order)), order))
 
 
 def _itemsize(dtype: Any) -> int:
     return int(dtype.bitwidth) // 8
+
+
+def _loading(lanes: Lanes, array: Any) -> Any:
+    """Return signature and code of a load of `lanes` from a 1-D array."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(_vector_at(context, builder, array, args[0], args[1], lanes.count))
+        value.align = _itemsize(array.dtype)
+        return value
+
+    return lanes(array, types.int64), codegen
+
+
+def _spreading(lanes: Lanes, scalar: Any) -> Any:
+    """Return signature and code of lanes that all hold a scalar."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        blank = ir.Constant(ir.VectorType(args[0].type, lanes.count), ir.Undefined)
+        first = builder.insert_element(blank, args[0], ir.Constant(_I32, 0))
+        return _shuffle(builder, first, blank, [0] * lanes.count)
+
+    return lanes(scalar), codegen
 
 
 # ---------------------------------------------------------------- the type's operations
@@ -76,13 +103,13 @@ def _itemsize(dtype: Any) -> int:
 @intrinsic
 def load(typingctx: Any, array: Any, at: Any) -> Any:
     """Return the LANES elements of a 1-D array from `at` on."""
+    return _loading(Lanes(array.dtype), array)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(_vector_at(context, builder, signature.args[0], *args))
-        value.align = _itemsize(signature.args[0].dtype)
-        return value
 
-    return Lanes(array.dtype)(array, types.int64), codegen
+@intrinsic
+def load_line(typingctx: Any, array: Any, at: Any) -> Any:
+    """Return a cache line's elements of a 1-D array from `at` on."""
+    return _loading(Lanes(array.dtype, LINE // _itemsize(array.dtype)), array)
 
 
 @intrinsic
@@ -90,7 +117,7 @@ def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
     """Write `lanes` into a 1-D array from `at` on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _vector_at(context, builder, signature.args[0], *args[:2])
+        pointer = _vector_at(context, builder, signature.args[0], args[0], args[1], lanes.count)
         builder.store(args[2], pointer).align = _itemsize(signature.args[0].dtype)
         return context.get_dummy_value()
 
@@ -99,12 +126,14 @@ def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
 
 @intrinsic
 def spread(typingctx: Any, scalar: Any) -> Any:
-    """Return lanes that all hold `scalar`."""
+    """Return LANES lanes that all hold `scalar`."""
+    return _spreading(Lanes(scalar), scalar)
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _spread(builder, args[0])
 
-    return Lanes(scalar)(scalar), codegen
+@intrinsic
+def spread_line(typingctx: Any, scalar: Any) -> Any:
+    """Return a cache line's lanes that all hold `scalar`."""
+    return _spreading(Lanes(scalar, LINE // _itemsize(scalar)), scalar)
 
 
 @intrinsic
@@ -112,9 +141,9 @@ def above(typingctx: Any, a: Any, b: Any) -> Any:
     """Return the mask of the lanes where a > b."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(builder.fcmp_ordered(">", *args), _I32)
+        return builder.bitcast(builder.fcmp_ordered(">", *args), ir.IntType(a.count))
 
-    return types.uint32(a, b), codegen
+    return a.mask(a, b), codegen
 
 
 @intrinsic
@@ -122,10 +151,50 @@ def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
     """Return `a` in the lanes whose bit of `mask` is set, `b` in the others."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), LANES))
+        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), a.count))
         return builder.select(chosen, args[1], args[2])
 
-    return a(types.uint32, a, b), codegen
+    return a(a.mask, a, b), codegen
+
+
+@intrinsic
+def larger(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the larger of a and b in each lane; b where either is NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def smaller(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the smaller of a and b in each lane; b where either is NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", *args), *args)
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def shift_up(typingctx: Any, before: Any, lanes: Any) -> Any:
+    """Return `lanes` moved up by a lane; the first one is the last of `before`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _shuffle(builder, args[0], args[1], list(range(lanes.count - 1, 2 * lanes.count - 1)))
+
+    return lanes(before, lanes), codegen
+
+
+@intrinsic
+def shift_down(typingctx: Any, lanes: Any, after: Any) -> Any:
+    """Return `lanes` moved down by a lane; the last one is the first of `after`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _shuffle(builder, args[0], args[1], list(range(1, lanes.count + 1)))
+
+    return lanes(lanes, after), codegen
 
 
 @intrinsic
@@ -133,16 +202,11 @@ def total(typingctx: Any, lanes: Any) -> Any:
     """Return the sum of all lanes: upper half onto lower half, again and again."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, width = args[0], LANES
+        value, width = args[0], lanes.count
         while width > 1:
             width //= 2
             blank = ir.Constant(value.type, ir.Undefined)
-            halves = [
-                builder.shuffle_vector(
-                    value, blank, ir.Constant(ir.VectorType(_I32, width), list(range(s, s + width)))
-                )
-                for s in (0, width)
-            ]
+            halves = [_shuffle(builder, value, blank, list(range(s, s + width))) for s in (0, width)]
             value = builder.fadd(*halves)
         return builder.extract_element(value, ir.Constant(_I32, 0))
 
