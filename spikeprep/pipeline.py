@@ -20,6 +20,7 @@ from . import __version__
 from .data import Sample, SpikeTrain
 from .encoders.base import Chain
 from .errors import DataError, UsageError
+from .machine import cores
 from .random import SampleKey
 from .recipes import Recipe
 from .sources.base import Source
@@ -236,8 +237,7 @@ def encode(
     todo = sum(shard.stop - shard.start for shard in pending)
     count = _Count(total := sum(job.samples.values()), total - todo, progress)
     stop = threading.Event()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(max_workers=workers or cores) as pool:
+    with ThreadPoolExecutor(max_workers=workers or cores()) as pool:
         tasks = [pool.submit(_encode_shard, job, writer, shard, count, stop) for shard in pending]
         try:
             wait(tasks, return_when=FIRST_EXCEPTION)
