@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..lanes import aligned_zeros
 from ..machine import cores
+from .jit import flush_denormals
 
 
 class Workers:
@@ -26,17 +27,14 @@ class Workers:
 
     def __init__(self, threads: int | None, dtype: DTypeLike) -> None:
         self.threads, self._dtype = threads or cores(), dtype
-        self._pool = ThreadPoolExecutor(self.threads, "spikeprep-cpu") if self.threads > 1 else None
+        # threads of our own, even where one is enough: how they treat denormal numbers is nobody else's business
+        self._pool = ThreadPoolExecutor(self.threads, "spikeprep-cpu", initializer=flush_denormals)
         self._local = threading.local()
 
     def each(self, task: Callable[..., None], items: Sequence[tuple[int, ...]]) -> None:
         """Run `task(*item)` for every item; a task's error reaches the caller."""
-        if self._pool is None or len(items) == 1:
-            for item in items:
-                task(*item)
-        else:
-            for done in [self._pool.submit(task, *item) for item in items]:
-                done.result()
+        for done in [self._pool.submit(task, *item) for item in items]:
+            done.result()
 
     def samples(self, samples: int) -> list[tuple[int, int]]:
         """Split samples into ranges, several a thread."""
