@@ -28,7 +28,8 @@ $(STAMP): pyproject.toml
 	@# an environment of the same Python is updated in place; of another one, made anew
 	@$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null || \
 	  { rm -f $(VENV)/.installed-*; $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@# setuptools warns of any folder named like a package; tests run from the root, where both are one
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 demo: $(STAMP)
