@@ -52,7 +52,7 @@ DOORS = {
         "spikeprep.random",
         "spikeprep.encoders",
     ),
-    "llvmlite": ("spikeprep.lanes",),
+    "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
     "click": ("spikeprep_cli",),
     "matplotlib": ("spikeprep.plot",),
