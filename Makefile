@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 STAMP := $(VENV)/.installed-$(VERSION)
-BENCHMARKS ?= $(sort $(filter-out benchmarks/peers.py,$(wildcard benchmarks/*.py)))
+MNIST ?=
 
 .DELETE_ON_ERROR:
 .PHONY: help install demo test test-slow lint format types bench clean
@@ -28,7 +28,8 @@ $(STAMP): pyproject.toml
 	@# an environment of the same Python is updated in place; of another one, made anew
 	@$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null || \
 	  { rm -f $(VENV)/.installed-*; $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@# setuptools warns of any folder named like a package; tests run from the root, where both are one
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 demo: $(STAMP)
@@ -57,7 +58,10 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+	@test -n "$(MNIST)" || { echo "Name the folder of MNIST's four IDX files: make bench MNIST=..."; exit 2; }
+	$(BIN)/python -m benchmarks.encode --source $(MNIST)
+	$(BIN)/spikeprep encode mnist --source $(MNIST) --out .data/mnist.zarr
+	$(BIN)/python -m benchmarks.train .data/mnist.zarr --peers $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,6 +1,6 @@
 """How fast images become a store, and how small it is; and how fast it is read back.
 
-python benchmarks/encode.py --source FOLDER_OF_MNIST [--workers N] [--limit N]
+python -m benchmarks.encode --source FOLDER_OF_MNIST [--workers N] [--limit N]
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ backpropagation through time and one Adam step a batch. What helps a peer is on:
 flushed, the whole sequence given to its linear layers at once where the library's own modules do so; and
 the best batch of several is reported.
 
-Run alone (``python benchmarks/peers.py --help``) or from another benchmark in the same process::
+Run alone (``python -m benchmarks.peers --help``) or from another benchmark in the same process::
 
     for name in available():
         print(measure(name, Task()))

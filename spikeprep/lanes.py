@@ -178,19 +178,6 @@ def smaller(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
-def magnitude(typingctx: Any, lanes: Any) -> Any:
-    """Return |x| of each lane."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = args[0].type
-        name = f"llvm.fabs.v{lanes.count}f{lanes.dtype.bitwidth}"
-        fabs = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
-        return builder.call(fabs, args)
-
-    return lanes(lanes), codegen
-
-
-@intrinsic
 def shift_up(typingctx: Any, before: Any, lanes: Any) -> Any:
     """Return `lanes` moved up by a lane; the first one is the last of `before`."""
 

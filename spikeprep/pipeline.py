@@ -19,6 +19,7 @@ from . import __version__
 from .data import Sample, SpikeTrain
 from .encoders.base import Chain
 from .errors import DataError, UsageError
+from .machine import cores
 from .random import SampleKey
 from .recipes import Recipe
 from .sources.base import Source
@@ -112,7 +113,7 @@ class _Job:
         self.chain: Chain = recipe.build_chain()
         available = self.source.splits()
         self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
-        self.workers = workers or _cores()
+        self.workers = workers or cores()
         encoder, split = self.chain.encoder, next(iter(self.samples))
         (sample,), (train,) = self.encode(split, 0, 1)
         signal = self.chain.prepare(sample.signal, rng=self.key(split, 0))
@@ -159,10 +160,6 @@ class _Job:
             "classes": list(self.source.classes),
             "source": {"reader": reader, **self.source.provenance()},
         }
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def plan(

@@ -13,6 +13,7 @@ import numpy as np
 
 from .encoders.bsa import BSA
 from .errors import UsageError
+from .machine import cores
 from .random import SampleKey, generator
 from .recipes import Recipe
 
@@ -97,7 +98,7 @@ def tune_bsa(
 
     assert bsa.scale is not None
     tried = [replace(bsa, theta=t, scale=bsa.scale * g) for g, t in itertools.product(gains, thetas)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         signals = list(pool.map(signal, chosen))
         return list(pool.map(lambda encoder: _trial(encoder, signals), tried))
 

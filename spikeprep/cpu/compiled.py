@@ -8,10 +8,6 @@ carried through simulation, gate and gradient before the next one is touched.
 from __future__ import annotations
 
 import math
-import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,11 +17,11 @@ from numpy.typing import NDArray
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..lanes import LANES, aligned_zeros
 from ..ops import LifTrace, Ops, UpdateRule, WeightState
-from . import kernels
+from . import events, kernels, update
+from .workers import Workers, ranges
 
-_GROUPS = (
-    16  # a layer of few tiles is split by samples into this many pieces; fixed, so that sums never change
-)
+_GROUPS = 16
+"""A layer of few tiles is split by samples into so many pieces: fixed, so that sums never change."""
 
 
 @dataclass(frozen=True)
@@ -70,34 +66,9 @@ class CompiledOps(Ops):
 
     def __init__(self, dtype: Any = np.float32, threads: int | None = None) -> None:
         self.dtype = np.dtype(dtype)
-        self.threads = threads or len(
-            os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        )
-        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
-        self._local = threading.local()
+        self._workers = Workers(threads, self.dtype)
 
     # ------------------------------------------------------------ helpers
-
-    def _each(self, task: Callable[..., None], items: Sequence[tuple[int, ...]]) -> None:
-        """Run `task(*item)` for every item on the pool; a task's error reaches the caller."""
-        if self._pool is None or len(items) == 1:
-            for item in items:
-                task(*item)
-        else:
-            for done in [self._pool.submit(task, *item) for item in items]:
-                done.result()
-
-    def _scratch(self, name: str, size: int) -> NDArray[Any]:
-        """Return this thread's own scratch of at least `size` elements, cache-line aligned, with old contents."""
-        held: NDArray[Any] | None = getattr(self._local, name, None)
-        if held is None or held.size < size:
-            held = aligned_zeros((size,), self.dtype)
-            setattr(self._local, name, held)
-        return held
-
-    def _samples(self, samples: int) -> list[tuple[int, int]]:
-        """Split samples into ranges, several a thread."""
-        return _ranges(samples, 4 * self.threads)
 
     def _real(self, **values: float) -> dict[str, Any]:
         return {name: self.dtype.type(value) for name, value in values.items()}
@@ -149,26 +120,28 @@ class CompiledOps(Ops):
         samples, units, _ = bits.shape
         steps = batch.steps.astype(np.int64)
         counts = np.empty((samples, units), np.int64)
-        ranges = self._samples(samples)
-        self._each(lambda first, last: kernels.counts_from_bits(bits, steps, counts, first, last), ranges)
+        spans = self._workers.samples(samples)
+        self._workers.each(
+            lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), spans
+        )
         unit_ptr = _pointers(counts)
         times, unit = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.int32)
         step_ptr = np.empty((samples, int(steps.max(initial=0)) + 1), np.int64)
         active = np.empty((samples, units), np.int32)
 
         def task(first: int, last: int) -> None:
-            kernels.times_from_bits(bits, steps, unit_ptr, times, first, last)
-            kernels.units_from_times(unit_ptr, times, step_ptr, unit, first, last)
-            kernels.active_units(unit_ptr, active, first, last)
+            events.times_from_bits(bits, steps, unit_ptr, times, first, last)
+            events.units_from_times(unit_ptr, times, step_ptr, unit, first, last)
+            events.active_units(unit_ptr, active, first, last)
 
-        self._each(task, ranges)
+        self._workers.each(task, spans)
         return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, None)
 
     def _from_masks(self, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int) -> CpuSpikes:
         samples, longest, _ = masks.shape
         totals = np.empty(samples, np.int64)
-        ranges = self._samples(samples)
-        self._each(lambda first, last: kernels.totals_from_masks(masks, totals, first, last), ranges)
+        spans = self._workers.samples(samples)
+        self._workers.each(lambda first, last: events.totals_from_masks(masks, totals, first, last), spans)
         starts = np.cumsum(totals) - totals
         counts, active = np.empty((samples, units), np.int64), np.empty((samples, units), np.int32)
         unit_ptr, step_ptr = (
@@ -178,10 +151,10 @@ class CompiledOps(Ops):
         times, unit = np.empty(totals.sum(), np.int32), np.empty(totals.sum(), np.int32)
 
         def task(first: int, last: int) -> None:
-            kernels.events_from_masks(masks, starts, counts, unit_ptr, times, step_ptr, unit, first, last)
-            kernels.active_units(unit_ptr, active, first, last)
+            events.events_from_masks(masks, starts, counts, unit_ptr, times, step_ptr, unit, first, last)
+            events.active_units(unit_ptr, active, first, last)
 
-        self._each(task, ranges)
+        self._workers.each(task, spans)
         return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, masks)
 
     def _masks(self, spikes: CpuSpikes) -> NDArray[np.uint32]:
@@ -258,7 +231,7 @@ class CompiledOps(Ops):
         out = aligned_zeros((tiles, samples, pre.units * LANES), self.dtype)
 
         def task(tile: int, first: int, last: int) -> None:
-            gates = self._scratch("gates", steps * LANES)
+            gates = self._workers.scratch("gates", steps * LANES)
             kernels.dense_psp(
                 pre.unit_ptr,
                 pre.times,
@@ -273,7 +246,9 @@ class CompiledOps(Ops):
                 last,
             )
 
-        self._each(task, [(tile, *r) for tile in range(tiles) for r in self._samples(samples)])
+        self._workers.each(
+            task, [(tile, *r) for tile in range(tiles) for r in self._workers.samples(samples)]
+        )
         lanes = out.reshape(tiles, samples, pre.units, LANES).transpose(1, 0, 3, 2)
         return lanes.reshape(samples, -1, pre.units)[:, : post.units]
 
@@ -312,7 +287,7 @@ class CompiledOps(Ops):
             )
 
         def together(first: int, last: int) -> None:
-            state = self._scratch("state", 2 * tiles * LANES)
+            state = self._workers.scratch("state", 2 * tiles * LANES)
             kernels.dense_forward_lateral(
                 weights.weight,
                 pre.step_ptr,
@@ -327,10 +302,10 @@ class CompiledOps(Ops):
             )
 
         if lateral:
-            self._each(together, self._samples(samples))
+            self._workers.each(together, self._workers.samples(samples))
         else:
-            ranges = _ranges(samples, -(-_GROUPS // tiles))
-            self._each(alone, [(tile, *r) for tile in range(tiles) for r in ranges])
+            spans = ranges(samples, -(-_GROUPS // tiles))
+            self._workers.each(alone, [(tile, *s) for tile in range(tiles) for s in spans])
         return self._from_masks(masks, pre.steps, weights.shape[0])
 
     def dense_backward(  # type: ignore[override]
@@ -356,12 +331,12 @@ class CompiledOps(Ops):
             kernels.dense_backward(
                 weights.weight, pre.unit_ptr, pre.times, pre.active, masks, post.counts, post.steps, delta, scale,
                 constants, weights.gradient[tile, group].reshape(-1), sent[tile],
-                self._scratch("gates", masks.shape[1] * LANES), self._scratch("rows", width * LANES),
-                self._scratch("lanes", 3 * LANES), tile, first, last,
+                self._workers.scratch("gates", masks.shape[1] * LANES), self._workers.scratch("rows", width * LANES),
+                self._workers.scratch("lanes", 3 * LANES), tile, first, last,
             )  # fmt: skip
 
-        ranges = [(group, *r) for group, r in enumerate(_ranges(samples, groups))]
-        self._each(task, [(tile, *r) for tile in range(tiles) for r in ranges])
+        spans = [(group, *s) for group, s in enumerate(ranges(samples, groups))]
+        self._workers.each(task, [(tile, *s) for tile in range(tiles) for s in spans])
         return sent.sum(axis=0) if incoming else None
 
     # ------------------------------------------------------------ update
@@ -372,7 +347,7 @@ class CompiledOps(Ops):
 
     def update(self, weights: CpuWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
         """See `Ops.update`."""
-        step = kernels.Update(
+        step = update.Update(
             **self._real(
                 mean=1 / samples,
                 rate=rule.rate,
@@ -395,11 +370,11 @@ class CompiledOps(Ops):
             weight, gradient, moment = weights.weight[tile], weights.gradient[tile], weights.moment[tile]
             live = min(LANES, weights.shape[0] - tile * LANES)
             if rule.kind == "adam":
-                kernels.adam_update(weight, gradient, moment, weights.variance[tile], live, step)
+                update.adam_update(weight, gradient, moment, weights.variance[tile], live, step)
             else:
-                kernels.sgd_update(weight, gradient, moment, live, step)
+                update.sgd_update(weight, gradient, moment, live, step)
 
-        self._each(task, [(tile,) for tile in range(weights.weight.shape[0])])
+        self._workers.each(task, [(tile,) for tile in range(weights.weight.shape[0])])
 
     def state(self, weights: CpuWeights) -> WeightState:  # type: ignore[override]
         """See `Ops.state`."""
@@ -410,12 +385,6 @@ class CompiledOps(Ops):
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
         """See `Ops.to_host`."""
         return array
-
-
-def _ranges(samples: int, pieces: int) -> list[tuple[int, int]]:
-    """Split samples into at most `pieces` ranges of one size, the last one shorter."""
-    size = max(1, -(-samples // pieces))
-    return [(b, min(samples, b + size)) for b in range(0, samples, size)]
 
 
 def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:

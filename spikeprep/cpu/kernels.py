@@ -1,39 +1,20 @@
-"""The Numba kernels of the compiled backend: one tile of `LANES` post neurons at a time.
+"""Forward and backward through a layer, one tile of `LANES` post neurons at a time.
 
-Layouts (all C order, flattened by the caller where a kernel takes 1-D arrays)
-    weights, gradients, Adam moments   [tile, pre, lane]
-    spike masks                        uint32 [sample, step, tile]; bit k is lane k
-    events by step                     step_ptr [sample, step + 1] → units
-    events by unit                     unit_ptr [sample, unit + 1] → times
-A pointer array indexes one flat list over the whole batch. Lanes past the layer's last neuron have weight 0 and never
-fire. Every kernel releases the GIL, works on the range of work items it is given, and adds in an order that does not
-depend on that range: results are the same for any number of threads.
+Layouts (C order, flattened by the caller where a kernel takes 1-D arrays)
+    weights, gradients    [tile, pre, lane]
+    spike masks, events   see `events`
+Lanes past the layer's last neuron have weight 0 and never fire. Every kernel works on the range of work items that it
+is given and adds in an order that does not depend on that range: results are the same for any number of threads.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 
-from ..lanes import (
-    LANES,
-    above,
-    load,
-    load_word,
-    ones,
-    select,
-    spread,
-    store,
-    sum_rows,
-    total,
-    trailing_zeros,
-)
-
-jit = nb.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
-inline = nb.njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")
+from ..lanes import LANES, above, load, select, spread, store, sum_rows, total
+from .jit import jit
 
 
 class Neuron(NamedTuple):
@@ -66,169 +47,6 @@ class Psp(NamedTuple):
     inverse_nu: Any  # 1/ν
     zero: Any
     one: Any
-
-
-class Update(NamedTuple):
-    """One step of an optimiser with the exponential regularisation."""
-
-    mean: Any  # 1 / batch
-    rate: Any
-    beta1: Any
-    beta2: Any
-    rest1: Any  # 1 − β1
-    rest2: Any
-    correct1: Any  # 1 − β1^t
-    correct2: Any
-    epsilon: Any
-    strength: Any  # λ
-    steepness: Any  # β
-    inverse_scale: Any  # 1/8 in the published runs
-    zero: Any
-    one: Any
-
-
-# ---------------------------------------------------------------- events
-
-
-@jit
-def _last_word(flat: Any, at: int, left: int) -> Any:
-    """Return the `left` < 64 steps that start at byte `at`, where eight bytes may reach past the array."""
-    word = np.uint64(0)
-    for c in range(min(8, flat.size - at)):
-        word |= np.uint64(flat[at + c]) << np.uint64(8 * c)
-    return word & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
-
-
-@inline
-def _word(flat: Any, at: int, left: int) -> Any:
-    """Return the next 64 steps of a train, from byte `at` on; cleared past the `left` that remain."""
-    if left >= 64:
-        return load_word(flat, at)
-    if at + 8 <= flat.size:
-        return load_word(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
-    return _last_word(flat, at, left)
-
-
-@jit
-def counts_from_bits(bits: Any, steps: Any, counts: Any, first: int, last: int) -> None:
-    """Write counts [sample, unit] of packed bits uint8 [sample, unit, byte]."""
-    units, width = bits.shape[1], bits.shape[2]
-    flat = bits.reshape(-1)
-    for b in range(first, last):
-        length = np.int64(steps[b])
-        for j in range(units):
-            row, count = (b * units + j) * width, 0
-            for t in range(0, length, 64):
-                count += ones(_word(flat, row + (t >> 3), length - t))
-            counts[b, j] = count
-
-
-@jit
-def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
-    """Write `times` (events by unit) from packed bits."""
-    units, width = bits.shape[1], bits.shape[2]
-    flat = bits.reshape(-1)
-    for b in range(first, last):
-        length = np.int64(steps[b])
-        for j in range(units):
-            at, row = unit_ptr[b, j], (b * units + j) * width
-            if at == unit_ptr[b, j + 1]:
-                continue
-            for t in range(0, length, 64):
-                word = _word(flat, row + (t >> 3), length - t)
-                while word:
-                    times[at] = t + trailing_zeros(word)
-                    word &= word - np.uint64(1)
-                    at += 1
-
-
-@jit
-def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
-    """Write `step_ptr` and `units` (events by step) from events by unit: a counting sort, units ascending."""
-    steps = step_ptr.shape[1] - 1
-    fill = np.empty(steps, np.int64)
-    for b in range(first, last):
-        start, stop = unit_ptr[b, 0], unit_ptr[b, unit_ptr.shape[1] - 1]
-        fill[:] = 0
-        for n in range(start, stop):
-            fill[times[n]] += 1
-        at = start
-        for t in range(steps):
-            step_ptr[b, t] = at
-            at += fill[t]
-            fill[t] = step_ptr[b, t]
-        step_ptr[b, steps] = at
-        for j in range(unit_ptr.shape[1] - 1):
-            for n in range(unit_ptr[b, j], unit_ptr[b, j + 1]):
-                t = times[n]
-                units[fill[t]] = j
-                fill[t] += 1
-
-
-@jit
-def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
-    """Write the number of spikes of each sample's masks."""
-    for b in range(first, last):
-        count = 0
-        for t in range(masks.shape[1]):
-            for tile in range(masks.shape[2]):
-                count += ones(masks[b, t, tile])
-        totals[b] = count
-
-
-@jit
-def events_from_masks(
-    masks: Any,
-    starts: Any,
-    counts: Any,
-    unit_ptr: Any,
-    times: Any,
-    step_ptr: Any,
-    units: Any,
-    first: int,
-    last: int,
-) -> None:
-    """Write counts and events in both orders; sample b's lists start at starts[b]."""
-    n_units = unit_ptr.shape[1] - 1
-    fill = np.empty(n_units, np.int64)
-    for b in range(first, last):
-        at = starts[b]
-        for t in range(masks.shape[1]):
-            step_ptr[b, t] = at
-            for tile in range(masks.shape[2]):
-                mask = masks[b, t, tile]
-                while mask:
-                    units[at] = tile * LANES + trailing_zeros(mask)
-                    mask &= mask - np.uint32(1)
-                    at += 1
-        step_ptr[b, masks.shape[1]] = at
-        fill[:] = 0
-        for n in range(starts[b], at):
-            fill[units[n]] += 1
-        place = starts[b]
-        for j in range(n_units):
-            counts[b, j] = fill[j]
-            unit_ptr[b, j] = place
-            place += fill[j]
-            fill[j] = unit_ptr[b, j]
-        unit_ptr[b, n_units] = place
-        for t in range(masks.shape[1]):
-            for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
-                j = units[n]
-                times[fill[j]] = t
-                fill[j] += 1
-
-
-@jit
-def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
-    """List the units of each sample that fired in active [sample, unit], −1 after the last."""
-    for b in range(first, last):
-        n = 0
-        for j in range(active.shape[1]):
-            if unit_ptr[b, j] < unit_ptr[b, j + 1]:
-                active[b, n] = j
-                n += 1
-        active[b, n:] = -1
 
 
 # ---------------------------------------------------------------- neuron (docs/hm2bp.md section 1; paper eq. 2 to 4)
@@ -511,73 +329,3 @@ def dense_psp(
             if unit_ptr[b, j] < unit_ptr[b, j + 1]:
                 e = select(silent, spread(psp.silent_psp), e)
             store(rows, j * LANES, e)
-
-
-# ---------------------------------------------------------------- update (docs/hm2bp.md section 5)
-
-
-@jit
-def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
-    """Write reg_ij / w_ij of a tile's lanes: λ β / s · exp(β (mean_j (w_ij/s)² − 1)); 0 past the last neuron."""
-    pre = weight.shape[0]
-    out[:] = step.zero
-    if step.strength == step.zero:
-        return
-    for j in range(pre):
-        for k in range(LANES):
-            scaled = weight[j, k] * step.inverse_scale
-            out[k] += scaled * scaled
-    for k in range(live):
-        out[k] = (
-            step.strength
-            * step.steepness
-            * step.inverse_scale
-            * math.exp(step.steepness * (out[k] / pre - step.one))
-        )
-    out[live:] = step.zero
-
-
-@jit
-def _collect(gradients: Any, j: int, zero: Any) -> None:
-    """Add row j of every group into group 0, in order, and clear the others."""
-    for g in range(1, gradients.shape[0]):
-        for k in range(LANES):
-            gradients[0, j, k] += gradients[g, j, k]
-            gradients[g, j, k] = zero
-
-
-@jit
-def adam_update(weight: Any, gradients: Any, moment: Any, variance: Any, live: int, step: Any) -> None:
-    """One Adam step of a tile: w ← w − lr m̂ / (√v̂ + ε), from the mean gradient plus regularisation.
-
-    weight, moment, variance [pre, lane]; gradients [group, pre, lane] are used up: afterwards they are 0. `live` is the
-    number of lanes that are neurons.
-    """
-    pull = np.empty(LANES, weight.dtype)
-    _pull(weight, step, live, pull)
-    inverse1, inverse2 = step.one / step.correct1, step.one / step.correct2
-    for j in range(weight.shape[0]):
-        _collect(gradients, j, step.zero)
-        for k in range(LANES):
-            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
-            gradients[0, j, k] = step.zero
-            m = step.beta1 * moment[j, k] + step.rest1 * slope
-            v = step.beta2 * variance[j, k] + step.rest2 * slope * slope
-            moment[j, k] = m
-            variance[j, k] = v
-            weight[j, k] -= step.rate * (m * inverse1) / (math.sqrt(v * inverse2) + step.epsilon)
-
-
-@jit
-def sgd_update(weight: Any, gradients: Any, moment: Any, live: int, step: Any) -> None:
-    """One step of gradient descent with momentum β1, m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`."""
-    pull = np.empty(LANES, weight.dtype)
-    _pull(weight, step, live, pull)
-    for j in range(weight.shape[0]):
-        _collect(gradients, j, step.zero)
-        for k in range(LANES):
-            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
-            gradients[0, j, k] = step.zero
-            m = step.beta1 * moment[j, k] + slope
-            moment[j, k] = m
-            weight[j, k] -= step.rate * m

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..data import Audio, Sample
 from ..errors import DataError, UsageError
+from ..machine import cores
 from .base import Source
 
 SUFFIXES = (".wav", ".flac", ".sph", ".aif", ".aiff", ".ogg")
@@ -110,8 +111,7 @@ class Recordings(Source):
     def _scan(self) -> tuple[dict[str, list[_Checked]], list[Fault], str]:
         """Read every file once; raises `DataError` for all faults together unless `skip_bad`."""
         listing = self.listing()
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             results = list(pool.map(self._check, listing.recordings, chunksize=16))
         good = [result for result in results if isinstance(result, _Checked)]
         faults = [*listing.faults, *(result for result in results if isinstance(result, Fault))]

@@ -86,6 +86,11 @@ class TrainSettings:
         for name, least in (("epochs", 1), ("batch", 1), ("test_every", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"got {name} {getattr(self, name)}", f"at least {least}")
+        try:
+            for nu in (1.0,) if self.thresholds == "auto" else self.thresholds:
+                self.neuron.at(nu)
+        except ValueError as error:
+            raise UsageError(str(error).rstrip(".")) from error
         if not 0 <= self.validation < 1:
             raise UsageError(f"got validation {self.validation}", "a share, 0 ≤ validation < 1")
 

@@ -255,7 +255,7 @@ class Trainer:
         self.history.append(record)
         self._record(record)
         self.stats = EpochStats()
-        if score is None or score > best:
+        if score is None or score >= best:  # of equals the later, trained longer
             self._save_best(record)
         self._save()
 
@@ -266,7 +266,7 @@ class Trainer:
         """Return what `train --json` prints: the last epoch, and the one that validation chose."""
         tested = [r for r in self.history if r["test_accuracy"] is not None]
         if self.validation_samples.size:
-            best = max(self.history, key=lambda r: (r["validation_accuracy"], -r["epoch"]))
+            best = max(self.history, key=lambda r: (r["validation_accuracy"], r["epoch"]))
         else:
             best = self.history[-1]
         seconds = [r["seconds"] for r in self.history]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikeprep.cpu.compiled import CompiledOps
-from spikeprep.cpu.reference import ReferenceOps
+from spikeprep.cpu.reference import ReferenceOps, lif
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.ops import Ops, UpdateRule, WeightState
 from spikeprep.train.hm2bp import LossParams
@@ -29,6 +31,19 @@ def network(ops: Ops, case: Case, loss: LossParams, psp: PspParams, lateral: flo
     return Network(ops, tuple(layers), loss, psp)
 
 
+def margin(case: Case, lateral: float) -> float:
+    """Return the smallest distance of any membrane of the case to its threshold."""
+    net = network(REFERENCE, case, LossParams(), PspParams(), lateral)
+    spikes = net.forward(case.batch)
+    nearest = math.inf
+    for layer, pre in zip(net.layers, spikes[:-1], strict=True):
+        for dense, steps in zip(pre.dense, pre.steps, strict=True):  # type: ignore[attr-defined]
+            drive = dense[:steps] @ layer.weights.weight.T  # type: ignore[attr-defined]
+            membrane = lif(drive, layer.neuron, layer.lateral).membrane
+            nearest = min(nearest, float(np.abs(membrane - layer.neuron.threshold).min(initial=math.inf)))
+    return nearest
+
+
 @pytest.mark.parametrize(("ops", "allowed"), [(DOUBLE, 1e-10), (SINGLE, 1e-4)], ids=["float64", "float32"])
 @settings(max_examples=25, deadline=None)
 @given(
@@ -41,6 +56,8 @@ def test_spikes_and_gradients(
     ops: CompiledOps, allowed: float, case: Case, loss: LossParams, window: int | None, lateral: float
 ) -> None:
     psp = PspParams(window)
+    # where a membrane comes this near to its threshold, float32 may fire a step sooner or later
+    assume(ops is DOUBLE or margin(case, lateral) > 1e-3)
     want, got = (network(o, case, loss, psp, lateral) for o in (REFERENCE, ops))
     spikes = want.forward(case.batch), got.forward(case.batch)
     for a, b in zip(*spikes, strict=True):
@@ -59,6 +76,7 @@ def test_spikes_and_gradients(
 @given(case=cases(layers=3), window=st.sampled_from([None, 256, 30]))
 def test_error_sent_back(case: Case, window: int | None) -> None:
     """`incoming` of a single layer, every special case of ρ among the pairs."""
+    assume(margin(case, 0.0) > 1e-3)
     rng, psp = np.random.default_rng(0), PspParams(window)
     delta = rng.normal(size=(len(case.batch), case.weights[0].shape[0]))
     scale = rng.uniform(0.5, 2, delta.shape)

@@ -1,0 +1,159 @@
+"""Packed bits and spike masks → events, the sparse form that the layers' kernels read.
+
+Layouts (C order)
+    packed bits       uint8 [sample, unit, byte]
+    spike masks       uint32 [sample, step, tile]; bit k is neuron tile · LANES + k
+    events by step    step_ptr [sample, step + 1] → units
+    events by unit    unit_ptr [sample, unit + 1] → times
+A pointer array indexes one flat list over the whole batch. Each kernel works on samples first … last−1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..lanes import LANES, load_word, ones, trailing_zeros
+from .jit import inline, jit
+
+
+@jit
+def _last_word(flat: Any, at: int, left: int) -> Any:
+    """Return the `left` < 64 steps that start at byte `at`, where eight bytes may reach past the array."""
+    word = np.uint64(0)
+    for c in range(min(8, flat.size - at)):
+        word |= np.uint64(flat[at + c]) << np.uint64(8 * c)
+    return word & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
+
+
+@inline
+def _word(flat: Any, at: int, left: int) -> Any:
+    """Return the next 64 steps of a train, from byte `at` on; cleared past the `left` that remain."""
+    if left >= 64:
+        return load_word(flat, at)
+    if at + 8 <= flat.size:
+        return load_word(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
+    return _last_word(flat, at, left)
+
+
+@jit
+def counts_from_bits(bits: Any, steps: Any, counts: Any, first: int, last: int) -> None:
+    """Write counts [sample, unit] of packed bits uint8 [sample, unit, byte]."""
+    units, width = bits.shape[1], bits.shape[2]
+    flat = bits.reshape(-1)
+    for b in range(first, last):
+        length = np.int64(steps[b])
+        for j in range(units):
+            row, count = (b * units + j) * width, 0
+            for t in range(0, length, 64):
+                count += ones(_word(flat, row + (t >> 3), length - t))
+            counts[b, j] = count
+
+
+@jit
+def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
+    """Write `times` (events by unit) from packed bits."""
+    units, width = bits.shape[1], bits.shape[2]
+    flat = bits.reshape(-1)
+    for b in range(first, last):
+        length = np.int64(steps[b])
+        for j in range(units):
+            at, row = unit_ptr[b, j], (b * units + j) * width
+            if at == unit_ptr[b, j + 1]:
+                continue
+            for t in range(0, length, 64):
+                word = _word(flat, row + (t >> 3), length - t)
+                while word:
+                    times[at] = t + trailing_zeros(word)
+                    word &= word - np.uint64(1)
+                    at += 1
+
+
+@jit
+def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
+    """Write `step_ptr` and `units` (events by step) from events by unit: a counting sort, units ascending."""
+    steps = step_ptr.shape[1] - 1
+    fill = np.empty(steps, np.int64)
+    for b in range(first, last):
+        start, stop = unit_ptr[b, 0], unit_ptr[b, unit_ptr.shape[1] - 1]
+        fill[:] = 0
+        for n in range(start, stop):
+            fill[times[n]] += 1
+        at = start
+        for t in range(steps):
+            step_ptr[b, t] = at
+            at += fill[t]
+            fill[t] = step_ptr[b, t]
+        step_ptr[b, steps] = at
+        for j in range(unit_ptr.shape[1] - 1):
+            for n in range(unit_ptr[b, j], unit_ptr[b, j + 1]):
+                t = times[n]
+                units[fill[t]] = j
+                fill[t] += 1
+
+
+@jit
+def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
+    """Write the number of spikes of each sample's masks."""
+    for b in range(first, last):
+        count = 0
+        for t in range(masks.shape[1]):
+            for tile in range(masks.shape[2]):
+                count += ones(masks[b, t, tile])
+        totals[b] = count
+
+
+@jit
+def events_from_masks(
+    masks: Any,
+    starts: Any,
+    counts: Any,
+    unit_ptr: Any,
+    times: Any,
+    step_ptr: Any,
+    units: Any,
+    first: int,
+    last: int,
+) -> None:
+    """Write counts and events in both orders; sample b's lists start at starts[b]."""
+    n_units = unit_ptr.shape[1] - 1
+    fill = np.empty(n_units, np.int64)
+    for b in range(first, last):
+        at = starts[b]
+        for t in range(masks.shape[1]):
+            step_ptr[b, t] = at
+            for tile in range(masks.shape[2]):
+                mask = masks[b, t, tile]
+                while mask:
+                    units[at] = tile * LANES + trailing_zeros(mask)
+                    mask &= mask - np.uint32(1)
+                    at += 1
+        step_ptr[b, masks.shape[1]] = at
+        fill[:] = 0
+        for n in range(starts[b], at):
+            fill[units[n]] += 1
+        place = starts[b]
+        for j in range(n_units):
+            counts[b, j] = fill[j]
+            unit_ptr[b, j] = place
+            place += fill[j]
+            fill[j] = unit_ptr[b, j]
+        unit_ptr[b, n_units] = place
+        for t in range(masks.shape[1]):
+            for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
+                j = units[n]
+                times[fill[j]] = t
+                fill[j] += 1
+
+
+@jit
+def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
+    """List the units of each sample that fired in active [sample, unit], −1 after the last."""
+    for b in range(first, last):
+        n = 0
+        for j in range(active.shape[1]):
+            if unit_ptr[b, j] < unit_ptr[b, j + 1]:
+                active[b, n] = j
+                n += 1
+        active[b, n:] = -1

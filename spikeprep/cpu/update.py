@@ -1,0 +1,97 @@
+"""Optimiser steps of one tile of weights, with the exponential regularisation (docs/hm2bp.md section 5)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..lanes import LANES
+from .jit import jit
+
+
+class Update(NamedTuple):
+    """One step of an optimiser with the exponential regularisation."""
+
+    mean: Any  # 1 / batch
+    rate: Any
+    beta1: Any
+    beta2: Any
+    rest1: Any  # 1 − β1
+    rest2: Any
+    correct1: Any  # 1 − β1^t
+    correct2: Any
+    epsilon: Any
+    strength: Any  # λ
+    steepness: Any  # β
+    inverse_scale: Any  # 1/8 in the published runs
+    zero: Any
+    one: Any
+
+
+@jit
+def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
+    """Write reg_ij / w_ij of a tile's lanes: λ β / s · exp(β (mean_j (w_ij/s)² − 1)); 0 past the last neuron."""
+    pre = weight.shape[0]
+    out[:] = step.zero
+    if step.strength == step.zero:
+        return
+    for j in range(pre):
+        for k in range(LANES):
+            scaled = weight[j, k] * step.inverse_scale
+            out[k] += scaled * scaled
+    for k in range(live):
+        out[k] = (
+            step.strength
+            * step.steepness
+            * step.inverse_scale
+            * math.exp(step.steepness * (out[k] / pre - step.one))
+        )
+    out[live:] = step.zero
+
+
+@jit
+def _collect(gradients: Any, j: int, zero: Any) -> None:
+    """Add row j of every group into group 0, in order, and clear the others."""
+    for g in range(1, gradients.shape[0]):
+        for k in range(LANES):
+            gradients[0, j, k] += gradients[g, j, k]
+            gradients[g, j, k] = zero
+
+
+@jit
+def adam_update(weight: Any, gradients: Any, moment: Any, variance: Any, live: int, step: Any) -> None:
+    """One Adam step of a tile: w ← w − lr m̂ / (√v̂ + ε), from the mean gradient plus regularisation.
+
+    weight, moment, variance [pre, lane]; gradients [group, pre, lane] are used up: afterwards they are 0. `live` is the
+    number of lanes that are neurons.
+    """
+    pull = np.empty(LANES, weight.dtype)
+    _pull(weight, step, live, pull)
+    inverse1, inverse2 = step.one / step.correct1, step.one / step.correct2
+    for j in range(weight.shape[0]):
+        _collect(gradients, j, step.zero)
+        for k in range(LANES):
+            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
+            gradients[0, j, k] = step.zero
+            m = step.beta1 * moment[j, k] + step.rest1 * slope
+            v = step.beta2 * variance[j, k] + step.rest2 * slope * slope
+            moment[j, k] = m
+            variance[j, k] = v
+            weight[j, k] -= step.rate * (m * inverse1) / (math.sqrt(v * inverse2) + step.epsilon)
+
+
+@jit
+def sgd_update(weight: Any, gradients: Any, moment: Any, live: int, step: Any) -> None:
+    """One step of gradient descent with momentum β1, m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`."""
+    pull = np.empty(LANES, weight.dtype)
+    _pull(weight, step, live, pull)
+    for j in range(weight.shape[0]):
+        _collect(gradients, j, step.zero)
+        for k in range(LANES):
+            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
+            gradients[0, j, k] = step.zero
+            m = step.beta1 * moment[j, k] + slope
+            moment[j, k] = m
+            weight[j, k] -= step.rate * m
