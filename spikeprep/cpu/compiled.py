@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +24,34 @@ _GROUPS = 16
 """A layer of few tiles is split by samples into so many pieces: fixed, so that sums never change."""
 
 
-@dataclass(frozen=True)
+class ByStep(NamedTuple):
+    """Events by step; see `events`."""
+
+    step_ptr: NDArray[np.int64]
+    units: NDArray[np.int32]
+
+
+class ByUnit(NamedTuple):
+    """Events by unit, and which units have any; see `events`."""
+
+    unit_ptr: NDArray[np.int64]
+    times: NDArray[np.int32]
+    active: NDArray[np.int32]
+
+
+@dataclass
 class CpuSpikes:
-    """Spikes as events in both orders (see `kernels`) and, for a layer's output, as masks."""
+    """Spikes in the forms of `events`; each is made when it is first asked for.
+
+    A layer reads its input by step, a gradient reads it by unit, and a gate reads its own layer's masks.
+    """
 
     units: int
     steps: NDArray[np.int64]
     counts: NDArray[np.int64]
-    unit_ptr: NDArray[np.int64]
-    times: NDArray[np.int32]
-    step_ptr: NDArray[np.int64]
-    unit: NDArray[np.int32]
-    active: NDArray[np.int32]
-    masks: NDArray[np.uint32] | None
+    masks: NDArray[np.uint32] | None = None
+    by_step: ByStep | None = None
+    by_unit: ByUnit | None = None
 
 
 @dataclass(frozen=True)
@@ -125,56 +140,72 @@ class CompiledOps(Ops):
             lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), spans
         )
         unit_ptr = _pointers(counts)
-        times, unit = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.int32)
+        times = np.empty(counts.sum(), np.int32)
+        by_unit = ByUnit(unit_ptr, times, np.empty((samples, units), np.int32))
         step_ptr = np.empty((samples, int(steps.max(initial=0)) + 1), np.int64)
-        active = np.empty((samples, units), np.int32)
+        by_step = ByStep(step_ptr, np.empty_like(times))
 
         def task(first: int, last: int) -> None:
             events.times_from_bits(bits, steps, unit_ptr, times, first, last)
-            events.units_from_times(unit_ptr, times, step_ptr, unit, first, last)
-            events.active_units(unit_ptr, active, first, last)
+            events.active_units(unit_ptr, by_unit.active, first, last)
+            events.units_from_times(unit_ptr, times, step_ptr, by_step.units, first, last)
 
         self._workers.each(task, spans)
-        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, None)
+        return CpuSpikes(units, steps, counts, None, by_step, by_unit)
 
     def _from_masks(self, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int) -> CpuSpikes:
-        samples, longest, _ = masks.shape
-        totals = np.empty(samples, np.int64)
-        spans = self._workers.samples(samples)
-        self._workers.each(lambda first, last: events.totals_from_masks(masks, totals, first, last), spans)
-        starts = np.cumsum(totals) - totals
-        counts, active = np.empty((samples, units), np.int64), np.empty((samples, units), np.int32)
-        unit_ptr, step_ptr = (
-            np.empty((samples, units + 1), np.int64),
-            np.empty((samples, longest + 1), np.int64),
+        counts = np.empty((len(steps), units), np.int64)
+        self._workers.each(
+            lambda first, last: events.counts_from_masks(masks, counts, first, last),
+            self._workers.samples(len(steps)),
         )
-        times, unit = np.empty(totals.sum(), np.int32), np.empty(totals.sum(), np.int32)
+        return CpuSpikes(units, steps, counts, masks)
 
-        def task(first: int, last: int) -> None:
-            events.events_from_masks(masks, starts, counts, unit_ptr, times, step_ptr, unit, first, last)
-            events.active_units(unit_ptr, active, first, last)
+    def _by_step(self, spikes: CpuSpikes) -> ByStep:
+        if spikes.by_step is None:
+            masks = self._masks(spikes)
+            totals = spikes.counts.sum(axis=1)
+            starts = np.cumsum(totals) - totals
+            made = ByStep(
+                np.empty((len(totals), masks.shape[1] + 1), np.int64), np.empty(totals.sum(), np.int32)
+            )
+            self._workers.each(
+                lambda first, last: events.units_from_masks(masks, starts, *made, first, last),
+                self._workers.samples(len(totals)),
+            )
+            spikes.by_step = made
+        return spikes.by_step
 
-        self._workers.each(task, spans)
-        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, masks)
+    def _by_unit(self, spikes: CpuSpikes) -> ByUnit:
+        if spikes.by_unit is None:
+            by_step = self._by_step(spikes)
+            active = np.empty(spikes.counts.shape, np.int32)
+            made = ByUnit(_pointers(spikes.counts), np.empty_like(by_step.units), active)
+
+            def task(first: int, last: int) -> None:
+                events.times_from_units(*by_step, made.unit_ptr, made.times, first, last)
+                events.active_units(made.unit_ptr, active, first, last)
+
+            self._workers.each(task, self._workers.samples(len(active)))
+            spikes.by_unit = made
+        return spikes.by_unit
 
     def _masks(self, spikes: CpuSpikes) -> NDArray[np.uint32]:
-        """Return the masks of spikes; those of an upload, which no training step needs, are made on the spot."""
-        if spikes.masks is not None:
-            return spikes.masks
-        dense = self.unpack(spikes)
-        samples, steps, units = dense.shape
-        tiles = -(-units // LANES)
-        lanes = np.zeros((samples, steps, tiles * LANES), np.bool_)
-        lanes[:, :, :units] = dense
-        packed = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
-        return np.ascontiguousarray(packed)
+        """Return the masks of spikes; those of an upload, which no training step needs, are made by NumPy."""
+        if spikes.masks is None:
+            dense = self.unpack(spikes)
+            samples, steps, units = dense.shape
+            lanes = np.zeros((samples, steps, -(-units // LANES) * LANES), np.bool_)
+            lanes[:, :, :units] = dense
+            spikes.masks = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+        return spikes.masks
 
     def unpack(self, spikes: CpuSpikes) -> NDArray[np.bool_]:  # type: ignore[override]
         """See `Ops.unpack`."""
         samples = len(spikes.steps)
         dense = np.zeros((samples, int(spikes.steps.max(initial=0)), spikes.units), np.bool_)
         owner = np.repeat(np.arange(samples * spikes.units), spikes.counts.ravel())
-        dense[owner // spikes.units, spikes.times, owner % spikes.units] = True
+        dense[owner // spikes.units, self._by_unit(spikes).times, owner % spikes.units] = True
         return dense
 
     def counts(self, spikes: CpuSpikes) -> NDArray[np.int64]:  # type: ignore[override]
@@ -230,11 +261,13 @@ class CompiledOps(Ops):
         samples, steps, tiles = masks.shape
         out = aligned_zeros((tiles, samples, pre.units * LANES), self.dtype)
 
+        unit_ptr, times, _ = self._by_unit(pre)
+
         def task(tile: int, first: int, last: int) -> None:
             gates = self._workers.scratch("gates", steps * LANES)
             kernels.dense_psp(
-                pre.unit_ptr,
-                pre.times,
+                unit_ptr,
+                times,
                 masks,
                 post.counts,
                 post.steps,
@@ -277,21 +310,22 @@ class CompiledOps(Ops):
     ) -> CpuSpikes:
         """See `Ops.dense_forward`."""
         samples, tiles = len(pre.steps), weights.weight.shape[0]
-        masks = np.zeros((samples, pre.step_ptr.shape[1] - 1, tiles), np.uint32)
+        step_ptr, units = self._by_step(pre)
+        masks = np.zeros((samples, step_ptr.shape[1] - 1, tiles), np.uint32)
         constants = self._neuron(neuron)
         inhibition = self.dtype.type(lateral)
 
         def alone(tile: int, first: int, last: int) -> None:
             kernels.dense_forward(
-                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, masks, tile, first, last
+                weights.weight, step_ptr, units, pre.steps, constants, masks, tile, first, last
             )
 
         def together(first: int, last: int) -> None:
             state = self._workers.scratch("state", 2 * tiles * LANES)
             kernels.dense_forward_lateral(
                 weights.weight,
-                pre.step_ptr,
-                pre.unit,
+                step_ptr,
+                units,
                 pre.steps,
                 constants,
                 inhibition,
@@ -327,9 +361,11 @@ class CompiledOps(Ops):
         constants = self._psp(neuron, psp)
         sent = np.empty((tiles, samples if incoming else 0, width), self.dtype)
 
+        by_unit = self._by_unit(pre)
+
         def task(tile: int, group: int, first: int, last: int) -> None:
             kernels.dense_backward(
-                weights.weight, pre.unit_ptr, pre.times, pre.active, masks, post.counts, post.steps, delta, scale,
+                weights.weight, *by_unit, masks, post.counts, post.steps, delta, scale,
                 constants, weights.gradient[tile, group].reshape(-1), sent[tile],
                 self._workers.scratch("gates", masks.shape[1] * LANES), self._workers.scratch("rows", width * LANES),
                 self._workers.scratch("lanes", 3 * LANES), tile, first, last,
