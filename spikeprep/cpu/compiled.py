@@ -90,13 +90,14 @@ class CompiledOps(Ops):
 
     def _neuron(self, neuron: NeuronParams) -> kernels.Neuron:
         return kernels.Neuron(
-            refractory=neuron.refractory,
             **self._real(
                 threshold=neuron.threshold - neuron.slack,
                 keep_m=1 - 1 / neuron.tau_m,
                 keep_s=1 - 1 / neuron.tau_s,
                 gain=1 / neuron.tau_s,
+                refractory=neuron.refractory,
                 zero=0,
+                one=1,
             ),
         )
 
@@ -321,7 +322,7 @@ class CompiledOps(Ops):
             )
 
         def together(first: int, last: int) -> None:
-            state = self._workers.scratch("state", 2 * tiles * LANES)
+            state = self._workers.scratch("state", 3 * tiles * LANES)
             kernels.dense_forward_lateral(
                 weights.weight,
                 step_ptr,
