@@ -42,6 +42,7 @@ from .options import Session
 COMMANDS = {
     "list": ".list",
     "encode": ".encode",
+    "tune": ".tune",
     "train": ".train",
     "evaluate": ".evaluate",
     "inspect": ".inspect_",

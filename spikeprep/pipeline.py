@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ class EncodePlan:
     classes
         Name of each class.
     unit_shape, steps, dt
-        Shape of a sample's units, its time steps, and the seconds of a step.
+        Shape of a sample's units, the time steps of the longest, and the seconds of a step.
     raw_bytes, estimated_bytes
         Size of all samples packed, and compressed as the first ones are.
     """
@@ -97,23 +96,40 @@ class EncodeSummary:
 
 
 class _Job:
-    """A recipe with its source opened and one sample looked at."""
+    """A recipe with its source opened, one sample encoded, and the length of all known."""
 
     def __init__(
-        self, recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None
+        self,
+        recipe: Recipe,
+        source_path: str | os.PathLike[str] | None,
+        seed: int,
+        limit: int | None,
+        workers: int | None = None,
     ) -> None:
         if limit is not None and limit < 1:
             raise UsageError(f"got limit {limit}", "at least 1 sample a split")
         self.recipe, self.seed = recipe, seed
-        self.source: Source = recipe.build_source(source_path)
-        _check_there(recipe, self.source)
+        self.source: Source = recipe.open_source(source_path)
         self.chain: Chain = recipe.build_chain()
         available = self.source.splits()
         self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
-        first = self.encode(next(iter(self.samples)), 0, 1)
-        signal = self.chain.prepare(first[0][0].signal, rng=self.key(next(iter(self.samples)), 0))
-        self.unit_shape = self.chain.encoder.unit_shape(signal)
-        self.units, self.max_steps = first[1][0].bits.shape[0], self.chain.encoder.max_steps(signal)
+        self.workers = workers or cores()
+        encoder, split = self.chain.encoder, next(iter(self.samples))
+        (sample,), (train,) = self.encode(split, 0, 1)
+        signal = self.chain.prepare(sample.signal, rng=self.key(split, 0))
+        self.unit_shape, self.units = encoder.unit_shape(signal), train.bits.shape[0]
+        self.dt = encoder.step_seconds(signal)
+        self.max_steps = self._longest() if encoder.ragged else encoder.max_steps(signal)
+
+    def _longest(self) -> int:
+        """Return the steps of the longest sample, from outlines of all: what no sample's order can change."""
+
+        def steps(where: tuple[str, int]) -> int:
+            return self.chain.encoder.max_steps(self.chain.outline(self.source.outline(*where)))
+
+        every = [(split, n) for split, count in self.samples.items() for n in range(count)]
+        with ThreadPoolExecutor(self.workers) as pool:
+            return max(pool.map(steps, every, chunksize=64))
 
     def key(self, split: str, sample: int) -> SampleKey:
         return SampleKey(self.seed, split, sample)
@@ -139,19 +155,11 @@ class _Job:
             "citation": self.recipe.citation,
             "chain": self.chain.to_config(),
             "seed": self.seed,
-            "dt": self.chain.encoder.seconds_per_step,
+            "dt": self.dt,
             "unit_shape": list(self.unit_shape),
             "classes": list(self.source.classes),
             "source": {"reader": reader, **self.source.provenance()},
         }
-
-
-def _check_there(recipe: Recipe, source: Source) -> None:
-    """Answer missing raw data with what they are and where to get them."""
-    path = getattr(source, "path", None)
-    if any(f.name == "path" for f in fields(source)) and not (path and Path(path).is_dir()):
-        got = f"recipe {recipe.name} has no raw data" + (f": {path} is no folder" if path else "")
-        raise DataError(got, "", recipe.obtain or "Give the folder of the raw files as --source.")
 
 
 def plan(
@@ -171,7 +179,10 @@ def plan(
     """
     job = _Job(recipe, source_path, seed, limit)
     split, n = next(iter(job.samples.items()))
-    probe = np.stack([train.bits for train in job.encode(split, 0, min(n, _PROBE))[1]])
+    trains = job.encode(split, 0, min(n, _PROBE))[1]
+    probe = np.zeros((len(trains), job.units, -(-job.max_steps // 8)), np.uint8)
+    for row, train in zip(probe, trains, strict=True):
+        row[:, : train.bits.shape[1]] = train.bits
     total = sum(job.samples.values())
     packed = Compression().encode(probe)
     return EncodePlan(
@@ -181,7 +192,7 @@ def plan(
         classes=job.source.classes,
         unit_shape=job.unit_shape,
         steps=job.max_steps,
-        dt=job.chain.encoder.seconds_per_step,
+        dt=job.dt,
         raw_bytes=total * probe[0].nbytes,
         estimated_bytes=total * len(packed) // len(probe),
     )
@@ -230,14 +241,14 @@ def encode(
         Something else, or a store of another configuration, is at `out`; or it cannot be written.
     """
     began = time.perf_counter()
-    job = _Job(recipe, source_path, seed, limit)
+    job = _Job(recipe, source_path, seed, limit, workers)
     attributes = job.attributes()
     writer = SpikeWriter.open(out, attributes, job.layouts(), overwrite=overwrite)
     pending = writer.pending()
     todo = sum(shard.stop - shard.start for shard in pending)
     count = _Count(total := sum(job.samples.values()), total - todo, progress)
     stop = threading.Event()
-    with ThreadPoolExecutor(max_workers=workers or cores()) as pool:
+    with ThreadPoolExecutor(max_workers=job.workers) as pool:
         tasks = [pool.submit(_encode_shard, job, writer, shard, count, stop) for shard in pending]
         try:
             wait(tasks, return_when=FIRST_EXCEPTION)

@@ -100,6 +100,7 @@ ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
     {
+        "bsa": "spikeprep.encoders.bsa:BSA",
         "lyon": "spikeprep.encoders.lyon:Lyon",
         "poisson": "spikeprep.encoders.poisson:Poisson",
     },
@@ -108,8 +109,11 @@ READERS = Registry(
     "reader",
     "spikeprep.readers",
     {
+        "audio": "spikeprep.sources.audio:AudioFiles",
         "digits": "spikeprep.sources.digits:Digits",
+        "fsdd": "spikeprep.sources.fsdd:Fsdd",
         "idx": "spikeprep.sources.idx:Idx",
         "images": "spikeprep.sources.images:ImageFolder",
+        "ti46": "spikeprep.sources.ti46:Ti46",
     },
 )

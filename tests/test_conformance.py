@@ -10,7 +10,7 @@ import pytest
 
 import spikeprep.encoders
 import spikeprep.sources
-from spikeprep.data import Audio
+from spikeprep.data import Audio, Frames
 from spikeprep.encoders import Encoder, Transform
 from spikeprep.errors import UsageError
 from spikeprep.registry import ENCODERS, READERS, Plugin
@@ -18,6 +18,7 @@ from spikeprep.sources.base import Source
 
 from .conformance import check_encoder, check_reader, check_transform
 from .sources.idx_files import pictures, write_idx
+from .sources.sound_files import put, spoken, ti46_corpus, wav
 
 
 def image_folder(path):
@@ -35,6 +36,22 @@ def idx_folder(path):
     return {"path": str(path)}
 
 
+def audio_folder(path):
+    for n in range(9):
+        put(path / f"class {n % 3}/{n}.wav", wav(spoken(n % 3, n, 900 + 50 * n)))
+    return {"path": str(path)}
+
+
+def fsdd_folder(path):
+    for n in range(9):
+        put(path / f"recordings/{n % 3}_theo_{n}.wav", wav(spoken(n % 3, n, 900 + 50 * n), 8000))
+    return {"path": str(path)}
+
+
+def ti46_folder(path):
+    return {"path": str(ti46_corpus(path))}
+
+
 def none_needed(path):
     pytest.importorskip("sklearn")
     return {}
@@ -42,8 +59,16 @@ def none_needed(path):
 
 IMAGES = [np.arange(20, dtype=np.uint8).reshape(4, 5) * 12, np.linspace(0, 1, 20).reshape(4, 5)]
 SOUNDS = [Audio(np.random.default_rng(n).uniform(-0.5, 0.5, n), 8000) for n in (1700, 2345)]
-SIGNALS = {"lyon": SOUNDS, "poisson": IMAGES}
-FOLDERS = {"digits": none_needed, "idx": idx_folder, "images": image_folder}
+CHANNELS = [Frames(np.random.default_rng(n).uniform(0, 1e-3, (n, 9)), 100.0) for n in (8, 13)]
+SIGNALS = {"bsa": CHANNELS, "lyon": SOUNDS, "poisson": IMAGES}
+FOLDERS = {
+    "audio": audio_folder,
+    "digits": none_needed,
+    "fsdd": fsdd_folder,
+    "idx": idx_folder,
+    "images": image_folder,
+    "ti46": ti46_folder,
+}
 
 
 def written(package, *kinds: type) -> Iterator[type[Plugin]]:

@@ -1,7 +1,9 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from spikeprep.store.objects import LocalObjects
 
 from .assets import asset
 from .sources.idx_files import pictures, write_idx
+from .sources.sound_files import ti46_corpus
 from .store.stores import tree
 
 RECIPE = Recipe(
@@ -218,6 +221,62 @@ def test_samples_of_different_sizes(tmp_path):
         encode(load_recipe("images"), tmp_path / "s.zarr", source_path=tmp_path / "raw")
 
 
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory):
+    return ti46_corpus(tmp_path_factory.mktemp("speech"))
+
+
+def test_ragged_samples_keep_their_own_length(speech, tmp_path):
+    recipe = load_recipe("ti46")
+    summary = encode(recipe, tmp_path / "s.zarr", source_path=speech, workers=3)
+    assert summary.samples == {"train": 24, "test": 12}
+    assert "24 of 4,142 train" in summary.note
+    store = SpikeStore.open(tmp_path / "s.zarr")
+    source, chain = recipe.build_source(speech), recipe.build_chain()
+    lengths = set()
+    for split in store.splits:
+        reader = store[split]
+        assert (reader.unit_shape, reader.max_steps) == ((78,), 150)  # the longest of both splits
+        for n in range(len(reader)):
+            sample = source.read(split, n)
+            frames = len(sample.signal.samples) // 200
+            lengths.add(10 * frames)
+            assert reader.steps[n] == 10 * frames
+            assert (reader.ids[n], reader.labels[n]) == (sample.id, sample.label)
+            expected = chain.encoder(chain.prepare(sample.signal))
+            assert expected.any()
+            np.testing.assert_array_equal(reader[n], expected)
+    assert len(lengths) > 3
+    assert store.attributes["dt"] == 200 / 12500 / 10
+    assert store.attributes["source"]["reader"]["subset"] == "alphabet"
+    assert verify(tmp_path / "s.zarr").ok
+    planned = plan(recipe, tmp_path / "t.zarr", source_path=speech)
+    assert (planned.steps, planned.unit_shape, planned.dt) == (150, (78,), 0.0016)
+    assert planned.raw_bytes == 36 * 78 * 19
+
+
+def test_ragged_samples_are_the_same_for_any_workers_and_after_a_resumption(speech, tmp_path):
+    for workers in (1, 4):
+        encode(load_recipe("ti46"), tmp_path / f"{workers}.zarr", source_path=speech, workers=workers)
+    assert tree(tmp_path / "1.zarr") == tree(tmp_path / "4.zarr")
+    (tmp_path / "4.zarr/train/spikes/c/1/0/0").unlink()
+    assert encode(load_recipe("ti46"), tmp_path / "4.zarr", source_path=speech).encoded == 8
+    assert tree(tmp_path / "1.zarr") == tree(tmp_path / "4.zarr")
+
+
+def test_what_was_left_out_is_recorded(speech, tmp_path):
+    path = shutil.copytree(speech, tmp_path / "speech")
+    (path / "0zf1set0.wav").write_bytes(b"no sound")
+    with pytest.raises(DataError, match=r"0zf1set0\.wav is no audio"):
+        encode(load_recipe("ti46"), tmp_path / "s.zarr", source_path=path)
+    assert not (tmp_path / "s.zarr").exists()
+    recipe = load_recipe("ti46").override({"source.skip_bad": "true"})
+    summary = encode(recipe, tmp_path / "s.zarr", source_path=path)
+    assert "left out: 0zf1set0.wav is no audio" in summary.note
+    (left_out,) = SpikeStore.open(tmp_path / "s.zarr").attributes["source"]["left_out"]
+    assert left_out.startswith("0zf1set0.wav is no audio")
+
+
 def test_a_plan_writes_nothing(raw, tmp_path):
     planned = plan(RECIPE, tmp_path / "s.zarr", source_path=raw, limit=20)
     assert list(tmp_path.iterdir()) == []
@@ -240,6 +299,29 @@ def test_missing_data_are_answered_with_where_to_get_them(tmp_path, path):
 def test_a_limit_of_nothing(raw, tmp_path):
     with pytest.raises(UsageError, match="at least 1"):
         encode(RECIPE, tmp_path / "s.zarr", source_path=raw, limit=0)
+
+
+def test_real_spoken_digits(tmp_path):
+    with tarfile.open(asset("data/fsdd/fsdd_jackson.tar.gz")) as archive:
+        archive.extractall(tmp_path / "raw", filter="data")
+    encode(load_recipe("fsdd"), tmp_path / "s.zarr", source_path=tmp_path / "raw", limit=60)
+    store = SpikeStore.open(tmp_path / "s.zarr")
+    assert verify(tmp_path / "s.zarr").ok
+    for split in ("train", "test"):
+        reader = store[split]
+        assert reader.unit_shape == (78,)
+        assert len({*reader.labels}) > 5
+        density = reader.counts.sum() / (78 * reader.steps.sum())
+        assert 0.02 < density < 0.2
+
+
+def test_real_speech_commands(tmp_path):
+    with tarfile.open(asset("data/speech_commands/speech_commands_v0.01_10perword.tar.gz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    recipe = load_recipe("speech-commands")
+    planned = plan(recipe, tmp_path / "s.zarr", source_path=tmp_path / "speech_commands_v0.01")
+    assert (len(planned.classes), planned.unit_shape, planned.dt) == (30, (86,), 0.0016)
+    assert planned.samples == {"train": 249, "test": 51}
 
 
 def test_urls(raw, tmp_path):

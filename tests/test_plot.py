@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikeprep.data import PackedBatch
+from spikeprep.data import Audio, Frames, PackedBatch
 from spikeprep.errors import CapabilityError, UsageError
 from spikeprep.packing import pack
-from spikeprep.plot import MOST_CLASSES, raster, save, training_curve
+from spikeprep.plot import MOST_CLASSES, hearing, raster, save, training_curve
 
 
 @dataclass
@@ -126,6 +126,35 @@ def test_raster_says_what_it_shows():
 def test_time_has_its_unit(dt, label):
     axes = drawn(raster(split(), 0, seconds_per_step=dt))
     assert axes["spikes\na step"].get_xlabel() == label
+
+
+def test_hearing_shows_sound_channels_and_spikes_on_one_time_axis():
+    rng = np.random.default_rng(3)
+    audio = Audio(rng.uniform(-0.5, 0.5, 1250), 12500)
+    frames = Frames(rng.uniform(0, 1e-3, (6, 5)), 62.5)
+    spikes = rng.random((60, 5)) < 0.2
+    centres = np.array([4200.0, 2100.0, 1000.0, 500.0, 150.0])
+    axes = hearing(audio, frames, spikes, seconds_per_step=0.0016, centres=centres, title="a").get_axes()
+    wave, ear, dots = axes[:3]
+    (line,) = wave.get_lines()
+    np.testing.assert_array_equal(line.get_ydata(), audio.samples)
+    assert line.get_xdata()[-1] == pytest.approx(1249 / 12.5)  # ms
+    (image,) = ear.get_images()
+    np.testing.assert_allclose(image.get_array() ** 2, frames.values.T)  # channel 0 on top
+    assert image.get_extent() == [0, 96, 4.5, -0.5]
+    (marks,) = dots.get_lines()
+    steps, units = np.nonzero(spikes)
+    np.testing.assert_allclose(marks.get_xdata(), 1.6 * (steps + 0.5))
+    np.testing.assert_array_equal(marks.get_ydata(), units)
+    assert wave.get_xlim() == ear.get_xlim() == dots.get_xlim() == (0, 100)
+    for panel in (ear, dots):
+        texts_at = zip(panel.get_yticklabels(), panel.get_yticks(), strict=True)
+        labels = {text.get_text(): place for text, place in texts_at}
+        assert set(labels) == {"0.2", "0.5", "1", "2", "3", "4"}
+        assert (labels["1"], labels["0.5"]) == (2, 3)
+        assert 1 < labels["2"] < 2
+    numbered = hearing(audio, frames, spikes, seconds_per_step=0.0016).get_axes()[2]
+    assert numbered.get_ylabel() == "channel"
 
 
 @pytest.mark.parametrize("index", [6, -1])

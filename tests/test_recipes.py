@@ -9,7 +9,8 @@ from spikeprep.registry import READERS
 
 
 def test_the_names():
-    assert recipe_names() == sorted(["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"])
+    images = ["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"]
+    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46"])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -74,7 +75,7 @@ def test_a_value_that_does_not_fit():
 def test_unknown_recipe():
     with pytest.raises(UsageError, match="Did you mean 'mnist'"):
         load_recipe("mnits")
-    with pytest.raises(UsageError, match=r"Known: digits, .*TOML file"):
+    with pytest.raises(UsageError, match=r"Known: audio, digits, .*TOML file"):
         load_recipe("qqqqqqqq")
 
 

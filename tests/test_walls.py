@@ -29,6 +29,7 @@ FLOORS = {
     "spikeprep.ops": 3,
     "spikeprep.recipes": 4,
     "spikeprep.pipeline": 4,
+    "spikeprep.tune": 5,
     "spikeprep.stream": 4,
     "spikeprep.cpu": 4,
     "spikeprep.cuda": 4,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from .base import Chain, Encoder, Transform
 
 if TYPE_CHECKING:
+    from .bsa import BSA
     from .lyon import Lyon
     from .poisson import Poisson
 
-__all__ = ["Chain", "Encoder", "Lyon", "Poisson", "Transform"]
+__all__ = ["BSA", "Chain", "Encoder", "Lyon", "Poisson", "Transform"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..encoders.base import Chain
-from ..errors import UsageError, near_miss
+from ..errors import DataError, UsageError, near_miss
 from ..registry import READERS
 from ..sources.base import Source
+from ..store import SpikeStore
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,15 @@ class Recipe:
             )
         return dataclasses.replace(source, **{"path": os.fspath(path)})
 
+    def open_source(self, path: str | os.PathLike[str] | None = None) -> Source:
+        """Return the reader of `build_source`; raises `DataError`, saying how to obtain data, where none are."""
+        source = self.build_source(path)
+        there = getattr(source, "path", None)
+        if any(f.name == "path" for f in dataclasses.fields(source)) and not (there and Path(there).exists()):
+            got = f"recipe {self.name} has no raw data" + (f": {there} is not there" if there else "")
+            raise DataError(got, "", self.obtain or "Give the folder of the raw files as --source.")
+        return source
+
     def build_chain(self) -> Chain:
         """Return the transforms and the encoder."""
         return Chain.from_config(self.chain)
@@ -84,9 +94,9 @@ class Recipe:
         Parameters
         ----------
         settings
-            Dotted name → value. A name is ``source.FIELD``, ``PLUGIN.FIELD`` for a plugin of the chain, or
-            ``train.FIELD``; a value is read as TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else is a
-            string.
+            Dotted name → value. A name is ``source.FIELD`` or ``READER.FIELD``, ``PLUGIN.FIELD`` for a plugin of
+            the chain, or ``train.FIELD``; a value is read as TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else
+            is a string.
 
         Raises
         ------
@@ -100,7 +110,7 @@ class Recipe:
             owner, dot, key = dotted.partition(".")
             if dot and owner == "train":
                 train[key] = parse_value(text)
-            elif dot and owner == "source":
+            elif dot and owner in ("source", source["name"]):
                 source[key] = parse_value(text)
             elif dot and owner in plugins:
                 plugins[owner][key] = parse_value(text)
@@ -146,6 +156,33 @@ class Recipe:
                 f"the recipe's {[*wrong, 'chain'][0]} has another form", "[source], [[chain]] and [train]"
             )
         return cls(**value)
+
+
+def stored_recipe(attributes: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that a store was made by, from its attributes; without the place of the raw data."""
+    return Recipe(
+        name=attributes["recipe"],
+        title=attributes.get("title", ""),
+        citation=attributes.get("citation", ""),
+        source=dict(attributes["source"]["reader"]),
+        chain=list(attributes["chain"]),
+    )
+
+
+def find_recipe(what: str | os.PathLike[str]) -> Recipe:
+    """Return the recipe of that name or TOML file, or the one that the store of that path was made by.
+
+    Raises
+    ------
+    UsageError
+        There is no such recipe, file or store.
+    StoreError
+        It is a folder, and no spike store.
+    """
+    path = os.fspath(what)
+    if "://" in path or Path(path).is_dir():
+        return stored_recipe(SpikeStore.open(path, incomplete=True).attributes)
+    return load_recipe(path)
 
 
 def parse_value(text: str) -> Any:

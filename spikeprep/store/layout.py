@@ -53,6 +53,7 @@ NEEDED = (
 
 _CHUNK_BYTES = 2 << 20  # decoded: stays in a core's cache, and small enough to shuffle by
 _CHUNKS_A_SHARD = 32
+_SHARDS_A_SPLIT = 8
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,15 @@ class SplitLayout:
 
     @classmethod
     def fit(cls, samples: int, units: int, max_steps: int) -> SplitLayout:
-        """Choose chunks of 1 to 2 MiB, less only where the split has no more, and shards of 32 chunks."""
+        """Choose chunks of 1 to 2 MiB, less only where the split has no more, and shards of up to 32 chunks.
+
+        A split of many chunks has 8 shards at least, so that as many workers can write it.
+        """
         most = max(_CHUNK_BYTES // max(units * -(-max_steps // 8), 1), 1)
         enough = 1 << max(samples - 1, 0).bit_length()
         chunk = min(1 << most.bit_length() - 1, enough)
-        return cls(samples, units, max_steps, chunk, chunk * min(_CHUNKS_A_SHARD, max(enough // chunk, 1)))
+        together = min(_CHUNKS_A_SHARD, max(enough // chunk // _SHARDS_A_SPLIT, 1))
+        return cls(samples, units, max_steps, chunk, chunk * together)
 
     @property
     def width(self) -> int:

@@ -13,6 +13,8 @@ from spikeprep_cli.main import COMMANDS
 from spikeprep import machine
 from spikeprep.store import SpikeStore
 
+from ..sources.sound_files import put, spoken, wav
+
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -444,8 +446,10 @@ def test_evaluate_refuses(spikeprep, trained, tmp_path, what):
 
 def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
     run = tmp_path / "run"
+    sounds = put(tmp_path / "sounds/tone/a.wav", wav(spoken(2))).parents[1]
     arguments = {
         "list": [],
+        "tune": ["bsa", "audio", "--source", sounds],
         "doctor": [],
         "encode": ["digits", "--out", tmp_path / "a.zarr", "--limit", "30"],
         "inspect": [store],

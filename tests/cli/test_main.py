@@ -26,7 +26,8 @@ PROMISED = {
     "evaluate": ["RUN", "STORE", "--split", "--json"],
     "inspect": ["STORE|RUN", "--json"],
     "verify": ["STORE", "--json"],
-    "plot": ["STORE|RUN", "--out"],
+    "tune": ["RECIPE|STORE", "--source", "--set", "--samples", "--seed", "--json"],
+    "plot": ["STORE|RUN", "--out", "--source"],
     "doctor": ["--json"],
 }  # fmt: skip
 

@@ -1,0 +1,65 @@
+"""``spikeprep tune``: search an encoder's settings on a sample of the data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import emit_json, json_option, settings_option, table
+
+if TYPE_CHECKING:
+    from spikeprep.tune import Trial
+
+
+@click.command("tune")
+@click.argument("encoder", type=click.Choice(["bsa"]), metavar="bsa")
+@click.argument("what", metavar="RECIPE|STORE")
+@click.option("--source", metavar="PATH", help="Where the raw files are; not for data that ships along.")
+@settings_option("a setting of the source or the chain, e.g. lyon.decimation=128")
+@click.option("--samples", default=24, show_default=True, help="How many samples to try, drawn by --seed.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the draw.")
+@json_option
+def command(
+    encoder: str,
+    what: str,
+    source: str | None,
+    settings: dict[str, str],
+    samples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Try BSA's threshold θ and gain: how well its spikes rebuild the signal, and what they cost.
+
+    RECIPE as for `spikeprep encode`; of a STORE its own recipe is taken.
+    """
+    from spikeprep.recipes import find_recipe
+    from spikeprep.tune import tune_bsa
+
+    trials = tune_bsa(find_recipe(what).override(settings), source, samples=samples, seed=seed)
+    if as_json:
+        emit_json({"encoder": encoder, "trials": [asdict(trial) for trial in trials]})
+    else:
+        click.echo(_table(trials))
+
+
+def _table(trials: list[Trial]) -> str:
+    best = {trial.scale: trial for trial in sorted(trials, key=lambda trial: trial.snr_db)}
+    rows: list[tuple[str, ...]] = [("scale", "theta", "SNR", "MSE", "spikes a step", "a second", "")]
+    rows += [
+        (
+            f"{trial.scale:g}",
+            f"{trial.theta:g}",
+            f"{trial.snr_db:.2f} dB",
+            f"{trial.mse:.3g}",
+            f"{trial.density:.4f}",
+            f"{trial.rate:.1f}",
+            "best of its scale" if trial is best[trial.scale] else "",
+        )
+        for trial in trials
+    ]
+    return (
+        f"{table(rows, 'rrrrrrl')}\n\nA larger scale tells more and costs more spikes. To encode with a row: "
+        "--set bsa.scale=… --set bsa.theta=…"
+    )

@@ -1,0 +1,98 @@
+"""From the sound files of a small TI46 to an evaluated network, on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spikeprep.store import SpikeStore
+
+from ..sources.sound_files import put, ti46_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return ti46_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def encoded(corpus, tmp_path_factory, spikeprep):
+    out = tmp_path_factory.mktemp("speech") / "ti46.zarr"
+    done = spikeprep("encode", "ti46", "--source", corpus, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "note: 24 of 4,142 train" in done.stderr
+    return out
+
+
+def test_encode_train_evaluate(spikeprep, encoded, tmp_path):
+    described = json.loads(spikeprep("inspect", encoded, "--json").stdout)
+    assert described["dt"] == 0.0016
+    assert described["splits"]["train"]["steps_min"] < described["splits"]["train"]["steps"]
+    run = tmp_path / "run"
+    done = spikeprep(
+        "train", encoded, "--run", run, "--arch", "40", "--epochs", "8", "--batch", "4", "--json",
+        "--set", "loss.target=20", "--set", "loss.off_target=3", "--set", "loss.margin=3", "--set", "optim.rate=0.02",
+        "--set", "optim.regularisation.strength=0.0", "--set", "validation=0.0",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    document = json.loads(spikeprep("evaluate", run, encoded, "--json").stdout)
+    assert document["samples"] == 12
+    assert document["accuracy"] >= 0.75  # three letters of clearly different pitch; chance is a third
+
+
+def test_bad_files_are_answered_and_skipped_when_told(spikeprep, corpus, tmp_path):
+    put(tmp_path / "raw/0af1set0.wav", b"no sound")
+    put(tmp_path / "raw/0bf1set0.wav", (corpus / "ti_alpha/train/f1/0bf1set0.wav").read_bytes())
+    args = ("encode", "ti46", "--source", tmp_path / "raw", "--out", tmp_path / "s.zarr")
+    refused = spikeprep(*args)
+    assert refused.exit_code == 3
+    assert "0af1set0.wav is no audio" in refused.stderr
+    assert "--set source.skip_bad=true" in refused.stderr
+    done = spikeprep(*args, "--set", "source.skip_bad=true")
+    assert done.exit_code == 0, done.output
+    assert "left out: 0af1set0.wav is no audio" in done.stderr
+    assert SpikeStore.open(tmp_path / "s.zarr")["train"].ids.tolist() == ["0bf1set0.wav"]
+
+
+@pytest.mark.parametrize("of_store", [False, True])
+def test_tune(spikeprep, corpus, encoded, of_store):
+    what = encoded if of_store else "ti46"
+    done = spikeprep("tune", "bsa", what, "--source", corpus, "--samples", "2", "--json")
+    assert done.exit_code == 0, done.output
+    trials = json.loads(done.stdout)["trials"]
+    assert {(t["scale"], t["theta"]) for t in trials} >= {(2000, 0.6), (500, 0.95)}
+    text = spikeprep("tune", "bsa", what, "--source", corpus, "--samples", "2").stdout
+    assert text.count("best of its scale") == len({t["scale"] for t in trials}) == 5
+    best = max((t for t in trials if t["scale"] == 2000), key=lambda t: t["snr_db"])
+    (row,) = (line.split() for line in text.splitlines() if line.split()[:1] == ["2000"] and "best" in line)
+    assert float(row[1]) == best["theta"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["ti46"], 3, "LDC93S9"),
+        (["digits"], 2, "bsa"),
+        (["no-such-recipe"], 2, "unknown recipe"),
+        (["."], 4, "no store at"),
+    ],
+)
+def test_tune_refuses(spikeprep, tmp_path, monkeypatch, args, code, words):
+    monkeypatch.chdir(tmp_path)
+    done = spikeprep("tune", "bsa", *args)
+    assert done.exit_code == code
+    assert words in done.stderr
+
+
+def test_plot_a_sound(spikeprep, corpus, encoded, tmp_path):
+    done = spikeprep("plot", encoded, "--source", corpus, "--sample", "3", "--out", tmp_path / "a.png")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    put(tmp_path / "other/0cm3s1t0.wav", (corpus / "ti_alpha/train/f1/0bf1set0.wav").read_bytes())
+    other = spikeprep(
+        "plot", encoded, "--source", tmp_path / "other", "--sample", "3", "--out", tmp_path / "b.png"
+    )
+    assert other.exit_code == 3
+    assert "as in the store" in other.stderr
+    assert not (tmp_path / "b.png").exists()
