@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,41 +17,12 @@ from numpy.typing import NDArray
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..lanes import LANES, aligned_zeros
 from ..ops import LifTrace, Ops, UpdateRule, WeightState
-from . import events, kernels, update
+from . import kernels, update
+from .spikes import CpuSpikes
 from .workers import Workers, ranges
 
 _GROUPS = 16
 """A layer of few tiles is split by samples into so many pieces: fixed, so that sums never change."""
-
-
-class ByStep(NamedTuple):
-    """Events by step; see `events`."""
-
-    step_ptr: NDArray[np.int64]
-    units: NDArray[np.int32]
-
-
-class ByUnit(NamedTuple):
-    """Events by unit, and which units have any; see `events`."""
-
-    unit_ptr: NDArray[np.int64]
-    times: NDArray[np.int32]
-    active: NDArray[np.int32]
-
-
-@dataclass
-class CpuSpikes:
-    """Spikes in the forms of `events`; each is made when it is first asked for.
-
-    A layer reads its input by step, a gradient reads it by unit, and a gate reads its own layer's masks.
-    """
-
-    units: int
-    steps: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    masks: NDArray[np.uint32] | None = None
-    by_step: ByStep | None = None
-    by_unit: ByUnit | None = None
 
 
 @dataclass(frozen=True)
@@ -132,82 +103,11 @@ class CompiledOps(Ops):
 
     def upload(self, batch: PackedBatch) -> CpuSpikes:
         """See `Ops.upload`: bits become events here, once for all tiles."""
-        bits = np.ascontiguousarray(batch.bits)
-        samples, units, _ = bits.shape
-        steps = batch.steps.astype(np.int64)
-        counts = np.empty((samples, units), np.int64)
-        spans = self._workers.samples(samples)
-        self._workers.each(
-            lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), spans
-        )
-        unit_ptr = _pointers(counts)
-        times = np.empty(counts.sum(), np.int32)
-        by_unit = ByUnit(unit_ptr, times, np.empty((samples, units), np.int32))
-        step_ptr = np.empty((samples, int(steps.max(initial=0)) + 1), np.int64)
-        by_step = ByStep(step_ptr, np.empty_like(times))
-
-        def task(first: int, last: int) -> None:
-            events.times_from_bits(bits, steps, unit_ptr, times, first, last)
-            events.active_units(unit_ptr, by_unit.active, first, last)
-            events.units_from_times(unit_ptr, times, step_ptr, by_step.units, first, last)
-
-        self._workers.each(task, spans)
-        return CpuSpikes(units, steps, counts, None, by_step, by_unit)
-
-    def _from_masks(self, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int) -> CpuSpikes:
-        counts = np.empty((len(steps), units), np.int64)
-        self._workers.each(
-            lambda first, last: events.counts_from_masks(masks, counts, first, last),
-            self._workers.samples(len(steps)),
-        )
-        return CpuSpikes(units, steps, counts, masks)
-
-    def _by_step(self, spikes: CpuSpikes) -> ByStep:
-        if spikes.by_step is None:
-            masks = self._masks(spikes)
-            totals = spikes.counts.sum(axis=1)
-            starts = np.cumsum(totals) - totals
-            made = ByStep(
-                np.empty((len(totals), masks.shape[1] + 1), np.int64), np.empty(totals.sum(), np.int32)
-            )
-            self._workers.each(
-                lambda first, last: events.units_from_masks(masks, starts, *made, first, last),
-                self._workers.samples(len(totals)),
-            )
-            spikes.by_step = made
-        return spikes.by_step
-
-    def _by_unit(self, spikes: CpuSpikes) -> ByUnit:
-        if spikes.by_unit is None:
-            by_step = self._by_step(spikes)
-            active = np.empty(spikes.counts.shape, np.int32)
-            made = ByUnit(_pointers(spikes.counts), np.empty_like(by_step.units), active)
-
-            def task(first: int, last: int) -> None:
-                events.times_from_units(*by_step, made.unit_ptr, made.times, first, last)
-                events.active_units(made.unit_ptr, active, first, last)
-
-            self._workers.each(task, self._workers.samples(len(active)))
-            spikes.by_unit = made
-        return spikes.by_unit
-
-    def _masks(self, spikes: CpuSpikes) -> NDArray[np.uint32]:
-        """Return the masks of spikes; those of an upload, which no training step needs, are made by NumPy."""
-        if spikes.masks is None:
-            dense = self.unpack(spikes)
-            samples, steps, units = dense.shape
-            lanes = np.zeros((samples, steps, -(-units // LANES) * LANES), np.bool_)
-            lanes[:, :, :units] = dense
-            spikes.masks = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
-        return spikes.masks
+        return CpuSpikes.from_bits(batch, self._workers)
 
     def unpack(self, spikes: CpuSpikes) -> NDArray[np.bool_]:  # type: ignore[override]
         """See `Ops.unpack`."""
-        samples = len(spikes.steps)
-        dense = np.zeros((samples, int(spikes.steps.max(initial=0)), spikes.units), np.bool_)
-        owner = np.repeat(np.arange(samples * spikes.units), spikes.counts.ravel())
-        dense[owner // spikes.units, self._by_unit(spikes).times, owner % spikes.units] = True
-        return dense
+        return spikes.dense()
 
     def counts(self, spikes: CpuSpikes) -> NDArray[np.int64]:  # type: ignore[override]
         """See `Ops.counts`."""
@@ -217,12 +117,12 @@ class CompiledOps(Ops):
         """See `Ops.regular_trains`."""
         if not np.any(period):
             return spikes
-        masks = self._masks(spikes).copy()
+        masks = spikes.masks().copy()
         for b in np.flatnonzero(period):
             tile, lane = divmod(int(unit[b]), LANES)
             masks[b, :, tile] &= ~np.uint32(1 << lane)
             masks[b, period[b] : spikes.steps[b] : period[b], tile] |= np.uint32(1 << lane)
-        return self._from_masks(masks, spikes.steps, spikes.units)
+        return CpuSpikes.from_masks(masks, spikes.steps, spikes.units, self._workers)
 
     # ------------------------------------------------------------ neurons, gates, PSPs
 
@@ -247,7 +147,7 @@ class CompiledOps(Ops):
 
     def gate(self, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.gate`."""
-        masks, constants = self._masks(post), self._psp(neuron, psp)
+        masks, constants = post.masks(), self._psp(neuron, psp)
         samples, steps, tiles = masks.shape
         out = aligned_zeros((samples, tiles, steps * LANES), self.dtype)
         for b in range(samples):
@@ -258,11 +158,11 @@ class CompiledOps(Ops):
 
     def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.psp`."""
-        masks, constants = self._masks(post), self._psp(neuron, psp)
+        masks, constants = post.masks(), self._psp(neuron, psp)
         samples, steps, tiles = masks.shape
         out = aligned_zeros((tiles, samples, pre.units * LANES), self.dtype)
 
-        unit_ptr, times, _ = self._by_unit(pre)
+        unit_ptr, times, _ = pre.by_unit()
 
         def task(tile: int, first: int, last: int) -> None:
             gates = self._workers.scratch("gates", steps * LANES)
@@ -311,7 +211,7 @@ class CompiledOps(Ops):
     ) -> CpuSpikes:
         """See `Ops.dense_forward`."""
         samples, tiles = len(pre.steps), weights.weight.shape[0]
-        step_ptr, units = self._by_step(pre)
+        step_ptr, units = pre.by_step()
         masks = np.zeros((samples, step_ptr.shape[1] - 1, tiles), np.uint32)
         constants = self._neuron(neuron)
         inhibition = self.dtype.type(lateral)
@@ -341,7 +241,7 @@ class CompiledOps(Ops):
         else:
             spans = ranges(samples, -(-_GROUPS // tiles))
             self._workers.each(alone, [(tile, *s) for tile in range(tiles) for s in spans])
-        return self._from_masks(masks, pre.steps, weights.shape[0])
+        return CpuSpikes.from_masks(masks, pre.steps, weights.shape[0], self._workers)
 
     def dense_backward(  # type: ignore[override]
         self,
@@ -356,13 +256,13 @@ class CompiledOps(Ops):
     ) -> NDArray[Any] | None:
         """See `Ops.dense_backward`."""
         tiles, groups, width, _ = weights.gradient.shape
-        masks, samples = self._masks(post), len(pre.steps)
+        masks, samples = post.masks(), len(pre.steps)
         delta = np.ascontiguousarray(delta, self.dtype)
         scale = np.ones_like(delta) if scale is None else np.ascontiguousarray(scale, self.dtype)
         constants = self._psp(neuron, psp)
         sent = np.empty((tiles, samples if incoming else 0, width), self.dtype)
 
-        by_unit = self._by_unit(pre)
+        by_unit = pre.by_unit()
 
         def task(tile: int, group: int, first: int, last: int) -> None:
             kernels.dense_backward(
@@ -422,12 +322,6 @@ class CompiledOps(Ops):
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
         """See `Ops.to_host`."""
         return array
-
-
-def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
-    ends = np.cumsum(counts.ravel()).reshape(counts.shape)
-    return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
 
 
 def _untiled(tiled: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
