@@ -17,26 +17,12 @@ from numpy.typing import NDArray
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..lanes import LANES, aligned_zeros
 from ..ops import LifTrace, Ops, UpdateRule, WeightState
-from . import events, kernels, update
+from . import kernels, update
+from .spikes import CpuSpikes
 from .workers import Workers, ranges
 
 _GROUPS = 16
 """A layer of few tiles is split by samples into so many pieces: fixed, so that sums never change."""
-
-
-@dataclass(frozen=True)
-class CpuSpikes:
-    """Spikes as events in both orders (see `kernels`) and, for a layer's output, as masks."""
-
-    units: int
-    steps: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    unit_ptr: NDArray[np.int64]
-    times: NDArray[np.int32]
-    step_ptr: NDArray[np.int64]
-    unit: NDArray[np.int32]
-    active: NDArray[np.int32]
-    masks: NDArray[np.uint32] | None
 
 
 @dataclass(frozen=True)
@@ -75,13 +61,14 @@ class CompiledOps(Ops):
 
     def _neuron(self, neuron: NeuronParams) -> kernels.Neuron:
         return kernels.Neuron(
-            refractory=neuron.refractory,
             **self._real(
                 threshold=neuron.threshold - neuron.slack,
                 keep_m=1 - 1 / neuron.tau_m,
                 keep_s=1 - 1 / neuron.tau_s,
                 gain=1 / neuron.tau_s,
+                refractory=neuron.refractory,
                 zero=0,
+                one=1,
             ),
         )
 
@@ -116,66 +103,11 @@ class CompiledOps(Ops):
 
     def upload(self, batch: PackedBatch) -> CpuSpikes:
         """See `Ops.upload`: bits become events here, once for all tiles."""
-        bits = np.ascontiguousarray(batch.bits)
-        samples, units, _ = bits.shape
-        steps = batch.steps.astype(np.int64)
-        counts = np.empty((samples, units), np.int64)
-        spans = self._workers.samples(samples)
-        self._workers.each(
-            lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), spans
-        )
-        unit_ptr = _pointers(counts)
-        times, unit = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.int32)
-        step_ptr = np.empty((samples, int(steps.max(initial=0)) + 1), np.int64)
-        active = np.empty((samples, units), np.int32)
-
-        def task(first: int, last: int) -> None:
-            events.times_from_bits(bits, steps, unit_ptr, times, first, last)
-            events.units_from_times(unit_ptr, times, step_ptr, unit, first, last)
-            events.active_units(unit_ptr, active, first, last)
-
-        self._workers.each(task, spans)
-        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, None)
-
-    def _from_masks(self, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int) -> CpuSpikes:
-        samples, longest, _ = masks.shape
-        totals = np.empty(samples, np.int64)
-        spans = self._workers.samples(samples)
-        self._workers.each(lambda first, last: events.totals_from_masks(masks, totals, first, last), spans)
-        starts = np.cumsum(totals) - totals
-        counts, active = np.empty((samples, units), np.int64), np.empty((samples, units), np.int32)
-        unit_ptr, step_ptr = (
-            np.empty((samples, units + 1), np.int64),
-            np.empty((samples, longest + 1), np.int64),
-        )
-        times, unit = np.empty(totals.sum(), np.int32), np.empty(totals.sum(), np.int32)
-
-        def task(first: int, last: int) -> None:
-            events.events_from_masks(masks, starts, counts, unit_ptr, times, step_ptr, unit, first, last)
-            events.active_units(unit_ptr, active, first, last)
-
-        self._workers.each(task, spans)
-        return CpuSpikes(units, steps, counts, unit_ptr, times, step_ptr, unit, active, masks)
-
-    def _masks(self, spikes: CpuSpikes) -> NDArray[np.uint32]:
-        """Return the masks of spikes; those of an upload, which no training step needs, are made on the spot."""
-        if spikes.masks is not None:
-            return spikes.masks
-        dense = self.unpack(spikes)
-        samples, steps, units = dense.shape
-        tiles = -(-units // LANES)
-        lanes = np.zeros((samples, steps, tiles * LANES), np.bool_)
-        lanes[:, :, :units] = dense
-        packed = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
-        return np.ascontiguousarray(packed)
+        return CpuSpikes.from_bits(batch, self._workers)
 
     def unpack(self, spikes: CpuSpikes) -> NDArray[np.bool_]:  # type: ignore[override]
         """See `Ops.unpack`."""
-        samples = len(spikes.steps)
-        dense = np.zeros((samples, int(spikes.steps.max(initial=0)), spikes.units), np.bool_)
-        owner = np.repeat(np.arange(samples * spikes.units), spikes.counts.ravel())
-        dense[owner // spikes.units, spikes.times, owner % spikes.units] = True
-        return dense
+        return spikes.dense()
 
     def counts(self, spikes: CpuSpikes) -> NDArray[np.int64]:  # type: ignore[override]
         """See `Ops.counts`."""
@@ -185,12 +117,12 @@ class CompiledOps(Ops):
         """See `Ops.regular_trains`."""
         if not np.any(period):
             return spikes
-        masks = self._masks(spikes).copy()
+        masks = spikes.masks().copy()
         for b in np.flatnonzero(period):
             tile, lane = divmod(int(unit[b]), LANES)
             masks[b, :, tile] &= ~np.uint32(1 << lane)
             masks[b, period[b] : spikes.steps[b] : period[b], tile] |= np.uint32(1 << lane)
-        return self._from_masks(masks, spikes.steps, spikes.units)
+        return CpuSpikes.from_masks(masks, spikes.steps, spikes.units, self._workers)
 
     # ------------------------------------------------------------ neurons, gates, PSPs
 
@@ -215,7 +147,7 @@ class CompiledOps(Ops):
 
     def gate(self, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.gate`."""
-        masks, constants = self._masks(post), self._psp(neuron, psp)
+        masks, constants = post.masks(), self._psp(neuron, psp)
         samples, steps, tiles = masks.shape
         out = aligned_zeros((samples, tiles, steps * LANES), self.dtype)
         for b in range(samples):
@@ -226,15 +158,17 @@ class CompiledOps(Ops):
 
     def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.psp`."""
-        masks, constants = self._masks(post), self._psp(neuron, psp)
+        masks, constants = post.masks(), self._psp(neuron, psp)
         samples, steps, tiles = masks.shape
         out = aligned_zeros((tiles, samples, pre.units * LANES), self.dtype)
+
+        unit_ptr, times, _ = pre.by_unit()
 
         def task(tile: int, first: int, last: int) -> None:
             gates = self._workers.scratch("gates", steps * LANES)
             kernels.dense_psp(
-                pre.unit_ptr,
-                pre.times,
+                unit_ptr,
+                times,
                 masks,
                 post.counts,
                 post.steps,
@@ -277,21 +211,22 @@ class CompiledOps(Ops):
     ) -> CpuSpikes:
         """See `Ops.dense_forward`."""
         samples, tiles = len(pre.steps), weights.weight.shape[0]
-        masks = np.zeros((samples, pre.step_ptr.shape[1] - 1, tiles), np.uint32)
+        step_ptr, units = pre.by_step()
+        masks = np.zeros((samples, step_ptr.shape[1] - 1, tiles), np.uint32)
         constants = self._neuron(neuron)
         inhibition = self.dtype.type(lateral)
 
         def alone(tile: int, first: int, last: int) -> None:
             kernels.dense_forward(
-                weights.weight, pre.step_ptr, pre.unit, pre.steps, constants, masks, tile, first, last
+                weights.weight, step_ptr, units, pre.steps, constants, masks, tile, first, last
             )
 
         def together(first: int, last: int) -> None:
-            state = self._workers.scratch("state", 2 * tiles * LANES)
+            state = self._workers.scratch("state", 3 * tiles * LANES)
             kernels.dense_forward_lateral(
                 weights.weight,
-                pre.step_ptr,
-                pre.unit,
+                step_ptr,
+                units,
                 pre.steps,
                 constants,
                 inhibition,
@@ -306,7 +241,7 @@ class CompiledOps(Ops):
         else:
             spans = ranges(samples, -(-_GROUPS // tiles))
             self._workers.each(alone, [(tile, *s) for tile in range(tiles) for s in spans])
-        return self._from_masks(masks, pre.steps, weights.shape[0])
+        return CpuSpikes.from_masks(masks, pre.steps, weights.shape[0], self._workers)
 
     def dense_backward(  # type: ignore[override]
         self,
@@ -321,15 +256,17 @@ class CompiledOps(Ops):
     ) -> NDArray[Any] | None:
         """See `Ops.dense_backward`."""
         tiles, groups, width, _ = weights.gradient.shape
-        masks, samples = self._masks(post), len(pre.steps)
+        masks, samples = post.masks(), len(pre.steps)
         delta = np.ascontiguousarray(delta, self.dtype)
         scale = np.ones_like(delta) if scale is None else np.ascontiguousarray(scale, self.dtype)
         constants = self._psp(neuron, psp)
         sent = np.empty((tiles, samples if incoming else 0, width), self.dtype)
 
+        by_unit = pre.by_unit()
+
         def task(tile: int, group: int, first: int, last: int) -> None:
             kernels.dense_backward(
-                weights.weight, pre.unit_ptr, pre.times, pre.active, masks, post.counts, post.steps, delta, scale,
+                weights.weight, *by_unit, masks, post.counts, post.steps, delta, scale,
                 constants, weights.gradient[tile, group].reshape(-1), sent[tile],
                 self._workers.scratch("gates", masks.shape[1] * LANES), self._workers.scratch("rows", width * LANES),
                 self._workers.scratch("lanes", 3 * LANES), tile, first, last,
@@ -385,12 +322,6 @@ class CompiledOps(Ops):
     def to_host(self, array: NDArray[Any]) -> NDArray[Any]:
         """See `Ops.to_host`."""
         return array
-
-
-def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
-    ends = np.cumsum(counts.ravel()).reshape(counts.shape)
-    return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
 
 
 def _untiled(tiled: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

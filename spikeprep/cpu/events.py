@@ -94,31 +94,21 @@ def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first
 
 
 @jit
-def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
-    """Write the number of spikes of each sample's masks."""
+def counts_from_masks(masks: Any, counts: Any, first: int, last: int) -> None:
+    """Write counts [sample, unit]."""
     for b in range(first, last):
-        count = 0
+        counts[b, :] = 0
         for t in range(masks.shape[1]):
             for tile in range(masks.shape[2]):
-                count += ones(masks[b, t, tile])
-        totals[b] = count
+                mask = masks[b, t, tile]
+                while mask:
+                    counts[b, tile * LANES + trailing_zeros(mask)] += 1
+                    mask &= mask - np.uint32(1)
 
 
 @jit
-def events_from_masks(
-    masks: Any,
-    starts: Any,
-    counts: Any,
-    unit_ptr: Any,
-    times: Any,
-    step_ptr: Any,
-    units: Any,
-    first: int,
-    last: int,
-) -> None:
-    """Write counts and events in both orders; sample b's lists start at starts[b]."""
-    n_units = unit_ptr.shape[1] - 1
-    fill = np.empty(n_units, np.int64)
+def units_from_masks(masks: Any, starts: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
+    """Write `step_ptr` and `units` (events by step); sample b's list starts at starts[b]."""
     for b in range(first, last):
         at = starts[b]
         for t in range(masks.shape[1]):
@@ -130,17 +120,15 @@ def events_from_masks(
                     mask &= mask - np.uint32(1)
                     at += 1
         step_ptr[b, masks.shape[1]] = at
-        fill[:] = 0
-        for n in range(starts[b], at):
-            fill[units[n]] += 1
-        place = starts[b]
-        for j in range(n_units):
-            counts[b, j] = fill[j]
-            unit_ptr[b, j] = place
-            place += fill[j]
-            fill[j] = unit_ptr[b, j]
-        unit_ptr[b, n_units] = place
-        for t in range(masks.shape[1]):
+
+
+@jit
+def times_from_units(step_ptr: Any, units: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
+    """Write `times` (events by unit) from events by step: a counting sort, times ascending."""
+    fill = np.empty(unit_ptr.shape[1] - 1, np.int64)
+    for b in range(first, last):
+        fill[:] = unit_ptr[b, : fill.size]
+        for t in range(step_ptr.shape[1] - 1):
             for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
                 j = units[n]
                 times[fill[j]] = t

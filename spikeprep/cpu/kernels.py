@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..lanes import LANES, above, load, select, spread, store, sum_rows, total
+from ..lanes import LANES, above, load, ones, select, spread, store, sum_rows, total
 from .jit import jit
 
 
@@ -24,8 +24,9 @@ class Neuron(NamedTuple):
     keep_m: Any  # 1 − 1/τ_m
     keep_s: Any  # 1 − 1/τ_s
     gain: Any  # 1/τ_s
+    refractory: Any
     zero: Any
-    refractory: int
+    one: Any
 
 
 class Psp(NamedTuple):
@@ -53,38 +54,34 @@ class Psp(NamedTuple):
 
 
 @jit
-def lif_step(drive: Any, membrane: Any, current: Any, waiting: Any, neuron: Any) -> Any:
+def lif_step(drive: Any, membrane: Any, current: Any, held: Any, neuron: Any) -> Any:
     """Advance a tile by a step: return membrane as compared with the threshold, current, and the spike mask.
 
-    `membrane` is the one after the last step's reset; `waiting` masks the neurons that are refractory.
+    `membrane` is the one after the last step's `reset`; `held` is positive in neurons that are refractory.
     """
     current = current * spread(neuron.keep_s) + drive
     membrane = membrane * spread(neuron.keep_m) + current * spread(neuron.gain)
-    membrane = select(waiting, spread(neuron.zero), membrane)
+    membrane = select(above(held, spread(neuron.zero)), spread(neuron.zero), membrane)
     return membrane, current, above(membrane, spread(neuron.threshold))
 
 
 @jit
-def refractory_mask(masks: Any, t: int, refractory: int) -> Any:
-    """Return the mask of the neurons that fired in the `refractory` steps before t."""
-    waiting = np.uint32(0)
-    for u in range(max(0, t - refractory), t):
-        waiting |= masks[u]
-    return waiting
+def reset(mask: Any, membrane: Any, held: Any, neuron: Any) -> Any:
+    """Return membrane and held after the spikes of a step: 0 and R where there was one; `held` counts down."""
+    membrane = select(mask, spread(neuron.zero), membrane)
+    return membrane, select(mask, spread(neuron.refractory), held - spread(neuron.one))
 
 
 @jit
 def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> None:
     """Run one tile of unconnected neurons on `drive` [step · lane]; trace membrane (as compared) and current."""
-    zero = spread(neuron.zero)
-    membrane, current = zero, zero
+    membrane = current = held = spread(neuron.zero)
     for t in range(1, masks.size):
-        waiting = refractory_mask(masks, t, neuron.refractory)
-        membrane, current, mask = lif_step(load(drive, (t - 1) * LANES), membrane, current, waiting, neuron)
+        membrane, current, mask = lif_step(load(drive, (t - 1) * LANES), membrane, current, held, neuron)
         store(membranes, t * LANES, membrane)
         store(currents, t * LANES, current)
         masks[t] = mask
-        membrane = select(mask, zero, membrane)
+        membrane, held = reset(mask, membrane, held, neuron)
 
 
 @jit
@@ -104,15 +101,13 @@ def dense_forward(
     The drive of step t is Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
     """
     rows = weight[tile].reshape(-1)
-    zero = spread(neuron.zero)
     for b in range(first, last):
         out = masks[b, :, tile]
-        membrane, current = zero, zero
+        membrane = current = held = spread(neuron.zero)
         for t in range(1, np.int64(steps[b])):
             drive = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
-            waiting = refractory_mask(out, t, neuron.refractory)
-            membrane, current, mask = lif_step(drive, membrane, current, waiting, neuron)
-            membrane = select(mask, zero, membrane)
+            membrane, current, mask = lif_step(drive, membrane, current, held, neuron)
+            membrane, held = reset(mask, membrane, held, neuron)
             out[t] = mask
 
 
@@ -131,30 +126,30 @@ def dense_forward_lateral(
 ) -> None:
     """As `dense_forward`, all tiles in step: each spike takes `lateral` from the drive of every other neuron.
 
-    `state` holds membrane and current of each tile.
+    `state` holds membrane, current and held of each tile.
     """
-    tiles, zero = weight.shape[0], spread(neuron.zero)
+    tiles = weight.shape[0]
     for b in range(first, last):
-        state[: 2 * tiles * LANES] = neuron.zero
+        state[: 3 * tiles * LANES] = neuron.zero
         fired = 0
         for t in range(1, np.int64(steps[b])):
             others = spread(lateral * weight.dtype.type(fired))
             own = spread(lateral * weight.dtype.type(fired - 1))
             fired = 0
             for tile in range(tiles):
-                out, at = masks[b, :, tile], 2 * tile * LANES
+                out, at = masks[b, :, tile], 3 * tile * LANES
                 drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
                 drive = drive - select(out[t - 1], own, others)
-                waiting = refractory_mask(out, t, neuron.refractory)
+                held = load(state, at + 2 * LANES)
                 membrane, current, mask = lif_step(
-                    drive, load(state, at), load(state, at + LANES), waiting, neuron
+                    drive, load(state, at), load(state, at + LANES), held, neuron
                 )
-                store(state, at, select(mask, zero, membrane))
+                membrane, held = reset(mask, membrane, held, neuron)
+                store(state, at, membrane)
                 store(state, at + LANES, current)
+                store(state, at + 2 * LANES, held)
                 out[t] = mask
-                while mask:
-                    mask &= mask - np.uint32(1)
-                    fired += 1
+                fired += ones(mask)
 
 
 # ---------------------------------------------------------------- gates (docs/hm2bp.md section 8)

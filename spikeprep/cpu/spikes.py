@@ -1,0 +1,143 @@
+"""A batch of spike trains on the CPU, in the forms that its readers want; each is made when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import PackedBatch
+from ..lanes import LANES
+from . import events
+from .workers import Workers
+
+
+class ByStep(NamedTuple):
+    """Events by step; see `events`."""
+
+    step_ptr: NDArray[np.int64]
+    units: NDArray[np.int32]
+
+
+class ByUnit(NamedTuple):
+    """Events by unit, and the units of each sample that have any, −1 after the last; see `events`."""
+
+    unit_ptr: NDArray[np.int64]
+    times: NDArray[np.int32]
+    active: NDArray[np.int32]
+
+
+class CpuSpikes:
+    """Spikes as events and masks: a layer reads its input by step, a gradient by unit, a gate its own layer's masks.
+
+    Attributes
+    ----------
+    units
+        Number of units.
+    steps
+        int64 (sample,), each sample's own length.
+    counts
+        int64 (sample, unit).
+    """
+
+    def __init__(
+        self, units: int, steps: NDArray[np.int64], counts: NDArray[np.int64], workers: Workers
+    ) -> None:
+        self.units, self.steps, self.counts, self._workers = units, steps, counts, workers
+        self._masks: NDArray[np.uint32] | None = None
+        self._by_step: ByStep | None = None
+        self._by_unit: ByUnit | None = None
+
+    @classmethod
+    def from_bits(cls, batch: PackedBatch, workers: Workers) -> CpuSpikes:
+        """Take packed bits; bits at and past a sample's own length are passed over."""
+        bits = np.ascontiguousarray(batch.bits)
+        samples, units, _ = bits.shape
+        steps = batch.steps.astype(np.int64)
+        counts = np.empty((samples, units), np.int64)
+        spans = workers.samples(samples)
+        workers.each(lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), spans)
+        made = cls(units, steps, counts, workers)
+        total, longest = int(counts.sum()), int(steps.max(initial=0))
+        unit_ptr, times, active = by_unit = ByUnit(
+            _pointers(counts), np.empty(total, np.int32), np.empty((samples, units), np.int32)
+        )
+        by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty(total, np.int32))
+
+        def task(first: int, last: int) -> None:
+            events.times_from_bits(bits, steps, unit_ptr, times, first, last)
+            events.active_units(unit_ptr, active, first, last)
+            events.units_from_times(unit_ptr, times, *by_step, first, last)
+
+        workers.each(task, spans)
+        made._by_step, made._by_unit = by_step, by_unit
+        return made
+
+    @classmethod
+    def from_masks(
+        cls, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int, workers: Workers
+    ) -> CpuSpikes:
+        """Take a layer's masks uint32 [sample, step, tile]."""
+        counts = np.empty((len(steps), units), np.int64)
+        workers.each(
+            lambda first, last: events.counts_from_masks(masks, counts, first, last),
+            workers.samples(len(steps)),
+        )
+        made = cls(units, steps, counts, workers)
+        made._masks = masks
+        return made
+
+    def masks(self) -> NDArray[np.uint32]:
+        """Return uint32 [sample, step, tile]; those of packed bits, which no training step needs, NumPy makes."""
+        if self._masks is None:
+            dense = self.dense()
+            samples, steps, units = dense.shape
+            lanes = np.zeros((samples, steps, -(-units // LANES) * LANES), np.bool_)
+            lanes[:, :, :units] = dense
+            self._masks = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+        return self._masks
+
+    def by_step(self) -> ByStep:
+        """Return the events by step."""
+        if self._by_step is None:
+            masks, totals = self.masks(), self.counts.sum(axis=1)
+            starts = np.cumsum(totals) - totals
+            made = ByStep(
+                np.empty((len(totals), masks.shape[1] + 1), np.int64), np.empty(totals.sum(), np.int32)
+            )
+            self._workers.each(
+                lambda first, last: events.units_from_masks(masks, starts, *made, first, last),
+                self._workers.samples(len(totals)),
+            )
+            self._by_step = made
+        return self._by_step
+
+    def by_unit(self) -> ByUnit:
+        """Return the events by unit."""
+        if self._by_unit is None:
+            by_step = self.by_step()
+            active = np.empty(self.counts.shape, np.int32)
+            made = ByUnit(_pointers(self.counts), np.empty_like(by_step.units), active)
+
+            def task(first: int, last: int) -> None:
+                events.times_from_units(*by_step, made.unit_ptr, made.times, first, last)
+                events.active_units(made.unit_ptr, active, first, last)
+
+            self._workers.each(task, self._workers.samples(len(active)))
+            self._by_unit = made
+        return self._by_unit
+
+    def dense(self) -> NDArray[np.bool_]:
+        """Return bool (sample, time, unit)."""
+        samples = len(self.steps)
+        dense = np.zeros((samples, int(self.steps.max(initial=0)), self.units), np.bool_)
+        owner = np.repeat(np.arange(samples * self.units), self.counts.ravel())
+        dense[owner // self.units, self.by_unit().times, owner % self.units] = True
+        return dense
+
+
+def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
+    ends = np.cumsum(counts.ravel()).reshape(counts.shape)
+    return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
