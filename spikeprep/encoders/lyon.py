@@ -140,6 +140,7 @@ def design(rate: float, ear_q: float, step_factor: float, decimation: int, tau_f
 # to spare, so that the lanes above the last ones can be loaded too.
 _B1, _B2, _S1, _S2, _AGC, _AGC_BEFORE, _CASCADE, _OUT, _D1, _D2, _ROWS = 3, 4, 5, 6, 7, 11, 15, 16, 17, 18, 19
 _STAGES = len(TARGETS)
+_QUIET = 1024  # samples of the noise that keeps silence from becoming slow, see _numbers
 
 _kernel = njit(nogil=True, cache=True, error_model="numpy")
 _inline = njit(nogil=True, error_model="numpy", inline="always")
@@ -213,9 +214,11 @@ def _listen(
     ready = (
         decimation - 2 if decimation > 1 else 0
     )  # the sample of a block after which its frame is in the row _D1
+    place = -1  # of m in its block; counted, because a division would take as long as a vector's channels
     for m in range(frames.shape[0] * decimation + lanes):
-        sample = samples[m] + n.quiet[m % n.quiet.size] if m < samples.size else n.zero
-        opens = m % decimation == 0
+        sample = samples[m] + n.quiet[m % _QUIET] if m < samples.size else n.zero
+        place = place + 1 if place + 1 < decimation else 0
+        opens = place == 0
         for v in range(0, top + 1, width):
             at, other = even + v, odd + v
             beside = load_line(rows, other + _CASCADE * row - width) if v else spread_line(sample)
@@ -267,7 +270,7 @@ def _listen(
                 _smooth(rows, at, row, x, n)
             else:
                 store(rows, at + _D1 * row, x)
-        for k in range((m - ready) % decimation, lanes, decimation):
+        for k in range(place - ready if place >= ready else place - ready + decimation, lanes, decimation):
             frame = (m - k - ready) // decimation
             if k > 0 and 0 <= frame < frames.shape[0]:  # lane 0 has the front stages
                 frames[frame, 2 * k - FRONT] = rows[even + _D1 * row + k]
@@ -281,7 +284,7 @@ def _numbers(ear_of: tuple[float, float, float, int, float], dtype: np.dtype[Any
     # gets noise that is too soft to change it, unless it is exactly 0.
     ear, of = design(*ear_of), dtype.type
     level = 1e-150 if dtype.itemsize == 8 else 1e-25
-    signs = np.random.default_rng(0).integers(0, 2, 1024) * 2 - 1
+    signs = np.random.default_rng(0).integers(0, 2, _QUIET) * 2 - 1
     attack, leak = ear.decay / np.array(TARGETS), (1 - ear.decay) / 3
     return _Numbers(
         of(0),
