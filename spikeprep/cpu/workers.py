@@ -13,7 +13,6 @@ from ..lanes import aligned_zeros
 from ..machine import cores
 from .jit import flush_denormals
 
-
 _HANDFULS = 4  # pieces of work a thread
 
 
