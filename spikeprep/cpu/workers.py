@@ -14,6 +14,9 @@ from ..machine import cores
 from .jit import flush_denormals
 
 
+_HANDFULS = 4  # pieces of work a thread
+
+
 class Workers:
     """A pool of threads for kernels that release the GIL.
 
@@ -33,12 +36,19 @@ class Workers:
 
     def each(self, task: Callable[..., None], items: Sequence[tuple[int, ...]]) -> None:
         """Run `task(*item)` for every item; a task's error reaches the caller."""
-        for done in [self._pool.submit(task, *item) for item in items]:
+
+        def run(part: Sequence[tuple[int, ...]]) -> None:
+            for item in part:
+                task(*item)
+
+        # handing an item to a thread costs some 15 µs: a few handfuls a thread balance the load well enough
+        spans = ranges(len(items), _HANDFULS * self.threads)
+        for done in [self._pool.submit(run, items[first:last]) for first, last in spans]:
             done.result()
 
     def samples(self, samples: int) -> list[tuple[int, int]]:
         """Split samples into ranges, several a thread."""
-        return ranges(samples, 4 * self.threads)
+        return ranges(samples, _HANDFULS * self.threads)
 
     def scratch(self, name: str, size: int) -> NDArray[Any]:
         """Return this thread's own array of at least `size` elements, cache-line aligned, with old contents."""

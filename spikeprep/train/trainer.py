@@ -122,6 +122,7 @@ class Trainer:
         if not resume:
             folder.create(self._config())
             self._record({"event": "start", "config": self._config().to_json()})
+            self._save()  # so that a run killed in its first epoch can be resumed too
         self.network = self._network()
 
     # ------------------------------------------------------------ setting up

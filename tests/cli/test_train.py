@@ -140,7 +140,7 @@ def test_ctrl_c_and_on_with_the_same_bits(spikeprep, store, tmp_path: Path):
     )
     try:
         until = time.monotonic() + 120
-        while not (run / "last.npz").exists() and time.monotonic() < until:
+        while not (run / "best.npz").exists() and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)

@@ -87,6 +87,13 @@ def test_a_stopped_run_resumes_to_the_same_bits(digits: SpikeStore, tmp_path: Pa
     assert records[0] == records[1]
 
 
+def test_a_run_killed_before_its_first_checkpoint(digits: SpikeStore, tmp_path: Path) -> None:
+    killed = trainer(digits, tmp_path / "run")
+    trainer(digits, tmp_path / "whole").run()
+    trainer(digits, tmp_path / "run", killed.settings, resume=True).run()
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
 def test_what_a_checkpoint_does_not_know_is_forgotten(digits: SpikeStore, tmp_path: Path) -> None:
     left = iter(range(10))
     first = trainer(digits, tmp_path / "run")
