@@ -1,7 +1,8 @@
 """Batches out of a store: in an order that only (seed, epoch) decides, prefetched, resumable from any batch.
 
 A full shuffle would decompress a whole chunk for every sample. Chunks are shuffled instead, and samples within a
-window of chunks that memory has room for; the next window is read while the current one trains.
+window of chunks that memory has room for; the next window is read while the current one trains. Samples of like length
+share a batch.
 """
 
 from __future__ import annotations
@@ -106,7 +107,27 @@ class BatchStream:
         order = rng.permutation(len(chunks)) if self.shuffle else np.arange(len(chunks))
         pieces = [order[at : at + self._window_chunks] for at in range(0, len(order), self._window_chunks)]
         windows = [np.concatenate([members[chunk] for chunk in piece]) for piece in pieces]
-        return [rng.permutation(window) for window in windows] if self.shuffle else windows
+        if not self.shuffle:
+            return windows
+        done, shuffled = 0, []
+        for window in windows:
+            shuffled.append(self._mixed(rng.permutation(window), -done % self.batch, rng))
+            done += len(window)
+        return shuffled
+
+    def _mixed(self, window: NDArray[np.int64], lead: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return a shuffled window with samples of like length in each batch, so that little of it is padding.
+
+        The first `lead` samples complete a batch of the window before, and the last ones begin a batch of the next:
+        those stay as they are. Where all samples are of one length nothing changes.
+        """
+        steps = self.reader.steps[window]
+        if not len(steps) or (steps == steps[0]).all():
+            return window
+        last = lead + max(0, len(window) - lead) // self.batch * self.batch
+        inner = window[lead:last]
+        batches = inner[np.argsort(self.reader.steps[inner], kind="stable")].reshape(-1, self.batch)
+        return np.concatenate([window[:lead], rng.permutation(batches).ravel(), window[last:]])
 
     def batches(self) -> Iterator[PackedBatch]:
         """Yield what is left of the current epoch; afterwards the stream stands at the next one.

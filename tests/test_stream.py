@@ -81,6 +81,14 @@ def test_resuming_anywhere_equals_never_stopping(
     assert got == want
 
 
+def test_samples_of_like_length_share_a_batch(reader: SplitReader) -> None:
+    stream = BatchStream(
+        reader, 3
+    )  # lengths 13 (four samples) and 21 (six): no more than one batch need be mixed
+    mixed = sum(len(set(part.steps.tolist())) > 1 for part in stream.batches() if len(part) == 3)
+    assert mixed <= 1
+
+
 def test_epochs_and_seeds_differ_and_are_reproducible(reader: SplitReader) -> None:
     a, b, c = (BatchStream(reader, 4, seed=s) for s in (1, 1, 2))
     first, again, other = order(a), order(b), order(c)
