@@ -1,6 +1,6 @@
 """How fast speech becomes spikes: Lyon's ear against the package `lyon`, BSA, and a whole store.
 
-python benchmarks/speech.py --source FOLDER_OF_FSDD [--files N] [--workers N]
+python -m benchmarks.speech --source FOLDER_OF_FSDD [--files N] [--workers N]
 
 The first two run on one core and are compared in the same run, turn about, so that other load slows both.
 """
