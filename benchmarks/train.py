@@ -15,6 +15,7 @@ import resource
 import statistics
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from spikeprep.device import select_ops
@@ -23,22 +24,21 @@ from spikeprep.random import generator
 from spikeprep.store import SpikeStore
 from spikeprep.stream import BatchStream
 from spikeprep.train.arch import parse_arch
-from spikeprep.train.layers import Dense, initial_state
+from spikeprep.train.layers import initial_state
 from spikeprep.train.network import Network
 from spikeprep.train.settings import TrainSettings
+from spikeprep.train.trainer import assemble
 
 
 def network(store: SpikeStore, settings: TrainSettings, threads: int | None) -> Network:
     """Return a fresh network on the CPU backend, with the store's sizes."""
     ops = select_ops("cpu", settings.precision, threads)
     sizes = (store["train"].units, *parse_arch(settings.arch), len(store.attributes["classes"]))
-    assert settings.thresholds != "auto"
-    layers = []
-    for n, nu in enumerate(settings.thresholds):
-        state = initial_state(sizes[n + 1], sizes[n], 1.0, generator(0, "weights", n), ops.dtype)
-        lateral = settings.lateral if n == len(sizes) - 2 else 0.0
-        layers.append(Dense(ops.dense_weights(state), settings.neuron.at(nu), lateral))
-    return Network(ops, tuple(layers), settings.loss, settings.psp)
+    states = [
+        initial_state(post, pre, settings.init, generator(0, "weights", n), ops.dtype)
+        for n, (pre, post) in enumerate(pairwise(sizes))
+    ]
+    return assemble(ops, [ops.dense_weights(state) for state in states], settings)
 
 
 def timed(store: SpikeStore, settings: TrainSettings, net: Network, samples: int) -> dict[str, list[float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import RunError, UsageError
-from ..ops import Ops, WeightState
+from ..ops import Ops, Weights, WeightState
 from ..random import generator
 from ..store import SpikeStore
 from ..stream import BatchStream
@@ -123,7 +123,7 @@ class Trainer:
             folder.create(self._config())
             self._record({"event": "start", "config": self._config().to_json()})
             self._save()  # so that a run killed in its first epoch can be resumed too
-        self.network = self._network()
+        self.network = assemble(ops, self.weights, self.settings)
 
     # ------------------------------------------------------------ setting up
 
@@ -151,16 +151,6 @@ class Trainer:
             self.ops, self.weights, self.reader.packed(chosen), self.settings.neuron, self.settings.lateral
         )
         self.settings = replace(self.settings, thresholds=found)
-
-    def _network(self) -> Network:
-        s = self.settings
-        assert s.thresholds != "auto"
-        last = len(self.weights) - 1
-        layers = [
-            Dense(weights, s.neuron.at(nu), s.lateral if n == last else 0.0)
-            for n, (weights, nu) in enumerate(zip(self.weights, s.thresholds, strict=True))
-        ]
-        return Network(self.ops, tuple(layers), s.loss, s.psp)
 
     def _config(self) -> RunConfig:
         return RunConfig(
@@ -344,15 +334,21 @@ def split_validation(
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
+def assemble(ops: Ops, weights: Sequence[Weights], settings: TrainSettings) -> Network:
+    """Return the network of weights on a backend, input side first; the thresholds are calibrated by now."""
+    assert settings.thresholds != "auto"
+    last = len(weights) - 1
+    layers = [
+        Dense(layer, settings.neuron.at(nu), settings.lateral if n == last else 0.0)
+        for n, (layer, nu) in enumerate(zip(weights, settings.thresholds, strict=True))
+    ]
+    return Network(ops, tuple(layers), settings.loss, settings.psp)
+
+
 def load_network(folder: RunFolder, ops: Ops) -> Network:
     """Return the network of a run's best epoch, ready to predict."""
-    config = folder.config()
+    settings = folder.config().settings
     arrays, _ = load_checkpoint(folder.best)
-    s = config.settings
-    assert s.thresholds != "auto"
-    layers = []
-    for n, nu in enumerate(s.thresholds):
-        weight = arrays[f"weight_{n}"]
-        weights = ops.dense_weights(WeightState(weight, np.zeros_like(weight), np.zeros_like(weight)))
-        layers.append(Dense(weights, s.neuron.at(nu), s.lateral if n == len(s.thresholds) - 1 else 0.0))
-    return Network(ops, tuple(layers), s.loss, s.psp)
+    found = [arrays[f"weight_{n}"] for n in range(len(settings.thresholds))]
+    weights = [ops.dense_weights(WeightState(w, np.zeros_like(w), np.zeros_like(w))) for w in found]
+    return assemble(ops, weights, settings)
