@@ -54,7 +54,11 @@ def count_error(ops: Ops, counts: Array, labels: NDArray[Any], params: LossParam
         z = o - o.max(axis=1, keepdims=True)
         p = xp.exp(z)
         total = p.sum(axis=1, keepdims=True)
-        return p / total - onehot, (xp.log(total[:, 0]) - (z * onehot).sum(axis=1))
+        # p − 1 of the label is −Σ of the others' p, which keeps its digits where p is nearly 1
+        others = p / total * (1 - onehot)
+        return others - onehot * others.sum(axis=1, keepdims=True), (
+            xp.log(total[:, 0]) - (z * onehot).sum(axis=1)
+        )
     y = params.off_target + (params.target - params.off_target) * onehot
     d = xp.where(xp.abs(o - y) > params.margin, o - y, xp.zeros_like(o))
     return d, 0.5 * (d**2).sum(axis=1)
