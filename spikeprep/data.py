@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ class Sample:
     Attributes
     ----------
     signal
-        An image: uint8, or floats in [0, 1], of shape (row, column[, channel]); or `Audio`.
+        An image: uint8, or floats in [0, 1], of shape (row, column[, channel]); or `Audio`; or `Events`.
     label
         Class index in ``range(len(source.classes))``.
     id
@@ -61,6 +62,55 @@ class Frames:
 
     values: NDArray[np.floating[Any]]
     rate: float
+
+
+EVENT = np.dtype(
+    {
+        "names": ["x", "y", "t", "p"],
+        "formats": ["<u2", "<u2", "<i8", "u1"],
+        "offsets": [0, 2, 8, 4],
+        "itemsize": 16,
+    }
+)
+"""One event of a DVS: column x from the left, row y from the top, time t in µs, polarity p (1: ON, brighter; 0: OFF).
+
+Sixteen bytes with every field aligned, so that an event is one load or store of a vector register.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """A recording of a DVS (event camera), whole or streamed.
+
+    Attributes
+    ----------
+    pieces
+        Arrays of dtype `EVENT`, shape (event,), in the order of recording; an iterable that can be walked again and
+        again. A recording in memory is one array in a tuple; one that is larger is decoded anew on every walk.
+        t is in µs from the recording's own start and never decreases.
+    size
+        (width, height) of the sensor in pixels.
+    polarities
+        2, or 1 where ON and OFF are not told apart: then every p is 0.
+    """
+
+    pieces: Iterable[NDArray[np.void]]
+    size: tuple[int, int]
+    polarities: int = 2
+
+    @classmethod
+    def of(cls, events: NDArray[np.void], size: tuple[int, int], polarities: int = 2) -> Events:
+        """Return a recording of one array in memory."""
+        return cls((events,), size, polarities)
+
+    @property
+    def array(self) -> NDArray[np.void]:
+        """All events in one array of dtype `EVENT`, (event,)."""
+        pieces = tuple(self.pieces)
+        if len(pieces) == 1:
+            return pieces[0]
+        whole = np.empty(sum(map(len, pieces)), EVENT)  # a promoted dtype would lose the alignment
+        return np.concatenate(pieces, out=whole) if pieces else whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spikeprep.data import NeuronParams, PackedBatch, Sample, SpikeTrain
+from spikeprep.data import EVENT, Events, NeuronParams, PackedBatch, Sample, SpikeTrain
 
 
 def test_a_spike_train_fits_its_steps():
@@ -58,3 +58,17 @@ def test_a_neuron_that_cannot_be_is_refused(wrong):
 def test_a_neuron_without_refractory_period_is_refused():
     with pytest.raises(ValueError, match="refractory 0; expected at least 1"):
         NeuronParams(1.0, refractory=0)
+
+
+@pytest.mark.parametrize("cuts", [(), (0,), (2,), (1, 1, 3)])
+def test_a_recording_is_the_same_whole_and_in_pieces(cuts):
+    events = np.zeros(4, EVENT)
+    events["x"], events["t"], events["p"] = [3, 1, 2, 0], [0, 5, 5, 9], [1, 0, 1, 1]
+    recording = Events(tuple(np.split(events, cuts)), (4, 1))
+    assert recording.array.dtype == EVENT
+    assert recording.array.tolist() == events.tolist()
+
+
+def test_a_recording_without_events_has_an_empty_array():
+    assert Events((), (4, 1)).array.shape == (0,)
+    assert Events.of(np.empty(0, EVENT), (4, 1)).array.dtype == EVENT

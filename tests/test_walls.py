@@ -24,6 +24,8 @@ FLOORS = {
     "spikeprep.machine": 2,
     "spikeprep.registry": 2,
     "spikeprep.encoders": 3,
+    "spikeprep.transforms": 3,
+    "spikeprep.eventfiles": 3,
     "spikeprep.sources": 3,
     "spikeprep.store": 3,
     "spikeprep.ops": 3,
@@ -52,7 +54,10 @@ DOORS = {
         "spikeprep.packing",
         "spikeprep.random",
         "spikeprep.encoders",
+        "spikeprep.transforms",
+        "spikeprep.eventfiles",
     ),
+    "h5py": ("spikeprep.eventfiles",),
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
     "click": ("spikeprep_cli",),
@@ -68,7 +73,7 @@ DOORS = {
 }
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = ("matplotlib", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
+OPTIONAL = ("matplotlib", "h5py", "cupy", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
 
 # importer → what it never imports
 FORBIDDEN = {

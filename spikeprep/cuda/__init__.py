@@ -1,0 +1,1 @@
+"""The CuPy backend: kernels in CUDA C++, launched on arrays of the device."""

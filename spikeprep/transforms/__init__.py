@@ -1,0 +1,1 @@
+"""Transforms of signals ahead of an encoder, one a file."""
