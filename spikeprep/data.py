@@ -92,11 +92,14 @@ class Events:
         (width, height) of the sensor in pixels.
     polarities
         2, or 1 where ON and OFF are not told apart: then every p is 0.
+    start
+        What the file's own clock showed, in µs, where t is 0.
     """
 
     pieces: Iterable[NDArray[np.void]]
     size: tuple[int, int]
     polarities: int = 2
+    start: int = 0
 
     @classmethod
     def of(cls, events: NDArray[np.void], size: tuple[int, int], polarities: int = 2) -> Events:
