@@ -123,6 +123,8 @@ EVENT_FORMATS = Registry(
     "spikeprep.event_formats",
     {
         "aedat2": "spikeprep.eventfiles.aedat2:Aedat2",
+        "aedat3": "spikeprep.eventfiles.aedat3:Aedat3",
+        "aedat4": "spikeprep.eventfiles.aedat4:Aedat4",
         "dat": "spikeprep.eventfiles.dat:Dat",
         "es": "spikeprep.eventfiles.es:EventStream",
         "evt2": "spikeprep.eventfiles.evt2:Evt2",

@@ -58,6 +58,9 @@ DOORS = {
         "spikeprep.eventfiles",
     ),
     "h5py": ("spikeprep.eventfiles",),
+    "lz4": ("spikeprep.eventfiles",),
+    "zstandard": ("spikeprep.eventfiles",),
+    "hdf5plugin": ("spikeprep.eventfiles",),
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
     "click": ("spikeprep_cli",),
@@ -73,7 +76,7 @@ DOORS = {
 }
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = ("matplotlib", "h5py", "cupy", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
+OPTIONAL = ("matplotlib", "h5py", "lz4", "zstandard", "hdf5plugin", "cupy", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
 
 # importer → what it never imports
 FORBIDDEN = {
