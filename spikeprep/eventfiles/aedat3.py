@@ -51,7 +51,11 @@ class _Decoder(ChunkDecoder):
     def __init__(self, path: Path, begin: int) -> None:
         self.path, self._begin, self._rest = path, begin, ""
         self._file = path.open("rb")
-        self._packets = list(self._walk())
+        try:
+            self._packets = list(self._walk())
+        except DataError:
+            self._file.close()
+            raise
         super().__init__()
 
     def _walk(self) -> Iterator[_Packet]:
