@@ -3,8 +3,8 @@
 python -m benchmarks.decoding [--events N] [--repeats N] [--peers]
 
 Recordings are made up: events all over the sensor, two a microsecond, so that row, stamp and address are seldom those
-of the event before; ``evt3 vectors`` has the runs along rows of a camera that sees edges. Three figures each, in seconds
-of the processor, which others that share it change less than those of the clock:
+of the event before; ``evt3 vectors`` has the runs along rows of a camera that sees edges. Three figures each, in the
+processor's seconds, which others that share it change less than those of the clock:
 
 - ``kernel``: from bytes in the cache into a buffer of 16 384 events that is used again and again;
 - ``walk``: a file in the system's memory, read, decoded and checked, into such a buffer (what `outline` does);

@@ -32,8 +32,8 @@ from .prophesee import encoding_of, open_raw
 
 _Y, _X, _BASE, _VECT_12, _VECT_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
 
-# t of the last TIME_HIGH; that one or −1; whether there was an ADDR_Y; what is `_SHOWN`; bits of a vector that are yet to
-# come, and the event of the lowest; events that came too early
+# t of the last TIME_HIGH; that one or −1; whether there was an ADDR_Y; what is `_SHOWN`; a vector's bits that are yet
+# to come, and the event of the lowest; events that came too early
 _FRESH = (0, -1, 0, 0, 0, 0, 0)
 
 # t's lower bits, y, and the vectors' x and p share a number, 16 bits each: the mask of what a word of a type sets
@@ -143,7 +143,8 @@ def _events_of_words() -> NDArray[np.uint8]:
     word = np.arange(1 << 16)
     kind = word >> 12
     bits = np.where(kind == _VECT_12, word & 0xFFF, np.where(kind == _VECT_8, word & 0xFF, 0))
-    return np.bitwise_count(bits) + (kind == _X).astype(np.uint8)
+    count: NDArray[np.uint8] = (np.bitwise_count(bits) + (kind == _X)).astype(np.uint8)
+    return count
 
 
 def decode_reference(words: NDArray[np.uint16]) -> NDArray[np.void]:
