@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import struct
 from abc import abstractmethod
 from collections import Counter
@@ -13,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,32 +20,10 @@ from numpy.typing import NDArray
 from ..data import Audio, Sample
 from ..errors import DataError, UsageError
 from ..machine import cores
+from ._labelled import SPLITS, Fault, Recording, digest_of, left_out, refusal
 from .base import Source
 
 SUFFIXES = (".wav", ".flac", ".sph", ".aif", ".aiff", ".ogg")
-_SHOWN = 5  # faults in one message
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A file that a source found: where it belongs, and what it says."""
-
-    split: str
-    file: Path
-    label: int
-    id: str
-
-
-@dataclass(eq=False)
-class Fault(Exception):
-    """What is wrong with a file, and the mend."""
-
-    file: str
-    what: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.file} {self.what}"
 
 
 @dataclass(frozen=True)
@@ -142,20 +118,11 @@ class Recordings(Source):
                     "Give their folder.",
                 )
             )
-        first = [split for split in ("train", "test") if split in found]
-        return {s: found[s] for s in [*first, *sorted(set(found) - {*first})]}, faults, listing.note
+        return {split: found[split] for split in SPLITS if split in found}, faults, listing.note
 
     def _refusal(self, faults: Sequence[Fault]) -> DataError:
-        shown = "; ".join(str(fault) for fault in faults[:_SHOWN])
-        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        mends = [*{fault.mend: None for fault in faults[:_SHOWN]}]
-        number = f"{len(faults)} of the files" if len(faults) > 1 else "one file"
-        return DataError(
-            f"{self.path}: {number} cannot be used: {shown}{more}",
-            "",
-            f"Mend: {'; '.join(mends)}. Or go on without, keeping a record of what is left out: "
-            "--set source.skip_bad=true.",
-        )
+        mend = "Or go on without, keeping a record of what is left out: --set source.skip_bad=true."
+        return refusal(self.path, faults, mend)
 
     def _check(self, recording: Recording) -> _Checked | Fault:
         try:
@@ -229,32 +196,11 @@ class Recordings(Source):
     def provenance(self) -> dict[str, Any]:
         """Return the licence note, one sha256 over the sha256 and id of every file, and what was left out."""
         found, faults, note = self._scan
-        lines = sorted(f"{c.sha256}  {c.recording.id}\n" for checked in found.values() for c in checked)
-        left_out = [str(fault) for fault in faults]
-        if left_out:
-            more = f", and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
-            note = "; ".join(filter(None, [note, f"left out: {', '.join(left_out[:_SHOWN])}{more}"]))
-        facts = {"licence": self.licence, "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
-        return facts | ({"note": note} if note else {}) | ({"left_out": left_out} if left_out else {})
-
-
-def files_under(root: Path) -> list[Path]:
-    """Return the files with a sound file's ending below a folder, sorted; hidden ones are passed over."""
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, n) for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
-    return sorted(found)
-
-
-def mixed(recordings: Iterable[Recording], seed: int = 0) -> list[Recording]:
-    """Return recordings in the order of a seeded hash of their ids: any run of them mixes the classes."""
-    return sorted(recordings, key=lambda r: (hashed(seed, "order", r.id), r.id))
-
-
-def hashed(seed: int, purpose: str, name: str) -> bytes:
-    """Return a hash by which to choose or order files, the same on every machine."""
-    return hashlib.blake2b(f"{seed}/{purpose}/{name}".encode(), digest_size=16).digest()
+        lines = (f"{c.sha256}  {c.recording.id}\n" for checked in found.values() for c in checked)
+        note = "; ".join(filter(None, [note, left_out(faults)]))
+        facts = {"licence": self.licence, "sha256": digest_of(lines)}
+        more = {"left_out": [str(fault) for fault in faults]} if faults else {}
+        return facts | ({"note": note} if note else {}) | more
 
 
 def resample(samples: NDArray[np.floating[Any]], rate: int, to: int) -> NDArray[np.float64]:

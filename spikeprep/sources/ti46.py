@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError, UsageError, near_miss
-from ._recordings import Fault, Listing, Recording, Recordings, files_under, mixed
+from ._labelled import Fault, Recording, files_under, mixed
+from ._recordings import SUFFIXES, Listing, Recordings
 
 _LETTERS = {f"0{letter}": letter for letter in "abcdefghijklmnopqrstuvwxyz"}
 _DIGITS = {f"0{digit}": digit for digit in "0123456789"}
@@ -71,7 +72,7 @@ class Ti46(Recordings):
             raise DataError(f"no folder {self.path!r}", _EXPECTED, "Give the corpus's folder as --source.")
         found: dict[tuple[str, ...], Recording] = {}
         faults, others = [], 0
-        for file in files_under(root):
+        for file in files_under(root, SUFFIXES):
             where = file.relative_to(root).as_posix()
             stem, _, ending = file.name.lower().rpartition(".")
             parts = _NAME.fullmatch(stem)
