@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..errors import DataError, UsageError
 from ..machine import cores
@@ -21,7 +21,7 @@ _SHOWN = 5  # faults in one message
 
 @dataclass(frozen=True)
 class Recording:
-    """A file that a source found: where it belongs, and what it says."""
+    """A file that a source found: where it belongs, its class, and its name inside the source."""
 
     split: str
     file: Path
@@ -168,9 +168,12 @@ def _table(table: Path) -> tuple[list[Entry], list[Fault]]:
     return list(entries.values()), faults
 
 
-def by_split(recordings: Iterable[Recording]) -> dict[str, list[Recording]]:
+R = TypeVar("R", bound=Recording)
+
+
+def by_split(recordings: Iterable[R]) -> dict[str, list[R]]:
     """Return split → its recordings in their order: train, then test, and none that is empty."""
-    found: dict[str, list[Recording]] = {}
+    found: dict[str, list[R]] = {}
     for recording in recordings:
         found.setdefault(recording.split, []).append(recording)
     return {split: found[split] for split in SPLITS if split in found}

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
+from ._checked import Listing
 from ._labelled import Found, check_share, find
-from ._recordings import SUFFIXES, Listing, Recordings
+from ._sounds import SUFFIXES, Sounds
 
 
 @dataclass(frozen=True)
-class AudioFiles(Recordings):
+class AudioFiles(Sounds):
     """Sound files (WAV, FLAC, SPHERE, AIFF, Ogg) in a folder per class, or named in a CSV file.
 
     The folder holds ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``; folders whose names begin with ``_`` or

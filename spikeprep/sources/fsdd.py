@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
+from ._checked import Listing
 from ._labelled import Fault, Recording, files_under, mixed
-from ._recordings import SUFFIXES, Listing, Recordings
+from ._sounds import SUFFIXES, Sounds
 
 _NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
 _TEST = 5  # recordings 0 to 4 of each digit and speaker are the test split, as upstream defines
 
 
 @dataclass(frozen=True)
-class Fsdd(Recordings):
+class Fsdd(Sounds):
     """Spoken digits in files ``DIGIT_SPEAKER_NUMBER.wav``; numbers 0 to 4 are test, the others training."""
 
     name: ClassVar[str] = "fsdd"

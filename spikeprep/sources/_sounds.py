@@ -1,76 +1,45 @@
-"""What all sources of recorded sound share: every file is read once and checked before anything is encoded."""
+"""What all sources of recorded sound share."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import struct
-from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Audio, Sample
-from ..errors import DataError, UsageError
-from ..machine import cores
-from ._labelled import SPLITS, Fault, Recording, digest_of, left_out, refusal
-from .base import Source
+from ..errors import UsageError
+from ._checked import Checked, CheckedFiles
+from ._labelled import Fault, Recording
 
 SUFFIXES = (".wav", ".flac", ".sph", ".aif", ".aiff", ".ogg")
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a source found: its recordings, what is wrong with names, and what a person should know."""
-
-    recordings: Sequence[Recording]
-    faults: Sequence[Fault] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class _Checked:
-    """A recording that can be read: its length in samples, rate and sha256."""
-
-    recording: Recording
-    length: int
-    rate: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Recordings(Source):
-    """Base of the readers of sound; a sample's signal is `Audio` in ±1.
+class Sounds(CheckedFiles[tuple[int, int]]):
+    """Base of the readers of sound; a sample's signal is `Audio` in ±1. Of a file its length and rate are kept.
 
     Parameters
     ----------
-    path
-        Where the files are.
     rate
         Rate in Hz to which all are resampled (`scipy.signal.resample_poly`; overshoots are kept); 0: their own, which
         must then be one.
     channel
         Which channel of files that have several, from 0; −1: all must be mono.
-    skip_bad
-        Whether to go on without files that cannot be used, and to record them, instead of refusing.
-    licence
-        Note kept with the store.
     """
 
+    endings: ClassVar[str] = " ".join(SUFFIXES)
     own_rate: ClassVar[int] = 0  # Hz, of a corpus that has one
 
-    path: str = ""
     rate: int = 0
     channel: int = -1
-    skip_bad: bool = False
-    licence: str = ""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.rate, int) and self.rate >= 0 and isinstance(self.channel, int)):
@@ -79,64 +48,21 @@ class Recordings(Source):
                 "whole Hz (0: the files' own), and a channel's number (-1: all files are mono)",
             )
 
-    @abstractmethod
-    def listing(self) -> Listing:
-        """Find the files of `path`; raises `DataError` where there is nothing to find."""
+    def _unlike(self, checked: Sequence[Checked[tuple[int, int]]]) -> Sequence[Fault]:
+        """Say which files are of another rate, unless all are resampled."""
+        if self.rate or not checked:
+            return ()
+        common = self.own_rate or Counter(rate for _, rate in (c.facts for c in checked)).most_common(1)[0][0]
+        mend = f"set source.rate={common}, which resamples"
+        other = [(c.id, c.facts[1]) for c in checked if c.facts[1] != common]
+        return [Fault(where, f"has {rate} Hz, not {common}", mend) for where, rate in other]
 
-    @cached_property
-    def _scan(self) -> tuple[dict[str, list[_Checked]], list[Fault], str]:
-        """Read every file once; raises `DataError` for all faults together unless `skip_bad`."""
-        listing = self.listing()
-        with ThreadPoolExecutor(cores()) as pool:
-            results = list(pool.map(self._check, listing.recordings, chunksize=16))
-        good = [result for result in results if isinstance(result, _Checked)]
-        faults = [*listing.faults, *(result for result in results if isinstance(result, Fault))]
-        if good and not self.rate:
-            common = self.own_rate or Counter(checked.rate for checked in good).most_common(1)[0][0]
-            faults += [
-                Fault(
-                    c.recording.id,
-                    f"has {c.rate} Hz, not {common}",
-                    f"set source.rate={common}, which resamples",
-                )
-                for c in good
-                if c.rate != common
-            ]
-            good = [checked for checked in good if checked.rate == common]
-        if faults and not self.skip_bad:
-            raise self._refusal(faults)
-        found: dict[str, list[_Checked]] = {}
-        for checked in good:
-            found.setdefault(checked.recording.split, []).append(checked)
-        if not found:
-            raise (
-                self._refusal(faults)
-                if faults
-                else DataError(
-                    f"{self.path} has no recordings",
-                    f"files ending in {' '.join(SUFFIXES)}",
-                    "Give their folder.",
-                )
-            )
-        return {split: found[split] for split in SPLITS if split in found}, faults, listing.note
-
-    def _refusal(self, faults: Sequence[Fault]) -> DataError:
-        mend = "Or go on without, keeping a record of what is left out: --set source.skip_bad=true."
-        return refusal(self.path, faults, mend)
-
-    def _check(self, recording: Recording) -> _Checked | Fault:
-        try:
-            data = recording.file.read_bytes()
-            audio = self._load(recording, data)
-        except Fault as fault:
-            return fault
-        except OSError as error:
-            return Fault(
-                recording.id, f"cannot be read ({error.strerror})", "check the disk and the permissions"
-            )
+    def _look(self, recording: Recording) -> tuple[str, tuple[int, int]]:
+        data = recording.file.read_bytes()
+        audio = self._load(recording, data)
         if not audio.samples.any():
-            return Fault(recording.id, "is silent from end to end", "remove it")
-        return _Checked(recording, audio.samples.size, int(audio.rate), hashlib.sha256(data).hexdigest())
+            raise Fault(recording.id, "is silent from end to end", "remove it")
+        return hashlib.sha256(data).hexdigest(), (audio.samples.size, int(audio.rate))
 
     def _load(self, recording: Recording, data: bytes | None = None) -> Audio:
         """Return a recording as it is; raises `Fault`."""
@@ -171,13 +97,9 @@ class Recordings(Source):
             raise Fault(where, "holds NaN or infinite samples", "convert it again from its original")
         return Audio(chosen, rate)
 
-    def splits(self) -> Mapping[str, int]:
-        """Return split name → number of recordings."""
-        return {split: len(recordings) for split, recordings in self._scan[0].items()}
-
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
-        recording = self._scan[0][split][index].recording
+        recording = self._at(split, index)
         try:
             audio = self._load(recording)
         except Fault as fault:  # it has changed since it was checked
@@ -188,19 +110,9 @@ class Recordings(Source):
 
     def outline(self, split: str, index: int) -> Audio:
         """Return silence of a recording's length and rate, without reading it."""
-        checked = self._scan[0][split][index]
-        rate = self.rate or checked.rate
-        length = -(-checked.length * rate // checked.rate)
-        return Audio(np.broadcast_to(0.0, length), rate)
-
-    def provenance(self) -> dict[str, Any]:
-        """Return the licence note, one sha256 over the sha256 and id of every file, and what was left out."""
-        found, faults, note = self._scan
-        lines = (f"{c.sha256}  {c.recording.id}\n" for checked in found.values() for c in checked)
-        note = "; ".join(filter(None, [note, left_out(faults)]))
-        facts = {"licence": self.licence, "sha256": digest_of(lines)}
-        more = {"left_out": [str(fault) for fault in faults]} if faults else {}
-        return facts | ({"note": note} if note else {}) | more
+        length, own = self._at(split, index).facts
+        rate = self.rate or own
+        return Audio(np.broadcast_to(0.0, -(-length * rate // own)), rate)
 
 
 def resample(samples: NDArray[np.floating[Any]], rate: int, to: int) -> NDArray[np.float64]:
