@@ -1,7 +1,8 @@
 """Names → plugin classes, from the built-ins and from entry points, loaded only when asked for.
 
 A plugin is a frozen dataclass whose fields are its whole configuration. To add one from another package, name
-its class in the entry-point group ``spikeprep.encoders`` (transforms and encoders) or ``spikeprep.readers``::
+its class in the entry-point group ``spikeprep.encoders`` (transforms and encoders), ``spikeprep.readers`` (sources) or
+``spikeprep.event_formats``::
 
     [project.entry-points."spikeprep.encoders"]
     latency = "my_package.latency:Latency"
@@ -115,5 +116,13 @@ READERS = Registry(
         "idx": "spikeprep.sources.idx:Idx",
         "images": "spikeprep.sources.images:ImageFolder",
         "ti46": "spikeprep.sources.ti46:Ti46",
+    },
+)
+EVENT_FORMATS = Registry(
+    "event format",
+    "spikeprep.event_formats",
+    {
+        "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
+        "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
     },
 )
