@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +20,12 @@ _WHOLE = 1 << 20  # events of the largest recording that is handed out in one pi
 _SHOWN = 3  # changed files in one note
 
 
-class Facts(NamedTuple):
-    """What a recording is like: its outline (see `spikeprep.eventfiles.outline`), how many events, what was changed."""
+@dataclass(frozen=True)
+class Facts:
+    """What a recording is like: its last event (see `spikeprep.eventfiles.outline`), how many, what was changed."""
 
     outline: Events
-    count: int
+    events: int
     changes: Changes | None
 
 
@@ -79,8 +80,8 @@ class EventFiles(CheckedFiles[Facts]):
                 last = piece[-1:].copy()
         except DataError as error:
             raise _fault(recording, error) from error
-        outline = Events((last,), events.size, events.polarities, events.start, events.duration)
-        return file_sha256(recording.file), Facts(outline, count, changed[0] if changed else None)
+        facts = Facts(replace(events, pieces=(last,)), count, changed[0] if changed else None)
+        return file_sha256(recording.file), facts
 
     def _refusal(self, faults: Sequence[Fault]) -> DataError:
         mend = (
@@ -110,8 +111,10 @@ class EventFiles(CheckedFiles[Facts]):
         found = self._at(split, index)
         try:
             events = self._open(found, _WHOLE, _known)
-            if found.facts.count <= _WHOLE:
-                events = Events((events.array,), events.size, events.polarities, events.start, events.duration)
+            if found.facts.events <= _WHOLE:
+                events = Events(
+                    (events.array,), events.size, events.polarities, events.start, events.duration
+                )
         except DataError as error:  # it has changed since it was checked
             raise self._refusal([_fault(found, error)]) from error
         return Sample(events, found.label, found.id)

@@ -19,10 +19,10 @@ _COMPLETE = {"train": 60_000, "test": 10_000}
 
 @dataclass(frozen=True)
 class Nmnist(EventFiles):
-    """N-MNIST as it is published: ``Train/DIGIT/NUMBER.bin`` and ``Test/DIGIT/NUMBER.bin``, in the order of the numbers.
+    """N-MNIST as it is published: ``Train/DIGIT/NUMBER.bin`` and ``Test/DIGIT/NUMBER.bin``.
 
-    The numbers are those of MNIST's images, so that any run of them mixes the digits. Where there is no ``Test`` folder
-    the last recordings by number are the test split.
+    Samples are in the order of the numbers, which are those of MNIST's images: any run of them mixes the digits. Where
+    there is no ``Test`` folder the last recordings by number are the test split.
 
     Parameters
     ----------
@@ -78,7 +78,9 @@ class Nmnist(EventFiles):
             return Listing(found, faults, _short(found))
         test = round(self.test_share * len(found))
         first = len(found) - test
-        kept = [Recording("train" if n < first else "test", r.file, r.label, r.id) for n, r in enumerate(found)]
+        kept = [
+            Recording("train" if n < first else "test", r.file, r.label, r.id) for n, r in enumerate(found)
+        ]
         note = f"there is no folder Test: the last {test:,} of {len(found):,} recordings are the test split"
         return Listing(kept, faults, note if test else "")
 
