@@ -102,6 +102,8 @@ ENCODERS = Registry(
     "spikeprep.encoders",
     {
         "bsa": "spikeprep.encoders.bsa:BSA",
+        "dvs": "spikeprep.encoders.dvs:DVS",
+        "event_crop": "spikeprep.transforms.crop:EventCrop",
         "lyon": "spikeprep.encoders.lyon:Lyon",
         "poisson": "spikeprep.encoders.poisson:Poisson",
     },
