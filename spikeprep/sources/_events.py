@@ -112,9 +112,7 @@ class EventFiles(CheckedFiles[Facts]):
         try:
             events = self._open(found, _WHOLE, _known)
             if found.facts.events <= _WHOLE:
-                events = Events(
-                    (events.array,), events.size, events.polarities, events.start, events.duration
-                )
+                events = replace(events, pieces=(events.array,))
         except DataError as error:  # it has changed since it was checked
             raise self._refusal([_fault(found, error)]) from error
         return Sample(events, found.label, found.id)
