@@ -114,10 +114,13 @@ READERS = Registry(
     {
         "audio": "spikeprep.sources.audio:AudioFiles",
         "digits": "spikeprep.sources.digits:Digits",
+        "events": "spikeprep.sources.events:EventFolder",
         "fsdd": "spikeprep.sources.fsdd:Fsdd",
         "idx": "spikeprep.sources.idx:Idx",
         "images": "spikeprep.sources.images:ImageFolder",
+        "nmnist": "spikeprep.sources.nmnist:Nmnist",
         "ti46": "spikeprep.sources.ti46:Ti46",
+        "tonic": "spikeprep.sources.tonic:TonicData",
     },
 )
 EVENT_FORMATS = Registry(
