@@ -29,6 +29,7 @@ FLOORS = {
     "spikeprep.sources": 3,
     "spikeprep.store": 3,
     "spikeprep.ops": 3,
+    "spikeprep.ranks": 3,
     "spikeprep.recipes": 4,
     "spikeprep.pipeline": 4,
     "spikeprep.tune": 5,
