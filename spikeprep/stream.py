@@ -4,8 +4,8 @@ A full shuffle would decompress a whole chunk for every sample. Chunks are shuff
 window of chunks that memory has room for; the next window is read while the current one trains. Samples of like length
 share a batch.
 
-The order is here, and one way of following it: `batches`, through the host's memory. A backend may follow it in a way of
-its own (`Ops.feed`), with `draws`, `hand_out` and `finish_epoch`.
+The order is here, and one way of following it: `batches`, through the host's memory. A backend may follow it in a way
+of its own (`Ops.feed`), with `draws`, `hand_out` and `finish_epoch`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Tier:
     Attributes
     ----------
     name
-        "resident": all of the split that is used lies packed in device memory; "pinned": in page-locked host memory, and
-        windows of it in device memory; "streamed": windows are read from the store, again in every epoch.
+        "resident": all of the split that is used lies packed in device memory; "pinned": it lies in page-locked host
+        memory, and windows of it in device memory; "streamed": windows are read from the store, anew in every epoch.
     device_bytes, host_bytes
         Memory held for it, at most.
     """
@@ -167,7 +167,7 @@ class BatchStream:
         return np.concatenate([window[:lead], rng.permutation(batches).ravel(), window[last:]])
 
     def draws(self) -> list[tuple[int, int]]:
-        """Return what is left of the current epoch: each batch's first place in the order, and the one after its last."""
+        """Return what is left of the current epoch: where in the order each batch begins, and where it has ended."""
         total = len(self.samples)
         return [(at, min(at + self.batch, total)) for at in range(self.position, total, self.batch)]
 
