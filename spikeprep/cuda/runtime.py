@@ -168,6 +168,14 @@ class Runtime(ABC):
         """Copy device → host, as `copy_in`; pinned memory is written when the stream gets there."""
 
     @abstractmethod
+    def to_device(self, host: NDArray[Any]) -> Array:
+        """Return a copy on the device; the host waits, so `host` may change afterwards."""
+
+    @abstractmethod
+    def to_host(self, device: Array) -> NDArray[Any]:
+        """Return a copy on the host, once the current stream has got there."""
+
+    @abstractmethod
     def synchronize(self) -> None:
         """Let the host wait for everything on the device."""
 
@@ -277,6 +285,18 @@ class CupyRuntime(Runtime):
         """See `Runtime.copy_out`."""
         _check_copy(host, device)
         device.get(stream=self.xp.cuda.get_current_stream(self.device), out=host, blocking=False)
+
+    def to_device(self, host: NDArray[Any]) -> Array:
+        """See `Runtime.to_device`."""
+        device = self.xp.empty(host.shape, host.dtype)
+        device.set(np.ascontiguousarray(host), stream=self.xp.cuda.get_current_stream(self.device))
+        self.current().synchronize()
+        return device
+
+    def to_host(self, device: Array) -> NDArray[Any]:
+        """See `Runtime.to_host`."""
+        host: NDArray[Any] = device.get(stream=self.xp.cuda.get_current_stream(self.device))
+        return host
 
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
