@@ -29,6 +29,7 @@ FLOORS = {
     "spikeprep.sources": 3,
     "spikeprep.store": 3,
     "spikeprep.ops": 3,
+    "spikeprep.ranks": 3,
     "spikeprep.recipes": 4,
     "spikeprep.pipeline": 4,
     "spikeprep.tune": 5,
@@ -60,6 +61,7 @@ DOORS = {
     "h5py": ("spikeprep.eventfiles",),
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
+    "cupyx": ("spikeprep.cuda",),
     "click": ("spikeprep_cli",),
     "matplotlib": ("spikeprep.plot",),
     "nir": ("spikeprep.export",),
@@ -73,7 +75,7 @@ DOORS = {
 }
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = ("matplotlib", "h5py", "cupy", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
+OPTIONAL = ("matplotlib", "h5py", "cupy", "cupyx", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
 
 # importer → what it never imports
 FORBIDDEN = {
@@ -249,7 +251,7 @@ def test_the_whole_package_is_read():
     assert {"spikeprep.store.reader", "spikeprep.registry", "spikeprep_cli.main"} <= set(modules)
     found = imports(modules)
     assert any(i.importer == "spikeprep.packing" and i.imported == "spikeprep.data" for i in found)
-    assert any(i.importer == "spikeprep.plot" and i.imported == "matplotlib.figure" for i in found)
+    assert any(i.importer == "spikeprep.plot.style" and i.imported == "matplotlib.figure" for i in found)
 
 
 @pytest.mark.parametrize(
@@ -293,6 +295,7 @@ HEAVY = {
     "numba",
     "llvmlite",
     "cupy",
+    "cupyx",
     "matplotlib",
     "scipy",
     "sklearn",
