@@ -127,6 +127,11 @@ EVENT_FORMATS = Registry(
     "event format",
     "spikeprep.event_formats",
     {
+        "aedat2": "spikeprep.eventfiles.aedat2:Aedat2",
+        "dat": "spikeprep.eventfiles.dat:Dat",
+        "es": "spikeprep.eventfiles.es:EventStream",
+        "evt2": "spikeprep.eventfiles.evt2:Evt2",
+        "evt3": "spikeprep.eventfiles.evt3:Evt3",
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
     },

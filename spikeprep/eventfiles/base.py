@@ -161,10 +161,13 @@ class ByteDecoder(Decoder):
         """
 
     def _refill(self) -> bool:
-        """Read on; return whether there is a whole record more."""
-        self._at += self._high
-        self._low = self._high = 0
-        wanted = min(self._buffer.size, (self._end - self._at) // self.record * self.record)
+        """Read on, behind what is left of the buffer; return whether there is more."""
+        left = self._high - self._low
+        self._buffer[:left] = self._buffer[self._low : self._high]
+        self._at += self._low
+        self._low, self._high = 0, left
+        whole = (self._end - self._begin) // self.record * self.record
+        wanted = min(self._buffer.size, self._begin + whole - self._at)
         while self._high < wanted:
             got = self._file.readinto(self._buffer[self._high : wanted].data)
             if not got:
@@ -174,20 +177,23 @@ class ByteDecoder(Decoder):
                     "Do not change a file that is being read.",
                 )
             self._high += got
-        return wanted > 0
+        return wanted > left
 
     def fill(self, out: NDArray[np.void]) -> int:
         """Decode the next events, out of one buffer."""
-        made = 0
-        while not made:
-            if self._low == self._high and not self._pending() and not self._refill():
+        while True:
+            if self._low < self._high or self._pending():
+                self._before = self._low, self.state.copy()
+                raw = self._buffer[self._low : self._high]
+                used, made = self._decode(raw, as_words(out), _NOWHERE, self.state)
+                self._low += used * self.record
+                if made:
+                    return made
+                if used:
+                    continue
+            # what a kernel leaves is a record of variable length that is not whole yet
+            if not self._refill():
                 return 0
-            self._before = self._low, self.state.copy()
-            used, made = self._decode(
-                self._buffer[self._low : self._high], as_words(out), _NOWHERE, self.state
-            )
-            self._low += used * self.record
-        return made
 
     def _pending(self) -> bool:
         """Return whether events of a record that was used are still to come."""
