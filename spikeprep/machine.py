@@ -100,6 +100,19 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def available_memory() -> int:
+    """Return the bytes of host memory that can still be had, a container's limit minded; a guess where nobody says."""
+    found = []
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
+        with open("/sys/fs/cgroup/memory.max") as most, open("/sys/fs/cgroup/memory.current") as now:
+            found.append(int(most.read()) - int(now.read()))
+    except (OSError, ValueError):  # not Linux, or no limit
+        pass
+    return max(0, min(found, default=(_memory() or 0) // 4))
+
+
 def devices() -> tuple[Device, ...]:
     """Return every backend, with what it would run on or what it lacks."""
     threads = f"{cores()} core{'s' if cores() > 1 else ''}"

@@ -29,6 +29,7 @@ FLOORS = {
     "spikeprep.sources": 3,
     "spikeprep.store": 3,
     "spikeprep.ops": 3,
+    "spikeprep.ranks": 3,
     "spikeprep.recipes": 4,
     "spikeprep.pipeline": 4,
     "spikeprep.tune": 5,
@@ -60,6 +61,7 @@ DOORS = {
     "h5py": ("spikeprep.eventfiles",),
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
+    "cupyx": ("spikeprep.cuda",),
     "click": ("spikeprep_cli",),
     "matplotlib": ("spikeprep.plot",),
     "nir": ("spikeprep.export",),
@@ -73,7 +75,7 @@ DOORS = {
 }
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = ("matplotlib", "h5py", "cupy", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
+OPTIONAL = ("matplotlib", "h5py", "cupy", "cupyx", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
 
 # importer → what it never imports
 FORBIDDEN = {
@@ -293,6 +295,7 @@ HEAVY = {
     "numba",
     "llvmlite",
     "cupy",
+    "cupyx",
     "matplotlib",
     "scipy",
     "sklearn",
