@@ -101,11 +101,20 @@ ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
     {
+        "background_filter": "spikeprep.transforms.background:BackgroundFilter",
         "bsa": "spikeprep.encoders.bsa:BSA",
+        "drop_events": "spikeprep.transforms.drop:DropEvents",
         "dvs": "spikeprep.encoders.dvs:DVS",
         "event_crop": "spikeprep.transforms.crop:EventCrop",
+        "event_downsample": "spikeprep.transforms.downsample:EventDownsample",
+        "event_time_downsample": "spikeprep.transforms.time_downsample:EventTimeDownsample",
+        "hot_pixels": "spikeprep.transforms.hot_pixels:HotPixels",
         "lyon": "spikeprep.encoders.lyon:Lyon",
+        "merge_polarity": "spikeprep.transforms.merge_polarity:MergePolarity",
         "poisson": "spikeprep.encoders.poisson:Poisson",
+        "refractory_filter": "spikeprep.transforms.refractory:RefractoryFilter",
+        "stabilise_saccades": "spikeprep.transforms.stabilise:StabiliseSaccades",
+        "time_jitter": "spikeprep.transforms.jitter:TimeJitter",
     },
 )
 READERS = Registry(

@@ -85,7 +85,7 @@ FORBIDDEN = {
 }
 
 # Modules of these rooms do not know each other, so that any of them can be taken alone.
-SIBLINGS = ("spikeprep.encoders", "spikeprep.sources")
+SIBLINGS = ("spikeprep.encoders", "spikeprep.transforms", "spikeprep.sources")
 SHARED_BY_SIBLINGS = ("base",)
 
 
