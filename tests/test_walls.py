@@ -59,6 +59,9 @@ DOORS = {
         "spikeprep.eventfiles",
     ),
     "h5py": ("spikeprep.eventfiles",),
+    "lz4": ("spikeprep.eventfiles",),
+    "zstandard": ("spikeprep.eventfiles",),
+    "hdf5plugin": ("spikeprep.eventfiles",),
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
     "cupyx": ("spikeprep.cuda",),
@@ -75,7 +78,22 @@ DOORS = {
 }
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = ("matplotlib", "h5py", "cupy", "cupyx", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
+OPTIONAL = (
+    "matplotlib",
+    "h5py",
+    "lz4",
+    "zstandard",
+    "hdf5plugin",
+    "cupy",
+    "cupyx",
+    "nir",
+    "tonic",
+    "torch",
+    "jax",
+    "sklearn",
+    "PIL",
+    "fsspec",
+)
 
 # importer → what it never imports
 FORBIDDEN = {

@@ -16,7 +16,7 @@ from ._labelled import Fault, Recording, refusal
 from .base import file_sha256
 
 _PIECE = 1 << 16  # events of a piece while checking: 1 MiB, which stays in a core's cache
-_WHOLE = 1 << 20  # events of the largest recording that is handed out in one piece: 16 MiB
+WHOLE = 1 << 20  # events of the largest recording that is handed out in one piece: 16 MiB
 _SHOWN = 3  # changed files in one note
 
 
@@ -110,8 +110,8 @@ class EventFiles(CheckedFiles[Facts]):
         """Return one recording; its id is its path inside the source."""
         found = self._at(split, index)
         try:
-            events = self._open(found, _WHOLE, _known)
-            if found.facts.events <= _WHOLE:
+            events = self._open(found, WHOLE, _known)
+            if found.facts.events <= WHOLE:
                 events = replace(events, pieces=(events.array,))
         except DataError as error:  # it has changed since it was checked
             raise self._refusal([_fault(found, error)]) from error
