@@ -28,7 +28,7 @@ def put(path: Path, events: NDArray[np.void]) -> None:
     """Write a recording: N-MNIST's .bin, or an array of NumPy's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".bin":
-        path.write_bytes(nmnist_bytes(*(events[axis] for axis in "xytp")))
+        path.write_bytes(nmnist_bytes(events))
     else:
         np.save(path, events)
 
