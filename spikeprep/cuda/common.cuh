@@ -51,15 +51,10 @@ struct Psp {
 
 // Sums and products rounded one by one, whatever the compiler may fuse elsewhere: a neuron then does what it does on a
 // CPU, to the bit.
-#ifdef __CUDA_ARCH__
 __device__ __forceinline__ float add(float a, float b) { return __fadd_rn(a, b); }
 __device__ __forceinline__ float multiply(float a, float b) { return __fmul_rn(a, b); }
 __device__ __forceinline__ double add(double a, double b) { return __dadd_rn(a, b); }
 __device__ __forceinline__ double multiply(double a, double b) { return __dmul_rn(a, b); }
-#else
-__device__ __forceinline__ Real add(Real a, Real b) { return a + b; }
-__device__ __forceinline__ Real multiply(Real a, Real b) { return a * b; }
-#endif
 
 // Sixteen bytes of a list of events: one load.
 struct alignas(16) Ids {
