@@ -116,7 +116,7 @@ class Ops(ABC):
 
     @abstractmethod
     def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
-        """Replace each train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
+        """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
 
     @abstractmethod
     def dense_weights(self, state: WeightState) -> Weights:

@@ -10,7 +10,7 @@ __device__ __forceinline__ Real warp_sum(Real value) {
 
 struct Batch {
     const Real *weight;      // [pre, width]
-    const int *event_counts; // of the pre neurons, events by unit
+    const int *event_counts; // [sample of this launch · pre], events by unit
     const Id *lists;
     const Real *gates;       // [sample of this launch, tile, step, lane]
     const int *post_counts;  // [sample, unit]
@@ -75,8 +75,9 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
         size_t pair = (size_t)b * a.units + unit;
         int fired = live ? a.post_counts[pair] : 0;
         bool silent = fired == 0;
-        const int *event_counts = a.event_counts + (size_t)b * a.pre;
-        const Id *lists = a.lists + (size_t)b * a.pre * a.stride;
+        size_t events = (size_t)(b - a.begin) * a.pre;
+        const int *event_counts = a.event_counts + events;
+        const Id *lists = a.lists + events * a.stride;
         Real weighted = 0, total = 0;
         bool sums_fan_in = !summed && __any_sync(ALL, live && silent);
         for (int from = 0; from < a.pre; from += 32 * warps) {
