@@ -1,7 +1,8 @@
 """Names → plugin classes, from the built-ins and from entry points, loaded only when asked for.
 
 A plugin is a frozen dataclass whose fields are its whole configuration. To add one from another package, name
-its class in the entry-point group ``spikeprep.encoders`` (transforms and encoders) or ``spikeprep.readers``::
+its class in the entry-point group ``spikeprep.encoders`` (transforms and encoders), ``spikeprep.readers`` (sources) or
+``spikeprep.event_formats``::
 
     [project.entry-points."spikeprep.encoders"]
     latency = "my_package.latency:Latency"
@@ -101,6 +102,8 @@ ENCODERS = Registry(
     "spikeprep.encoders",
     {
         "bsa": "spikeprep.encoders.bsa:BSA",
+        "dvs": "spikeprep.encoders.dvs:DVS",
+        "event_crop": "spikeprep.transforms.crop:EventCrop",
         "lyon": "spikeprep.encoders.lyon:Lyon",
         "poisson": "spikeprep.encoders.poisson:Poisson",
     },
@@ -111,9 +114,25 @@ READERS = Registry(
     {
         "audio": "spikeprep.sources.audio:AudioFiles",
         "digits": "spikeprep.sources.digits:Digits",
+        "events": "spikeprep.sources.events:EventFolder",
         "fsdd": "spikeprep.sources.fsdd:Fsdd",
         "idx": "spikeprep.sources.idx:Idx",
         "images": "spikeprep.sources.images:ImageFolder",
+        "nmnist": "spikeprep.sources.nmnist:Nmnist",
         "ti46": "spikeprep.sources.ti46:Ti46",
+        "tonic": "spikeprep.sources.tonic:TonicData",
+    },
+)
+EVENT_FORMATS = Registry(
+    "event format",
+    "spikeprep.event_formats",
+    {
+        "aedat2": "spikeprep.eventfiles.aedat2:Aedat2",
+        "dat": "spikeprep.eventfiles.dat:Dat",
+        "es": "spikeprep.eventfiles.es:EventStream",
+        "evt2": "spikeprep.eventfiles.evt2:Evt2",
+        "evt3": "spikeprep.eventfiles.evt3:Evt3",
+        "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
+        "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
     },
 )

@@ -251,7 +251,7 @@ def test_the_whole_package_is_read():
     assert {"spikeprep.store.reader", "spikeprep.registry", "spikeprep_cli.main"} <= set(modules)
     found = imports(modules)
     assert any(i.importer == "spikeprep.packing" and i.imported == "spikeprep.data" for i in found)
-    assert any(i.importer == "spikeprep.plot" and i.imported == "matplotlib.figure" for i in found)
+    assert any(i.importer == "spikeprep.plot.style" and i.imported == "matplotlib.figure" for i in found)
 
 
 @pytest.mark.parametrize(
