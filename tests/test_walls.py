@@ -36,6 +36,7 @@ FLOORS = {
     "spikeprep.stream": 4,
     "spikeprep.cpu": 4,
     "spikeprep.cuda": 4,
+    "spikeprep.launch": 5,
     "spikeprep.device": 5,
     "spikeprep.train": 5,
     "spikeprep.plot": 6,
