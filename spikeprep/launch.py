@@ -28,7 +28,7 @@ Work = Callable[..., T]
 """Called in every rank as ``work(*args, ranks, tell, should_stop)``; a function that a new process can import."""
 
 _LOOK = 0.1  # seconds between two looks at should_stop
-_GRACE = 5.0  # seconds that a process has to end in when it is told to
+_GRACE = 1.0  # seconds for processes that are done to leave by themselves
 
 
 class RankFailed(Exception):
@@ -143,25 +143,19 @@ def _error(number: int, said: _Said) -> Exception:
 
 def _end(processes: list[BaseProcess]) -> None:
     for process in processes:
-        if process.is_alive() and not _ends(process, 0.5):  # one that is done is on its way out
-            process.terminate()
+        process.join(_GRACE / len(processes))  # one that is done is on its way out
     for process in processes:
-        if not _ends(process, _GRACE):
-            process.kill()
-            process.join()
+        process.kill()  # it leaves nothing half done: files are whole or not there
+        process.join()
         process.close()
-
-
-def _ends(process: BaseProcess, seconds: float) -> bool:
-    process.join(seconds)
-    return not process.is_alive()
 
 
 def _rank(
     work: Work[Any], args: tuple[Any, ...], meeting: Meeting, number: int, mouth: Any, stop: Any
 ) -> None:
     """Be one rank: the body of a new process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher hears of Ctrl-C, and tells
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.SIG_IGN)  # the watcher hears of them too, and tells
     threading.Thread(target=_end_with_parent, daemon=True).start()
     ranks: Ranks = SharedRanks(meeting, number)
 

@@ -39,6 +39,7 @@ FLOORS = {
     "spikeprep.launch": 5,
     "spikeprep.device": 5,
     "spikeprep.train": 5,
+    "spikeprep.session": 6,
     "spikeprep.plot": 6,
     "spikeprep.export": 6,
     "spikeprep.interop": 6,
