@@ -18,7 +18,9 @@ from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..ops import Array, LifTrace, Ops, UpdateRule, WeightState
 from ..packing import unpack
+from ..stream import BatchStream
 from .constants import leaving_terms, neuron_constants, psp_constants, update_constants
+from .feed import Feeder, TierName
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, Events, blocks, event_bytes
 
@@ -68,13 +70,22 @@ class CudaOps(Ops):
         float32 (default) or float64.
     workspace
         Bytes for what a slab of samples needs beside spikes and weights; results do not depend on it.
+    feed
+        How samples reach the device: "auto", or a tier's name; see `feed.Feeder`. Results do not depend on it.
     """
 
     name: ClassVar[str] = "cuda"
 
-    def __init__(self, runtime: Runtime, dtype: Any = np.float32, workspace: int = WORKSPACE) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        dtype: Any = np.float32,
+        workspace: int = WORKSPACE,
+        feed: TierName = "auto",
+    ) -> None:
         self.runtime, self.dtype, self.workspace = runtime, np.dtype(dtype), workspace
-        self.xp = runtime.xp
+        self.xp, self.device = runtime.xp, runtime.name
+        self._feeder = Feeder(runtime, feed)
         self._leaving: dict[tuple[float, ...], Array] = {}
 
     # ------------------------------------------------------------ helpers
@@ -110,6 +121,10 @@ class CudaOps(Ops):
         return psp_constants(neuron, psp, longest, self.dtype), self._leaving[key]
 
     # ------------------------------------------------------------ spikes
+
+    def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
+        """See `Ops.feed`."""
+        return self._feeder.feed(stream)
 
     def upload(self, batch: PackedBatch) -> CudaSpikes:
         """See `Ops.upload`; bits may be on the device already."""
@@ -404,6 +419,13 @@ class CudaOps(Ops):
     def gradient(self, weights: CudaWeights) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.gradient`."""
         return self._seen(weights.gradient.sum(axis=0), weights.shape)
+
+    def gradient_sum(self, weights: CudaWeights) -> Array:  # type: ignore[override]
+        """See `Ops.gradient_sum`: the groups are added up into the first."""
+        if len(weights.gradient) > 1:
+            weights.gradient[0] = weights.gradient.sum(axis=0)
+            weights.gradient[1:] = 0
+        return weights.gradient[0]
 
     def update(self, weights: CudaWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
         """See `Ops.update`."""
