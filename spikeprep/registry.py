@@ -101,9 +101,20 @@ ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
     {
+        "background_filter": "spikeprep.transforms.background:BackgroundFilter",
         "bsa": "spikeprep.encoders.bsa:BSA",
+        "drop_events": "spikeprep.transforms.drop:DropEvents",
+        "dvs": "spikeprep.encoders.dvs:DVS",
+        "event_crop": "spikeprep.transforms.crop:EventCrop",
+        "event_downsample": "spikeprep.transforms.downsample:EventDownsample",
+        "event_time_downsample": "spikeprep.transforms.time_downsample:EventTimeDownsample",
+        "hot_pixels": "spikeprep.transforms.hot_pixels:HotPixels",
         "lyon": "spikeprep.encoders.lyon:Lyon",
+        "merge_polarity": "spikeprep.transforms.merge_polarity:MergePolarity",
         "poisson": "spikeprep.encoders.poisson:Poisson",
+        "refractory_filter": "spikeprep.transforms.refractory:RefractoryFilter",
+        "stabilise_saccades": "spikeprep.transforms.stabilise:StabiliseSaccades",
+        "time_jitter": "spikeprep.transforms.jitter:TimeJitter",
     },
 )
 READERS = Registry(
@@ -112,10 +123,13 @@ READERS = Registry(
     {
         "audio": "spikeprep.sources.audio:AudioFiles",
         "digits": "spikeprep.sources.digits:Digits",
+        "events": "spikeprep.sources.events:EventFolder",
         "fsdd": "spikeprep.sources.fsdd:Fsdd",
         "idx": "spikeprep.sources.idx:Idx",
         "images": "spikeprep.sources.images:ImageFolder",
+        "nmnist": "spikeprep.sources.nmnist:Nmnist",
         "ti46": "spikeprep.sources.ti46:Ti46",
+        "tonic": "spikeprep.sources.tonic:TonicData",
     },
 )
 EVENT_FORMATS = Registry(
