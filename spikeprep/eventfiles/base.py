@@ -91,6 +91,11 @@ class Decoder(ABC):
     def most(self) -> int | None:
         """Return an upper bound of how many events there are; None where it cannot be had without decoding."""
 
+    def room(self, wanted: int) -> int:
+        """Return how long an array needs to be for `wanted` events, if there are as many: a little recording's less."""
+        most = self.most()
+        return wanted if most is None else max(min(wanted, most), 1)
+
     @abstractmethod
     def rewind(self) -> None:
         """Go back to before the first event."""

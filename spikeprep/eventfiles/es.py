@@ -21,7 +21,7 @@ from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
 from .kernels import jit
 
 _MARK = b"Event Stream"
-_KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "ATIS events", 4: "colour events"}
+_KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "display events", 4: "colour events"}
 
 
 @jit

@@ -193,6 +193,10 @@ class _Decoder(ByteDecoder):
     def _pending(self) -> bool:
         return bool(self.state[4])
 
+    def room(self, wanted: int) -> int:
+        """Return the length for as many events as words could be."""
+        return max(min(wanted, super().most() * _MOST), 1)
+
     def most(self) -> int:
         """Return how many events there are: a word is up to twelve, so that they are counted in a pass of its own."""
         count = 0

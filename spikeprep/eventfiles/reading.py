@@ -119,7 +119,7 @@ def outline(
         last = decoder.last() if invalid == "fail" else None
         if last is None:
             walk = _Walk(recording, decoder, recording.new_changes())
-            last, buffer = empty_events(), np.empty(_TILE, EVENT)
+            last, buffer = empty_events(), np.empty(decoder.room(_TILE), EVENT)
             while count := walk.fill(buffer):
                 last = buffer[count - 1 : count].copy()
             walk.end()
@@ -228,6 +228,7 @@ class _Walk:
 
     def pieces(self, most: int) -> Iterator[NDArray[np.void]]:
         """Yield what is left, `most` events at a time."""
+        most = self.decoder.room(most)
         while True:
             piece = np.empty(most, EVENT)
             if not (count := self.fill(piece)):
