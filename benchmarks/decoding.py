@@ -108,7 +108,7 @@ def kernel(path: Path, name: str, repeats: int) -> tuple[float, int]:
         def some() -> None:
             decoder.state[:], used, made = state, 0, 0
             while used < len(raw):
-                records, events = decoder._decode(raw[used:], as_words(tile), none, decoder.state)
+                records, events = decoder.decode(raw[used:], as_words(tile), none, decoder.state)
                 used, made = used + records * decoder.record, made + events
                 if not records:
                     break

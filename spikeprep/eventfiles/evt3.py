@@ -183,7 +183,7 @@ def decode_reference(words: NDArray[np.uint16]) -> NDArray[np.void]:
 class _Decoder(ByteDecoder):
     record, fresh, camera_clock = 2, _FRESH, True
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         used, made = _decode(raw.view(np.uint16), out, where, state)
