@@ -176,11 +176,17 @@ class _Recording:
         return decoder
 
     def size_of(self, decoder: Decoder) -> tuple[int, int]:
-        if size := self.size or decoder.size:
-            return size
-        raise DataError(
-            f"{self.path} does not tell the size of its sensor", "", "Give size=(width, height), in pixels."
-        )
+        size = self.size or decoder.size
+        mend = "Give size=(width, height), in pixels."
+        if not size:
+            raise DataError(f"{self.path} does not tell the size of its sensor", "", mend)
+        if not all(0 < side <= _LIMIT for side in size):
+            raise DataError(
+                f"{self.path} says a sensor of {size[0]} × {size[1]}",
+                f"sides between 1 and {_LIMIT} pixels",
+                mend,
+            )
+        return size
 
     def start_of(self, decoder: Decoder) -> int:
         return decoder.origin + decoder.offset_of_start

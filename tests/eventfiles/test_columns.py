@@ -115,6 +115,12 @@ def test_a_size_that_the_file_does_not_tell(tmp_path):
     assert read(path, size=(9, 9)).array.tolist() == ROWS
 
 
+def test_a_size_that_no_sensor_has(tmp_path):
+    path = h5(tmp_path, named("x", "y", "t", "p"), width=0, height=99999)
+    with pytest.raises(DataError, match="says a sensor of 0 × 99999; expected sides between 1 and 65535"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     ("t", "unit", "expected"),
     [
@@ -238,7 +244,7 @@ def test_more_rows_than_are_read_at_a_time(tmp_path):
             array = events.array
             for field, values in {"x": t % 9, "y": t % 7, "t": t, "p": t % 2}.items():
                 np.testing.assert_array_equal(array[field], values)
-        assert outline(path, size=(9, 9)).array["t"].tolist() == [count - 1]
+        assert outline(tmp_path / name, size=(9, 9)).array["t"].tolist() == [count - 1]
 
 
 @pytest.mark.parametrize(("number", "mend"), [(32001, "Install hdf5plugin"), (0x8ECF, "Metavision's tools")])

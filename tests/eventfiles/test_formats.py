@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from spikeprep.data import EVENT
 from spikeprep.errors import DataError, UsageError
-from spikeprep.eventfiles import ChangedEvents, Changes, EventFormat, open_events, outline, read
+from spikeprep.eventfiles import ChangedEvents, Changes, EventFormat, evt3, open_events, outline, read
 from spikeprep.registry import EVENT_FORMATS
 
 from . import writing
@@ -257,6 +258,27 @@ def test_an_event_that_cannot_be_is_named(tmp_path, name, what):
         assert f"at byte {form.offset(path.read_bytes(), 4)}:" in text
     with pytest.raises(DataError, match="event 4"):
         open_events(path, piece_events=3, **form.settings()).array  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["evt2", "evt3", "evt3 vectors"])
+def test_the_byte_that_is_named_is_the_events_word(tmp_path, name):
+    form = FORMS[name]
+    events = recording(form, 500)
+    for n in (5, 250, 499):
+        bad = events.copy()
+        bad["y"][n:] = form.size[1] + 1  # from there on, so that a vector's events stay together
+        path = form.put(tmp_path, bad)
+        with pytest.raises(DataError) as caught:
+            read(path)
+        at = int(re.search(r"at byte (\d+)", str(caught.value))[1])
+        raw = path.read_bytes()
+        if name == "evt2":
+            assert int.from_bytes(raw[at : at + 4], "little") & 0x3FFFFF == bad["x"][n] << 11 | bad["y"][n]
+            continue
+        words = np.frombuffer(raw[len(writing.EVT3_HEADER) :], "<u2")
+        ahead = evt3.decode_reference(words[: (at - len(writing.EVT3_HEADER)) // 2])
+        after = evt3.decode_reference(words[: (at - len(writing.EVT3_HEADER)) // 2 + 1])
+        assert len(ahead) <= n < len(after)
 
 
 @pytest.mark.parametrize("invalid", ["clip", "drop"])
