@@ -62,9 +62,11 @@ class Bins:
         return (max(length - 1, 0) * b + c) // a + 1
 
     def of(self, t: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the bin of each t, in Python's integers, which are exact at any size."""
+        """Return the bin of each t, exactly."""
         a, b, c = self.numbers
-        return ((t.astype(object) * b + c) // a).astype(np.int64)
+        if t.size and t.max() > self.latest:
+            t = t.astype(object)  # Python's integers have any size
+        return np.asarray((t * b + c) // a, np.int64)
 
     def stamps(self, bins: NDArray[Any]) -> NDArray[np.int64]:
         """Return the stamp of each bin that is nearest to its closed edge: its first, or with `right` its last."""

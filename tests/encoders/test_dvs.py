@@ -85,7 +85,7 @@ def test_golden(r, name, closed, way):
 # ---------------------------------------------------------------- properties
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.data(), recordings(), binnings)
 def test_compiled_streamed_and_reference_give_the_same_bits(data, whole, encoder):
     if data.draw(st.booleans()):
@@ -106,7 +106,7 @@ def test_compiled_streamed_and_reference_give_the_same_bits(data, whole, encoder
         assert len(stream.pieces.walks) == 3  # a walk each
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(recordings(), binnings)
 def test_counts_are_of_the_events_in_each_bin(events, encoder):
     """The bins are found again from their edges, as fractions."""
@@ -130,7 +130,7 @@ def test_counts_are_of_the_events_in_each_bin(events, encoder):
     np.testing.assert_array_equal(spikes, counts > 0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     recordings(longest=2000), st.sampled_from(WIDTHS), st.integers(2, 4), st.sampled_from(["left", "right"])
 )
@@ -147,7 +147,7 @@ def test_levels_keep_counts(events, width, levels, closed):
     every_way(check)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(recordings(), binnings, st.integers(1, 2))
 def test_decoding_loses_only_what_binning_must(events, encoder, levels):
     """Every event is found again in its bin, merged; times move by less than a bin; and encoding gives the same."""
