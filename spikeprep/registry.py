@@ -137,11 +137,15 @@ EVENT_FORMATS = Registry(
     "spikeprep.event_formats",
     {
         "aedat2": "spikeprep.eventfiles.aedat2:Aedat2",
+        "aedat3": "spikeprep.eventfiles.aedat3:Aedat3",
+        "aedat4": "spikeprep.eventfiles.aedat4:Aedat4",
         "dat": "spikeprep.eventfiles.dat:Dat",
         "es": "spikeprep.eventfiles.es:EventStream",
         "evt2": "spikeprep.eventfiles.evt2:Evt2",
         "evt3": "spikeprep.eventfiles.evt3:Evt3",
+        "hdf5": "spikeprep.eventfiles.hdf5:Hdf5",
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
+        "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
     },
 )

@@ -36,8 +36,10 @@ FLOORS = {
     "spikeprep.stream": 4,
     "spikeprep.cpu": 4,
     "spikeprep.cuda": 4,
+    "spikeprep.launch": 5,
     "spikeprep.device": 5,
     "spikeprep.train": 5,
+    "spikeprep.session": 6,
     "spikeprep.plot": 6,
     "spikeprep.export": 6,
     "spikeprep.interop": 6,
@@ -59,6 +61,9 @@ DOORS = {
         "spikeprep.eventfiles",
     ),
     "h5py": ("spikeprep.eventfiles",),
+    "lz4": ("spikeprep.eventfiles",),
+    "zstandard": ("spikeprep.eventfiles",),
+    "hdf5plugin": ("spikeprep.eventfiles",),
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
     "cupyx": ("spikeprep.cuda",),
@@ -75,7 +80,22 @@ DOORS = {
 }
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = ("matplotlib", "h5py", "cupy", "cupyx", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
+OPTIONAL = (
+    "matplotlib",
+    "h5py",
+    "lz4",
+    "zstandard",
+    "hdf5plugin",
+    "cupy",
+    "cupyx",
+    "nir",
+    "tonic",
+    "torch",
+    "jax",
+    "sklearn",
+    "PIL",
+    "fsspec",
+)
 
 # importer → what it never imports
 FORBIDDEN = {
