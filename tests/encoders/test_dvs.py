@@ -29,16 +29,16 @@ binnings = st.one_of(
 )
 
 
-@pytest.fixture(params=["in place", "planes"])
+@pytest.fixture(params=["in place", "in time"])
 def way(request, monkeypatch):
-    """Both ways of setting bits; planes in blocks of 64 steps."""
-    if request.param == "planes":
+    """Both ways of setting bits; those in order of time in blocks of 64 steps."""
+    if request.param == "in time":
         monkeypatch.setattr(_sheet, "_IN_PLACE", -1)
         monkeypatch.setattr(_sheet, "_BLOCK", 1)
 
 
 def every_way(check):
-    """Run a property in place, and by planes in small blocks and in large ones."""
+    """Run a property in place, and in order of time in small blocks and in large ones."""
     for in_place, staged in ((1 << 20, 1 << 25), (-1, 1), (-1, 1 << 25)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_sheet, "_IN_PLACE", in_place)
@@ -377,8 +377,8 @@ def test_decoding_needs_to_know_the_shape_and_the_duration():
 # ---------------------------------------------------------------- a large one
 
 
-def test_a_large_sensor_by_planes():
-    """More units than a block's planes have lines, and more steps than it has planes."""
+def test_a_large_sensor_in_order_of_time():
+    """More units than a cache line has bits, and more steps than a block has."""
     rng = np.random.default_rng(0)
     n, size = 30_000, (321, 243)
     events = np.zeros(n, EVENT)
