@@ -188,12 +188,14 @@ class DVS(Encoder):
         """Return how many events each unit has in each step, uint32 (time, polarity, height, width), unmerged."""
         events = recording(signal, self.name)
         bins, steps = self.binning(events), self.max_steps(events)
-        counts = np.zeros((steps, events.polarities, *events.size[::-1]), np.uint32)
+        shape = (steps, events.polarities, *events.size[::-1])
+        counts = np.zeros(prod(shape), np.uint32)
         for piece in checked(events, self.name):
             step = bins.of(piece["t"])
             kept = step < steps
-            np.add.at(counts, (step[kept], *(piece[axis][kept] for axis in "pyx")), 1)
-        return counts
+            place = np.ravel_multi_index((step[kept], *(piece[axis][kept] for axis in "pyx")), shape)
+            np.add.at(counts, place, np.uint32(1))
+        return counts.reshape(shape)
 
     def decode(self, train: SpikeTrain, unit_shape: Sequence[int], *, duration: int | None = None) -> Events:
         """Return an event for every spike, at the resolution of bins.
