@@ -131,7 +131,9 @@ def test_counts_are_of_the_events_in_each_bin(events, encoder):
 
 
 @settings(max_examples=200)
-@given(recordings(longest=2000), st.sampled_from(WIDTHS), st.integers(2, 4), st.sampled_from(["left", "right"]))
+@given(
+    recordings(longest=2000), st.sampled_from(WIDTHS), st.integers(2, 4), st.sampled_from(["left", "right"])
+)
 def test_levels_keep_counts(events, width, levels, closed):
     encoder = DVS(bin_us=width, levels=levels, closed=closed)
     shape = encoder.unit_shape(events)
