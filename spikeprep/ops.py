@@ -141,8 +141,8 @@ class Ops(ABC):
         """Return e_{i|j} (sample, post, pre), silent rules included (paper, eq. 9)."""
 
     @abstractmethod
-    def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: NDArray[Any]) -> Spikes:
-        """Replace one train a sample, `unit[b]`, by spikes at p, 2 p, … < steps[b], p = `period[b]`; 0 leaves it."""
+    def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
+        """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
 
     @abstractmethod
     def dense_weights(self, state: WeightState) -> Weights:

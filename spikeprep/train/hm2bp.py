@@ -98,8 +98,9 @@ def filled_output(ops: Ops, output: Spikes, labels: NDArray[Any], params: LossPa
     """Return the output spikes that the gradient sees: a silent label neuron fires every T // target steps."""
     if not params.fill:
         return output
-    silent = ops.to_host(ops.counts(output))[np.arange(len(labels)), labels] == 0
-    period = np.where(silent, np.maximum(output.steps // params.target, 1), 0)
+    xp = ops.xp
+    silent = ops.counts(output)[xp.arange(len(labels)), xp.asarray(labels)] == 0
+    period = xp.where(silent, xp.asarray(np.maximum(output.steps // params.target, 1)), 0)
     return ops.regular_trains(output, labels, period)
 
 

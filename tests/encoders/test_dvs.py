@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events, SpikeTrain
-from spikeprep.encoders import DVS, _bins, dvs
+from spikeprep.encoders import DVS, _bins, _sheet
 from spikeprep.encoders._bins import Bins
 from spikeprep.encoders.dvs import dvs_reference
 from spikeprep.errors import DataError, UsageError
@@ -33,16 +33,16 @@ binnings = st.one_of(
 def way(request, monkeypatch):
     """Both ways of setting bits; planes in blocks of 64 steps."""
     if request.param == "planes":
-        monkeypatch.setattr(dvs, "_IN_PLACE", -1)
-        monkeypatch.setattr(dvs, "_STAGED", 1)
+        monkeypatch.setattr(_sheet, "_IN_PLACE", -1)
+        monkeypatch.setattr(_sheet, "_BLOCK", 1)
 
 
 def every_way(check):
     """Run a property in place, and by planes in small blocks and in large ones."""
     for in_place, staged in ((1 << 20, 1 << 25), (-1, 1), (-1, 1 << 25)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(dvs, "_IN_PLACE", in_place)
-            patch.setattr(dvs, "_STAGED", staged)
+            patch.setattr(_sheet, "_IN_PLACE", in_place)
+            patch.setattr(_sheet, "_BLOCK", staged)
             check()
 
 
@@ -386,7 +386,7 @@ def test_a_large_sensor_by_planes():
     events["t"], events["p"] = np.sort(rng.integers(0, 700_000, n)), rng.integers(0, 2, n)
     whole = Events.of(events, size)
     train = DVS().encode(whole)
-    assert train.bits.size > dvs._IN_PLACE
+    assert train.bits.size > _sheet._IN_PLACE
     k = DVS().binning(None).of(events["t"])
     unit = (events["p"].astype(int) * size[1] + events["y"]) * size[0] + events["x"]
     expected = np.zeros(train.bits.shape, np.uint8)

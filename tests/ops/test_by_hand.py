@@ -7,18 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from spikeprep.cpu.compiled import CompiledOps
-from spikeprep.cpu.reference import ReferenceOps
 from spikeprep.data import NeuronParams, PspParams
 from spikeprep.ops import Ops, WeightState
 
+from .backends import DOUBLE, backend
 from .golden import spikes_of
 
 
-@pytest.fixture(params=[ReferenceOps, lambda: CompiledOps(np.float64)], ids=["reference", "compiled"])
+@pytest.fixture(params=DOUBLE)
 def ops(request: pytest.FixtureRequest) -> Ops:
-    made: Ops = request.param()
-    return made
+    return backend(request.param)
 
 
 def one_synapse(ops: Ops, weight: float, spikes_at: list[int], steps: int, threshold: float) -> np.ndarray:
@@ -55,7 +53,7 @@ def test_psp_of_one_pair_of_spikes(ops: Ops) -> None:
     pre[0, 10], post[0, 30] = True, True
     x = 30 - 10 - 2  # f − t' − R, within s = 30 − 1
     alpha = (math.exp(-x / 64) - math.exp(-x / 8)) / (1 - 8 / 64)
-    e = ops.psp(spikes_of(ops, pre), spikes_of(ops, post), NeuronParams(8.0), PspParams())
+    e = ops.to_host(ops.psp(spikes_of(ops, pre), spikes_of(ops, post), NeuronParams(8.0), PspParams()))
     assert e[0, 0, 0] == pytest.approx(alpha, rel=1e-12)
 
 
@@ -65,14 +63,15 @@ def test_psp_after_a_reset_counts_from_the_reset(ops: Ops) -> None:
     alpha = lambda x: (math.exp(-x / 64) - math.exp(-x / 8)) / (1 - 8 / 64)  # noqa: E731
     s = 30 - (15 + 2)
     first, second = alpha(15 - 10 - 2), math.exp(-(18 - s) / 8) * alpha(s)
-    e = ops.psp(spikes_of(ops, pre), spikes_of(ops, post), NeuronParams(8.0), PspParams())
+    e = ops.to_host(ops.psp(spikes_of(ops, pre), spikes_of(ops, post), NeuronParams(8.0), PspParams()))
     assert e[0, 0, 0] == pytest.approx(first + second, rel=1e-12)
 
 
 def test_silent_rules(ops: Ops) -> None:
     spikes = np.zeros((1, 40, 2), bool)
     spikes[0, 10, 0] = True
-    e = ops.psp(spikes_of(ops, spikes), spikes_of(ops, spikes), NeuronParams(8.0), PspParams(silent_psp=0.25))
+    trains = spikes_of(ops, spikes)
+    e = ops.to_host(ops.psp(trains, trains, NeuronParams(8.0), PspParams(silent_psp=0.25)))
     assert e[0, 1].tolist() == [0.25, 0.0]  # post silent: pre fired, pre silent
     assert e[0, 0, 1] == 0.0
 

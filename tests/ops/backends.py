@@ -1,0 +1,49 @@
+"""The backends that the shared tests run on, by name; a backend that this machine lacks skips, saying what is missing.
+
+The CUDA backend runs on a GPU where SPIKEPREP_TEST_GPU names one (0, 1, …), else on the emulator.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.cpu.reference import ReferenceOps
+from spikeprep.cuda.ops import CudaOps
+from spikeprep.cuda.runtime import CupyRuntime, Runtime
+from spikeprep.ops import Ops
+
+from ..cuda.emulator import EmulatedRuntime, compiler
+
+
+@functools.cache
+def cuda_runtime() -> Runtime:
+    """Return the GPU that is asked for, or an emulated one; sums are not fused with products, as on a CPU."""
+    named = os.environ.get("SPIKEPREP_TEST_GPU")
+    if named:
+        return CupyRuntime(int(named), fused=False)
+    if compiler() is None:
+        pytest.skip("no GPU is named by SPIKEPREP_TEST_GPU, and the emulator needs Linux and a C++ compiler")
+    return EmulatedRuntime()
+
+
+BACKENDS: dict[str, Callable[[], Ops]] = {
+    "reference": ReferenceOps,
+    "cpu-float64": lambda: CompiledOps(np.float64),
+    "cpu-float32": lambda: CompiledOps(np.float32),
+    "cuda-float64": lambda: CudaOps(cuda_runtime(), np.float64),
+    "cuda-float32": lambda: CudaOps(cuda_runtime(), np.float32),
+}
+DOUBLE = ("reference", "cpu-float64", "cuda-float64")
+FAST = tuple(BACKENDS)[1:]
+
+
+@functools.cache
+def backend(name: str) -> Ops:
+    """Return a backend, made once."""
+    return BACKENDS[name]()
