@@ -184,7 +184,7 @@ def test_one_sensor_after_another(spikeprep, tmp_path):
 
 
 def test_what_is_too_large_is_said_ahead(spikeprep, recordings, tmp_path):
-    args = ("--set", "source.size=[1280,720]", "--set", "dvs.bin_us=10")
+    args = ("--set", "source.size=[1280,720]", "--set", "dvs.bin_us=1")
     done = spikeprep("encode", "events", "--source", recordings, "--out", tmp_path / "s.zarr", *args)
     assert done.exit_code == 2
     assert "1,843,200 units" in done.stderr
