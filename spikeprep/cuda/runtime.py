@@ -387,7 +387,9 @@ class CupyModule(Module):
         kernel = self._kernel(name)
         if shared > max(self._runtime._PLAIN_SHARED, kernel.max_dynamic_shared_size_bytes):
             kernel.max_dynamic_shared_size_bytes = shared
-        kernel(dims(grid), dims(block), args, shared_mem=shared)
+        # CuPy passes structures by value where they are arrays of one, but not where they are scalars
+        values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)
+        kernel(dims(grid), dims(block), values, shared_mem=shared)
 
     def attributes(self, name: str) -> dict[str, int]:
         """Return what the compiler gave a kernel: registers, spilled (local) and shared bytes, threads a block."""
