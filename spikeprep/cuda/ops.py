@@ -18,7 +18,9 @@ from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..ops import Array, LifTrace, Ops, UpdateRule, WeightState
 from ..packing import unpack
+from ..stream import BatchStream
 from .constants import leaving_terms, neuron_constants, psp_constants, update_constants
+from .feed import Feeder, TierName
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, Events, blocks, event_bytes
 
@@ -68,13 +70,22 @@ class CudaOps(Ops):
         float32 (default) or float64.
     workspace
         Bytes for what a slab of samples needs beside spikes and weights; results do not depend on it.
+    feed
+        How samples reach the device: "auto", or a tier's name; see `feed.Feeder`. Results do not depend on it.
     """
 
     name: ClassVar[str] = "cuda"
 
-    def __init__(self, runtime: Runtime, dtype: Any = np.float32, workspace: int = WORKSPACE) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        dtype: Any = np.float32,
+        workspace: int = WORKSPACE,
+        feed: TierName = "auto",
+    ) -> None:
         self.runtime, self.dtype, self.workspace = runtime, np.dtype(dtype), workspace
-        self.xp = runtime.xp
+        self.xp, self.device = runtime.xp, runtime.name
+        self._feeder = Feeder(runtime, feed)
         self._leaving: dict[tuple[float, ...], Array] = {}
 
     # ------------------------------------------------------------ helpers
@@ -110,6 +121,10 @@ class CudaOps(Ops):
         return psp_constants(neuron, psp, longest, self.dtype), self._leaving[key]
 
     # ------------------------------------------------------------ spikes
+
+    def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
+        """See `Ops.feed`."""
+        return self._feeder.feed(stream)
 
     def upload(self, batch: PackedBatch) -> CudaSpikes:
         """See `Ops.upload`; bits may be on the device already."""
@@ -318,15 +333,15 @@ class CudaOps(Ops):
             return
         limit, row = self.runtime.shared_limit, LANES * self.dtype.itemsize
         if tiles > 1 and 2 * pre * row <= limit:
-            name, each, table = "dense_forward_wide", 2, 2 * pre * row
+            name, each, table, most = "dense_forward_wide", 2, 2 * pre * row, 16
         elif pre * row <= limit:
-            name, each, table = "dense_forward_narrow", 1, pre * row
+            name, each, table, most = "dense_forward_narrow", 1, pre * row, 24
         else:
-            name, each, table = "dense_forward_cached", 1, 0
+            name, each, table, most = "dense_forward_cached", 1, 0, 32
         columns = -(-tiles // each)
         resident = max(1, min(_FEW, limit // table)) if table else 1  # blocks a multiprocessor
         shares = max(1, min(self.runtime.processors * resident // columns, samples))
-        warps = min(32, -(-samples // shares))
+        warps = min(most, -(-samples // shares))
         self._module("dense.cu", _bits(events)).launch(
             name, (columns, shares), LANES * warps, weights.weight, events.counts, events.lists, out.own[slab],
             neuron_constants(neuron, self.dtype), out.by_unit[slab], out.by_step()[slab], out.counts()[slab],
@@ -404,6 +419,13 @@ class CudaOps(Ops):
     def gradient(self, weights: CudaWeights) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.gradient`."""
         return self._seen(weights.gradient.sum(axis=0), weights.shape)
+
+    def gradient_sum(self, weights: CudaWeights) -> Array:  # type: ignore[override]
+        """See `Ops.gradient_sum`: the groups are added up into the first."""
+        if len(weights.gradient) > 1:
+            weights.gradient[0] = weights.gradient.sum(axis=0)
+            weights.gradient[1:] = 0
+        return weights.gradient[0]
 
     def update(self, weights: CudaWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
         """See `Ops.update`."""
