@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from .options import emit_json, json_option, table
+from .options import device_option, emit_json, json_option, table
 from .progress import Progress
 
 
@@ -14,9 +12,9 @@ from .progress import Progress
 @click.argument("run")
 @click.argument("store")
 @click.option("--split", default="test", show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@device_option
 @json_option
-def command(run: str, store: str, split: str, device: Any, as_json: bool) -> None:
+def command(run: str, store: str, split: str, device: str, as_json: bool) -> None:
     """Evaluate a run's best network on a split of a store that fits it."""
     from spikeprep.device import select_ops
     from spikeprep.store import SpikeStore

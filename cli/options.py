@@ -40,6 +40,17 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def device_option(command: Command) -> Command:
+    """Add ``--device`` as the argument `device`."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda|cuda:N",
+        help="auto: a GPU where there is one that can be used, else the CPU.",
+    )(command)
+
+
 def emit_json(document: Any) -> None:
     """Print one JSON document on standard output; NumPy values become numbers and lists."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=lambda v: v.tolist())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import emit_json, json_option, resumable, settings_option, table
+from .options import device_option, emit_json, json_option, resumable, settings_option, size, table
 from .progress import Progress, clock
 
 if TYPE_CHECKING:
@@ -25,9 +25,27 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.option("--arch", metavar="800-800", help="Hidden layers.  [default: the recipe's]")
 @click.option("--epochs", type=AT_LEAST_1, metavar="N", help="Passes over the training samples.")
 @click.option("--batch", type=AT_LEAST_1, metavar="B", help="Samples an update.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@device_option
 @click.option(
-    "--threads", type=AT_LEAST_1, metavar="N", help="CPU cores; results do not depend on it.  [default: all]"
+    "--feed",
+    type=click.Choice(["auto", "resident", "pinned", "streamed"]),
+    default="auto",
+    show_default=True,
+    help="How samples reach a GPU; results do not depend on it.",
+)
+@click.option(
+    "--ranks",
+    type=AT_LEAST_1,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that share every batch, each with a GPU of its own, or with a part of the cores.",
+)
+@click.option(
+    "--threads",
+    type=AT_LEAST_1,
+    metavar="N",
+    help="CPU cores, of each rank; results do not depend on it.  [default: all]",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Of weights, order and validation share."
@@ -45,7 +63,9 @@ def command(
     arch: str | None,
     epochs: int | None,
     batch: int | None,
-    device: Any,
+    device: str,
+    feed: str,
+    ranks: int,
     threads: int | None,
     seed: int | None,
     run: str | None,
@@ -60,12 +80,11 @@ def command(
     Output and input sizes come from the store. Interrupted by Ctrl-C, the same command with --resume goes on and ends
     with the very weights that it would have had.
     """
-    from spikeprep.device import select_ops
     from spikeprep.recipes import parse_value
+    from spikeprep.session import Session
     from spikeprep.store import SpikeStore
     from spikeprep.train.run import RunFolder
     from spikeprep.train.settings import TrainSettings
-    from spikeprep.train.trainer import Trainer
 
     opened = SpikeStore.open(store)
     asked = {"arch": arch, "epochs": epochs, "batch": batch, "seed": seed}
@@ -77,12 +96,20 @@ def command(
     else:
         trained = _settings(TrainSettings(), _suggested(opened, recipe), chosen)
         folder = RunFolder(run or _default_run(opened, trained.arch))
+    session = Session(
+        store,
+        str(folder.path),
+        trained,
+        resume,
+        limit,
+        device=device,
+        threads=threads,
+        feed=feed,
+        ranks=ranks,
+    )
     with Progress("train") as progress, _interruptible() as stopped:
-        show = _Listener(progress, trained.epochs)
-        ops = select_ops(device, trained.precision, threads)
-        trainer = Trainer(opened, folder, trained, ops, resume=resume, limit=limit, listener=show)
-        resumable("--resume", *(() if run else ("--run", str(folder.path))))
-        summary = trainer.run(lambda: bool(stopped))
+        show = _Listener(progress, trained.epochs, folder.path, named=run is not None)
+        summary = session.run(show, lambda: bool(stopped))
     if summary is None:
         raise click.Abort
     if as_json:
@@ -93,10 +120,10 @@ def command(
 
 def _suggested(store: SpikeStore, recipe: str | None) -> dict[str, Any]:
     """Return the [train] settings of a recipe: the one named, or else the store's, if it came with the package."""
-    from spikeprep.recipes import load_recipe, recipe_names
+    from spikeprep.recipes import known_recipe, load_recipe
 
     name = recipe or store.attributes.get("recipe")
-    return dict(load_recipe(name).train) if name and (recipe or name in recipe_names()) else {}
+    return dict(load_recipe(name).train) if name and (recipe or known_recipe(name)) else {}
 
 
 def _settings(
@@ -136,11 +163,13 @@ def _interruptible() -> Iterator[list[int]]:
 class _Listener:
     """Turns the trainer's records into progress and one line an epoch, on standard error."""
 
-    def __init__(self, progress: Progress, epochs: int) -> None:
+    def __init__(self, progress: Progress, epochs: int, run: Path, named: bool) -> None:
         self.progress, self.epochs = progress, epochs
+        self._more = ("--resume", *(() if named else ("--run", str(run))))
 
     def __call__(self, record: dict[str, Any]) -> None:
         event = record["event"]
+        resumable(*self._more)  # there is a checkpoint before there is anything to tell
         if event == "progress":
             done = record["epoch"] * record["samples"] + record["seen"]
             self.progress(done, self.epochs * record["samples"])
@@ -150,6 +179,8 @@ class _Listener:
             self.progress.note(
                 f"{record['config']['units']}-{s['arch']}-{len(record['config']['classes'])}, thresholds {shown}"
             )
+        elif event == "device":
+            self.progress.note(_where(record))
         elif event == "warning":
             self.progress.note(f"warning: {record['message']}")
         elif event == "epoch":
@@ -161,10 +192,27 @@ class _Listener:
             self.progress.note(", ".join(parts))
 
 
+def _several(record: Mapping[str, Any]) -> str:
+    return f" × {record['ranks']}" if record["ranks"] > 1 else ""
+
+
+def _where(record: Mapping[str, Any]) -> str:
+    """Return what a run trains on, and how its samples get there, for a person."""
+    feed = record["feed"]
+    device = f"{record['device']} ({record['on']})" if record["on"] else record["device"]
+    lies = {
+        "resident": f"resident in {size(feed['device_bytes'])} of device memory",
+        "pinned": f"page-locked in {size(feed['host_bytes'])} of host memory",
+        "streamed": f"streamed through at most {size(feed['device_bytes'] or feed['host_bytes'])}"
+        + (" of device memory" if feed["device_bytes"] else ""),
+    }[feed["name"]]
+    return f"on {device}{_several(record)}, samples {lies}"
+
+
 def _said(summary: Mapping[str, Any]) -> str:
     rows = [
         ("run", summary["run"]),
-        ("network", f"{summary['arch']}, batch {summary['batch']}, {summary['device']}"),
+        ("network", f"{summary['arch']}, batch {summary['batch']}, {summary['device']}{_several(summary)}"),
     ]
     rows.append(("training accuracy", f"{summary['train_accuracy']:.2%}"))
     if summary["test_accuracy"] is not None:

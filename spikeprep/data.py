@@ -94,12 +94,16 @@ class Events:
         2, or 1 where ON and OFF are not told apart: then every p is 0.
     start
         What the file's own clock showed, in µs, where t is 0.
+    duration
+        How long the recording lasted, in µs: every t is below it. None: until its last event, see `length`. A filter
+        does not shorten a recording, so what it gives has the duration of what it took.
     """
 
     pieces: Iterable[NDArray[np.void]]
     size: tuple[int, int]
     polarities: int = 2
     start: int = 0
+    duration: int | None = None
 
     @classmethod
     def of(cls, events: NDArray[np.void], size: tuple[int, int], polarities: int = 2) -> Events:
@@ -114,6 +118,23 @@ class Events:
             return pieces[0]
         whole = np.empty(sum(map(len, pieces)), EVENT)  # a promoted dtype would lose the alignment
         return np.concatenate(pieces, out=whole) if pieces else whole
+
+    def length(self, walked: int | None = None) -> int:
+        """Return how long the recording lasted, in µs: `duration`, or else one more than its last event's t, or 0.
+
+        Where `duration` is None and `pieces` has no method `length` that knows, all pieces are walked, unless the
+        caller has just done so and found the answer `walked`.
+        """
+        if self.duration is not None:
+            return self.duration
+        known = getattr(self.pieces, "length", None)
+        if known is not None:
+            return int(known())
+        if walked is None:
+            walked = 0
+            for piece in self.pieces:
+                walked = int(piece["t"][-1]) + 1 if len(piece) else walked
+        return walked
 
 
 @dataclass(frozen=True, slots=True)

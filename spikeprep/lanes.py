@@ -307,6 +307,20 @@ def load_word(typingctx: Any, data: Any, at: Any) -> Any:
 
 
 @intrinsic
+def store_word(typingctx: Any, data: Any, at: Any, word: Any) -> Any:
+    """Write the 8 bytes of a uint64 into the 1-D uint8 array `data` from `at` on; no alignment is needed."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.gep(
+            context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]]
+        )
+        builder.store(args[2], builder.bitcast(pointer, _I64.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.void(data, types.int64, types.uint64), codegen
+
+
+@intrinsic
 def trailing_zeros(typingctx: Any, word: Any) -> Any:
     """Return the position of the lowest set bit of a nonzero unsigned integer."""
 

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import importlib.metadata as metadata
-import importlib.util
 import os
 import platform
 import re
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import __version__
 
 PACKAGE = __package__ or "spikeprep"
+
+
+@dataclass(frozen=True)
+class CudaPart:
+    """A part of CUDA beside the driver: the packages that bring it ("{}": CUDA's version), its files in a toolkit."""
+
+    what: str
+    packages: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+NVRTC = CudaPart(
+    "NVRTC, which compiles the kernels,",
+    ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu{}"),
+    ("lib64/libnvrtc.so*", "lib/libnvrtc.so*", "lib/*/libnvrtc.so*", "bin/nvrtc64*"),
+)
+HEADERS = CudaPart(
+    "the header of CUDA's half precision, which CuPy's own kernels include,",
+    ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu{}"),
+    ("include/cuda_fp16.h", "targets/*/include/cuda_fp16.h"),
+)
+NCCL = CudaPart("NCCL", ("nvidia-nccl-cu{}",), ("lib64/libnccl.so*", "lib/libnccl.so*", "lib/*/libnccl.so*"))
+
+CUPY = {"12": "cupy-cuda12x", "13": "cupy-cuda13x"}
+"""CUDA's major version → the package that brings CuPy for it."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +63,19 @@ class Extra:
 
 @dataclass(frozen=True)
 class Device:
-    """A backend: whether it can run here, on what, and otherwise what is missing and how to get it."""
+    """A backend: whether it can run here, on what, and otherwise what is missing and how to get it.
+
+    `count` is how many GPUs there are; `mend` may also say what an available backend could do better.
+    """
 
     name: str
     available: bool
     detail: str
     mend: str = ""
+    count: int = 0
 
     def __str__(self) -> str:
-        return self.detail if self.available else f"{self.detail}. {self.mend}"
+        return f"{self.detail}. {self.mend}" if self.mend else self.detail
 
 
 @dataclass(frozen=True)
@@ -100,6 +130,19 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
+def available_memory() -> int:
+    """Return the bytes of host memory that can still be had, a container's limit minded; a guess where nobody says."""
+    found = []
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
+        with open("/sys/fs/cgroup/memory.max") as most, open("/sys/fs/cgroup/memory.current") as now:
+            found.append(int(most.read()) - int(now.read()))
+    except (OSError, ValueError):  # not Linux, or no limit
+        pass
+    return max(0, min(found, default=(_memory() or 0) // 4))
+
+
 def devices() -> tuple[Device, ...]:
     """Return every backend, with what it would run on or what it lacks."""
     threads = f"{cores()} core{'s' if cores() > 1 else ''}"
@@ -109,20 +152,51 @@ def devices() -> tuple[Device, ...]:
         if numba
         else Device("cpu", False, "numba is not installed", "python -m pip install numba")
     )
-    return cpu, _cuda()
+    return cpu, cuda_device()
 
 
-def _cuda() -> Device:
+def cuda_device() -> Device:
+    """Return the CUDA backend, without importing CuPy: a driver, a GPU, CuPy for the driver's CUDA, NVRTC, NCCL."""
     driver, gpus = _gpus()
     if not gpus:
         return Device("cuda", False, driver, "The CPU backend does everything; a GPU makes it faster.")
-    if importlib.util.find_spec(f"{PACKAGE}.cuda") is None:
-        return Device("cuda", False, f"{PACKAGE} {__version__} has the CPU backend only", "Use --device cpu.")
-    extra = "cuda13" if driver.startswith("CUDA 13") else "cuda12"
-    if not any(_version(f"cupy-{kind}x") for kind in ("cuda12", "cuda13")):
-        mend = f"python -m pip install 'spikeprep[{extra}]'"
-        return Device("cuda", False, f"{', '.join(gpus)} ({driver}), but CuPy is not installed", mend)
-    return Device("cuda", True, f"{', '.join(gpus)} ({driver})")
+    major = driver.removeprefix("CUDA ").partition(".")[0]
+    wanted = major if major in CUPY else max(CUPY)
+    install = f"python -m pip install '{PACKAGE}[cuda{wanted}]'"
+    there = {cuda: version for cuda, name in CUPY.items() if (version := _version(name))}
+    named = f"{', '.join(gpus)} ({driver})"
+    known = int(major) if major.isdigit() else int(wanted)
+
+    def missing(what: str, mend: str = install) -> Device:
+        return Device("cuda", False, f"{named}, but {what}", mend, len(gpus))
+
+    if len(there) > 1:  # both fill the same folder: what is there is neither
+        both = " ".join(CUPY[cuda] for cuda in there)
+        return missing("CuPy is installed twice", f"python -m pip uninstall {both}, then {install}")
+    if not there:
+        other = _version("cupy")
+        if other is None:
+            return missing("CuPy is not installed")
+        there = {wanted: other}  # built from source, or by conda: of the CUDA that it found there
+    ((cuda, version),) = there.items()
+    if int(cuda) > known:
+        return missing(f"{CUPY[cuda]} wants a driver of CUDA {cuda}", f"Update it, or {install} instead.")
+    for part in (NVRTC, HEADERS):
+        if not _has(part, cuda):
+            return missing(f"{part.what} is missing", f"python -m pip install '{PACKAGE}[cuda{cuda}]'")
+    mend = ""
+    if len(gpus) > 1 and not _has(NCCL, cuda):
+        mend = f"To train on several of them: python -m pip install '{PACKAGE}[nccl{cuda}]'"
+    return Device("cuda", True, f"{named}, CuPy {version}", mend, len(gpus))
+
+
+def _has(part: CudaPart, cuda: str) -> bool:
+    """Whether a part of CUDA is here: in NVIDIA's package for it, an installed toolkit, or a conda environment."""
+    if any(_version(package.format(cuda)) for package in part.packages):
+        return True
+    homes = [os.environ.get(name, "") for name in ("CUDA_PATH", "CUDA_HOME")]
+    homes += ["/usr/local/cuda", sys.prefix, "/usr"]
+    return any(glob.glob(os.path.join(home, file)) for home in homes if home for file in part.files)
 
 
 def _gpus() -> tuple[str, list[str]]:

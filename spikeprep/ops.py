@@ -9,14 +9,18 @@ operation takes or returns belong to the backend's array module `xp` (NumPy, CuP
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .data import NeuronParams, PackedBatch, PspParams
+
+if TYPE_CHECKING:
+    from .stream import BatchStream
 
 Array = Any
 """An array of the backend's module `xp`."""
@@ -84,15 +88,37 @@ class UpdateRule:
 
 
 class Ops(ABC):
-    """A backend. Equal inputs give bit-equal results, whatever the number of threads."""
+    """A backend. Equal inputs give bit-equal results, whatever the number of threads.
+
+    Attributes
+    ----------
+    name
+        "cpu", "cuda", "reference".
+    device
+        What it runs on, for a person; empty where the name says it all.
+    xp, dtype
+        Its array module, and the type of its weights.
+    """
 
     name: ClassVar[str]
+    device: str = ""
     xp: ModuleType
     dtype: np.dtype[Any]
 
+    def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
+        """Yield what is left of the stream's epoch, as `BatchStream.batches`, the bits where `upload` finds them best.
+
+        However they travel, the samples and their order are the same, and the stream's state moves with each batch. A
+        batch's bits are overwritten some time after the next one is asked for.
+        """
+        return stream.batches()
+
     @abstractmethod
     def upload(self, batch: PackedBatch) -> Spikes:
-        """Bring packed spikes to the device, still packed or in any denser form of the backend's choice."""
+        """Bring packed spikes to the device, still packed or in any denser form of the backend's choice.
+
+        The bits are host memory, or of `xp` where they come from the backend's own `feed`.
+        """
 
     @abstractmethod
     def unpack(self, spikes: Spikes) -> NDArray[np.bool_]:
@@ -152,6 +178,13 @@ class Ops(ABC):
     @abstractmethod
     def gradient(self, weights: Weights) -> NDArray[Any]:
         """Return the gradient sum so far, host, in the shape of the weights."""
+
+    @abstractmethod
+    def gradient_sum(self, weights: Weights) -> Array:
+        """Return the gradient sum so far as it lies on the device, in a layout of the backend's choice.
+
+        It is no copy: what is written there (the sum over ranks, see `spikeprep.ranks`) is what `update` steps along.
+        """
 
     @abstractmethod
     def update(self, weights: Weights, samples: int, rule: UpdateRule) -> None:

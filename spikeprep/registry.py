@@ -1,7 +1,8 @@
 """Names → plugin classes, from the built-ins and from entry points, loaded only when asked for.
 
 A plugin is a frozen dataclass whose fields are its whole configuration. To add one from another package, name
-its class in the entry-point group ``spikeprep.encoders`` (transforms and encoders) or ``spikeprep.readers``::
+its class in the entry-point group ``spikeprep.encoders`` (transforms and encoders), ``spikeprep.readers`` (sources) or
+``spikeprep.event_formats``::
 
     [project.entry-points."spikeprep.encoders"]
     latency = "my_package.latency:Latency"
@@ -100,9 +101,20 @@ ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
     {
+        "background_filter": "spikeprep.transforms.background:BackgroundFilter",
         "bsa": "spikeprep.encoders.bsa:BSA",
+        "drop_events": "spikeprep.transforms.drop:DropEvents",
+        "dvs": "spikeprep.encoders.dvs:DVS",
+        "event_crop": "spikeprep.transforms.crop:EventCrop",
+        "event_downsample": "spikeprep.transforms.downsample:EventDownsample",
+        "event_time_downsample": "spikeprep.transforms.time_downsample:EventTimeDownsample",
+        "hot_pixels": "spikeprep.transforms.hot_pixels:HotPixels",
         "lyon": "spikeprep.encoders.lyon:Lyon",
+        "merge_polarity": "spikeprep.transforms.merge_polarity:MergePolarity",
         "poisson": "spikeprep.encoders.poisson:Poisson",
+        "refractory_filter": "spikeprep.transforms.refractory:RefractoryFilter",
+        "stabilise_saccades": "spikeprep.transforms.stabilise:StabiliseSaccades",
+        "time_jitter": "spikeprep.transforms.jitter:TimeJitter",
     },
 )
 READERS = Registry(
@@ -111,9 +123,29 @@ READERS = Registry(
     {
         "audio": "spikeprep.sources.audio:AudioFiles",
         "digits": "spikeprep.sources.digits:Digits",
+        "events": "spikeprep.sources.events:EventFolder",
         "fsdd": "spikeprep.sources.fsdd:Fsdd",
         "idx": "spikeprep.sources.idx:Idx",
         "images": "spikeprep.sources.images:ImageFolder",
+        "nmnist": "spikeprep.sources.nmnist:Nmnist",
         "ti46": "spikeprep.sources.ti46:Ti46",
+        "tonic": "spikeprep.sources.tonic:TonicData",
+    },
+)
+EVENT_FORMATS = Registry(
+    "event format",
+    "spikeprep.event_formats",
+    {
+        "aedat2": "spikeprep.eventfiles.aedat2:Aedat2",
+        "aedat3": "spikeprep.eventfiles.aedat3:Aedat3",
+        "aedat4": "spikeprep.eventfiles.aedat4:Aedat4",
+        "dat": "spikeprep.eventfiles.dat:Dat",
+        "es": "spikeprep.eventfiles.es:EventStream",
+        "evt2": "spikeprep.eventfiles.evt2:Evt2",
+        "evt3": "spikeprep.eventfiles.evt3:Evt3",
+        "hdf5": "spikeprep.eventfiles.hdf5:Hdf5",
+        "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
+        "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
+        "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
     },
 )

@@ -3,6 +3,9 @@
 A full shuffle would decompress a whole chunk for every sample. Chunks are shuffled instead, and samples within a
 window of chunks that memory has room for; the next window is read while the current one trains. Samples of like length
 share a batch.
+
+The order is here, and one way of following it: `batches`, through the host's memory. A backend may follow it in a way
+of its own (`Ops.feed`), with `draws`, `hand_out` and `finish_epoch`.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,10 +22,29 @@ from numpy.typing import NDArray
 from .data import Bits, PackedBatch
 from .errors import RunError
 from .random import generator
+from .ranks import span
 from .store import SplitReader
 
 WINDOW_BYTES = 96 << 20
 """Packed bytes of a shuffling window; two are in memory, one that trains and one that is read."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How a stream's samples reach the device, and what that takes.
+
+    Attributes
+    ----------
+    name
+        "resident": all of the split that is used lies packed in device memory; "pinned": it lies in page-locked host
+        memory, and windows of it in device memory; "streamed": windows are read from the store, anew in every epoch.
+    device_bytes, host_bytes
+        Memory held for it, at most.
+    """
+
+    name: str
+    device_bytes: int
+    host_bytes: int
 
 
 class BatchStream:
@@ -41,13 +64,23 @@ class BatchStream:
         False keeps the order of the store.
     window_bytes
         Packed bytes in a shuffling window; it has whole chunks, and one at least.
+    share
+        (rank, size): of every batch only this rank's consecutive part, `span`, is handed out.
+    epochs
+        How many epochs will be drawn: what reads ahead past the end of an epoch stops there. None: nothing does.
 
     Attributes
     ----------
     epoch, position
         Where the stream is: the next batch starts at sample `position` of `epoch`'s order.
+    drawn
+        int64 (sample,): the whole batch, all ranks' parts of it, that was handed out last.
     waited
-        Seconds for which a consumer has waited for data.
+        Seconds for which data was waited for: by the consumer, or, behind an asynchronous device, by the device itself.
+    tier
+        How the samples travel; right once the first batch has been handed out.
+    window_chunks
+        Chunks in a window, at most.
     """
 
     def __init__(
@@ -59,15 +92,19 @@ class BatchStream:
         samples: NDArray[np.int64] | None = None,
         shuffle: bool = True,
         window_bytes: int = WINDOW_BYTES,
+        share: tuple[int, int] = (0, 1),
+        epochs: int | None = None,
     ) -> None:
         self.reader, self.batch, self.seed, self.shuffle = reader, batch, seed, shuffle
+        self.share, self.epochs = share, epochs
         self.samples = np.arange(len(reader)) if samples is None else np.asarray(samples, np.int64)
         self.epoch = self.position = 0
+        self.drawn = np.empty(0, np.int64)
         self.waited = 0.0
-        self._train_shape = (reader.units, -(-reader.max_steps // 8))
-        chunk_bytes = reader.chunk_samples * self._train_shape[0] * self._train_shape[1]
-        self._window_chunks = max(1, window_bytes // max(1, chunk_bytes))
+        self.window_chunks = max(1, window_bytes // max(1, reader.chunk_bytes))
         self._buffers: dict[int, Bits] = {}
+        windows = 2 * min(self.window_chunks * reader.chunk_bytes, len(self.samples) * reader.train_bytes)
+        self.tier = Tier("streamed", 0, windows + 2 * batch * reader.train_bytes)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -105,7 +142,7 @@ class BatchStream:
         members = np.split(self.samples, starts[1:])
         rng = generator(self.seed, "order", epoch)
         order = rng.permutation(len(chunks)) if self.shuffle else np.arange(len(chunks))
-        pieces = [order[at : at + self._window_chunks] for at in range(0, len(order), self._window_chunks)]
+        pieces = [order[at : at + self.window_chunks] for at in range(0, len(order), self.window_chunks)]
         windows = [np.concatenate([members[chunk] for chunk in piece]) for piece in pieces]
         if not self.shuffle:
             return windows
@@ -129,6 +166,27 @@ class BatchStream:
         batches = inner[np.argsort(self.reader.steps[inner], kind="stable")].reshape(-1, self.batch)
         return np.concatenate([window[:lead], rng.permutation(batches).ravel(), window[last:]])
 
+    def draws(self) -> list[tuple[int, int]]:
+        """Return what is left of the current epoch: where in the order each batch begins, and where it has ended."""
+        total = len(self.samples)
+        return [(at, min(at + self.batch, total)) for at in range(self.position, total, self.batch)]
+
+    def own(self, size: int) -> slice:
+        """Return which samples of a batch of `size` are this rank's."""
+        return slice(*span(size, *self.share))
+
+    def hand_out(self, drawn: NDArray[np.int64], bits: Any) -> PackedBatch:
+        """Return this rank's part of the batch `drawn`, whose `bits` may be on a device, and move past the batch."""
+        self.drawn = drawn
+        self.position += len(drawn)
+        part = drawn[self.own(len(drawn))]
+        return PackedBatch(bits, self.reader.steps[part], self.reader.labels[part], part)
+
+    def finish_epoch(self) -> None:
+        """Go to the start of the next epoch."""
+        self.epoch += 1
+        self.position = 0
+
     def batches(self) -> Iterator[PackedBatch]:
         """Yield what is left of the current epoch; afterwards the stream stands at the next one.
 
@@ -150,15 +208,12 @@ class BatchStream:
             full = len(index) if last else len(index) - len(index) % self.batch
             for at in range(0, full, self.batch):
                 stop = min(at + self.batch, full)
-                part = index[at:stop]
-                done += len(part)
-                self.position = done
+                done += stop - at
                 bits = buffer[first + at : first + stop]
-                yield PackedBatch(bits, self.reader.steps[part], self.reader.labels[part], part)
+                yield self.hand_out(index[at:stop], bits[self.own(stop - at)])
             # copied: the buffer is read into again while the next window trains
             spare, spare_bits = index[full:], buffer[first + full : first + len(index)].copy()
-        self.epoch += 1
-        self.position = 0
+        self.finish_epoch()
 
     def _read(self, windows: list[NDArray[np.int64]], skip: int) -> Iterator[tuple[NDArray[np.int64], Bits]]:
         """Yield windows, less their first `skip` samples, with the buffers that hold them, reading one ahead."""
@@ -186,6 +241,7 @@ class BatchStream:
         """
         buffer = self._buffers.get(which)
         if buffer is None or len(buffer) < self.batch + size:
-            buffer = self._buffers[which] = np.empty((self.batch + size, *self._train_shape), np.uint8)
+            shape = (self.batch + size, self.reader.units, self.reader.layout.width)
+            buffer = self._buffers[which] = np.empty(shape, np.uint8)
         self.reader.bits(window, out=buffer[self.batch : self.batch + len(window)])
         return buffer

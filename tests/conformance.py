@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeprep.data import Audio
+from spikeprep.data import EVENT, Audio, Events
 from spikeprep.encoders import Encoder, Transform
 from spikeprep.errors import UsageError
 from spikeprep.packing import padding_mask, unpack
@@ -45,6 +45,9 @@ def check_plugin(plugin: Plugin, registry: Registry) -> None:
 
 def arrays(signal: Any) -> list[Any]:
     """The arrays and numbers that a signal is made of."""
+    if isinstance(signal, Events):
+        shape = (signal.size, signal.polarities, signal.start, signal.length())
+        return [signal.array, *(np.asarray(number) for number in shape)]
     if dataclasses.is_dataclass(signal):
         return [np.asarray(getattr(signal, field.name)) for field in dataclasses.fields(signal)]
     return [np.asarray(signal)]
@@ -73,9 +76,19 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     for n, result in enumerate(threads):
         assert_same(result, alone[n % len(signals)])
     for signal, result in zip(signals, alone, strict=True):
-        assert any(values.any() for values in arrays(result))  # a result that says nothing checks nothing
-        for outlined, values in zip(arrays(transform.outline(signal)), arrays(result), strict=True):
-            assert outlined.shape == values.shape
+        said = len(result.array) if isinstance(result, Events) else any(v.any() for v in arrays(result))
+        assert said  # a result that says nothing checks nothing
+        check_outline(transform.outline(signal), result)
+
+
+def check_outline(outline: Any, signal: Any) -> None:
+    """It has the signal's shape: of a recording the sensor and the duration, not the events."""
+    if isinstance(signal, Events):
+        for outlined, value in zip(arrays(outline)[1:], arrays(signal)[1:], strict=True):
+            np.testing.assert_array_equal(outlined, value)
+        return
+    for outlined, values in zip(arrays(outline), arrays(signal), strict=True):
+        assert outlined.shape == values.shape
 
 
 def check_encoder(encoder: Encoder, signals: Sequence[Any]) -> None:
@@ -90,7 +103,7 @@ def check_encoder(encoder: Encoder, signals: Sequence[Any]) -> None:
         assert_same(signal, kept)
     for signal, key, train in zip(signals, keys, alone, strict=True):
         assert train.bits.shape[0] == int(np.prod(encoder.unit_shape(signal)))
-        assert train.steps <= encoder.max_steps(signal)
+        assert train.steps == encoder.max_steps(signal)
         assert not (train.bits & padding_mask(np.array([train.steps]), train.bits.shape[1])).any()
         assert train.bits.any()  # a signal that says nothing checks nothing
         spikes = encoder(signal, rng=key)
@@ -128,13 +141,15 @@ def check_reader(source: Source) -> None:
         assert len(set(ids)) == len(ids)
         first = next(s for s, where in zip(samples, wanted, strict=True) if where[0] == split).signal
         values = arrays(first)[0]
+        if isinstance(first, Events):
+            assert values.dtype == EVENT
+            continue
         lowest = -1 if isinstance(first, Audio) else 0
         assert values.dtype == np.uint8 or (
             np.issubdtype(values.dtype, np.floating) and lowest <= values.min() <= values.max() <= 1
         )
     for (split, n), sample in zip(wanted, samples, strict=True):
-        for outlined, values in zip(arrays(source.outline(split, n)), arrays(sample.signal), strict=True):
-            assert outlined.shape == values.shape
+        check_outline(source.outline(split, n), sample.signal)
     facts = json.loads(json.dumps(source.provenance()))
     assert "licence" in facts
     assert ("files" in facts) != ("sha256" in facts)

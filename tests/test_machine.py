@@ -44,25 +44,51 @@ def test_a_source_tree_that_is_not_installed_is_a_problem(monkeypatch):
     assert "pip install -e ." in problem
 
 
+CUPY12, CUPY13 = {"cupy-cuda12x": "13.4"}, {"cupy-cuda13x": "14.2"}
+NVRTC13 = {"nvidia-cuda-nvrtc": "13.1", "nvidia-cuda-runtime": "13.1"}
+NVRTC12 = {"nvidia-cuda-nvrtc-cu12": "12.9", "nvidia-cuda-runtime-cu12": "12.9"}
+NCCL13 = {"nvidia-nccl-cu13": "2.30"}
+
+
 @pytest.mark.parametrize(
-    ("driver", "gpus", "installed", "backend", "available", "words"),
+    ("driver", "gpus", "installed", "available", "words"),
     [
-        ("no NVIDIA driver", [], True, True, False, "no NVIDIA driver"),
-        ("CUDA 12.4", ["H100"], True, False, False, "CPU backend only"),
-        ("CUDA 12.4", ["H100"], False, True, False, "spikeprep[cuda12]"),
-        ("CUDA 13.0", ["H100"], False, True, False, "spikeprep[cuda13]"),
-        ("CUDA 13.0", ["H100"], True, True, True, "H100 (CUDA 13.0)"),
+        ("no NVIDIA driver", [], CUPY13, False, "no NVIDIA driver. The CPU backend"),
+        ("CUDA 12.4", ["H100"], {}, False, "H100 (CUDA 12.4), but CuPy is not installed. python -m pip install "
+         "'spikeprep[cuda12]'"),
+        ("CUDA 13.0", ["H100"], {}, False, "'spikeprep[cuda13]'"),
+        ("CUDA 14.0", ["H100"], {}, False, "'spikeprep[cuda13]'"),
+        ("CUDA 12.4", ["H100"], CUPY13 | NVRTC13, False, "cupy-cuda13x wants a driver of CUDA 13. Update it"),
+        ("CUDA 13.0", ["H100"], CUPY12 | CUPY13, False, "pip uninstall cupy-cuda12x cupy-cuda13x"),
+        ("CUDA 13.0", ["H100"], CUPY13, False, "but NVRTC, which compiles the kernels, is missing. python"),
+        ("CUDA 13.0", ["H100"], CUPY13 | {"nvidia-cuda-nvrtc": "13"}, False, "half precision"),
+        ("CUDA 13.0", ["H100"], CUPY13 | NVRTC13, True, "H100 (CUDA 13.0), CuPy 14.2"),
+        ("CUDA 13.0", ["H100"], CUPY12 | NVRTC12, True, "CuPy 13.4"),
+        ("CUDA 13.0", ["H100"], {"cupy": "14.0"} | NVRTC13, True, "CuPy 14.0"),
+        ("CUDA 13.0", ["H100", "H100"], CUPY13 | NVRTC13, True, "To train on several of them: python -m pip install "
+         "'spikeprep[nccl13]'"),
+        ("CUDA 13.0", ["H100", "H100"], CUPY13 | NVRTC13 | NCCL13, True, "H100, H100 (CUDA 13.0), CuPy 14.2"),
     ],
-)
-def test_the_cuda_device_says_what_is_missing(
-    monkeypatch, driver, gpus, installed, backend, available, words
-):
+)  # fmt: skip
+def test_the_cuda_device_says_what_is_missing(monkeypatch, driver, gpus, installed, available, words):
     monkeypatch.setattr(machine, "_gpus", lambda: (driver, gpus))
-    monkeypatch.setattr(machine, "_version", lambda name: "13.6" if installed else None)
-    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: object() if backend else None)
-    device = machine._cuda()
+    monkeypatch.setattr(machine, "_version", installed.get)
+    monkeypatch.setattr(machine.glob, "glob", lambda pattern: [])  # no toolkit beside the packages
+    device = machine.cuda_device()
     assert device.available is available
+    assert device.count == len(gpus)
     assert words in str(device)
+    assert ("NVRTC" in str(device)) <= ("nvidia-cuda-nvrtc" not in installed)
+
+
+def test_an_installed_toolkit_is_found(monkeypatch, tmp_path):
+    for file in ("lib64/libnvrtc.so.12", "include/cuda_fp16.h"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
+    monkeypatch.setattr(machine, "_gpus", lambda: ("CUDA 12.2", ["GPU"]))
+    monkeypatch.setattr(machine, "_version", CUPY12.get)
+    monkeypatch.setenv("CUDA_PATH", str(tmp_path))
+    assert machine.cuda_device().available
 
 
 def test_cores_are_those_this_process_may_use():

@@ -282,6 +282,14 @@ class CompiledOps(Ops):
         """See `Ops.gradient`."""
         return _untiled(weights.gradient.sum(axis=1), weights.shape)
 
+    def gradient_sum(self, weights: CpuWeights) -> NDArray[Any]:  # type: ignore[override]
+        """See `Ops.gradient_sum`: the groups are added up, in order, into the first."""
+        total = weights.gradient[:, 0]
+        for group in range(1, weights.gradient.shape[1]):
+            total += weights.gradient[:, group]
+            weights.gradient[:, group] = 0
+        return total
+
     def update(self, weights: CpuWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
         """See `Ops.update`."""
         step = update.Update(

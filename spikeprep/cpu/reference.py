@@ -204,6 +204,10 @@ class ReferenceOps(Ops):
         """See `Ops.gradient`."""
         return weights.gradient.copy()
 
+    def gradient_sum(self, weights: DenseWeights) -> Floats:  # type: ignore[override]
+        """See `Ops.gradient_sum`."""
+        return weights.gradient
+
     def update(self, weights: DenseWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
         """See `Ops.update`."""
         scaled = weights.weight / rule.scale

@@ -18,8 +18,10 @@ from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..ops import Array, LifTrace, Ops, UpdateRule, WeightState
 from ..packing import unpack
+from ..stream import BatchStream
 from . import matrix
 from .constants import leaving_terms, neuron_constants, psp_constants, update_constants
+from .feed import Feeder, TierName
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, Events, blocks, event_bytes
 
@@ -79,6 +81,8 @@ class CudaOps(Ops):
     products
         How a layer's sums over its input are taken: over "events", as products of a "matrix" (float32 only, and where
         the error is not sent further back), or "auto": by the density of the first batch that a layer sees.
+    feed
+        How samples reach the device: "auto", or a tier's name; see `feed.Feeder`. Results do not depend on it.
     """
 
     name: ClassVar[str] = "cuda"
@@ -89,9 +93,11 @@ class CudaOps(Ops):
         dtype: Any = np.float32,
         workspace: int = WORKSPACE,
         products: Products = "auto",
+        feed: TierName = "auto",
     ) -> None:
         self.runtime, self.dtype, self.workspace = runtime, np.dtype(dtype), workspace
-        self.xp, self.products = runtime.xp, products
+        self.xp, self.device, self.products = runtime.xp, runtime.name, products
+        self._feeder = Feeder(runtime, feed)
         possible = self.dtype == np.float32 and runtime.has_products
         if products == "matrix" and not possible:
             raise CapabilityError(
@@ -136,6 +142,10 @@ class CudaOps(Ops):
         return psp_constants(neuron, psp, longest, self.dtype), self._leaving[key]
 
     # ------------------------------------------------------------ spikes
+
+    def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
+        """See `Ops.feed`."""
+        return self._feeder.feed(stream)
 
     def upload(self, batch: PackedBatch) -> CudaSpikes:
         """See `Ops.upload`; bits may be on the device already."""
@@ -456,6 +466,13 @@ class CudaOps(Ops):
     def gradient(self, weights: CudaWeights) -> NDArray[Any]:  # type: ignore[override]
         """See `Ops.gradient`."""
         return self._seen(weights.gradient.sum(axis=0), weights.shape)
+
+    def gradient_sum(self, weights: CudaWeights) -> Array:  # type: ignore[override]
+        """See `Ops.gradient_sum`: the groups are added up into the first."""
+        if len(weights.gradient) > 1:
+            weights.gradient[0] = weights.gradient.sum(axis=0)
+            weights.gradient[1:] = 0
+        return weights.gradient[0]
 
     def update(self, weights: CudaWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
         """See `Ops.update`."""

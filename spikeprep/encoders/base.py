@@ -40,8 +40,11 @@ class Encoder(Plugin, ABC):
     """
 
     citation: ClassVar[str] = ""
-    ragged: ClassVar[bool] = False
-    """Whether samples can differ in steps: the pipeline then looks at every sample's outline ahead of encoding."""
+
+    @property
+    def ragged(self) -> bool:
+        """Whether samples can differ in steps: the pipeline then looks at every sample's outline ahead of encoding."""
+        return False
 
     @abstractmethod
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:

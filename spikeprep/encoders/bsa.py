@@ -186,7 +186,6 @@ class BSA(Encoder):
     citation: ClassVar[str] = (
         "Schrauwen & Van Campenhout 2003, BSA, a fast and accurate spike train encoding scheme, IJCNN"
     )
-    ragged: ClassVar[bool] = True
 
     preset: str = "hm2bp"
     theta: float | None = None
@@ -248,6 +247,11 @@ class BSA(Encoder):
     def _delay(self) -> int:
         assert self.delay is not None
         return self.delay
+
+    @property
+    def ragged(self) -> bool:
+        """Return True: a signal has as many steps as it has frames to hold."""
+        return True
 
     @property
     def seconds_per_step(self) -> float:

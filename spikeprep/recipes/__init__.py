@@ -2,7 +2,8 @@
 
 A recipe's keys: `name`, `title`, `citation`, `obtain` (what its raw data are, where to get them and the
 layout expected, shown when they are missing), `[source]` (config of a reader), `[[chain]]` (configs of
-transforms, then one encoder), `[train]`.
+transforms, then one encoder), `[train]`. A transform with ``use = false`` is offered and left out: it comes in where
+``NAME.use`` is set to true, or any other of its settings is set.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ from typing import Any
 
 from ..encoders.base import Chain
 from ..errors import DataError, UsageError, near_miss
-from ..registry import READERS
+from ..registry import ENCODERS, READERS
 from ..sources.base import Source
 from ..store import SpikeStore
+
+FAMILIES = {"tonic": "dataset"}
+"""Recipe of many data sets, named ``RECIPE:MEMBER`` → the setting of its source that says which one."""
+
+_OF = ":"
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Recipe:
     source
         Config of the reader: ``{"name": …, field: value, …}``.
     chain
-        Configs of the transforms in order, then of the encoder.
+        Configs of the transforms in order, then of the encoder; ``"use": False`` leaves one out.
     train
         Suggested training settings, passed through.
     obtain
@@ -61,6 +67,9 @@ class Recipe:
             )
         self.build_source()
         self.build_chain()
+        for config in self.chain:
+            _used(config)
+            ENCODERS.build(_plugin(config))
 
     def build_source(self, path: str | os.PathLike[str] | None = None) -> Source:
         """Return the reader, of the raw data at `path` where it has one."""
@@ -86,7 +95,8 @@ class Recipe:
 
     def build_chain(self) -> Chain:
         """Return the transforms and the encoder."""
-        return Chain.from_config(self.chain)
+        used = [config for config in self.chain if _used(config)]
+        return Chain.from_config([_plugin(config) for config in used])
 
     def override(self, settings: Mapping[str, str]) -> Recipe:
         """Return the recipe with settings changed.
@@ -114,6 +124,8 @@ class Recipe:
                 source[key] = parse_value(text)
             elif dot and owner in plugins:
                 plugins[owner][key] = parse_value(text)
+                if f"{owner}.use" not in settings and "use" in plugins[owner]:
+                    plugins[owner]["use"] = True
             else:
                 known = self.settings()
                 same = [name for name in known if name.endswith(f".{dotted}")]  # the owner was left out
@@ -123,7 +135,10 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """Return dotted name → value of everything that `override` reaches."""
-        chain = self.build_chain().to_config()
+        chain = [
+            ENCODERS.build(_plugin(c)).to_config() | ({"use": c["use"]} if "use" in c else {})
+            for c in self.chain
+        ]
         owners = [
             ("source", self.build_source().to_config()),
             *((c["name"], c) for c in chain),
@@ -156,6 +171,18 @@ class Recipe:
                 f"the recipe's {[*wrong, 'chain'][0]} has another form", "[source], [[chain]] and [train]"
             )
         return cls(**value)
+
+
+def _plugin(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of the plugin itself."""
+    return {key: value for key, value in config.items() if key != "use"}
+
+
+def _used(config: Mapping[str, Any]) -> bool:
+    use = config.get("use", True)
+    if not isinstance(use, bool):
+        raise UsageError(f"got {config['name']}.use = {use!r}", "true or false")
+    return use
 
 
 def stored_recipe(attributes: Mapping[str, Any]) -> Recipe:
@@ -193,6 +220,11 @@ def parse_value(text: str) -> Any:
         return text
 
 
+def known_recipe(name: str) -> bool:
+    """Return whether a recipe of that name comes with the package, one of a family included (``tonic:DVSGesture``)."""
+    return name.partition(_OF)[0] in (FAMILIES if _OF in name else recipe_names())
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
     return sorted(
@@ -211,8 +243,9 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
         There is no such recipe or file (with the near miss), it is not TOML, or it has unknown keys.
     """
     text = os.fspath(name)
-    if text in recipe_names():
-        content = (resources.files(__package__) / f"{text}.toml").read_bytes()
+    family, _, member = text.partition(_OF)
+    if known_recipe(text):
+        content = (resources.files(__package__) / f"{family}.toml").read_bytes()
     elif Path(text).is_file():
         content = Path(text).read_bytes()
     else:
@@ -220,6 +253,10 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
         listed = f"Known: {', '.join(recipe_names())}; or give a TOML file."
         raise UsageError(f"unknown recipe {text!r}", "", f"Did you mean {close[0]!r}?" if close else listed)
     try:
-        return Recipe.from_json(tomllib.loads(content.decode()))
+        value = tomllib.loads(content.decode())
+        if member and known_recipe(text):
+            value |= {"name": text, "source": value["source"] | {FAMILIES[family]: member}}
+            value["title"] = value["title"].replace("NAME", member)
+        return Recipe.from_json(value)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {text} is not TOML ({error})", "", "Mend the file.") from error

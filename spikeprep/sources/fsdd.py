@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
-from ._recordings import Fault, Listing, Recording, Recordings, files_under, mixed
+from ._checked import Listing
+from ._labelled import Fault, Recording, files_under, mixed
+from ._sounds import SUFFIXES, Sounds
 
 _NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
 _TEST = 5  # recordings 0 to 4 of each digit and speaker are the test split, as upstream defines
 
 
 @dataclass(frozen=True)
-class Fsdd(Recordings):
+class Fsdd(Sounds):
     """Spoken digits in files ``DIGIT_SPEAKER_NUMBER.wav``; numbers 0 to 4 are test, the others training."""
 
     name: ClassVar[str] = "fsdd"
@@ -31,7 +33,7 @@ class Fsdd(Recordings):
         root = Path(self.path)
         found: dict[tuple[str, ...], Recording] = {}
         faults = []
-        for file in files_under(root) if self.path else ():
+        for file in files_under(root, SUFFIXES) if self.path else ():
             where = file.relative_to(root).as_posix()
             parts = _NAME.fullmatch(file.name)
             if parts is None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError, UsageError, near_miss
-from ._recordings import Fault, Listing, Recording, Recordings, files_under, mixed
+from ._checked import Listing
+from ._labelled import Fault, Recording, files_under, mixed
+from ._sounds import SUFFIXES, Sounds
 
 _LETTERS = {f"0{letter}": letter for letter in "abcdefghijklmnopqrstuvwxyz"}
 _DIGITS = {f"0{digit}": digit for digit in "0123456789"}
@@ -37,7 +39,7 @@ _SUFFIXES = (".wav", ".sph")
 
 
 @dataclass(frozen=True)
-class Ti46(Recordings):
+class Ti46(Sounds):
     """TI 46-Word, from a directory or a mounted image, in any case and any depth.
 
     A file's name alone says what it is: ``0af1set0`` is the letter a by speaker f1, training, token 0; ``0am1s1t0`` is
@@ -71,7 +73,7 @@ class Ti46(Recordings):
             raise DataError(f"no folder {self.path!r}", _EXPECTED, "Give the corpus's folder as --source.")
         found: dict[tuple[str, ...], Recording] = {}
         faults, others = [], 0
-        for file in files_under(root):
+        for file in files_under(root, SUFFIXES):
             where = file.relative_to(root).as_posix()
             stem, _, ending = file.name.lower().rpartition(".")
             parts = _NAME.fullmatch(stem)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import CapabilityError, StoreError, UsageError
 
@@ -18,9 +18,18 @@ _PARTIAL = ".partial"
 
 
 class Objects(ABC):
-    """What a store needs of a place. `path` is how a person names it."""
+    """What a store needs of a place.
+
+    Attributes
+    ----------
+    path
+        How a person names it.
+    requests
+        Reads that are worth having under way at a time: where one takes long to answer, many.
+    """
 
     path: str
+    requests: ClassVar[int] = 1
 
     @abstractmethod
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
@@ -166,6 +175,8 @@ class LocalObjects(Objects):
 
 class FsspecObjects(Objects):
     """Keys below an fsspec URL; object stores put a key atomically themselves."""
+
+    requests: ClassVar[int] = 16
 
     def __init__(self, url: str) -> None:
         import fsspec

@@ -110,6 +110,10 @@ class SplitReader:
         Steps of the longest sample; every train has ceil(max_steps / 8) bytes.
     chunk_samples, shard_samples
         Samples that are decompressed together, and samples in one object.
+    train_bytes, chunk_bytes
+        Packed bytes of a sample, and of a chunk.
+    requests
+        Chunks that are worth reading at a time where nothing else keeps the processor busy.
     """
 
     def __init__(self, objects: Objects, split: str, unit_shape: tuple[int, ...]) -> None:
@@ -120,6 +124,9 @@ class SplitReader:
         self.layout, self._compression = form.parse_split(objects.path, split, meta)
         self.units, self.max_steps = self.layout.units, self.layout.max_steps
         self.chunk_samples, self.shard_samples = self.layout.chunk_samples, self.layout.shard_samples
+        self.train_bytes = self.units * self.layout.width
+        self.chunk_bytes = self.chunk_samples * self.train_bytes
+        self.requests = objects.requests
         self._indexes: dict[int, NDArray[np.uint64]] = {}
         self._scratch = threading.local()
 
@@ -215,10 +222,10 @@ class SplitReader:
             inside = wanted[places] - first
             whole = len(places) == self.chunk_samples and bool((np.diff(places) == 1).all())
             if whole and inside[0] == 0 and bool((np.diff(inside) == 1).all()):
-                self._decode(chunk, out[places[0] : places[0] + self.chunk_samples])
+                self.chunk(chunk, out[places[0] : places[0] + self.chunk_samples])
             else:
                 block = self._block()
-                self._decode(chunk, block)
+                self.chunk(chunk, block)
                 out[places] = block[inside]
         return out
 
@@ -231,7 +238,14 @@ class SplitReader:
             )
         return block
 
-    def _decode(self, chunk: int, out: Bits) -> None:
+    def chunk(self, chunk: int, out: Bits) -> None:
+        """Decompress a chunk into `out`, contiguous uint8 (chunk_samples, unit, byte); the last one ends in zeros.
+
+        Raises
+        ------
+        StoreError
+            The shard is missing or the chunk damaged; the message names the samples.
+        """
         shard, place = divmod(chunk, self.layout.places)
         start = chunk * self.chunk_samples
         stop = min(start + self.chunk_samples, len(self))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..ranks import Alone, Ranks, span
 from ..store import SplitReader
 from ..stream import BatchStream
 from .hm2bp import predict
@@ -36,13 +37,21 @@ def evaluate(
     batch: int = 64,
     samples: NDArray[np.int64] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Evaluation:
-    """Predict `samples` of a split (int64, ascending; default all) and compare with their labels."""
-    stream = BatchStream(reader, batch, samples=samples, shuffle=False)
+    """Predict `samples` of a split (int64, ascending; default all) and compare with their labels.
+
+    Of several `ranks` each predicts a part of them, and all return the whole.
+    """
+    ranks = ranks or Alone()
+    chosen = np.arange(len(reader)) if samples is None else samples
+    mine = slice(*span(len(chosen), ranks.rank, ranks.size))
+    stream = BatchStream(reader, batch, samples=chosen[mine], shuffle=False)
     confusion = np.zeros((classes, classes), np.int64)
-    for part in stream.batches():
+    for part in network.ops.feed(stream):
         np.add.at(confusion, (part.labels, predict(network.counts(part))), 1)
         if progress:
             progress(stream.position, len(stream.samples))
+    confusion = ranks.total(confusion)
     total = int(confusion.sum())
     return Evaluation(float(np.trace(confusion)) / max(total, 1), total, confusion)

@@ -10,7 +10,7 @@ from ..errors import RunError
 
 
 class Journal:
-    """An append-only JSONL file; each record has an ``"event"``: start, warning, epoch, interrupted, end."""
+    """An append-only JSONL file; each record has an ``"event"``: start, device, warning, epoch, interrupted."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..data import PackedBatch, PspParams
 from ..ops import Ops, Spikes, UpdateRule
+from ..ranks import Ranks
 from .hm2bp import LossParams, count_error, filled_output, lateral_factor
 from .layers import Dense
 
@@ -64,13 +65,29 @@ class Network:
         return ops.to_host(loss)
 
     def train_step(
-        self, batch: PackedBatch, rule: UpdateRule, sample_weight: NDArray[Any] | None = None
+        self,
+        batch: PackedBatch,
+        rule: UpdateRule,
+        sample_weight: NDArray[Any] | None = None,
+        ranks: Ranks | None = None,
+        samples: int | None = None,
     ) -> StepResult:
-        """Take one optimiser step on the batch's mean gradient."""
+        """Take one optimiser step on the mean gradient of a batch: this one, or `samples` of which it is a rank's part.
+
+        A rank may have no part in a batch; it takes the step all the same.
+        """
         ops = self.ops
-        spikes = self.forward(batch)
-        loss = self.backward(spikes, batch.labels, sample_weight)
+        spikes: list[Spikes] = []
+        loss: NDArray[Any] = np.zeros(0, ops.dtype)
+        if len(batch):
+            spikes = self.forward(batch)
+            loss = self.backward(spikes, batch.labels, sample_weight)
+        if ranks is not None and ranks.size > 1:
+            ranks.all_reduce([ops.gradient_sum(layer.weights) for layer in self.layers])
         for layer in self.layers:
-            ops.update(layer.weights, len(batch), rule)
+            ops.update(layer.weights, len(batch) if samples is None else samples, rule)
+        if not len(batch):
+            none = np.zeros((0, self.layers[-1].weights.shape[0]), np.int64)
+            return StepResult(none, loss, (0.0,) * len(self.layers))
         counts = [ops.to_host(ops.counts(s)) for s in spikes[1:]]
         return StepResult(counts[-1], loss, tuple(float(c.mean()) for c in counts))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,52 +16,25 @@ from .. import __version__
 from ..errors import RunError, UsageError
 from ..ops import Ops, Weights, WeightState
 from ..random import generator
+from ..ranks import Alone, Ranks, drifted
 from ..store import SpikeStore
 from ..stream import BatchStream
 from .arch import parse_arch
 from .calibrate import calibrate
 from .checkpoint import load_checkpoint, save_checkpoint
 from .evaluate import Evaluation, evaluate
-from .hm2bp import boosted_weights, predict
+from .hm2bp import boosted_weights
 from .layers import Dense, initial_state
-from .network import Network, StepResult
+from .network import Network
 from .run import RunConfig, RunFolder
 from .settings import TrainSettings
+from .stats import EpochStats, gathered
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
 
 _WATCHED = 20  # batches after which a layer that hardly fires is spoken of
 _SILENT = 0.02  # spikes a neuron and sample
-
-
-@dataclass
-class EpochStats:
-    """Sums over the batches of an epoch so far; part of every checkpoint."""
-
-    seen: int = 0
-    correct: int = 0
-    batches: int = 0
-    loss: float = 0.0
-    seconds: float = 0.0
-    waited: float = 0.0
-    rates: list[float] = field(default_factory=list)
-
-    def add(self, result: StepResult, labels: NDArray[Any], seconds: float, waited: float) -> None:
-        """Count one batch in."""
-        self.seen += len(labels)
-        self.correct += int((predict(result.counts) == labels).sum())
-        self.batches += 1
-        self.loss += float(result.loss.sum(dtype=np.float64))
-        self.seconds += seconds
-        self.waited += waited
-        self.rates = [
-            a + b for a, b in zip(self.rates or [0.0] * len(result.rates), result.rates, strict=True)
-        ]
-
-    def mean_rates(self) -> list[float]:
-        """Return each layer's mean spikes a neuron and sample."""
-        return [rate / max(self.batches, 1) for rate in self.rates]
 
 
 class Trainer:
@@ -80,6 +54,8 @@ class Trainer:
         Train and test on the first samples only.
     listener
         Told of everything.
+    ranks
+        The processes that train together; default this one alone. Rank 0 writes the folder, the others read it.
     """
 
     def __init__(
@@ -92,8 +68,10 @@ class Trainer:
         resume: bool = False,
         limit: int | None = None,
         listener: Listener | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.store, self.folder, self.ops = store, folder, ops
+        self.ranks = ranks or Alone()
         self._tell = listener or (lambda record: None)
         self.reader = store["train"]
         self.test = store["test"] if "test" in store.splits else None
@@ -107,12 +85,20 @@ class Trainer:
         if not len(self.train_samples):
             raise UsageError("no training samples are left", "at least one", "Lower --limit or validation.")
         self._check_target()
-        self.stream = BatchStream(self.reader, settings.batch, seed=settings.seed, samples=self.train_samples)
+        self.stream = BatchStream(
+            self.reader,
+            settings.batch,
+            seed=settings.seed,
+            samples=self.train_samples,
+            share=(self.ranks.rank, self.ranks.size),
+            epochs=settings.epochs,
+        )
         self.sample_weight = np.ones(len(self.reader))
         self.predicted = np.full(len(self.reader), -1, np.int64)
         self.stats = EpochStats()
         self.history: list[dict[str, Any]] = []
         self.step = 0
+        self._told_where = False
         states = self._initial_states()
         if resume:
             states = self._restore()
@@ -120,7 +106,8 @@ class Trainer:
         if settings.thresholds == "auto":
             self._calibrate()
         if not resume:
-            folder.create(self._config())
+            if self.ranks.leads:
+                folder.create(self._config())
             self._record({"event": "start", "config": self._config().to_json()})
             self._save()  # so that a run killed in its first epoch can be resumed too
         self.network = assemble(ops, self.weights, self.settings)
@@ -150,7 +137,8 @@ class Trainer:
         found = calibrate(
             self.ops, self.weights, self.reader.packed(chosen), self.settings.neuron, self.settings.lateral
         )
-        self.settings = replace(self.settings, thresholds=found)
+        agreed = self.ranks.broadcast(np.array(found))
+        self.settings = replace(self.settings, thresholds=tuple(agreed.tolist()))
 
     def _config(self) -> RunConfig:
         return RunConfig(
@@ -171,25 +159,35 @@ class Trainer:
         A stopped run is saved as it stands: resuming it gives the weights that never stopping would have given.
         """
         while self.stream.epoch < self.settings.epochs:
-            for batch in self.stream.batches():
-                waited, started = self.stream.waited, time.perf_counter()
+            started, self.stream.waited = time.perf_counter(), 0.0
+            for batch in self.ops.feed(self.stream):
+                drawn = self.stream.drawn
                 self.step += 1
-                progress = self.stream.epoch + (self.stream.position - len(batch)) / len(self.train_samples)
+                progress = self.stream.epoch + (self.stream.position - len(drawn)) / len(self.train_samples)
                 rule = self.settings.optim.rule(self.step, progress, self.settings.epochs)
                 weight = self.sample_weight[batch.index] if self.settings.boost else None
-                result = self.network.train_step(batch, rule, weight)
-                self.predicted[batch.index] = predict(result.counts)
-                self.stream.waited = 0.0
-                self.stats.add(result, batch.labels, time.perf_counter() - started + waited, waited)
-                self._after_batch(result)
-                if should_stop():
+                result = self.network.train_step(batch, rule, weight, self.ranks, len(drawn))
+                outcome = gathered(self.ranks, result, len(drawn), should_stop())
+                self.predicted[drawn] = outcome.predicted
+                self.stats.add(outcome, self.reader.labels[drawn])
+                self._after_batch()
+                now = time.perf_counter()
+                self.stats.seconds += now - started
+                self.stats.waited += self.stream.waited
+                started, self.stream.waited = now, 0.0
+                if outcome.stop:
                     self._record({"event": "interrupted", "epoch": self.stream.epoch, "step": self.step})
                     self._save()
                     return None
+            self.stats.waited += self.stream.waited  # a device tells of its waits when they are over
             self._after_epoch()
         return self.summary()
 
-    def _after_batch(self, result: StepResult) -> None:
+    def _after_batch(self) -> None:
+        if not self._told_where:
+            self._told_where = True
+            where = {"device": self.ops.name, "on": self.ops.device, "ranks": self.ranks.size}
+            self._record({"event": "device", **where, "feed": asdict(self.stream.tier)})
         self._tell(
             {
                 "event": "progress",
@@ -240,6 +238,7 @@ class Trainer:
             "seconds": self.stats.seconds,
             "samples_per_second": self.stats.seen / max(self.stats.seconds, 1e-9),
             "stall_fraction": self.stats.waited / max(self.stats.seconds, 1e-9),
+            "feed": self.stream.tier.name,
             "learning_rate": s.optim.rule(1, epoch - 1, s.epochs).rate,
             "rates": self.stats.mean_rates(),
         }
@@ -251,7 +250,7 @@ class Trainer:
         self._save()
 
     def _evaluate(self, reader: Any, samples: NDArray[np.int64]) -> Evaluation:
-        return evaluate(self.network, reader, self.classes, samples=samples)
+        return evaluate(self.network, reader, self.classes, samples=samples, ranks=self.ranks)
 
     def summary(self) -> dict[str, Any]:
         """Return what `train --json` prints: the last epoch, and the one that validation chose."""
@@ -268,6 +267,8 @@ class Trainer:
             "arch": self.settings.arch,
             "thresholds": list(self.settings.thresholds),
             "device": self.ops.name,
+            "ranks": self.ranks.size,
+            "feed": self.history[-1].get("feed"),
             "train_accuracy": self.history[-1]["train_accuracy"],
             "validation_accuracy": self.history[-1]["validation_accuracy"],
             "test_accuracy": tested[-1]["test_accuracy"] if tested else None,
@@ -281,13 +282,17 @@ class Trainer:
     # ------------------------------------------------------------ keeping
 
     def _record(self, record: dict[str, Any]) -> None:
-        self.folder.journal.append(record)
-        self._tell(record)
+        if self.ranks.leads:
+            self.folder.journal.append(record)
+            self._tell(record)
 
     def _save(self) -> None:
         arrays: dict[str, NDArray[Any]] = {"sample_weight": self.sample_weight, "predicted": self.predicted}
         for n, weights in enumerate(self.weights):
             arrays |= {f"{key}_{n}": value for key, value in asdict(self.ops.state(weights)).items()}
+        self._check_agreement(arrays)
+        if not self.ranks.leads:
+            return
         record = {
             "stream": self.stream.get_state(),
             "step": self.step,
@@ -297,7 +302,22 @@ class Trainer:
         }
         save_checkpoint(self.folder.last, arrays, record)
 
+    def _check_agreement(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        if self.ranks.size == 1:
+            return
+        checksum = 0
+        for name in sorted(arrays):
+            checksum = zlib.crc32(arrays[name].tobytes(), checksum)
+        if drifted(self.ranks, checksum):
+            raise RunError(
+                f"the {self.ranks.size} ranks have come to differ",
+                "the same weights on each of them",
+                "Give them devices of one kind; go on from the last checkpoint with --resume.",
+            )
+
     def _save_best(self, record: dict[str, Any]) -> None:
+        if not self.ranks.leads:
+            return
         arrays = {f"weight_{n}": self.ops.state(weights).weight for n, weights in enumerate(self.weights)}
         save_checkpoint(self.folder.best, arrays, record)
 
@@ -311,7 +331,8 @@ class Trainer:
                 EpochStats(**record["stats"]),
             )
             self.sample_weight, self.predicted = arrays["sample_weight"], arrays["predicted"]
-            self.folder.journal.truncate(record["journal"])
+            if self.ranks.leads:
+                self.folder.journal.truncate(record["journal"])
             layers = range(len(parse_arch(self.settings.arch)) + 1)
             return [
                 WeightState(*(arrays[f"{key}_{n}"] for key in ("weight", "moment", "variance")))

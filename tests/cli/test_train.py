@@ -10,14 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spikeprep.train.checkpoint import load_checkpoint
+from spikeprep.train.run import RunFolder
 
 LOSS = ("--set", "loss.target=15", "--set", "loss.off_target=2", "--set", "loss.margin=2")
 SUMMARY = {
     "run", "epochs", "batch", "arch", "device", "train_accuracy", "test_accuracy", "best_test_accuracy", "best_epoch",
-    "seconds_per_epoch", "samples_per_second", "stall_fraction",
+    "seconds_per_epoch", "samples_per_second", "stall_fraction", "ranks", "feed",
 }  # fmt: skip
 
 
@@ -80,6 +82,8 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
         (("--set", "batch=many"), 2, "a whole number"),
         (("--recipe", "digts"), 2, "Did you mean 'digits'?"),
         (("--device", "cuda"), 5, "--device auto"),
+        (("--device", "gpu"), 2, "got device 'gpu'; expected auto, cpu, cuda, or a GPU by its number"),
+        (("--ranks", "2", "--device", "cuda:1"), 2, "--device cuda:1 for 2 ranks"),
         (("--limit", "0"), 2, "--limit"),
         (("--resume",), 4, "no config.json"),
         (("--set", "loss.target=400"), 2, "--set loss.target="),
@@ -129,6 +133,67 @@ def test_a_damaged_store_while_training(spikeprep, store, tmp_path):
     done = spikeprep("train", store, "--arch", "20", "--run", tmp_path / "run", *LOSS)
     assert done.exit_code == 4, done.output
     assert "train samples 0 to" in done.stderr
+
+
+def test_two_ranks_train_what_one_trains(spikeprep, store, tmp_path):
+    words = ("--arch", "20", "--epochs", "2", "--batch", "8", "--device", "cpu", "--json", *LOSS)
+    one = json.loads(spikeprep("train", store, "--run", tmp_path / "one", *words).stdout)
+    done = spikeprep("train", store, "--run", tmp_path / "two", *words, "--ranks", "2")
+    assert done.exit_code == 0, done.output
+    two = json.loads(done.stdout)
+    assert "on cpu × 2, samples streamed" in done.stderr
+    assert (one["ranks"], two["ranks"]) == (1, 2)
+    same = ("epochs", "arch", "thresholds", "train_accuracy", "test_accuracy", "best_epoch")
+    assert {k: one[k] for k in same} == {k: two[k] for k in same}
+    (a, _), (b, _) = (load_checkpoint(tmp_path / name / "last.npz") for name in ("one", "two"))
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4)
+
+
+def test_what_goes_wrong_in_a_rank_is_said_once(spikeprep, store, trained):
+    done = spikeprep("train", store, "--run", trained, "--ranks", "2", "--arch", "20", "--device", "cpu")
+    assert done.exit_code == 4
+    assert done.stderr.count("is a run already") == 1
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_reaches_every_rank(spikeprep, store, tmp_path):
+    run = tmp_path / "run"
+    words = [
+        "train",
+        str(store),
+        "--arch",
+        "20",
+        "--epochs",
+        "4000",
+        "--ranks",
+        "2",
+        "--device",
+        "cpu",
+        *LOSS,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spikeprep_cli", *words, "--run", str(run)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 120
+        while not (run / "best.npz").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert f"To go on: spikeprep train {store}" in said
+    assert "--ranks 2" in said
+    events = [r["event"] for r in RunFolder(run).journal.records()]
+    assert events[-1] == "interrupted"
+    assert load_checkpoint(run / "last.npz")[1]["step"] > 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

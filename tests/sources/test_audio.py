@@ -164,7 +164,7 @@ def test_the_digest_knows_content_and_names_and_not_the_place(tmp_path):
 
 
 def test_nothing_to_read(tmp_path):
-    with pytest.raises(DataError, match="no recordings in class folders"):
+    with pytest.raises(DataError, match="no class folders"):
         AudioFiles(path=str(tmp_path)).splits()
     with pytest.raises(DataError, match="no folder"):
         AudioFiles().splits()

@@ -101,6 +101,19 @@ def test_empty_class(tmp_path):
         ImageFolder(path=str(tmp_path)).splits()
 
 
+def test_a_table(tmp_path):
+    folder(tmp_path / "pictures", each=2)
+    table = tmp_path / "table.csv"
+    table.write_text("file,label,split\npictures/cat/0.png,pet,train\npictures/eel/1.png,fish,test\n")
+    source = ImageFolder(path=str(table))
+    assert source.classes == ("fish", "pet")
+    found = {split: [(s.id, s.label) for s in samples] for split, samples in everything(source).items()}
+    assert found == {"train": [("pictures/cat/0.png", 1)], "test": [("pictures/eel/1.png", 0)]}
+    table.write_text("path,label\npictures/cat/0.png,pet\npictures/cat/0.png,cat\n")
+    with pytest.raises(DataError, match=r"line 3 names pictures/cat/0\.png again"):
+        ImageFolder(path=str(table)).splits()
+
+
 def test_no_folder(tmp_path):
     for path in ("", str(tmp_path / "no")):
         with pytest.raises(DataError, match="--source"):

@@ -47,7 +47,10 @@ def test_it_learns_real_digits(digits: SpikeStore, tmp_path: Path) -> None:
     assert summary["test_accuracy"] > 0.8
     journal = RunFolder(tmp_path / "run").journal.records()
     assert [r for r in heard if r["event"] != "progress"] == journal
-    assert [r["event"] for r in journal] == ["start"] + ["epoch"] * 6
+    assert [r["event"] for r in journal] == ["start", "device"] + ["epoch"] * 6
+    where = {k: journal[1][k] for k in ("device", "ranks")}
+    assert where == {"device": "cpu", "ranks": 1}
+    assert journal[1]["feed"]["name"] == journal[2]["feed"] == summary["feed"] == "streamed"
     seen = [r["seen"] for r in heard if r["event"] == "progress" and r["epoch"] == 0]
     assert seen[-1] == len(split_validation(digits["train"].labels, 0.05, 0)[0])
 

@@ -1,0 +1,114 @@
+"""Prophesee's and Chronocam's .dat: lines of ``% key value``, two bytes, then eight bytes an event, little-endian.
+
+The two bytes are the events' type (0 or 12: of pixels) and size (8). An event is t in µs, 32 bits, and a word:
+
+| version | x | y | p |
+| --- | --- | --- | --- |
+| 2 | bits 0 to 13 | 14 to 27 | 28 to 31 |
+| 1 | bits 0 to 8 | 9 to 16 | 17 |
+
+t counts from the recording's start and wraps after 71.6 minutes.
+Source: https://docs.prophesee.ai/stable/data/file_formats/dat.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import EVENT
+from ..errors import DataError
+from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
+from .kernels import jit, onward
+from .prophesee import header_of, sensor_of
+
+# x mask, y's lowest bit and mask, p's lowest bit and mask
+LAYOUTS = {1: (0x1FF, 9, 0xFF, 17, 1), 2: (0x3FFF, 14, 0x3FFF, 28, 15)}
+
+
+@jit
+def _decode(
+    words: NDArray[np.uint64],
+    out: Words,
+    where: NDArray[np.int64],
+    state: NDArray[np.int64],
+    layout: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Decode pairs of stamp and word; `state` is (t, stamp of the last pair or −1)."""
+    x_mask, y_at, y_mask, p_at, p_mask = layout
+    t, before = state
+    count = min(len(words), len(out))
+    if before < 0 and count:
+        before = np.int64(words[0] & np.uint64(0xFFFFFFFF))
+        t += before
+    for n in range(count):
+        stamp, word = np.int64(words[n] & np.uint64(0xFFFFFFFF)), np.int64(words[n] >> np.uint64(32))
+        t += onward(stamp, before, 32)
+        before = stamp
+        out[n, 0] = np.uint64(word & x_mask | (word >> y_at & y_mask) << 16 | (word >> p_at & p_mask) << 32)
+        out[n, 1] = np.uint64(t)
+        if len(where):
+            where[n] = n
+    state[:] = t, before
+    return count, count
+
+
+def decode_reference(raw: NDArray[np.uint8], version: int = 2) -> NDArray[np.void]:
+    """Decode whole records, uint8 (8 · event,), literally: dtype `EVENT`."""
+    stamp, word = raw.view("<u4").astype(np.int64).reshape(-1, 2).T
+    x_mask, y_at, y_mask, p_at, p_mask = LAYOUTS[version]
+    steps = (np.diff(stamp, prepend=stamp[:1]) + (1 << 31)) % (1 << 32) - (1 << 31)
+    events = np.zeros(len(word), EVENT)
+    events["x"], events["y"], events["p"] = word & x_mask, word >> y_at & y_mask, word >> p_at & p_mask
+    events["t"] = stamp[:1] + np.cumsum(steps)
+    return events
+
+
+class _Decoder(ByteDecoder):
+    record, fresh = 8, (0, -1)
+    layout: NDArray[np.int64]
+
+    def _decode(
+        self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
+    ) -> tuple[int, int]:
+        return _decode(raw.view(np.uint64), out, where, state, self.layout)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Dat(EventFormat):
+    """Prophesee's .dat. Headers of old files do not tell the sensor: it is then the 304 × 240 of those cameras."""
+
+    name: ClassVar[str] = "dat"
+    title: ClassVar[str] = "Prophesee .dat"
+    extensions: ClassVar[tuple[str, ...]] = (".dat",)
+
+    @classmethod
+    def matches(cls, head: bytes) -> bool:
+        """Return whether the file begins with lines of ``%`` that have a version and no encoding of .raw files."""
+        fields, length = header_of(head)
+        return length > 0 and "version" in fields and "evt" not in fields
+
+    def open(self, path: Path) -> Decoder:
+        """Read the header; see `EventFormat.open`."""
+        head = head_of(path, 1 << 16)
+        fields, length = header_of(head)
+        version = fields.get("version", "2")
+        if version not in ("1", "2"):
+            raise DataError(
+                f"{path} is of version {version}", "1 or 2", "Convert it with its publisher's tools."
+            )
+        kind = tuple(head[length : length + 2])
+        if kind not in ((0, 8), (12, 8)):
+            raise DataError(
+                f"{path} says at byte {length} that its events are of type and size {kind or 'nothing'}",
+                "type 0 or 12 and 8 bytes, events of pixels",
+                "Export the events of pixels (CD) from the recording.",
+            )
+        decoder = _Decoder(path, length + 2)
+        decoder.layout = np.array(LAYOUTS[int(version)])
+        decoder.size = sensor_of(fields) or (304, 240)
+        return decoder

@@ -1,0 +1,147 @@
+"""A stored sample's spikes, and the classes of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..packing import popcount
+from .style import BLUE, COUNTS, blank, styled, time_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..store import SplitReader
+
+MOST_CLASSES = 20  # in one picture
+
+
+@styled
+def raster(
+    split: SplitReader, index: int = 0, *, seconds_per_step: float | None = None, classes: Sequence[str] = ()
+) -> Figure:
+    """Draw the spikes of one sample: every spike, the rate over time, and the spikes of each unit.
+
+    Parameters
+    ----------
+    split
+        The split that holds the sample.
+    index
+        Position of the sample in it.
+    seconds_per_step
+        Length of a time step; without it time is shown in steps.
+    classes
+        Names of the labels; where given, the first sample of each class is shown too.
+
+    Raises
+    ------
+    UsageError
+        There is no such sample.
+    CapabilityError
+        matplotlib is not installed.
+    """
+    if not 0 <= index < len(split):
+        raise UsageError(f"got sample {index}", f"0 to {len(split) - 1}", "Name a sample of this split.")
+    spikes = split[index]
+    shown = shown_classes(split.labels, len(classes))
+    heights = [4.6, *([0.3 + 1.05 * -(-len(shown) // 10)] if shown else [])]  # inches
+    figure = blank(9.6, sum(heights))
+    top, *bottom = np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))
+    _draw_sample(top, spikes, split.unit_shape, seconds_per_step)
+    top.suptitle(
+        f"{sample_title(split, index, classes)}: {spikes.sum():,} spikes of {split.units:,} units "
+        f"in {len(spikes):,} steps, density {spikes.mean():.2%}",
+        fontsize=10,
+        x=0.01,
+        ha="left",
+    )
+    if shown:
+        draw_classes(bottom[0], split, shown, classes)
+    return figure
+
+
+def sample_title(split: SplitReader, index: int, classes: Sequence[str]) -> str:
+    """Return what a sample is called in a picture: its number, where it came from, and its class."""
+    label, origin = int(split.labels[index]), str(split.ids[index])
+    name = f"class {classes[label]}" if label < len(classes) else f"label {label}"
+    sample = f"sample {index}" if origin == str(index) else f"sample {index} ({origin})"
+    return f"{sample}, {name}"
+
+
+def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], dt: float | None) -> None:
+    scale, unit = time_axis(len(spikes), dt)
+    image = _as_image(spikes.sum(axis=0), shape)
+    grid = panel.add_gridspec(2, 2, height_ratios=[4, 1], width_ratios=[4, 1.8 if image is not None else 0.9])
+    dots = panel.add_subplot(grid[0, 0])
+    when, which = np.nonzero(spikes)
+    # ticks as tall as a unit's row, so that trains of few units read as bars and those of many as texture
+    tall = float(np.clip(190 / spikes.shape[1], 1.0, 9.0))
+    dots.plot(when * scale, which, linestyle="none", marker="|", color="black", ms=tall, mew=min(1.0, tall))
+    dots.set(ylabel="unit", ylim=(spikes.shape[1] - 0.5, -0.5), title="every spike")
+    dots.tick_params(labelbottom=False)
+
+    rate = panel.add_subplot(grid[1, 0], sharex=dots)
+    per_step = spikes.sum(axis=1)
+    width = max(1, len(per_step) // 80)
+    edges = np.arange(0, len(per_step), width)
+    mean = np.add.reduceat(per_step, edges) / np.diff([*edges, len(per_step)])
+    rate.stairs(mean, [*(edges * scale), len(per_step) * scale], fill=True, color=BLUE)
+    rate.set(xlabel=f"time ({unit})", ylabel="spikes\na step", xlim=(0, len(per_step) * scale))
+
+    if image is not None:
+        counts = panel.add_subplot(grid[0, 1], anchor="N")
+        drawn = counts.imshow(image, cmap=COUNTS)
+        counts.set(title="spikes of each unit", xlabel="column", ylabel="row")
+        counts.spines[:].set_visible(False)
+        panel.colorbar(drawn, ax=counts, label="spikes", shrink=0.8, aspect=25, anchor=(0.0, 1.0))
+    else:
+        counts = panel.add_subplot(grid[0, 1], sharey=dots)
+        counts.barh(np.arange(spikes.shape[1]), spikes.sum(axis=0), height=1.0, color=BLUE)
+        counts.set(title="spikes of each unit", xlabel="spikes")
+        counts.tick_params(labelleft=False)
+
+
+def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], classes: Sequence[str]) -> None:
+    """Draw the first sample of each class, small: `shown` is label → position."""
+    rows = -(-len(shown) // 10)
+    columns = -(-len(shown) // rows)
+    panels = np.ravel(panel.subplots(rows, columns, squeeze=False))
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (label, index) in zip(panels, shown.items(), strict=False):
+        batch = split.packed(np.array([index]))
+        image = _as_image(popcount(batch.bits)[0], split.unit_shape)
+        if image is None:  # units in a row: show them over time instead
+            image = _over_time(batch.bits[0], int(batch.steps[0]))
+        axes.imshow(image, cmap=COUNTS, aspect="auto" if image.shape[0] != image.shape[1] else "equal")
+        axes.set_title(classes[label], loc="center", fontsize=9)
+    kind = "spikes of each unit" if len(split.unit_shape) > 1 else "spikes over time, left to right"
+    more = f"; {len(shown)} of {len(classes)} classes" if len(shown) < len(classes) else ""
+    panel.suptitle(f"first sample of each class ({kind}{more})", fontsize=10, x=0.01, ha="left")
+
+
+def _as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """Return a value per unit as (row, column), channels added up; None where units are in a row."""
+    if len(shape) < 2:
+        return None
+    image = per_unit.reshape(-1, *shape[-2:]).sum(axis=0)
+    return np.asarray(image)
+
+
+def _over_time(bits: NDArray[np.uint8], steps: int) -> NDArray[np.float64]:
+    """Return spikes a step (unit, bin) in at most 64 bins of whole bytes of time."""
+    per_byte = np.bitwise_count(bits[:, : -(-steps // 8)])
+    first = np.arange(0, per_byte.shape[1], -(-per_byte.shape[1] // 64))
+    spikes = np.add.reduceat(per_byte, first, axis=1, dtype=np.float64)
+    return np.asarray(spikes / np.diff([*(8 * first), steps]))
+
+
+def shown_classes(labels: NDArray[np.int32], classes: int) -> dict[int, int]:
+    """Return label → position of its first sample, of the first `MOST_CLASSES` classes that occur."""
+    found, first = np.unique(labels, return_index=True)
+    pairs = [(int(label), int(i)) for label, i in zip(found, first, strict=True) if label < classes]
+    return dict(pairs[:MOST_CLASSES])

@@ -1,0 +1,91 @@
+"""A run's training curve; each line has its own colour and its own marker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, blank, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@styled
+def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+    """Draw accuracy by epoch, and below it how much each layer spikes.
+
+    Parameters
+    ----------
+    epochs
+        A record an epoch, as `spikeprep.train.journal.Journal.epochs` gives them. Drawn are ``epoch``,
+        ``train_accuracy``, ``validation_accuracy``, ``test_accuracy`` (shares or None) and ``rates``
+        (mean spikes a neuron and sample, by layer).
+    title
+        What was trained, e.g. the architecture and the store.
+
+    Raises
+    ------
+    UsageError
+        No epoch is finished yet.
+    CapabilityError
+        matplotlib is not installed.
+    """
+    if not epochs:
+        raise UsageError("the journal has no finished epoch", "", "Train for at least one epoch first.")
+    x = [record["epoch"] for record in epochs]
+    figure = blank(8, 5.6)
+    accuracy, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+
+    for share, colour, marker in (("train", GREY, "o"), ("validation", BLUE, "s"), ("test", ORANGE, "^")):
+        _line(accuracy, x, [record.get(f"{share}_accuracy") for record in epochs], share, colour, marker)
+    validation = [record.get("validation_accuracy") for record in epochs]
+    if any(v is not None for v in validation):
+        best = x[int(np.argmax([-1.0 if v is None else v for v in validation]))]
+        for axes in (accuracy, rates):
+            axes.axvline(best, color=BLUE, linewidth=0.8, linestyle=":")
+        accuracy.annotate(
+            f"best on validation: epoch {best}", (best, 0.02), xycoords=("data", "axes fraction"),
+            xytext=(-4 if best > np.mean(x) else 4, 0), textcoords="offset points",
+            ha="right" if best > np.mean(x) else "left", color=BLUE, fontsize=8,
+        )  # fmt: skip
+    accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
+    accuracy.set(ylabel="accuracy (%)", title="samples classified correctly")
+    accuracy.grid(visible=True, axis="y")
+    accuracy.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+    layers = len(epochs[-1].get("rates") or ())
+    for layer in range(layers):
+        name = "output" if layer == layers - 1 else f"hidden {layer + 1}"
+        colour, marker = [(GREEN, "o"), (PURPLE, "s"), (BLUE, "^"), (GREY, "v")][layer % 4]
+        mean = [(record.get("rates") or [None] * layers)[layer] for record in epochs]
+        _line(rates, x, mean, name, colour, marker, "{:.1f}")
+    rates.set(xlabel="epoch", ylabel="spikes a neuron\nand sample", ylim=(0, None))
+    rates.set_title("how much each layer spikes")
+    rates.grid(visible=True, axis="y")
+    rates.set_xlim(x[0] - 0.5, x[-1] + 0.5)
+    rates.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    if layers:
+        rates.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def _line(
+    axes: Axes,
+    x: Sequence[int],
+    values: Sequence[float | None],
+    name: str,
+    colour: str,
+    marker: str,
+    number: str = "{:.2%}",
+) -> None:
+    """Draw what is known of a series; the legend carries its last value, written as `number`."""
+    known = [(e, v) for e, v in zip(x, values, strict=True) if v is not None]
+    if known:
+        (line,) = axes.plot(*zip(*known, strict=True), label=f"{name}, last {number.format(known[-1][1])}")
+        line.set(color=colour, marker=marker, markersize=3.5, linewidth=1.4)

@@ -1,0 +1,89 @@
+"""One training session: a store, a run folder, a device or several, from here to the end or an interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .device import connect, rank_device, select_ops
+from .errors import UsageError
+from .launch import launch
+from .machine import cores
+from .ranks import Alone, Ranks
+from .store import SpikeStore
+from .train.run import RunFolder
+from .train.settings import TrainSettings
+from .train.trainer import Trainer
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What to train, and where.
+
+    Attributes
+    ----------
+    store
+        Path or URL of the store.
+    folder
+        Path of the run folder.
+    settings
+        Of a new run; of a resumed one what `RunFolder.resumed_settings` gives.
+    resume, limit
+        See `Trainer`.
+    device, threads, feed
+        See `select_ops`; of several ranks each has `threads` CPU cores, by default an even share.
+    ranks
+        Processes that share every batch; on GPUs each has one of its own.
+    """
+
+    store: str
+    folder: str
+    settings: TrainSettings
+    resume: bool = False
+    limit: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+    feed: str = "auto"
+    ranks: int = 1
+
+    def run(
+        self,
+        tell: Callable[[Record], None] = lambda record: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Record | None:
+        """Train to the end and return the summary; None where `should_stop` asked for an end first.
+
+        Raises
+        ------
+        SpikeprepError
+            Whatever is wrong with store, run, settings or device; of several ranks the first one's error.
+        """
+        if self.ranks == 1:
+            return _train(self, Alone(), tell, should_stop)
+        if self.ranks < 1:
+            raise UsageError(f"got {self.ranks} ranks", "at least one")
+        # before any process is started: what does not fit is said at once
+        rank_device(self.device, self.ranks - 1, self.ranks)
+        threads = self.threads or max(1, cores() // self.ranks)
+        return launch(_train, (replace(self, threads=threads),), self.ranks, tell, should_stop)
+
+
+def _train(
+    session: Session, ranks: Ranks, tell: Callable[[Record], None], should_stop: Callable[[], bool]
+) -> Record | None:
+    device = session.device if ranks.size == 1 else rank_device(session.device, ranks.rank, ranks.size)
+    ops = select_ops(device, session.settings.precision, session.threads, session.feed)
+    trainer = Trainer(
+        SpikeStore.open(session.store),
+        RunFolder(session.folder),
+        session.settings,
+        ops,
+        resume=session.resume,
+        limit=session.limit,
+        listener=tell,
+        ranks=connect(ops, ranks),
+    )
+    return trainer.run(should_stop)

@@ -1,0 +1,68 @@
+"""N-MNIST and N-Caltech101 .bin: golden recordings, the reference, clocks that wrap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeprep.data import EVENT
+from spikeprep.errors import DataError
+from spikeprep.eventfiles import Changes, open_events, outline, read
+from spikeprep.eventfiles.nmnist import decode_reference
+
+from ..assets import asset
+from .writing import events_of, nmnist_bytes
+
+
+@pytest.mark.parametrize("recording", [0, 1])
+def test_the_golden_recordings(tmp_path, recording):
+    golden = np.load(asset("golden/events_bin.npz"))
+    path = tmp_path / "00001.bin"
+    path.write_bytes(golden[f"raw_{recording}"].tobytes())
+    events = read(path)
+    assert (events.size, events.polarities, events.start) == ((34, 34), 2, 0)
+    assert events.array.dtype == EVENT
+    for name in "txyp":
+        np.testing.assert_array_equal(events.array[name], golden[f"{name}_{recording}"])
+    np.testing.assert_array_equal(outline(path).array, events.array[-1:])
+    np.testing.assert_array_equal(open_events(path, piece_events=1000).array, events.array)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 300))
+def test_the_kernel_and_the_reference_agree_on_any_bytes(tmp_path_factory, seed, count):
+    raw = np.random.default_rng(seed).integers(0, 256, 5 * count, np.uint8)
+    raw[1::5][np.random.default_rng(seed).random(count) < 0.1] = 240
+    path = tmp_path_factory.mktemp("any") / "a.bin"
+    raw.tofile(path)
+    expected = decode_reference(raw)
+    events = read(path, size=(300, 300), invalid="clip", report=list[Changes]().append)
+    for name in "xyp":
+        np.testing.assert_array_equal(events.array[name], expected[name])
+    np.testing.assert_array_equal(events.array["t"], np.maximum.accumulate(np.maximum(expected["t"], 0)))
+
+
+def test_a_clock_of_23_bits_goes_on_when_it_wraps(tmp_path):
+    t = np.array([2**23 - 7, 2**23 - 1, 2**23, 2**23 + 5, 2**23 + 2**22, 2**24 - 9])
+    path = tmp_path / "long.bin"
+    path.write_bytes(nmnist_bytes(events_of(1, 2, t, [0, 1] * 3)))
+    np.testing.assert_array_equal(read(path).array["t"], t)
+
+
+def test_an_event_in_row_240_moves_the_clock_and_is_none(tmp_path):
+    path = tmp_path / "image_0001.bin"
+    path.write_bytes(nmnist_bytes(events_of([5, 0, 239], [6, 240, 179], [8000, 8191, 3], [1, 0, 0])))
+    events = read(path, format="ncaltech101")
+    assert events.size == (240, 180)
+    assert events.array.tolist() == [(5, 6, 8000, 1), (239, 179, 8192 + 3, 0)]
+
+
+def test_a_larger_sensor_than_n_mnists_is_named(tmp_path):
+    path = tmp_path / "image_0001.bin"
+    path.write_bytes(nmnist_bytes(events_of([5, 200], [6, 7], [1, 2], [1, 0])))
+    with pytest.raises(
+        DataError, match=r"event 1 at byte 5: x 200, y 7 lies off .*below 34.*Give size=\(width, height\)"
+    ):
+        read(path)
+    assert read(path, size=(240, 180)).array["x"].tolist() == [5, 200]
