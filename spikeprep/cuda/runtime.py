@@ -178,7 +178,11 @@ class Runtime(ABC):
     def to_host(self, device: Array) -> NDArray[Any]:
         """Return a copy on the host, once the current stream has got there."""
 
-    @abstractmethod
+    @property
+    def has_products(self) -> bool:
+        """Whether there is a `half_product`."""
+        return False
+
     def half_product(
         self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
     ) -> None:
@@ -186,11 +190,7 @@ class Runtime(ABC):
 
         Sums are taken in float32, on tensor cores where there are any. With `transposed`, a is (k, m).
         """
-
-    @property
-    @abstractmethod
-    def has_products(self) -> bool:
-        """Whether `half_product` can be used."""
+        raise CapabilityError(f"got a matrix product for {self.name}", "cuBLAS", "Install nvidia-cublas.")
 
     @abstractmethod
     def synchronize(self) -> None:
