@@ -1,0 +1,175 @@
+"""Compile a `.cu` file with the host's C++ compiler, once for each text, set of defines and compiler."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeprep.cuda.runtime import source
+
+HERE = Path(__file__).parent
+
+_KERNEL = re.compile(
+    r'(?:extern\s*"C"\s*)?__global__\s+(?:__launch_bounds__\s*\((?P<before>(?:[^()]|\([^()]*\))*)\)\s*)?void\s+'
+    r"(?:__launch_bounds__\s*\((?P<after>(?:[^()]|\([^()]*\))*)\)\s*)?(?P<name>\w+)\s*\("
+)
+_DYNAMIC = re.compile(
+    r"\bextern\s+__shared__\s+(?:__align__\s*\(\s*\d+\s*\)\s*|alignas\s*\(\s*\d+\s*\)\s*)?"
+    r"(?P<type>[\w:\s]+?)\s*\b(?P<name>\w+)\s*\[\s*\]\s*;"
+)
+_STATIC = re.compile(r"\b__shared__\s+(?P<rest>[^;(){}]*(?:\([^()]*\)[^;(){}]*)*);")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a kernel is compiled: `fused` multiply-adds or not, and with or without every access `checked`."""
+
+    fused: bool = False
+    checked: bool = False
+    ucontext: bool = False
+
+
+@functools.cache
+def compiler() -> str | None:
+    """Return the C++ compiler, named by $CXX or found; None where there is none or the system is not Linux."""
+    if not sys.platform.startswith("linux"):
+        return None
+    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
+        if name and (path := shutil.which(name)):
+            return path
+    return None
+
+
+@functools.cache
+def _version() -> str:
+    done = subprocess.run([str(compiler()), "--version"], capture_output=True, text=True, check=True)
+    return done.stdout + os.uname().machine
+
+
+@functools.cache
+def _cache() -> Path:
+    """Return this user's folder of compiled kernels, outside the repository; its content can always be deleted."""
+    chosen = os.environ.get("SPIKEPREP_EMULATOR_CACHE")
+    path = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"spikeprep-emulator-{os.getuid()}"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (
+        path.stat().st_uid != os.getuid()
+    ):  # somebody else's folder of that name: no library of theirs is loaded
+        path = Path(tempfile.mkdtemp(prefix="spikeprep-emulator-"))
+    return path
+
+
+@functools.cache
+def _headers() -> bytes:
+    return b"".join(path.read_bytes() for path in [*sorted(HERE.glob("*.[hc]pp")), Path(__file__)])
+
+
+def core(ucontext: bool = False) -> Path:
+    """Return the library of fibers, which every compiled kernel calls."""
+    flags = ["-I", str(HERE), "-O2", *(["-DEMU_UCONTEXT"] if ucontext else [])]
+    return _library("core", (HERE / "core.cpp").read_text(), flags, ["-Wl,-Bsymbolic", "-ldl"])
+
+
+def library(path: Path, defines: dict[str, str], options: Options) -> Path:
+    """Return the compiled library of a `.cu` file."""
+    flags = ["-I", str(HERE), "-O1" if options.checked else "-O2", "-fno-strict-aliasing", "-fwrapv"]
+    if options.fused:
+        flags += ["-ffp-contract=fast", *(["-mfma"] if os.uname().machine == "x86_64" else [])]
+    else:
+        flags += ["-ffp-contract=off"]
+    if options.checked:  # the core answers the sanitizer's calls; its own library is not linked
+        flags += ["-g", "-DEMU_CHECKED", "-fsanitize=thread"]
+    words = [f"-D{k}={v}" for k, v in defines.items()]
+    return _library(path.stem, source(path), flags, [str(core(options.ucontext))], words)
+
+
+def _library(
+    name: str, text: str, flags: list[str], links: list[str], defines: list[str] | None = None
+) -> Path:
+    parts = [
+        _version(),
+        text,
+        *flags,
+        "links",
+        *links,
+        *(["defines", *defines] if defines is not None else []),
+    ]
+    key = hashlib.sha256(_headers() + b"\0".join(map(str.encode, parts))).hexdigest()[:32]
+    made = _cache() / f"{name}-{key}.so"
+    if not made.exists():
+        with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+            unit, half, whole = (Path(folder) / f"unit{end}" for end in (".cpp", ".o", ".so"))
+            unit.write_text(text if defines is None else _unit(text, defines))
+            common = ["-std=c++17", "-fPIC", "-w", "-U_FORTIFY_SOURCE", "-fno-stack-protector"]
+            _run([str(compiler()), "-c", *common, *flags, str(unit), "-o", str(half)], name)
+            _run([str(compiler()), "-shared", str(half), "-o", str(whole), *links], name)
+            os.replace(whole, made)
+    return made
+
+
+def _unit(text: str, defines: list[str]) -> str:
+    """Return the C++ of a CUDA text: preprocessed, so that a kernel made by a macro is found like any other."""
+    flags = [
+        "-E",
+        "-x",
+        "c++",
+        "-std=c++17",
+        "-I",
+        str(HERE / "include"),
+        "-D__CUDACC__",
+        "-D__CUDA_ARCH__=800",
+    ]
+    text = _run([str(compiler()), *flags, *defines, "-"], "kernel", text)
+    kernels = [(m["name"], m["before"] or m["after"] or "") for m in _KERNEL.finditer(text)]
+    text = re.sub(r'\bextern\s*"C"\s*(?=__global__)', "", text)
+    text = _DYNAMIC.sub(
+        r"\g<type> *const \g<name> = reinterpret_cast<\g<type> *>(::emu::dynamic<\g<type>>());", text
+    )
+    text = _STATIC.sub(_escaped, text)
+    exports = "\n".join(f"EMU_EXPORT({name}, {bounds})" for name, bounds in kernels)
+    # in an unnamed namespace a template's static variables are this library's own, and lie in its section
+    return (
+        '#include "cuda.hpp"\nnamespace {\n__attribute__((used)) __shared__ char emu_first[16];\n'
+        f"{text}\n}}\n{exports}\n"
+        "extern const char __start_emu_shared[], __stop_emu_shared[];\n"
+        'extern "C" __attribute__((visibility("default"))) const char *const emu_shared_range[2] = '
+        "{__start_emu_shared, __stop_emu_shared};\n"
+    )
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Follow a declaration of shared variables by their escape: other threads may write them at any barrier."""
+    names = [
+        re.match(r"[\s*&]*(?:[\w:<>\s]+\s)?\s*(\w+)\s*(?:\[|$|=)", part.strip())
+        for part in _split(found["rest"])
+    ]
+    escapes = " ".join(f'__asm__ volatile("" : : "r"(&{m[1]}) : "memory");' for m in names if m)
+    return f"__shared__ {found['rest']}; {escapes}"
+
+
+def _split(declarators: str) -> list[str]:
+    """Split at the commas that are in no bracket."""
+    parts, depth = [""], 0
+    for character in declarators:
+        depth += character in "[(<{"
+        depth -= character in "])>}"
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _run(command: list[str], what: str, text: str | None = None) -> str:
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the emulator's compiler refuses {what}:\n{done.stderr[-6000:]}")
+    return done.stdout

@@ -1,0 +1,95 @@
+// The threads of a block as fibers of one host thread: what the kernels' side (cuda.hpp) asks of the core (core.cpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace emu {
+
+struct Dim {
+    unsigned x, y, z;
+};
+
+constexpr unsigned WARP = 32;
+
+// What lanes of a warp can do together. Lanes meet where kind, mask, file and line agree.
+enum class Kind { sync, ballot, any, all, shuffle };
+
+// A thread. The kernels' side reads `thread`; the rest is the core's.
+struct Fiber {
+    Dim thread;
+    unsigned id, lane;
+    void *context;       // its saved stack pointer, or its ucontext_t
+    uint64_t value;      // what it brings to a meeting
+    unsigned source;     // the lane whose value it wants
+    uint64_t result;     // what it takes away
+    const char *waits;   // the intrinsic it waits in; null: it can go on, or has ended
+    const char *file;
+    int line;
+    unsigned mask;
+    bool ended;
+};
+
+extern Fiber *now;  // the thread that runs
+extern Dim block_index, block_size, grid_size;
+extern char *dynamic_shared;
+
+struct Barrier {
+    unsigned count;  // threads whose predicate was not 0
+    bool all;
+};
+
+// Wait for all threads of the block.
+Barrier barrier(bool predicate, const char *what, const char *file, int line);
+
+// Wait for the lanes of `mask`; return the ballot, or the value of lane `source`.
+uint64_t meet(Kind kind, const char *what, unsigned mask, uint64_t value, unsigned source, const char *file, int line);
+
+// End the launch with an error that names the kernel's thread and place.
+[[noreturn, gnu::format(printf, 3, 4)]] void misuse(const char *file, int line, const char *format, ...);
+
+enum Access { READ = 0, WRITE = 1, ATOMIC = 2 };
+
+// The checked build tells of every access to memory; others do not call it.
+void access(const void *address, size_t bytes, Access access, const void *place);
+
+// A parameter of a kernel: `kind` of it, or of what it points to: f, i, u, b(ool), v(oid), s(truct).
+struct Parameter {
+    char kind;
+    unsigned bytes;  // of the parameter's value, or of one element that it points to
+    bool pointer, constant;
+};
+
+// A kernel as its library exports it.
+struct Kernel {
+    void (*call)(void **values);
+    const Parameter *parameters;
+    unsigned count;
+    unsigned bounds;  // of __launch_bounds__, or 0
+};
+
+// An array among the arguments.
+struct Array {
+    char *data;
+    size_t bytes;
+    unsigned index;   // among the arguments
+    unsigned offset;  // of data in its allocation, modulo 256
+    bool constant;
+};
+
+struct Launch {
+    const Kernel *kernel;
+    void **values;       // one pointer to each argument's value; those of arrays are set by the core
+    const Array *arrays;
+    unsigned count;      // of arrays
+    Dim grid, block;
+    size_t shared;       // dynamic, in bytes
+    char *begin, *end;   // static shared memory of the library
+    uint64_t seed;
+    bool twice, checked;
+};
+
+}  // namespace emu
+
+// Run a launch. Returns 0, or 1 with what went wrong in `message`; the arrays are then as they were.
+extern "C" int emu_launch(const emu::Launch *launch, char *message, size_t size);

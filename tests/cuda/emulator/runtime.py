@@ -1,0 +1,410 @@
+"""A `Runtime` without a GPU, stricter than one: what a GPU may do wrongly, or differently each time, is an error here.
+
+- A thread that would wait for ever, a divergent barrier, a warp intrinsic whose mask names lanes that are not there.
+- Every launch runs twice, with blocks, warps and lanes in two opposite orders: both must end in the same bits.
+- Shared memory is poisoned before each block, arrays lie between guards, and arguments must have the parameters' types.
+- `checked`: every access to memory is looked at, so that a race, a read of shared memory that nobody wrote and an
+  access out of bounds are named with their line, as compute-sanitizer does on a GPU. Slower; for a few tests.
+- `lazy`: the work of streams other than the default one is done as late as their events allow.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from spikeprep.cuda import runtime as real
+from spikeprep.cuda.runtime import KERNELS, Event, Module, Runtime, Stream, check_args, dims
+
+from . import build
+
+
+class Misuse(RuntimeError):
+    """What a kernel, a launch or a copy does that a GPU would answer with garbage, a hang, or now and then."""
+
+
+class _Dim(ctypes.Structure):
+    _fields_ = [("x", ctypes.c_uint), ("y", ctypes.c_uint), ("z", ctypes.c_uint)]
+
+
+class _Parameter(ctypes.Structure):
+    _fields_ = [
+        ("kind", ctypes.c_char),
+        ("bytes", ctypes.c_uint),
+        ("pointer", ctypes.c_bool),
+        ("constant", ctypes.c_bool),
+    ]
+
+
+class _Kernel(ctypes.Structure):
+    _fields_ = [
+        ("call", ctypes.c_void_p),
+        ("parameters", ctypes.POINTER(_Parameter)),
+        ("count", ctypes.c_uint),
+        ("bounds", ctypes.c_uint),
+    ]
+
+
+class _Array(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("bytes", ctypes.c_size_t),
+        ("index", ctypes.c_uint),
+        ("offset", ctypes.c_uint),
+        ("constant", ctypes.c_bool),
+    ]
+
+
+class _Launch(ctypes.Structure):
+    _fields_ = [
+        ("kernel", ctypes.POINTER(_Kernel)),
+        ("values", ctypes.POINTER(ctypes.c_void_p)),
+        ("arrays", ctypes.POINTER(_Array)),
+        ("count", ctypes.c_uint),
+        ("grid", _Dim),
+        ("block", _Dim),
+        ("shared", ctypes.c_size_t),
+        ("begin", ctypes.c_void_p),
+        ("end", ctypes.c_void_p),
+        ("seed", ctypes.c_uint64),
+        ("twice", ctypes.c_bool),
+        ("checked", ctypes.c_bool),
+    ]
+
+
+@functools.cache
+def _core(ucontext: bool) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(build.core(ucontext)))
+    library.emu_launch.argtypes = [ctypes.POINTER(_Launch), ctypes.c_char_p, ctypes.c_size_t]
+    return library
+
+
+_running = threading.Lock()
+"""One launch at a time: the core's fibers are one set."""
+
+
+class EmulatedRuntime(Runtime):
+    """A device made of the host's compiler and fibers.
+
+    Parameters
+    ----------
+    fused
+        Let the compiler fuse multiplications and additions.
+    checked
+        Look at every access to memory.
+    twice
+        Run every launch in two opposite orders and compare.
+    lazy
+        Do the work of streams other than the default as late as allowed.
+    memory
+        What `memory()` says: (free, total) bytes.
+    """
+
+    ucontext = False  # the portable way to switch between fibers
+
+    def __init__(
+        self,
+        fused: bool = False,
+        checked: bool = False,
+        twice: bool = True,
+        lazy: bool = False,
+        memory: tuple[int, int] = (8 << 30, 8 << 30),
+    ) -> None:
+        if build.compiler() is None:
+            raise RuntimeError("the emulator needs a C++ compiler on Linux; expected g++, clang++ or $CXX")
+        self.xp = np
+        self.name = "emulated"
+        self.processors = 4
+        self.shared_limit = 227 * 1024
+        self.options = build.Options(fused, checked, self.ucontext)
+        self.twice, self.lazy = twice, lazy
+        self.launches = 0
+        self._memory = memory
+        self._modules: dict[tuple[object, ...], EmulatedModule] = {}
+        self._local = threading.local()
+        self._default = EmulatedStream(self, lazy=False)
+
+    def module(self, file: str | Path, **defines: object) -> EmulatedModule:
+        """See `Runtime.module`."""
+        words = {k: str(v) for k, v in sorted(defines.items())}
+        key = (file, *words.items())
+        if key not in self._modules:
+            self._modules[key] = EmulatedModule(KERNELS / file, words, self)
+        return self._modules[key]
+
+    def active(self) -> AbstractContextManager[Any]:
+        """See `Runtime.active`."""
+        return nullcontext()
+
+    def stream(self) -> EmulatedStream:
+        """See `Runtime.stream`."""
+        return EmulatedStream(self, self.lazy)
+
+    def current(self) -> EmulatedStream:
+        """See `Runtime.current`."""
+        stack = self._stack()
+        return stack[-1] if stack else self._default
+
+    def _stack(self) -> list[EmulatedStream]:
+        if not hasattr(self._local, "streams"):
+            self._local.streams = []
+        streams: list[EmulatedStream] = self._local.streams
+        return streams
+
+    def pinned(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """See `Runtime.pinned`."""
+        return poisoned(shape, dtype)
+
+    def copy_in(self, host: NDArray[Any], device: Any) -> None:
+        """See `Runtime.copy_in`."""
+        real._check_copy(host, device)
+        self.current().give(lambda: np.copyto(device, host))
+
+    def copy_out(self, device: Any, host: NDArray[Any]) -> None:
+        """See `Runtime.copy_out`."""
+        real._check_copy(host, device)
+        self.current().give(lambda: np.copyto(host, device))
+
+    def to_device(self, host: NDArray[Any]) -> Any:
+        """See `Runtime.to_device`."""
+        return np.array(host, order="C")
+
+    def to_host(self, device: Any) -> NDArray[Any]:
+        """See `Runtime.to_host`."""
+        self.current().synchronize()
+        return np.array(device)
+
+    def synchronize(self) -> None:
+        """See `Runtime.synchronize`."""
+        self.current().synchronize()
+
+    def memory(self) -> tuple[int, int]:
+        """See `Runtime.memory`."""
+        return self._memory
+
+    def facts(self) -> dict[str, Any]:
+        """See `Runtime.facts`."""
+        return {"device": self.name, "processors": self.processors, "shared_limit_bytes": self.shared_limit}
+
+
+class EmulatedModule(Module):
+    """A library made of a `.cu` file."""
+
+    def __init__(self, path: Path, defines: dict[str, str], runtime: EmulatedRuntime) -> None:
+        self._runtime, self.path = runtime, path
+        self._core = _core(runtime.ucontext)
+        self._library = ctypes.CDLL(str(build.library(path, defines, runtime.options)))
+        self._shared = (ctypes.c_void_p * 2).in_dll(self._library, "emu_shared_range")
+        self._kernels: dict[str, _Kernel] = {}
+
+    def kernel(self, name: str) -> _Kernel:
+        """Return a kernel; AttributeError where the file has none of that name, as CuPy says it."""
+        if name not in self._kernels:
+            try:
+                self._kernels[name] = _Kernel.in_dll(self._library, f"emu_kernel_{name}")
+            except ValueError:
+                raise AttributeError(f"{self.path.name} has no kernel {name!r}") from None
+        return self._kernels[name]
+
+    def launch(
+        self,
+        name: str,
+        grid: int | tuple[int, ...],
+        block: int | tuple[int, ...],
+        *args: Any,
+        shared: int = 0,
+    ) -> None:
+        """See `Module.launch`."""
+        check_args(name, args, np.ndarray)
+        kernel, runtime = self.kernel(name), self._runtime
+        grid, block = dims(grid), dims(block)
+        _check_launch(name, kernel, grid, block, shared, runtime.shared_limit)
+        if len(args) != kernel.count:
+            raise Misuse(f"{name} takes {kernel.count} arguments, got {len(args)}")
+        arrays, values, keep = [], (ctypes.c_void_p * len(args))(), []
+        for n, arg in enumerate(args):
+            parameter = kernel.parameters[n]
+            _check_argument(name, n, arg, parameter)
+            if isinstance(arg, np.ndarray):
+                arrays.append(_array(n, arg, parameter.constant))
+            else:
+                cell = np.array(arg)
+                keep.append(cell)
+                values[n] = cell.ctypes.data
+        runtime.launches += 1
+        launch = _Launch(
+            ctypes.pointer(kernel), values, (_Array * len(arrays))(*arrays), len(arrays), _Dim(*grid), _Dim(*block),
+            shared, self._shared[0], self._shared[1], runtime.launches, runtime.twice, runtime.options.checked,
+        )  # fmt: skip
+
+        def go(alive: object = (args, keep)) -> None:
+            message = ctypes.create_string_buffer(4000)
+            with _running:
+                failed = self._core.emu_launch(ctypes.byref(launch), message, len(message))
+            if failed:
+                what = _with_lines(message.value.decode(errors="replace"))
+                raise Misuse(f"{self.path.name}, {name}<<<{grid}, {block}, {shared}>>>: {what}")
+
+        runtime.current().give(go)
+
+
+def _array(index: int, array: NDArray[Any], constant: bool) -> _Array:
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    address = array.__array_interface__["data"][0]
+    offset = (
+        address - root.__array_interface__["data"][0]
+    ) % 256  # allocations of a device begin at multiples of 256
+    return _Array(address, array.nbytes, index, offset, constant)
+
+
+def _check_launch(
+    name: str,
+    kernel: _Kernel,
+    grid: tuple[int, int, int],
+    block: tuple[int, int, int],
+    shared: int,
+    limit: int,
+) -> None:
+    threads = block[0] * block[1] * block[2]
+    if not (1 <= threads <= 1024 and min(block) > 0 and block[2] <= 64):
+        raise Misuse(f"{name}: a block of {block} threads; expected 1 to 1024, at most 64 along z")
+    if kernel.bounds and threads > kernel.bounds:
+        raise Misuse(
+            f"{name}: a block of {threads} threads; expected at most {kernel.bounds}, its __launch_bounds__"
+        )
+    if min(grid) < 1 or grid[0] >= 2**31 or max(grid[1:]) > 65535:
+        raise Misuse(f"{name}: a grid of {grid} blocks; expected at least 1, at most 65535 along y and z")
+    if not 0 <= shared <= limit:
+        raise Misuse(f"{name}: {shared} bytes of dynamic shared memory; expected at most {limit}")
+
+
+def _check_argument(name: str, n: int, arg: Any, parameter: _Parameter) -> None:
+    """Refuse what a GPU would take for something else."""
+    kind, size = parameter.kind.decode(), parameter.bytes
+    whole = "iub"
+    if isinstance(arg, np.ndarray):
+        if not parameter.pointer:
+            raise Misuse(f"argument {n} of {name} is an array; expected a scalar of {size} bytes")
+        if not parameter.constant and not arg.flags.writeable:
+            raise Misuse(f"argument {n} of {name} is read-only; expected an array that it can write")
+        given = arg.dtype.kind
+        if kind in "vs" or (kind in whole and size == 1):
+            fits = True  # void *, a vector or a struct, bytes
+        else:
+            fits = size == arg.itemsize and (given == kind or (given in whole and kind in whole))
+        if not fits:
+            raise Misuse(f"argument {n} of {name} is of {arg.dtype}; expected {kind}{size}")
+        return
+    if parameter.pointer:
+        if arg.dtype.kind in whole and arg.itemsize == 8 and arg == 0:
+            return  # a null pointer
+        raise Misuse(f"argument {n} of {name} is {arg!r}; expected an array, or a null pointer np.uintp(0)")
+    given = {"V": "s"}.get(arg.dtype.kind, arg.dtype.kind)
+    if arg.itemsize != size or (given != kind and not (given in whole and kind in whole)):
+        raise Misuse(f"argument {n} of {name} is {arg.dtype}; expected {kind}{size}")
+
+
+def _with_lines(message: str) -> str:
+    """Turn `{library+offset}` into file and line, where binutils are there."""
+
+    def line(found: re.Match[str]) -> str:
+        if shutil.which("addr2line") is None:
+            return ""
+        done = subprocess.run(["addr2line", "-e", found[1], found[2]], capture_output=True, text=True)
+        return f"at {Path(done.stdout.strip().split(' ')[0]).name}" if done.returncode == 0 else ""
+
+    return re.sub(r"\{(.+)\+(0x[0-9a-f]+)\}", line, message)
+
+
+def poisoned(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return memory that holds nothing sensible: NaN, -1."""
+    array = np.empty(shape, dtype)
+    array.reshape(-1).view(np.uint8)[...] = 0xFF
+    return array
+
+
+class EmulatedEvent(Event):
+    """The number of tasks that a stream had been given."""
+
+    def __init__(self, stream: EmulatedStream, position: int) -> None:
+        self._stream, self._position = stream, position
+        self._asked = False
+
+    def done(self) -> bool:
+        """See `Event.done`: the first answer is no where there is anything left to do."""
+        if self._stream.finished >= self._position:
+            return True
+        if self._asked:
+            self.synchronize()
+        self._asked = True
+        return self._stream.finished >= self._position
+
+    def synchronize(self) -> None:
+        """See `Event.synchronize`."""
+        self._stream.finish(self._position)
+
+    def seconds_since(self, earlier: Any) -> float:
+        """See `Event.seconds_since`: no time passes on an emulated device."""
+        return 0.0
+
+
+class EmulatedStream(Stream):
+    """Tasks in order, done at once, or as late as allowed."""
+
+    def __init__(self, runtime: EmulatedRuntime, lazy: bool) -> None:
+        self._runtime, self._lazy = runtime, lazy
+        self._tasks: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self.finished = 0
+
+    def __enter__(self) -> EmulatedStream:
+        self._runtime._stack().append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._runtime._stack().pop()
+
+    def give(self, task: Callable[[], None]) -> None:
+        """Add a task."""
+        with self._lock:
+            self._tasks.append(task)
+            if not self._lazy:
+                self.synchronize()
+
+    def finish(self, position: int) -> None:
+        """Do the tasks before a position."""
+        with self._lock:
+            while self.finished < position:
+                task = self._tasks.pop(0)
+                self.finished += 1
+                task()
+
+    def record(self, timed: bool = False) -> EmulatedEvent:
+        """See `Stream.record`."""
+        with self._lock:
+            return EmulatedEvent(self, self.finished + len(self._tasks))
+
+    def wait(self, event: Event) -> None:
+        """See `Stream.wait`."""
+        self.give(event.synchronize)
+
+    def synchronize(self) -> None:
+        """See `Stream.synchronize`."""
+        with self._lock:
+            self.finish(self.finished + len(self._tasks))
