@@ -32,10 +32,11 @@ def command(kind: str | None, as_json: bool) -> None:
 
 def _describe(kind: str) -> list[dict[str, Any]]:
     if kind == "recipes":
-        from spikeprep.recipes import load_recipe, recipe_names
+        from spikeprep.recipes import FAMILIES, load_recipe, recipe_names
 
         recipes = (load_recipe(name) for name in recipe_names())
-        return [{"name": r.name, "title": r.title, "citation": r.citation} for r in recipes]
+        shown = ((r, f"{r.name}:NAME" if r.name in FAMILIES else r.name) for r in recipes)
+        return [{"name": name, "title": r.title, "citation": r.citation} for r, name in shown]
     if kind == "devices":
         from spikeprep.machine import devices
 

@@ -20,7 +20,7 @@ def command(path: str, out: str, split: str | None, sample: int, source: str | N
     --source waveform, cochleagram and spikes of a sound. Of a run: accuracy by epoch, and how much each layer
     spikes.
     """
-    from spikeprep.plot import heard, raster, save, training_curve
+    from spikeprep.plot import heard, is_recorded, raster, recorded, save, training_curve
     from spikeprep.store import SpikeStore
     from spikeprep.train.run import RunFolder
 
@@ -35,6 +35,8 @@ def command(path: str, out: str, split: str | None, sample: int, source: str | N
         about = store.attributes
         if source is not None:
             figure = heard(store, chosen, sample, source)
+        elif is_recorded(store):
+            figure = recorded(store, chosen, sample)
         else:
             figure = raster(store[chosen], sample, seconds_per_step=about["dt"], classes=about["classes"])
     save(figure, out)

@@ -120,10 +120,10 @@ def command(
 
 def _suggested(store: SpikeStore, recipe: str | None) -> dict[str, Any]:
     """Return the [train] settings of a recipe: the one named, or else the store's, if it came with the package."""
-    from spikeprep.recipes import load_recipe, recipe_names
+    from spikeprep.recipes import known_recipe, load_recipe
 
     name = recipe or store.attributes.get("recipe")
-    return dict(load_recipe(name).train) if name and (recipe or name in recipe_names()) else {}
+    return dict(load_recipe(name).train) if name and (recipe or known_recipe(name)) else {}
 
 
 def _settings(

@@ -142,7 +142,7 @@ class Ops(ABC):
 
     @abstractmethod
     def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
-        """Replace train `unit[b]` (host) of each sample by spikes at p, 2 p, … < steps[b], p = `period[b]`; 0 leaves it."""
+        """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
 
     @abstractmethod
     def dense_weights(self, state: WeightState) -> Weights:

@@ -36,3 +36,13 @@ def padding_mask(steps: NDArray[np.integer[Any]], width: int) -> Bits:
     kept = np.clip(np.asarray(steps, np.int64)[:, None] - first, 0, 8)
     mask: Bits = (0xFF << kept & 0xFF).astype(np.uint8)
     return mask
+
+
+def overrun(bits: Bits, steps: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Return which samples of bits (sample, unit, byte) have a spike at or past their own `steps`, bool (sample,)."""
+    width = bits.shape[-1]
+    found = np.zeros(len(bits), bool)
+    for n in np.flatnonzero(np.asarray(steps) < 8 * width):  # of most samples only the last byte is looked at
+        first, bit = divmod(int(steps[n]), 8)
+        found[n] = (bits[n, :, first] >> bit).any() or bits[n, :, first + 1 :].any()
+    return found

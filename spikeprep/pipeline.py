@@ -1,6 +1,7 @@
 """Source → chain → store, in parallel: a worker encodes and writes whole shards, a chunk at a time.
 
-Workers are threads: the encoders' kernels and the compressors release the interpreter's lock.
+Workers are threads: the encoders' kernels and the compressors release the interpreter's lock. Where samples are large
+no more workers are let on at once than fit into `_ROOM`.
 """
 
 from __future__ import annotations
@@ -8,16 +9,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import __version__
-from .data import Sample, SpikeTrain
-from .encoders.base import Chain
+from .data import Bits, Sample, SpikeTrain
+from .encoders.base import Chain, Encoder
 from .errors import DataError, UsageError
 from .machine import cores
 from .random import SampleKey
@@ -25,10 +29,16 @@ from .recipes import Recipe
 from .sources.base import Source
 from .store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
 
+Chunk = tuple[Bits, NDArray[Any], NDArray[Any], list[str]]
+"""Spikes (sample, unit, byte), and each sample's steps, label and id."""
+
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all), one call at a time, from any thread."""
 
 _PROBE = 32  # samples that a plan encodes to estimate a store's size
+_ROOM = 256 << 20  # bytes of spikes that all workers together may hold
+_STAGED = 32 << 20  # bytes at most that an encoder holds beside the spikes that it makes
+_LARGEST = (1 << 31) - (1 << 24)  # bytes of a sample: compressors count to 2³¹
 
 
 @dataclass(frozen=True)
@@ -115,17 +125,29 @@ class _Job:
         self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
         self.workers = workers or cores()
         encoder, split = self.chain.encoder, next(iter(self.samples))
-        (sample,), (train,) = self.encode(split, 0, 1)
-        signal = self.chain.prepare(sample.signal, rng=self.key(split, 0))
-        self.unit_shape, self.units = encoder.unit_shape(signal), train.bits.shape[0]
-        self.dt = encoder.step_seconds(signal)
-        self.max_steps = self._longest() if encoder.ragged else encoder.max_steps(signal)
+        outline = self.chain.outline(self.source.outline(split, 0))
+        self.unit_shape = encoder.unit_shape(outline)
+        self.units, self.dt = prod(self.unit_shape), encoder.step_seconds(outline)
+        self.max_steps = self._longest() if encoder.ragged else encoder.max_steps(outline)
+        self.room = _Room(_ROOM)
+        if (size := self.units * -(-self.max_steps // 8)) > _LARGEST:
+            raise UsageError(
+                f"a sample would be {self.units:,} units of {self.max_steps:,} steps, {size / 1e9:.1f} GB",
+                f"at most {_LARGEST / 1e9:.1f} GB",
+                f"Have {encoder.name} make fewer or wider steps, or a transform ahead of it make the signal smaller.",
+            )
 
     def _longest(self) -> int:
         """Return the steps of the longest sample, from outlines of all: what no sample's order can change."""
 
         def steps(where: tuple[str, int]) -> int:
-            return self.chain.encoder.max_steps(self.chain.outline(self.source.outline(*where)))
+            outline = self.chain.outline(self.source.outline(*where))
+            if (shape := self.chain.encoder.unit_shape(outline)) != self.unit_shape:
+                sample = f"sample {where[1]} of {where[0]}"
+                raise _misfit(
+                    f"{sample} would have units {shape}", f"{self.unit_shape}, like the first sample"
+                )
+            return self.chain.encoder.max_steps(outline)
 
         every = [(split, n) for split, count in self.samples.items() for n in range(count)]
         with ThreadPoolExecutor(self.workers) as pool:
@@ -134,11 +156,46 @@ class _Job:
     def key(self, split: str, sample: int) -> SampleKey:
         return SampleKey(self.seed, split, sample)
 
-    def encode(self, split: str, start: int, stop: int) -> tuple[list[Sample], list[SpikeTrain]]:
-        """Return samples [start, stop) of a split and their spikes."""
+    def encode(self, split: str, start: int, stop: int) -> Iterator[tuple[Sample, SpikeTrain]]:
+        """Yield samples [start, stop) of a split with their spikes."""
+        encoder = self.chain.encoder
+        if (
+            type(encoder).encode_batch is Encoder.encode_batch
+        ):  # one after another, so that one signal is held
+            for n in range(start, stop):
+                sample, key = self.source.read(split, n), self.key(split, n)
+                yield sample, encoder.encode(self.chain.prepare(sample.signal, rng=key), rng=key)
+            return
         samples = [self.source.read(split, n) for n in range(start, stop)]
         keys = [self.key(split, n) for n in range(start, stop)]
-        return samples, self.chain.encode_batch([s.signal for s in samples], rngs=keys)
+        yield from zip(samples, self.chain.encode_batch([s.signal for s in samples], rngs=keys), strict=True)
+
+    def chunk(self, split: str, start: int, stop: int, width: int) -> Chunk:
+        """Return samples [start, stop) of a split as the store holds them, `width` bytes a unit."""
+        rows = stop - start
+        bits = np.empty((rows, self.units, 0), np.uint8)
+        steps, labels, ids = [], [], []
+        for row, (sample, train) in enumerate(self.encode(split, start, stop)):
+            units, own = train.bits.shape
+            if units != self.units or train.steps > self.max_steps:
+                raise _misfit(
+                    f"sample {sample.id} became {units} units of {train.steps} steps",
+                    f"{self.units} units of at most {self.max_steps} steps, like the first sample",
+                )
+            if rows == 1 and own == width:
+                bits = train.bits[None]  # a large sample is not copied
+            else:
+                bits = bits if bits.shape[2] else np.zeros((rows, self.units, width), np.uint8)
+                bits[row, :, :own] = train.bits
+            steps.append(train.steps)
+            labels.append(sample.label)
+            ids.append(sample.id)
+        return bits, np.array(steps), np.array(labels), ids
+
+    def needs(self, rows: int, width: int) -> int:
+        """Return the bytes that a chunk of `rows` samples takes while it is made."""
+        size = self.units * width
+        return rows * size + min(size, _STAGED) + (size if rows > 1 or self.chain.encoder.ragged else 0)
 
     def layouts(self) -> dict[str, SplitLayout]:
         return {split: SplitLayout.fit(n, self.units, self.max_steps) for split, n in self.samples.items()}
@@ -179,10 +236,9 @@ def plan(
     """
     job = _Job(recipe, source_path, seed, limit)
     split, n = next(iter(job.samples.items()))
-    trains = job.encode(split, 0, min(n, _PROBE))[1]
-    probe = np.zeros((len(trains), job.units, -(-job.max_steps // 8)), np.uint8)
-    for row, train in zip(probe, trains, strict=True):
-        row[:, : train.bits.shape[1]] = train.bits
+    width = -(-job.max_steps // 8)
+    each = max(job.units * width, 1)
+    probe = job.chunk(split, 0, min(n, _PROBE, max(_ROOM // 4 // each, 1)), width)[0]
     total = sum(job.samples.values())
     packed = Compression().encode(probe)
     return EncodePlan(
@@ -193,7 +249,7 @@ def plan(
         unit_shape=job.unit_shape,
         steps=job.max_steps,
         dt=job.dt,
-        raw_bytes=total * probe[0].nbytes,
+        raw_bytes=total * each,
         estimated_bytes=total * len(packed) // len(probe),
     )
 
@@ -292,19 +348,33 @@ def _encode_shard(job: _Job, writer: SpikeWriter, shard: Shard, count: _Count, s
     layout = writer.layouts[shard.split]
     with writer.shard(shard) as out:
         for start in range(shard.start, shard.stop, layout.chunk_samples):
-            if stop.is_set():
-                raise _Stopped
-            samples, trains = job.encode(shard.split, start, min(start + layout.chunk_samples, shard.stop))
-            bits = np.zeros((len(trains), layout.units, layout.width), np.uint8)
-            for row, sample, train in zip(bits, samples, trains, strict=True):
-                units, width = train.bits.shape
-                if units != layout.units or train.steps > layout.max_steps:
-                    raise DataError(
-                        f"sample {sample.id} became {units} units of {train.steps} steps",
-                        f"{layout.units} units of at most {layout.max_steps} steps, like the first sample",
-                        "Bring all samples to one size, or remove this one.",
-                    )
-                row[:, :width] = train.bits
-            steps = np.array([train.steps for train in trains])
-            out.append(bits, steps, np.array([s.label for s in samples]), [s.id for s in samples])
-            count.add(len(samples))
+            samples = min(layout.chunk_samples, shard.stop - start)
+            with job.room.take(job.needs(samples, layout.width)):
+                if stop.is_set():
+                    raise _Stopped
+                out.append(*job.chunk(shard.split, start, start + samples, layout.width))
+            count.add(samples)
+
+
+class _Room:
+    """Lets workers on while what they need together fits; one alone may need more."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._taken, self._change = size, 0, threading.Condition()
+
+    @contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        """Wait until there is room for `size` more, and hold it."""
+        with self._change:
+            self._change.wait_for(lambda: not self._taken or self._taken + size <= self._size)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._change:
+                self._taken -= size
+                self._change.notify_all()
+
+
+def _misfit(got: str, expected: str) -> DataError:
+    return DataError(got, expected, "Bring all samples to one size, or remove this one.")

@@ -11,6 +11,7 @@ the UTF-8 name, little endian; ``philox(counter; key)`` gives words x0 x1 x2 x3)
 - sample key  = x0, x1 of ``philox(sample.lo, sample.hi, copy, 0x80000002; split key)``
 - an encoder's draws = ``philox(unit, step block, depth, purpose; sample key)`` with `purpose` below
   0x80000000
+- draws for events = ``philox(block.lo, block.hi, 0, purpose; sample key)``, two events a block
 - NumPy generators have 128-bit keys, x0 + x1 2³² + x2 2⁶⁴ + x3 2⁹⁶ of a Philox block whose last counter word
   is 0x80000003 (of a sample) or 0x80000004 (of `generator`, after folding its arguments in with 0x80000005)
 
@@ -31,8 +32,8 @@ from numpy.typing import NDArray
 
 from .errors import UsageError
 
-POISSON = 1
-"""Purpose word of the Poisson encoder's draws."""
+POISSON, DROP_EVENTS, TIME_JITTER = 1, 2, 3
+"""Purpose words of what draws: the Poisson encoder, and transforms of events."""
 
 _SPLIT, _SAMPLE, _SAMPLE_GENERATOR, _GENERATOR, _FOLD = (0x80000000 + n for n in range(1, 6))
 

@@ -101,11 +101,20 @@ ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
     {
+        "background_filter": "spikeprep.transforms.background:BackgroundFilter",
         "bsa": "spikeprep.encoders.bsa:BSA",
+        "drop_events": "spikeprep.transforms.drop:DropEvents",
         "dvs": "spikeprep.encoders.dvs:DVS",
         "event_crop": "spikeprep.transforms.crop:EventCrop",
+        "event_downsample": "spikeprep.transforms.downsample:EventDownsample",
+        "event_time_downsample": "spikeprep.transforms.time_downsample:EventTimeDownsample",
+        "hot_pixels": "spikeprep.transforms.hot_pixels:HotPixels",
         "lyon": "spikeprep.encoders.lyon:Lyon",
+        "merge_polarity": "spikeprep.transforms.merge_polarity:MergePolarity",
         "poisson": "spikeprep.encoders.poisson:Poisson",
+        "refractory_filter": "spikeprep.transforms.refractory:RefractoryFilter",
+        "stabilise_saccades": "spikeprep.transforms.stabilise:StabiliseSaccades",
+        "time_jitter": "spikeprep.transforms.jitter:TimeJitter",
     },
 )
 READERS = Registry(
@@ -128,11 +137,15 @@ EVENT_FORMATS = Registry(
     "spikeprep.event_formats",
     {
         "aedat2": "spikeprep.eventfiles.aedat2:Aedat2",
+        "aedat3": "spikeprep.eventfiles.aedat3:Aedat3",
+        "aedat4": "spikeprep.eventfiles.aedat4:Aedat4",
         "dat": "spikeprep.eventfiles.dat:Dat",
         "es": "spikeprep.eventfiles.es:EventStream",
         "evt2": "spikeprep.eventfiles.evt2:Evt2",
         "evt3": "spikeprep.eventfiles.evt3:Evt3",
+        "hdf5": "spikeprep.eventfiles.hdf5:Hdf5",
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
+        "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
     },
 )

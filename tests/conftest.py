@@ -6,5 +6,5 @@ from hypothesis import settings
 
 # what a change must pass does not depend on luck; at home every run looks elsewhere
 settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("home", deadline=None)  # a kernel's first call compiles it
+settings.load_profile("ci" if os.environ.get("CI") else "home")

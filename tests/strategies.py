@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
 
-from spikeprep.data import NeuronParams, PackedBatch
+from spikeprep.data import EVENT, Events, NeuronParams, PackedBatch
 from spikeprep.packing import pack
 
 
@@ -51,3 +52,36 @@ def cases(draw: st.DrawFn, layers: int = 2, most_steps: int = 150) -> Case:
         NeuronParams(draw(st.sampled_from([1.0, 3.0, 8.0])), refractory=refractory) for _ in weights
     )
     return Case(batch, weights, neurons)
+
+
+@st.composite
+def recordings(draw: st.DrawFn, most: int = 60, longest: int = 40_000, polarities: int = 0) -> Events:
+    """Draw a recording in memory: few pixels, so that they meet, and stamps that often repeat."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    width, height = draw(st.integers(1, 7)), draw(st.integers(1, 7))
+    polarities = polarities or draw(st.integers(1, 2))
+    events = np.zeros(draw(st.integers(0, most)), EVENT)
+    apart = draw(st.sampled_from([1, 10, 1000, longest]))
+    events["x"], events["y"] = rng.integers(0, width, len(events)), rng.integers(0, height, len(events))
+    events["t"] = np.sort(rng.integers(0, max(longest // apart, 1), len(events)) * apart)
+    events["p"] = rng.integers(0, polarities, len(events))
+    return Events.of(events, (width, height), polarities)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces that can be walked again, as those of a streamed recording; counts the walks."""
+
+    pieces: tuple[np.ndarray, ...]
+    walks: list[int]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        self.walks.append(len(self.walks))
+        yield from self.pieces
+
+
+@st.composite
+def streamed(draw: st.DrawFn, whole: Events) -> Events:
+    """Cut a recording in memory into the pieces of a streamed one; some may be empty."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(whole.array)), max_size=4)))
+    return replace(whole, pieces=Pieces(tuple(np.split(whole.array, cuts)), []))

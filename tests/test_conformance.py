@@ -19,6 +19,7 @@ from spikeprep.sources.base import Source
 from spikeprep.transforms import EventTransform
 
 from .conformance import check_encoder, check_reader, check_transform
+from .sources.event_folders import class_folder, nmnist_folder, poker_folder
 from .sources.idx_files import pictures, write_idx
 from .sources.sound_files import put, spoken, ti46_corpus, wav
 
@@ -54,6 +55,19 @@ def ti46_folder(path):
     return {"path": str(ti46_corpus(path))}
 
 
+def event_files(path):
+    return {"path": str(class_folder(path, each=3))}
+
+
+def nmnist_files(path):
+    return {"path": str(nmnist_folder(path, train=20, test=10))}
+
+
+def tonic_files(path):
+    pytest.importorskip("tonic")
+    return {"path": str(poker_folder(path)), "dataset": "POKERDVS"}
+
+
 def none_needed(path):
     pytest.importorskip("sklearn")
     return {}
@@ -81,10 +95,13 @@ SIGNALS = {"bsa": CHANNELS, "lyon": SOUNDS, "poisson": IMAGES}
 FOLDERS = {
     "audio": audio_folder,
     "digits": none_needed,
+    "events": event_files,
     "fsdd": fsdd_folder,
     "idx": idx_folder,
     "images": image_folder,
+    "nmnist": nmnist_files,
     "ti46": ti46_folder,
+    "tonic": tonic_files,
 }
 
 

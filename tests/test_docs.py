@@ -76,6 +76,27 @@ def test_the_encoder_of_the_plugin_page_works():
     np.testing.assert_array_equal(spikes.sum(axis=0), [1, 1, 1, 1])
 
 
+def test_the_python_of_the_page_on_transforms_works():
+    page = (ROOT / "docs" / "transforms.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    found: dict[str, object] = {}
+    exec(compile(source, "docs/transforms.md", "exec", dont_inherit=True), found)
+    assert found["spikes"].shape == (300, 2048)
+    assert 0 < len(found["again"].array) <= len(found["quiet"].array) < 20_000
+    assert found["spikes"].sum() == len(found["again"].array)
+
+
+def test_every_transform_of_recordings_is_on_its_page():
+    from spikeprep import transforms
+    from spikeprep.registry import ENCODERS
+
+    page = (ROOT / "docs" / "transforms.md").read_text(encoding="utf-8")
+    for name in ENCODERS.names():
+        found = ENCODERS.get(name)
+        if issubclass(found, transforms.EventTransform):
+            assert f"| `{name}` | `{found.__name__}` |" in page
+
+
 def test_the_python_of_the_readme_works(tmp_path, monkeypatch):
     import numpy as np
 

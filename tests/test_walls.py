@@ -61,6 +61,9 @@ DOORS = {
         "spikeprep.eventfiles",
     ),
     "h5py": ("spikeprep.eventfiles",),
+    "lz4": ("spikeprep.eventfiles",),
+    "zstandard": ("spikeprep.eventfiles",),
+    "hdf5plugin": ("spikeprep.eventfiles",),
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
     "cupyx": ("spikeprep.cuda",),
@@ -77,7 +80,22 @@ DOORS = {
 }
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = ("matplotlib", "h5py", "cupy", "cupyx", "nir", "tonic", "torch", "jax", "sklearn", "PIL", "fsspec")
+OPTIONAL = (
+    "matplotlib",
+    "h5py",
+    "lz4",
+    "zstandard",
+    "hdf5plugin",
+    "cupy",
+    "cupyx",
+    "nir",
+    "tonic",
+    "torch",
+    "jax",
+    "sklearn",
+    "PIL",
+    "fsspec",
+)
 
 # importer → what it never imports
 FORBIDDEN = {
@@ -87,7 +105,7 @@ FORBIDDEN = {
 }
 
 # Modules of these rooms do not know each other, so that any of them can be taken alone.
-SIBLINGS = ("spikeprep.encoders", "spikeprep.sources")
+SIBLINGS = ("spikeprep.encoders", "spikeprep.transforms", "spikeprep.sources")
 SHARED_BY_SIBLINGS = ("base",)
 
 

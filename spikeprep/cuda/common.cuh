@@ -56,6 +56,27 @@ __device__ __forceinline__ float multiply(float a, float b) { return __fmul_rn(a
 __device__ __forceinline__ double add(double a, double b) { return __dadd_rn(a, b); }
 __device__ __forceinline__ double multiply(double a, double b) { return __dmul_rn(a, b); }
 
+#if defined(__CUDACC_RTC__) || defined(__NVCC__)
+#define IN_BACKGROUND  // a compiler that knows the instructions; an emulator copies at once
+#endif
+
+// Copy 16 bytes from global to shared memory, in the background until `copies_done` and a barrier.
+__device__ __forceinline__ void copy_async(void *to, const void *from) {
+#ifdef IN_BACKGROUND
+    unsigned int address = (unsigned int)__cvta_generic_to_shared(to);
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
+#else
+    struct alignas(16) Sixteen { unsigned int part[4]; };
+    *reinterpret_cast<Sixteen *>(to) = *reinterpret_cast<const Sixteen *>(from);
+#endif
+}
+
+__device__ __forceinline__ void copies_done() {
+#ifdef IN_BACKGROUND
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
 // Sixteen bytes of a list of events: one load.
 struct alignas(16) Ids {
     static constexpr int COUNT = 128 / ID_BITS;
@@ -64,7 +85,7 @@ struct alignas(16) Ids {
     // The k-th id; k is known to the compiler wherever loops are unrolled.
     __device__ __forceinline__ unsigned int get(int k) const {
 #if ID_BITS == 16
-        return k & 1 ? part[k >> 1] >> 16 : part[k >> 1] & 0xffffu;
+        return __byte_perm(part[k >> 1], 0, k & 1 ? 0x4432 : 0x4410);  // a shift or a mask would be merged with others
 #else
         return part[k];
 #endif
@@ -87,37 +108,60 @@ struct Lane {
     Real at[TILES];
 };
 
-// Add table[id · stride + q · LANES] to sum.at[q]; the caller has added its lane to `table`.
-template <int TILES>
-__device__ __forceinline__ void add_row(Lane<TILES> &sum, const Real *table, unsigned int id, int stride) {
-    const Real *row = table + (size_t)id * stride;
-#pragma unroll
-    for (int q = 0; q < TILES; ++q) sum.at[q] = add(sum.at[q], row[q * LANES]);
-}
+// Rows of Real, a lane's view of them. STRIDE is in elements; 0 where it is known at run time only. SHARED: they are in
+// shared memory.
+template <int STRIDE, bool SHARED>
+struct Rows {
+    const char *own;  // the lane's element of row 0
+    int stride;
 
-// Return Σ_{k < n} table[id_k · stride + q · LANES] over a list of events whose first ids are `ids`.
+    __device__ __forceinline__ Rows(const Real *table, int lane, int stride) : stride(stride) {
+#ifdef IN_BACKGROUND
+        if (SHARED) {
+            // hidden from the compiler, which would else join lane and id anew for every row: an instruction more
+            unsigned int address = (unsigned int)__cvta_generic_to_shared(table + lane);
+            asm("" : "+r"(address));
+            own = reinterpret_cast<const char *>(__cvta_shared_to_generic(address));
+            return;
+        }
+#endif
+        own = reinterpret_cast<const char *>(table + lane);
+    }
+
+    // Add the row `id` to sum, LANES apart for each tile.
+    template <int TILES>
+    __device__ __forceinline__ void add_to(Lane<TILES> &sum, unsigned int id) const {
+        // a table of known stride has less than 4 GiB
+        size_t at = STRIDE ? (size_t)(id * (unsigned int)(STRIDE * sizeof(Real))) : (size_t)id * stride * sizeof(Real);
+        const Real *row = reinterpret_cast<const Real *>(own + at);
+#pragma unroll
+        for (int q = 0; q < TILES; ++q) sum.at[q] = add(sum.at[q], row[q * LANES]);
+    }
+};
+
+// Return the sum of the rows that a list of n events names; its first ids are `ids`, and all lanes have the same list.
 //
 // The order of addition is the CPU backend's: four interleaved sums, 0 + 2 and 1 + 3 and then the two, then what is
-// left over; so that both backends round alike. All lanes have the same list.
-template <int TILES>
-__device__ __forceinline__ Lane<TILES> sum_rows(const Real *table, int stride, const Id *list, int n, Ids ids) {
+// left over; so that both backends round alike.
+template <int TILES, int STRIDE, bool SHARED>
+__device__ __forceinline__ Lane<TILES> sum_rows(const Rows<STRIDE, SHARED> &rows, const Id *list, int n, Ids ids) {
     constexpr int COUNT = Ids::COUNT;
     Lane<TILES> sum[4];
 #pragma unroll
     for (int u = 0; u < 4; ++u)
 #pragma unroll
         for (int q = 0; q < TILES; ++q) sum[u].at[q] = 0;
-    int k = 0;
-    for (; k + COUNT <= n; k += COUNT) {
-        Ids next = ids;
-        if (k + COUNT < n) next = first_ids(list + k + COUNT);
+#pragma unroll 1
+    for (int left = n; left >= COUNT; left -= COUNT) {
+        Ids now = ids;
+        list += COUNT;
+        if (left > COUNT) ids = first_ids(list);
 #pragma unroll
-        for (int u = 0; u < COUNT; ++u) add_row<TILES>(sum[u & 3], table, ids.get(u), stride);
-        ids = next;
+        for (int u = 0; u < COUNT; ++u) rows.add_to(sum[u & 3], now.get(u));
     }
     if (COUNT > 4 && (n & 4)) {
 #pragma unroll
-        for (int u = 0; u < 4; ++u) add_row<TILES>(sum[u], table, ids.get(u), stride);
+        for (int u = 0; u < 4; ++u) rows.add_to(sum[u], ids.get(u));
         ids.drop(4);
     }
     Lane<TILES> total;
@@ -125,11 +169,11 @@ __device__ __forceinline__ Lane<TILES> sum_rows(const Real *table, int stride, c
     for (int q = 0; q < TILES; ++q)
         total.at[q] = add(add(sum[0].at[q], sum[2].at[q]), add(sum[1].at[q], sum[3].at[q]));
     if (n & 2) {
-        add_row<TILES>(total, table, ids.get(0), stride);
-        add_row<TILES>(total, table, ids.get(1), stride);
+        rows.add_to(total, ids.get(0));
+        rows.add_to(total, ids.get(1));
         ids.drop(2);
     }
-    if (n & 1) add_row<TILES>(total, table, ids.get(0), stride);
+    if (n & 1) rows.add_to(total, ids.get(0));
     return total;
 }
 

@@ -8,11 +8,12 @@ extern "C" __global__ void dense_drive(
     long long all = rows * tiles, warps = (long long)gridDim.x * (blockDim.x >> 5);
     for (long long n = blockIdx.x * (long long)(blockDim.x >> 5) + (threadIdx.x >> 5); n < all; n += warps) {
         long long row = n / tiles;
-        int at = (int)(n % tiles) * LANES + lane;
+        int at = (int)(n % tiles) * LANES;
         const Id *list = lists + row * stride;
         int count = counts[row];
         Ids ids = count ? first_ids(list) : Ids{};
-        drive[row * width + at] = sum_rows<1>(weight + at, width, list, count, ids).at[0];
+        Rows<0, false> rows(weight + at, lane, width);
+        drive[row * width + at + lane] = sum_rows<1>(rows, list, count, ids).at[0];
     }
 }
 
@@ -27,14 +28,20 @@ __device__ __forceinline__ void forward(
     int width = tiles * LANES, tile = blockIdx.x * TILES;
     const int own_width = TILES * LANES;
     if (TABLE) {
-#pragma unroll 4
-        for (int n = threadIdx.x; n < pre * own_width; n += blockDim.x) {
-            int j = n / own_width, at = tile * LANES + n % own_width;
-            table[n] = at < width ? weight[(size_t)j * width + at] : 0;
+        constexpr int EACH = 16 / sizeof(Real), PARTS = TILES * LANES / EACH;
+#pragma unroll 1
+        for (int n = threadIdx.x; n < pre * PARTS; n += blockDim.x) {
+            int j = n / PARTS, at = n % PARTS * EACH;
+            Real *to = table + j * own_width + at;
+            if (tile * LANES + at < width)
+                copy_async(to, weight + (size_t)j * width + tile * LANES + at);
+            else
+                for (int k = 0; k < EACH; ++k) to[k] = 0;
         }
+        copies_done();
         __syncthreads();
     }
-    const Real *rows = TABLE ? table + lane : weight + tile * LANES + lane;
+    Rows<TABLE ? own_width : 0, TABLE> rows(TABLE ? table : weight + tile * LANES, lane, width);
     for (int sample = blockIdx.y * warps + warp; sample < samples; sample += gridDim.y * warps) {
         int own = steps[sample];
         size_t row = (size_t)sample * longest;
@@ -45,19 +52,22 @@ __device__ __forceinline__ void forward(
             membrane[q] = {0, 0, 0};
             record[q].start();
         }
-        int next_count = own > 1 ? event_counts[row] : 0;
-        Ids next_ids = own > 1 ? first_ids(lists + row * stride) : Ids{};
+        const int *next_counts = event_counts + row;
+        const Id *next_list = lists + row * stride;
+        int next_count = own > 1 ? *next_counts : 0;
+        Ids next_ids = own > 1 ? first_ids(next_list) : Ids{};
         for (int w = 0; w < words; ++w) {
             int last = min(own, 32 * w + 32);
             for (int t = max(1, 32 * w); t < last; ++t) {
-                const Id *list = lists + (row + t - 1) * stride;
+                const Id *list = next_list;
                 int count = next_count;
                 Ids ids = next_ids;
-                if (t + 1 < own) {
-                    next_count = event_counts[row + t];
-                    next_ids = first_ids(list + stride);
+                next_list += stride;
+                if (t + 1 < own) {  // the next step's events are on their way while this one is summed
+                    next_count = *++next_counts;
+                    next_ids = first_ids(next_list);
                 }
-                Lane<TILES> drive = sum_rows<TILES>(rows, TABLE ? own_width : width, list, count, ids);
+                Lane<TILES> drive = sum_rows<TILES>(rows, list, count, ids);
 #pragma unroll
                 for (int q = 0; q < TILES; ++q) {
                     bool fired = membrane[q].step(drive.at[q], neuron);
@@ -79,7 +89,7 @@ __device__ __forceinline__ void forward(
 }
 
 // Two tiles a warp, weights in shared memory: one reading of an event serves 64 neurons.
-extern "C" __global__ void __launch_bounds__(1024) dense_forward_wide(
+extern "C" __global__ void __launch_bounds__(512) dense_forward_wide(
     const Real *weight, const int *event_counts, const Id *lists, const int *steps, Neuron neuron, Word *by_unit,
     Word *by_step, int *counts, int samples, int pre, int longest, int stride, int units, int words, int tiles) {
     extern __shared__ __align__(16) unsigned char memory[];
@@ -89,7 +99,7 @@ extern "C" __global__ void __launch_bounds__(1024) dense_forward_wide(
 }
 
 // One tile a warp, weights in shared memory.
-extern "C" __global__ void __launch_bounds__(1024) dense_forward_narrow(
+extern "C" __global__ void __launch_bounds__(768) dense_forward_narrow(
     const Real *weight, const int *event_counts, const Id *lists, const int *steps, Neuron neuron, Word *by_unit,
     Word *by_step, int *counts, int samples, int pre, int longest, int stride, int units, int words, int tiles) {
     extern __shared__ __align__(16) unsigned char memory[];

@@ -47,7 +47,9 @@ extern "C" __global__ void gate(
         for (int w = (own - 1) >> 5; w >= 0; --w) {
             Word here = live ? train[w] : 0, before = live && w > 0 ? train[w - 1] : 0;
             Word far = live ? steps_from(train, words, 32 * w + psp.reach + 1) : 0;
-            for (int u = min(own - 1, 32 * w + 31); u > max(reset, 32 * w - 1); --u) {
+            int u = min(own - 1, 32 * w + 31), bottom = max(reset + 1, 32 * w);
+            Real *to = out + (ptrdiff_t)(u - reset) * LANES;
+            for (; u >= bottom; --u, to -= LANES) {
                 int bit = u & 31;
                 Word past = (Word)((((unsigned long long)here << 32) | before) >> bit);  // bit 31 is step u − 1
                 bool fires = here >> bit & 1;
@@ -61,7 +63,7 @@ extern "C" __global__ void gate(
                     int s = since_reset(train, u + psp.reach + 1, psp);
                     if (s > 0 && s <= psp.reach) later -= leaving[s];
                 }
-                out[(size_t)(u - reset) * LANES] = later + direct;
+                *to = later + direct;
                 if (past >> (32 - reset) & 1) later += direct;
             }
         }
@@ -82,7 +84,8 @@ extern "C" __global__ void psp(
         int count = event_counts[row];
         const Id *list = lists + row * stride;
         Ids ids = count ? first_ids(list) : Ids{};
-        Real e = sum_rows<1>(gates + ((size_t)sample * tiles + tile) * longest * LANES + lane, LANES, list, count, ids).at[0];
+        Rows<LANES, false> rows(gates + ((size_t)sample * tiles + tile) * longest * LANES, lane, LANES);
+        Real e = sum_rows<1>(rows, list, count, ids).at[0];
         if (unit < units) {
             if (count && post_counts[(size_t)sample * units + unit] == 0) e = psp.silent_psp;
             out[((size_t)sample * units + unit) * pre + j] = e;

@@ -1,27 +1,6 @@
 // A fully connected layer's gradient and the error that it sends back (docs/hm2bp.md section 4; paper, eq. 17, 22 to 24).
 #include "common.cuh"
 
-#if defined(__CUDACC_RTC__) || defined(__NVCC__)
-#define IN_BACKGROUND  // a compiler that knows the instructions; an emulator copies at once
-#endif
-
-// Copy 16 bytes from global to shared memory, in the background.
-__device__ __forceinline__ void copy_async(void *to, const void *from) {
-#ifdef IN_BACKGROUND
-    unsigned int address = (unsigned int)__cvta_generic_to_shared(to);
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
-#else
-    struct alignas(16) Sixteen { unsigned int part[4]; };
-    *reinterpret_cast<Sixteen *>(to) = *reinterpret_cast<const Sixteen *>(from);
-#endif
-}
-
-__device__ __forceinline__ void copies_done() {
-#ifdef IN_BACKGROUND
-    asm volatile("cp.async.wait_all;" ::: "memory");
-#endif
-}
-
 __device__ __forceinline__ Real warp_sum(Real value) {
     for (int by = 16; by; by /= 2) value += __shfl_xor_sync(ALL, value, by);
     return value;
@@ -31,7 +10,7 @@ __device__ __forceinline__ Real warp_sum(Real value) {
 
 struct Batch {
     const Real *weight;      // [pre, width]
-    const int *event_counts; // of the pre neurons, events by unit
+    const int *event_counts; // [sample of this launch · pre], events by unit
     const Id *lists;
     const Real *gates;       // [sample of this launch, tile, step, lane]
     const int *post_counts;  // [sample, unit]
@@ -91,13 +70,14 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
         if (GATES) copies_done();
         __syncthreads();  // the gates of b are here, and nobody is busy with b − 1 any more
         if (GATES && a.buffers == 2 && next < last) stage(next, buffers + (1 - turn) * buffer);
-        const Real *table = GATES ? now + lane : gates_of(b) + lane;
+        Rows<LANES, GATES> table(GATES ? now : gates_of(b), lane, LANES);
 
         size_t pair = (size_t)b * a.units + unit;
         int fired = live ? a.post_counts[pair] : 0;
         bool silent = fired == 0;
-        const int *event_counts = a.event_counts + (size_t)b * a.pre;
-        const Id *lists = a.lists + (size_t)b * a.pre * a.stride;
+        size_t events = (size_t)(b - a.begin) * a.pre;
+        const int *event_counts = a.event_counts + events;
+        const Id *lists = a.lists + events * a.stride;
         Real weighted = 0, total = 0;
         bool sums_fan_in = !summed && __any_sync(ALL, live && silent);
         for (int from = 0; from < a.pre; from += 32 * warps) {
@@ -118,7 +98,7 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
                     next_ids = first_ids(lists + (size_t)next_j * a.stride);
                 }
                 Real w = weight[(size_t)j * width];
-                Real e = sum_rows<1>(table, LANES, list, count, ids).at[0];
+                Real e = sum_rows<1>(table, list, count, ids).at[0];
                 if (silent) e = psp.silent_psp;
                 rows[(size_t)j * LANES] = e;
                 weighted += w * e;
@@ -137,9 +117,10 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
             for (int w = 0; w < warps; ++w) fan_in += parts[1][w][lane];
         summed |= sums_fan_in;
         if (warp == 0) {
-            Real sum[4] = {0, 0, 0, 0};
-            for (int w = 0; w < warps; ++w) sum[w & 3] += parts[0][w][lane];
-            Real share = silent ? psp.silent_share * fan_in : (sum[0] + sum[2] + (sum[1] + sum[3])) / (Real)fired;
+            Real sum = 0;
+#pragma unroll 8
+            for (int w = 0; w < warps; ++w) sum += parts[0][w][lane];
+            Real share = silent ? psp.silent_share * fan_in : sum / (Real)fired;
             Real slope = live ? a.delta[pair] * (1 + share * psp.inverse_nu) : 0;
             slopes[lane] = live && a.scale ? slope * a.scale[pair] : slope;
         }

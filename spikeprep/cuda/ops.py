@@ -333,15 +333,15 @@ class CudaOps(Ops):
             return
         limit, row = self.runtime.shared_limit, LANES * self.dtype.itemsize
         if tiles > 1 and 2 * pre * row <= limit:
-            name, each, table = "dense_forward_wide", 2, 2 * pre * row
+            name, each, table, most = "dense_forward_wide", 2, 2 * pre * row, 16
         elif pre * row <= limit:
-            name, each, table = "dense_forward_narrow", 1, pre * row
+            name, each, table, most = "dense_forward_narrow", 1, pre * row, 24
         else:
-            name, each, table = "dense_forward_cached", 1, 0
+            name, each, table, most = "dense_forward_cached", 1, 0, 32
         columns = -(-tiles // each)
         resident = max(1, min(_FEW, limit // table)) if table else 1  # blocks a multiprocessor
         shares = max(1, min(self.runtime.processors * resident // columns, samples))
-        warps = min(32, -(-samples // shares))
+        warps = min(most, -(-samples // shares))
         self._module("dense.cu", _bits(events)).launch(
             name, (columns, shares), LANES * warps, weights.weight, events.counts, events.lists, out.own[slab],
             neuron_constants(neuron, self.dtype), out.by_unit[slab], out.by_step()[slab], out.counts()[slab],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ _TILE = 64  # units turned together: a cache line of each plane
 
 _jit = njit(nogil=True, cache=True, error_model="numpy")
 _inline = njit(nogil=True, inline="always")
-_ZERO, _32, _16, _8 = (np.uint64(n) for n in (0, 32, 16, 8))
+_ZERO, _ONE, _8, _16, _32, _BYTE = (np.uint64(n) for n in (0, 1, 8, 16, 32, 0xFF))
 _LOW_32, _LOW_16, _LOW_8 = (
     np.uint64(mask) for mask in (0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF)
 )
@@ -43,13 +44,13 @@ class Bins:
     width: Fraction
     right: bool = False
 
-    @property
+    @cached_property
     def numbers(self) -> tuple[int, int, int]:
         """(a, b, c) such that the bin of t is floor((t b + c) / a)."""
         a, b = self.width.as_integer_ratio()
         return a, b, a - 1 if self.right else 0
 
-    @property
+    @cached_property
     def latest(self) -> int:
         """The latest t, in µs, whose bin can be computed in 64 bits; may be negative."""
         a, b, _ = self.numbers
@@ -84,8 +85,9 @@ def scatter(
     stop: int,
     strides: tuple[int, int, int],
     levels: int,
+    fresh: Any,
     out: NDArray[np.uint8],
-) -> tuple[int, int, bool]:
+) -> tuple[Any, int, Any, bool]:
     """Set the bits of events `start` … in `out`, until one falls into step `stop` or a later one.
 
     Parameters
@@ -104,40 +106,59 @@ def scatter(
         Bytes of `out` from one unit, byte and level to the next.
     levels
         How many events of a unit and step are kept apart; the others are merged into the last level.
+    fresh
+        The first byte whose plane is not zero yet: planes are zeroed when they are first needed, which brings them
+        into the cache in order.
     out
-        uint8 (bytes,), zero or partly written.
+        uint8 (bytes,), zero up to plane `fresh` or partly written.
 
     Returns
     -------
-    The number of the first event that was not written, t of the one before it, and whether it is no event of such a
-    sensor at such a time.
+    The number of the first event that was not written, t of the one before it, the first byte whose plane is not zero
+    yet, and whether the event is none of such a sensor at such a time.
     """
-    width, height, polarities = sensor
+    # unsigned numbers are not checked for being negative when they index
+    width, height, polarities = np.uint32(sensor[0]), np.uint32(sensor[1]), np.uint32(sensor[2])
+    by_unit, by_byte, by_level = np.uint64(strides[0]), np.uint64(strides[1]), np.uint64(strides[2])
     a, b, c = bins
-    by_unit, by_byte, by_level = strides
-    edge, place, mark = np.int64(-1), np.int64(0), np.uint8(0)
-    for n in range(start, events.size):
-        event = events[n]
-        x, y, p, t = np.int64(event.x), np.int64(event.y), np.int64(event.p), event.t
-        if (x >= width) | (y >= height) | (p >= polarities) | (t < last):
-            return n, last, True
-        if t >= edge:
-            if t > latest:
-                return n, last, True
-            step = (t * b + c) // a
-            if step >= stop:
-                return n, last, False
-            edge = ((step + 1) * a - c + b - 1) // b
-            place = ((step - first) >> 3) * by_byte
-            mark = np.uint8(1) << np.uint8(step & 7)
-        last = t
-        at = ((p * height + y) * width + x) * by_unit + place
-        for _ in range(levels - 1):
-            if not out[at] & mark:
+    n, size = np.uint64(start), np.uint64(events.size)
+    step, beyond = np.int64(-1), np.int64(0)  # the bin, and (t b + c) where the next begins
+    while n < size:
+        t = events[n].t
+        if (t < last) | (t > latest):
+            return np.int64(n), last, fresh, True
+        ahead = t * b + c - beyond
+        skip = 1 if ahead < a else ahead // a + 1
+        if step + skip >= stop:
+            return np.int64(n), last, fresh, False
+        step += skip
+        beyond += skip * a
+        edge = beyond - c if b == 1 else (beyond - c + b - 1) // b
+        byte = (step - first) >> 3
+        for k in range(np.uint64(fresh) * by_byte, np.uint64(max(fresh, byte + 1)) * by_byte):
+            out[k] = 0
+        fresh = max(fresh, byte + 1)
+        place, mark = np.uint64(byte) * by_byte, np.uint8(1) << np.uint8(step & 7)
+        while True:
+            event = events[n]
+            x, y, p = np.uint32(event.x), np.uint32(event.y), np.uint32(event.p)
+            if (x >= width) | (y >= height) | (p >= polarities) | (t < last):
+                return np.int64(n), last, fresh, True
+            at = np.uint64((p * height + y) * width + x) * by_unit + place
+            if levels > 1:
+                for _ in range(levels - 1):
+                    if not out[at] & mark:
+                        break
+                    at += by_level
+            out[at] |= mark
+            last = t
+            n += _ONE
+            if n == size:
                 break
-            at += by_level
-        out[at] |= mark
-    return events.size, last, False
+            t = events[n].t
+            if t >= edge:
+                break
+    return np.int64(n), last, fresh, False
 
 
 @_inline
@@ -151,10 +172,10 @@ def _swap(x: Any, y: Any, shift: Any, mask: Any) -> Any:
 def turn(
     planes: NDArray[np.uint8], stride: int, count: int, first: int, width: int, bits: NDArray[np.uint8]
 ) -> None:
-    """Move `count` planes [byte · stride + unit] to bytes `first` … of bits [unit · width + byte], and zero the planes.
+    """Write `count` planes [byte · stride + unit] to bytes `first` … of zeroed bits [unit · width + byte].
 
-    `stride` is a multiple of 64 and `planes` has 8 whole words of planes at least, that past `count` is zero. Bytes are
-    transposed 8 × 8 in registers; what is zero is left alone.
+    `stride` is a multiple of 64, and `planes` has whole eights of planes, though none past `count` is used. Bytes are
+    transposed 8 × 8 in registers; where all are zero nothing is written.
     """
     units = bits.size // width
     for tile in range(0, units, _TILE):
@@ -167,8 +188,6 @@ def turn(
                 r6, r7 = load_word(planes, at + 6 * stride), load_word(planes, at + 7 * stride)
                 if r0 | r1 | r2 | r3 | r4 | r5 | r6 | r7 == _ZERO:
                     continue
-                for row in range(8):
-                    store_word(planes, at + row * stride, _ZERO)
                 r0, r4 = _swap(r0, r4, _32, _LOW_32)
                 r1, r5 = _swap(r1, r5, _32, _LOW_32)
                 r2, r6 = _swap(r2, r6, _32, _LOW_32)
@@ -188,5 +207,5 @@ def turn(
                         store_word(bits, to, train)
                     else:
                         for j in range(count - byte):
-                            bits[to + j] = train & np.uint64(0xFF)
+                            bits[to + j] = train & _BYTE
                             train >>= _8

@@ -1,8 +1,6 @@
 """DVS events → spikes: a unit spikes in every bin of time in which its pixel has an event of its polarity.
 
-Bits of a small recording are set where they belong. Those of a large one would each cost a cache miss, a unit's bytes
-being a train: there a byte's steps are written as planes, a byte a unit, which stay in a core's cache, and planes are
-turned into trains a cache line at a time.
+The width of a bin is an exact fraction, see `_bins`; how bits reach their places, see `_sheet`.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from typing import Any, ClassVar
 
@@ -19,13 +18,11 @@ from numpy.typing import NDArray
 from ..data import EVENT, Bits, Events, SpikeTrain
 from ..errors import DataError, UsageError
 from ..random import SampleKey
-from ._bins import Bins, scatter, turn
+from ._bins import Bins, scatter
 from ._recordings import checked, pieces, recording, wrong_event
+from ._sheet import new_sheet
 from .base import Encoder
 
-_IN_PLACE = 1 << 20  # bytes of bits that stay in a core's cache and are written in place
-_STAGED = 1 << 25  # bytes of planes that are filled before they are turned
-_LINE = 64  # bytes; a whole line of each train is the most that is worth turning at once
 _MOST_STEPS = (1 << 32) - 1  # what a store can say
 _FINEST = 10**6  # denominator of a width
 
@@ -130,7 +127,7 @@ class DVS(Encoder):
         """Return the bins of `signal`; with `bins` its duration decides, for which it may have to be walked."""
         if self.bins:
             return Bins(Fraction(max(recording(signal, self.name).length(), 1), self.bins))
-        return Bins(_fraction(self.bin_us), self.closed == "right")
+        return _by_width(self.bin_us, self.closed == "right")
 
     def _checked_steps(self, steps: int) -> int:
         if steps > _MOST_STEPS:
@@ -153,21 +150,21 @@ class DVS(Encoder):
         """
         events = recording(signal, self.name)
         bins, units = self.binning(events), prod(self.unit_shape(events))
-        steps: int | None = self.steps or self.bins
-        if not steps:
-            known = events.duration is not None or isinstance(events.pieces, tuple)
-            steps = self.max_steps(events) if known else None
-        sheet = _Sheet(units, steps)
-        last, count = 0, 0
-        sensor = (*events.size, events.polarities)
+        known = self.steps or self.bins or events.duration is not None or isinstance(events.pieces, tuple)
+        steps = self.max_steps(events) if known else None
+        sheet = new_sheet(units, steps)
+        by_unit, by_byte = sheet.strides
+        sensor, strides = (
+            (*events.size, events.polarities),
+            (by_unit, by_byte, units // self.levels * by_unit),
+        )
+        last = count = 0
         for piece in pieces(events, self.name):
             start = 0
             while True:
-                by_unit, by_byte = sheet.strides
-                strides = (by_unit, by_byte, units // self.levels * by_unit)
-                start, last, wrong = scatter(
+                start, last, sheet.fresh, wrong = scatter(
                     piece, start, last, sensor, bins.numbers, bins.latest, sheet.first, sheet.stop, strides,
-                    self.levels, sheet.block,
+                    self.levels, sheet.fresh, sheet.block,
                 )  # fmt: skip
                 if wrong:
                     raise wrong_event(self.name, piece[start], count + start, last, events, bins.latest)
@@ -238,80 +235,6 @@ class DVS(Encoder):
         return Events((events,), (width, height), polarities, duration=duration)
 
 
-class _Sheet:
-    """The bits of one recording while they are being written, a block of steps at a time.
-
-    Attributes
-    ----------
-    block
-        uint8 (bytes,): what is written to now.
-    first, stop
-        The steps that `block` has, from a multiple of 8.
-    strides
-        Bytes of `block` from one unit and from one byte of steps to the next.
-    """
-
-    def __init__(self, units: int, steps: int | None) -> None:
-        self._units, self._steps = units, steps
-        self._bits = None if steps is None else _zeros(units, steps)
-        self._full: list[tuple[int, NDArray[np.uint8]]] = []  # blocks that wait until the length is known
-        self.first, self.stop = 0, 0 if steps is None else steps
-        self._in_place = self._bits is not None and self._bits.size <= _IN_PLACE
-        if self._bits is not None and self._in_place:
-            self.block, self.strides = self._bits.reshape(-1), (self._bits.shape[1], 1)
-            return
-        plane = (
-            -(-units // _LINE) | 1
-        ) * _LINE  # an odd number of lines: planes do not compete for cache sets
-        self.strides = (1, plane)
-        self._span = min(max(_STAGED // plane // 8 * 8, 8), _LINE)  # planes in a block
-        self._open(0)
-
-    def _open(self, step: int) -> None:
-        """Make `block` an empty one that has `step`."""
-        steps = 8 * self._span
-        self.first = step // steps * steps
-        self.stop = self.first + steps if self._steps is None else min(self.first + steps, self._steps)
-        if self._steps is None or not hasattr(self, "block"):
-            self.block = np.zeros(self._span * self.strides[1], np.uint8)
-
-    def turn_to(self, step: int) -> None:
-        """Go on with the block that has `step`, which is past this one."""
-        self._keep()
-        self._open(step)
-
-    def _keep(self) -> None:
-        if self._bits is None:
-            self._full.append((self.first, self.block))
-        elif not self._in_place:
-            self._turn(self.first, self.block, self._bits)
-
-    def _turn(self, first: int, block: NDArray[np.uint8], bits: Bits) -> None:
-        width = bits.shape[1]
-        turn(block, self.strides[1], min(self._span, width - first // 8), first // 8, width, bits.reshape(-1))
-
-    def finish(self, steps: int) -> Bits:
-        """Return the bits (unit, byte) of all that was written, `steps` long."""
-        self._keep()
-        if self._bits is not None:
-            return self._bits
-        bits = _zeros(self._units, steps)
-        while self._full:  # memory goes as it is no longer needed
-            self._turn(*self._full.pop(), bits)
-        return bits
-
-
-def _zeros(units: int, steps: int) -> Bits:
-    try:
-        return np.zeros((units, -(-steps // 8)), np.uint8)
-    except MemoryError as error:
-        raise DataError(
-            f"dvs: got a recording of {units} units and {steps} steps, {units * -(-steps // 8) / 1e9:.1f} GB",
-            "what fits into memory",
-            "Widen the bins, keep fewer steps, or put event_downsample or event_crop ahead.",
-        ) from error
-
-
 def _spikes(bits: Bits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return step and unit of every spike, sorted by step, then unit."""
     unit, byte = np.nonzero(bits)  # most bytes are zero
@@ -329,6 +252,11 @@ def _fraction(value: float | str | None) -> Fraction:
     except (ValueError, ZeroDivisionError):
         pass
     raise UsageError(f"dvs: got bin_us {value!r}", 'µs: a number, or a fraction such as "1000/3"')
+
+
+@lru_cache(64)
+def _by_width(bin_us: float | str | None, right: bool) -> Bins:
+    return Bins(_fraction(bin_us), right)
 
 
 def dvs_reference(

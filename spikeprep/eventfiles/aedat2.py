@@ -114,8 +114,8 @@ class Aedat2(EventFormat):
     Parameters
     ----------
     camera
-        A name in `spikeprep.eventfiles.cameras.CAMERAS`, such as ``"DVS128"`` or ``"DAVIS346"``; the one that the header
-        names where empty.
+        A name in `spikeprep.eventfiles.cameras.CAMERAS`, such as ``"DVS128"`` or ``"DAVIS346"``; where empty, the one
+        that the header names.
     """
 
     name: ClassVar[str] = "aedat2"

@@ -84,12 +84,12 @@ class Decoder(ABC):
         """
 
     @abstractmethod
-    def where(self, count: int) -> NDArray[np.int64]:
-        """Return the byte offsets in the file of the `count` events that `fill` returned last, int64 (event,)."""
+    def offset(self, count: int, index: int) -> int:
+        """Return the byte offset in the file of event `index` of the `count` that `fill` returned last; −1 if none."""
 
     @abstractmethod
-    def most(self) -> int:
-        """Return an upper bound of how many events there are."""
+    def most(self) -> int | None:
+        """Return an upper bound of how many events there are; None where it cannot be had without decoding."""
 
     @abstractmethod
     def rewind(self) -> None:
@@ -199,12 +199,12 @@ class ByteDecoder(Decoder):
         """Return whether events of a record that was used are still to come."""
         return False
 
-    def where(self, count: int) -> NDArray[np.int64]:
+    def offset(self, count: int, index: int) -> int:
         """Decode the last events once more, this time with the number of each one's record."""
         low, state = self._before
         records = np.empty(count, np.int64)
         self._decode(self._buffer[low : self._high], np.empty((count, 2), np.uint64), records, state.copy())
-        return self._at + low + records * self.record
+        return int(self._at + low + records[index] * self.record)
 
     def most(self) -> int:
         """Return how many events there are if every record is one."""

@@ -127,7 +127,8 @@ def mend(
                 f"t {t[n]} µs runs back from {seen[n]}" if seen[n] else f"t {t[n]} µs lies before the start"
             )
             expected, advice = "stamps that never decrease", f"Repair the recording, {MENDS}"
-        what = f"event {index + n} at byte {decoder.where(len(events))[n]}: {what}"
+        at = decoder.offset(len(events), n)
+        what = f"event {index + n}{f' at byte {at}' if at >= 0 else ''}: {what}"
         if invalid == "fail":
             raise DataError(f"{decoder.path}: {what}", expected, advice)
         changes.first = what

@@ -47,7 +47,7 @@ def _decode(
         out[made, 1] = np.uint64(base + (word >> 22 & 63))
         if len(where):
             where[made] = used
-        made += kind <= 1
+        made += int(kind <= 1)
         used += 1
     state[:] = base, before, undated
     return used, made

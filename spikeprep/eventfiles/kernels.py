@@ -34,7 +34,7 @@ def all_sound(events: Words, width: int, height: int, last: int) -> bool:
         packed, t = events[n, 0], np.int64(events[n, 1])
         wrong |= (packed & low) >= w
         wrong |= (packed >> sixteen & low) >= h
-        wrong |= packed >> thirtytwo > one
+        wrong |= (packed >> thirtytwo & low) > one
         wrong |= t < previous
         previous = t
     return not wrong

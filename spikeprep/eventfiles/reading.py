@@ -19,6 +19,7 @@ from .detect import find_format
 from .kernels import all_sound
 
 _TILE = 1 << 14  # events that are decoded and then checked, while they are in a core's own cache
+_PIECE = 1 << 20
 _LIMIT = 65535  # pixels of a side: EVENT's x and y are 16 bits, of which the largest value stands for "off"
 
 Report = Callable[[Changes], None]
@@ -64,12 +65,15 @@ def read(
     """
     recording = _Recording.of(path, format, size, invalid, options)
     with recording.begin() as decoder:
-        events = np.empty(decoder.most(), EVENT)
         changes = recording.new_changes()
         walk = _Walk(recording, decoder, changes)
-        count = walk.fill(events)
+        if (most := decoder.most()) is None:
+            events = Events(tuple(walk.pieces(_PIECE)), (0, 0)).array
+        else:
+            events = np.empty(most, EVENT)
+            count = walk.fill(events)
+            events.resize(count, refcheck=False)  # gives back what was asked for and never touched
         walk.end()
-        events.resize(count, refcheck=False)  # gives back what was asked for and never touched
         if changes:
             report(changes)
         return Events((events,), recording.size_of(decoder), start=recording.start_of(decoder))
@@ -82,7 +86,7 @@ def open_events(
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
     report: Report = warn,
-    piece_events: int = 1 << 20,
+    piece_events: int = _PIECE,
     **options: Any,
 ) -> Events:
     """Open a recording whose `pieces` are decoded anew on every walk, `piece_events` events (16 bytes each) at a time.
@@ -115,7 +119,7 @@ def outline(
         last = decoder.last() if invalid == "fail" else None
         if last is None:
             walk = _Walk(recording, decoder, recording.new_changes())
-            last, buffer = empty_events(), np.empty(min(_TILE, decoder.most()), EVENT)
+            last, buffer = empty_events(), np.empty(_TILE, EVENT)
             while count := walk.fill(buffer):
                 last = buffer[count - 1 : count].copy()
             walk.end()
@@ -131,7 +135,7 @@ class _Recording:
     size: tuple[int, int] | None
     invalid: Invalid
     report: Report = warn
-    piece_events: int = 1 << 20
+    piece_events: int = _PIECE
     other: str = field(default="", kw_only=True)
 
     @classmethod
@@ -143,7 +147,7 @@ class _Recording:
         invalid: Invalid,
         options: Mapping[str, Any],
         report: Report = warn,
-        piece_events: int = 1 << 20,
+        piece_events: int = _PIECE,
     ) -> _Recording:
         if invalid not in get_args(Invalid):
             raise UsageError(f"got invalid {invalid!r}", f"one of {', '.join(get_args(Invalid))}")
@@ -188,12 +192,7 @@ class _Recording:
         with self.begin() as decoder:
             changes = self.new_changes()
             walk = _Walk(self, decoder, changes)
-            room = min(self.piece_events, max(decoder.most(), 1))
-            while True:
-                piece = np.empty(room, EVENT)
-                if not (count := walk.fill(piece)):
-                    break
-                yield piece[:count]
+            yield from walk.pieces(self.piece_events)
             walk.end()
             if changes:
                 self.report(changes)
@@ -226,6 +225,14 @@ class _Walk:
             count += kept
         self.kept += count
         return count
+
+    def pieces(self, most: int) -> Iterator[NDArray[np.void]]:
+        """Yield what is left, `most` events at a time."""
+        while True:
+            piece = np.empty(most, EVENT)
+            if not (count := self.fill(piece)):
+                break
+            yield piece[:count]
 
     def end(self) -> None:
         """Look at what there is only when all has been decoded."""

@@ -3,9 +3,23 @@
 Every function returns a `matplotlib.figure.Figure` that belongs to nobody's global state; `save` writes it.
 """
 
+from .events import is_recorded, recorded, recording
+from .seen import Seen, look
 from .sound import heard, hearing
 from .spikes import MOST_CLASSES, raster
 from .style import save
 from .training import training_curve
 
-__all__ = ["MOST_CLASSES", "heard", "hearing", "raster", "save", "training_curve"]
+__all__ = [
+    "MOST_CLASSES",
+    "Seen",
+    "heard",
+    "hearing",
+    "is_recorded",
+    "look",
+    "raster",
+    "recorded",
+    "recording",
+    "save",
+    "training_curve",
+]

@@ -47,26 +47,29 @@ def raster(
     if not 0 <= index < len(split):
         raise UsageError(f"got sample {index}", f"0 to {len(split) - 1}", "Name a sample of this split.")
     spikes = split[index]
-    shown = _first_of_each(split.labels, len(classes))
-    rows = -(-len(shown) // 10)
-    heights = [4.6, 0.3 + 1.05 * rows] if rows else [4.6]  # inches
+    shown = shown_classes(split.labels, len(classes))
+    heights = [4.6, *([0.3 + 1.05 * -(-len(shown) // 10)] if shown else [])]  # inches
     figure = blank(9.6, sum(heights))
     top, *bottom = np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))
     _draw_sample(top, spikes, split.unit_shape, seconds_per_step)
-    label = int(split.labels[index])
-    name = f"class {classes[label]}" if label < len(classes) else f"label {label}"
-    origin = str(split.ids[index])
-    sample = f"sample {index}" if origin == str(index) else f"sample {index} ({origin})"
     top.suptitle(
-        f"{sample}, {name}: {spikes.sum():,} spikes of {split.units:,} units "
+        f"{sample_title(split, index, classes)}: {spikes.sum():,} spikes of {split.units:,} units "
         f"in {len(spikes):,} steps, density {spikes.mean():.2%}",
         fontsize=10,
         x=0.01,
         ha="left",
     )
-    if rows:
-        _draw_classes(bottom[0], split, shown, classes, rows)
+    if shown:
+        draw_classes(bottom[0], split, shown, classes)
     return figure
+
+
+def sample_title(split: SplitReader, index: int, classes: Sequence[str]) -> str:
+    """Return what a sample is called in a picture: its number, where it came from, and its class."""
+    label, origin = int(split.labels[index]), str(split.ids[index])
+    name = f"class {classes[label]}" if label < len(classes) else f"label {label}"
+    sample = f"sample {index}" if origin == str(index) else f"sample {index} ({origin})"
+    return f"{sample}, {name}"
 
 
 def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], dt: float | None) -> None:
@@ -102,9 +105,9 @@ def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], 
         counts.tick_params(labelleft=False)
 
 
-def _draw_classes(
-    panel: Any, split: SplitReader, shown: Mapping[int, int], classes: Sequence[str], rows: int
-) -> None:
+def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], classes: Sequence[str]) -> None:
+    """Draw the first sample of each class, small: `shown` is label → position."""
+    rows = -(-len(shown) // 10)
     columns = -(-len(shown) // rows)
     panels = np.ravel(panel.subplots(rows, columns, squeeze=False))
     for axes in panels:
@@ -137,7 +140,7 @@ def _over_time(bits: NDArray[np.uint8], steps: int) -> NDArray[np.float64]:
     return np.asarray(spikes / np.diff([*(8 * first), steps]))
 
 
-def _first_of_each(labels: NDArray[np.int32], classes: int) -> dict[int, int]:
+def shown_classes(labels: NDArray[np.int32], classes: int) -> dict[int, int]:
     """Return label → position of its first sample, of the first `MOST_CLASSES` classes that occur."""
     found, first = np.unique(labels, return_index=True)
     pairs = [(int(label), int(i)) for label, i in zip(found, first, strict=True) if label < classes]

@@ -25,7 +25,6 @@ from ..registry import ENCODERS, READERS
 from ..sources.base import Source
 from ..store import SpikeStore
 
-
 FAMILIES = {"tonic": "dataset"}
 """Recipe of many data sets, named ``RECIPE:MEMBER`` → the setting of its source that says which one."""
 
@@ -137,7 +136,8 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Return dotted name → value of everything that `override` reaches."""
         chain = [
-            ENCODERS.build(_plugin(c)).to_config() | ({"use": c["use"]} if "use" in c else {}) for c in self.chain
+            ENCODERS.build(_plugin(c)).to_config() | ({"use": c["use"]} if "use" in c else {})
+            for c in self.chain
         ]
         owners = [
             ("source", self.build_source().to_config()),

@@ -16,7 +16,7 @@ from ._labelled import Fault, Recording, refusal
 from .base import file_sha256
 
 _PIECE = 1 << 16  # events of a piece while checking: 1 MiB, which stays in a core's cache
-_WHOLE = 1 << 20  # events of the largest recording that is handed out in one piece: 16 MiB
+WHOLE = 1 << 18  # events of the largest recording that is handed out in one piece, and of a piece of others: 4 MiB
 _SHOWN = 3  # changed files in one note
 
 
@@ -76,11 +76,12 @@ class EventFiles(CheckedFiles[Facts]):
             events = self._open(recording, _PIECE, changed.append)
             count, last = 0, np.empty(0, EVENT)
             for piece in events.pieces:
-                count += len(piece)
-                last = piece[-1:].copy()
+                count, last = count + len(piece), piece[-1:].copy()
         except DataError as error:
             raise _fault(recording, error) from error
-        facts = Facts(replace(events, pieces=(last,)), count, changed[0] if changed else None)
+        walked = int(last["t"][0]) + 1 if count else 0
+        outline = replace(events, pieces=(last,), duration=events.length(walked))
+        facts = Facts(outline, count, changed[0] if changed else None)
         return file_sha256(recording.file), facts
 
     def _refusal(self, faults: Sequence[Fault]) -> DataError:
@@ -110,8 +111,8 @@ class EventFiles(CheckedFiles[Facts]):
         """Return one recording; its id is its path inside the source."""
         found = self._at(split, index)
         try:
-            events = self._open(found, _WHOLE, _known)
-            if found.facts.events <= _WHOLE:
+            events = replace(self._open(found, WHOLE, _known), duration=found.facts.outline.duration)
+            if found.facts.events <= WHOLE:
                 events = replace(events, pieces=(events.array,))
         except DataError as error:  # it has changed since it was checked
             raise self._refusal([_fault(found, error)]) from error

@@ -80,12 +80,15 @@ class SplitLayout:
     def fit(cls, samples: int, units: int, max_steps: int) -> SplitLayout:
         """Choose chunks of 1 to 2 MiB, less only where the split has no more, and shards of up to 32 chunks.
 
-        A split of many chunks has 8 shards at least, so that as many workers can write it.
+        A split of many chunks has 8 shards at least, so that as many workers can write it. A sample of more than
+        2 MiB is a chunk of its own, and of such chunks a shard has fewer: a worker holds it until it is written.
         """
-        most = max(_CHUNK_BYTES // max(units * -(-max_steps // 8), 1), 1)
+        sample = max(units * -(-max_steps // 8), 1)
+        most = max(_CHUNK_BYTES // sample, 1)
         enough = 1 << max(samples - 1, 0).bit_length()
         chunk = min(1 << most.bit_length() - 1, enough)
         together = min(_CHUNKS_A_SHARD, max(enough // chunk // _SHARDS_A_SPLIT, 1))
+        together = min(together, max(_CHUNKS_A_SHARD * _CHUNK_BYTES // (chunk * sample), 1))
         return cls(samples, units, max_steps, chunk, chunk * together)
 
     @property

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..data import Bits
 from ..errors import StoreError
-from ..packing import padding_mask, popcount
+from ..packing import overrun, popcount
 from . import layout as form
 from .layout import SplitLayout
 from .objects import LocalObjects, Objects, open_objects
@@ -199,7 +199,7 @@ class ShardWriter:
                 f"got bits {bits.dtype} {bits.shape} for {len(ids)} ids; expected uint8 {expected}."
             )
         steps = np.asarray(steps)
-        if (steps < layout.max_steps).any() and (bits & padding_mask(steps, layout.width)[:, None]).any():
+        if overrun(bits, steps).any():
             raise ValueError("got spikes at or past a sample's own steps; expected every such bit to be 0.")
         if room < layout.chunk_samples:  # Zarr stores whole chunks
             bits = np.concatenate([bits, np.zeros((layout.chunk_samples - room, *expected[1:]), np.uint8)])

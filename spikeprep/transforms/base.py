@@ -16,6 +16,9 @@ from ..encoders.base import Transform
 from ..errors import UsageError
 from ..random import SampleKey
 
+NEVER = np.int64(-(1 << 62))
+"""The stamp of a pixel that has not fired."""
+
 
 @dataclass(frozen=True)
 class EventTransform(Transform):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from numba import njit
 
 from ..data import Events
@@ -91,3 +92,18 @@ class EventCrop(EventTransform):
             yield kept[: _crop(piece, self.x, self.y, width, height, self.start_us, stop, kept)]
             if events.duration is not None and len(piece) and piece["t"][-1] >= stop:
                 return  # with an unknown duration the walk goes on: it is what finds it
+
+
+def crop_reference(crop: EventCrop, events: Events) -> Piece:
+    """Return what `crop` keeps of events, in NumPy."""
+    (width, height), _ = crop.sensor(events.size, events.polarities)
+    array = events.array.copy()
+    x, y, t = (array[axis].astype(np.int64) for axis in "xyt")
+    inside = (
+        (x >= crop.x) & (x < crop.x + width) & (y >= crop.y) & (y < crop.y + height) & (t >= crop.start_us)
+    )
+    if crop.stop_us:
+        inside &= t < crop.stop_us
+    for axis, origin in (("x", crop.x), ("y", crop.y), ("t", crop.start_us)):
+        array[axis] -= array[axis].dtype.type(origin)
+    return array[inside]

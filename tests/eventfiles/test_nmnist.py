@@ -13,7 +13,7 @@ from spikeprep.eventfiles import Changes, open_events, outline, read
 from spikeprep.eventfiles.nmnist import decode_reference
 
 from ..assets import asset
-from .writing import nmnist_bytes
+from .writing import events_of, nmnist_bytes
 
 
 @pytest.mark.parametrize("recording", [0, 1])
@@ -46,13 +46,13 @@ def test_the_kernel_and_the_reference_agree_on_any_bytes(tmp_path_factory, seed,
 def test_a_clock_of_23_bits_goes_on_when_it_wraps(tmp_path):
     t = np.array([2**23 - 7, 2**23 - 1, 2**23, 2**23 + 5, 2**23 + 2**22, 2**24 - 9])
     path = tmp_path / "long.bin"
-    path.write_bytes(nmnist_bytes(x=[1] * 6, y=[2] * 6, t=t % 2**23, p=[0, 1] * 3))
+    path.write_bytes(nmnist_bytes(events_of(1, 2, t, [0, 1] * 3)))
     np.testing.assert_array_equal(read(path).array["t"], t)
 
 
 def test_an_event_in_row_240_moves_the_clock_and_is_none(tmp_path):
     path = tmp_path / "image_0001.bin"
-    path.write_bytes(nmnist_bytes(x=[5, 0, 239], y=[6, 240, 179], t=[8000, 8191, 3], p=[1, 0, 0]))
+    path.write_bytes(nmnist_bytes(events_of([5, 0, 239], [6, 240, 179], [8000, 8191, 3], [1, 0, 0])))
     events = read(path, format="ncaltech101")
     assert events.size == (240, 180)
     assert events.array.tolist() == [(5, 6, 8000, 1), (239, 179, 8192 + 3, 0)]
@@ -60,7 +60,7 @@ def test_an_event_in_row_240_moves_the_clock_and_is_none(tmp_path):
 
 def test_a_larger_sensor_than_n_mnists_is_named(tmp_path):
     path = tmp_path / "image_0001.bin"
-    path.write_bytes(nmnist_bytes(x=[5, 200], y=[6, 7], t=[1, 2], p=[1, 0]))
+    path.write_bytes(nmnist_bytes(events_of([5, 200], [6, 7], [1, 2], [1, 0])))
     with pytest.raises(
         DataError, match=r"event 1 at byte 5: x 200, y 7 lies off .*below 34.*Give size=\(width, height\)"
     ):

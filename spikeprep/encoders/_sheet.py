@@ -1,0 +1,116 @@
+"""How the bits of a recording reach their places, events being in order of time and bits in order of units.
+
+Bits of a small recording are set where they belong. Those of a large one would each cost a cache miss, or two. There a
+block of steps is written as planes, a plane having the byte of 8 steps of every unit: events fill one plane after the
+other, which stays in a core's cache meanwhile, and a block of planes is turned into trains a cache line at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Bits
+from ..errors import DataError
+from ._bins import turn
+
+_IN_PLACE = 1 << 20  # bytes of bits that stay in a core's cache
+_BLOCK = 1 << 25  # bytes of a block, or else 8 planes
+_LINE = 64  # bytes; turning a line of each train at once is as good as turning more
+_ZEROED = 1 << 60  # more planes than there are
+
+
+class InPlace:
+    """Bits that are written where they belong.
+
+    Attributes
+    ----------
+    block
+        uint8 (bytes,): what `scatter` writes to now.
+    first, stop
+        The steps that `block` has; `first` is a multiple of 8.
+    strides
+        Bytes of `block` from one unit, and from the byte of 8 steps to the next.
+    fresh
+        The first byte whose plane is not yet zero.
+    """
+
+    first, fresh = 0, _ZEROED
+
+    def __init__(self, bits: Bits, steps: int) -> None:
+        self._bits, self.stop = bits, steps
+        self.block: NDArray[np.uint8] = bits.reshape(-1)
+        self.strides = bits.shape[1], 1
+
+    def turn_to(self, step: int) -> None:
+        """Go on with the block that has `step`, which is past this one."""
+        raise AssertionError("there is no other block")
+
+    def finish(self, steps: int) -> Bits:
+        """Return the bits (unit, byte) of all that was written, `steps` long."""
+        return self._bits
+
+
+class Planes:
+    """Bits that are written as planes, in blocks; attributes and methods as of `InPlace`.
+
+    Where the recording's length is known, a block is turned when it is full and used again; otherwise all are kept
+    until the length is known too.
+    """
+
+    def __init__(self, units: int, bits: Bits | None, steps: int | None) -> None:
+        self._units, self._bits, self._steps = units, bits, steps
+        plane = (
+            -(-units // _LINE) | 1
+        ) * _LINE  # an odd number of lines: planes do not compete for cache sets
+        self.strides = 1, plane
+        self._span = min(max(_BLOCK // plane // 8 * 8, 8), _LINE)  # planes of a block
+        self._kept: list[tuple[NDArray[np.uint8], int, int]] = []
+        self.block = np.empty(self._span * plane, np.uint8)
+        self._place(0)
+
+    def _place(self, step: int) -> None:
+        self.fresh, self.first = 0, step // (8 * self._span) * 8 * self._span
+        self.stop = self.first + 8 * self._span
+        if self._steps is not None:
+            self.stop = min(self.stop, self._steps)
+
+    def _turn(self, bits: Bits, block: NDArray[np.uint8], first: int, planes: int) -> None:
+        turn(block, self.strides[1], planes, first // 8, bits.shape[1], bits.reshape(-1))
+
+    def turn_to(self, step: int) -> None:
+        """Go on with the block that has `step`, which is past this one."""
+        if self._bits is not None:
+            self._turn(self._bits, self.block, self.first, self.fresh)
+        else:
+            self._kept.append((self.block, self.first, self.fresh))
+            self.block = np.empty(self.block.size, np.uint8)
+        self._place(step)
+
+    def finish(self, steps: int) -> Bits:
+        """Return the bits (unit, byte) of all that was written, `steps` long."""
+        self._kept.append((self.block, self.first, self.fresh))
+        bits = new_bits(self._units, steps) if self._bits is None else self._bits
+        while self._kept:  # memory goes as it is no longer needed
+            self._turn(bits, *self._kept.pop())
+        return bits
+
+
+def new_bits(units: int, steps: int) -> Bits:
+    """Return bits without a spike; raises `DataError` where they do not fit into memory."""
+    try:
+        return np.zeros((units, -(-steps // 8)), np.uint8)
+    except MemoryError as error:
+        raise DataError(
+            f"got a recording of {units} units and {steps} steps, {units * -(-steps // 8) / 1e9:.1f} GB",
+            "what fits into memory",
+            "Widen the bins, keep fewer steps, or put event_downsample or event_crop ahead.",
+        ) from error
+
+
+def new_sheet(units: int, steps: int | None) -> InPlace | Planes:
+    """Return what to write on, for `steps` or, where it is None, a number that is not known yet."""
+    if steps is None:
+        return Planes(units, None, None)
+    bits = new_bits(units, steps)
+    return InPlace(bits, steps) if bits.size <= _IN_PLACE else Planes(units, bits, steps)

@@ -1,0 +1,158 @@
+"""AEDAT 3.1, cAER's format: lines of text, then packets of events of one type, little-endian.
+
+A packet's header has 28 bytes: type and source (2 bytes each); then, in 4 bytes each, an event's size, where its stamp
+is, what the stamps' upper bits are, and how many events fit, are there, and are valid. Type 1 is of pixels: a word with
+the event's validity in bit 0, p in bit 1, y in bits 2 to 16, x in 17 to 31; then 31 bits of t, in µs.
+Source: https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-3.1.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import EVENT
+from ..errors import DataError
+from .base import Decoder, EventFormat, head_of
+from .cameras import CAMERAS, camera_in
+from .chunks import Chunk, ChunkDecoder
+
+_MARK, _END = b"#!AER-DAT3.1", b"#!END-HEADER\r\n"
+_HEADER = struct.Struct("<hhiiiiii")
+_POLARITY, _RECORD = 1, 8
+
+
+def decode_packet(raw: NDArray[np.uint8], overflow: int) -> NDArray[np.void]:
+    """Decode a packet's polarity events, uint8 (8 · event,): dtype `EVENT`, those that are marked as valid."""
+    word, stamp = raw.view("<u4").reshape(-1, 2).T
+    events = np.zeros(len(word), EVENT)
+    events["x"], events["y"], events["p"] = word >> 17, word >> 2 & 0x7FFF, word >> 1 & 1
+    events["t"] = stamp.astype(np.int64) + (overflow << 31)
+    kept: NDArray[np.void] = events if (word & 1).all() else events[word & 1 == 1]
+    return kept
+
+
+@dataclass(frozen=True)
+class _Packet:
+    at: int  # of its first event
+    count: int
+    overflow: int
+
+
+class _Decoder(ChunkDecoder):
+    camera_clock = True
+
+    def __init__(self, path: Path, begin: int) -> None:
+        self.path, self._begin, self._rest = path, begin, ""
+        self._file = path.open("rb")
+        try:
+            self._packets = list(self._walk())
+        except DataError:
+            self._file.close()
+            raise
+        super().__init__()
+
+    def _walk(self) -> Iterator[_Packet]:
+        """Yield the packets of events of pixels, from their headers alone."""
+        end, at, source = self._file.seek(0, 2), self._begin, None
+        while at < end:
+            self._file.seek(at)
+            raw = self._file.read(_HEADER.size)
+            if len(raw) < _HEADER.size:
+                self._rest = (
+                    f"the packet at byte {at} has {len(raw)} of the {_HEADER.size} bytes of its header"
+                )
+                return
+            kind, origin, size, _, overflow, capacity, count, _ = _HEADER.unpack(raw)
+            if (
+                kind < 0
+                or size <= 0
+                or not 0 <= count <= capacity
+                or overflow < 0
+                or (kind == _POLARITY and size != _RECORD)
+            ):
+                raise DataError(
+                    f"{self.path}: the packet at byte {at} says type {kind}, "
+                    f"{count} of {capacity} events of {size} bytes",
+                    "a packet's header, as AEDAT 3.1 has it",
+                    "The file is damaged before this byte: cut it there, or fetch it again.",
+                )
+            at += _HEADER.size
+            whole = min(count, (end - at) // size)
+            if capacity * size > end - at:
+                left = f"{end - at} of its {capacity * size} bytes of events"
+                self._rest = f"the packet at byte {at - _HEADER.size} has {left}"
+            if kind == _POLARITY:
+                source = origin if source is None else source
+                if origin == source and whole:
+                    yield _Packet(at, whole, overflow)
+            at += capacity * size
+
+    def _read(self, packet: _Packet) -> Chunk:
+        self._file.seek(packet.at)
+        raw = np.frombuffer(self._file.read(packet.count * _RECORD), np.uint8)
+        return Chunk(decode_packet(raw, packet.overflow), packet.at)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        return map(self._read, self._packets)
+
+    def most(self) -> int:
+        return sum(packet.count for packet in self._packets)
+
+    def rest(self) -> str:
+        return self._rest
+
+    def last(self) -> NDArray[np.void] | None:
+        if self._rest:
+            return None
+        for packet in reversed(self._packets):
+            events = self._read(packet).events[-1:]
+            if len(events):
+                events["t"] -= self.origin
+                return events
+        return None
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class Aedat3(EventFormat):
+    """AEDAT 3.1 (.aedat), such as DVS128 Gesture's; of several cameras in a file the first one is read."""
+
+    name: ClassVar[str] = "aedat3"
+    title: ClassVar[str] = "AEDAT 3.1"
+    extensions: ClassVar[tuple[str, ...]] = (".aedat",)
+
+    @classmethod
+    def matches(cls, head: bytes) -> bool:
+        """Return whether the first line says AEDAT 3.1."""
+        return head.startswith(_MARK)
+
+    def open(self, path: Path) -> Decoder:
+        """Read the header; see `EventFormat.open`."""
+        head = head_of(path, 1 << 20)
+        header, end, _ = head.partition(_END)
+        if not (head.startswith(_MARK) and end):
+            raise DataError(
+                f"{path} has no header of AEDAT 3.1",
+                "lines from '#!AER-DAT3.1' to '#!END-HEADER'",
+                "Fetch it again.",
+            )
+        lines = header.decode("latin-1").split("\r\n")
+        said = dict(line[1:].split(": ", 1) for line in lines if ": " in line)
+        form = said.get("Format", "RAW").strip()
+        if form != "RAW":
+            raise DataError(
+                f"{path} is compressed: Format {form}", "RAW", "Save it uncompressed, with cAER or DV."
+            )
+        camera = camera_in(next((value for key, value in said.items() if key.startswith("Source")), ""))
+        decoder = _Decoder(path, len(header) + len(end))
+        decoder.size = CAMERAS[camera][1] if camera else None
+        return decoder

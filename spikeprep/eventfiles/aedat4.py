@@ -1,0 +1,201 @@
+"""AEDAT 4, iniVation DV's format: a line of text, a header, then packets of compressed FlatBuffers, a stream each.
+
+The header (``IOHE``) has the compression, where the packets end, and XML with what each stream is. A packet has its
+stream's number and its size in 4 bytes each. A packet of events (``EVTS``) is a vector of t (8 bytes, µs), x and y (2
+bytes each, signed), p (1 byte) and 3 bytes of nothing: but for the order, `EVENT`.
+Source: https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-4.0.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import EVENT
+from ..errors import CapabilityError, DataError
+from .base import Decoder, EventFormat, as_words, head_of
+from .chunks import Chunk, ChunkDecoder
+from .flatbuffer import Table
+
+_MARK = b"#!AER-DAT4.0\r\n"
+_PACKET = struct.Struct("<ii")
+_EVENT = 16  # bytes
+
+Decompress = Callable[[bytes], bytes]
+
+
+def _decompressor(compression: int, path: Path) -> Decompress:
+    """Return what undoes a compression of the header's: 0 none, 1 and 2 LZ4, 3 and 4 Zstandard."""
+    if compression == 0:
+        return bytes
+    if compression in (1, 2):
+        try:
+            from lz4.frame import decompress
+        except ImportError as error:
+            raise CapabilityError(
+                f"{path} is compressed with LZ4, and lz4 is not installed", "", "Install spikeprep[events]."
+            ) from error
+        return decompress  # type: ignore[no-any-return]
+    if compression in (3, 4):
+        try:
+            from zstandard import ZstdDecompressor
+        except ImportError as error:
+            raise CapabilityError(
+                f"{path} is compressed with Zstandard, and zstandard is not installed",
+                "",
+                "Install spikeprep[events].",
+            ) from error
+        unpacker = ZstdDecompressor()
+        return lambda data: unpacker.decompressobj().decompress(data)  # sizes need not be in the frame
+    raise DataError(f"{path} is of compression {compression}", "0 to 4", "Save it with LZ4, with DV.")
+
+
+def decode_packet(data: bytes) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]:
+    """Decode a packet's FlatBuffer: events of dtype `EVENT`, and their signed x and y, int64 (event,) each."""
+    at, count = Table.root(data, b"EVTS").vector(0, _EVENT)
+    raw = np.frombuffer(data, "<u8", 2 * count, at).reshape(-1, 2)
+    events = np.empty(count, EVENT)
+    words = as_words(events)
+    words[:, 0] = raw[:, 1] & np.uint64((1 << 40) - 1)  # x, y and p lie there as they do in EVENT
+    words[:, 1] = raw[:, 0]
+    x, y = (events[name].view(np.int16).astype(np.int64) for name in "xy")
+    return events, x, y
+
+
+class _Decoder(ChunkDecoder):
+    camera_clock = True
+
+    def __init__(self, path: Path, begin: int, end: int, stream: int, decompress: Decompress) -> None:
+        self.path, self._begin, self._stream, self._decompress = path, begin, stream, decompress
+        self._file = path.open("rb")
+        length = self._file.seek(0, 2)
+        self._end = end if begin <= end <= length else length
+        self._rest = ""
+        super().__init__()
+
+    def _packets(self) -> Iterator[tuple[int, int]]:
+        """Yield place and size of what is in each packet of the stream, from their headers alone."""
+        at = self._begin
+        while at < self._end:
+            self._file.seek(at)
+            raw = self._file.read(_PACKET.size)
+            if len(raw) < _PACKET.size:
+                self._rest = (
+                    f"the packet at byte {at} has {len(raw)} of the {_PACKET.size} bytes of its header"
+                )
+                return
+            stream, size = _PACKET.unpack(raw)
+            if stream < 0 or size < 0:
+                raise self._damaged(at, f"says stream {stream} and {size} bytes")
+            at += _PACKET.size
+            if size > self._end - at:
+                self._rest = (
+                    f"the packet at byte {at - _PACKET.size} has {self._end - at} of its {size} bytes"
+                )
+                return
+            if stream == self._stream:
+                yield at, size
+            at += size
+
+    def _damaged(self, at: int, what: object) -> DataError:
+        return DataError(
+            f"{self.path}: the packet at byte {at} {what}",
+            "a packet of events",
+            "The file is damaged there: fetch it again, or cut it before this byte.",
+        )
+
+    def _read(self, at: int, size: int) -> Chunk:
+        self._file.seek(at)
+        raw = self._file.read(size)
+        try:
+            events, x, y = decode_packet(self._decompress(raw))
+        except Exception as error:  # the compression's own errors have no common class
+            raise self._damaged(at - _PACKET.size, f"cannot be decoded ({error})") from error
+        return Chunk(events, at - _PACKET.size, 0, {"x": x, "y": y})
+
+    def _chunks(self) -> Iterator[Chunk]:
+        return (self._read(at, size) for at, size in self._packets())
+
+    def most(self) -> None:
+        """Return None: only decompressing tells."""
+
+    def rest(self) -> str:
+        return self._rest
+
+    def last(self) -> NDArray[np.void] | None:
+        packets = list(self._packets())
+        if self._rest:
+            return None
+        for at, size in reversed(packets):
+            events = self._read(at, size).events[-1:]
+            if len(events):
+                events["t"] -= self.origin
+                return events
+        return None
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class Aedat4(EventFormat):
+    """AEDAT 4 (.aedat4), of DVXplorer, DAVIS and others, uncompressed or with LZ4 or Zstandard.
+
+    Parameters
+    ----------
+    stream
+        Number of the stream of events to read; the first one where −1.
+    """
+
+    name: ClassVar[str] = "aedat4"
+    title: ClassVar[str] = "AEDAT 4"
+    extensions: ClassVar[tuple[str, ...]] = (".aedat4",)
+
+    stream: int = -1
+
+    @classmethod
+    def matches(cls, head: bytes) -> bool:
+        """Return whether the first line says AEDAT 4.0."""
+        return head.startswith(_MARK)
+
+    def open(self, path: Path) -> Decoder:
+        """Read the header; see `EventFormat.open`."""
+        head = head_of(path, len(_MARK) + 4)
+        try:
+            size = struct.unpack_from("<I", head, len(_MARK))[0]
+            head = head_of(path, begin := len(_MARK) + 4 + size)
+            table = Table.root(head[len(_MARK) :], b"IOHE")
+            compression, end = table.scalar(0, "<i"), table.scalar(1, "<q", -1)
+            streams = _streams(table.string(2))
+        except (ValueError, struct.error, ElementTree.ParseError) as error:
+            raise DataError(
+                f"{path}: its header cannot be decoded ({error})", "that of AEDAT 4", "Fetch it again."
+            ) from error
+        if (self.stream >= 0 and self.stream not in streams) or not streams:
+            raise DataError(
+                f"{path} has streams of events {sorted(streams) or 'none'}",
+                f"stream {self.stream}" if self.stream >= 0 else "one at least",
+                "Record the camera's events.",
+            )
+        number = self.stream if self.stream >= 0 else min(streams)
+        decoder = _Decoder(path, begin, end, number, _decompressor(compression, path))
+        decoder.size = streams[number]
+        return decoder
+
+
+def _streams(xml: str) -> dict[int, tuple[int, int] | None]:
+    """Return the streams of events that the header tells of: number → (width, height)."""
+    found: dict[int, tuple[int, int] | None] = {}
+    for node in ElementTree.fromstring(xml.rstrip("\0\n ")).iterfind("./node[@name='outInfo']/node"):
+        told = {attr.get("key"): attr.text for attr in node.iter("attr")}
+        if told.get("typeIdentifier") == "EVTS":
+            wide, high = told.get("sizeX"), told.get("sizeY")
+            found[int(node.get("name", ""))] = (int(wide), int(high)) if wide and high else None
+    return found

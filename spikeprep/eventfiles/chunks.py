@@ -1,0 +1,79 @@
+"""Decoders of files that hold events in packets or columns, rather than as a stream of words."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Decoder, as_words
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Events as they come out of a file together.
+
+    Attributes
+    ----------
+    events
+        Dtype `EVENT`, (event,), t as the file has it, in µs.
+    at
+        Byte offset in the file of the first one, or of what they are compressed in; −1 where there is none.
+    stride
+        Bytes from one to the next; 0 where they share an offset.
+    wide
+        Fields with values that `EVENT` is too narrow for, int64 (event,); what stands there is then off any sensor.
+    """
+
+    events: NDArray[np.void]
+    at: int = -1
+    stride: int = 0
+    wide: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+class ChunkDecoder(Decoder):
+    """A decoder that copies from one chunk after the other; subclasses implement `_chunks`."""
+
+    def __init__(self) -> None:
+        self.rewind()
+
+    @abstractmethod
+    def _chunks(self) -> Iterator[Chunk]:
+        """Yield the recording from its beginning."""
+
+    def rewind(self) -> None:
+        """Go back to before the first event."""
+        self._coming = self._chunks()
+        self._chunk: Chunk | None = None
+        self._low = self._high = 0
+
+    def fill(self, out: NDArray[np.void]) -> int:
+        """Copy the next events, out of one chunk."""
+        while self._chunk is None or self._high == len(self._chunk.events):
+            self._chunk = next(self._coming, None)
+            self._low = self._high = 0
+            if self._chunk is None:
+                return 0
+        self._low = self._high
+        self._high = min(self._low + len(out), len(self._chunk.events))
+        made = self._high - self._low
+        words = as_words(out[:made])  # field by field, the bytes between them would be left as they were
+        words[:] = as_words(self._chunk.events[self._low : self._high])
+        if self.origin:
+            words[:, 1] -= np.uint64(self.origin)
+        return made
+
+    def offset(self, count: int, index: int) -> int:
+        """Return the byte offset of an event of the last `fill`, −1 where the file has none."""
+        assert self._chunk is not None
+        return self._chunk.at + self._chunk.stride * (self._low + index)
+
+    def stored(self, name: str, events: NDArray[np.void]) -> NDArray[np.int64]:
+        """Return a field as the file has it."""
+        assert self._chunk is not None
+        if name in self._chunk.wide:
+            return self._chunk.wide[name][self._low : self._high]
+        return super().stored(name, events)

@@ -1,0 +1,56 @@
+"""The few things of FlatBuffers that AEDAT 4 needs: tables with scalars, a string, a vector of structs.
+
+Source: https://flatbuffers.dev/internals/
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in `data`, which is one size-prefixed buffer; whatever points outside raises `struct.error`."""
+
+    data: bytes
+    at: int
+
+    @classmethod
+    def root(cls, data: bytes, mark: bytes) -> Table:
+        """Return the root table of a size-prefixed buffer; raises `ValueError` where its identifier is not `mark`."""
+        if data[8:12] != mark:
+            raise ValueError(f"marked {data[8:12]!r}, not {mark!r}")
+        return cls(data, 4 + struct.unpack_from("<I", data, 4)[0])
+
+    def _field(self, slot: int) -> int:
+        """Return where field `slot` is, 0 where it is left out."""
+        vtable = self.at - self._unpack("<i", self.at)
+        if vtable < 0 or 4 + 2 * slot >= self._unpack("<H", vtable):
+            return 0
+        offset = self._unpack("<H", vtable + 4 + 2 * slot)
+        return self.at + offset if offset else 0
+
+    def _unpack(self, form: str, at: int) -> int:
+        return int(struct.unpack_from(form, self.data, at)[0])
+
+    def scalar(self, slot: int, form: str, default: int = 0) -> int:
+        """Return a number, `form` as in `struct`."""
+        at = self._field(slot)
+        return self._unpack(form, at) if at else default
+
+    def vector(self, slot: int, itemsize: int) -> tuple[int, int]:
+        """Return where a vector's first item is and how many there are; raises `ValueError` where they do not fit."""
+        at = self._field(slot)
+        if not at:
+            return 0, 0
+        at += self._unpack("<I", at)
+        count = self._unpack("<I", at)
+        if at + 4 + count * itemsize > len(self.data):
+            raise ValueError(f"{count} items of {itemsize} bytes in {len(self.data)} bytes")
+        return at + 4, count
+
+    def string(self, slot: int) -> str:
+        """Return a string."""
+        at, count = self.vector(slot, 1)
+        return self.data[at : at + count].decode("utf-8")

@@ -1,0 +1,63 @@
+"""Small data sets of event recordings, laid out as their publishers and tonic do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeprep.data import EVENT
+
+from ..eventfiles.writing import nmnist_bytes
+
+
+def moving_bar(label: int, n: int, events: int = 400, size: tuple[int, int] = (34, 34)) -> NDArray[np.void]:
+    """A bar that crosses the sensor, `label` saying where it lies, `n` how it differs: dtype `EVENT`, 300 ms."""
+    rng = np.random.default_rng([label, n])
+    t = np.sort(rng.integers(0, 300_000 + 1000 * n, events))
+    along = np.abs((t // 1000 + n) % 60 - 30) * size[0] // 34
+    across = (label * 9 + 3 + rng.integers(0, 4, events)) * size[1] // 34
+    found = np.zeros(events, EVENT)
+    found["x"], found["y"] = (along, across) if label % 2 else (across * size[0] // size[1], along * size[1] // size[0])
+    found["t"], found["p"] = t, rng.integers(0, 2, events)
+    return found
+
+
+def put(path: Path, events: NDArray[np.void]) -> None:
+    """Write a recording: N-MNIST's .bin, or an array of NumPy's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".bin":
+        path.write_bytes(nmnist_bytes(events))
+    else:
+        np.save(path, events)
+
+
+def nmnist_folder(root: Path, train: int = 30, test: int = 0) -> Path:
+    """``Train/DIGIT/NUMBER.bin``, the digits in turn, and ``Test`` where it has recordings."""
+    for split, count in (("Train", train), ("Test", test)):
+        for n in range(count):
+            put(root / split / str(n % 10) / f"{n + 1:05}.bin", moving_bar(n % 3, n))
+    return root
+
+
+def class_folder(root: Path, classes=("bar", "dot", "wave"), each: int = 10, suffix: str = "bin") -> Path:
+    """``CLASS/NUMBER.bin``."""
+    for label, name in enumerate(classes):
+        for n in range(each):
+            put(root / name / f"{n}.{suffix}", moving_bar(label, n))
+    return root
+
+
+def poker_folder(root: Path, train: int = 20, test: int = 20) -> Path:
+    """Poker-DVS as tonic leaves it: an archive, and ``pips_train/SUIT/NUMBER.npy`` of columns t, x, y, p."""
+    home = root / "POKERDVS"
+    for split, count in (("train", train), ("test", test)):
+        for n in range(count):
+            events = moving_bar(n % 3, n)
+            file = home / f"pips_{split}" / ("cl", "he", "di", "sp")[n % 4] / f"{n:02}.npy"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.save(file, np.stack([events[axis].astype(np.int64) for axis in "txyp"], axis=1))
+        if count:
+            (home / f"pips_{split}.tar.gz").write_bytes(b"the archive, kept")
+    return root

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from spikeprep.errors import DataError, UsageError
+from spikeprep.sources import _events
+from spikeprep.sources.events import EventFolder
+
+from ..assets import asset
+from .event_folders import class_folder, moving_bar, put
+
+
+def everything(source):
+    return {split: [source.read(split, n) for n in range(size)] for split, size in source.splits().items()}
+
+
+def test_a_folder_is_split_by_class_and_mixed(tmp_path):
+    source = EventFolder(path=str(class_folder(tmp_path)))
+    (tmp_path / "bar/notes.txt").write_text("passed over")
+    samples = everything(source)
+    assert source.classes == ("bar", "dot", "wave")
+    assert {split: len(s) for split, s in samples.items()} == {"train": 24, "test": 6}
+    assert [sum(s.label == c for s in samples["test"]) for c in range(3)] == [2, 2, 2]
+    assert len({s.label for s in samples["train"][:8]}) == 3
+    for sample in (*samples["train"], *samples["test"]):
+        name, n = sample.id.removesuffix(".bin").split("/")
+        assert source.classes[sample.label] == name
+        np.testing.assert_array_equal(sample.signal.array, moving_bar(sample.label, int(n)))
+    other = EventFolder(path=str(tmp_path), split_seed=1)
+    assert {s.id for s in everything(other)["test"]} != {s.id for s in samples["test"]}
+
+
+def test_a_table_and_its_own_split(tmp_path):
+    class_folder(tmp_path / "all", each=2)
+    table = tmp_path / "table.csv"
+    table.write_text("file,label,split\nall/bar/0.bin,line,train\nall/dot/1.bin,point,test\n")
+    samples = everything(EventFolder(path=str(table)))
+    assert {split: [(s.id, s.label) for s in found] for split, found in samples.items()} == {
+        "train": [("all/bar/0.bin", 0)],
+        "test": [("all/dot/1.bin", 1)],
+    }
+    table.write_text("file,label\nall/bar/7.bin,line\n")
+    with pytest.raises(DataError, match=r"all/bar/7\.bin .*cannot read"):
+        EventFolder(path=str(table)).splits()
+
+
+def test_large_recordings_are_streamed_and_read_the_same(tmp_path, monkeypatch):
+    class_folder(tmp_path, each=2)
+    whole = everything(EventFolder(path=str(tmp_path), test_share=0))["train"]
+    monkeypatch.setattr(_events, "WHOLE", 150)
+    streamed = everything(EventFolder(path=str(tmp_path), test_share=0))["train"]
+    for one, other in zip(whole, streamed, strict=True):
+        assert len(one.signal.pieces) == 1
+        assert [len(piece) for piece in other.signal.pieces] == [150, 150, 100]
+        np.testing.assert_array_equal(one.signal.array, other.signal.array)
+        assert one.signal.length() == other.signal.length() == other.signal.duration
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: None, "no class folders"),
+        (lambda p: (p / "bar").mkdir(), "bar has no recordings"),
+        (lambda p: (class_folder(p), (p / "dot/0.bin").write_bytes(b"")), r"dot/0\.bin is empty"),
+        (lambda p: (class_folder(p), (p / "dot/0.bin").write_bytes(b"#!AER-DAT2.0\r\nx\r\n")), "AEDAT 2"),
+        (lambda p: put(p / "a/x.bin", np.roll(moving_bar(0, 1), 5)), "runs back"),
+    ],
+)  # fmt: skip
+def test_data_that_does_not_fit(tmp_path, make, words):
+    make(tmp_path)
+    with pytest.raises(DataError, match=words):
+        EventFolder(path=str(tmp_path)).splits()
+
+
+def test_no_folder(tmp_path):
+    for path in ("", str(tmp_path / "no")):
+        with pytest.raises(DataError, match="--source"):
+            EventFolder(path=path).splits()
+
+
+def test_the_reader_gets_its_settings(tmp_path):
+    put(tmp_path / "a/x.bin", moving_bar(1, 0, size=(60, 60)))
+    with pytest.raises(DataError, match="off the sensor"):
+        EventFolder(path=str(tmp_path), test_share=0).splits()
+    source = EventFolder(path=str(tmp_path), test_share=0, size=(60, 60))
+    assert source.read("train", 0).signal.size == (60, 60)
+    assert source.outline("train", 0).size == (60, 60)
+    (tmp_path / "a/x.bin").rename(tmp_path / "a/x.recording")
+    named = EventFolder(path=str(tmp_path), test_share=0, size=(60, 60), format="nmnist")
+    assert named.splits() == {"train": 1}
+    with pytest.raises(UsageError, match="no setting 'camera'"):
+        EventFolder(path=str(tmp_path), format="nmnist", options={"camera": "x"}).splits()
+    with pytest.raises(UsageError, match="unknown event format"):
+        EventFolder(path=str(tmp_path), format="nmist").splits()
+
+
+def test_real_recordings_of_several_formats(tmp_path):
+    folder = asset("data/event_files")
+    for name in ("loris_test.es", "tonic_sample_ncars.dat", "expelliarmus_evt2_sample.raw"):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        (tmp_path / "a" / name).write_bytes((folder / name).read_bytes())
+    source = EventFolder(path=str(tmp_path), test_share=0)
+    for sample in everything(source)["train"]:
+        events = sample.signal.array
+        assert len(events)
+        assert events["x"].max() < sample.signal.size[0]
+        assert events["y"].max() < sample.signal.size[1]
