@@ -225,6 +225,9 @@ class _Walk:
                 kept = mend(
                     self.decoder, tile, self.size, self.latest, self.invalid, self.changes, self.index
                 )
+            if self.decoder.flip_y:
+                rows = tile["y"][:kept]
+                np.subtract(self.size[1] - 1, rows, out=rows)
             if kept:
                 self.latest = int(tile["t"][kept - 1])
             self.index += made
