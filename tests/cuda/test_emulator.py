@@ -21,17 +21,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", params=["plain", "checked", "portable"])
+@pytest.fixture(scope="module", params=["plain", "checked"])
 def runtime(request: pytest.FixtureRequest) -> EmulatedRuntime:
-    if request.param == "portable":
-        return PortableRuntime()
     return EmulatedRuntime(checked=request.param == "checked")
-
-
-class PortableRuntime(EmulatedRuntime):
-    """With ucontext in the place of a few lines of assembly, as on machines that these lines do not know."""
-
-    ucontext = True
 
 
 FLOATS = np.random.default_rng(0).normal(size=64).astype(np.float32)
@@ -256,6 +248,7 @@ def test_only_the_checked_build_sees(kernel, args, said):
     ("name", "grid", "block", "args", "shared", "said"),
     [
         ("bounded", 1, 96, (np.zeros(96, np.int32),), 0, "__launch_bounds__"),
+        ("barrier_in_a_branch", 1, 512, (np.zeros(512, np.int32),), 0, "256 without __launch_bounds__"),
         ("bounded", 0, 64, (np.zeros(64, np.int32),), 0, "a grid of"),
         ("bounded", (1, 70000), 64, (np.zeros(64, np.int32),), 0, "a grid of"),
         ("barrier_in_a_branch", 1, 1056, (np.zeros(1056, np.int32),), 0, "a block of"),
@@ -286,6 +279,21 @@ def test_mistakes_of_arguments():
     frozen.flags.writeable = False
     with pytest.raises(Misuse, match="read-only"):
         module.launch("bounded", 1, 64, frozen)
+
+
+class PortableRuntime(EmulatedRuntime):
+    """With ucontext in the place of a few lines of assembly, as on machines that these lines do not know."""
+
+    ucontext = True
+
+
+def test_portable_fibers():
+    module, out = PortableRuntime().module(RIGHT), np.zeros((64, 12), np.uint32)
+    test_warp_intrinsics(PortableRuntime(), 0x12345678)
+    test_votes(PortableRuntime())
+    assert module._core._name != EmulatedRuntime().module(RIGHT)._core._name
+    with pytest.raises(Misuse, match="names lanes"):
+        module.launch("warp", 1, 48, np.zeros(48, np.int32), out, np.uint32(0xFFFFFFFF))
 
 
 def test_one_order_hides_a_race():

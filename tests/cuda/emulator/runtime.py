@@ -30,6 +30,9 @@ from spikeprep.cuda.runtime import KERNELS, Event, Module, Runtime, Stream, chec
 
 from . import build
 
+UNBOUNDED = 256
+"""Threads a block, for which the registers always suffice: a kernel with more must say so by its __launch_bounds__."""
+
 
 class Misuse(RuntimeError):
     """What a kernel, a launch or a copy does that a GPU would answer with garbage, a hang, or now and then."""
@@ -186,6 +189,19 @@ class EmulatedRuntime(Runtime):
         self.current().synchronize()
         return np.array(device)
 
+    def half_product(
+        self, a: Any, b: Any, out: Any, scale: float = 1.0, add: bool = False, transposed: bool = False
+    ) -> None:
+        """See `Runtime.half_product`."""
+        left, right = (x.view(np.float16).astype(np.float32) for x in (a, b))
+        product = np.float32(scale) * ((left.T if transposed else left) @ right)
+        out[...] = out + product if add else product
+
+    @property
+    def has_products(self) -> bool:
+        """See `Runtime.has_products`."""
+        return True
+
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
         self.current().synchronize()
@@ -282,10 +298,9 @@ def _check_launch(
     threads = block[0] * block[1] * block[2]
     if not (1 <= threads <= 1024 and min(block) > 0 and block[2] <= 64):
         raise Misuse(f"{name}: a block of {block} threads; expected 1 to 1024, at most 64 along z")
-    if kernel.bounds and threads > kernel.bounds:
-        raise Misuse(
-            f"{name}: a block of {threads} threads; expected at most {kernel.bounds}, its __launch_bounds__"
-        )
+    if threads > (kernel.bounds or UNBOUNDED):
+        said = f"{kernel.bounds}, its" if kernel.bounds else f"{UNBOUNDED} without"
+        raise Misuse(f"{name}: a block of {threads} threads; expected at most {said} __launch_bounds__")
     if min(grid) < 1 or grid[0] >= 2**31 or max(grid[1:]) > 65535:
         raise Misuse(f"{name}: a grid of {grid} blocks; expected at least 1, at most 65535 along y and z")
     if not 0 <= shared <= limit:
