@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from ..errors import CapabilityError
 from ..ops import Array, LifTrace, Ops, UpdateRule, WeightState
 from ..packing import unpack
 from ..stream import BatchStream
+from . import matrix
 from .constants import leaving_terms, neuron_constants, psp_constants, update_constants
 from .feed import Feeder, TierName
 from .runtime import Module, Runtime
@@ -43,15 +44,22 @@ _REFRACTORY = 32
 """The longest refractory time that a gate's scan sees at once."""
 
 
-@dataclass(frozen=True)
+Products = Literal["auto", "events", "matrix"]
+
+
+@dataclass
 class CudaWeights:
-    """Weights and moments [pre, width], gradient sums [group, pre, width]; width is post in whole tiles."""
+    """Weights and moments [pre, width], gradient sums [group, pre, width]; width is post in whole tiles.
+
+    `dense` is whether the layer's products are matrix products; None: its first batch is to tell.
+    """
 
     shape: tuple[int, int]
     weight: Array
     moment: Array
     variance: Array
     gradient: Array
+    dense: bool | None = None
 
     @property
     def tiles(self) -> int:
@@ -69,7 +77,10 @@ class CudaOps(Ops):
     dtype
         float32 (default) or float64.
     workspace
-        Bytes for what a slab of samples needs beside spikes and weights; results do not depend on it.
+        Bytes for what a slab of samples needs beside spikes and weights; results over events do not depend on it.
+    products
+        How a layer's sums over its input are taken: over "events", as products of a "matrix" (float32 only, and where
+        the error is not sent further back), or "auto": by the density of the first batch that a layer sees.
     feed
         How samples reach the device: "auto", or a tier's name; see `feed.Feeder`. Results do not depend on it.
     """
@@ -81,11 +92,21 @@ class CudaOps(Ops):
         runtime: Runtime,
         dtype: Any = np.float32,
         workspace: int = WORKSPACE,
+        products: Products = "auto",
         feed: TierName = "auto",
     ) -> None:
         self.runtime, self.dtype, self.workspace = runtime, np.dtype(dtype), workspace
-        self.xp, self.device = runtime.xp, runtime.name
+        self.xp, self.device, self.products = runtime.xp, runtime.name, products
         self._feeder = Feeder(runtime, feed)
+        possible = self.dtype == np.float32 and runtime.has_products
+        if products == "matrix" and not possible:
+            raise CapabilityError(
+                f"got matrix products in {self.dtype}",
+                "float32, and cuBLAS",
+                "Install nvidia-cublas, or use events.",
+            )
+        if not possible:
+            self.products = "events"
         self._leaving: dict[tuple[float, ...], Array] = {}
 
     # ------------------------------------------------------------ helpers
@@ -283,7 +304,18 @@ class CudaOps(Ops):
         )
         groups = max(1, min(_GROUPS // tiles, _PARTIALS // max(weight.nbytes, 1)))
         gradient = self.xp.zeros((groups, pre, tiles * LANES), self.dtype)
-        return CudaWeights((post, pre), weight, moment, variance, gradient)
+        dense = None if self.products == "auto" else self.products == "matrix"
+        return CudaWeights((post, pre), weight, moment, variance, gradient, dense)
+
+    def _is_dense(self, weights: CudaWeights, pre: CudaSpikes) -> bool:
+        """Whether a layer is computed by matrix products; its first batch decides, which costs the host one wait."""
+        if weights.dense is None:
+            positions = pre.units * int(pre.steps.sum())
+            if not positions or min(weights.shape) < matrix.FEWEST:
+                return False
+            density = int(self.to_host(pre.counts().sum(dtype=np.int64))) / positions
+            weights.dense = matrix.pays(density, weights.shape)
+        return weights.dense
 
     def _laid_out(self, array: NDArray[Any], tiles: int) -> Array:
         post, pre = array.shape
@@ -300,6 +332,12 @@ class CudaOps(Ops):
     ) -> CudaSpikes:
         """See `Ops.dense_forward`."""
         out = self._blank(pre.steps, pre.own, weights.shape[0])
+        if self._is_dense(weights, pre):
+            width = weights.tiles * LANES
+            for slab in self._slabs(len(pre), matrix.sample_bytes(pre.units, width, pre.longest)):
+                drive = matrix.drive(self.runtime, self._module("matrix.cu"), weights.weight, pre, slab)
+                self._lif(drive, out, slab, neuron, lateral)
+            return out
         apart = bool(lateral) or len(pre) * weights.tiles < _FEW * self.runtime.processors
         need = pre.longest * event_bytes(pre.units)
         if apart:
@@ -366,6 +404,15 @@ class CudaOps(Ops):
         gamma = delta if scale is None else xp.ascontiguousarray(xp.asarray(scale), self.dtype)
         sent = xp.zeros((tiles, samples if incoming else 0, width), self.dtype)
         constants, _ = self._psp(neuron, psp, post.longest)
+        if not incoming and self._is_dense(weights, pre):
+            need = matrix.sample_bytes(width, tiles * LANES, pre.longest)
+            for slab in self._slabs(samples if post.longest else 0, need):
+                gates = self._gates(post, slab, neuron, psp)
+                matrix.add_gradient(
+                    self.runtime, self._module("matrix.cu"), weights.weight, weights.gradient[0], pre, post, slab,
+                    gates, delta, scale if scale is None else gamma, constants,
+                )  # fmt: skip
+            return None
         groups = weights.gradient.shape[0]
         kernel, buffers, shared = self._gradient_kernel(post.longest, width)
         apart = xp.empty((0 if kernel == "dense_gradient" else tiles * groups, width, LANES), self.dtype)

@@ -22,6 +22,9 @@ from ..ops import Array
 KERNELS = Path(__file__).parent
 """Where the `.cu` and `.cuh` files are."""
 
+# cuBLAS: cudaDataType_t, cublasComputeType_t, cublasGemmAlgo_t
+_HALF, _SINGLE, _SUM_IN_SINGLE, _ANY_ALGORITHM = 2, 0, 68, -1
+
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"[^\n]*$', re.MULTILINE)
 
 
@@ -176,6 +179,20 @@ class Runtime(ABC):
         """Return a copy on the host, once the current stream has got there."""
 
     @abstractmethod
+    def half_product(
+        self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
+    ) -> None:
+        """Write `out` = scale · a b, or add to it; a (m, k) and b (k, n) uint16, bits of halves; out (m, n) float32.
+
+        Sums are taken in float32, on tensor cores where there are any. With `transposed`, a is (k, m).
+        """
+
+    @property
+    @abstractmethod
+    def has_products(self) -> bool:
+        """Whether `half_product` can be used."""
+
+    @abstractmethod
     def synchronize(self) -> None:
         """Let the host wait for everything on the device."""
 
@@ -298,6 +315,31 @@ class CupyRuntime(Runtime):
         host: NDArray[Any] = device.get(stream=self.xp.cuda.get_current_stream(self.device))
         return host
 
+    def half_product(
+        self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
+    ) -> None:
+        """See `Runtime.half_product`."""
+        from cupy.cuda import cublas, device
+
+        # cuBLAS is column-major: it is asked for the transposed product of the operands in the other order
+        (k, n), m = b.shape, out.shape[0]
+        factors = np.array([scale, float(add)], np.float32)
+        alpha = factors.ctypes.data
+        cublas.gemmEx(
+            device.get_cublas_handle(), cublas.CUBLAS_OP_N, cublas.CUBLAS_OP_T if transposed else cublas.CUBLAS_OP_N,
+            n, m, k, alpha, b.data.ptr, _HALF, n, a.data.ptr, _HALF, m if transposed else k, alpha + 4, out.data.ptr,
+            _SINGLE, n, _SUM_IN_SINGLE, _ANY_ALGORITHM,
+        )  # fmt: skip
+
+    @property
+    def has_products(self) -> bool:
+        """See `Runtime.has_products`: cuBLAS is a package of its own."""
+        try:
+            from cupy.cuda import cublas
+        except ImportError:
+            return False
+        return hasattr(cublas, "gemmEx")
+
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
         self._device.synchronize()
@@ -345,7 +387,9 @@ class CupyModule(Module):
         kernel = self._kernel(name)
         if shared > max(self._runtime._PLAIN_SHARED, kernel.max_dynamic_shared_size_bytes):
             kernel.max_dynamic_shared_size_bytes = shared
-        kernel(dims(grid), dims(block), args, shared_mem=shared)
+        # CuPy passes structures by value where they are arrays of one, but not where they are scalars
+        values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)
+        kernel(dims(grid), dims(block), values, shared_mem=shared)
 
     def attributes(self, name: str) -> dict[str, int]:
         """Return what the compiler gave a kernel: registers, spilled (local) and shared bytes, threads a block."""

@@ -184,6 +184,19 @@ class EmulatedRuntime(Runtime):
         """See `Runtime.to_host`."""
         return np.array(device.host)
 
+    def half_product(
+        self, a: Any, b: Any, out: Any, scale: float = 1.0, add: bool = False, transposed: bool = False
+    ) -> None:
+        """See `Runtime.half_product`."""
+        left, right = (x.view(np.float16).astype(np.float32) for x in (a, b))
+        product = np.float32(scale) * ((left.T if transposed else left) @ right)
+        out[...] = out + product if add else product
+
+    @property
+    def has_products(self) -> bool:
+        """See `Runtime.has_products`."""
+        return True
+
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
 
