@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..ops import Array, LifTrace, Ops, UpdateRule, WeightState
 from ..packing import unpack
-from ..stream import BatchStream
 from . import matrix
 from .constants import leaving_terms, neuron_constants, psp_constants, update_constants
-from .feed import Feeder, TierName
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, Events, blocks, event_bytes
+
+if TYPE_CHECKING:  # with these come the store's libraries, which batches in memory do without
+    from ..stream import BatchStream
+    from .feed import Feeder, TierName
 
 LANES = 32
 """Neurons of a tile: a warp's lanes."""
@@ -97,7 +99,8 @@ class CudaOps(Ops):
     ) -> None:
         self.runtime, self.dtype, self.workspace = runtime, np.dtype(dtype), workspace
         self.xp, self.device, self.products = runtime.xp, runtime.name, products
-        self._feeder = Feeder(runtime, feed)
+        self._tier = feed
+        self._feeder: Feeder | None = None
         possible = self.dtype == np.float32 and runtime.has_products
         if products == "matrix" and not possible:
             raise CapabilityError(
@@ -145,6 +148,10 @@ class CudaOps(Ops):
 
     def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
         """See `Ops.feed`."""
+        if self._feeder is None:
+            from .feed import Feeder
+
+            self._feeder = Feeder(self.runtime, self._tier)
         return self._feeder.feed(stream)
 
     def upload(self, batch: PackedBatch) -> CudaSpikes:

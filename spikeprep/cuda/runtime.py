@@ -178,7 +178,6 @@ class Runtime(ABC):
     def to_host(self, device: Array) -> NDArray[Any]:
         """Return a copy on the host, once the current stream has got there."""
 
-    @abstractmethod
     def half_product(
         self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
     ) -> None:
@@ -186,11 +185,12 @@ class Runtime(ABC):
 
         Sums are taken in float32, on tensor cores where there are any. With `transposed`, a is (k, m).
         """
+        raise CapabilityError(f"got a matrix product on {self.name}", "a device with a library for them")
 
     @property
-    @abstractmethod
     def has_products(self) -> bool:
         """Whether `half_product` can be used."""
+        return False
 
     @abstractmethod
     def synchronize(self) -> None:
