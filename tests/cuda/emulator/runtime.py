@@ -5,7 +5,6 @@
 - Shared memory is poisoned before each block, arrays lie between guards, and arguments must have the parameters' types.
 - `checked`: every access to memory is looked at, so that a race, a read of shared memory that nobody wrote and an
   access out of bounds are named with their line, as compute-sanitizer does on a GPU. Slower; for a few tests.
-- `lazy`: the work of streams other than the default one is done as late as their events allow.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +27,7 @@ from spikeprep.cuda import runtime as real
 from spikeprep.cuda.runtime import KERNELS, Event, Module, Runtime, Stream, check_args, dims
 
 from . import build
+from .arrays import DeviceArray, device_module, poisoned
 
 UNBOUNDED = 256
 """Threads a block, for which the registers always suffice: a kernel with more must say so by its __launch_bounds__."""
@@ -109,8 +108,6 @@ class EmulatedRuntime(Runtime):
         Look at every access to memory.
     twice
         Run every launch in two opposite orders and compare.
-    lazy
-        Do the work of streams other than the default as late as allowed.
     memory
         What `memory()` says: (free, total) bytes.
     """
@@ -122,22 +119,21 @@ class EmulatedRuntime(Runtime):
         fused: bool = False,
         checked: bool = False,
         twice: bool = True,
-        lazy: bool = False,
         memory: tuple[int, int] = (8 << 30, 8 << 30),
     ) -> None:
         if build.compiler() is None:
             raise RuntimeError("the emulator needs a C++ compiler on Linux; expected g++, clang++ or $CXX")
-        self.xp = np
+        self.xp = device_module
         self.name = "emulated"
         self.processors = 4
         self.shared_limit = 227 * 1024
         self.options = build.Options(fused, checked, self.ucontext)
-        self.twice, self.lazy = twice, lazy
+        self.twice = twice
         self.launches = 0
         self._memory = memory
         self._modules: dict[tuple[object, ...], EmulatedModule] = {}
         self._local = threading.local()
-        self._default = EmulatedStream(self, lazy=False)
+        self._default = EmulatedStream(self)
 
     def module(self, file: str | Path, **defines: object) -> EmulatedModule:
         """See `Runtime.module`."""
@@ -153,7 +149,7 @@ class EmulatedRuntime(Runtime):
 
     def stream(self) -> EmulatedStream:
         """See `Runtime.stream`."""
-        return EmulatedStream(self, self.lazy)
+        return EmulatedStream(self)
 
     def current(self) -> EmulatedStream:
         """See `Runtime.current`."""
@@ -173,21 +169,20 @@ class EmulatedRuntime(Runtime):
     def copy_in(self, host: NDArray[Any], device: Any) -> None:
         """See `Runtime.copy_in`."""
         real._check_copy(host, device)
-        self.current().give(lambda: np.copyto(device, host))
+        np.copyto(device.host, host)
 
     def copy_out(self, device: Any, host: NDArray[Any]) -> None:
         """See `Runtime.copy_out`."""
         real._check_copy(host, device)
-        self.current().give(lambda: np.copyto(host, device))
+        np.copyto(host, device.host)
 
     def to_device(self, host: NDArray[Any]) -> Any:
         """See `Runtime.to_device`."""
-        return np.array(host, order="C")
+        return DeviceArray(np.array(host, order="C"))
 
     def to_host(self, device: Any) -> NDArray[Any]:
         """See `Runtime.to_host`."""
-        self.current().synchronize()
-        return np.array(device)
+        return np.array(device.host)
 
     def half_product(
         self, a: Any, b: Any, out: Any, scale: float = 1.0, add: bool = False, transposed: bool = False
@@ -204,7 +199,6 @@ class EmulatedRuntime(Runtime):
 
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
-        self.current().synchronize()
 
     def memory(self) -> tuple[int, int]:
         """See `Runtime.memory`."""
@@ -243,7 +237,8 @@ class EmulatedModule(Module):
         shared: int = 0,
     ) -> None:
         """See `Module.launch`."""
-        check_args(name, args, np.ndarray)
+        check_args(name, args, DeviceArray)
+        args = tuple(arg.host if isinstance(arg, DeviceArray) else arg for arg in args)
         kernel, runtime = self.kernel(name), self._runtime
         grid, block = dims(grid), dims(block)
         _check_launch(name, kernel, grid, block, shared, runtime.shared_limit)
@@ -265,15 +260,12 @@ class EmulatedModule(Module):
             shared, self._shared[0], self._shared[1], runtime.launches, runtime.twice, runtime.options.checked,
         )  # fmt: skip
 
-        def go(alive: object = (args, keep)) -> None:
-            message = ctypes.create_string_buffer(4000)
-            with _running:
-                failed = self._core.emu_launch(ctypes.byref(launch), message, len(message))
-            if failed:
-                what = _with_lines(message.value.decode(errors="replace"))
-                raise Misuse(f"{self.path.name}, {name}<<<{grid}, {block}, {shared}>>>: {what}")
-
-        runtime.current().give(go)
+        message = ctypes.create_string_buffer(4000)
+        with _running:
+            failed = self._core.emu_launch(ctypes.byref(launch), message, len(message))
+        if failed:
+            what = _with_lines(message.value.decode(errors="replace"))
+            raise Misuse(f"{self.path.name}, {name}<<<{grid}, {block}, {shared}>>>: {what}")
 
 
 def _array(index: int, array: NDArray[Any], constant: bool) -> _Array:
@@ -314,8 +306,6 @@ def _check_argument(name: str, n: int, arg: Any, parameter: _Parameter) -> None:
     if isinstance(arg, np.ndarray):
         if not parameter.pointer:
             raise Misuse(f"argument {n} of {name} is an array; expected a scalar of {size} bytes")
-        if not parameter.constant and not arg.flags.writeable:
-            raise Misuse(f"argument {n} of {name} is read-only; expected an array that it can write")
         given = arg.dtype.kind
         if kind in "vs" or (kind in whole and size == 1):
             fits = True  # void *, a vector or a struct, bytes
@@ -345,32 +335,15 @@ def _with_lines(message: str) -> str:
     return re.sub(r"\{(.+)\+(0x[0-9a-f]+)\}", line, message)
 
 
-def poisoned(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return memory that holds nothing sensible: NaN, -1."""
-    array = np.empty(shape, dtype)
-    array.reshape(-1).view(np.uint8)[...] = 0xFF
-    return array
-
-
 class EmulatedEvent(Event):
-    """The number of tasks that a stream had been given."""
-
-    def __init__(self, stream: EmulatedStream, position: int) -> None:
-        self._stream, self._position = stream, position
-        self._asked = False
+    """A point that has always been reached: work is done when it is given."""
 
     def done(self) -> bool:
-        """See `Event.done`: the first answer is no where there is anything left to do."""
-        if self._stream.finished >= self._position:
-            return True
-        if self._asked:
-            self.synchronize()
-        self._asked = True
-        return self._stream.finished >= self._position
+        """See `Event.done`."""
+        return True
 
     def synchronize(self) -> None:
         """See `Event.synchronize`."""
-        self._stream.finish(self._position)
 
     def seconds_since(self, earlier: Any) -> float:
         """See `Event.seconds_since`: no time passes on an emulated device."""
@@ -378,13 +351,10 @@ class EmulatedEvent(Event):
 
 
 class EmulatedStream(Stream):
-    """Tasks in order, done at once, or as late as allowed."""
+    """Work that is done when it is given; tests/cuda/lazy.py has streams that are late."""
 
-    def __init__(self, runtime: EmulatedRuntime, lazy: bool) -> None:
-        self._runtime, self._lazy = runtime, lazy
-        self._tasks: list[Callable[[], None]] = []
-        self._lock = threading.RLock()
-        self.finished = 0
+    def __init__(self, runtime: EmulatedRuntime) -> None:
+        self._runtime = runtime
 
     def __enter__(self) -> EmulatedStream:
         self._runtime._stack().append(self)
@@ -395,31 +365,12 @@ class EmulatedStream(Stream):
     ) -> None:
         self._runtime._stack().pop()
 
-    def give(self, task: Callable[[], None]) -> None:
-        """Add a task."""
-        with self._lock:
-            self._tasks.append(task)
-            if not self._lazy:
-                self.synchronize()
-
-    def finish(self, position: int) -> None:
-        """Do the tasks before a position."""
-        with self._lock:
-            while self.finished < position:
-                task = self._tasks.pop(0)
-                self.finished += 1
-                task()
-
     def record(self, timed: bool = False) -> EmulatedEvent:
         """See `Stream.record`."""
-        with self._lock:
-            return EmulatedEvent(self, self.finished + len(self._tasks))
+        return EmulatedEvent()
 
     def wait(self, event: Event) -> None:
         """See `Stream.wait`."""
-        self.give(event.synchronize)
 
     def synchronize(self) -> None:
         """See `Stream.synchronize`."""
-        with self._lock:
-            self.finish(self.finished + len(self._tasks))
