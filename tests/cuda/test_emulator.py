@@ -350,6 +350,36 @@ def test_copies():
         runtime.copy_in(np.zeros(8, np.int32)[::2], runtime.xp.zeros(4, np.int32))
 
 
+def test_lazy_streams():
+    """A copy that nobody waits for has not happened; pinned memory written too early is copied as it then is."""
+    runtime = EmulatedRuntime(lazy=True)
+    host, device = runtime.pinned(4, np.int32), runtime.xp.zeros(4, np.int32)
+    host[:] = 1
+    copies, other = runtime.stream(), runtime.stream()
+    with copies:
+        runtime.copy_in(host, device)
+        event = copies.record()
+    assert device.tolist() == [0] * 4
+    runtime.current().wait(event)
+    assert device.tolist() == [1] * 4
+    with copies:
+        runtime.copy_in(host, device)
+        event = copies.record()
+    host[:] = 2
+    assert not event.done()
+    assert event.done()  # a host that asks again and again gets there
+    assert device.tolist() == [2] * 4
+    host[:] = 3
+    with copies:
+        runtime.copy_in(host, device)
+    other.wait(copies.record())
+    with other:
+        runtime.copy_out(device, host)
+    assert device.tolist() == [2] * 4
+    runtime.synchronize()
+    assert device.tolist() == [3] * 4
+
+
 def test_arrays_of_the_device():
     xp = EmulatedRuntime().xp
     x = xp.asarray(np.arange(6)).reshape(2, 3)

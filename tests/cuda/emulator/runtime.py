@@ -5,6 +5,7 @@
 - Shared memory is poisoned before each block, arrays lie between guards, and arguments must have the parameters' types.
 - `checked`: every access to memory is looked at, so that a race, a read of shared memory that nobody wrote and an
   access out of bounds are named with their line, as compute-sanitizer does on a GPU. Slower; for a few tests.
+- `lazy`: copies and launches given to streams other than the default one are done as late as their events allow.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import re
 import shutil
 import subprocess
 import threading
+import weakref
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -108,6 +111,8 @@ class EmulatedRuntime(Runtime):
         Look at every access to memory.
     twice
         Run every launch in two opposite orders and compare.
+    lazy
+        Do the work of streams other than the default one as late as allowed.
     memory
         What `memory()` says: (free, total) bytes.
     """
@@ -119,6 +124,7 @@ class EmulatedRuntime(Runtime):
         fused: bool = False,
         checked: bool = False,
         twice: bool = True,
+        lazy: bool = False,
         memory: tuple[int, int] = (8 << 30, 8 << 30),
     ) -> None:
         if build.compiler() is None:
@@ -128,12 +134,13 @@ class EmulatedRuntime(Runtime):
         self.processors = 4
         self.shared_limit = 227 * 1024
         self.options = build.Options(fused, checked, self.ucontext)
-        self.twice = twice
+        self.twice, self.lazy = twice, lazy
         self.launches = 0
         self._memory = memory
         self._modules: dict[tuple[object, ...], EmulatedModule] = {}
         self._local = threading.local()
-        self._default = EmulatedStream(self)
+        self._streams: weakref.WeakSet[EmulatedStream] = weakref.WeakSet()
+        self._default = EmulatedStream(self, lazy=False)
 
     def module(self, file: str | Path, **defines: object) -> EmulatedModule:
         """See `Runtime.module`."""
@@ -149,7 +156,7 @@ class EmulatedRuntime(Runtime):
 
     def stream(self) -> EmulatedStream:
         """See `Runtime.stream`."""
-        return EmulatedStream(self)
+        return EmulatedStream(self, self.lazy)
 
     def current(self) -> EmulatedStream:
         """See `Runtime.current`."""
@@ -169,12 +176,12 @@ class EmulatedRuntime(Runtime):
     def copy_in(self, host: NDArray[Any], device: Any) -> None:
         """See `Runtime.copy_in`."""
         real._check_copy(host, device)
-        np.copyto(device.host, host)
+        self.current().give(lambda: np.copyto(device.host, host))
 
     def copy_out(self, device: Any, host: NDArray[Any]) -> None:
         """See `Runtime.copy_out`."""
         real._check_copy(host, device)
-        np.copyto(host, device.host)
+        self.current().give(lambda: np.copyto(host, device.host))
 
     def to_device(self, host: NDArray[Any]) -> Any:
         """See `Runtime.to_device`."""
@@ -182,6 +189,7 @@ class EmulatedRuntime(Runtime):
 
     def to_host(self, device: Any) -> NDArray[Any]:
         """See `Runtime.to_host`."""
+        self.current().synchronize()
         return np.array(device.host)
 
     def half_product(
@@ -199,6 +207,8 @@ class EmulatedRuntime(Runtime):
 
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
+        for stream in list(self._streams):
+            stream.synchronize()
 
     def memory(self) -> tuple[int, int]:
         """See `Runtime.memory`."""
@@ -260,12 +270,15 @@ class EmulatedModule(Module):
             shared, self._shared[0], self._shared[1], runtime.launches, runtime.twice, runtime.options.checked,
         )  # fmt: skip
 
-        message = ctypes.create_string_buffer(4000)
-        with _running:
-            failed = self._core.emu_launch(ctypes.byref(launch), message, len(message))
-        if failed:
-            what = _with_lines(message.value.decode(errors="replace"))
-            raise Misuse(f"{self.path.name}, {name}<<<{grid}, {block}, {shared}>>>: {what}")
+        def go(alive: object = (args, keep)) -> None:
+            message = ctypes.create_string_buffer(4000)
+            with _running:
+                failed = self._core.emu_launch(ctypes.byref(launch), message, len(message))
+            if failed:
+                what = _with_lines(message.value.decode(errors="replace"))
+                raise Misuse(f"{self.path.name}, {name}<<<{grid}, {block}, {shared}>>>: {what}")
+
+        runtime.current().give(go)
 
 
 def _array(index: int, array: NDArray[Any], constant: bool) -> _Array:
@@ -336,14 +349,22 @@ def _with_lines(message: str) -> str:
 
 
 class EmulatedEvent(Event):
-    """A point that has always been reached: work is done when it is given."""
+    """The number of tasks that a stream had been given."""
+
+    def __init__(self, stream: EmulatedStream, position: int) -> None:
+        self._stream, self._position = stream, position
+        self._asked = False
 
     def done(self) -> bool:
-        """See `Event.done`."""
-        return True
+        """See `Event.done`: the first answer is no where there is anything left to do."""
+        if self._stream.finished < self._position and self._asked:
+            self.synchronize()
+        self._asked = True
+        return self._stream.finished >= self._position
 
     def synchronize(self) -> None:
         """See `Event.synchronize`."""
+        self._stream.finish(self._position)
 
     def seconds_since(self, earlier: Any) -> float:
         """See `Event.seconds_since`: no time passes on an emulated device."""
@@ -351,10 +372,14 @@ class EmulatedEvent(Event):
 
 
 class EmulatedStream(Stream):
-    """Work that is done when it is given; tests/cuda/lazy.py has streams that are late."""
+    """Tasks in order, done when they are given, or as late as allowed."""
 
-    def __init__(self, runtime: EmulatedRuntime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: EmulatedRuntime, lazy: bool) -> None:
+        self._runtime, self._lazy = runtime, lazy
+        self._tasks: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self.finished = 0
+        runtime._streams.add(self)
 
     def __enter__(self) -> EmulatedStream:
         self._runtime._stack().append(self)
@@ -365,12 +390,31 @@ class EmulatedStream(Stream):
     ) -> None:
         self._runtime._stack().pop()
 
+    def give(self, task: Callable[[], None]) -> None:
+        """Add a task."""
+        with self._lock:
+            self._tasks.append(task)
+            if not self._lazy:
+                self.synchronize()
+
+    def finish(self, position: int) -> None:
+        """Do the tasks before a position."""
+        with self._lock:
+            while self.finished < position:
+                task = self._tasks.pop(0)
+                self.finished += 1
+                task()
+
     def record(self, timed: bool = False) -> EmulatedEvent:
         """See `Stream.record`."""
-        return EmulatedEvent()
+        with self._lock:
+            return EmulatedEvent(self, self.finished + len(self._tasks))
 
     def wait(self, event: Event) -> None:
         """See `Stream.wait`."""
+        self.give(event.synchronize)
 
     def synchronize(self) -> None:
         """See `Stream.synchronize`."""
+        with self._lock:
+            self.finish(self.finished + len(self._tasks))
