@@ -49,6 +49,7 @@ extern "C" __global__ void gate(
             Word far = live ? steps_from(train, words, 32 * w + psp.reach + 1) : 0;
             int u = min(own - 1, 32 * w + 31), bottom = max(reset + 1, 32 * w);
             Real *to = out + (ptrdiff_t)(u - reset) * LANES;
+#pragma unroll 4
             for (; u >= bottom; --u, to -= LANES) {
                 int bit = u & 31;
                 Word past = (Word)((((unsigned long long)here << 32) | before) >> bit);  // bit 31 is step u − 1

@@ -6,6 +6,7 @@ and the very same `.cu` files, also run without a GPU, on a runtime that emulate
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
@@ -21,6 +22,9 @@ from ..ops import Array
 
 KERNELS = Path(__file__).parent
 """Where the `.cu` and `.cuh` files are."""
+
+# cuBLAS: cudaDataType_t, cublasComputeType_t, cublasGemmAlgo_t
+_HALF, _SINGLE, _SUM_IN_SINGLE, _ANY_ALGORITHM = 2, 0, 68, -1
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"[^\n]*$', re.MULTILINE)
 
@@ -175,6 +179,20 @@ class Runtime(ABC):
     def to_host(self, device: Array) -> NDArray[Any]:
         """Return a copy on the host, once the current stream has got there."""
 
+    @property
+    def has_products(self) -> bool:
+        """Whether `half_product` can be used."""
+        return False
+
+    def half_product(
+        self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
+    ) -> None:
+        """Write `out` = scale · a b, or add to it; a (m, k) and b (k, n) uint16, bits of halves; out (m, n) float32.
+
+        Sums are taken in float32, on tensor cores where there are any. With `transposed`, a is (k, m).
+        """
+        raise CapabilityError(f"got a matrix product on {self.name}", "a device with a library for them")
+
     @abstractmethod
     def synchronize(self) -> None:
         """Let the host wait for everything on the device."""
@@ -221,6 +239,9 @@ class CupyRuntime(Runtime):
     CapabilityError
         CuPy, the driver or the device is missing.
     """
+
+    _POOLED: ClassVar[int] = 1 << 20
+    """Bytes up to which page-locked memory comes from CuPy's pool: larger pieces are asked for once, and kept."""
 
     _PLAIN_SHARED: ClassVar[int] = 48 * 1024
     """Bytes of shared memory that a block gets without asking."""
@@ -272,9 +293,14 @@ class CupyRuntime(Runtime):
         """See `Runtime.pinned`."""
         import cupyx
 
+        cuda, shape = self.xp.cuda, (shape,) if isinstance(shape, int) else shape
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         with self.active():
-            array: NDArray[Any] = cupyx.empty_pinned(shape, dtype)
-        return array
+            if size <= self._POOLED:
+                array: NDArray[Any] = cupyx.empty_pinned(shape, dtype)
+                return array
+            # CuPy's pool would round up to a power of two, twice the memory at worst
+            return np.ndarray(shape, dtype, cuda.PinnedMemoryPointer(cuda.PinnedMemory(size), 0))
 
     def copy_in(self, host: NDArray[Any], device: Array) -> None:
         """See `Runtime.copy_in`."""
@@ -297,6 +323,31 @@ class CupyRuntime(Runtime):
         """See `Runtime.to_host`."""
         host: NDArray[Any] = device.get(stream=self.xp.cuda.get_current_stream(self.device))
         return host
+
+    def half_product(
+        self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
+    ) -> None:
+        """See `Runtime.half_product`."""
+        from cupy.cuda import cublas, device
+
+        # cuBLAS is column-major: it is asked for the transposed product of the operands in the other order
+        (k, n), m = b.shape, out.shape[0]
+        factors = np.array([scale, float(add)], np.float32)
+        alpha = factors.ctypes.data
+        cublas.gemmEx(
+            device.get_cublas_handle(), cublas.CUBLAS_OP_N, cublas.CUBLAS_OP_T if transposed else cublas.CUBLAS_OP_N,
+            n, m, k, alpha, b.data.ptr, _HALF, n, a.data.ptr, _HALF, m if transposed else k, alpha + 4, out.data.ptr,
+            _SINGLE, n, _SUM_IN_SINGLE, _ANY_ALGORITHM,
+        )  # fmt: skip
+
+    @property
+    def has_products(self) -> bool:
+        """See `Runtime.has_products`: cuBLAS is a package of its own."""
+        try:
+            from cupy.cuda import cublas
+        except ImportError:
+            return False
+        return hasattr(cublas, "gemmEx")
 
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
@@ -331,6 +382,7 @@ class CupyModule(Module):
     def __init__(self, raw: Any, runtime: CupyRuntime) -> None:
         self._raw, self._runtime = raw, runtime
         self._kernels: dict[str, Any] = {}
+        self._dynamic: dict[str, int] = {}
 
     def launch(
         self,
@@ -343,9 +395,13 @@ class CupyModule(Module):
         """See `Module.launch`."""
         check_args(name, args, self._runtime.xp.ndarray)
         kernel = self._kernel(name)
-        if shared > max(self._runtime._PLAIN_SHARED, kernel.max_dynamic_shared_size_bytes):
-            kernel.max_dynamic_shared_size_bytes = shared
-        kernel(dims(grid), dims(block), args, shared_mem=shared)
+        if shared > self._dynamic.get(
+            name, 0
+        ):  # beyond 48 KiB together with the kernel's own, it must be asked for
+            kernel.max_dynamic_shared_size_bytes = self._dynamic[name] = shared
+        # CuPy passes structures by value where they are arrays of one, but not where they are scalars
+        values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)
+        kernel(dims(grid), dims(block), values, shared_mem=shared)
 
     def attributes(self, name: str) -> dict[str, int]:
         """Return what the compiler gave a kernel: registers, spilled (local) and shared bytes, threads a block."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spikeprep.cpu.compiled import CompiledOps
-from spikeprep.cuda import ops as cuda_ops
+from spikeprep.cuda import dense
 from spikeprep.cuda.constants import leaving_terms, neuron_constants, psp_constants
 from spikeprep.cuda.ops import CudaOps
 from spikeprep.cuda.runtime import Runtime
@@ -20,6 +20,7 @@ from spikeprep.ops import Ops, UpdateRule, WeightState
 from spikeprep.packing import pack
 
 from ..ops.backends import cuda_runtime
+from .emulator import EmulatedRuntime, compiler
 
 CPU = CompiledOps(np.float32)
 
@@ -104,7 +105,7 @@ def test_every_kernel_of_the_forward_pass_fires_alike(
 ) -> None:
     batch, state = random_batch(3, 70, 40, 0.1), random_state(100, 40)
     want = one_pass(CPU, batch, state)
-    monkeypatch.setattr(cuda_ops, "_FEW", 0)
+    monkeypatch.setattr(dense, "_FEW", 0)
     used = []
     launch = type(CudaOps(runtime)._module("dense.cu")).launch
     monkeypatch.setattr(
@@ -149,7 +150,7 @@ def test_every_kernel_of_the_gradient_sums_alike(
 def test_slabs_change_nothing(
     runtime: Runtime, workspace: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cuda_ops, "_FEW", few)
+    monkeypatch.setattr(dense, "_FEW", few)
     batch, state = random_batch(7, 50, 40, 0.2), random_state(70, 40)
     want = one_pass(CudaOps(runtime), batch, state)
     slabs = CudaOps(runtime, workspace=workspace)
@@ -179,12 +180,34 @@ def test_inhibition_among_more_tiles_than_a_block_has_warps(runtime: Runtime) ->
 
 
 def test_more_units_than_an_event_of_16_bits_can_name(runtime: Runtime) -> None:
-    batch = random_batch(2, 8, 66_000, 0.002)
-    state = random_state(3, 66_000)
-    ours, theirs = (one_pass(ops, batch, state, threshold=0.2) for ops in (CudaOps(runtime), CPU))
-    assert theirs.spikes.any()
-    np.testing.assert_array_equal(ours.spikes, theirs.spikes)
-    assert_near(ours, theirs)
+    batch, state, neuron = random_batch(1, 6, 66_000, 0.002), random_state(3, 66_000), NeuronParams(0.2)
+    spikes = []
+    for ops in (CudaOps(runtime), CPU):
+        post = ops.dense_forward(ops.dense_weights(state), ops.upload(batch), neuron)
+        spikes.append(ops.unpack(post))
+    assert spikes[1].any()
+    np.testing.assert_array_equal(*spikes)
+
+
+@pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
+@pytest.mark.parametrize("lateral", [0.0, 0.3])
+def test_no_access_goes_astray_and_nothing_unwritten_is_read(
+    lateral: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every access checked by the emulator, and fresh memory full of NaN."""
+    batch, state = random_batch(4, 45, 37, 0.2), random_state(70, 37)
+    want = one_pass(CPU, batch, state, lateral)
+    checked = CudaOps(EmulatedRuntime(checked=True))
+
+    def poisoned(shape: Any, dtype: Any = float) -> np.ndarray:
+        array = np.zeros(shape, dtype)
+        array.reshape(-1).view(np.uint8)[:] = 0xFF
+        return array
+
+    monkeypatch.setattr(np, "empty", poisoned)
+    got = one_pass(checked, batch, state, lateral)
+    np.testing.assert_array_equal(got.spikes, want.spikes)
+    assert_near(got, want)
 
 
 def test_bits_on_the_device_are_taken_as_they_are(runtime: Runtime) -> None:

@@ -55,7 +55,7 @@ def _version() -> str:
 
 
 @functools.cache
-def _cache() -> Path:
+def cache() -> Path:
     """Return this user's folder of compiled kernels, outside the repository; its content can always be deleted."""
     chosen = os.environ.get("SPIKEPREP_EMULATOR_CACHE")
     path = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"spikeprep-emulator-{os.getuid()}"
@@ -103,9 +103,9 @@ def _library(
         *(["defines", *defines] if defines is not None else []),
     ]
     key = hashlib.sha256(_headers() + b"\0".join(map(str.encode, parts))).hexdigest()[:32]
-    made = _cache() / f"{name}-{key}.so"
+    made = cache() / f"{name}-{key}.so"
     if not made.exists():
-        with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+        with tempfile.TemporaryDirectory(dir=cache()) as folder:
             unit, half, whole = (Path(folder) / f"unit{end}" for end in (".cpp", ".o", ".so"))
             unit.write_text(text if defines is None else _unit(text, defines))
             common = ["-std=c++17", "-fPIC", "-w", "-U_FORTIFY_SOURCE", "-fno-stack-protector"]
@@ -115,8 +115,8 @@ def _library(
     return made
 
 
-def _unit(text: str, defines: list[str]) -> str:
-    """Return the C++ of a CUDA text: preprocessed, so that a kernel made by a macro is found like any other."""
+def preprocessed(text: str, defines: list[str]) -> str:
+    """Return CUDA C++ without macros, so that a kernel made by one is found like any other."""
     flags = [
         "-E",
         "-x",
@@ -127,8 +127,18 @@ def _unit(text: str, defines: list[str]) -> str:
         "-D__CUDACC__",
         "-D__CUDA_ARCH__=800",
     ]
-    text = _run([str(compiler()), *flags, *defines, "-"], "kernel", text)
-    kernels = [(m["name"], m["before"] or m["after"] or "") for m in _KERNEL.finditer(text)]
+    return _run([str(compiler()), *flags, *defines, "-"], "kernel", text)
+
+
+def kernels_in(text: str) -> list[tuple[str, str]]:
+    """Return each kernel of a preprocessed text, and what its __launch_bounds__ says, or ""."""
+    return [(m["name"], m["before"] or m["after"] or "") for m in _KERNEL.finditer(text)]
+
+
+def _unit(text: str, defines: list[str]) -> str:
+    """Return the C++ of a CUDA text."""
+    text = preprocessed(text, defines)
+    kernels = kernels_in(text)
     text = re.sub(r'\bextern\s*"C"\s*(?=__global__)', "", text)
     text = _DYNAMIC.sub(
         r"\g<type> *const \g<name> = reinterpret_cast<\g<type> *>(::emu::dynamic<\g<type>>());", text

@@ -1,0 +1,274 @@
+"""What the CUDA backend's kernels must do at least: operations and bytes counted for a task, as times on a card.
+
+    python -m benchmarks.roofline [--json]
+
+Nothing is measured here. Each kernel is given four floors: device memory, L2, the 128 bytes a cycle and multiprocessor
+that shared memory and L1 deliver, and issued instructions, as counted in the machine code for sm_90 (docs/cuda.md says
+how). The largest of them is the kernel's floor; `benchmarks.gpu` sets measured times beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+LANES, WORD = 32, 4
+
+# Instructions a warp issues, from the machine code; a "pair" is a sample and a tile of 32 neurons.
+FORWARD_STEP, FORWARD_EIGHT, FORWARD_FOUR, FORWARD_TWO = 116, 60, 27, 14  # two tiles a warp
+GRADIENT_UNIT, GRADIENT_EIGHT = 100, 44
+GRADIENT_ADD = 43  # a row of the gradient
+GATE_STEP, GATE_LEAVING = 32, 53
+DRIVE_ROW, LIF_STEP = 95, 34
+EVENTS_WORD, EVENTS_BIT = 60, 7
+
+
+@dataclass(frozen=True)
+class Card:
+    """Rates of a card; datasheet figures, but for the clock, which is what it sustains under load.
+
+    `shared` is bytes a cycle and multiprocessor, `issue` warp instructions a cycle and multiprocessor.
+    """
+
+    name: str = "H100 SXM"
+    memory: float = 3.35e12
+    l2: float = 5.5e12
+    processors: int = 132
+    clock: float = 1.7e9
+    shared: int = 128
+    issue: int = 4
+    half: float = 990e12
+
+
+@dataclass(frozen=True)
+class Task:
+    """An epoch of training.
+
+    `spikes` and `active` are of each layer's input, a sample: spikes in all, and units that fired at all.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    steps: int
+    spikes: tuple[float, ...]
+    active: tuple[float, ...]
+    samples: int = 60_000
+    batch: int = 128
+
+    @property
+    def batches(self) -> float:
+        """Batches of an epoch."""
+        return self.samples / self.batch
+
+
+MNIST = Task("MNIST 784-800-10, T = 400", (784, 800, 10), 400, (7100, 3920), (150, 560))
+NMNIST = Task("N-MNIST 2312-800-10, T = 540", (2312, 800, 10), 540, (4100, 5200), (900, 600))
+
+
+@dataclass
+class Kernel:
+    """One launch a batch: bytes and instructions, and how many blocks share them where those do not fill a card."""
+
+    name: str
+    memory: float = 0  # bytes
+    l2: float = 0
+    shared: float = 0
+    instructions: float = 0  # of warps
+    chain: float = 0  # cycles that one warp needs from start to end, each step waiting for the one before
+    launches: int = 1
+    times: dict[str, float] = field(default_factory=dict)
+
+    def on(self, card: Card) -> Kernel:
+        """Fill in `times`, in seconds, and return the kernel."""
+        per_second = card.processors * card.clock
+        self.times = {
+            "memory": self.memory / card.memory,
+            "l2": self.l2 / card.l2,
+            "shared": self.shared / (card.shared * per_second),
+            "issue": self.instructions / (card.issue * per_second),
+            "chain": self.chain / card.clock,
+        }
+        return self
+
+    @property
+    def floor(self) -> float:
+        """Seconds."""
+        return max(self.times.values())
+
+    @property
+    def bound(self) -> str:
+        """What sets the floor."""
+        return max(self.times, key=lambda key: self.times[key])
+
+
+def tiles(units: int) -> int:
+    """Tiles of 32 neurons."""
+    return -(-units // LANES)
+
+
+def row_instructions(events: float, eight: float, four: float, two: float) -> float:
+    """Instructions to sum about so many rows: whole vectors of eight ids, and what is left on average."""
+    vectors = max(events / 8 - 0.5, 0)
+    return vectors * eight + four / 2 + two / 2
+
+
+def ids_bytes(events: float) -> float:
+    """Bytes that the broadcast of a list's ids takes from L1: 16 bytes to each of 32 lanes for eight of them."""
+    return (events / 8 + 0.5) * 16 * LANES
+
+
+def kernels(task: Task) -> Iterator[Kernel]:
+    """Yield the launches of one training step, in order."""
+    batch, steps = task.batch, task.steps
+    words = tiles(steps)
+    last = len(task.sizes) - 2
+    yield Kernel(
+        "upload, unpack",
+        memory=batch * task.sizes[0] * (2 * steps / 8 + words * WORD),
+        instructions=batch * task.sizes[0] * words,
+    )
+    for n, (pre, post) in enumerate(zip(task.sizes[:-1], task.sizes[1:], strict=True)):
+        events, columns = task.spikes[n], tiles(pre)
+        rows = batch * steps
+        each = events / steps
+        if n == 0:
+            yield Kernel(
+                "transpose",
+                l2=2 * batch * pre * words * WORD,
+                instructions=batch * columns * words * 130,
+            )
+        yield Kernel(
+            f"events by step {n}",
+            l2=rows * columns * WORD + batch * events * 2,
+            instructions=rows * tiles(columns) * (EVENTS_WORD + EVENTS_BIT * max(1.0, 3 * each / columns)),
+        )
+        few = batch * tiles(post) < 8 * 132
+        if few or n == last:
+            yield Kernel(
+                f"dense_drive {n}",
+                l2=rows * (each * LANES * WORD + 2 * LANES * WORD) * tiles(post),
+                shared=rows * tiles(post) * (each * LANES * WORD + ids_bytes(each)),
+                instructions=rows * tiles(post) * (DRIVE_ROW + each * 6),
+            )
+            yield Kernel(
+                f"lif_lateral {n}",
+                l2=rows * LANES * WORD * tiles(post),
+                instructions=rows * tiles(post) * LIF_STEP,
+                chain=steps * 75,
+            )
+        else:
+            fits = 2 * pre * LANES * WORD <= 227 * 1024
+            warps = rows * -(-tiles(post) // 2) if fits else rows * tiles(post)
+            width = 2 if fits else 1
+            row = each * LANES * WORD * width
+            yield Kernel(
+                f"dense_forward {n}",
+                l2=batch * events * 2 * tiles(post) + (0 if fits else warps * row * 0.25),
+                shared=warps * (row + ids_bytes(each) + 2 * WORD * LANES),
+                instructions=warps
+                * (
+                    FORWARD_STEP * (1 if fits else 0.7)
+                    + row_instructions(each, FORWARD_EIGHT, FORWARD_FOUR, FORWARD_TWO)
+                ),
+            )
+    for n in reversed(range(len(task.sizes) - 1)):
+        pre, post = task.sizes[n], task.sizes[n + 1]
+        pairs = batch * tiles(post)
+        gates = pairs * steps * LANES * WORD
+        fired = (task.spikes[n + 1] if n < last else 10 * post) / post * LANES  # a tile's spikes
+        if n == last:
+            yield Kernel("gate, psp (lateral factor)", l2=2 * gates, chain=steps * 60, launches=3)
+        yield Kernel(
+            f"gate {n}",
+            memory=gates,
+            instructions=pairs * (steps * GATE_STEP + fired * GATE_LEAVING),
+            chain=steps * 60,
+        )
+        yield Kernel(
+            f"events by unit {n}",
+            l2=batch * pre * words * WORD + batch * task.spikes[n] * 2,
+            instructions=batch
+            * (
+                pre * EVENTS_WORD
+                + task.active[n] * EVENTS_BIT * 2.5 * task.spikes[n] / task.active[n] / words
+            ),
+        )
+        each, active = task.spikes[n] / task.active[n], task.active[n]
+        groups = max(1, 128 // tiles(post))
+        room = 227 * 1024 - 65 * LANES * WORD
+        apart = (steps + pre) * LANES * WORD > room
+        yield Kernel(
+            f"dense_gradient {n}",
+            memory=gates,
+            l2=gates + pairs * active * LANES * WORD * (4 if apart else 2) + pairs * task.spikes[n] * 2,
+            shared=pairs
+            * (active * (each * LANES * WORD + ids_bytes(each) + 5 * LANES * WORD) + 2 * steps * LANES * WORD)
+            + (pairs * pre * 7 * LANES * WORD if n else 0),
+            instructions=pairs
+            * (
+                active * (GRADIENT_UNIT + row_instructions(each, GRADIENT_EIGHT, 21, 10) + GRADIENT_ADD)
+                + (pre * 20 if n else 0)
+            ),
+            launches=1 if n == 0 or tiles(post) == 1 else 2,
+        )
+        count = pre * tiles(post) * LANES
+        yield Kernel(
+            f"update {n}",
+            l2=count * WORD * (7 + 2 * groups),
+            instructions=count / LANES * (40 + 6 * groups),
+            launches=2,
+        )
+
+
+def dense_floor(task: Task, card: Card) -> dict[str, float]:
+    """Return an epoch's seconds if every layer were two dense products, forward and gradient.
+
+    Weights and gates are split in high and low halves, which doubles the products; currents and gates are written and
+    read once.
+    """
+    positions = task.samples * task.steps
+    pairs = list(zip(task.sizes[:-1], task.sizes[1:], strict=True))
+    return {
+        "matrix": sum(2 * 2 * 2 * positions * a * b for a, b in pairs) / card.half,
+        "memory": sum(4 * WORD * positions * b for _, b in pairs) / card.memory,
+    }
+
+
+def main() -> None:
+    """Print the floors of both tasks."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    card = Card()
+    report = {}
+    for task in (MNIST, NMNIST):
+        found = [kernel.on(card) for kernel in kernels(task)]
+        total = sum(kernel.floor for kernel in found) * task.batches
+        dense = dense_floor(task, card)
+        report[task.name] = {
+            "kernels": [asdict(kernel) | {"floor": kernel.floor} for kernel in found],
+            "epoch_seconds": total,
+            "dense_epoch_seconds": dense,
+        }
+        if args.json:
+            continue
+        print(f"{task.name}, batch {task.batch}, on an {card.name}: microseconds a batch")
+        print(f"  {'kernel':28}{'memory':>8}{'L2':>8}{'shared':>8}{'issue':>8}{'chain':>8}   floor")
+        for kernel in found:
+            times = "".join(f"{1e6 * t:8.1f}" for t in kernel.times.values())
+            print(f"  {kernel.name:28}{times}{1e6 * kernel.floor:8.1f} {kernel.bound}")
+        launches = sum(kernel.launches for kernel in found)
+        print(f"  all {1e6 * total / task.batches:.0f} in {launches} launches: {total:.3f} s an epoch")
+        print(
+            f"  as dense products: {dense['matrix']:.3f} s at the matrix rate, {dense['memory']:.3f} by memory"
+        )
+    if args.json:
+        print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

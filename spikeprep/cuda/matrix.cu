@@ -1,0 +1,91 @@
+// Around the matrix products of a fully connected layer (docs/cuda.md): spikes as numbers, and what is split in halves.
+//
+// A real number x becomes high = half(x) and low = half((x − high) · 2^11): together 22 bits of it. Spikes are 0 and 1,
+// which are exact in half precision, so that products with high and low, added in float32, keep float32's accuracy.
+// Every kernel writes `=`, all elements. Only float32.
+#include "common.cuh"
+
+typedef unsigned short Half;  // the bits of an IEEE half; its own header is not always there to be included
+
+#define LOW_SCALE 2048.0f
+
+// Round to nearest, ties to even; from 65 520 on, infinity.
+__device__ __forceinline__ Half to_half(float x) {
+    unsigned int bits = __float_as_uint(x), sign = bits >> 16 & 0x8000u;
+    bits &= 0x7fffffffu;
+    if (bits >= 0x47800000u) return (Half)(sign | 0x7c00u);
+    // below 2^-14 a half's unit is 2^-24, which is that of floats from 0.5 on
+    if (bits < 0x38800000u) return (Half)(sign | (__float_as_uint(__uint_as_float(bits) + 0.5f) - 0x3f000000u));
+    return (Half)(sign | (bits - 0x38000000u + 0xfffu + (bits >> 13 & 1u)) >> 13);
+}
+
+__device__ __forceinline__ float from_half(Half half) {
+    unsigned int sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;
+    float small = rest * 5.9604644775390625e-8f;  // 2^-24
+    return __uint_as_float(sign | (rest < 0x400u ? __float_as_uint(small) : (rest << 13) + 0x38000000u));
+}
+
+// dense [row, 32 · words] = the bits of words [row, words], as 0 and 1.
+extern "C" __global__ void spread(const Word *words, Half *dense, long long count) {
+    for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < count; n += (long long)gridDim.x * blockDim.x) {
+        Word word = words[n];
+        unsigned int *to = reinterpret_cast<unsigned int *>(dense + 32 * n);
+#pragma unroll
+        for (int k = 0; k < 16; ++k)  // two halves at a time; 0x3C00 is 1
+            to[k] = (word >> (2 * k) & 1) * 0x3C00u | (word >> (2 * k + 1) & 1) * 0x3C000000u;
+    }
+}
+
+__device__ __forceinline__ void split_number(float x, Half *high, Half *low) {
+    *high = to_half(x);
+    *low = to_half((x - from_half(*high)) * LOW_SCALE);
+}
+
+// high, low [padded, width] of numbers [count / width, width]; rows past the last are 0.
+extern "C" __global__ void split(const float *numbers, Half *high, Half *low, long long count, long long padded) {
+    for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < padded; n += (long long)gridDim.x * blockDim.x)
+        split_number(n < count ? numbers[n] : 0, high + n, low + n);
+}
+
+// slopes [sample, width] = δ γ (1 + σ), σ from a = Σ_t G Σ_j w_ij S_j[t]: gates [sample, tile, step, lane], drive
+// [sample, step, width]. A warp takes a tile of a sample. Those of silent neurons go to `silent` instead, fan_in [width]
+// being Σ_j w_ij.
+extern "C" __global__ void slopes(
+    const float *gates, const float *drive, const int *counts, const float *delta, const float *scale, int scaled,
+    const float *fan_in, Psp psp, float *slopes, float *silent, int samples, int longest, int units, int tiles) {
+    int lane = threadIdx.x & 31, width = tiles * LANES;
+    long long all = (long long)samples * tiles, warps = (long long)gridDim.x * (blockDim.x >> 5);
+    for (long long n = blockIdx.x * (long long)(blockDim.x >> 5) + (threadIdx.x >> 5); n < all; n += warps) {
+        int sample = (int)(n / tiles), unit = (int)(n % tiles) * LANES + lane;
+        const float *gate = gates + (size_t)n * longest * LANES + lane;
+        const float *arriving = drive + (size_t)sample * longest * width + unit;
+        float sum[4] = {0, 0, 0, 0};
+        int t = 0;
+        for (; t + 4 <= longest; t += 4)
+#pragma unroll
+            for (int k = 0; k < 4; ++k) sum[k] += gate[(size_t)(t + k) * LANES] * arriving[(size_t)(t + k) * width];
+        for (; t < longest; ++t) sum[0] += gate[(size_t)t * LANES] * arriving[(size_t)t * width];
+        size_t pair = (size_t)sample * units + unit, at = (size_t)sample * width + unit;
+        bool live = unit < units;
+        int fired = live ? counts[pair] : 0;
+        float share = fired ? (sum[0] + sum[2] + (sum[1] + sum[3])) / fired : psp.silent_share * fan_in[unit];
+        float slope = live ? delta[pair] * (1 + share * psp.inverse_nu) : 0;
+        if (live && scaled) slope *= scale[pair];
+        slopes[at] = fired ? slope : 0;
+        silent[at] = fired ? 0 : slope;
+    }
+}
+
+// high, low [sample, step, width] of slope · gate / largest [0]; gates [sample, tile, step, lane].
+extern "C" __global__ void split_gates(
+    const float *gates, const float *slopes, const float *largest, Half *high, Half *low, int samples, int longest,
+    int tiles) {
+    int width = tiles * LANES;
+    long long all = (long long)samples * longest * width;
+    float inverse = largest[0] > 0 ? 1 / largest[0] : 0;
+    for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < all; n += (long long)gridDim.x * blockDim.x) {
+        int unit = (int)(n % width), t = (int)(n / width % longest), sample = (int)(n / width / longest);
+        float gate = gates[(((size_t)sample * tiles + unit / LANES) * longest + t) * LANES + unit % LANES];
+        split_number(slopes[(size_t)sample * width + unit] * inverse * gate, high + n, low + n);
+    }
+}
