@@ -21,7 +21,7 @@ from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
 from .kernels import jit
 
 _MARK = b"Event Stream"
-_KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "ATIS events", 4: "colour events"}
+_KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "display events", 4: "colour events"}
 
 
 @jit
@@ -73,7 +73,7 @@ def decode_reference(raw: bytes) -> NDArray[np.void]:
 class _Decoder(ByteDecoder):
     record = 1
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         return _decode(raw, out, where, state)  # type: ignore[no-any-return]
@@ -91,11 +91,19 @@ class _Decoder(ByteDecoder):
 
 @dataclass(frozen=True)
 class EventStream(EventFormat):
-    """Event Stream (.es) of a DVS; y is the file's own, which counts from the bottom."""
+    """Event Stream (.es) of a DVS; y is the file's own, which counts from the bottom.
+
+    Parameters
+    ----------
+    flip_y
+        Count y from the top, as all other formats do.
+    """
 
     name: ClassVar[str] = "es"
     title: ClassVar[str] = "Event Stream .es"
     extensions: ClassVar[tuple[str, ...]] = (".es",)
+
+    flip_y: bool = False
 
     @classmethod
     def matches(cls, head: bytes) -> bool:
@@ -121,4 +129,5 @@ class EventStream(EventFormat):
             raise DataError(f"{path} is truncated: {len(head)} bytes", "a header of 20", "Fetch it again.")
         decoder = _Decoder(path, 20)
         decoder.size = int.from_bytes(head[16:18], "little"), int.from_bytes(head[18:20], "little")
+        decoder.flip_y = self.flip_y
         return decoder

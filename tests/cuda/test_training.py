@@ -46,6 +46,19 @@ def train(store, folder, ops, ranks=None, settings=SMALL):
     Trainer(store, RunFolder(folder), settings, ops, ranks=ranks).run()
 
 
+class OnHost:
+    """Ranks that add up in host memory, which is where an emulated device's arrays really lie."""
+
+    def __init__(self, ranks):
+        self.ranks = ranks
+
+    def __getattr__(self, name):
+        return getattr(self.ranks, name)
+
+    def all_reduce(self, arrays):
+        self.ranks.all_reduce([array.host for array in arrays])
+
+
 def kept(folder):
     arrays, record = load_checkpoint(folder / "last.npz")
     return arrays, record["history"]
@@ -68,7 +81,7 @@ def test_ranks_train_what_one_trains(store, tmp_path):
     train(store, tmp_path / "one", CudaOps(runtime(), np.float64), settings=settings)
 
     def work(ranks):
-        train(store, tmp_path / "two", CudaOps(runtime(), np.float64), ranks, settings)
+        train(store, tmp_path / "two", CudaOps(runtime(), np.float64), OnHost(ranks), settings)
 
     together(2, work)
     (one, _), (two, _) = kept(tmp_path / "one"), kept(tmp_path / "two")
