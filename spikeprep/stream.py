@@ -11,7 +11,7 @@ of its own (`Ops.feed`), with `draws`, `hand_out` and `finish_epoch`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -223,18 +223,25 @@ class BatchStream:
                 kept.append(window[skip:])
             skip = max(0, skip - len(window))
         size = max((len(window) for window in windows), default=0)
-        with ThreadPoolExecutor(1, "spikeprep-prefetch") as pool:
-            coming = pool.submit(self._fill, kept[0], 0, size) if kept else None
+        with (
+            ThreadPoolExecutor(1, "spikeprep-prefetch") as pool,
+            ThreadPoolExecutor(self.reader.requests, "spikeprep-read") as readers,
+        ):
+            # from an object store many chunks at a time; from a disk the prefetching thread alone keeps up
+            each = readers.map if self.reader.requests > 1 else map
+            coming = pool.submit(self._fill, kept[0], 0, size, each) if kept else None
             for n, window in enumerate(kept):
                 assert coming is not None
                 started = time.perf_counter()
                 buffer = coming.result()
                 self.waited += time.perf_counter() - started
                 if n + 1 < len(kept):
-                    coming = pool.submit(self._fill, kept[n + 1], (n + 1) % 2, size)
+                    coming = pool.submit(self._fill, kept[n + 1], (n + 1) % 2, size, each)
                 yield window, buffer
 
-    def _fill(self, window: NDArray[np.int64], which: int, size: int) -> Bits:
+    def _fill(
+        self, window: NDArray[np.int64], which: int, size: int, each: Callable[..., Iterable[None]]
+    ) -> Bits:
         """Read a window into buffer `which`, behind room for one batch.
 
         Buffers are kept: the pages of a new one would cost more than the reading.
@@ -243,5 +250,5 @@ class BatchStream:
         if buffer is None or len(buffer) < self.batch + size:
             shape = (self.batch + size, self.reader.units, self.reader.layout.width)
             buffer = self._buffers[which] = np.empty(shape, np.uint8)
-        self.reader.bits(window, out=buffer[self.batch : self.batch + len(window)])
+        self.reader.bits(window, out=buffer[self.batch : self.batch + len(window)], each=each)
         return buffer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikeprep.data import Bits
 from spikeprep.errors import RunError, StoreError
 from spikeprep.store import SpikeStore, SplitReader
 from spikeprep.stream import BatchStream
@@ -111,6 +113,39 @@ def test_a_reader_s_error_arrives_at_its_batch(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="shard 2 is missing"):
         consume()
     assert got == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_an_object_store_is_read_many_chunks_at_a_time(
+    reader: SplitReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    make("memory://stream-test/s.zarr")
+    remote = SpikeStore.open("memory://stream-test/s.zarr")["train"]
+    whole, met, plain = BatchStream(remote, 5, shuffle=False), threading.Barrier(5), remote.chunk
+
+    def together(chunk: int, out: Bits) -> None:
+        met.wait(timeout=20)  # breaks, were they read one after another
+        plain(chunk, out)
+
+    monkeypatch.setattr(remote, "chunk", together)
+    parts = [part.bits.copy() for part in whole.batches()]
+    np.testing.assert_array_equal(np.concatenate(parts), content("train")[0])
+    assert reader.requests == 1 < remote.requests
+
+
+def test_each_rank_draws_its_part_of_every_batch(reader: SplitReader) -> None:
+    bits, *_ = content("train")
+    whole = [part.index.tolist() for part in BatchStream(reader, 4, seed=3).batches()]
+    parts: list[list[list[int]]] = []
+    for rank in range(3):
+        stream = BatchStream(reader, 4, seed=3, share=(rank, 3))
+        parts.append([])
+        for part in stream.batches():
+            np.testing.assert_array_equal(part.bits, bits[part.index])
+            assert stream.drawn.tolist() == whole[len(parts[-1])]
+            parts[-1].append(part.index.tolist())
+        assert stream.get_state() == {"epoch": 1, "position": 0, "samples": 10, "batch": 4}
+    assert [a + b + c for a, b, c in zip(*parts, strict=True)] == whole
 
 
 def test_a_foreign_state_is_refused(reader: SplitReader) -> None:

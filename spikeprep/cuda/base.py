@@ -5,8 +5,8 @@ Each method launches the kernel of its name (layouts in common.cuh); arrays are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,13 @@ from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..ops import Array, LifTrace, Ops
 from ..packing import unpack
-from ..stream import BatchStream
 from .constants import leaving_terms, neuron_constants, psp_constants
-from .feed import Feeder, TierName
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks, event_bytes
+
+if TYPE_CHECKING:  # with these come the store's libraries, which batches in memory do without
+    from ..stream import BatchStream
+    from .feed import Feeder, TierName
 
 LANES = 32
 """Neurons of a tile: a warp's lanes."""
@@ -46,7 +48,8 @@ class CudaBase(Ops):
     ) -> None:
         self.runtime, self.dtype, self.workspace = runtime, np.dtype(dtype), workspace
         self.xp, self.device, self.products = runtime.xp, runtime.name, products
-        self._feeder = Feeder(runtime, feed)
+        self._tier = feed
+        self._feeder: Feeder | None = None
         possible = self.dtype == np.float32 and runtime.has_products
         if products == "matrix" and not possible:
             raise CapabilityError(
@@ -56,13 +59,17 @@ class CudaBase(Ops):
             )
         if not possible:
             self.products = "events"
+        self._modules: dict[tuple[str, int], Module] = {}
         self._leaving: dict[tuple[float, ...], Array] = {}
 
     # ------------------------------------------------------------ helpers
 
     def _module(self, file: str, bits: int = 16) -> Module:
-        real = "float" if self.dtype == np.float32 else "double"
-        return self.runtime.module(file, REAL=real, ID_BITS=bits)
+        made = self._modules.get((file, bits))
+        if made is None:
+            real = "float" if self.dtype == np.float32 else "double"
+            made = self._modules[file, bits] = self.runtime.module(file, REAL=real, ID_BITS=bits)
+        return made
 
     def _slabs(self, samples: int, sample_bytes: int) -> Iterator[slice]:
         """Yield slices of samples, each within the workspace."""
@@ -94,6 +101,10 @@ class CudaBase(Ops):
 
     def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
         """See `Ops.feed`."""
+        if self._feeder is None:
+            from .feed import Feeder
+
+            self._feeder = Feeder(self.runtime, self._tier)
         return self._feeder.feed(stream)
 
     def upload(self, batch: PackedBatch) -> CudaSpikes:
@@ -241,6 +252,18 @@ class CudaBase(Ops):
                 np.int32(post.longest), events.stride, np.int32(post.units), np.int32(tiles),
             )  # fmt: skip
         return out
+
+    def fetch(self, array: Array) -> Callable[[], NDArray[Any]]:
+        """See `Ops.fetch`."""
+        host = self.runtime.pinned(array.shape, array.dtype)
+        self.runtime.copy_out(array, host)
+        arrived = self.runtime.current().record()
+
+        def wait() -> NDArray[Any]:
+            arrived.synchronize()
+            return host
+
+        return wait
 
     def to_host(self, array: Array) -> NDArray[Any]:
         """See `Ops.to_host`."""

@@ -6,6 +6,7 @@ and the very same `.cu` files, also run without a GPU, on a runtime that emulate
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
@@ -180,7 +181,7 @@ class Runtime(ABC):
 
     @property
     def has_products(self) -> bool:
-        """Whether there is a `half_product`."""
+        """Whether `half_product` can be used."""
         return False
 
     def half_product(
@@ -190,7 +191,7 @@ class Runtime(ABC):
 
         Sums are taken in float32, on tensor cores where there are any. With `transposed`, a is (k, m).
         """
-        raise CapabilityError(f"got a matrix product for {self.name}", "cuBLAS", "Install nvidia-cublas.")
+        raise CapabilityError(f"got a matrix product on {self.name}", "a device with a library for them")
 
     @abstractmethod
     def synchronize(self) -> None:
@@ -238,6 +239,9 @@ class CupyRuntime(Runtime):
     CapabilityError
         CuPy, the driver or the device is missing.
     """
+
+    _POOLED: ClassVar[int] = 1 << 20
+    """Bytes up to which page-locked memory comes from CuPy's pool: larger pieces are asked for once, and kept."""
 
     _PLAIN_SHARED: ClassVar[int] = 48 * 1024
     """Bytes of shared memory that a block gets without asking."""
@@ -289,9 +293,14 @@ class CupyRuntime(Runtime):
         """See `Runtime.pinned`."""
         import cupyx
 
+        cuda, shape = self.xp.cuda, (shape,) if isinstance(shape, int) else shape
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         with self.active():
-            array: NDArray[Any] = cupyx.empty_pinned(shape, dtype)
-        return array
+            if size <= self._POOLED:
+                array: NDArray[Any] = cupyx.empty_pinned(shape, dtype)
+                return array
+            # CuPy's pool would round up to a power of two, twice the memory at worst
+            return np.ndarray(shape, dtype, cuda.PinnedMemoryPointer(cuda.PinnedMemory(size), 0))
 
     def copy_in(self, host: NDArray[Any], device: Array) -> None:
         """See `Runtime.copy_in`."""
@@ -373,6 +382,7 @@ class CupyModule(Module):
     def __init__(self, raw: Any, runtime: CupyRuntime) -> None:
         self._raw, self._runtime = raw, runtime
         self._kernels: dict[str, Any] = {}
+        self._dynamic: dict[str, int] = {}
 
     def launch(
         self,
@@ -385,8 +395,10 @@ class CupyModule(Module):
         """See `Module.launch`."""
         check_args(name, args, self._runtime.xp.ndarray)
         kernel = self._kernel(name)
-        if shared > max(self._runtime._PLAIN_SHARED, kernel.max_dynamic_shared_size_bytes):
-            kernel.max_dynamic_shared_size_bytes = shared
+        if shared > self._dynamic.get(
+            name, 0
+        ):  # beyond 48 KiB together with the kernel's own, it must be asked for
+            kernel.max_dynamic_shared_size_bytes = self._dynamic[name] = shared
         # CuPy passes structures by value where they are arrays of one, but not where they are scalars
         values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)
         kernel(dims(grid), dims(block), values, shared_mem=shared)

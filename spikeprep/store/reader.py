@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -208,8 +208,17 @@ class SplitReader:
                 raise IndexError(f"got samples {wanted.min()} to {wanted.max()} of {len(self)}")
         return PackedBatch(self.bits(wanted, out=out), self.steps[wanted], self.labels[wanted], wanted)
 
-    def bits(self, wanted: NDArray[np.int64], *, out: Bits | None = None) -> Bits:
-        """Return the spikes alone, uint8 (sample, unit, byte), of samples given by number; see `packed`."""
+    def bits(
+        self,
+        wanted: NDArray[np.int64],
+        *,
+        out: Bits | None = None,
+        each: Callable[..., Iterable[None]] = map,
+    ) -> Bits:
+        """Return the spikes alone, uint8 (sample, unit, byte), of samples given by number; see `packed`.
+
+        `each` maps a function over chunks: one at a time, or an executor's `map`.
+        """
         shape = (len(wanted), self.units, self.layout.width)
         if out is None:
             out = np.empty(shape, np.uint8)
@@ -217,9 +226,10 @@ class SplitReader:
             raise UsageError(f"got out {out.dtype} {out.shape}", f"contiguous uint8 {shape}")
         chunk_of = wanted // self.chunk_samples
         order = np.argsort(chunk_of, kind="stable")
-        for chunk, places in _runs(chunk_of, order):
-            first = chunk * self.chunk_samples
-            inside = wanted[places] - first
+
+        def bring(run: tuple[int, NDArray[np.intp]]) -> None:
+            chunk, places = run
+            inside = wanted[places] - chunk * self.chunk_samples
             whole = len(places) == self.chunk_samples and bool((np.diff(places) == 1).all())
             if whole and inside[0] == 0 and bool((np.diff(inside) == 1).all()):
                 self.chunk(chunk, out[places[0] : places[0] + self.chunk_samples])
@@ -227,6 +237,9 @@ class SplitReader:
                 block = self._block()
                 self.chunk(chunk, block)
                 out[places] = block[inside]
+
+        for _ in each(bring, _runs(chunk_of, order)):
+            pass
         return out
 
     def _block(self) -> Bits:

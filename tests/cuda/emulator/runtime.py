@@ -5,7 +5,7 @@
 - Shared memory is poisoned before each block, arrays lie between guards, and arguments must have the parameters' types.
 - `checked`: every access to memory is looked at, so that a race, a read of shared memory that nobody wrote and an
   access out of bounds are named with their line, as compute-sanitizer does on a GPU. Slower; for a few tests.
-- `lazy`: the work of streams other than the default one is done as late as their events allow.
+- `lazy`: copies and launches given to streams other than the default one are done as late as their events allow.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -29,6 +30,7 @@ from spikeprep.cuda import runtime as real
 from spikeprep.cuda.runtime import KERNELS, Event, Module, Runtime, Stream, check_args, dims
 
 from . import build
+from .arrays import DeviceArray, device_module, poisoned
 
 UNBOUNDED = 256
 """Threads a block, for which the registers always suffice: a kernel with more must say so by its __launch_bounds__."""
@@ -110,7 +112,7 @@ class EmulatedRuntime(Runtime):
     twice
         Run every launch in two opposite orders and compare.
     lazy
-        Do the work of streams other than the default as late as allowed.
+        Do the work of streams other than the default one as late as allowed.
     memory
         What `memory()` says: (free, total) bytes.
     """
@@ -127,7 +129,7 @@ class EmulatedRuntime(Runtime):
     ) -> None:
         if build.compiler() is None:
             raise RuntimeError("the emulator needs a C++ compiler on Linux; expected g++, clang++ or $CXX")
-        self.xp = np
+        self.xp = device_module
         self.name = "emulated"
         self.processors = 4
         self.shared_limit = 227 * 1024
@@ -137,6 +139,7 @@ class EmulatedRuntime(Runtime):
         self._memory = memory
         self._modules: dict[tuple[object, ...], EmulatedModule] = {}
         self._local = threading.local()
+        self._streams: weakref.WeakSet[EmulatedStream] = weakref.WeakSet()
         self._default = EmulatedStream(self, lazy=False)
 
     def module(self, file: str | Path, **defines: object) -> EmulatedModule:
@@ -173,21 +176,21 @@ class EmulatedRuntime(Runtime):
     def copy_in(self, host: NDArray[Any], device: Any) -> None:
         """See `Runtime.copy_in`."""
         real._check_copy(host, device)
-        self.current().give(lambda: np.copyto(device, host))
+        self.current().give(lambda: np.copyto(device.host, host))
 
     def copy_out(self, device: Any, host: NDArray[Any]) -> None:
         """See `Runtime.copy_out`."""
         real._check_copy(host, device)
-        self.current().give(lambda: np.copyto(host, device))
+        self.current().give(lambda: np.copyto(host, device.host))
 
     def to_device(self, host: NDArray[Any]) -> Any:
         """See `Runtime.to_device`."""
-        return np.array(host, order="C")
+        return DeviceArray(np.array(host, order="C"))
 
     def to_host(self, device: Any) -> NDArray[Any]:
         """See `Runtime.to_host`."""
         self.current().synchronize()
-        return np.array(device)
+        return np.array(device.host)
 
     def half_product(
         self, a: Any, b: Any, out: Any, scale: float = 1.0, add: bool = False, transposed: bool = False
@@ -204,7 +207,8 @@ class EmulatedRuntime(Runtime):
 
     def synchronize(self) -> None:
         """See `Runtime.synchronize`."""
-        self.current().synchronize()
+        for stream in list(self._streams):
+            stream.synchronize()
 
     def memory(self) -> tuple[int, int]:
         """See `Runtime.memory`."""
@@ -243,7 +247,8 @@ class EmulatedModule(Module):
         shared: int = 0,
     ) -> None:
         """See `Module.launch`."""
-        check_args(name, args, np.ndarray)
+        check_args(name, args, DeviceArray)
+        args = tuple(arg.host if isinstance(arg, DeviceArray) else arg for arg in args)
         kernel, runtime = self.kernel(name), self._runtime
         grid, block = dims(grid), dims(block)
         _check_launch(name, kernel, grid, block, shared, runtime.shared_limit)
@@ -314,8 +319,6 @@ def _check_argument(name: str, n: int, arg: Any, parameter: _Parameter) -> None:
     if isinstance(arg, np.ndarray):
         if not parameter.pointer:
             raise Misuse(f"argument {n} of {name} is an array; expected a scalar of {size} bytes")
-        if not parameter.constant and not arg.flags.writeable:
-            raise Misuse(f"argument {n} of {name} is read-only; expected an array that it can write")
         given = arg.dtype.kind
         if kind in "vs" or (kind in whole and size == 1):
             fits = True  # void *, a vector or a struct, bytes
@@ -345,13 +348,6 @@ def _with_lines(message: str) -> str:
     return re.sub(r"\{(.+)\+(0x[0-9a-f]+)\}", line, message)
 
 
-def poisoned(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return memory that holds nothing sensible: NaN, -1."""
-    array = np.empty(shape, dtype)
-    array.reshape(-1).view(np.uint8)[...] = 0xFF
-    return array
-
-
 class EmulatedEvent(Event):
     """The number of tasks that a stream had been given."""
 
@@ -361,9 +357,7 @@ class EmulatedEvent(Event):
 
     def done(self) -> bool:
         """See `Event.done`: the first answer is no where there is anything left to do."""
-        if self._stream.finished >= self._position:
-            return True
-        if self._asked:
+        if self._stream.finished < self._position and self._asked:
             self.synchronize()
         self._asked = True
         return self._stream.finished >= self._position
@@ -378,13 +372,14 @@ class EmulatedEvent(Event):
 
 
 class EmulatedStream(Stream):
-    """Tasks in order, done at once, or as late as allowed."""
+    """Tasks in order, done when they are given, or as late as allowed."""
 
     def __init__(self, runtime: EmulatedRuntime, lazy: bool) -> None:
         self._runtime, self._lazy = runtime, lazy
         self._tasks: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self.finished = 0
+        runtime._streams.add(self)
 
     def __enter__(self) -> EmulatedStream:
         self._runtime._stack().append(self)
