@@ -253,6 +253,17 @@ class CudaBase(Ops):
             )  # fmt: skip
         return out
 
+    def lateral_gain(self, e: Array, counts: Array, labels: NDArray[Any], threshold: float) -> Array:
+        """See `Ops.lateral_gain`: one launch."""
+        gain = self.xp.empty(counts.shape, self.dtype)
+        if gain.size:
+            self._module("loss.cu").launch(
+                "lateral_gain", blocks(self.runtime, gain.size, 128), 128, e, counts,
+                self.xp.asarray(labels, np.int32), self.dtype.type(1 / threshold), gain, np.int32(len(counts)),
+                np.int32(counts.shape[1]),
+            )  # fmt: skip
+        return gain
+
     def to_host(self, array: Array) -> NDArray[Any]:
         """See `Ops.to_host`."""
         return self.runtime.to_host(array)
