@@ -9,7 +9,7 @@ operation takes or returns belong to the backend's array module `xp` (NumPy, CuP
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -211,6 +211,14 @@ class Ops(ABC):
     @abstractmethod
     def state(self, weights: Weights) -> WeightState:
         """Return weights and moments, host, bit for bit what `dense_weights` would take."""
+
+    def fetch(self, array: Array) -> Callable[[], NDArray[Any]]:
+        """Begin to bring an `xp` array to the host; return what waits for it and gives it.
+
+        Work that is given to the device in between is not waited for.
+        """
+        host = self.to_host(array)
+        return lambda: host
 
     @abstractmethod
     def to_host(self, array: Array) -> NDArray[Any]:

@@ -5,7 +5,7 @@ Each method launches the kernel of its name (layouts in common.cuh); arrays are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -266,6 +266,18 @@ class CudaBase(Ops):
                 np.int32(counts.shape[1]),
             )  # fmt: skip
         return gain
+
+    def fetch(self, array: Array) -> Callable[[], NDArray[Any]]:
+        """See `Ops.fetch`."""
+        host = self.runtime.pinned(array.shape, array.dtype)
+        self.runtime.copy_out(array, host)
+        arrived = self.runtime.current().record()
+
+        def wait() -> NDArray[Any]:
+            arrived.synchronize()
+            return host
+
+        return wait
 
     def to_host(self, array: Array) -> NDArray[Any]:
         """See `Ops.to_host`."""
