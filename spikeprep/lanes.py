@@ -340,3 +340,13 @@ def ones(typingctx: Any, word: Any) -> Any:
         return builder.zext(count, _I64) if count.type.width < 64 else count
 
     return types.int64(word), codegen
+
+
+@intrinsic
+def swap_bytes(typingctx: Any, word: Any) -> Any:
+    """Return an unsigned integer with its bytes in the other order: big-endian data on a little-endian machine."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bswap(args[0])
+
+    return word(word), codegen

@@ -27,7 +27,7 @@ from .machine import cores
 from .random import SampleKey
 from .recipes import Recipe
 from .sources.base import Source
-from .store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
+from .store import Compression, Shard, ShardWriter, SpikeStore, SpikeWriter, SplitLayout
 
 Chunk = tuple[Bits, NDArray[Any], NDArray[Any], list[str]]
 """Spikes (sample, unit, byte), and each sample's steps, label and id."""
@@ -38,7 +38,8 @@ Progress = Callable[[int, int], None]
 _PROBE = 32  # samples that a plan encodes to estimate a store's size
 _ROOM = 256 << 20  # bytes of spikes that all workers together may hold
 _STAGED = 32 << 20  # bytes at most that an encoder holds beside the spikes that it makes
-_LARGEST = (1 << 31) - (1 << 24)  # bytes of a sample: compressors count to 2³¹
+_PART = 48 << 20  # bytes of a large sample's spikes that are made at a time
+_LARGEST = 16 << 30  # bytes of a sample: whoever reads it holds all of it
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,47 @@ class _Job:
             ids.append(sample.id)
         return bits, np.array(steps), np.array(labels), ids
 
-    def needs(self, rows: int, width: int) -> int:
+    def cuts(self, layout: SplitLayout) -> list[tuple[int, int]]:
+        """Return the runs of units in which a large sample is made."""
+        held = max(_PART // (layout.width * layout.chunk[1]), 1) * layout.chunk[1]
+        return [(first, min(first + held, self.units)) for first in range(0, self.units, held)]
+
+    def append_large(self, out: ShardWriter, split: str, n: int, layout: SplitLayout) -> None:
+        """Encode sample `n` of a split and write it, a run of its units after another."""
+        sample, key = self.source.read(split, n), self.key(split, n)
+        signal = self.chain.prepare(sample.signal, rng=key)
+        steps = self.chain.encoder.max_steps(signal)
+        if (shape := self.chain.encoder.unit_shape(signal)) != self.unit_shape or steps > self.max_steps:
+            raise _misfit(
+                f"sample {sample.id} would have units {shape} and {steps} steps",
+                f"{self.unit_shape} and at most {self.max_steps} steps, like the first sample",
+            )
+
+        def parts() -> Iterator[Bits]:
+            for train in self.chain.encoder.encode_parts(signal, self.cuts(layout), rng=key):
+                units, own = train.bits.shape
+                bits = train.bits
+                if own < layout.width:
+                    bits = np.zeros((units, layout.width), np.uint8)
+                    bits[:, :own] = train.bits
+                yield bits[None]
+
+        out.append_parts(parts(), np.array([steps]), np.array([sample.label]), [sample.id])
+
+    def probe(self) -> Bits:
+        """Return spikes to estimate a store's size by: the first samples, or of a large one the units in its middle."""
+        split, layout = next(iter(self.layouts().items()))
+        if layout.parts > 1:
+            key, cuts = self.key(split, 0), self.cuts(layout)
+            signal = self.chain.prepare(self.source.read(split, 0).signal, rng=key)
+            middle = cuts[len(cuts) // 2]
+            return next(self.chain.encoder.encode_parts(signal, [middle], rng=key)).bits
+        few = max(_ROOM // 4 // max(self.units * layout.width, 1), 1)
+        return self.chunk(split, 0, min(layout.samples, _PROBE, few), layout.width)[0]
+
+    def needs(self, rows: int, layout: SplitLayout) -> int:
         """Return the bytes that a chunk of `rows` samples takes while it is made."""
-        size = self.units * width
+        size = self.units * layout.width if layout.parts == 1 else _PART
         return rows * size + min(size, _STAGED) + (size if rows > 1 or self.chain.encoder.ragged else 0)
 
     def layouts(self) -> dict[str, SplitLayout]:
@@ -235,11 +274,8 @@ def plan(
         The raw data are missing or damaged.
     """
     job = _Job(recipe, source_path, seed, limit)
-    split, n = next(iter(job.samples.items()))
-    width = -(-job.max_steps // 8)
-    each = max(job.units * width, 1)
-    probe = job.chunk(split, 0, min(n, _PROBE, max(_ROOM // 4 // each, 1)), width)[0]
-    total = sum(job.samples.values())
+    each, total = max(job.units * -(-job.max_steps // 8), 1), sum(job.samples.values())
+    probe = job.probe()
     packed = Compression().encode(probe)
     return EncodePlan(
         path=os.fspath(out),
@@ -250,7 +286,7 @@ def plan(
         steps=job.max_steps,
         dt=job.dt,
         raw_bytes=total * each,
-        estimated_bytes=total * len(packed) // len(probe),
+        estimated_bytes=total * each * len(packed) // max(probe.nbytes, 1),
     )
 
 
@@ -349,10 +385,13 @@ def _encode_shard(job: _Job, writer: SpikeWriter, shard: Shard, count: _Count, s
     with writer.shard(shard) as out:
         for start in range(shard.start, shard.stop, layout.chunk_samples):
             samples = min(layout.chunk_samples, shard.stop - start)
-            with job.room.take(job.needs(samples, layout.width)):
+            with job.room.take(job.needs(samples, layout)):
                 if stop.is_set():
                     raise _Stopped
-                out.append(*job.chunk(shard.split, start, start + samples, layout.width))
+                if layout.parts > 1:
+                    job.append_large(out, shard.split, start, layout)
+                else:
+                    out.append(*job.chunk(shard.split, start, start + samples, layout.width))
             count.add(samples)
 
 

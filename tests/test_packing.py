@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikeprep.packing import pack, padding_mask, popcount, unpack
+from spikeprep.packing import overrun, pack, padding_mask, popcount, unpack
 
 spikes = hnp.arrays(
     np.bool_, st.tuples(st.integers(1, 3), st.integers(1, 70), st.integers(1, 9)), elements=st.booleans()
@@ -71,3 +71,13 @@ def test_packed_padding_is_zero(dense):
     bits = pack(dense)
     steps = np.full(bits.shape[0], dense.shape[-2])
     assert not (bits & padding_mask(steps, bits.shape[-1])[:, None, :]).any()
+
+
+@given(spikes, st.data())
+def test_overrun_sees_any_spike_at_or_past_the_end(dense, data):
+    bits = pack(dense)
+    steps = np.array(
+        data.draw(st.lists(st.integers(0, 8 * bits.shape[-1]), min_size=len(bits), max_size=len(bits)))
+    )
+    expected = (bits & padding_mask(steps, bits.shape[-1])[:, None]).any(axis=(1, 2))
+    np.testing.assert_array_equal(overrun(bits, steps), expected)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from spikeprep.store import SpikeStore, SplitLayout, verify
 from spikeprep.store.objects import LocalObjects
 
 from .assets import asset
+from .sources.event_folders import class_folder
 from .sources.idx_files import pictures, write_idx
 from .sources.sound_files import ti46_corpus
 from .store.stores import tree
@@ -350,3 +353,42 @@ def test_real_emnist(tmp_path):
     assert len(store.attributes["classes"]) == 47
     assert store.splits == ("train",)
     assert "as in the files" in store.attributes["source"]["note"]
+
+
+def test_samples_too_large_for_a_chunk_give_the_same_spikes(tmp_path, monkeypatch):
+    """Made and stored a run of units at a time, in several shards, by several workers."""
+    raw = class_folder(tmp_path / "raw", each=2)
+    recipe = load_recipe("events").override({"dvs.bin_us": "5000", "event_downsample.factor": "2"})
+    encode(recipe, tmp_path / "whole.zarr", source_path=raw)
+    monkeypatch.setattr(SplitLayout, "fit", staticmethod(lambda n, u, t: SplitLayout(n, u, t, 1, 1, 100)))
+    monkeypatch.setattr(pipeline, "_PART", 200 * 8)
+    planned = plan(recipe, tmp_path / "cut.zarr", source_path=raw)
+    summary = encode(recipe, tmp_path / "cut.zarr", source_path=raw, workers=3)
+    whole, cut = (SpikeStore.open(tmp_path / name) for name in ("whole.zarr", "cut.zarr"))
+    for split in whole:
+        one, other = whole[split], cut[split]
+        assert (one.layout.parts, other.layout.parts) == (1, 6)  # 2 × 17 × 17 units
+        np.testing.assert_array_equal(one.packed(slice(None)).bits, other.packed(slice(None)).bits)
+        for name in ("steps", "labels", "counts", "ids"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert verify(tmp_path / "cut.zarr").ok
+    assert planned.raw_bytes == 6 * 578 * other.layout.width
+    assert 0.2 < planned.estimated_bytes / summary.stored_bytes < 5
+
+
+def test_workers_wait_where_there_is_no_room():
+    room, most, now, lock = pipeline._Room(100), [], [0], threading.Lock()
+
+    def work(size):
+        with room.take(size):
+            with lock:
+                now[0] += size
+                most.append(now[0])
+            time.sleep(0.005)
+            with lock:
+                now[0] -= size
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [60, 30, 30, 30, 250, 10, 60, 60]))
+    assert max(size for size in most if size != 250) <= 100
+    assert 250 in most  # alone

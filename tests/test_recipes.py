@@ -4,13 +4,14 @@ import pytest
 
 from spikeprep.encoders.base import Chain
 from spikeprep.errors import UsageError
-from spikeprep.recipes import Recipe, load_recipe, recipe_names
+from spikeprep.recipes import Recipe, known_recipe, load_recipe, recipe_names
 from spikeprep.registry import READERS
 
 
 def test_the_names():
     images = ["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"]
-    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46"])
+    events = ["events", "nmnist", "tonic"]
+    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -30,6 +31,63 @@ def test_mnist_is_the_published_encoding():
     recipe = load_recipe("mnist")
     assert recipe.chain == [{"name": "poisson", "steps": 400, "rate_max": 1 / 5.5, "dt": 0.001}]
     assert (recipe.train["arch"], recipe.train["thresholds"]) == ("800", [20, 8])
+
+
+def test_nmnist_is_the_published_encoding():
+    recipe = load_recipe("nmnist")
+    (encoder,) = recipe.build_chain().to_config()
+    assert encoder == {"name": "dvs", "bin_us": 600, "bins": 0, "steps": 540, "closed": "right", "levels": 1}
+
+
+def used(recipe):
+    return [plugin["name"] for plugin in recipe.build_chain().to_config()]
+
+
+def test_an_offered_transform_is_switched_on():
+    recipe = load_recipe("nmnist")
+    assert used(recipe.override({"stabilise_saccades.use": "true"})) == ["stabilise_saccades", "dvs"]
+    both = recipe.override(
+        {"event_downsample.factor": "2", "hot_pixels.rate_hz": "5.0"}
+    )  # in the recipe's order
+    assert used(both) == ["hot_pixels", "event_downsample", "dvs"]
+    assert both.build_chain().transforms[0].rate_hz == 5
+    kept_out = recipe.override({"event_downsample.factor": "2", "event_downsample.use": "false"})
+    assert used(kept_out) == ["dvs"]
+    assert used(recipe) == ["dvs"]
+    assert recipe.settings()["stabilise_saccades.use"] is False
+    assert both.settings()["event_downsample.use"] is True
+    assert Recipe.from_json(json.loads(json.dumps(both.to_json()))) == both
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("event_downsample.factor", "0", "factor"),
+        ("event_downsample.fator", "2", "Did you mean 'factor'"),
+        ("stabilise_saccades.use", "yes", "true or false"),
+        ("stabilise_saccades.usee", "true", "no setting"),
+        ("downsample.factor", "2", "Did you mean 'event_downsample.factor'"),
+    ],
+)
+def test_an_offered_transform_is_checked(setting, value, said):
+    with pytest.raises(UsageError, match=said):
+        load_recipe("nmnist").override({setting: value})
+
+
+def test_a_data_set_of_tonics_is_named_after_its_recipe():
+    recipe = load_recipe("tonic:DVSGesture")
+    assert recipe.name == "tonic:DVSGesture"
+    assert "DVSGesture" in recipe.title
+    assert recipe.source["dataset"] == "DVSGesture"
+    assert used(recipe) == ["dvs"]
+    transforms = '[{name="Denoise", filter_time=10000}]'
+    changed = recipe.override({"source.transforms": transforms, "tonic.size": "[64, 64]"}).build_source()
+    assert changed.transforms == ({"name": "Denoise", "filter_time": 10000},)
+    assert changed.size == (64, 64)
+    assert known_recipe("tonic:DVSGesture")
+    assert not known_recipe("mnist:DVSGesture")
+    with pytest.raises(UsageError, match="unknown recipe 'toni:DVSGesture'"):
+        load_recipe("toni:DVSGesture")
 
 
 def test_override_reaches_every_field():

@@ -7,7 +7,8 @@ import pytest
 
 from spikeprep.encoders.base import Encoder, Transform
 from spikeprep.errors import CapabilityError, UsageError
-from spikeprep.registry import ENCODERS, READERS, Plugin, Registry
+from spikeprep.registry import ENCODERS, EVENT_FORMATS, READERS, Plugin, Registry
+from spikeprep.eventfiles import EventFormat
 from spikeprep.sources.base import Source
 
 
@@ -56,7 +57,10 @@ def test_an_unknown_name_is_refused_with_the_near_miss():
         ENCODERS.get("poison")
 
 
-@pytest.mark.parametrize(("registry", "kinds"), [(ENCODERS, (Encoder, Transform)), (READERS, (Source,))])
+@pytest.mark.parametrize(
+    ("registry", "kinds"),
+    [(ENCODERS, (Encoder, Transform)), (READERS, (Source,)), (EVENT_FORMATS, (EventFormat,))],
+)
 def test_every_built_in_is_what_its_registry_says(registry, kinds):
     for name in registry.names():
         plugin = registry.get(name)

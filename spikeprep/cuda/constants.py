@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -22,6 +23,7 @@ def _structure(
     return made
 
 
+@functools.lru_cache
 def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> np.void:
     """Return `Neuron` of common.cuh."""
     reals = {
@@ -38,6 +40,7 @@ def reach(neuron: NeuronParams, psp: PspParams, longest: int) -> int:
     return longest if psp.window is None else max(min(psp.window - neuron.refractory, longest), -1)
 
 
+@functools.lru_cache
 def psp_constants(neuron: NeuronParams, psp: PspParams, longest: int, dtype: np.dtype[Any]) -> np.void:
     """Return `Psp` of common.cuh for trains of up to `longest` steps."""
     reals = {

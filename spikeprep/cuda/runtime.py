@@ -178,6 +178,11 @@ class Runtime(ABC):
     def to_host(self, device: Array) -> NDArray[Any]:
         """Return a copy on the host, once the current stream has got there."""
 
+    @property
+    def has_products(self) -> bool:
+        """Whether `half_product` can be used."""
+        return False
+
     def half_product(
         self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
     ) -> None:
@@ -186,11 +191,6 @@ class Runtime(ABC):
         Sums are taken in float32, on tensor cores where there are any. With `transposed`, a is (k, m).
         """
         raise CapabilityError(f"got a matrix product on {self.name}", "a device with a library for them")
-
-    @property
-    def has_products(self) -> bool:
-        """Whether `half_product` can be used."""
-        return False
 
     @abstractmethod
     def synchronize(self) -> None:
@@ -373,6 +373,7 @@ class CupyModule(Module):
     def __init__(self, raw: Any, runtime: CupyRuntime) -> None:
         self._raw, self._runtime = raw, runtime
         self._kernels: dict[str, Any] = {}
+        self._dynamic: dict[str, int] = {}
 
     def launch(
         self,
@@ -385,8 +386,10 @@ class CupyModule(Module):
         """See `Module.launch`."""
         check_args(name, args, self._runtime.xp.ndarray)
         kernel = self._kernel(name)
-        if shared > max(self._runtime._PLAIN_SHARED, kernel.max_dynamic_shared_size_bytes):
-            kernel.max_dynamic_shared_size_bytes = shared
+        if shared > self._dynamic.get(
+            name, 0
+        ):  # beyond 48 KiB together with the kernel's own, it must be asked for
+            kernel.max_dynamic_shared_size_bytes = self._dynamic[name] = shared
         # CuPy passes structures by value where they are arrays of one, but not where they are scalars
         values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)
         kernel(dims(grid), dims(block), values, shared_mem=shared)

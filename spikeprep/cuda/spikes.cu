@@ -27,8 +27,9 @@ extern "C" __global__ void __launch_bounds__(1024) transpose(
     int parts = (out_words + 31) / 32;
     for (long long task = blockIdx.x; task < (long long)samples * parts; task += gridDim.x) {
         int sample = (int)(task / parts), first = (int)(task % parts) * 32;
+        int wanted = min(32, out_words - first);
         for (int c = 0; c < in_words; ++c) {
-            for (int w = warp; w < 32; w += warps) {
+            for (int w = warp; w < wanted; w += warps) {
                 int row = (first + w) * 32 + lane;
                 Word mine = row < rows ? in[((size_t)sample * rows + row) * in_words + c] : 0, column = 0;
                 for (int k = 0; k < 32; ++k) {
@@ -40,7 +41,7 @@ extern "C" __global__ void __launch_bounds__(1024) transpose(
             __syncthreads();
             for (int k = warp; k < 32; k += warps) {
                 int column = 32 * c + k;
-                if (column < columns && first + lane < out_words)
+                if (column < columns && lane < wanted)
                     out[((size_t)sample * columns + column) * out_words + first + lane] = turned[k][lane];
             }
             __syncthreads();

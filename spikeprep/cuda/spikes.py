@@ -34,6 +34,11 @@ class Events:
         """Ids from one list to the next."""
         return np.int32(self.lists.shape[1])
 
+    @property
+    def bits(self) -> int:
+        """Bits of an id."""
+        return 8 * int(self.lists.dtype.itemsize)
+
 
 def id_bits(most: int) -> int:
     """Return the bits of an id below `most`."""

@@ -16,17 +16,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..lanes import load_word, store_word
+from ..data import Bits
+from ..lanes import store_word
 
 _LARGEST = (1 << 63) - 1
-_TILE = 64  # units turned together: a cache line of each plane
-
 _jit = njit(nogil=True, cache=True, error_model="numpy")
 _inline = njit(nogil=True, inline="always")
-_ZERO, _ONE, _8, _16, _32, _BYTE = (np.uint64(n) for n in (0, 1, 8, 16, 32, 0xFF))
-_LOW_32, _LOW_16, _LOW_8 = (
-    np.uint64(mask) for mask in (0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF)
-)
+_ZERO, _ONE, _THREE, _SEVEN, _EIGHT, _63, _64, _BYTE = (np.uint64(n) for n in (0, 1, 3, 7, 8, 63, 64, 0xFF))
+_MATRICES = np.uint64(8 * 64)  # words of 8 matrices of 64 × 64 bits
+# the low half of every 64, 32, 16, 8, 4, 2 bits
+_LOW = tuple(np.uint64((1 << 64) // ((1 << half) + 1)) for half in (32, 16, 8, 4, 2, 1))
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,11 @@ class Bins:
         return (max(length - 1, 0) * b + c) // a + 1
 
     def of(self, t: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the bin of each t, in Python's integers, which are exact at any size."""
+        """Return the bin of each t, exactly."""
         a, b, c = self.numbers
-        return ((t.astype(object) * b + c) // a).astype(np.int64)
+        if t.size and t.max() > self.latest:
+            t = t.astype(object)  # Python's integers have any size
+        return np.asarray((t * b + c) // a, np.int64)
 
     def stamps(self, bins: NDArray[Any]) -> NDArray[np.int64]:
         """Return the stamp of each bin that is nearest to its closed edge: its first, or with `right` its last."""
@@ -101,25 +102,25 @@ def scatter(
     latest
         The latest t that a bin can be computed for.
     first
-        The step, a multiple of 8, whose bit is bit 0 of byte 0.
+        The step whose bits have the lowest places of `out`.
     strides
-        Bytes of `out` from one unit, byte and level to the next.
+        Bits of `out` from one unit, step and level to the next.
     levels
         How many events of a unit and step are kept apart; the others are merged into the last level.
     fresh
-        The first byte whose plane is not zero yet: planes are zeroed when they are first needed, which brings them
+        How many steps of `out` are zero or written. Others are zeroed when they are first needed, which brings them
         into the cache in order.
     out
-        uint8 (bytes,), zero up to plane `fresh` or partly written.
+        uint8 (bytes,): bit k of byte b is bit 8 b + k.
 
     Returns
     -------
-    The number of the first event that was not written, t of the one before it, the first byte whose plane is not zero
-    yet, and whether the event is none of such a sensor at such a time.
+    The number of the first event that was not written, t of the one before it, `fresh`, and whether that event is none
+    of such a sensor at such a time.
     """
     # unsigned numbers are not checked for being negative when they index
     width, height, polarities = np.uint32(sensor[0]), np.uint32(sensor[1]), np.uint32(sensor[2])
-    by_unit, by_byte, by_level = np.uint64(strides[0]), np.uint64(strides[1]), np.uint64(strides[2])
+    by_unit, by_step, by_level = np.uint64(strides[0]), np.uint64(strides[1]), np.uint64(strides[2])
     a, b, c = bins
     n, size = np.uint64(start), np.uint64(events.size)
     step, beyond = np.int64(-1), np.int64(0)  # the bin, and (t b + c) where the next begins
@@ -134,23 +135,23 @@ def scatter(
         step += skip
         beyond += skip * a
         edge = beyond - c if b == 1 else (beyond - c + b - 1) // b
-        byte = (step - first) >> 3
-        for k in range(np.uint64(fresh) * by_byte, np.uint64(max(fresh, byte + 1)) * by_byte):
+        row, zeroed = np.uint64(step - first), np.uint64(fresh)
+        for k in range(zeroed * by_step >> _THREE, max(zeroed, row + _ONE) * by_step >> _THREE):
             out[k] = 0
-        fresh = max(fresh, byte + 1)
-        place, mark = np.uint64(byte) * by_byte, np.uint8(1) << np.uint8(step & 7)
+        fresh = max(fresh, step - first + 1)
+        place = row * by_step
         while True:
             event = events[n]
             x, y, p = np.uint32(event.x), np.uint32(event.y), np.uint32(event.p)
             if (x >= width) | (y >= height) | (p >= polarities) | (t < last):
                 return np.int64(n), last, fresh, True
-            at = np.uint64((p * height + y) * width + x) * by_unit + place
+            bit = np.uint64((p * height + y) * width + x) * by_unit + place
             if levels > 1:
                 for _ in range(levels - 1):
-                    if not out[at] & mark:
+                    if not out[bit >> _THREE] >> (bit & _SEVEN) & _ONE:
                         break
-                    at += by_level
-            out[at] |= mark
+                    bit += by_level
+            out[bit >> _THREE] |= _ONE << (bit & _SEVEN)
             last = t
             n += _ONE
             if n == size:
@@ -162,50 +163,63 @@ def scatter(
 
 
 @_inline
-def _swap(x: Any, y: Any, shift: Any, mask: Any) -> Any:
-    """Swap the high parts of x with the low parts of y, the parts being `shift` bits and `mask` the low ones."""
-    t = (x >> shift ^ y) & mask
-    return x ^ t << shift, y ^ t
+def _exchange(words: NDArray[np.uint64], first: Any, rows: Any, mask: Any) -> None:
+    """In 8 matrices of 64 × 64 bits exchange the high bits of rows with the low bits of those `rows` further down."""
+    apart = rows * _EIGHT
+    for start in range(first, first + _MATRICES, apart + apart):
+        for k in range(start, start + apart):
+            upper, lower = words[k], words[k + apart]
+            swapped = (upper >> rows ^ lower) & mask
+            words[k], words[k + apart] = upper ^ swapped << rows, lower ^ swapped
 
 
 @_jit
-def turn(
-    planes: NDArray[np.uint8], stride: int, count: int, first: int, width: int, bits: NDArray[np.uint8]
-) -> None:
-    """Write `count` planes [byte · stride + unit] to bytes `first` … of zeroed bits [unit · width + byte].
+def turn(steps: NDArray[np.uint64], stride: int, count: int, first: int, width: int, bits: Bits) -> None:
+    """Write `count` steps, a bit a unit, to zeroed bits, a bit a step: from byte `first` of each unit on.
 
-    `stride` is a multiple of 64, and `planes` has whole eights of planes, though none past `count` is used. Bytes are
-    transposed 8 × 8 in registers; where all are zero nothing is written.
+    A tile has a cache line of each step, 512 units: every 64 steps of it are 8 matrices of 64 × 64 bits side by side,
+    which are transposed together (Warren, Hacker's Delight, 7-3). Of silent units nothing is written.
+
+    Parameters
+    ----------
+    steps
+        uint64 [step · stride + word]: bit k of word w is unit 64 w + k. `stride` is a multiple of 8.
+    width
+        Bytes of a unit.
+    bits
+        uint8 [unit · width + byte].
     """
-    units = bits.size // width
-    for tile in range(0, units, _TILE):
-        for byte in range(0, count, 8):
-            for unit in range(tile, min(tile + _TILE, units), 8):
-                at = byte * stride + unit
-                r0, r1 = load_word(planes, at), load_word(planes, at + stride)
-                r2, r3 = load_word(planes, at + 2 * stride), load_word(planes, at + 3 * stride)
-                r4, r5 = load_word(planes, at + 4 * stride), load_word(planes, at + 5 * stride)
-                r6, r7 = load_word(planes, at + 6 * stride), load_word(planes, at + 7 * stride)
-                if r0 | r1 | r2 | r3 | r4 | r5 | r6 | r7 == _ZERO:
-                    continue
-                r0, r4 = _swap(r0, r4, _32, _LOW_32)
-                r1, r5 = _swap(r1, r5, _32, _LOW_32)
-                r2, r6 = _swap(r2, r6, _32, _LOW_32)
-                r3, r7 = _swap(r3, r7, _32, _LOW_32)
-                r0, r2 = _swap(r0, r2, _16, _LOW_16)
-                r1, r3 = _swap(r1, r3, _16, _LOW_16)
-                r4, r6 = _swap(r4, r6, _16, _LOW_16)
-                r5, r7 = _swap(r5, r7, _16, _LOW_16)
-                r0, r1 = _swap(r0, r1, _8, _LOW_8)
-                r2, r3 = _swap(r2, r3, _8, _LOW_8)
-                r4, r5 = _swap(r4, r5, _8, _LOW_8)
-                r6, r7 = _swap(r6, r7, _8, _LOW_8)
-                trains = (r0, r1, r2, r3, r4, r5, r6, r7)
-                for k in range(min(8, units - unit)):
-                    to, train = (unit + k) * width + first + byte, trains[k]
-                    if byte + 8 <= count:
-                        store_word(bits, to, train)
-                    else:
-                        for j in range(count - byte):
-                            bits[to + j] = train & _BYTE
-                            train >>= _8
+    units, line, number = np.uint64(bits.size // width), np.uint64(stride), np.uint64(count)
+    blocks, wide = (number + _63) // _64, min(-(-count // 64) * 8, width - first)
+    apart = _MATRICES + _EIGHT  # more than 4 KiB: the words of a unit do not compete for cache sets
+    words = np.zeros(blocks * apart, np.uint64)
+    for tile in range(_ZERO, units, _EIGHT * _64):
+        some = _ZERO
+        for block in range(blocks):
+            base, rows, spikes = block * apart, min(number - block * _64, _64), _ZERO
+            for row in range(rows):
+                to, source = base + row * _EIGHT, (block * _64 + row) * line + tile // _64
+                for k in range(_EIGHT):
+                    words[to + k] = steps[source + k]
+                    spikes |= steps[source + k]
+            words[base + rows * _EIGHT : base + _MATRICES] = 0
+            some |= spikes
+            if spikes != _ZERO:
+                _exchange(words, base, np.uint64(32), _LOW[0])
+                _exchange(words, base, np.uint64(16), _LOW[1])
+                _exchange(words, base, np.uint64(8), _LOW[2])
+                _exchange(words, base, np.uint64(4), _LOW[3])
+                _exchange(words, base, np.uint64(2), _LOW[4])
+                _exchange(words, base, np.uint64(1), _LOW[5])
+        for n in range(min(_EIGHT * _64, units - tile) if some != _ZERO else _ZERO):
+            at, place = n % _64 * _EIGHT + n // _64, np.int64(tile + n) * width + first
+            spikes = _ZERO
+            for block in range(blocks):
+                spikes |= words[at + block * apart]
+            if spikes == _ZERO:
+                continue
+            for byte in range(0, wide - 7, 8):
+                store_word(bits, place + byte, words[at])
+                at += apart
+            for byte in range(wide // 8 * 8, wide):
+                bits[place + byte] = words[at] >> np.uint64(8 * (byte % 8)) & _BYTE

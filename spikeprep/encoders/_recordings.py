@@ -15,6 +15,8 @@ from ..errors import DataError
 Piece = NDArray[np.void]
 """Events, dtype `EVENT`, (event,)."""
 
+_FAR = (1 << 62) - 1  # µs; differences of stamps up to here need no more than 64 bits
+
 
 def recording(signal: Any, who: str) -> Events:
     """Return `signal`; raises `DataError` for anything but `Events`."""
@@ -44,11 +46,13 @@ def wrong_event(who: str, event: Any, number: int, last: int, events: Events, la
 
 
 @njit(nogil=True, cache=True)
-def _fault(events: Piece, last: int, width: int, height: int, polarities: int) -> int:
-    """Return the number of the first event that is off the sensor or earlier than the one before it, or −1."""
+def _fault(events: Piece, last: int, latest: int, width: int, height: int, polarities: int) -> int:
+    """Return the number of the first event that is off the sensor or not in `last` … `latest`, or −1."""
     for n in range(events.size):
         event = events[n]
-        if (event.x >= width) | (event.y >= height) | (event.p >= polarities) | (event.t < last):
+        if (event.x >= width) | (event.y >= height) | (event.p >= polarities):
+            return n
+        if (event.t < last) | (event.t > latest):
             return n
         last = event.t
     return -1
@@ -67,12 +71,13 @@ def pieces(events: Events, who: str) -> Iterator[Piece]:
 
 
 def checked(events: Events, who: str) -> Iterator[Piece]:
-    """Walk the pieces; raises `DataError` at an event that is off the sensor, or earlier than the one before it."""
+    """Walk the pieces; raises `DataError` at an event off the sensor, out of order, or past the duration."""
     last, count = 0, 0
+    latest = _FAR if events.duration is None else min(events.duration - 1, _FAR)
     for piece in pieces(events, who):
-        n = _fault(piece, last, *events.size, events.polarities)
+        n = _fault(piece, last, latest, *events.size, events.polarities)
         if n >= 0:
             before = int(piece["t"][n - 1]) if n else last
-            raise wrong_event(who, piece[n], count + n, before, events, 0)
+            raise wrong_event(who, piece[n], count + n, before, events, latest)
         last, count = int(piece["t"][-1]) if len(piece) else last, count + len(piece)
         yield piece

@@ -1,8 +1,8 @@
-"""How the bits of a recording reach their places, events being in order of time and bits in order of units.
+"""How the bits of a recording reach their places: events are in order of time, bits in order of units.
 
 Bits of a small recording are set where they belong. Those of a large one would each cost a cache miss, or two. There a
-block of steps is written as planes, a plane having the byte of 8 steps of every unit: events fill one plane after the
-other, which stays in a core's cache meanwhile, and a block of planes is turned into trains a cache line at a time.
+block of steps is first written in order of time, a bit a unit, so that what is written to stays in a core's cache, and
+is turned when it is full.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ..errors import DataError
 from ._bins import turn
 
 _IN_PLACE = 1 << 20  # bytes of bits that stay in a core's cache
-_BLOCK = 1 << 25  # bytes of a block, or else 8 planes
-_LINE = 64  # bytes; turning a line of each train at once is as good as turning more
-_ZEROED = 1 << 60  # more planes than there are
+_BLOCK = 1 << 25  # bytes of a block, or else 64 steps
+_LINE = 512  # bits of a cache line: turning so many steps at once is as good as turning more
+_ALL = 1 << 60  # more steps than there are
 
 
 class InPlace:
@@ -28,19 +28,19 @@ class InPlace:
     block
         uint8 (bytes,): what `scatter` writes to now.
     first, stop
-        The steps that `block` has; `first` is a multiple of 8.
+        The steps that `block` has.
     strides
-        Bytes of `block` from one unit, and from the byte of 8 steps to the next.
+        Bits of `block` from one unit and from one step to the next.
     fresh
-        The first byte whose plane is not yet zero.
+        How many of its steps are zero or written.
     """
 
-    first, fresh = 0, _ZEROED
+    first, fresh = 0, _ALL
 
     def __init__(self, bits: Bits, steps: int) -> None:
         self._bits, self.stop = bits, steps
         self.block: NDArray[np.uint8] = bits.reshape(-1)
-        self.strides = bits.shape[1], 1
+        self.strides = 8 * bits.shape[1], 1
 
     def turn_to(self, step: int) -> None:
         """Go on with the block that has `step`, which is past this one."""
@@ -51,8 +51,8 @@ class InPlace:
         return self._bits
 
 
-class Planes:
-    """Bits that are written as planes, in blocks; attributes and methods as of `InPlace`.
+class InTime:
+    """Bits that are written in order of time, in blocks; attributes and methods as of `InPlace`.
 
     Where the recording's length is known, a block is turned when it is full and used again; otherwise all are kept
     until the length is known too.
@@ -60,23 +60,24 @@ class Planes:
 
     def __init__(self, units: int, bits: Bits | None, steps: int | None) -> None:
         self._units, self._bits, self._steps = units, bits, steps
-        plane = (
+        line = (
             -(-units // _LINE) | 1
-        ) * _LINE  # an odd number of lines: planes do not compete for cache sets
-        self.strides = 1, plane
-        self._span = min(max(_BLOCK // plane // 8 * 8, 8), _LINE)  # planes of a block
+        ) * _LINE  # an odd number of cache lines: steps do not compete for cache sets
+        self.strides = 1, line
+        self._span = min(max(_BLOCK * 8 // line // 64 * 64, 64), _LINE)  # steps of a block
         self._kept: list[tuple[NDArray[np.uint8], int, int]] = []
-        self.block = np.empty(self._span * plane, np.uint8)
+        self.block = np.empty(self._span * line // 8, np.uint8)
         self._place(0)
 
     def _place(self, step: int) -> None:
-        self.fresh, self.first = 0, step // (8 * self._span) * 8 * self._span
-        self.stop = self.first + 8 * self._span
+        self.fresh, self.first = 0, step // self._span * self._span
+        self.stop = self.first + self._span
         if self._steps is not None:
             self.stop = min(self.stop, self._steps)
 
-    def _turn(self, bits: Bits, block: NDArray[np.uint8], first: int, planes: int) -> None:
-        turn(block, self.strides[1], planes, first // 8, bits.shape[1], bits.reshape(-1))
+    def _turn(self, bits: Bits, block: NDArray[np.uint8], first: int, steps: int) -> None:
+        stride, width = self.strides[1] // 64, bits.shape[1]
+        turn(block.view(np.uint64), stride, steps, first // 8, width, bits.reshape(-1))
 
     def turn_to(self, step: int) -> None:
         """Go on with the block that has `step`, which is past this one."""
@@ -108,9 +109,9 @@ def new_bits(units: int, steps: int) -> Bits:
         ) from error
 
 
-def new_sheet(units: int, steps: int | None) -> InPlace | Planes:
+def new_sheet(units: int, steps: int | None) -> InPlace | InTime:
     """Return what to write on, for `steps` or, where it is None, a number that is not known yet."""
     if steps is None:
-        return Planes(units, None, None)
+        return InTime(units, None, None)
     bits = new_bits(units, steps)
-    return InPlace(bits, steps) if bits.size <= _IN_PLACE else Planes(units, bits, steps)
+    return InPlace(bits, steps) if bits.size <= _IN_PLACE else InTime(units, bits, steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -49,6 +49,14 @@ class Encoder(Plugin, ABC):
     @abstractmethod
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
         """Return the packed spikes of one signal."""
+
+    def encode_parts(
+        self, signal: Any, cuts: Sequence[tuple[int, int]], *, rng: SampleKey | None = None
+    ) -> Iterator[SpikeTrain]:
+        """Yield the spikes of the units [start, stop) of each cut; overridden where that takes less memory."""
+        train = self.encode(signal, rng=rng)
+        for start, stop in cuts:
+            yield SpikeTrain(train.bits[start:stop], train.steps)
 
     def encode_batch(self, signals: Sequence[Any], *, rngs: Sequence[SampleKey | None]) -> list[SpikeTrain]:
         """Return what `encode` returns for each signal; overridden where a batch is faster."""

@@ -5,8 +5,8 @@ The width of a bin is an exact fraction, see `_bins`; how bits reach their place
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..data import EVENT, Bits, Events, SpikeTrain
 from ..errors import DataError, UsageError
 from ..random import SampleKey
+from ._bands import band
 from ._bins import Bins, scatter
 from ._recordings import checked, pieces, recording, wrong_event
 from ._sheet import new_sheet
@@ -188,12 +189,33 @@ class DVS(Encoder):
         """Return how many events each unit has in each step, uint32 (time, polarity, height, width), unmerged."""
         events = recording(signal, self.name)
         bins, steps = self.binning(events), self.max_steps(events)
-        counts = np.zeros((steps, events.polarities, *events.size[::-1]), np.uint32)
+        shape = (steps, events.polarities, *events.size[::-1])
+        counts = np.zeros(prod(shape), np.uint32)
         for piece in checked(events, self.name):
             step = bins.of(piece["t"])
             kept = step < steps
-            np.add.at(counts, (step[kept], *(piece[axis][kept] for axis in "pyx")), 1)
-        return counts
+            place = np.ravel_multi_index((step[kept], *(piece[axis][kept] for axis in "pyx")), shape)
+            np.add.at(counts, place, np.uint32(1))
+        return counts.reshape(shape)
+
+    def encode_parts(
+        self, signal: Any, cuts: Sequence[tuple[int, int]], *, rng: SampleKey | None = None
+    ) -> Iterator[SpikeTrain]:
+        """Yield the spikes of the units [start, stop) of each cut, with a walk over the recording for each.
+
+        What is held is the bits of one cut, `levels` times.
+        """
+        events = recording(signal, self.name)
+        events = replace(events, duration=events.length())
+        units = prod(self.unit_shape(events)) // self.levels
+        for start, stop in cuts:
+            parts, steps = [], self.max_steps(events)
+            for level in range(start // units, -(-stop // units)):
+                first, last = max(start - level * units, 0), min(stop - level * units, units)
+                bits = self.encode(band(events, first, last, self.name)).bits
+                each = len(bits) // self.levels
+                parts.append(bits[level * each : level * each + last - first])
+            yield SpikeTrain(parts[0] if len(parts) == 1 else np.concatenate(parts), steps)
 
     def decode(self, train: SpikeTrain, unit_shape: Sequence[int], *, duration: int | None = None) -> Events:
         """Return an event for every spike, at the resolution of bins.

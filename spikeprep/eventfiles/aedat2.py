@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError, UsageError, near_miss
+from ..lanes import swap_bytes
 from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
 from .cameras import CAMERAS, camera_in
 from .kernels import jit, onward
@@ -59,15 +60,8 @@ def _decode(
     t, before = state
     made = used = 0
     while used < len(words) and made < len(out):
-        word = words[used]
-        # big-endian, and read as little-endian: the address's bytes come first, the highest of each first
-        word = (word & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8) | word >> np.uint64(8) & np.uint64(
-            0x00FF00FF00FF00FF
-        )
-        word = (word & np.uint64(0x0000FFFF0000FFFF)) << np.uint64(16) | word >> np.uint64(16) & np.uint64(
-            0x0000FFFF0000FFFF
-        )
-        address, stamp = np.int64(word & np.uint64(0xFFFFFFFF)), np.int64(word >> np.uint64(32))
+        word = swap_bytes(words[used])
+        address, stamp = np.int64(word >> np.uint64(32)), np.int64(word & np.uint64(0xFFFFFFFF))
         if before < 0:
             t += stamp
             before = stamp
@@ -101,7 +95,7 @@ class _Decoder(ByteDecoder):
     record, fresh, camera_clock = 8, (0, -1), True
     layout: NDArray[np.int64]
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         return _decode(raw.view(np.uint64), out, where, state, self.layout)  # type: ignore[no-any-return]

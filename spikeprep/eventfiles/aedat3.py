@@ -88,18 +88,19 @@ class _Decoder(ChunkDecoder):
             if capacity * size > end - at:
                 left = f"{end - at} of its {capacity * size} bytes of events"
                 self._rest = f"the packet at byte {at - _HEADER.size} has {left}"
-            if kind == _POLARITY:
-                source = origin if source is None else source
-                if origin == source and whole:
-                    yield _Packet(at, whole, overflow)
+            if kind == _POLARITY and whole and source in (None, origin):
+                source = origin
+                yield _Packet(at, whole, overflow)
             at += capacity * size
 
     def _read(self, packet: _Packet) -> Chunk:
         self._file.seek(packet.at)
         raw = np.frombuffer(self._file.read(packet.count * _RECORD), np.uint8)
-        return Chunk(decode_packet(raw, packet.overflow), packet.at)
+        events = decode_packet(raw, packet.overflow)
+        # where some are not valid, the others' places are the packet's
+        return Chunk(events, packet.at, _RECORD if len(events) == packet.count else 0)
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Iterator[Chunk]:
         return map(self._read, self._packets)
 
     def most(self) -> int:

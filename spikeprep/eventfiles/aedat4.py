@@ -120,7 +120,7 @@ class _Decoder(ChunkDecoder):
             raise self._damaged(at - _PACKET.size, f"cannot be decoded ({error})") from error
         return Chunk(events, at - _PACKET.size, 0, {"x": x, "y": y})
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Iterator[Chunk]:
         return (self._read(at, size) for at, size in self._packets())
 
     def most(self) -> None:

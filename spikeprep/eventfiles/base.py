@@ -91,6 +91,11 @@ class Decoder(ABC):
     def most(self) -> int | None:
         """Return an upper bound of how many events there are; None where it cannot be had without decoding."""
 
+    def room(self, wanted: int) -> int:
+        """Return how long an array needs to be for `wanted` events, if there are as many: a little recording's less."""
+        most = self.most()
+        return wanted if most is None else max(min(wanted, most), 1)
+
     @abstractmethod
     def rewind(self) -> None:
         """Go back to before the first event."""
@@ -124,7 +129,7 @@ class Decoder(ABC):
 class ByteDecoder(Decoder):
     """A decoder of a stream of records of `record` bytes each, by a kernel with a state of a few numbers.
 
-    Subclasses implement `_decode`, and set `record`, `fresh` and what `Decoder` has.
+    Subclasses implement `decode`, and set `record`, `fresh` and what `Decoder` has.
     """
 
     record: ClassVar[int]
@@ -151,7 +156,7 @@ class ByteDecoder(Decoder):
         self._file.close()
 
     @abstractmethod
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         """Decode whole records `raw` into `out` until either ends.
@@ -185,7 +190,7 @@ class ByteDecoder(Decoder):
             if self._low < self._high or self._pending():
                 self._before = self._low, self.state.copy()
                 raw = self._buffer[self._low : self._high]
-                used, made = self._decode(raw, as_words(out), _NOWHERE, self.state)
+                used, made = self.decode(raw, as_words(out), _NOWHERE, self.state)
                 self._low += used * self.record
                 if made:
                     return made
@@ -203,7 +208,7 @@ class ByteDecoder(Decoder):
         """Decode the last events once more, this time with the number of each one's record."""
         low, state = self._before
         records = np.empty(count, np.int64)
-        self._decode(self._buffer[low : self._high], np.empty((count, 2), np.uint64), records, state.copy())
+        self.decode(self._buffer[low : self._high], np.empty((count, 2), np.uint64), records, state.copy())
         return int(self._at + low + records[index] * self.record)
 
     def most(self) -> int:

@@ -35,18 +35,18 @@ class Chunk:
 
 
 class ChunkDecoder(Decoder):
-    """A decoder that copies from one chunk after the other; subclasses implement `_chunks`."""
+    """A decoder that copies from one chunk after the other; subclasses implement `chunks`."""
 
     def __init__(self) -> None:
         self.rewind()
 
     @abstractmethod
-    def _chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Iterator[Chunk]:
         """Yield the recording from its beginning."""
 
     def rewind(self) -> None:
         """Go back to before the first event."""
-        self._coming = self._chunks()
+        self._coming = self.chunks()
         self._chunk: Chunk | None = None
         self._low = self._high = 0
 

@@ -115,7 +115,8 @@ class ColumnDecoder(ChunkDecoder):
     def _row(self, index: int) -> Columns | None:
         """Return the columns of one row, None where it cannot be had alone."""
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the rows as events."""
         index = 0
         for columns in self._slices():
             yield self._chunk_of(columns, index)

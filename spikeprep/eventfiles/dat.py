@@ -72,7 +72,7 @@ class _Decoder(ByteDecoder):
     record, fresh = 8, (0, -1)
     layout: NDArray[np.int64]
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         return _decode(raw.view(np.uint64), out, where, state, self.layout)  # type: ignore[no-any-return]

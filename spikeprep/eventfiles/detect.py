@@ -47,8 +47,9 @@ def find_format(
         raise DataError(f"{path} is empty (0 bytes)", "a recording", "Fetch the file again, or leave it out.")
     if name:
         asked: type[EventFormat] = EVENT_FORMATS.get(name)
-        if asked.matches(head) is False:
-            others = [f.title for f in _formats() if f.matches(head)]
+        fits = asked.matches(head)
+        others = [] if fits else [f.title for f in _formats() if f.matches(head)]
+        if fits is False or others:
             looks = f": {others[0]}" if others else ""
             raise DataError(
                 f"{path} begins with {_shown(head)}{looks}",

@@ -21,7 +21,7 @@ from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
 from .kernels import jit
 
 _MARK = b"Event Stream"
-_KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "ATIS events", 4: "colour events"}
+_KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "display events", 4: "colour events"}
 
 
 @jit
@@ -73,7 +73,7 @@ def decode_reference(raw: bytes) -> NDArray[np.void]:
 class _Decoder(ByteDecoder):
     record = 1
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         return _decode(raw, out, where, state)  # type: ignore[no-any-return]

@@ -73,7 +73,7 @@ def decode_reference(words: NDArray[np.uint32]) -> NDArray[np.void]:
 class _Decoder(ByteDecoder):
     record, fresh, camera_clock = 4, (0, -1, 0), True
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         used, made = _decode(raw.view(np.uint32), out, where, state)

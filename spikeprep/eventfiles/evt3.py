@@ -17,6 +17,7 @@ Source: https://docs.prophesee.ai/stable/data/encoding_formats/evt3.html
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,15 +25,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import EVENT
+from ..lanes import ones, trailing_zeros
 from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import jit, onward
 from .prophesee import encoding_of, open_raw
 
 _Y, _X, _BASE, _VECT_12, _VECT_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
 
-# t of the last TIME_HIGH, t's lower bits, the last TIME_HIGH or −1, y or −1, base (p in bit 11),
-# set bits of a vector that are still to come, where bit 0 of them is, events that came too early
-_FRESH = (0, 0, -1, -1, 0, 0, 0, 0)
+# t of the last TIME_HIGH; that one or −1; whether there was an ADDR_Y; what is `_SHOWN`; a vector's bits that are yet
+# to come, and the event of the lowest; events that came too early
+_FRESH = (0, -1, 0, 0, 0, 0, 0)
+
+# t's lower bits, y, and the vectors' x and p share a number, 16 bits each: the mask of what a word of a type sets
+_SHOWN = np.zeros(16, np.int64)
+_SHOWN[_LOW], _SHOWN[_Y], _SHOWN[_BASE] = 0xFFF, 0x7FF << 16, 0xFFF << 32
+_EVERYWHERE = 1 | 1 << 16 | 1 << 32
+_ROW, _BASE_X = 0x7FF << 16, 0x7FF << 32
+_RARE = 1 << _HIGH | 1 << _VECT_12 | 1 << _VECT_8
+_MOST = 12  # events of a word
+
+
+@jit
+def _usual(
+    words: NDArray[np.uint16], used: int, out: Words, made: int, time: int, before: int, shown: int
+) -> tuple[int, int, int, int, int]:
+    """Decode words as long as there is room for whatever comes; the state is known, and no vector is half done."""
+    flat, two = (
+        out.reshape(-1),
+        np.uint64(2),
+    )  # unsigned indices need no look at whether they count from the end
+    w, n, one = np.uint64(used), np.uint64(made), np.uint64(1)
+    end, room = np.uint64(len(words)), np.uint64(len(out) - _MOST)
+    while w < end and n <= room:
+        kind, value = int(words[w]) >> 12, int(words[w]) & 0xFFF
+        w += one
+        # a table, not branches, which would have to be guessed: the types follow each other without a rule
+        mask = _SHOWN[np.uint64(kind)]
+        shown = shown & ~mask | value * _EVERYWHERE & mask
+        if not _RARE >> kind & 1:
+            flat[two * n] = np.uint64(value & 0x7FF | shown & _ROW | value >> 11 << 32)
+            flat[two * n + one] = np.uint64(time + (shown & 0xFFF))
+            n += np.uint64(kind == _X)
+        elif kind == _HIGH:
+            moved = onward(value, before, 12)
+            time, before = time + (moved << 12), value
+            shown = shown & ~0xFFF if moved else shown
+        else:
+            length = 12 if kind == _VECT_12 else 8
+            left, at = np.uint64(value & ((1 << length) - 1)), n
+            n += np.uint64(ones(left))
+            first, t = (
+                shown >> 32 & 0x7FF | shown & _ROW | shown >> 43 << 32,
+                np.uint64(time + (shown & 0xFFF)),
+            )
+            while left:
+                for _ in range(4):  # without a look at how many are left: what is no event is written over
+                    flat[two * at] = np.uint64(first + trailing_zeros(left | np.uint64(1 << 60)))
+                    flat[two * at + one] = t
+                    left &= left - one
+                    at += one
+            shown = shown & ~_BASE_X | (shown + (length << 32)) & _BASE_X
+    return np.int64(w), np.int64(n), time, before, shown  # type: ignore[return-value]
 
 
 @jit
@@ -40,89 +93,57 @@ def _decode(
     words: NDArray[np.uint16], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
 ) -> tuple[int, int]:
     """Decode words; `state` is as `_FRESH`. A vector that `out` has no room for goes on with the next call."""
-    time, low, before, y, base, bits, first, early = state
+    time, before, known, shown, bits, coming, early = state
     made = used = 0
-    while (before < 0 or y < 0) and used < len(words):
-        # the state is not known yet: what would be an event has no time, or no row
-        kind, value = np.int64(words[used]) >> 12, np.int64(words[used]) & 0xFFF
-        if kind == _Y:
-            y = value & 0x7FF
-        elif kind == _X:
-            early += 1
-        elif kind == _BASE:
-            base = value
-        elif kind in (_VECT_12, _VECT_8):
-            length = 12 if kind == _VECT_12 else 8
-            for bit in range(length):
-                early += value >> bit & 1
-            base += length
-        elif kind == _LOW:
-            low = value
-        elif kind == _HIGH:
-            time += value << 12 if before < 0 else onward(value, before, 12) << 12
-            low = low if before == value else 0
-            before = value
-        used += 1
-    while made < len(out):
-        if bits:
-            # x runs over a vector's set bits; p is the base's
-            packed = y << 16 | (base >> 11 & 1) << 32
-            stamp = np.uint64(time + low)
-            if made + 12 <= len(out):
-                for bit in range(12):
-                    out[made, 0] = np.uint64(first + bit | packed)
-                    out[made, 1] = stamp
-                    if len(where):
-                        where[made] = used - 1
-                    made += bits >> bit & 1
-                bits = 0
-            else:
-                while bits and made < len(out):
-                    if bits & 1:
-                        out[made, 0] = np.uint64(first | packed)
-                        out[made, 1] = stamp
-                        if len(where):
-                            where[made] = used - 1
-                        made += 1
-                    bits >>= 1
-                    first += 1
-            continue
-        if used == len(words):
-            break
-        kind, value = np.int64(words[used]) >> 12, np.int64(words[used]) & 0xFFF
-        # selections, not branches, which would have to be guessed: the types follow each other without a rule
-        y = value & 0x7FF if kind == _Y else y
-        base = value if kind == _BASE else base
-        low = value if kind == _LOW else low
-        moved = onward(value, before, 12) if kind == _HIGH else 0
-        time += moved << 12
-        low = 0 if moved else low
-        before = value if kind == _HIGH else before
-        out[made, 0] = np.uint64(value & 0x7FF | y << 16 | value >> 11 << 32)
-        out[made, 1] = np.uint64(time + low)
-        if len(where):
-            where[made] = used
-        made += kind == _X
-        if kind in (_VECT_12, _VECT_8):
-            length = 12 if kind == _VECT_12 else 8
-            bits, first = value & ((1 << length) - 1), base & 0x7FF
-            base = base & 0x800 | (first + length) & 0x7FF
-        used += 1
-    state[:] = time, low, before, y, base, bits, first, early
+    while made < len(out) and (bits or used < len(words)):
+        if before >= 0 and known and not bits and made + _MOST <= len(out) and len(where) == 0:
+            used, made, time, before, shown = _usual(words, used, out, made, time, before, shown)
+        elif bits:
+            if bits & 1:
+                out[made, 0], out[made, 1] = np.uint64(coming), np.uint64(time + (shown & 0xFFF))
+                if len(where):
+                    where[made] = used - 1
+                made += 1
+            bits, coming = bits >> 1, coming + 1
+        else:
+            kind, value = int(words[used]) >> 12, int(words[used]) & 0xFFF
+            used += 1
+            shown = shown & ~_SHOWN[kind] | value * _EVERYWHERE & _SHOWN[kind]
+            known |= int(kind == _Y)
+            if kind == _HIGH:
+                shown = shown if value == before else shown & ~0xFFF
+                time += (onward(value, before, 12) if before >= 0 else value) << 12
+                before = value
+            elif kind in (_X, _VECT_12, _VECT_8):
+                length = 1 if kind == _X else 12 if kind == _VECT_12 else 8
+                base = value if kind == _X else shown >> 32
+                set_bits = 1 if kind == _X else value & ((1 << length) - 1)
+                if before >= 0 and known:
+                    bits, coming = set_bits, base & 0x7FF | shown & _ROW | base >> 11 << 32
+                else:  # nobody knows when, or in which row
+                    early += ones(np.uint64(set_bits))
+                if kind != _X:
+                    shown = shown & ~_BASE_X | (shown + (length << 32)) & _BASE_X
+    state[:] = time, before, known, shown, bits, coming, early
     return used, made
 
 
 @jit
-def _count(words: NDArray[np.uint16]) -> int:
-    """Return how many events `words` are."""
+def _count(words: NDArray[np.uint16], each: NDArray[np.uint8]) -> int:
+    """Return how many events `words` are; `each` has that number for every word there is."""
     count = 0
     for word in words:
-        kind, value = word >> 12, word & 0xFFF
-        value = value if kind == _VECT_12 else value & 0xFF if kind == _VECT_8 else 0
-        # set bits of 12, in parallel (Warren, Hacker's Delight, 5-1)
-        value = value - (value >> 1 & 0x555)
-        value = (value & 0x333) + (value >> 2 & 0x333)
-        count += (value & 0xF) + (value >> 4 & 0xF) + (value >> 8) + (kind == _X)
+        count += each[word]
+    return count
+
+
+@cache
+def _events_of_words() -> NDArray[np.uint8]:
+    """Return how many events each word is, uint8 (65536,)."""
+    word = np.arange(1 << 16)
+    kind = word >> 12
+    bits = np.where(kind == _VECT_12, word & 0xFFF, np.where(kind == _VECT_8, word & 0xFF, 0))
+    count: NDArray[np.uint8] = (np.bitwise_count(bits) + (kind == _X)).astype(np.uint8)
     return count
 
 
@@ -162,22 +183,26 @@ def decode_reference(words: NDArray[np.uint16]) -> NDArray[np.void]:
 class _Decoder(ByteDecoder):
     record, fresh, camera_clock = 2, _FRESH, True
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         used, made = _decode(raw.view(np.uint16), out, where, state)
-        self.undated = int(self.state[7])
+        self.undated = int(self.state[6])
         return used, made
 
     def _pending(self) -> bool:
-        return bool(self.state[5])
+        return bool(self.state[4])
+
+    def room(self, wanted: int) -> int:
+        """Return the length for as many events as words could be."""
+        return max(min(wanted, super().most() * _MOST), 1)
 
     def most(self) -> int:
         """Return how many events there are: a word is up to twelve, so that they are counted in a pass of its own."""
         count = 0
         self.rewind()
         while self._refill():
-            count += _count(self._buffer[: self._high].view(np.uint16))
+            count += _count(self._buffer[: self._high].view(np.uint16), _events_of_words())
             self._low = self._high
         self.rewind()
         return count

@@ -173,7 +173,7 @@ def _check_filters(path: Path, data: Any) -> None:
     """Raise `CapabilityError` where a data set is compressed with what this installation has not."""
     import h5py
 
-    properties = data.id.get_create_plist()
+    properties = _properties(data)
     for n in range(properties.get_nfilters()):
         number, _, _, name = properties.get_filter(n)
         if h5py.h5z.filter_avail(number):
@@ -189,6 +189,10 @@ def _check_filters(path: Path, data: Any) -> None:
                 "one that HDF5 has here",
                 mend,
             )
+
+
+def _properties(data: Any) -> Any:
+    return data.id.get_create_plist()
 
 
 def _homes(file: Any, home: str) -> Iterator[Any]:

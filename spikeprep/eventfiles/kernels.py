@@ -26,15 +26,15 @@ def onward(stamp: int, before: int, bits: int) -> int:
 @jit
 def all_sound(events: Words, width: int, height: int, last: int) -> bool:
     """Return whether every event is on the sensor, with p 0 or 1 and a stamp not before the one ahead of it."""
-    wrong = False
-    w, h, one = np.uint64(width), np.uint64(height), np.uint64(1)
-    low, sixteen, thirtytwo = np.uint64(0xFFFF), np.uint64(16), np.uint64(32)
+    # a field at or past its limit carries into the bit above it, a stamp that runs back sets the sign: both stay set
+    xp, xp_limit = np.int64(0xFF0000FFFF), np.int64(65536 - width) | np.int64(256 - 2) << 32
+    y, y_limit = np.int64(0xFFFF0000), np.int64(65536 - height) << 16
+    off = off_y = back = np.int64(0)
     previous = np.int64(last)
     for n in range(len(events)):
-        packed, t = events[n, 0], np.int64(events[n, 1])
-        wrong |= (packed & low) >= w
-        wrong |= (packed >> sixteen & low) >= h
-        wrong |= (packed >> thirtytwo & low) > one
-        wrong |= t < previous
+        packed, t = np.int64(events[n, 0]), np.int64(events[n, 1])
+        off |= (packed & xp) + xp_limit
+        off_y |= (packed & y) + y_limit
+        back |= t - previous
         previous = t
-    return not wrong
+    return bool(back >= 0 and off & (1 << 16 | 1 << 40) == 0 and off_y & 1 << 32 == 0)

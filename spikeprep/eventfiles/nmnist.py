@@ -64,7 +64,7 @@ def decode_reference(raw: NDArray[np.uint8]) -> NDArray[np.void]:
 class _Decoder(ByteDecoder):
     record, fresh = 5, (0, -1)
 
-    def _decode(
+    def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         return _decode(raw, out, where, state)  # type: ignore[no-any-return]

@@ -13,9 +13,9 @@ _LONGEST = 1 << 16  # bytes of a header: real ones have less than 2000
 
 # what a header says of its camera → the sensor; the first that fits counts
 _SENSORS = (
-    (r"gen\w*?_?4|generation 4|imx636|evk[34]|system_id (?:48|49)\b", (1280, 720)),
-    (r"gen\w*?_?3|generation 3|system_id 2[0-9]\b", (640, 480)),
     (r"genx320|generation 320", (320, 320)),
+    (r"gen_?4|generation 4|imx636|evk[34]|system_id 4[89]\b", (1280, 720)),
+    (r"gen_?3|generation 3|system_id 2\d\b", (640, 480)),
 )
 
 

@@ -119,7 +119,7 @@ def outline(
         last = decoder.last() if invalid == "fail" else None
         if last is None:
             walk = _Walk(recording, decoder, recording.new_changes())
-            last, buffer = empty_events(), np.empty(_TILE, EVENT)
+            last, buffer = empty_events(), np.empty(decoder.room(_TILE), EVENT)
             while count := walk.fill(buffer):
                 last = buffer[count - 1 : count].copy()
             walk.end()
@@ -176,11 +176,17 @@ class _Recording:
         return decoder
 
     def size_of(self, decoder: Decoder) -> tuple[int, int]:
-        if size := self.size or decoder.size:
-            return size
-        raise DataError(
-            f"{self.path} does not tell the size of its sensor", "", "Give size=(width, height), in pixels."
-        )
+        size = self.size or decoder.size
+        mend = "Give size=(width, height), in pixels."
+        if not size:
+            raise DataError(f"{self.path} does not tell the size of its sensor", "", mend)
+        if not all(0 < side <= _LIMIT for side in size):
+            raise DataError(
+                f"{self.path} says a sensor of {size[0]} × {size[1]}",
+                f"sides between 1 and {_LIMIT} pixels",
+                mend,
+            )
+        return size
 
     def start_of(self, decoder: Decoder) -> int:
         return decoder.origin + decoder.offset_of_start
@@ -228,6 +234,7 @@ class _Walk:
 
     def pieces(self, most: int) -> Iterator[NDArray[np.void]]:
         """Yield what is left, `most` events at a time."""
+        most = self.decoder.room(most)
         while True:
             piece = np.empty(most, EVENT)
             if not (count := self.fill(piece)):

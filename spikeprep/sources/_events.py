@@ -16,7 +16,9 @@ from ._labelled import Fault, Recording, refusal
 from .base import file_sha256
 
 _PIECE = 1 << 16  # events of a piece while checking: 1 MiB, which stays in a core's cache
-WHOLE = 1 << 18  # events of the largest recording that is handed out in one piece, and of a piece of others: 4 MiB
+WHOLE = (
+    1 << 18
+)  # events of the largest recording that is handed out in one piece, and of a piece of others: 4 MiB
 _SHOWN = 3  # changed files in one note
 
 

@@ -8,13 +8,14 @@ from .layout import FORMAT, SplitLayout
 from .reader import SpikeStore, SplitReader
 from .shards import Compression
 from .verify import Problem, VerifyReport, verify
-from .writer import Shard, SpikeWriter
+from .writer import Shard, ShardWriter, SpikeWriter
 
 __all__ = [
     "FORMAT",
     "Compression",
     "Problem",
     "Shard",
+    "ShardWriter",
     "SpikeStore",
     "SpikeWriter",
     "SplitLayout",

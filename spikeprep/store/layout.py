@@ -16,6 +16,8 @@ The attributes under ``"spikeprep"``: `format` (1), `version` (of the package), 
 until the last shard is in). There is no time of creation: two encodes of the same data are equal byte for
 byte.
 
+A chunk of `spikes` has several samples; of a sample that is larger than `_LARGE` it has some of the units.
+
 A shard of `spikes` and the one chunk of each small array that covers the same samples are written by one
 worker, `spikes` last: where that object exists, its samples are done.
 """
@@ -52,6 +54,7 @@ NEEDED = (
 )
 
 _CHUNK_BYTES = 2 << 20  # decoded: stays in a core's cache, and small enough to shuffle by
+_LARGE = 32 << 20  # decoded bytes of a sample whose units are cut into chunks
 _CHUNKS_A_SHARD = 32
 _SHARDS_A_SPLIT = 8
 
@@ -68,6 +71,8 @@ class SplitLayout:
         Samples that are compressed together.
     shard_samples
         Samples in one object, a multiple of `chunk_samples`.
+    chunk_units
+        Units that are compressed together; 0: all of a sample's.
     """
 
     samples: int
@@ -75,15 +80,19 @@ class SplitLayout:
     max_steps: int
     chunk_samples: int
     shard_samples: int
+    chunk_units: int = 0
 
     @classmethod
     def fit(cls, samples: int, units: int, max_steps: int) -> SplitLayout:
         """Choose chunks of 1 to 2 MiB, less only where the split has no more, and shards of up to 32 chunks.
 
         A split of many chunks has 8 shards at least, so that as many workers can write it. A sample of more than
-        2 MiB is a chunk of its own, and of such chunks a shard has fewer: a worker holds it until it is written.
+        2 MiB is a chunk of its own, and of such chunks a shard has fewer: a worker holds it until it is written. One of
+        more than 32 MiB is a shard of its own, of chunks of up to 2 MiB, so that it need never be held.
         """
         sample = max(units * -(-max_steps // 8), 1)
+        if sample > _LARGE:
+            return cls(samples, units, max_steps, 1, 1, max(_CHUNK_BYTES // -(-max_steps // 8), 1))
         most = max(_CHUNK_BYTES // sample, 1)
         enough = 1 << max(samples - 1, 0).bit_length()
         chunk = min(1 << most.bit_length() - 1, enough)
@@ -102,9 +111,19 @@ class SplitLayout:
         return -(-self.samples // self.shard_samples)
 
     @property
+    def parts(self) -> int:
+        """Number of chunks that a sample's units are cut into."""
+        return -(-self.units // (self.chunk_units or self.units))
+
+    @property
+    def chunk(self) -> tuple[int, int, int]:
+        """Shape of a chunk: (sample, unit, byte). The last one of a sample may reach past its units."""
+        return self.chunk_samples, self.chunk_units or self.units, self.width
+
+    @property
     def places(self) -> int:
-        """Number of chunks in a full shard."""
-        return self.shard_samples // self.chunk_samples
+        """Number of chunks in a full shard, those of one sample one after another."""
+        return self.shard_samples // self.chunk_samples * self.parts
 
     def span(self, shard: int) -> tuple[int, int]:
         """Return the first sample of a shard, and the one after its last."""
@@ -144,15 +163,12 @@ def split_documents(split: str, layout: SplitLayout, compression: Compression) -
         packers.insert(0, BloscCodec(**compression.codecs()[0]["configuration"]))
     composed: dict[str, Any] = {}
     group = zarr.create_group(MemoryStore(composed), path=split, zarr_format=3)
-    whole = (layout.shard_samples, layout.units, layout.width)
     group.create_array(
         SPIKES,
-        shape=(layout.samples, *whole[1:]),
+        shape=(layout.samples, layout.units, layout.width),
         dtype="uint8",
-        chunks=whole,
-        serializer=ShardingCodec(
-            chunk_shape=(layout.chunk_samples, *whole[1:]), codecs=[BytesCodec(), *packers]
-        ),
+        chunks=(layout.shard_samples, layout.parts * layout.chunk[1], layout.width),
+        serializer=ShardingCodec(chunk_shape=layout.chunk, codecs=[BytesCodec(), *packers]),
         compressors=None,
         filters=None,
         fill_value=0,
@@ -238,9 +254,9 @@ def parse_split(path: str, split: str, spikes: bytes | None) -> tuple[SplitLayou
         shard = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
         (sharding,) = meta["codecs"]
         inner = sharding["configuration"]
-        max_steps = meta["attributes"]["max_steps"]
+        max_steps, cut = meta["attributes"]["max_steps"], inner["chunk_shape"][1]
         return (
-            SplitLayout(samples, units, max_steps, inner["chunk_shape"][0], shard),
+            SplitLayout(samples, units, max_steps, inner["chunk_shape"][0], shard, cut if cut < units else 0),
             Compression.from_codecs(inner["codecs"][1:]),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import CapabilityError, StoreError, UsageError
 
 _PARTIAL = ".partial"
+
+Write = Callable[[bytes], None]
 
 
 class Objects(ABC):
@@ -46,6 +49,13 @@ class Objects(ABC):
         ------
         StoreError
             The disk is full, read-only or failing; what was there before is still there.
+        """
+
+    @abstractmethod
+    def writing(self, key: str) -> AbstractContextManager[Write]:
+        """Return a context in which what is too large to be held is written bit by bit.
+
+        It is `put` when the context ends well, and gone when it does not.
         """
 
     @abstractmethod
@@ -127,21 +137,36 @@ class LocalObjects(Objects):
             ) from error
 
     def put(self, key: str, data: bytes) -> None:
+        """Write a file."""
+        with self.writing(key) as write:
+            write(data)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Write]:
         """Write beside, flush to the disk, and rename: neither a crash nor a power cut leaves half a file."""
         target = self.root / key
         partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}{_PARTIAL}")
+
+        def write(data: bytes) -> None:
+            with _writing(str(target)):
+                file.write(data)
+
         with _writing(str(target)):
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with open(partial, "wb") as file:
-                    file.write(data)
+            file = open(partial, "wb")  # noqa: SIM115 closed below
+        try:
+            with file:
+                yield write
+                with _writing(str(target)):
                     file.flush()
                     os.fsync(file.fileno())
+            with _writing(str(target)):
                 os.replace(partial, target)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
-            if os.name == "posix":  # the rename itself is on the disk only once the folder is
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        if os.name == "posix":  # the rename itself is on the disk only once the folder is
+            with _writing(str(target)):
                 folder = os.open(target.parent, os.O_RDONLY)
                 try:
                     os.fsync(folder)
@@ -199,6 +224,23 @@ class FsspecObjects(Objects):
             target = f"{self._root}/{key}"
             self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             self._fs.pipe_file(target, data)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Write]:
+        """Keep a file here, and send it when it is whole."""
+        target = f"{self._root}/{key}"
+        with tempfile.TemporaryFile() as file:
+
+            def write(data: bytes) -> None:
+                with _writing(tempfile.gettempdir()):
+                    file.write(data)
+
+            yield write
+            file.seek(0)
+            with _writing(f"{self.path}/{key}"):
+                self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                with self._fs.open(target, "wb") as out:
+                    shutil.copyfileobj(file, out)
 
     def names(self) -> set[str]:
         """Return the key of every object."""

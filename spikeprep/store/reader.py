@@ -259,7 +259,29 @@ class SplitReader:
         StoreError
             The shard is missing or the chunk damaged; the message names the samples.
         """
-        shard, place = divmod(chunk, self.layout.places)
+        if self.layout.parts == 1:
+            self._read(chunk, 0, out)
+            return
+        cut = self.layout.chunk[1]
+        for n, part in enumerate(self.parts(chunk)):
+            out[:, n * cut : n * cut + part.shape[1]] = part
+
+    def parts(self, chunk: int) -> Iterator[Bits]:
+        """Yield a chunk's samples by runs of units, uint8 (sample, unit, byte), so that large ones need not be held.
+
+        Raises
+        ------
+        StoreError
+            The shard is missing or the chunk damaged; the message names the samples.
+        """
+        cut = self.layout.chunk[1]
+        for n in range(self.layout.parts):
+            part = np.empty(self.layout.chunk, np.uint8)
+            self._read(chunk, n, part)
+            yield part[:, : self.units - n * cut]
+
+    def _read(self, chunk: int, part: int, out: Bits) -> None:
+        shard, place = divmod(chunk * self.layout.parts + part, self.layout.places)
         start = chunk * self.chunk_samples
         stop = min(start + self.chunk_samples, len(self))
         entry = self.shard_index(shard)[place]

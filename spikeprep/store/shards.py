@@ -110,14 +110,17 @@ class Compression:
             raise DamageError("has a wrong checksum")
 
 
-def seal(chunks: Sequence[bytes], places: int) -> bytes:
-    """Return a shard of `places` chunks: `chunks`, and after them places past the end of the array."""
-    lengths = np.array([len(chunk) for chunk in chunks], np.uint64)
+def index_of(lengths: Sequence[int], places: int) -> bytes:
+    """Return what ends a shard of `places` chunks: where chunks of these lengths are, end to end, and a checksum.
+
+    Chunks that are missing are past the end of the array.
+    """
+    sizes = np.array(lengths, np.uint64)
     index = np.full((places, 2), _ABSENT, "<u8")
-    index[: len(chunks), 0] = np.cumsum(lengths) - lengths
-    index[: len(chunks), 1] = lengths
+    index[: len(sizes), 0] = np.cumsum(sizes) - sizes
+    index[: len(sizes), 1] = sizes
     raw = index.tobytes()
-    return b"".join((*chunks, raw, google_crc32c.value(raw).to_bytes(4, "little")))
+    return raw + int(google_crc32c.value(raw)).to_bytes(4, "little")
 
 
 def index_bytes(places: int) -> int:

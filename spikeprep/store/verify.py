@@ -132,16 +132,16 @@ def _shard_problems(reader: SplitReader, shard: int, classes: int) -> Iterator[P
         yield from wrong(small["steps"] > reader.max_steps, start, "more steps than the store has")
     for first in range(start, stop, reader.chunk_samples):
         last = min(first + reader.chunk_samples, stop)
+        counts, over = np.zeros(last - first, np.int64), np.zeros(last - first, bool)
+        here = slice(first - start, last - start)
         try:
-            bits = reader.bits(np.arange(first, last))
+            for part in reader.parts(first // reader.chunk_samples):
+                bits = np.ascontiguousarray(part[: last - first])
+                counts += popcount(bits.reshape(last - first, -1))
+                over |= overrun(bits, small["steps"][here]) if "steps" in small else False
         except DamagedSamples as error:
             yield Problem(reader.split, shard, tuple(range(first, last)), error.what)
             continue
-        here = slice(first - start, last - start)
         if "counts" in small:
-            found = popcount(bits.reshape(last - first, -1))
-            yield from wrong(found != small["counts"][here], first, "counts differ from the spikes")
-        if "steps" in small:
-            yield from wrong(
-                overrun(bits, small["steps"][here]), first, "spikes at or past the sample's own steps"
-            )
+            yield from wrong(counts != small["counts"][here], first, "counts differ from the spikes")
+        yield from wrong(over, first, "spikes at or past the sample's own steps")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -17,8 +19,8 @@ from ..errors import StoreError
 from ..packing import overrun, popcount
 from . import layout as form
 from .layout import SplitLayout
-from .objects import LocalObjects, Objects, open_objects
-from .shards import Compression, seal
+from .objects import LocalObjects, Objects, Write, open_objects
+from .shards import Compression, index_of
 
 
 @dataclass(frozen=True)
@@ -161,14 +163,23 @@ class SpikeWriter:
 
 
 class ShardWriter:
-    """Collects one shard chunk by chunk, compressed, and writes it in one piece at the end."""
+    """Collects one shard chunk by chunk, compressed, and writes it in one piece at the end.
+
+    Where a sample is cut into several chunks they go to the disk as they come.
+    """
 
     def __init__(self, objects: Objects, shard: Shard, layout: SplitLayout, compression: Compression) -> None:
         self._objects, self._shard, self._layout, self._compression = objects, shard, layout, compression
         self._chunks: list[bytes] = []
         self._small: dict[str, list[Any]] = {name: [] for name in form.SMALL}
+        self._key = form.shard_key(shard.split, shard.number)
+        self._write: Write | None = None
+        self._context = ExitStack()
+        self._lengths: list[int] = []
 
     def __enter__(self) -> Self:
+        if self._layout.parts > 1:
+            self._write = self._context.enter_context(self._objects.writing(self._key))
         return self
 
     def append(
@@ -187,41 +198,82 @@ class ShardWriter:
         steps, labels, ids
             (sample,) each.
         """
+        self.append_parts([bits], steps, labels, ids)
+
+    def append_parts(
+        self,
+        parts: Iterable[Bits],
+        steps: NDArray[np.integer[Any]],
+        labels: NDArray[np.integer[Any]],
+        ids: Sequence[str],
+    ) -> None:
+        """Add the next samples by runs of units: what `append` does, without holding all of a large sample.
+
+        Parameters
+        ----------
+        parts
+            uint8 (sample, unit, byte), one run of units after another; all but the last have a multiple of the
+            layout's `chunk_units`.
+        """
         layout, done = self._layout, len(self._small["ids"])
-        room = min(layout.chunk_samples, self._shard.stop - self._shard.start - done)
-        expected = (room, layout.units, layout.width)
-        if (
-            bits.shape != expected
-            or bits.dtype != np.uint8
-            or not len(steps) == len(labels) == len(ids) == room
-        ):
-            raise ValueError(
-                f"got bits {bits.dtype} {bits.shape} for {len(ids)} ids; expected uint8 {expected}."
-            )
-        steps = np.asarray(steps)
-        if overrun(bits, steps).any():
-            raise ValueError("got spikes at or past a sample's own steps; expected every such bit to be 0.")
-        if room < layout.chunk_samples:  # Zarr stores whole chunks
-            bits = np.concatenate([bits, np.zeros((layout.chunk_samples - room, *expected[1:]), np.uint8)])
-        bits = np.ascontiguousarray(bits)
-        counts = popcount(bits.reshape(layout.chunk_samples, -1))[:room]
-        self._chunks.append(self._compression.encode(bits))
+        (whole, cut, width), steps = layout.chunk, np.asarray(steps)
+        room = min(whole, self._shard.stop - self._shard.start - done)
+        if not len(steps) == len(labels) == len(ids) == room:
+            raise ValueError(f"got {len(ids)} ids and {len(steps)} steps; expected {room} of each.")
+        counts, units = np.zeros(room, np.int64), 0
+        for bits in parts:
+            held = bits.shape[1] if bits.ndim == 3 else 0
+            fits = 0 < held <= layout.units - units and (held % cut == 0 or held == layout.units - units)
+            if bits.shape != (room, held, width) or bits.dtype != np.uint8 or not fits:
+                raise ValueError(
+                    f"got bits {bits.dtype} {bits.shape} at unit {units} for {room} ids; "
+                    f"expected uint8 {(room, layout.units - units, width)}."
+                )
+            if overrun(bits, steps).any():
+                raise ValueError(
+                    "got spikes at or past a sample's own steps; expected every such bit to be 0."
+                )
+            counts += popcount(np.ascontiguousarray(bits).reshape(room, -1))
+            for first in range(0, held, cut):
+                self._add(bits[:, first : first + cut])
+            units += held
+        if units != layout.units:
+            raise ValueError(f"got {units} units; expected {layout.units}.")
         for name, values in (("steps", steps), ("labels", labels), ("counts", counts), ("ids", ids)):
             self._small[name].extend(values)
+
+    def _add(self, bits: Bits) -> None:
+        if bits.shape != (shape := self._layout.chunk):  # Zarr stores whole chunks
+            padded = np.zeros(shape, np.uint8)
+            padded[: bits.shape[0], : bits.shape[1]] = bits
+            bits = padded
+        data = self._compression.encode(np.ascontiguousarray(bits))
+        self._lengths.append(len(data))
+        (self._write or self._chunks.append)(data)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            return
-        split, number = self._shard.split, self._shard.number
+        try:
+            if kind is None:
+                self._finish()
+        except BaseException:
+            self._context.__exit__(*sys.exc_info())
+            raise
+        self._context.__exit__(kind, error, trace)
+
+    def _finish(self) -> None:
         if len(self._small["ids"]) != self._shard.stop - self._shard.start:
             raise ValueError(f"got {len(self._small['ids'])} samples; expected all of {self._shard}.")
         for name, values in self._small.items():
             data = form.encode_small(name, values, self._layout, self._compression)
-            self._objects.put(form.small_key(split, name, number), data)
+            self._objects.put(form.small_key(self._shard.split, name, self._shard.number), data)
         # last, because its presence says that the shard is done
-        self._objects.put(form.shard_key(split, number), seal(self._chunks, self._layout.places))
+        index = index_of(self._lengths, self._layout.places)
+        if self._write:
+            self._write(index)
+        else:
+            self._objects.put(self._key, b"".join((*self._chunks, index)))
 
 
 def _unlike(

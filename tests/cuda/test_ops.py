@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spikeprep.cpu.compiled import CompiledOps
-from spikeprep.cuda import ops as cuda_ops
+from spikeprep.cuda import dense
 from spikeprep.cuda.constants import leaving_terms, neuron_constants, psp_constants
 from spikeprep.cuda.ops import CudaOps
 from spikeprep.cuda.runtime import Runtime
@@ -105,7 +105,7 @@ def test_every_kernel_of_the_forward_pass_fires_alike(
 ) -> None:
     batch, state = random_batch(3, 70, 40, 0.1), random_state(100, 40)
     want = one_pass(CPU, batch, state)
-    monkeypatch.setattr(cuda_ops, "_FEW", 0)
+    monkeypatch.setattr(dense, "_FEW", 0)
     used = []
     launch = type(CudaOps(runtime)._module("dense.cu")).launch
     monkeypatch.setattr(
@@ -150,7 +150,7 @@ def test_every_kernel_of_the_gradient_sums_alike(
 def test_slabs_change_nothing(
     runtime: Runtime, workspace: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cuda_ops, "_FEW", few)
+    monkeypatch.setattr(dense, "_FEW", few)
     batch, state = random_batch(7, 50, 40, 0.2), random_state(70, 40)
     want = one_pass(CudaOps(runtime), batch, state)
     slabs = CudaOps(runtime, workspace=workspace)

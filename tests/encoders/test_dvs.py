@@ -29,16 +29,16 @@ binnings = st.one_of(
 )
 
 
-@pytest.fixture(params=["in place", "planes"])
+@pytest.fixture(params=["in place", "in time"])
 def way(request, monkeypatch):
-    """Both ways of setting bits; planes in blocks of 64 steps."""
-    if request.param == "planes":
+    """Both ways of setting bits; those in order of time in blocks of 64 steps."""
+    if request.param == "in time":
         monkeypatch.setattr(_sheet, "_IN_PLACE", -1)
         monkeypatch.setattr(_sheet, "_BLOCK", 1)
 
 
 def every_way(check):
-    """Run a property in place, and by planes in small blocks and in large ones."""
+    """Run a property in place, and in order of time in small blocks and in large ones."""
     for in_place, staged in ((1 << 20, 1 << 25), (-1, 1), (-1, 1 << 25)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_sheet, "_IN_PLACE", in_place)
@@ -85,7 +85,7 @@ def test_golden(r, name, closed, way):
 # ---------------------------------------------------------------- properties
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.data(), recordings(), binnings)
 def test_compiled_streamed_and_reference_give_the_same_bits(data, whole, encoder):
     if data.draw(st.booleans()):
@@ -106,7 +106,7 @@ def test_compiled_streamed_and_reference_give_the_same_bits(data, whole, encoder
         assert len(stream.pieces.walks) == 3  # a walk each
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(recordings(), binnings)
 def test_counts_are_of_the_events_in_each_bin(events, encoder):
     """The bins are found again from their edges, as fractions."""
@@ -130,7 +130,7 @@ def test_counts_are_of_the_events_in_each_bin(events, encoder):
     np.testing.assert_array_equal(spikes, counts > 0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     recordings(longest=2000), st.sampled_from(WIDTHS), st.integers(2, 4), st.sampled_from(["left", "right"])
 )
@@ -147,7 +147,7 @@ def test_levels_keep_counts(events, width, levels, closed):
     every_way(check)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(recordings(), binnings, st.integers(1, 2))
 def test_decoding_loses_only_what_binning_must(events, encoder, levels):
     """Every event is found again in its bin, merged; times move by less than a bin; and encoding gives the same."""
@@ -377,8 +377,8 @@ def test_decoding_needs_to_know_the_shape_and_the_duration():
 # ---------------------------------------------------------------- a large one
 
 
-def test_a_large_sensor_by_planes():
-    """More units than a block's planes have lines, and more steps than it has planes."""
+def test_a_large_sensor_in_order_of_time():
+    """More units than a cache line has bits, and more steps than a block has."""
     rng = np.random.default_rng(0)
     n, size = 30_000, (321, 243)
     events = np.zeros(n, EVENT)

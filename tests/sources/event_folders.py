@@ -19,7 +19,9 @@ def moving_bar(label: int, n: int, events: int = 400, size: tuple[int, int] = (3
     along = np.abs((t // 1000 + n) % 60 - 30) * size[0] // 34
     across = (label * 9 + 3 + rng.integers(0, 4, events)) * size[1] // 34
     found = np.zeros(events, EVENT)
-    found["x"], found["y"] = (along, across) if label % 2 else (across * size[0] // size[1], along * size[1] // size[0])
+    found["x"], found["y"] = (
+        (along, across) if label % 2 else (across * size[0] // size[1], along * size[1] // size[0])
+    )
     found["t"], found["p"] = t, rng.integers(0, 2, events)
     return found
 

@@ -51,8 +51,13 @@ def test_its_two_parts_are_the_splits(tmp_path):
 
 def test_where_only_the_training_part_is_there(tmp_path, monkeypatch):
     poker_folder(tmp_path, train=20, test=0)
-    # Poker-DVS comes with some releases of tonic: others look for it beside their own code, and find nothing
-    monkeypatch.setattr(tonic.datasets.POKERDVS, "_copy_and_extract_local_data", lambda self: self.download(), raising=False)  # fmt: skip
+
+    def beside_the_code(dataset):  # some releases of tonic bring Poker-DVS along: here they do not
+        dataset.download()
+
+    monkeypatch.setattr(
+        tonic.datasets.POKERDVS, "_copy_and_extract_local_data", beside_the_code, raising=False
+    )
     source = poker(tmp_path)
     assert dict(source.splits()) == {"train": 16, "test": 4}
     assert sorted(s.label for s in everything(source)["test"]) == [0, 1, 2, 3]
@@ -93,7 +98,17 @@ def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
         raise AssertionError("fetched")
 
     monkeypatch.setattr("urllib.request.urlopen", fetch)
-    for dataset in ("NMNIST", "DVSGesture", "CIFAR10DVS", "SHD", "SSC", "NCALTECH101", "SMNIST", "ASLDVS", "NTIDIGITS18"):
+    for dataset in (
+        "NMNIST",
+        "DVSGesture",
+        "CIFAR10DVS",
+        "SHD",
+        "SSC",
+        "NCALTECH101",
+        "SMNIST",
+        "ASLDVS",
+        "NTIDIGITS18",
+    ):
         source = TonicData(path=str(tmp_path), dataset=dataset)
         with pytest.raises(DataError, match=r"does not find.*source\.download=true"):
             source.splits()
@@ -135,8 +150,8 @@ def test_a_cochleas_channels_are_one_row(tmp_path):
     for part, count in (("train", 8), ("test", 4)):
         (home / f"shd_{part}.h5.zip").write_bytes(b"the archive, kept")
         with h5py.File(home / f"shd_{part}.h5", "w") as file:
-            floats, ints = h5py.vlen_dtype(np.float16), h5py.vlen_dtype(np.uint16)
-            times, units = file.create_dataset("spikes/times", (count,), floats), file.create_dataset("spikes/units", (count,), ints)  # fmt: skip
+            times = file.create_dataset("spikes/times", (count,), h5py.vlen_dtype(np.float16))
+            units = file.create_dataset("spikes/units", (count,), h5py.vlen_dtype(np.uint16))
             for n in range(count):
                 times[n], units[n] = np.sort(rng.uniform(0, 0.7, 90)), rng.integers(0, 700, 90)
             file["labels"] = np.arange(count) % 2
@@ -201,7 +216,9 @@ def test_tonics_transforms_come_ahead(tmp_path):
         expected = denoise(one.signal.array.copy())
         np.testing.assert_array_equal(other.signal.array, expected)
     assert sum(len(s.signal.array) for s in denoised) < sum(len(s.signal.array) for s in plain)
-    cropped = poker(folder, transforms=[{"name": "CenterCrop", "size": [20, 20]}], size=(20, 20)).read("train", 0)
+    cropped = poker(folder, transforms=[{"name": "CenterCrop", "size": [20, 20]}], size=(20, 20)).read(
+        "train", 0
+    )
     assert cropped.signal.size == (20, 20)
     assert cropped.signal.array["x"].max() < 20
 
@@ -245,7 +262,13 @@ def test_a_transform_writes_to_nothing():
 
 @pytest.mark.parametrize(
     "setting",
-    [{"size": [3]}, {"options": 3}, {"transforms": "Denoise"}, {"transforms": [{"filter_time": 1}]}, {"test_share": 1.5}],
+    [
+        {"size": [3]},
+        {"options": 3},
+        {"transforms": "Denoise"},
+        {"transforms": [{"filter_time": 1}]},
+        {"test_share": 1.5},
+    ],
 )
 def test_settings_that_do_not_fit(setting):
     with pytest.raises(UsageError, match="tonic"):
@@ -253,7 +276,7 @@ def test_settings_that_do_not_fit(setting):
 
 
 def test_an_unknown_argument_of_the_data_set(tmp_path):
-    with pytest.raises(UsageError, match="no argument 'stabilise'.*stabilize"):
+    with pytest.raises(UsageError, match=r"no argument 'stabilise'.*stabilize"):
         TonicData(path=str(tmp_path), dataset="NMNIST", options={"stabilise": True}).splits()
 
 

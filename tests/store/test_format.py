@@ -10,7 +10,7 @@ import zarr
 
 from spikeprep.store import Compression, SpikeStore, SplitLayout, verify
 from spikeprep.store.layout import differences
-from spikeprep.store.shards import DamageError, index_bytes, parse_index, seal
+from spikeprep.store.shards import DamageError, index_bytes, index_of, parse_index
 
 from .stores import LAYOUTS, content, make
 
@@ -82,20 +82,33 @@ def test_the_fixture_of_format_1_still_decodes():
 
 @pytest.mark.parametrize(
     ("samples", "units", "steps"),
-    [(60_000, 784, 400), (1, 1, 1), (1437, 64, 100), (9, 10**7, 400), (3, 5, 8)],
+    [
+        (60_000, 784, 400),
+        (1, 1, 1),
+        (1437, 64, 100),
+        (9, 10**7, 400),
+        (3, 5, 8),
+        (7, 30_000, 5000),
+        (40, 30_000, 20_000),
+    ],
 )
 def test_chunks_are_a_few_mebibytes(samples, units, steps):
     layout = SplitLayout.fit(samples, units, steps)
+    if layout.parts > 1:
+        assert units * layout.width > 32 << 20 >= 16 * np.prod(layout.chunk)
+        assert (layout.parts - 1) * layout.chunk[1] < units <= layout.parts * layout.chunk[1]
+        assert (layout.shard_samples, layout.places) == (1, layout.parts)
+        return
     size = layout.chunk_samples * units * layout.width
     assert size <= 2 << 20 or layout.chunk_samples == 1
     assert size > 1 << 20 or layout.chunk_samples >= samples
     assert layout.shard_samples % layout.chunk_samples == 0
+    assert layout.shard_samples * units * layout.width <= 64 << 20 or layout.shard_samples == 1
     assert sum(stop - start for start, stop in map(layout.span, range(layout.shards))) == samples
 
 
 def test_index_of_a_shard():
-    chunks = [b"abc", b"", b"de"]
-    data = seal(chunks, 4)
+    data = b"abcde" + index_of([3, 0, 2], 4)
     index = parse_index(data[-index_bytes(4) :], 4)
     assert index.tolist()[:3] == [[0, 3], [3, 0], [3, 2]]
     damaged = bytearray(data[-index_bytes(4) :])

@@ -1,6 +1,8 @@
 """What holds of every transform of recordings, and each against its reference."""
 
+import importlib
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from spikeprep.transforms import (
     RefractoryFilter,
     StabiliseSaccades,
     TimeJitter,
+    _draws,
 )
 from spikeprep.transforms._draws import draws, draws_reference
 from spikeprep.transforms.background import background_reference
@@ -68,7 +71,7 @@ def test_every_transform_is_tried_here():
     assert {found for found in registered if issubclass(found, EventTransform)} == set(CHOICES)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.data(), recordings(), transforms)
 def test_the_result_does_not_depend_on_how_pieces_were_cut(data, whole, transform):
     before = whole.array.copy()
@@ -84,7 +87,7 @@ def test_the_result_does_not_depend_on_how_pieces_were_cut(data, whole, transfor
     assert all(piece.dtype == EVENT for piece in later.pieces)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.data(), recordings(), transforms, transforms)
 def test_an_outline_tells_sensor_and_duration_exactly(data, whole, first, second):
     """Of chains, of recordings whose duration is known and of those whose last event tells it."""
@@ -304,15 +307,26 @@ def test_chance_must_be_named():
         ([(0, 0, 5), (0, 0, 4)], "event 1 at t 4 µs, after one at 5 µs"),
         ([(0, 0, -1)], "at t -1"),
         ([(0, 0, 0, 2)], "of polarity 2; expected below 2"),
+        ([(0, 0, 99), (0, 0, 100)], "event 1 at t 100 µs; expected at most 99"),
     ],
 )
 @pytest.mark.parametrize("transform", [BackgroundFilter(), MergePolarity()])
 def test_events_that_cannot_be_are_named(transform, rows, words):
+    whole = replace(made(rows, (9, 8)), duration=100)
     with pytest.raises(DataError, match=words):
-        transform(made(rows, (9, 8)))
-    pieces = [made(rows, (9, 8)).array[n : n + 1] for n in range(len(rows))]
+        transform(whole)
+    stream = transform(replace(whole, pieces=[whole.array[n : n + 1] for n in range(len(rows))]))
     with pytest.raises(DataError, match=words):
-        tuples(transform(Events(pieces, (9, 8))))
+        tuples(stream)
+
+
+def test_kernels_release_the_lock():
+    modules = [importlib.import_module(f"{found.__module__}") for found in CHOICES] + [_draws]
+    kernels = {
+        name: kernel for m in modules for name, kernel in vars(m).items() if hasattr(kernel, "targetoptions")
+    }
+    assert {"_crop", "_draw", "_keep"} <= set(kernels)
+    assert all(k.targetoptions.get("nogil") for k in kernels.values() if "inline" not in k.targetoptions)
 
 
 def test_only_recordings_are_transformed():

@@ -1,0 +1,270 @@
+"""HDF5 and NumPy: layouts in use, names of one's own, units, values that EVENT has no room for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikeprep.errors import CapabilityError, DataError, UsageError
+from spikeprep.eventfiles import ChangedEvents, open_events, outline, read
+
+h5py = pytest.importorskip("h5py")
+
+X, Y, T, P = [3, 4, 5], [1, 2, 3], [1000, 2000, 3000], [1, 0, 1]
+ROWS = [(3, 1, 1000, 1), (4, 2, 2000, 0), (5, 3, 3000, 1)]
+
+
+def h5(tmp_path, tree: dict, **attributes):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name, values in tree.items():
+            file[name] = values
+        file.attrs.update(attributes)
+    return path
+
+
+def named(x: str, y: str, t: str, p: str, polarity=P) -> dict:
+    return {x: np.array(X, "<u2"), y: np.array(Y, "<i8"), t: np.array(T, "<u4"), p: np.array(polarity)}
+
+
+def test_dsec(tmp_path):
+    tree = named("events/x", "events/y", "events/t", "events/p") | {
+        "ms_to_idx": [0, 0, 1, 2],
+        "t_offset": 7_000_000,
+    }
+    events = read(h5(tmp_path, tree))
+    assert (events.size, events.start) == ((640, 480), 7_000_000)
+    assert events.array.tolist() == ROWS
+
+
+def test_rvt(tmp_path):
+    tree = named("events/x", "events/y", "events/t", "events/p") | {"events/width": 304, "events/height": 240}
+    events = read(h5(tmp_path, tree))
+    assert (events.size, events.start, events.array.tolist()) == ((304, 240), 0, ROWS)
+
+
+def test_event_utils(tmp_path):
+    tree = named("events/xs", "events/ys", "events/ts", "events/ps", [True, False, True])
+    tree["events/ts"] = np.array(T) / 1e6
+    path = h5(tmp_path, tree, sensor_resolution=(180, 240))
+    events = read(path, unit="s")
+    assert (events.size, events.array.tolist()) == ((240, 180), ROWS)
+
+
+def test_prophesee(tmp_path):
+    compound = np.zeros(3, [("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
+    compound["x"], compound["y"], compound["t"], compound["p"] = X, Y, T, P
+    trigger = np.zeros(1, [("p", "<i2"), ("t", "<i8"), ("id", "<i2")])
+    path = h5(tmp_path, {"CD/events": compound, "EXT_TRIGGER/events": trigger}, geometry="1280x720")
+    events = read(path)
+    assert (events.size, events.start) == ((1280, 720), 1000)  # a camera's clock
+    assert events.array["t"].tolist() == [0, 1000, 2000]
+    assert outline(path).array["t"].tolist() == [2000]
+    assert read(path, origin="stored").array["t"].tolist() == T
+
+
+def test_names_of_ones_own(tmp_path):
+    tree = named("left/col", "left/row", "left/when", "left/sign")
+    path = h5(tmp_path, tree, width=9, height=9)
+    with pytest.raises(DataError, match=r"no events that are known among \['left', .*Pass the names"):
+        read(path)
+    assert read(path, t="when", p="sign").array.tolist() == ROWS
+    whole = {"x": "left/col", "y": "left/row", "t": "left/when", "p": "left/sign"}
+    assert read(path, **whole).array.tolist() == ROWS
+    assert read(path, **whole).size == (9, 9)
+
+
+def test_several_groups_have_to_be_told_apart(tmp_path):
+    tree = named("left/x", "left/y", "left/t", "left/p") | named(
+        "right/x", "right/y", "right/t", "right/p", [0, 0, 0]
+    )
+    path = h5(tmp_path, tree, width=9, height=9)
+    with pytest.raises(DataError, match=r"events in each of \['/left', '/right'\].*Pass group=NAME"):
+        read(path)
+    assert read(path, group="left").array.tolist() == ROWS
+    assert read(path, group="right").array["p"].tolist() == [0, 0, 0]
+    with pytest.raises(DataError, match="has no 'middle'"):
+        read(path, group="middle")
+
+
+def test_an_array_of_columns(tmp_path):
+    rows = np.array(ROWS, float)
+    path = h5(tmp_path, {"data": rows}, width=9, height=9)
+    assert read(path, columns="xytp").array.tolist() == ROWS
+    np.save(tmp_path / "a.npy", rows[:, [2, 0, 1, 3]])
+    assert read(tmp_path / "a.npy", size=(9, 9), columns="txyp").array.tolist() == ROWS
+    with pytest.raises(DataError, match=r"has float64 \(3, 4\); expected .*columns='xytp'"):
+        read(tmp_path / "a.npy", size=(9, 9))
+    np.savez(tmp_path / "a.npz", events=rows)
+    assert read(tmp_path / "a.npz", size=(9, 9), columns="xytp").array.tolist() == ROWS
+
+
+def test_columns_of_different_lengths(tmp_path):
+    tree = named("events/x", "events/y", "events/t", "events/p", [1, 0])
+    with pytest.raises(DataError, match="columns of different lengths"):
+        read(h5(tmp_path, tree, width=9, height=9))
+    np.savez(tmp_path / "a.npz", x=X, y=Y, t=T, p=P[:2])
+    with pytest.raises(DataError, match="columns of different lengths"):
+        read(tmp_path / "a.npz", size=(9, 9))
+
+
+def test_a_size_that_the_file_does_not_tell(tmp_path):
+    path = h5(tmp_path, named("x", "y", "t", "p"))
+    with pytest.raises(DataError, match="does not tell the size"):
+        read(path)
+    assert read(path, size=(9, 9)).array.tolist() == ROWS
+
+
+def test_a_size_that_no_sensor_has(tmp_path):
+    path = h5(tmp_path, named("x", "y", "t", "p"), width=0, height=99999)
+    with pytest.raises(DataError, match="says a sensor of 0 × 99999; expected sides between 1 and 65535"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("t", "unit", "expected"),
+    [
+        (np.array([1_000_499, 1_000_999, 3_000_000]), "ns", [1000, 1000, 3000]),
+        (np.array([1, 2, 3]), "ms", [1000, 2000, 3000]),
+        (np.array([0.0010004, 0.0010006, 0.003]), "s", [1000, 1001, 3000]),
+        (np.array([1000.4, 2000.6, 3000.0]), "us", [1000, 2001, 3000]),
+    ],
+)
+def test_units(tmp_path, t, unit, expected):
+    np.savez(tmp_path / "a.npz", x=X, y=Y, t=t, p=P)
+    events = read(tmp_path / "a.npz", size=(9, 9), unit=unit)
+    assert events.array["t"].tolist() == expected
+
+
+def test_a_camera_clock_in_an_array(tmp_path):
+    rows = np.zeros(3, [("x", "<u2"), ("y", "<u2"), ("timestamp", "<u8"), ("polarity", "?")])
+    rows["x"], rows["y"], rows["timestamp"], rows["polarity"] = X, Y, np.array(T) + 10**15, P
+    path = tmp_path / "a.npy"
+    np.save(path, rows)
+    events = read(path, size=(9, 9), origin="first")
+    assert (events.start, events.array["t"].tolist()) == (10**15 + 1000, [0, 1000, 2000])
+    assert outline(path, size=(9, 9), origin="first").array["t"].tolist() == [2000]
+
+
+def test_off_as_minus_one(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=X, y=Y, t=T, p=np.array([1, -1, 1]))
+    with pytest.raises(DataError, match="event 1: has polarity -1; expected 0"):
+        read(path, size=(9, 9))
+    assert read(path, size=(9, 9), off=-1).array.tolist() == ROWS
+    np.savez(path, x=X, y=Y, t=T, p=np.array([1, 0, -1]))
+    with pytest.raises(DataError, match="event 1: has polarity"):
+        read(path, size=(9, 9), off=-1)
+
+
+def test_values_that_an_event_has_no_room_for(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.array([3, -70000, 70000]), y=Y, t=T, p=np.array([1, 256, 1]))
+    with pytest.raises(DataError, match="event 1: x -70000, y 2 lies off"):
+        read(path, size=(9, 9))
+    with pytest.warns(ChangedEvents, match="2 events clipped; first event 1: x -70000"):
+        assert read(path, size=(9, 9), invalid="clip").array.tolist() == [
+            (3, 1, 1000, 1),
+            (0, 2, 2000, 1),
+            (8, 3, 3000, 1),
+        ]
+    with pytest.warns(ChangedEvents, match="2 events dropped"):
+        assert read(path, size=(9, 9), invalid="drop").array.tolist() == ROWS[:1]
+
+
+def test_a_stamp_ahead_of_the_start(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y, t=[-5, 2000, 3000], p=P)
+    with pytest.raises(DataError, match="event 0: t -5 µs lies before the start"):
+        read(tmp_path / "a.npz", size=(9, 9))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("x", [1.5, 2.0, 3.0], "event 0 has x 1.5; expected a whole number"),
+        ("t", [1.0, np.nan, 3.0], "event 1 has t nan; expected a finite number"),
+        ("p", ["on", "off", "on"], "p is <U3"),
+        ("t", ["1", "2", "3"], "t is <U1"),
+    ],
+)
+def test_columns_that_are_no_numbers(tmp_path, column, values, message):
+    np.savez(tmp_path / "a.npz", **({"x": X, "y": Y, "t": T, "p": P} | {column: values}))
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "a.npz", size=(9, 9))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"unit": "min"}, {"off": 2}, {"origin": "last"}, {"columns": "xyt"}],
+    ids=lambda o: next(iter(o)),
+)
+def test_settings_that_do_not_fit(tmp_path, options):
+    np.savez(tmp_path / "a.npz", x=X, y=Y, t=T, p=P)
+    with pytest.raises(UsageError, match=f"numpy: got {next(iter(options))}"):
+        read(tmp_path / "a.npz", size=(9, 9), **options)
+
+
+def test_damaged_files(tmp_path):
+    rows = np.zeros(300, [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "?")])
+    np.save(tmp_path / "a.npy", rows)
+    np.savez_compressed(tmp_path / "a.npz", **{name: rows[name] for name in "xytp"})
+    path = h5(tmp_path, named("x", "y", "t", "p"), width=9, height=9)
+    for name in ("a.npy", "a.npz", path.name):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(DataError, match=f"{name} cannot be read"):
+            read(tmp_path / name, size=(9, 9))
+
+
+def test_objects_are_not_unpickled(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"x": 1}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "a.npz", x=np.array([{"x": 1}], dtype=object))
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(DataError, match="cannot be read"):
+            read(tmp_path / name, size=(9, 9))
+
+
+def test_an_array_in_memory_order_of_fortran(tmp_path):
+    np.save(tmp_path / "a.npy", np.asfortranarray(np.array(ROWS)))
+    assert read(tmp_path / "a.npy", size=(9, 9), columns="xytp").array.tolist() == ROWS
+
+
+def test_more_rows_than_are_read_at_a_time(tmp_path):
+    count = 150_000
+    t = np.arange(count)
+    np.savez(tmp_path / "a.npz", x=t % 9, y=t % 7, t=t, p=t % 2)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, values in {"x": t % 9, "y": t % 7, "t": t, "p": t % 2}.items():
+            file.create_dataset(name, data=values, chunks=(70_000,), compression="lzf")
+    for name in ("a.npz", "a.h5"):
+        for events in (
+            read(tmp_path / name, size=(9, 9)),
+            open_events(tmp_path / name, size=(9, 9), piece_events=7777),
+        ):
+            array = events.array
+            for field, values in {"x": t % 9, "y": t % 7, "t": t, "p": t % 2}.items():
+                np.testing.assert_array_equal(array[field], values)
+        assert outline(tmp_path / name, size=(9, 9)).array["t"].tolist() == [count - 1]
+
+
+@pytest.mark.parametrize(("number", "mend"), [(32001, "Install hdf5plugin"), (0x8ECF, "Metavision's tools")])
+def test_a_compression_that_is_not_there(tmp_path, monkeypatch, number, mend):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name, values in zip("xytp", (X, Y, T, P), strict=True):
+            file.create_dataset(f"events/{name}", data=values, compression="gzip")
+    known = h5py.h5d.DatasetID.get_create_plist
+
+    class Filtered:
+        def __init__(self, data) -> None:
+            self.real = known(data)
+
+        def get_nfilters(self) -> int:
+            return 1
+
+        def get_filter(self, n: int):
+            return number, 0, (), b"a codec"
+
+    monkeypatch.setattr("spikeprep.eventfiles.hdf5._properties", lambda data: Filtered(data.id))
+    with pytest.raises(CapabilityError, match=rf"is compressed with filter {number} \(a codec\).*{mend}"):
+        read(path, size=(9, 9))

@@ -1,0 +1,251 @@
+"""What headers tell, and what is read of files whose headers are damaged, old, or of a camera that nobody knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikeprep.errors import DataError, UsageError
+from spikeprep.eventfiles import ChangedEvents, Changes, outline, read
+from spikeprep.eventfiles.cameras import camera_in
+from spikeprep.eventfiles.prophesee import header_of, sensor_of
+
+from . import writing
+from .test_formats import FORMS, recording
+from .writing import events_of
+
+SOME = events_of([3, 4, 5], [1, 2, 3], [1000, 2000, 3000], [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [
+        ("% evt 2.0\n% geometry 320x240\n% end\n", (320, 240)),
+        ("% format EVT2;height=480;width=641\n% end\n", (641, 480)),
+        ("% evt 2.0\n% Width 304\n% Height 240\n", (304, 240)),
+        ("% evt 2.0\n% plugin_name hal_plugin_gen3_fx3\n% system_ID 21\n", (640, 480)),
+        ("% evt 2.0\n% plugin_name hal_plugin_gen31_evk2\n", (640, 480)),
+        ("% evt 2.0\n% plugin_name hal_plugin_imx636_evk4\n", (1280, 720)),
+        ("% evt 2.0\n% generation 4.1\n", (1280, 720)),
+        ("% evt 2.0\n% camera_integration_name GenX320\n", (320, 320)),
+    ],
+)
+def test_prophesees_sensor(tmp_path, header, size):
+    path = tmp_path / "a.raw"
+    path.write_bytes(writing.evt2_bytes(SOME, header))
+    assert read(path).size == size
+    assert read(path, size=(700, 700)).size == (700, 700)
+    assert read(path).start == 1000
+
+
+def test_a_sensor_that_nobody_knows(tmp_path):
+    path = tmp_path / "a.raw"
+    path.write_bytes(writing.evt2_bytes(SOME, "% evt 2.0\n% date 2020-09-14 09:03:25\n"))
+    for look in (read, outline):
+        with pytest.raises(
+            DataError, match=r"does not tell the size of its sensor.*Give size=\(width, height\)"
+        ):
+            look(path)
+    assert read(path, size=(10, 10)).size == (10, 10)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("% evt 2.1\n", "begins with"),
+        ("% evt 2.0\n% endianness big\n", "is big-endian"),
+        ("% date 2020\n", "expected Prophesee EVT2 .raw or Prophesee EVT3 .raw"),
+    ],
+)
+def test_prophesees_other_encodings(tmp_path, header, message):
+    path = tmp_path / "a.raw"
+    path.write_bytes(writing.evt2_bytes(SOME, header))
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_a_header_ends_ahead_of_words_that_begin_with_a_percent_sign():
+    fields, length = header_of(b"% evt 3.0\n% a b c\n%\x20\x81\x82\n")
+    assert (fields, length) == ({"evt": "3.0", "a": "b c"}, 18)
+    fields, length = header_of(b"% evt 3.0\n% end\n% not a line\n")
+    assert (fields, length) == ({"evt": "3.0", "end": ""}, 16)
+    assert sensor_of({}) is None
+
+
+@pytest.mark.parametrize("form", ["evt2", "evt3"])
+def test_events_ahead_of_the_time_are_left_out_and_counted(tmp_path, form):
+    path = tmp_path / "a.raw"
+    if form == "evt2":
+        raw = (
+            b"% evt 2.0\n% geometry 9x9\n% end\n"
+            + np.array([0x10000801, 0x00001002, 0x80000001, 0x10000803], "<u4").tobytes()
+        )
+        t = 64
+    else:
+        words = [0x6005, 0x0003, 0x2804, 0x3004, 0x4003, 0x8001, 0x2806]
+        raw, t = b"% evt 3.0\n% geometry 9x9\n% end\n" + np.array(words, "<u2").tobytes(), 4096
+    path.write_bytes(raw)
+    changes: list[Changes] = []
+    events = read(path, report=changes.append)
+    assert events.start == t
+    assert len(events.array) == 1
+    assert changes[0].undated == (2 if form == "evt2" else 3)
+    with pytest.warns(ChangedEvents, match="left out ahead of the first word that tells the time"):
+        read(path)
+
+
+def test_a_new_time_high_sets_the_lower_bits_to_0_and_the_same_one_does_not(tmp_path):
+    path = tmp_path / "a.raw"
+    words = [0x0001, 0x8001, 0x6005, 0x2001, 0x8001, 0x2002, 0x8002, 0x2003]
+    path.write_bytes(b"% evt 3.0\n% geometry 9x9\n% end\n" + np.array(words, "<u2").tobytes())
+    assert read(path).array["t"].tolist() == [0, 0, 4096 - 5]
+
+
+# ---------------------------------------------------------------- jAER and cAER
+
+
+@pytest.mark.parametrize(
+    ("text", "camera"),
+    [
+        ("eu.seebetter.ini.chips.davis.DAVIS240C", "DAVIS240"),
+        ("eu.seebetter.ini.chips.davis.Davis346blue", "DAVIS346"),
+        ("eu.seebetter.ini.chips.sbret10.SBret10", "DAVIS240"),
+        ("ch.unizh.ini.jaer.chip.retina.DVS128", "DVS128"),
+        ("ch.unizh.ini.jaer.chip.cochlea.CochleaAMS1c", ""),
+        ("", ""),
+    ],
+)
+def test_cameras_are_known_by_the_names_that_headers_have(text, camera):
+    assert camera_in(text) == camera
+
+
+def test_the_camera_is_told_where_the_header_does_not(tmp_path):
+    path = tmp_path / "a.aedat"
+    whole = writing.aedat2_bytes(SOME)
+    path.write_bytes(whole.replace(b"# AEChip: eu.seebetter.ini.chips.davis.DAVIS240C\r\n", b""))
+    with pytest.raises(
+        DataError, match=r"names the camera nowhere; expected one of DVS128, .*Pass camera=NAME"
+    ):
+        read(path)
+    events = read(path, camera="DAVIS346")
+    assert events.size == (346, 260)
+    assert events.array["x"].tolist() == [3, 4, 5]
+    with pytest.raises(UsageError, match=r"got camera 'DAVIS345'.*Did you mean"):
+        read(path, camera="DAVIS345")
+
+
+def test_words_of_frames_and_special_events_are_passed_over(tmp_path):
+    path = tmp_path / "a.aedat"
+    whole = bytearray(writing.aedat2_bytes(SOME))
+    for bits in (0x80000000, 0x400, 0x80000C00):
+        whole += np.array([bits | 7 << 12, 2500], ">u4").tobytes()
+    path.write_bytes(bytes(whole))
+    assert read(path).array["t"].tolist() == [0, 1000, 2000]
+
+
+def test_a_first_event_may_begin_with_the_sign_of_a_comment(tmp_path):
+    davis = events_of([0x120, 0x121], [0x8C, 0x8D], [10, 20], [1, 0])  # 0x23…: the sign '#'
+    raw = writing.aedat2_bytes(davis).replace(b"#End Of ASCII Header\r\n", b"")
+    assert raw[-16:-15] == b"#"
+    path = tmp_path / "a.aedat"
+    path.write_bytes(raw)
+    assert read(path, size=(300, 180)).array["x"].tolist() == [0x120, 0x121]
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [(b"#!END-HEADER\r\n", "has no header of AEDAT 3.1"), (b"#Format: RAW\r\n", "")],
+)
+def test_a_header_of_aedat3(tmp_path, cut, message):
+    path = tmp_path / "a.aedat"
+    path.write_bytes(writing.aedat3_bytes(SOME).replace(cut, b""))
+    if message:
+        with pytest.raises(DataError, match=message):
+            read(path)
+    else:
+        assert len(read(path).array) == 3
+
+
+def test_compressed_aedat3_is_refused(tmp_path):
+    path = tmp_path / "a.aedat"
+    path.write_bytes(writing.aedat3_bytes(SOME).replace(b"Format: RAW", b"Format: SerializedTS"))
+    with pytest.raises(DataError, match="is compressed: Format SerializedTS"):
+        read(path)
+
+
+def test_aedat3_of_a_camera_that_nobody_knows(tmp_path):
+    path = tmp_path / "a.aedat"
+    path.write_bytes(writing.aedat3_bytes(SOME, source="FILE"))
+    with pytest.raises(DataError, match="does not tell the size"):
+        read(path)
+    assert read(path, size=(128, 128)).size == (128, 128)
+
+
+# ---------------------------------------------------------------- .dat and .es
+
+
+def test_dat_tells_its_sensor_or_is_of_the_old_one(tmp_path):
+    path = tmp_path / "a.dat"
+    path.write_bytes(writing.dat_bytes(SOME, header="% Height 720\n% Width 1280\n"))
+    assert read(path).size == (1280, 720)
+    path.write_bytes(writing.dat_bytes(SOME))
+    assert read(path).size == (304, 240)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"Version 2", b"Version 3", "is of version 3; expected 1 or 2"),
+        (bytes([12, 8]), bytes([14, 16]), r"type and size \(14, 16\)"),
+    ],
+)
+def test_another_kind_of_dat(tmp_path, old, new, message):
+    path = tmp_path / "a.dat"
+    path.write_bytes(writing.dat_bytes(SOME).replace(old, new))
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_a_clock_of_32_bits_goes_on_when_it_wraps(tmp_path):
+    events = recording(FORMS["dat 2"], 100)
+    events["t"] += 2**32 - 100
+    for form in ("dat 2", "aedat2 DAVIS"):
+        path = FORMS[form].put(tmp_path, events)
+        first = 0 if form == "dat 2" else events["t"][0]
+        np.testing.assert_array_equal(read(path, size=(304, 240)).array["t"], events["t"] - first)
+
+
+def test_a_polarity_of_neither_kind_is_named(tmp_path):
+    path = tmp_path / "a.dat"
+    path.write_bytes(writing.dat_bytes(events_of([1, 2], [3, 4], [5, 6], [1, 9])))
+    with pytest.raises(
+        DataError, match=r"event 1 at byte \d+: has polarity 9; expected 0 \(OFF\) or 1 \(ON\)"
+    ):
+        read(path)
+    with pytest.warns(ChangedEvents):
+        assert read(path, invalid="clip").array["p"].tolist() == [1, 1]
+    with pytest.warns(ChangedEvents):
+        assert read(path, invalid="drop").array["t"].tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b"Event Stream\x01\x00\x00\x01\x10\x00\x10\x00", "is of version 1.0.0; expected 2"),
+        (b"Event Stream\x02\x00\x00\x02\x10\x00\x10\x00", "holds ATIS events"),
+        (b"Event Stream\x02\x00\x00\x01\x10", "is truncated: 17 bytes"),
+        (b"Event Stream\x02\x00", "is truncated: 14 bytes"),
+    ],
+)
+def test_another_kind_of_es(tmp_path, header, message):
+    path = tmp_path / "a.es"
+    path.write_bytes(header)
+    with pytest.raises(DataError, match=message):
+        read(path)
+
+
+def test_a_reset_in_es_is_no_time(tmp_path):
+    path = tmp_path / "a.es"
+    raw = writing.es_bytes(SOME)
+    path.write_bytes(raw[:20] + b"\xfe\xfe" + raw[20:])
+    assert read(path).array["t"].tolist() == [1000, 2000, 3000]

@@ -1,0 +1,164 @@
+"""Every kernel against its readable reference, on random words: states half known, wraps, kinds that nobody sends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spikeprep.eventfiles import Changes, aedat2, dat, es, evt2, evt3, open_events, read
+from spikeprep.eventfiles.kernels import all_sound, onward
+
+from .test_formats import FORMS, recording
+from .writing import events_of
+
+ANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SEEDS = given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 500))
+HUGE = (65535, 65535)
+
+
+def decoded(tmp_path, suffix: str, raw: bytes, **options) -> tuple[np.ndarray, int, list[Changes]]:
+    """Read bytes of which nothing is off; stamps that run back are clipped, as `clipped` does it."""
+    path = tmp_path / f"any{suffix}"
+    path.write_bytes(raw)
+    changes: list[Changes] = []
+    settings = {"size": HUGE, "invalid": "clip", "report": changes.append} | options
+    events = read(path, **settings)
+    np.testing.assert_array_equal(open_events(path, piece_events=37, **settings).array, events.array)
+    return events.array, events.start, changes[:1]
+
+
+def clipped(events: np.ndarray, clock: bool = True) -> np.ndarray:
+    events = events.copy()
+    if len(events):
+        events["t"] = np.maximum.accumulate(np.maximum(events["t"] - events["t"][0] * clock, 0))
+    events["p"] = np.minimum(events["p"], 1)
+    return events
+
+
+@ANY
+@SEEDS
+def test_evt2(tmp_path, seed, count):
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 2**32, count, np.uint32)
+    kinds = rng.choice([0, 1, 8, 10, 14, 15, 3], count, p=[0.3, 0.3, 0.25, 0.05, 0.04, 0.04, 0.02])
+    words = (words & 0xFFFFFFF) | kinds.astype(np.uint32) << 28
+    got, _, changes = decoded(tmp_path, ".raw", b"% evt 2.0\n% end\n" + words.tobytes())
+    np.testing.assert_array_equal(got, clipped(evt2.decode_reference(words)))
+    early = int((kinds[: np.argmax(kinds == 8)] < 2).sum()) if (kinds == 8).any() else int((kinds < 2).sum())
+    assert (changes[0].undated if changes else 0) == early
+
+
+_SHARES = [0.15, 0.2, 0.15, 0.15, 0.1, 0.1, 0.1, 0.02, 0.02, 0.01]
+
+
+@ANY
+@SEEDS
+def test_evt3(tmp_path, seed, count):
+    rng = np.random.default_rng(seed)
+    kinds = rng.choice(
+        [0, 2, 3, 4, 5, 6, 8, 7, 10, 15], count, p=[0.15, 0.2, 0.15, 0.15, 0.1, 0.1, 0.1, 0.02, 0.02, 0.01]
+    )
+    words = rng.integers(0, 4096, count).astype(np.uint16) | kinds.astype(np.uint16) << np.uint16(12)
+    got, _, _ = decoded(tmp_path, ".raw", b"% evt 3.0\n% end\n" + words.tobytes())
+    np.testing.assert_array_equal(got, clipped(evt3.decode_reference(words)))
+
+
+@ANY
+@SEEDS
+@pytest.mark.parametrize("camera", ["DVS128", "DAVIS240"])
+def test_aedat2(tmp_path, camera, seed, count):
+    raw = np.random.default_rng(seed).integers(0, 256, 8 * count, np.uint8)
+    header = b"#!AER-DAT2.0\r\n#End Of ASCII Header\r\n"
+    got, _, _ = decoded(tmp_path, ".aedat", header + raw.tobytes(), camera=camera)
+    layout = aedat2.ADDRESSES["DVS" if camera == "DVS128" else "DAVIS"]
+    np.testing.assert_array_equal(got, clipped(aedat2.decode_reference(raw, layout)))
+
+
+@ANY
+@SEEDS
+@pytest.mark.parametrize("version", [1, 2])
+def test_dat(tmp_path, version, seed, count):
+    raw = np.random.default_rng(seed).integers(0, 256, 8 * count, np.uint8)
+    header = f"% Data file\n% Version {version}\n".encode() + bytes([0, 8])
+    got, start, _ = decoded(tmp_path, ".dat", header + raw.tobytes())
+    assert start == 0
+    np.testing.assert_array_equal(got, clipped(dat.decode_reference(raw, version), clock=False))
+
+
+@ANY
+@SEEDS
+def test_es(tmp_path, seed, count):
+    raw = np.random.default_rng(seed).integers(0, 256, count, np.uint8)
+    raw[np.random.default_rng(seed + 1).random(count) < 0.1] = 0xFF
+    header = b"Event Stream" + bytes([2, 0, 0, 1, 255, 255, 255, 255])
+    got, _, _ = decoded(tmp_path, ".es", header + raw.tobytes(), size=None)
+    expected = es.decode_reference(raw.tobytes())
+    expected["x"], expected["y"] = np.minimum(expected["x"], 65534), np.minimum(expected["y"], 65534)
+    np.testing.assert_array_equal(got, expected)
+
+
+@given(st.integers(0, 2**24), st.integers(-(2**23), 2**23 - 1))
+def test_a_clock_goes_on_or_back_by_up_to_half_its_range(before, step):
+    assert onward((before + step) % 2**24, before % 2**24, 24) == step
+
+
+@given(st.data())
+def test_the_check_sees_each_thing_that_is_wrong(data):
+    count = data.draw(st.integers(1, 40))
+    width, height = data.draw(st.integers(1, 65535)), data.draw(st.integers(1, 65535))
+    events = events_of(width - 1, height - 1, 7 + np.arange(count) // 2, 1)
+    assert all_sound(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+    n = data.draw(st.integers(0, count - 1))
+    what = data.draw(st.sampled_from("xytp"))
+    events[what][n] = {
+        "x": data.draw(st.integers(width, 65535)),
+        "y": data.draw(st.integers(height, 65535)),
+        "p": data.draw(st.integers(2, 255)),
+        "t": events["t"][n] - n // 2 - 1
+        if n == 0
+        else events["t"][n - 1] - data.draw(st.integers(1, 10**15)),
+    }[what]
+    assert not all_sound(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+
+
+# ---------------------------------------------------------------- the readers of others, where they are right
+
+
+@pytest.mark.parametrize("name", ["evt2", "dat"])
+def test_expelliarmus_agrees(tmp_path, name):
+    expelliarmus = pytest.importorskip("expelliarmus")
+    form = FORMS["dat 2" if name == "dat" else name]
+    path = form.put(tmp_path, from_zero(form))
+    ours, theirs = read(path).array, expelliarmus.Wizard(encoding=name).read(str(path))
+    for field in "xytp":
+        np.testing.assert_array_equal(theirs[field], ours[field])
+
+
+def test_tonic_agrees_on_n_mnist(tmp_path):
+    io = pytest.importorskip("tonic").io
+    path = FORMS["nmnist"].put(tmp_path, from_zero(FORMS["nmnist"]))
+    ours, theirs = read(path).array, io.read_mnist_file(str(path), io.events_struct)
+    for field in "xytp":
+        np.testing.assert_array_equal(theirs[field], ours[field])
+
+
+def test_tonic_agrees_on_aedat3(tmp_path):
+    io = pytest.importorskip("tonic").io
+    path = FORMS["aedat3"].put(tmp_path, from_zero(FORMS["aedat3"]))
+    raw = path.read_bytes()
+    at = raw.index(b"#!END-HEADER\r\n") + 14
+    path.write_bytes(raw[:at] + raw[at + 36 :])  # tonic takes every packet for one of pixels
+    theirs = io.get_aer_events_from_file(str(path), 3.1, at)
+    ours, word = read(path).array, theirs["address"]
+    found = {"x": word >> 17, "y": word >> 2 & 0x1FFF, "p": word >> 1 & 1, "t": theirs["timeStamp"]}
+    for field, values in found.items():
+        np.testing.assert_array_equal(values, ours[field])
+
+
+def from_zero(form) -> np.ndarray:
+    """A recording whose clock does not wrap: others stop there."""
+    events = recording(form, 1000)
+    events["t"] -= events["t"][0]
+    return events
