@@ -42,6 +42,12 @@ def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[s
     return fastest
 
 
+def each(call: Callable[[Events], object], recordings: list[Events]) -> None:
+    """Call with each recording, and let go of the result."""
+    for events in recordings:
+        call(events)
+
+
 def synthetic(count: int, width: int, height: int, duration: int) -> Events:
     """Events of uniformly random pixels and polarities: no place is cached better than another."""
     rng = np.random.default_rng(0)
@@ -70,7 +76,7 @@ def compare(what: str, recordings: list[Events], bin_us: int, figures: dict[str,
     units = first.size[0] * first.size[1] * 2
     floors = [floor(events, encoder) for events in recordings]
     calls: dict[str, Callable[[], object]] = {
-        "dvs": lambda: [encoder.encode(events) for events in recordings],
+        "dvs": lambda: each(encoder.encode, recordings),
         "floor": lambda: [touch() for touch in floors],
     }
     try:
@@ -82,9 +88,9 @@ def compare(what: str, recordings: list[Events], bin_us: int, figures: dict[str,
     else:
         frames = ToFrame(sensor_size=(*first.size, 2), time_window=bin_us, include_incomplete=True)
         if 2 * steps * units <= _LARGEST:
-            calls["tonic"] = lambda: [frames(events.array) for events in recordings]
+            calls["tonic"] = lambda: each(lambda events: frames(events.array), recordings)
     if 8 * steps * units <= _LARGEST:
-        calls["histogramdd"] = lambda: [histogram(events, encoder) for events in recordings]
+        calls["histogramdd"] = lambda: each(lambda events: histogram(events, encoder), recordings)
     bits = encoder.encode(first).bits  # compiled before it is timed
     if "histogramdd" in calls:
         assert (bits == pack((histogram(first, encoder) > 0).reshape(steps, units))).all()

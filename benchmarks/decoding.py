@@ -6,7 +6,7 @@ Recordings are made up: events all over the sensor, two a microsecond, so that r
 of the event before; ``evt3 vectors`` has the runs along rows of a camera that sees edges. Three figures each, in the
 processor's seconds, which others that share it change less than those of the clock:
 
-- ``kernel``: from bytes in the cache into a buffer of 16 384 events that is used again and again;
+- ``kernel``: from bytes in the cache into a buffer of 32 768 events that is used again and again;
 - ``walk``: a file in the system's memory, read, decoded and checked, into such a buffer (what `outline` does);
 - ``read``: the same into a new array for all events, much of which is the system handing out fresh pages.
 
@@ -34,7 +34,7 @@ from spikeprep.eventfiles.base import CHUNK, ByteDecoder, as_words
 from spikeprep.registry import EVENT_FORMATS
 from tests.eventfiles import writing
 
-TILE = 1 << 14
+TILE = 1 << 15
 
 
 def best(call: Callable[[], object], repeats: int) -> float:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spikeprep.errors import UsageError
+
 from .options import device_option, emit_json, json_option, resumable, settings_option, size, table
 from .progress import Progress, clock
 
@@ -35,11 +37,12 @@ AT_LEAST_1 = click.IntRange(min=1)
 )
 @click.option(
     "--ranks",
-    type=AT_LEAST_1,
-    default=1,
+    callback=lambda _ctx, _param, text: _ranks(text),
+    default="1",
     show_default=True,
-    metavar="N",
-    help="Processes that share every batch, each with a GPU of its own, or with a part of the cores.",
+    metavar="N|mpi",
+    help="Processes that share every batch, each with a GPU of its own, or with a part of the cores; mpi: those of "
+    "mpirun.",
 )
 @click.option(
     "--threads",
@@ -65,7 +68,7 @@ def command(
     batch: int | None,
     device: str,
     feed: str,
-    ranks: int,
+    ranks: Any,
     threads: int | None,
     seed: int | None,
     run: str | None,
@@ -112,10 +115,20 @@ def command(
         summary = session.run(show, lambda: bool(stopped))
     if summary is None:
         raise click.Abort
+    if not show.heard:  # another rank of mpirun's, the first one, speaks
+        return
     if as_json:
         emit_json(summary)
     else:
         click.echo(_said(summary))
+
+
+def _ranks(text: str) -> Any:
+    if text == "mpi":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"got --ranks {text}", "a number of processes, or mpi", "For example: --ranks 2")
+    return int(text)
 
 
 def _suggested(store: SpikeStore, recipe: str | None) -> dict[str, Any]:
@@ -165,10 +178,12 @@ class _Listener:
 
     def __init__(self, progress: Progress, epochs: int, run: Path, named: bool) -> None:
         self.progress, self.epochs = progress, epochs
+        self.heard = False
         self._more = ("--resume", *(() if named else ("--run", str(run))))
 
     def __call__(self, record: dict[str, Any]) -> None:
         event = record["event"]
+        self.heard = True
         resumable(*self._more)  # there is a checkpoint before there is anything to tell
         if event == "progress":
             done = record["epoch"] * record["samples"] + record["seen"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from .device import connect, rank_device, select_ops
 from .errors import UsageError
@@ -36,7 +36,8 @@ class Session:
     device, threads, feed
         See `select_ops`; of several ranks each has `threads` CPU cores, by default an even share.
     ranks
-        Processes that share every batch; on GPUs each has one of its own.
+        Processes that share every batch, on GPUs each with one of its own: so many, started here, or "mpi": those that
+        `mpirun` has started, this one among them.
     """
 
     store: str
@@ -47,7 +48,7 @@ class Session:
     device: str = "auto"
     threads: int | None = None
     feed: str = "auto"
-    ranks: int = 1
+    ranks: int | Literal["mpi"] = 1
 
     def run(
         self,
@@ -61,6 +62,8 @@ class Session:
         SpikeprepError
             Whatever is wrong with store, run, settings or device; of several ranks the first one's error.
         """
+        if self.ranks == "mpi":
+            return self._run_by_mpi(tell, should_stop)
         if self.ranks == 1:
             return _train(self, Alone(), tell, should_stop)
         if self.ranks < 1:
@@ -68,14 +71,33 @@ class Session:
         # before any process is started: what does not fit is said at once
         rank_device(self.device, self.ranks - 1, self.ranks)
         threads = self.threads or max(1, cores() // self.ranks)
-        return launch(_train, (replace(self, threads=threads),), self.ranks, tell, should_stop)
+        return launch(_train_as_rank, (replace(self, threads=threads),), self.ranks, tell, should_stop)
+
+    def _run_by_mpi(self, tell: Callable[[Record], None], should_stop: Callable[[], bool]) -> Record | None:
+        from .cpu.mpi import MpiRanks
+
+        ranks = MpiRanks()
+        try:
+            device = rank_device(self.device, ranks.local_rank, ranks.local_size)
+            threads = self.threads or max(1, cores() // ranks.local_size)
+            session = replace(self, device=device, threads=threads)
+            return _train(session, ranks, tell if ranks.leads else lambda record: None, should_stop)
+        except BaseException:
+            ranks.give_up()
+            raise
+
+
+def _train_as_rank(
+    session: Session, ranks: Ranks, tell: Callable[[Record], None], should_stop: Callable[[], bool]
+) -> Record | None:
+    device = rank_device(session.device, ranks.rank, ranks.size)
+    return _train(replace(session, device=device), ranks, tell, should_stop)
 
 
 def _train(
     session: Session, ranks: Ranks, tell: Callable[[Record], None], should_stop: Callable[[], bool]
 ) -> Record | None:
-    device = session.device if ranks.size == 1 else rank_device(session.device, ranks.rank, ranks.size)
-    ops = select_ops(device, session.settings.precision, session.threads, session.feed)
+    ops = select_ops(session.device, session.settings.precision, session.threads, session.feed)
     trainer = Trainer(
         SpikeStore.open(session.store),
         RunFolder(session.folder),

@@ -7,8 +7,8 @@ import pytest
 
 from spikeprep.encoders.base import Encoder, Transform
 from spikeprep.errors import CapabilityError, UsageError
-from spikeprep.registry import ENCODERS, EVENT_FORMATS, READERS, Plugin, Registry
 from spikeprep.eventfiles import EventFormat
+from spikeprep.registry import ENCODERS, EVENT_FORMATS, READERS, Plugin, Registry
 from spikeprep.sources.base import Source
 
 

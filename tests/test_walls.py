@@ -67,6 +67,7 @@ DOORS = {
     "llvmlite": ("spikeprep.lanes", "spikeprep.cpu"),
     "cupy": ("spikeprep.cuda",),
     "cupyx": ("spikeprep.cuda",),
+    "mpi4py": ("spikeprep.cpu",),
     "click": ("spikeprep_cli",),
     "matplotlib": ("spikeprep.plot",),
     "nir": ("spikeprep.export",),
@@ -81,6 +82,7 @@ DOORS = {
 
 # These are extras: imported inside the function that needs them, so that everything else works without them.
 OPTIONAL = (
+    "mpi4py",
     "matplotlib",
     "h5py",
     "lz4",

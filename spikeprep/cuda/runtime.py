@@ -6,6 +6,7 @@ and the very same `.cu` files, also run without a GPU, on a runtime that emulate
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
@@ -239,6 +240,9 @@ class CupyRuntime(Runtime):
         CuPy, the driver or the device is missing.
     """
 
+    _POOLED: ClassVar[int] = 1 << 20
+    """Bytes up to which page-locked memory comes from CuPy's pool: larger pieces are asked for once, and kept."""
+
     _PLAIN_SHARED: ClassVar[int] = 48 * 1024
     """Bytes of shared memory that a block gets without asking."""
 
@@ -289,9 +293,14 @@ class CupyRuntime(Runtime):
         """See `Runtime.pinned`."""
         import cupyx
 
+        cuda, shape = self.xp.cuda, (shape,) if isinstance(shape, int) else shape
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         with self.active():
-            array: NDArray[Any] = cupyx.empty_pinned(shape, dtype)
-        return array
+            if size <= self._POOLED:
+                array: NDArray[Any] = cupyx.empty_pinned(shape, dtype)
+                return array
+            # CuPy's pool would round up to a power of two, twice the memory at worst
+            return np.ndarray(shape, dtype, cuda.PinnedMemoryPointer(cuda.PinnedMemory(size), 0))
 
     def copy_in(self, host: NDArray[Any], device: Array) -> None:
         """See `Runtime.copy_in`."""

@@ -110,6 +110,8 @@ class Aedat2(EventFormat):
     camera
         A name in `spikeprep.eventfiles.cameras.CAMERAS`, such as ``"DVS128"`` or ``"DAVIS346"``; where empty, the one
         that the header names.
+    flip_y
+        Count y from the top, as all other formats do.
     """
 
     name: ClassVar[str] = "aedat2"
@@ -117,6 +119,7 @@ class Aedat2(EventFormat):
     extensions: ClassVar[tuple[str, ...]] = (".aedat", ".aedat2")
 
     camera: str = ""
+    flip_y: bool = False
 
     def __post_init__(self) -> None:
         if self.camera and self.camera not in CAMERAS:
@@ -145,6 +148,7 @@ class Aedat2(EventFormat):
         decoder = _Decoder(path, begin)
         family, decoder.size = CAMERAS[camera]
         decoder.layout = ADDRESSES[family].array
+        decoder.flip_y = self.flip_y
         return decoder
 
 

@@ -65,6 +65,8 @@ class Decoder(ABC):
         What is subtracted from every stamp, in µs.
     offset_of_start
         What the file says that its own stamps count from, in µs.
+    flip_y
+        Whether y is to be counted from the other side of the sensor.
     undated
         How many events came ahead of the first word that tells the time: they are left out.
     """
@@ -74,6 +76,7 @@ class Decoder(ABC):
     camera_clock: bool = False
     offset_of_start: int = 0
     origin: int = 0
+    flip_y: bool = False
     undated: int = 0
 
     @abstractmethod

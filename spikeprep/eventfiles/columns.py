@@ -95,12 +95,13 @@ class ColumnFormat(EventFormat):
 
 
 class ColumnDecoder(ChunkDecoder):
-    """A decoder of columns; subclasses implement `_slices`, `_length` and `last_row`."""
+    """A decoder of columns; subclasses implement `_length`, `_slices` and `_row`.
 
-    place, stride = (
-        -1,
-        0,
-    )  # byte offset of the first event, and bytes from one to the next, where there are any
+    `place` is the first row's byte offset in the file, −1 where there is none, and `stride` the bytes of a row.
+    """
+
+    place = -1
+    stride = 0
 
     def __init__(self, path: Path, form: ColumnFormat) -> None:
         self.path, self.form = path, form
@@ -164,12 +165,16 @@ class ColumnDecoder(ChunkDecoder):
             return values.astype(np.int64) * times // over
         if values.dtype.kind != "f":
             raise self._no_number("t", values)
-        if not np.isfinite(values).all():
-            n = int((~np.isfinite(values)).argmax())
+        stamps = np.rint(values.astype(np.float64) * times / over)
+        wrong = ~(np.abs(stamps) < 2.0**62)
+        if wrong.any():
+            n = int(wrong.argmax())
             raise DataError(
-                f"{self.path}: event {index + n} has t {values[n]}", "a finite number", "Repair the file."
+                f"{self.path}: event {index + n} has t {values[n]}",
+                "a number of µs below 2⁶²",
+                "Repair the file.",
             )
-        return np.rint(values.astype(np.float64) * times / over).astype(np.int64)
+        return stamps.astype(np.int64)
 
     @abstractmethod
     def _length(self) -> int:

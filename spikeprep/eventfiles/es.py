@@ -91,11 +91,19 @@ class _Decoder(ByteDecoder):
 
 @dataclass(frozen=True)
 class EventStream(EventFormat):
-    """Event Stream (.es) of a DVS; y is the file's own, which counts from the bottom."""
+    """Event Stream (.es) of a DVS; y is the file's own, which counts from the bottom.
+
+    Parameters
+    ----------
+    flip_y
+        Count y from the top, as all other formats do.
+    """
 
     name: ClassVar[str] = "es"
     title: ClassVar[str] = "Event Stream .es"
     extensions: ClassVar[tuple[str, ...]] = (".es",)
+
+    flip_y: bool = False
 
     @classmethod
     def matches(cls, head: bytes) -> bool:
@@ -121,4 +129,5 @@ class EventStream(EventFormat):
             raise DataError(f"{path} is truncated: {len(head)} bytes", "a header of 20", "Fetch it again.")
         decoder = _Decoder(path, 20)
         decoder.size = int.from_bytes(head[16:18], "little"), int.from_bytes(head[18:20], "little")
+        decoder.flip_y = self.flip_y
         return decoder

@@ -18,7 +18,7 @@ from .checks import Changes, Invalid, mend, warn
 from .detect import find_format
 from .kernels import all_sound
 
-_TILE = 1 << 14  # events that are decoded and then checked, while they are in a core's own cache
+_TILE = 1 << 15  # events that are decoded and then checked, while they are in a core's own cache
 _PIECE = 1 << 20
 _LIMIT = 65535  # pixels of a side: EVENT's x and y are 16 bits, of which the largest value stands for "off"
 
@@ -225,6 +225,9 @@ class _Walk:
                 kept = mend(
                     self.decoder, tile, self.size, self.latest, self.invalid, self.changes, self.index
                 )
+            if self.decoder.flip_y:
+                rows = tile["y"][:kept]
+                np.subtract(self.size[1] - 1, rows, out=rows)
             if kept:
                 self.latest = int(tile["t"][kept - 1])
             self.index += made

@@ -250,7 +250,8 @@ class Trainer:
         self._save()
 
     def _evaluate(self, reader: Any, samples: NDArray[np.int64]) -> Evaluation:
-        return evaluate(self.network, reader, self.classes, samples=samples, ranks=self.ranks)
+        batch = max(64, self.settings.batch)  # results do not depend on it
+        return evaluate(self.network, reader, self.classes, batch=batch, samples=samples, ranks=self.ranks)
 
     def summary(self) -> dict[str, Any]:
         """Return what `train --json` prints: the last epoch, and the one that validation chose."""

@@ -273,7 +273,9 @@ def test_the_byte_that_is_named_is_the_events_word(tmp_path, name):
         at = int(re.search(r"at byte (\d+)", str(caught.value))[1])
         raw = path.read_bytes()
         if name == "evt2":
-            assert int.from_bytes(raw[at : at + 4], "little") & 0x3FFFFF == bad["x"][n] << 11 | bad["y"][n]
+            assert int.from_bytes(raw[at : at + 4], "little") & 0x3FFFFF == int(bad["x"][n]) << 11 | int(
+                bad["y"][n]
+            )
             continue
         words = np.frombuffer(raw[len(writing.EVT3_HEADER) :], "<u2")
         ahead = evt3.decode_reference(words[: (at - len(writing.EVT3_HEADER)) // 2])

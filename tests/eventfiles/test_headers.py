@@ -249,3 +249,18 @@ def test_a_reset_in_es_is_no_time(tmp_path):
     raw = writing.es_bytes(SOME)
     path.write_bytes(raw[:20] + b"\xfe\xfe" + raw[20:])
     assert read(path).array["t"].tolist() == [1000, 2000, 3000]
+
+
+@pytest.mark.parametrize(("name", "height"), [("aedat2 DAVIS", 180), ("es", 240)])
+def test_y_from_the_bottom_is_turned_over(tmp_path, name, height):
+    path = FORMS[name].put(tmp_path, SOME)
+    assert read(path).array["y"].tolist() == [1, 2, 3]
+    assert read(path, flip_y=True).array["y"].tolist() == [height - 2, height - 3, height - 4]
+    assert outline(path, flip_y=True).array["y"].tolist() == [height - 4]
+    spoilt = SOME.copy()
+    spoilt["y"][1] = height
+    path = FORMS[name].put(tmp_path, spoilt)
+    with pytest.raises(DataError, match=f"y {height} lies off"):
+        read(path, flip_y=True)
+    with pytest.warns(ChangedEvents):
+        assert read(path, flip_y=True, invalid="drop").array["y"].tolist() == [height - 2, height - 4]
