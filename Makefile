@@ -59,6 +59,7 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	@test -n "$(MNIST)" || { echo "Name the folder of MNIST's four IDX files: make bench MNIST=..."; exit 2; }
+	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.encode --source $(MNIST)
 	$(BIN)/spikeprep encode mnist --source $(MNIST) --out .data/mnist.zarr
 	$(BIN)/python -m benchmarks.train .data/mnist.zarr --peers $(ARGS)

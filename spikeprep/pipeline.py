@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 _PROBE = 32  # samples that a plan encodes to estimate a store's size
 _ROOM = 256 << 20  # bytes of spikes that all workers together may hold
 _STAGED = 32 << 20  # bytes at most that an encoder holds beside the spikes that it makes
-_PART = 48 << 20  # bytes of a large sample's spikes that are made at a time
+_PART = 64 << 20  # bytes of a large sample's spikes that are made at a time
 _LARGEST = 16 << 30  # bytes of a sample: whoever reads it holds all of it
 
 
