@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spikeprep.cuda import ops as cuda_ops
+from spikeprep.cuda import dense
 from spikeprep.cuda.ops import CudaOps
 from spikeprep.cuda.runtime import CupyRuntime, Runtime
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
@@ -44,10 +44,10 @@ def network(ops: CudaOps, sizes: tuple[int, ...], loss: LossParams, lateral: flo
 
 def walk(runtime: Runtime) -> None:
     """Launch every kernel, in every form that shapes and settings choose between."""
-    few, limit = cuda_ops._FEW, runtime.shared_limit
+    few, limit = dense._FEW, runtime.shared_limit
     sizes, loss, steps = (100, 70, 40), LossParams(target=4), 50
     try:
-        cuda_ops._FEW = 0  # no layer is too small to be simulated as its drive is summed
+        dense._FEW = 0  # no layer is too small to be simulated as its drive is summed
         for dtype in (np.float32, np.float64):
             row = 32 * np.dtype(dtype).itemsize
             # room for two tiles' weights and two buffers of gates, and for less and less
@@ -57,7 +57,7 @@ def walk(runtime: Runtime) -> None:
                 for n, kind in enumerate(("adam", "sgd"), 1):
                     result = net.train_step(given, UpdateRule(kind, 0.01, n, strength=0.5))  # type: ignore[arg-type]
                     assert np.isfinite(result.loss).all()
-        cuda_ops._FEW, runtime.shared_limit = few, limit
+        dense._FEW, runtime.shared_limit = few, limit
         ops = CudaOps(runtime)
         spikes = ops.upload(batch(3, steps, 40, 2))
         ops.psp(spikes, spikes, NeuronParams(3.0), PspParams())
@@ -68,7 +68,7 @@ def walk(runtime: Runtime) -> None:
             net = network(CudaOps(runtime, products=products), (40, 70), loss, 0.0)  # type: ignore[arg-type]
             net.train_step(batch(5, steps, 40, 2), UpdateRule("adam", 0.01, 1))
     finally:
-        cuda_ops._FEW, runtime.shared_limit = few, limit
+        dense._FEW, runtime.shared_limit = few, limit
     runtime.synchronize()
 
 
