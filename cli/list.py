@@ -1,4 +1,4 @@
-"""``spikeprep list``: the encoders, recipes, readers and devices that can be named."""
+"""``spikeprep list``: the encoders, recipes, readers, event formats and devices that can be named."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import click
 
 from .options import emit_json, in_words, json_option, table
 
-KINDS = ("encoders", "recipes", "readers", "devices")
+KINDS = ("encoders", "recipes", "readers", "formats", "devices")
 
 
 @click.command("list")
 @click.argument(
-    "kind", type=click.Choice(KINDS), required=False, metavar="[encoders|recipes|readers|devices]"
+    "kind", type=click.Choice(KINDS), required=False, metavar="[encoders|recipes|readers|formats|devices]"
 )
 @json_option
 def command(kind: str | None, as_json: bool) -> None:
-    """List what other commands take by name: encoders, recipes, readers and devices; all four by default."""
+    """List what other commands take by name: encoders, recipes, readers, event formats, devices; all by default."""
     kinds = [kind] if kind else list(KINDS)
     found = {k: _describe(k) for k in kinds}
     if as_json:
@@ -41,9 +41,9 @@ def _describe(kind: str) -> list[dict[str, Any]]:
         from spikeprep.machine import devices
 
         return [dataclasses.asdict(device) for device in devices()]
-    from spikeprep.registry import ENCODERS, READERS
+    from spikeprep.registry import ENCODERS, EVENT_FORMATS, READERS
 
-    registry = ENCODERS if kind == "encoders" else READERS
+    registry = {"encoders": ENCODERS, "readers": READERS, "formats": EVENT_FORMATS}[kind]
     return [_plugin(registry, name) for name in registry.names()]
 
 

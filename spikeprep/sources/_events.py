@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -74,6 +75,8 @@ class EventFiles(CheckedFiles[Facts]):
 
     def _look(self, recording: Recording) -> tuple[str, Facts]:
         changed: list[Changes] = []
+        if not recording.file.is_file():
+            raise Fault(recording.id, "is not there", "correct the table, or fetch the file")
         try:
             events = self._open(recording, _PIECE, changed.append)
             count, last = 0, np.empty(0, EVENT)
@@ -133,4 +136,7 @@ def _fault(recording: Recording, error: DataError) -> Fault:
     what = error.got.removeprefix(str(recording.file)).lstrip(": ")
     if error.expected:
         what += f" (expected {error.expected})"
-    return Fault(recording.id, what, error.mend.rstrip("."))
+    # the reader speaks to Python; here its arguments are settings
+    mend = re.sub(r"([Pp]ass )?\b(format|invalid)='(\w+)'", r"--set source.\2=\3", error.mend)
+    mend = mend.replace("Give size=(width, height)", "--set source.size=[width,height]")
+    return Fault(recording.id, what, mend.rstrip("."))

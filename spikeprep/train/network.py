@@ -70,11 +70,15 @@ class Network:
 
     def counts(self, batch: PackedBatch) -> NDArray[np.int64]:
         """Return the output's spike counts (sample, class), host."""
+        return self.counting(batch)()
+
+    def counting(self, batch: PackedBatch) -> Callable[[], NDArray[np.int64]]:
+        """Give the device a batch; return what waits for the output's spike counts (sample, class), host."""
         ops = self.ops
         spikes = ops.upload(batch)
         for layer in self.layers:
             spikes = layer.forward(ops, spikes)
-        return ops.to_host(ops.counts(spikes))
+        return ops.fetch(ops.counts(spikes))
 
     def backward(
         self, spikes: Sequence[Spikes], labels: NDArray[Any], sample_weight: NDArray[Any] | None = None

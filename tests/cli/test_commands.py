@@ -36,20 +36,20 @@ def flip(path, position):
 # list, doctor
 
 
-@pytest.mark.parametrize("kind", ["encoders", "recipes", "readers", "devices"])
+@pytest.mark.parametrize("kind", ["encoders", "recipes", "readers", "formats", "devices"])
 def test_list_one_kind(spikeprep, kind):
     done = spikeprep("list", kind)
     document = json.loads(spikeprep("list", kind, "--json").stdout)
     assert (done.exit_code, set(document)) == (0, {kind})
     names = [entry["name"] for entry in document[kind]]
     assert names == [line.split()[0] for line in done.stdout.splitlines()]
-    some = {"encoders": "poisson", "recipes": "digits", "readers": "idx", "devices": "cpu"}
+    some = {"encoders": "poisson", "recipes": "digits", "readers": "idx", "formats": "evt3", "devices": "cpu"}
     assert some[kind] in names
 
 
 def test_list_all(spikeprep):
     document = json.loads(spikeprep("list", "--json").stdout)
-    assert list(document) == ["encoders", "recipes", "readers", "devices"]
+    assert list(document) == ["encoders", "recipes", "readers", "formats", "devices"]
     (poisson,) = (e for e in document["encoders"] if e["name"] == "poisson")
     assert poisson["settings"]["steps"] == 400
     text = spikeprep("list").stdout

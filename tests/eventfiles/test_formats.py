@@ -319,13 +319,14 @@ def test_events_that_cannot_be_are_mended_or_leave(tmp_path, name, what, invalid
     np.testing.assert_array_equal(outline(path, **form.settings(invalid=invalid)).array, expected[-1:])
 
 
-@pytest.mark.parametrize("name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy")])
+# a cut within a vector of EVT3 leaves whole words
+@pytest.mark.parametrize(
+    "name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy") and n != "evt3 vectors"]
+)
 def test_a_recording_cut_off_is_named_or_kept_as_far_as_it_goes(tmp_path, name):
     form = FORMS[name]
     events = recording(form, 300)
     path = form.put(tmp_path, events)
-    if form.name == "evt3" and name == "evt3 vectors":
-        pytest.skip("a cut between the words of a vector leaves whole words")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"recording\S* is truncated: .* has .* of its .*bytes"):
         read(path, **form.settings())
