@@ -10,13 +10,15 @@ STAMP := $(VENV)/.installed-$(VERSION)
 MNIST ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow lint format types bench clean
+.PHONY: help install demo test test-slow lint format types bench gpu-test gpu-bench clean
 
 help:
 	@echo "make demo       encode real digits, train on the store, evaluate; pictures in demo/"
 	@echo "make test       the tests that take seconds      make test-slow  those that take minutes"
 	@echo "make lint       ruff: style and format           make types      mypy, strict"
 	@echo "make format     mend what ruff can mend          make bench      what is timed"
+	@echo "make gpu-test   the backend on a GPU: its tests, and compute-sanitizer; leaves gpu-report/test.txt, test.json"
+	@echo "make gpu-bench  what is timed on a GPU; leaves gpu-report/bench.json, bench.md"
 	@echo "make clean      remove .venv, demo/ and caches"
 
 install: $(STAMP)
@@ -59,9 +61,25 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	@test -n "$(MNIST)" || { echo "Name the folder of MNIST's four IDX files: make bench MNIST=..."; exit 2; }
+	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.encode --source $(MNIST)
 	$(BIN)/spikeprep encode mnist --source $(MNIST) --out .data/mnist.zarr
 	$(BIN)/python -m benchmarks.train .data/mnist.zarr --peers $(ARGS)
 
+# Both need CuPy for the driver's CUDA: CUPY=cuda12x for CUDA 12. Another GPU than the first: GPU=1.
+CUPY ?= cuda13x
+GPU ?= 0
+STORE ?=
+
+$(VENV)/.cupy-$(CUPY): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check cupy-$(CUPY)
+	@touch $@
+
+gpu-test: $(VENV)/.cupy-$(CUPY)
+	$(BIN)/python -m tests.cuda.report --gpu $(GPU) $(ARGS)
+
+gpu-bench: $(VENV)/.cupy-$(CUPY)
+	$(BIN)/python -m benchmarks.gpu --gpu $(GPU) $(if $(STORE),--store $(STORE)) $(ARGS)
+
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) demo gpu-report build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

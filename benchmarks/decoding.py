@@ -100,7 +100,7 @@ def kernel(path: Path, name: str, repeats: int) -> tuple[float, int]:
     with EVENT_FORMATS.get(name)().open(path) as decoder:
         assert isinstance(decoder, ByteDecoder)
         tile = np.empty(TILE, EVENT)
-        decoder.fill(tile)  # past the beginning, where the state is not known yet
+        decoder.fill(tile[:100])  # past the beginning, where the state is not known yet
         raw, state = decoder._buffer[decoder._low : decoder._high].copy(), decoder.state.copy()
         none = np.empty(0, np.int64)
         counts: list[int] = []

@@ -163,9 +163,10 @@ def kernels(task: Task) -> Iterator[Kernel]:
             warps = rows * -(-tiles(post) // 2) if fits else rows * tiles(post)
             width = 2 if fits else 1
             row = each * LANES * WORD * width
+            # one tile's weights that are larger than L1: a quarter of their rows is taken to come from L2
             yield Kernel(
                 f"dense_forward {n}",
-                l2=batch * events * 2 * tiles(post) + (0 if fits else warps * row * 0.25),
+                l2=batch * events * 2 * tiles(post) + (0 if fits else warps * row / 4),
                 shared=warps * (row + ids_bytes(each) + 2 * WORD * LANES),
                 instructions=warps
                 * (
@@ -179,7 +180,7 @@ def kernels(task: Task) -> Iterator[Kernel]:
         gates = pairs * steps * LANES * WORD
         fired = (task.spikes[n + 1] if n < last else 10 * post) / post * LANES  # a tile's spikes
         if n == last:
-            yield Kernel("gate, psp (lateral factor)", l2=2 * gates, chain=steps * 60, launches=3)
+            yield Kernel("gate, psp, lateral_gain", l2=2 * gates, chain=steps * 60, launches=4)
         yield Kernel(
             f"gate {n}",
             memory=gates,

@@ -111,7 +111,7 @@ def command(
         ranks=ranks,
     )
     with Progress("train") as progress, _interruptible() as stopped:
-        show = _Listener(progress, trained.epochs, folder.path, named=run is not None)
+        show = _Listener(progress, trained.epochs, folder.path, named=run is not None, device=device)
         summary = session.run(show, lambda: bool(stopped))
     if summary is None:
         raise click.Abort
@@ -176,8 +176,8 @@ def _interruptible() -> Iterator[list[int]]:
 class _Listener:
     """Turns the trainer's records into progress and one line an epoch, on standard error."""
 
-    def __init__(self, progress: Progress, epochs: int, run: Path, named: bool) -> None:
-        self.progress, self.epochs = progress, epochs
+    def __init__(self, progress: Progress, epochs: int, run: Path, named: bool, device: str) -> None:
+        self.progress, self.epochs, self.device = progress, epochs, device
         self.heard = False
         self._more = ("--resume", *(() if named else ("--run", str(run))))
 
@@ -196,6 +196,8 @@ class _Listener:
             )
         elif event == "device":
             self.progress.note(_where(record))
+            if self.device == "auto" and record["device"] == "cpu" and (unused := _unused_gpu()):
+                self.progress.note(f"the GPU is not used: {unused}")
         elif event == "warning":
             self.progress.note(f"warning: {record['message']}")
         elif event == "epoch":
@@ -205,6 +207,16 @@ class _Listener:
                     parts.append(f"{split} {record[f'{split}_accuracy']:.2%}")
             parts.append(f"{clock(record['seconds'])}, {record['samples_per_second']:,.0f} samples/s")
             self.progress.note(", ".join(parts))
+
+
+def _unused_gpu() -> str:
+    """Return why a GPU that is here is not used; empty where there is none."""
+    from spikeprep.machine import cuda_device
+
+    found = cuda_device()
+    if not found.count:
+        return ""
+    return "--device cuda says why" if found.available else str(found)
 
 
 def _several(record: Mapping[str, Any]) -> str:

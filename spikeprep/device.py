@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,11 @@ def select_ops(
         The device is not to be had; the message says what is missing.
     """
     kind, number = parse_device(device)
-    if kind == "cuda" or (kind == "auto" and cuda_device().available):
+    if kind == "cuda":
         return _cuda_ops(number or 0, precision, feed)
+    if kind == "auto" and cuda_device().available:
+        with suppress(CapabilityError):  # there, but not to be used: --device cuda says why
+            return _cuda_ops(0, precision, feed)
     from .cpu.compiled import CompiledOps
 
     return CompiledOps(precision, threads)

@@ -9,7 +9,7 @@ operation takes or returns belong to the backend's array module `xp` (NumPy, CuP
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -140,6 +140,24 @@ class Ops(ABC):
     def psp(self, pre: Spikes, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:
         """Return e_{i|j} (sample, post, pre), silent rules included (paper, eq. 9)."""
 
+    def lateral_gain(self, e: Array, counts: Array, labels: NDArray[Any], threshold: float) -> Array:
+        """Return Σ_{l≠i} ρ_{l|i} g_l ρ_{i|l} g_i (sample, unit), the loops of lateral inhibition (paper, A-28).
+
+        ρ_{l|i} = e_{l|i} / o_i but 1 where either is silent, g = 1/ν for a unit that fires or is the label (host,
+        (sample,)), else 0. `e` (sample, post, pre) is `psp` of a layer with itself, `counts` its o. What stands here is
+        the definition; a backend may have a shorter way.
+        """
+        xp, dtype = self.xp, self.dtype
+        silent = counts == 0
+        either = silent[:, :, None] | silent[:, None, :]
+        rho = xp.where(either, xp.ones_like(e), e / xp.maximum(counts, 1)[:, None, :].astype(dtype))
+        g = (~silent).astype(dtype) / threshold
+        g[xp.arange(len(labels)), xp.asarray(labels)] = 1 / threshold
+        loops = rho * rho.transpose(0, 2, 1) * g[:, :, None] * g[:, None, :]
+        diagonal = xp.arange(e.shape[1])
+        loops[:, diagonal, diagonal] = 0
+        return loops.sum(axis=1)
+
     @abstractmethod
     def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
         """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
@@ -193,6 +211,14 @@ class Ops(ABC):
     @abstractmethod
     def state(self, weights: Weights) -> WeightState:
         """Return weights and moments, host, bit for bit what `dense_weights` would take."""
+
+    def fetch(self, array: Array) -> Callable[[], NDArray[Any]]:
+        """Begin to bring an `xp` array to the host; return what waits for it and gives it.
+
+        Work that is given to the device in between is not waited for.
+        """
+        host = self.to_host(array)
+        return lambda: host
 
     @abstractmethod
     def to_host(self, array: Array) -> NDArray[Any]:

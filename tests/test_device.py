@@ -58,6 +58,17 @@ def test_auto_is_the_cpu_where_no_gpu_can_be_used(found, gpus):
     assert (ops.name, ops.dtype) == ("cpu", "float64")
 
 
+def test_auto_is_the_cpu_where_the_gpu_fails(found, monkeypatch):
+    def fail(*args):
+        raise CapabilityError("got no CuPy (it is broken)")
+
+    monkeypatch.setattr(device, "_cuda_ops", fail)
+    found(ONE)
+    assert select_ops("auto", threads=1).name == "cpu"
+    with pytest.raises(CapabilityError, match="it is broken"):
+        select_ops("cuda")
+
+
 def test_auto_is_a_gpu_where_one_can_be_used(found, monkeypatch):
     asked = []
     monkeypatch.setattr(device, "_cuda_ops", lambda *args: asked.append(args))

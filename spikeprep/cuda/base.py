@@ -5,7 +5,7 @@ Each method launches the kernel of its name (layouts in common.cuh); arrays are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -131,7 +131,7 @@ class CudaBase(Ops):
 
     def counts(self, spikes: CudaSpikes) -> Array:  # type: ignore[override]
         """See `Ops.counts`."""
-        return spikes.counts().astype(np.int64)
+        return spikes.totals()
 
     def regular_trains(self, spikes: CudaSpikes, unit: Array, period: Array) -> CudaSpikes:  # type: ignore[override]
         """See `Ops.regular_trains`."""
@@ -163,11 +163,12 @@ class CudaBase(Ops):
     def _blank(self, steps: NDArray[np.int64], own: Array, units: int) -> CudaSpikes:
         """Return spikes that a kernel is about to write: all words and all counts."""
         xp, longest = self.xp, int(steps.max(initial=0))
+        counts = (xp.empty if longest else xp.zeros)((len(steps), units), np.int32)
         return CudaSpikes(
             self.runtime, units, steps, own,
             xp.empty((len(steps), units, -(-longest // 32)), np.uint32),
             xp.empty((len(steps), longest, -(-units // 32)), np.uint32),
-            xp.zeros((len(steps), units), np.int32),
+            counts,
         )  # fmt: skip
 
     def _lif(
@@ -239,7 +240,9 @@ class CudaBase(Ops):
     def psp(self, pre: CudaSpikes, post: CudaSpikes, neuron: NeuronParams, psp: PspParams) -> Array:  # type: ignore[override]
         """See `Ops.psp`."""
         tiles = -(-post.units // LANES)
-        out = self.xp.zeros((len(post), post.units, pre.units), self.dtype)
+        out = (self.xp.empty if post.longest else self.xp.zeros)(
+            (len(post), post.units, pre.units), self.dtype
+        )
         constants, _ = self._psp(neuron, psp, post.longest)
         for slab in self._slabs(len(post), self._gate_bytes(post) + pre.units * event_bytes(pre.longest)):
             gates, events = self._gates(post, slab, neuron, psp), pre.events_by_unit(slab)
@@ -252,6 +255,29 @@ class CudaBase(Ops):
                 np.int32(post.longest), events.stride, np.int32(post.units), np.int32(tiles),
             )  # fmt: skip
         return out
+
+    def lateral_gain(self, e: Array, counts: Array, labels: NDArray[Any], threshold: float) -> Array:
+        """See `Ops.lateral_gain`: one launch."""
+        gain = self.xp.empty(counts.shape, self.dtype)
+        if gain.size:
+            self._module("loss.cu").launch(
+                "lateral_gain", blocks(self.runtime, gain.size, 128), 128, e, counts,
+                self.xp.asarray(labels, np.int32), self.dtype.type(1 / threshold), gain, np.int32(len(counts)),
+                np.int32(counts.shape[1]),
+            )  # fmt: skip
+        return gain
+
+    def fetch(self, array: Array) -> Callable[[], NDArray[Any]]:
+        """See `Ops.fetch`."""
+        host = self.runtime.pinned(array.shape, array.dtype)
+        self.runtime.copy_out(array, host)
+        arrived = self.runtime.current().record()
+
+        def wait() -> NDArray[Any]:
+            arrived.synchronize()
+            return host
+
+        return wait
 
     def to_host(self, array: Array) -> NDArray[Any]:
         """See `Ops.to_host`."""

@@ -81,6 +81,7 @@ class CudaSpikes:
         self.units, self.steps, self.own, self.by_unit = units, steps, own, by_unit
         self.longest = int(steps.max(initial=0))
         self._runtime, self._by_step, self._counts = runtime, by_step, counts
+        self._totals: Array | None = None
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -113,6 +114,12 @@ class CudaSpikes:
                     np.int64(self._counts.size), np.int32(self.words),
                 )  # fmt: skip
         return self._counts
+
+    def totals(self) -> Array:
+        """Return int64 [sample, unit], as the contract has counts."""
+        if self._totals is None:
+            self._totals = self.counts().astype(np.int64)
+        return self._totals
 
     def events_by_step(self, samples: slice) -> Events:
         """Return the events of [sample · step] rows: units."""

@@ -100,7 +100,7 @@ def scatter(
     bins
         (a, b, c), see the module.
     latest
-        The latest t that a bin can be computed for.
+        The latest t that may be, one that a bin can be computed for.
     first
         The step whose bits have the lowest places of `out`.
     strides
@@ -134,7 +134,7 @@ def scatter(
             return np.int64(n), last, fresh, False
         step += skip
         beyond += skip * a
-        edge = beyond - c if b == 1 else (beyond - c + b - 1) // b
+        edge = min(beyond - c if b == 1 else (beyond - c + b - 1) // b, latest + 1)
         row, zeroed = np.uint64(step - first), np.uint64(fresh)
         for k in range(zeroed * by_step >> _THREE, max(zeroed, row + _ONE) * by_step >> _THREE):
             out[k] = 0

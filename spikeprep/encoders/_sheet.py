@@ -60,9 +60,7 @@ class InTime:
 
     def __init__(self, units: int, bits: Bits | None, steps: int | None) -> None:
         self._units, self._bits, self._steps = units, bits, steps
-        line = (
-            -(-units // _LINE) | 1
-        ) * _LINE  # an odd number of cache lines: steps do not compete for cache sets
+        line = _LINE * (-(-units // _LINE) | 1)  # an odd number of lines: steps do not compete for cache sets
         self.strides = 1, line
         self._span = min(max(_BLOCK * 8 // line // 64 * 64, 64), _LINE)  # steps of a block
         self._kept: list[tuple[NDArray[np.uint8], int, int]] = []

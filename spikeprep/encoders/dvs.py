@@ -150,39 +150,37 @@ class DVS(Encoder):
             An event is off the sensor, of another polarity, earlier than the one before it, or past the duration.
         """
         events = recording(signal, self.name)
+        if self.bins:
+            events = replace(events, duration=events.length())
         bins, units = self.binning(events), prod(self.unit_shape(events))
-        known = self.steps or self.bins or events.duration is not None or isinstance(events.pieces, tuple)
-        steps = self.max_steps(events) if known else None
+        known = events.duration is not None or isinstance(events.pieces, tuple)
+        latest = min(bins.latest, events.length() - 1) if known else bins.latest
+        steps = self.max_steps(events) if known or self.steps else None
         sheet = new_sheet(units, steps)
-        by_unit, by_byte = sheet.strides
-        sensor, strides = (
+        by_unit, by_step = sheet.strides
+        strides, sensor = (
+            (by_unit, by_step, units // self.levels * by_unit),
             (*events.size, events.polarities),
-            (by_unit, by_byte, units // self.levels * by_unit),
         )
         last = count = 0
         for piece in pieces(events, self.name):
             start = 0
             while True:
                 start, last, sheet.fresh, wrong = scatter(
-                    piece, start, last, sensor, bins.numbers, bins.latest, sheet.first, sheet.stop, strides,
+                    piece, start, last, sensor, bins.numbers, latest, sheet.first, sheet.stop, strides,
                     self.levels, sheet.fresh, sheet.block,
                 )  # fmt: skip
                 if wrong:
-                    raise wrong_event(self.name, piece[start], count + start, last, events, bins.latest)
+                    raise wrong_event(self.name, piece[start], count + start, last, events, latest)
                 if start == len(piece):
                     break
                 step = int(bins.of(piece["t"][start : start + 1])[0])
                 if steps is not None and step >= steps:
-                    if self.steps:
-                        return SpikeTrain(sheet.finish(steps), steps)
-                    raise wrong_event(
-                        self.name, piece[start], count + start, last, events, events.length() - 1
-                    )
+                    return SpikeTrain(sheet.finish(steps), steps)
                 sheet.turn_to(step)
             count += len(piece)
         if steps is None:
-            walked = last + 1 if count else 0
-            steps = self._checked_steps(bins.steps(events.length(walked)))
+            steps = self._checked_steps(bins.steps(events.length(last + 1 if count else 0)))
         return SpikeTrain(sheet.finish(steps), steps)
 
     def counts(self, signal: Any) -> NDArray[np.uint32]:

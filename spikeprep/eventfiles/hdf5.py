@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import CapabilityError, DataError
+from ..errors import CapabilityError, DataError, SpikeprepError
 from .base import Decoder
 from .columns import ColumnDecoder, ColumnFormat, Columns, rows
 
@@ -47,7 +47,7 @@ class _Decoder(ColumnDecoder):
                 whole = read.setdefault(data.name, None)
                 if whole is None:
                     whole = read[data.name] = data[part]
-            except OSError as error:
+            except Exception as error:  # h5py's own have no common class
                 raise DataError(
                     f"{self.path}: events {part.start} to {part.stop} of {data.name} cannot be read ({error})",
                     "",
@@ -115,9 +115,13 @@ class Hdf5(ColumnFormat):
             decoder = _Decoder(path, form, file, columns)
             decoder.size = _size(file, home)
             decoder.offset_of_start = _offset(file, home)
-        except BaseException:
+        except BaseException as error:
             file.close()
-            raise
+            if isinstance(error, SpikeprepError) or not isinstance(error, Exception):
+                raise
+            raise DataError(
+                f"{path} cannot be read ({error})", "a sound HDF5 file", "Fetch it again."
+            ) from error
         return decoder
 
     def _find(self, path: Path, file: Any) -> tuple[str, dict[str, Any]]:

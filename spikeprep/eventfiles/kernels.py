@@ -26,15 +26,16 @@ def onward(stamp: int, before: int, bits: int) -> int:
 @jit
 def all_sound(events: Words, width: int, height: int, last: int) -> bool:
     """Return whether every event is on the sensor, with p 0 or 1 and a stamp not before the one ahead of it."""
-    # a field at or past its limit carries into the bit above it, a stamp that runs back sets the sign: both stay set
+    # a field at or past its limit carries into the bit above it, where it stays
     xp, xp_limit = np.int64(0xFF0000FFFF), np.int64(65536 - width) | np.int64(256 - 2) << 32
     y, y_limit = np.int64(0xFFFF0000), np.int64(65536 - height) << 16
-    off = off_y = back = np.int64(0)
+    off = off_y = np.int64(0)
+    back = False
     previous = np.int64(last)
     for n in range(len(events)):
         packed, t = np.int64(events[n, 0]), np.int64(events[n, 1])
         off |= (packed & xp) + xp_limit
         off_y |= (packed & y) + y_limit
-        back |= t - previous
+        back |= bool(t < previous)  # their difference could overflow
         previous = t
-    return bool(back >= 0 and off & (1 << 16 | 1 << 40) == 0 and off_y & 1 << 32 == 0)
+    return bool(not back and off & (1 << 16 | 1 << 40) == 0 and off_y & 1 << 32 == 0)

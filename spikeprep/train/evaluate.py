@@ -48,10 +48,20 @@ def evaluate(
     mine = slice(*span(len(chosen), ranks.rank, ranks.size))
     stream = BatchStream(reader, batch, samples=chosen[mine], shuffle=False)
     confusion = np.zeros((classes, classes), np.int64)
+    before: tuple[NDArray[Any], Callable[[], NDArray[np.int64]]] | None = None
+
+    def look() -> None:
+        if before is not None:
+            labels, counts = before
+            np.add.at(confusion, (labels, predict(counts())), 1)
+
     for part in network.ops.feed(stream):
-        np.add.at(confusion, (part.labels, predict(network.counts(part))), 1)
+        counting = network.counting(part)
+        look()  # at the batch before, while the device is busy with this one
+        before = part.labels, counting
         if progress:
             progress(stream.position, len(stream.samples))
+    look()
     confusion = ranks.total(confusion)
     total = int(confusion.sum())
     return Evaluation(float(np.trace(confusion)) / max(total, 1), total, confusion)

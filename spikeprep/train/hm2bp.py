@@ -80,18 +80,9 @@ def lateral_factor(
     """
     if not lateral:
         return None
-    xp = ops.xp
-    o = ops.counts(output)
-    e = ops.psp(output, output, neuron, psp)  # [b, l, i]: post l, pre i
-    silent = o == 0
-    either = silent[:, :, None] | silent[:, None, :]
-    rho = xp.where(either, xp.ones_like(e), e / xp.maximum(o, 1)[:, None, :].astype(e.dtype))
-    g = (~silent).astype(ops.dtype) / neuron.threshold
-    g[xp.arange(len(labels)), xp.asarray(labels)] = 1 / neuron.threshold
-    loops = rho * rho.transpose(0, 2, 1) * g[:, :, None] * g[:, None, :]
-    diagonal = xp.arange(e.shape[1])
-    loops[:, diagonal, diagonal] = 0
-    return 1 / xp.maximum(1 - lateral**2 * loops.sum(axis=1), 1 / params.lateral_limit)
+    e = ops.psp(output, output, neuron, psp)
+    gain = ops.lateral_gain(e, ops.counts(output), labels, neuron.threshold)
+    return 1 / ops.xp.maximum(1 - lateral**2 * gain, 1 / params.lateral_limit)
 
 
 def filled_output(ops: Ops, output: Spikes, labels: NDArray[Any], params: LossParams) -> Spikes:

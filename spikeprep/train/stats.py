@@ -52,17 +52,34 @@ class EpochStats:
         return [rate / max(self.batches, 1) for rate in self.rates]
 
 
-def gathered(ranks: Ranks, result: StepResult, samples: int, stop: bool) -> Outcome:
-    """Return what became of a batch of `samples`, of which `result` is this rank's part; the same on every rank."""
-    predicted = predict(result.counts) if len(result.counts) else np.zeros(0, np.int64)
-    loss = float(result.loss.sum(dtype=np.float64))
+@dataclass(frozen=True)
+class Drawn:
+    """A batch that training has taken its step on: which one, and what the step saw of this rank's part."""
+
+    epoch: int
+    step: int
+    samples: NDArray[np.int64]
+    result: StepResult
+
+
+def gathered(ranks: Ranks, drawn: Drawn | None, stop: bool) -> Outcome:
+    """Return what became of a batch, or of none, and whether some rank wants to stop; the same on every rank."""
+    if drawn is None:
+        return Outcome(np.zeros(0, np.int64), 0.0, (), _any(ranks, stop))
+    result, samples = drawn.result, len(drawn.samples)
+    predicted = predict(result.counts)
+    loss, rates = float(result.loss.sum()), result.rates
     if ranks.size == 1:
-        return Outcome(predicted, loss, result.rates, stop)
-    layers = len(result.rates)
+        return Outcome(predicted, loss, rates, stop)
+    layers = len(rates)
     told = np.zeros(2 + layers + samples)
     told[:2] = stop, loss
-    told[2 : 2 + layers] = np.array(result.rates) * len(predicted)
+    told[2 : 2 + layers] = np.array(rates) * len(predicted)
     told[2 + layers :][slice(*span(samples, ranks.rank, ranks.size))] = predicted
     told = ranks.total(told)
-    rates = tuple((told[2 : 2 + layers] / samples).tolist())
-    return Outcome(told[2 + layers :].astype(np.int64), float(told[1]), rates, bool(told[0]))
+    shared = tuple((told[2 : 2 + layers] / samples).tolist())
+    return Outcome(told[2 + layers :].astype(np.int64), float(told[1]), shared, bool(told[0]))
+
+
+def _any(ranks: Ranks, asked: bool) -> bool:
+    return bool(ranks.total(np.array([float(asked)]))[0])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..data import PackedBatch
 from ..errors import RunError, UsageError
 from ..ops import Ops, Weights, WeightState
 from ..random import generator
@@ -28,7 +29,7 @@ from .layers import Dense, initial_state
 from .network import Network
 from .run import RunConfig, RunFolder
 from .settings import TrainSettings
-from .stats import EpochStats, gathered
+from .stats import Drawn, EpochStats, gathered
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
@@ -160,30 +161,51 @@ class Trainer:
         """
         while self.stream.epoch < self.settings.epochs:
             started, self.stream.waited = time.perf_counter(), 0.0
+            before: Drawn | None = None
             for batch in self.ops.feed(self.stream):
-                drawn = self.stream.drawn
-                self.step += 1
-                progress = self.stream.epoch + (self.stream.position - len(drawn)) / len(self.train_samples)
-                rule = self.settings.optim.rule(self.step, progress, self.settings.epochs)
-                weight = self.sample_weight[batch.index] if self.settings.boost else None
-                result = self.network.train_step(batch, rule, weight, self.ranks, len(drawn))
-                outcome = gathered(self.ranks, result, len(drawn), should_stop())
-                self.predicted[drawn] = outcome.predicted
-                self.stats.add(outcome, self.reader.labels[drawn])
-                self._after_batch()
+                drawn = self._step(batch)
+                # what the batch before came to is looked at while the device is busy with this one
+                stop = self._count(before, should_stop())
+                before = drawn
+                if stop:
+                    break
                 now = time.perf_counter()
                 self.stats.seconds += now - started
                 self.stats.waited += self.stream.waited
                 started, self.stream.waited = now, 0.0
-                if outcome.stop:
-                    self._record({"event": "interrupted", "epoch": self.stream.epoch, "step": self.step})
-                    self._save()
-                    return None
+            else:
+                stop = False
+            if before is not None:
+                self._count(before, False)
+            self.stats.seconds += time.perf_counter() - started
             self.stats.waited += self.stream.waited  # a device tells of its waits when they are over
+            if stop:
+                self._record({"event": "interrupted", "epoch": self.stream.epoch, "step": self.step})
+                self._save()
+                return None
             self._after_epoch()
         return self.summary()
 
-    def _after_batch(self) -> None:
+    def _step(self, batch: PackedBatch) -> Drawn:
+        """Train on a batch, or on this rank's part of one."""
+        whole = self.stream.drawn
+        self.step += 1
+        progress = self.stream.epoch + (self.stream.position - len(whole)) / len(self.train_samples)
+        rule = self.settings.optim.rule(self.step, progress, self.settings.epochs)
+        weight = self.sample_weight[batch.index] if self.settings.boost else None
+        result = self.network.train_step(batch, rule, weight, self.ranks, len(whole))
+        return Drawn(self.stream.epoch, self.step, whole, result)
+
+    def _count(self, drawn: Drawn | None, stop: bool) -> bool:
+        """Take note of what a batch came to, and return whether a rank wants to stop."""
+        outcome = gathered(self.ranks, drawn, stop)
+        if drawn is not None:
+            self.predicted[drawn.samples] = outcome.predicted
+            self.stats.add(outcome, self.reader.labels[drawn.samples])
+            self._after_batch(drawn)
+        return outcome.stop
+
+    def _after_batch(self, drawn: Drawn) -> None:
         if not self._told_where:
             self._told_where = True
             where = {"device": self.ops.name, "on": self.ops.device, "ranks": self.ranks.size}
@@ -191,13 +213,13 @@ class Trainer:
         self._tell(
             {
                 "event": "progress",
-                "epoch": self.stream.epoch,
+                "epoch": drawn.epoch,
                 "seen": self.stats.seen,
                 "samples": len(self.train_samples),
                 "accuracy": self.stats.correct / self.stats.seen,
             }
         )
-        if self.step == _WATCHED:
+        if drawn.step == _WATCHED:
             assert self.settings.thresholds != "auto"
             for n, (rate, nu) in enumerate(
                 zip(self.stats.mean_rates(), self.settings.thresholds, strict=True)

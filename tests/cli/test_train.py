@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikeprep.machine import cuda_device
 from spikeprep.train.checkpoint import load_checkpoint
 from spikeprep.train.run import RunFolder
 
@@ -81,7 +82,12 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
         (("--set", "optim.rat=1"), 2, "Did you mean 'optim.rate'?"),
         (("--set", "batch=many"), 2, "a whole number"),
         (("--recipe", "digts"), 2, "Did you mean 'digits'?"),
-        (("--device", "cuda"), 5, "--device auto"),
+        pytest.param(
+            ("--device", "cuda"),
+            5,
+            "--device auto",
+            marks=pytest.mark.skipif(cuda_device().available, reason="there is a GPU"),
+        ),
         (("--device", "gpu"), 2, "got device 'gpu'; expected auto, cpu, cuda, or a GPU by its number"),
         (("--ranks", "2", "--device", "cuda:1"), 2, "--device cuda:1 for 2 ranks"),
         (("--limit", "0"), 2, "--limit"),
@@ -133,6 +139,19 @@ def test_a_damaged_store_while_training(spikeprep, store, tmp_path):
     done = spikeprep("train", store, "--arch", "20", "--run", tmp_path / "run", *LOSS)
     assert done.exit_code == 4, done.output
     assert "train samples 0 to" in done.stderr
+
+
+def test_a_gpu_that_cannot_be_used_is_spoken_of(spikeprep, store, tmp_path, monkeypatch):
+    from spikeprep import device, machine
+
+    lacks = machine.Device("cuda", False, "H100 (CUDA 13.0), but CuPy is not installed", "Install it.", 1)
+    monkeypatch.setattr(device, "cuda_device", lambda: lacks)
+    monkeypatch.setattr(machine, "cuda_device", lambda: lacks)
+    words = ("train", store, "--arch", "20", "--epochs", "1", *LOSS)
+    done = spikeprep(*words, "--run", tmp_path / "auto")
+    assert "the GPU is not used: H100 (CUDA 13.0), but CuPy is not installed. Install it." in done.stderr
+    done = spikeprep(*words, "--run", tmp_path / "cpu", "--device", "cpu")
+    assert "GPU" not in done.stderr
 
 
 def test_two_ranks_train_what_one_trains(spikeprep, store, tmp_path):

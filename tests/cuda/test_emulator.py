@@ -11,6 +11,7 @@ import pytest
 
 from spikeprep.cuda.runtime import Runtime, source
 
+from .devices import GPU, gpu
 from .emulator import EmulatedRuntime, Misuse, compiler
 
 KERNELS = Path(__file__).parent / "emulator" / "kernels"
@@ -21,8 +22,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", params=["plain", "checked"])
-def runtime(request: pytest.FixtureRequest) -> EmulatedRuntime:
+@pytest.fixture(params=["plain", "checked", GPU])
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    """What a right kernel gives the right answers on; the GPU says whether the emulator is one."""
+    return gpu() if request.param == "gpu" else EmulatedRuntime(checked=request.param == "checked")
+
+
+@pytest.fixture(params=["plain", "checked"])
+def emulated(request: pytest.FixtureRequest) -> EmulatedRuntime:
     return EmulatedRuntime(checked=request.param == "checked")
 
 
@@ -218,30 +225,30 @@ def test_source_is_one_text(tmp_path):
         ("writes_const", (ints(64),), "is const|a race"),
     ],
 )  # fmt: skip
-def test_mistakes_of_kernels(runtime, kernel, args, said):
+def test_mistakes_of_kernels(emulated, kernel, args, said):
     blocks = 3 if kernel == "between_blocks" else 1
-    device = [runtime.to_device(a) if isinstance(a, np.ndarray) else a for a in args]
+    device = [emulated.to_device(a) if isinstance(a, np.ndarray) else a for a in args]
     with pytest.raises(Misuse, match=said) as raised:
-        runtime.module(WRONG).launch(kernel, blocks, 64, *device)
+        emulated.module(WRONG).launch(kernel, blocks, 64, *device)
     assert f"wrong.cu, {kernel}<<<" in str(raised.value)
     for before, after in zip(args, device, strict=True):  # a launch that fails leaves its arrays alone
-        assert not isinstance(before, np.ndarray) or np.array_equal(before, runtime.to_host(after))
+        assert not isinstance(before, np.ndarray) or np.array_equal(before, emulated.to_host(after))
     out = np.zeros(64, np.int32)
-    launch(runtime, WRONG, "bounded", 1, 64, out)  # and the emulator whole
+    launch(emulated, WRONG, "bounded", 1, 64, out)  # and the emulator whole
     assert out.all()
 
 
-def test_write_past_shared_memory(runtime):
+def test_write_past_shared_memory(emulated):
     out = np.zeros(64, np.int32)
-    launch(runtime, WRONG, "writes_past_shared", 1, 64, out, np.int32(0), shared=256)
+    launch(emulated, WRONG, "writes_past_shared", 1, 64, out, np.int32(0), shared=256)
     assert out.all()
     with pytest.raises(Misuse, match=r"past dynamic shared|out of bounds.*dynamic shared"):
-        launch(runtime, WRONG, "writes_past_shared", 1, 64, out, np.int32(1), shared=256)
+        launch(emulated, WRONG, "writes_past_shared", 1, 64, out, np.int32(1), shared=256)
 
 
-def test_a_value_of_nobody_is_nonsense(runtime):
+def test_a_value_of_nobody_is_nonsense(emulated):
     out = np.zeros(32, np.int32)
-    launch(runtime, WRONG, "shuffle_from_nobody", 1, 32, out)
+    launch(emulated, WRONG, "shuffle_from_nobody", 1, 32, out)
     assert out.tolist() == [*range(8, 16), *[-1] * 8, *[0] * 16]
 
 

@@ -18,6 +18,9 @@ from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.errors import CapabilityError
 from spikeprep.ops import Ops, UpdateRule, WeightState
 from spikeprep.packing import pack
+from spikeprep.train.hm2bp import LossParams
+from spikeprep.train.layers import Dense
+from spikeprep.train.network import Network
 
 from ..ops.backends import cuda_runtime
 from .emulator import EmulatedRuntime, compiler
@@ -86,14 +89,14 @@ def assert_near(got: Pass, want: Pass, share: float = 1e-5) -> None:
         assert np.abs(a - b).max() <= share * np.abs(b).max()
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize(("units", "post"), [(20, 40), (100, 70), (33, 1)])
 @pytest.mark.parametrize("lateral", [0.0, 0.3])
-def test_float32_spikes_are_the_cpu_s_to_the_bit(
-    runtime: Runtime, units: int, post: int, lateral: float
-) -> None:
-    """Weights of any value: sums in the same order, products rounded before they are added."""
+def test_float32_spikes_are_the_cpu_s_to_the_bit(units: int, post: int, lateral: float, fused: bool) -> None:
+    """Weights of any value, and whatever a compiler fuses: sums in the CPU's order, of products that are rounded."""
     batch, state = random_batch(5, 130, units, 0.15), random_state(post, units)
-    ours, theirs = one_pass(CudaOps(runtime), batch, state, lateral), one_pass(CPU, batch, state, lateral)
+    ops = CudaOps(cuda_runtime(fused))
+    ours, theirs = one_pass(ops, batch, state, lateral), one_pass(CPU, batch, state, lateral)
     assert theirs.spikes.any()
     np.testing.assert_array_equal(ours.spikes, theirs.spikes)
     np.testing.assert_array_equal(ours.counts, theirs.counts)
@@ -243,6 +246,39 @@ def test_batches_of_nothing(runtime: Runtime, samples: int, steps: int) -> None:
         assert sent.shape == (samples, 5)
         assert not ops.gradient(weights).any()
         assert ops.psp(pre, post, neuron, psp).shape == (samples, 40, 5)
+
+
+def test_a_step_of_training_waits_for_nothing_and_launches_little(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the first batch has chosen each layer's way, a step reaches its end before the device needs to."""
+    ops = CudaOps(runtime)
+    layers = [
+        Dense(ops.dense_weights(random_state(post, pre)), NeuronParams(3.0), lateral)
+        for pre, post, lateral in ((40, 70, 0.0), (70, 10, 1.0))
+    ]
+    net = Network(ops, tuple(layers), LossParams(), PspParams(40))
+    batch = random_batch(4, 60, 40, 0.2)
+    there = PackedBatch(runtime.to_device(batch.bits), batch.steps, batch.labels, batch.index)
+    net.train_step(there, UpdateRule("adam", 0.01, 1, strength=0.1))
+
+    def waits(*_: Any) -> None:
+        raise AssertionError("the host waits for the device")
+
+    for name in ("to_host", "to_device", "synchronize"):
+        monkeypatch.setattr(runtime, name, waits)
+    launched: list[str] = []
+    module = type(ops._module("dense.cu"))
+    launch = module.launch
+    monkeypatch.setattr(
+        module, "launch", lambda self, name, *a, **k: (launched.append(name), launch(self, name, *a, **k))[1]
+    )
+    spikes = net.forward(there)
+    monkeypatch.setattr(ops, "to_host", lambda array: array)  # the loss, which the caller gets
+    net.backward(spikes, batch.labels)
+    for layer in net.layers:
+        ops.update(layer.weights, 4, UpdateRule("adam", 0.01, 2, strength=0.1))
+    assert len(launched) <= 24, launched
 
 
 def test_a_refractory_time_beyond_a_word_is_refused(runtime: Runtime) -> None:

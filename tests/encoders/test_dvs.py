@@ -292,6 +292,7 @@ def test_no_events_are_silence(encoder, pieces, way):
         ([(0, 0, -1)], "at t -1 µs"),
         ([(0, 0, 0, 2)], "of polarity 2; expected below 2"),
         ([(0, 0, 0), (0, 0, 10_000)], "event 1 at t 10000 µs; expected at most 9999"),
+        ([(0, 0, 9_999), (0, 0, 10_000)], "event 1 at t 10000 µs; expected at most 9999"),
         ([(0, 0, (1 << 63) - 1)], "event 0 at t 9223372036854775807 µs; expected at most"),
     ],
 )
@@ -299,8 +300,15 @@ def test_no_events_are_silence(encoder, pieces, way):
 def test_events_that_cannot_be_are_named(rows, words, cut, way):
     whole = made(rows, duration=10_000)
     pieces = [whole.array[n : n + 1] for n in range(len(rows))] if cut else whole.pieces
-    with pytest.raises(DataError, match=words):
-        DVS().encode(replace(whole, pieces=pieces))
+    for encoder in (
+        DVS(),
+        DVS(bin_us=3000),
+        DVS(bin_us="2000/3", closed="right"),
+        DVS(bins=3),
+        DVS(steps=2**20),
+    ):
+        with pytest.raises(DataError, match=words):
+            encoder.encode(replace(whole, pieces=pieces))
 
 
 def test_polarities_of_a_sensor_that_has_one():

@@ -22,14 +22,14 @@ from ..cuda.emulator import EmulatedRuntime, compiler
 
 
 @functools.cache
-def cuda_runtime() -> Runtime:
-    """Return the GPU that is asked for, or an emulated one; sums are not fused with products, as on a CPU."""
+def cuda_runtime(fused: bool = False) -> Runtime:
+    """Return the GPU that is asked for, or an emulated one; `fused`: its compiler may fuse products and sums."""
     named = os.environ.get("SPIKEPREP_TEST_GPU")
     if named:
-        return CupyRuntime(int(named), fused=False)
+        return CupyRuntime(int(named), fused)
     if compiler() is None:
         pytest.skip("no GPU is named by SPIKEPREP_TEST_GPU, and the emulator needs Linux and a C++ compiler")
-    return EmulatedRuntime()
+    return EmulatedRuntime(fused)
 
 
 BACKENDS: dict[str, Callable[[], Ops]] = {

@@ -88,3 +88,17 @@ def test_lateral_inhibition_spares_its_own_neuron(ops: Ops) -> None:
     assert free[:, 1].any()
     assert not held[:, 1].any()
     np.testing.assert_array_equal(free[:, 0], held[:, 0])
+
+
+def test_loops_of_lateral_inhibition(ops: Ops) -> None:
+    e = np.arange(1.0, 19).reshape(2, 3, 3)
+    counts = np.array([[2, 4, 0], [0, 3, 5]])
+    labels = np.array([2, 1])
+    gain = ops.to_host(
+        ops.lateral_gain(ops.xp.asarray(e, ops.dtype), ops.xp.asarray(counts), labels, threshold=2.0)
+    )
+    # first sample: 0 and 1 fire, 2 is silent but the label; second: 0 is silent and not the label
+    pair = (e[0, 1, 0] / 2) * (e[0, 0, 1] / 4)
+    other = (e[1, 2, 1] / 3) * (e[1, 1, 2] / 5)
+    want = [[(pair + 1) / 4, (pair + 1) / 4, 2 / 4], [0, other / 4, other / 4]]
+    np.testing.assert_allclose(gain, want, rtol=1e-12)

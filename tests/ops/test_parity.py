@@ -69,7 +69,8 @@ def test_spikes_and_gradients(
     for a, b in zip(want.layers, got.layers, strict=True):
         exact = REFERENCE.gradient(a.weights)
         off = np.abs(ops.gradient(b.weights) - exact).max(initial=0)
-        assert off <= allowed * max(np.abs(exact).max(initial=0), 1e-6)
+        # errors of classes can cancel to nothing: what is left then is the rounding of their terms, of order 1
+        assert off <= allowed * max(np.abs(exact).max(initial=0), 1e-2)
 
 
 @settings(max_examples=15, deadline=None)

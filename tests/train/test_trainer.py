@@ -235,3 +235,32 @@ def test_a_store_without_spikes(tmp_path: Path) -> None:
     writer.complete()
     with pytest.raises(DataError, match="no spikes"):
         trainer(SpikeStore.open(tmp_path / "s.zarr"), tmp_path / "run")
+
+
+def test_a_batch_is_looked_at_while_the_next_one_is_on_the_device(digits: SpikeStore, tmp_path: Path) -> None:
+    log: list[str] = []
+
+    class Watched(CompiledOps):
+        def upload(self, batch: Any) -> Any:
+            log.append("begin")
+            return super().upload(batch)
+
+        def fetch(self, array: Any) -> Any:
+            wait = super().fetch(array)
+
+            def looked() -> Any:
+                log.append("look")
+                return wait()
+
+            return looked
+
+    settings = replace(SETTINGS, epochs=1, batch=10, test_every=0, validation=0.0, thresholds=(4.0, 4.0))
+    store = {"train": digits["train"]}
+
+    class OneSplit:
+        splits, attributes, path = ("train",), digits.attributes, digits.path
+        fingerprint = staticmethod(digits.fingerprint)
+        __getitem__ = store.__getitem__
+
+    Trainer(OneSplit(), RunFolder(tmp_path / "run"), settings, Watched(threads=1), limit=40).run()  # type: ignore[arg-type]
+    assert log == ["begin", "begin", "look", "begin", "look", "begin", "look", "look"]

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -367,3 +368,25 @@ def test_only_recordings_are_transformed():
 def test_settings_that_do_not_fit_are_refused(wrong):
     with pytest.raises(UsageError, match=r"got .*expected|got .*\d"):
         wrong()
+
+
+def test_a_stream_takes_the_memory_of_a_few_pieces():
+    """16 MB of events, in pieces of 256 KiB, through a filter, jitter and the encoder."""
+    rng, size = np.random.default_rng(0), 1 << 14
+
+    class Stream:
+        def __iter__(self):
+            for n in range(64):
+                piece = np.zeros(size, EVENT)
+                piece["x"], piece["y"] = rng.integers(0, 34, (2, size))
+                piece["t"] = np.sort(rng.integers(n * 1000, n * 1000 + 1000, size))
+                yield piece
+
+    stream, encoder = Events(Stream(), (34, 34), duration=64_000), DVS(bin_us=500)
+    encoder.encode(TimeJitter(10)(RefractoryFilter(100)(stream), rng=KEY))  # compiles
+    tracemalloc.start()
+    train = encoder.encode(TimeJitter(10)(RefractoryFilter(100)(stream), rng=KEY))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert train.steps == 128
+    assert peak < 16 * size * EVENT.itemsize

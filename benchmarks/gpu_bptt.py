@@ -1,0 +1,97 @@
+"""The same network trained by multi-step BPTT in PyTorch on the same card: a plain loop, and SpikingJelly if installed.
+
+Multi-step: a layer's drive for all steps is one matrix product, its neurons then go through the steps one by one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from benchmarks.peers import BUILDERS
+from benchmarks.roofline import Task
+
+TAU = 64.0  # membrane time constant in steps
+
+
+def plain(sizes: tuple[int, ...]) -> tuple[Any, Callable[[Any], Any]]:
+    """Return a module and a function from float spikes (time, sample, unit) to counts (sample, class)."""
+    import torch
+
+    class Fire(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(context: Any, above: Any) -> Any:
+            context.save_for_backward(above)
+            return (above > 0).to(above.dtype)
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            (above,) = context.saved_tensors
+            return gradient / (1 + (torch.pi * above) ** 2)
+
+    layers = torch.nn.ModuleList(torch.nn.Linear(i, o, bias=False) for i, o in pairwise(sizes))
+
+    def forward(spikes: Any) -> Any:
+        for layer in layers:
+            drive = layer(spikes)
+            membrane, out = torch.zeros_like(drive[0]), []
+            for now in drive:
+                membrane = membrane * (1 - 1 / TAU) + now
+                fired = Fire.apply(membrane - 1)
+                membrane = membrane * (1 - fired.detach())
+                out.append(fired)
+            spikes = torch.stack(out)
+        return spikes.sum(0)
+
+    return layers, forward
+
+
+def measure(task: Task, device: str = "cuda", repeats: int = 5) -> dict[str, Any]:
+    """Return seconds a batch of training, the best of `repeats`, of every peer; TF32 products are allowed them."""
+    import torch
+
+    torch.manual_seed(0)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    density = task.spikes[0] / task.sizes[0] / task.steps
+    spikes = (torch.rand(task.steps, task.batch, task.sizes[0], device=device) < density).float()
+    labels = torch.randint(task.sizes[-1], (task.batch,), device=device)
+    peers: dict[str, Callable[[tuple[int, ...]], Any]] = {"plain loop": plain}
+    try:
+        import spikingjelly  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: F401
+
+        peers["spikingjelly"] = BUILDERS["spikingjelly"]
+    except ImportError:
+        pass
+    found: dict[str, Any] = {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if "cuda" in device else device,
+    }
+    for name, build in peers.items():
+        module, forward = build(task.sizes)
+        module.to(device)
+        optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
+
+        def train(forward: Any = forward, optimiser: Any = optimiser) -> None:
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(forward(spikes), labels).backward()
+            optimiser.step()
+
+        found[name] = _best(train, repeats, device)
+    return found
+
+
+def _best(work: Callable[[], None], repeats: int, device: str) -> float:
+    import torch
+
+    seconds = []
+    for _ in range(repeats + 1):  # the first call allocates and compiles
+        if "cuda" in device:
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        work()
+        if "cuda" in device:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])

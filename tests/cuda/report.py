@@ -1,0 +1,113 @@
+"""Run everything that needs a GPU and leave a report: `python -m tests.cuda.report [--out DIR] [--emulated]`.
+
+The backend's tests on the device, then compute-sanitizer, where it is there, over a short walk through every kernel.
+DIR gets test.txt, all that was printed, and test.json: the device, what passed, failed and skipped, and each tool's
+verdict. The exit code is 0 where nothing failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any, TextIO
+
+TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
+FAILED = 86  # what compute-sanitizer answers where it found something
+
+
+def main() -> int:
+    """Run, write, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("gpu-report"))
+    parser.add_argument("--gpu", default=os.environ.get("SPIKEPREP_TEST_GPU") or "0")
+    parser.add_argument("--emulated", action="store_true", help="try the report itself, without a GPU")
+    parser.add_argument("--seconds", type=float, default=300, help="most for each tool of compute-sanitizer")
+    parser.add_argument("tests", nargs="*", default=["tests/cuda", "tests/ops"])
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, "SPIKEPREP_TEST_GPU": "" if args.emulated else args.gpu}
+    report: dict[str, Any] = {"device": facts(args.emulated, args.gpu)}
+    with (args.out / "test.txt").open("w") as log:
+        report["tests"] = tests(args.tests, args.out / "junit.xml", env, log)
+        report["sanitizer"] = sanitizer(args.emulated, args.seconds, env, log)
+    (args.out / "test.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1))
+    failed = report["tests"]["exit"] or any(tool["exit"] for tool in report["sanitizer"].values())
+    return int(bool(failed))
+
+
+def facts(emulated: bool, number: str) -> dict[str, Any]:
+    """Return what the device says of itself; its driver as nvidia-smi names it."""
+    if emulated:
+        return {"device": "emulated"}
+    from spikeprep.cuda.runtime import CupyRuntime
+
+    found = CupyRuntime(int(number)).facts()
+    if shutil.which("nvidia-smi"):
+        fields = "name,driver_version,clocks.max.sm,clocks.max.mem,power.limit"
+        command = ["nvidia-smi", f"--id={number}", f"--query-gpu={fields}", "--format=csv,noheader"]
+        answer = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        found |= dict(zip(fields.split(","), answer.split(", "), strict=False))
+    return found
+
+
+def tests(names: list[str], junit: Path, env: dict[str, str], log: TextIO) -> dict[str, Any]:
+    """Run pytest and return how many passed, failed and skipped, and why."""
+    command = [sys.executable, "-m", "pytest", "-rsfE", "--durations=15", f"--junitxml={junit}", *names]
+    began = time.perf_counter()
+    code = _run(command, env, log, None)
+    suite = ElementTree.parse(junit).getroot().find("testsuite") if junit.exists() else None
+    numbers = (
+        {k: int(suite.get(k, 0)) for k in ("tests", "failures", "errors", "skipped")}
+        if suite is not None
+        else {}
+    )
+    reasons = sorted({str(s.get("message")) for s in suite.iter("skipped")}) if suite is not None else []
+    return {"exit": code, "seconds": round(time.perf_counter() - began, 1), **numbers, "skips": reasons}
+
+
+def sanitizer(emulated: bool, seconds: float, env: dict[str, str], log: TextIO) -> dict[str, Any]:
+    """Run each tool of compute-sanitizer over the walk; without it the walk alone, without a GPU nothing."""
+    if emulated:
+        return {}
+    walk = [sys.executable, "-m", "tests.cuda.walk"]
+    found = shutil.which("compute-sanitizer") or shutil.which("compute-sanitizer", path="/usr/local/cuda/bin")
+    if found is None:
+        return {"walk": {"exit": _run(walk, env, log, seconds), "why": "compute-sanitizer is not installed"}}
+    verdicts = {}
+    for tool in TOOLS:
+        command = [found, "--tool", tool, "--error-exitcode", str(FAILED), "--target-processes", "all", *walk]
+        began = time.perf_counter()
+        code = _run(command, env, log, seconds)
+        verdict = {0: "nothing found", FAILED: "found something"}.get(code, "did not finish")
+        verdicts[tool] = {"exit": code, "verdict": verdict, "seconds": round(time.perf_counter() - began, 1)}
+    return verdicts
+
+
+def _run(command: list[str], env: dict[str, str], log: TextIO, seconds: float | None) -> int:
+    """Run a command, its output in the log and here; return its exit code, 124 where it took too long."""
+    log.write(f"$ {' '.join(command)}\n")
+    log.flush()
+    try:
+        done = subprocess.run(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
+        )
+        output, code = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as late:
+        output, code = (late.stdout or b"").decode(errors="replace"), 124
+    log.write(output + "\n")
+    print(output[-4000:], flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

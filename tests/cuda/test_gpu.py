@@ -1,0 +1,159 @@
+"""What only a real device can show, and the same on the emulated one: training twice, beside the CPU, and the runtime.
+
+The shared tests of a backend (tests/ops, tests/cuda) run on the GPU that SPIKEPREP_TEST_GPU names; `make gpu-test` runs
+all of them there, and compute-sanitizer over tests/cuda/walk.py.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.cuda.ops import CudaOps
+from spikeprep.cuda.runtime import KERNELS, CupyRuntime, Runtime, source
+from spikeprep.data import PackedBatch
+from spikeprep.ops import Ops, UpdateRule
+from spikeprep.train.hm2bp import LossParams
+
+from . import walk
+from .devices import GPU, gpu
+from .emulator import EmulatedRuntime, build, compiler
+from .emulator.runtime import EmulatedModule
+
+RIGHT = build.HERE / "kernels" / "right.cu"
+
+
+@pytest.fixture(params=["emulated", GPU])
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    if request.param == "gpu":
+        return gpu(fused=True)  # as it is used
+    if compiler() is None:
+        pytest.skip("the emulator needs Linux and a C++ compiler")
+    return EmulatedRuntime()
+
+
+def trained(ops: Ops, batches: list[PackedBatch], kind: str = "adam") -> tuple[list[bytes], list[np.ndarray]]:
+    """Train a network of two layers, and return its weights and moments, and every batch's output counts."""
+    net, counts = walk.network(ops, (40, 36, 10), LossParams(target=6), 0.5), []  # type: ignore[arg-type]
+    for step, batch in enumerate(batches, 1):
+        rule = UpdateRule(kind, 0.01, step, strength=0.1)  # type: ignore[arg-type]
+        counts.append(net.train_step(batch, rule).counts)
+    states = [ops.state(layer.weights) for layer in net.layers]
+    return [a.tobytes() for s in states for a in (s.weight, s.moment, s.variance)], counts
+
+
+def batches(number: int) -> list[PackedBatch]:
+    return [walk.batch(6, 60 + n, 40, 10) for n in range(number)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_training_twice_gives_the_same_bits(runtime, dtype):
+    once, again = (trained(CudaOps(runtime, dtype), batches(2)) for _ in range(2))
+    assert once[0] == again[0]
+    small = trained(CudaOps(runtime, dtype, workspace=1), batches(2))
+    assert small[0] == once[0]
+    assert any(counts.any() for counts in once[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_is_the_cpu_s(runtime, dtype):
+    """Spikes to the bit; what a step of plain descent moves, within the rounding of the precision."""
+    near = 1e-4 if dtype is np.float32 else 1e-11
+    start = trained(CompiledOps(dtype), [])[0]
+    (cpu, counts), (cuda, other) = (
+        trained(o, batches(1), "sgd") for o in (CompiledOps(dtype), CudaOps(runtime, dtype))
+    )
+    np.testing.assert_array_equal(counts[0], other[0])
+    for layer in (0, 3):
+        before, want, got = (np.frombuffer(state[layer], dtype) for state in (start, cpu, cuda))
+        moved = np.abs(want - before).max()
+        assert moved > 1e-4
+        assert np.abs(got - want).max() <= near * moved + 2 * np.finfo(dtype).eps
+
+
+def test_copies_beside_the_work(runtime):
+    """Pinned memory to the device and back on streams of their own, ordered by events alone."""
+    size, copies, back = 1 << 16, runtime.stream(), runtime.stream()
+    host, result = runtime.pinned(size, np.int32), runtime.pinned(size, np.int32)
+    device = runtime.to_device(np.zeros(size, np.int32))
+    for turn in range(5):
+        host[:] = np.arange(size) + turn
+        with copies:
+            began = copies.record(timed=True)
+            runtime.copy_in(host, device)
+            there = copies.record(timed=True)
+        runtime.current().wait(there)
+        doubled = device * 2
+        computed = runtime.current().record()
+        back.wait(computed)
+        with back:
+            runtime.copy_out(doubled, result)
+        back.synchronize()
+        there.synchronize()
+        assert computed.done()
+        assert there.seconds_since(began) >= 0
+        np.testing.assert_array_equal(result, 2 * (np.arange(size, dtype=np.int32) + turn))
+
+
+def test_work_from_other_threads(runtime):
+    """A thread that makes the device its own sees the same memory."""
+    device, seen = runtime.to_device(np.arange(100, dtype=np.float32)), []
+
+    def work() -> None:
+        with runtime.active(), runtime.stream() as stream:
+            out = runtime.xp.zeros_like(device)
+            runtime.module(RIGHT).launch("reverse", 1, 100, device, out, shared=400)
+            stream.synchronize()
+            seen.append(runtime.to_host(out))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(seen[0], np.arange(100)[::-1])
+
+
+def test_more_shared_memory_than_comes_unasked(runtime):
+    x = runtime.to_device(np.arange(64, dtype=np.float32))
+    out = runtime.xp.zeros_like(x)
+    assert runtime.shared_limit > 90_000
+    runtime.module(RIGHT).launch("reverse", 1, 64, x, out, shared=90_000)
+    np.testing.assert_array_equal(runtime.to_host(out), np.arange(64)[::-1])
+
+
+def test_facts(runtime):
+    free, total = runtime.memory()
+    assert 0 < free <= total
+    assert json.loads(json.dumps(runtime.facts()))["device"] == runtime.name
+    assert runtime.processors > 0
+
+
+@pytest.mark.gpu
+def test_kernels_keep_to_registers():
+    """What the driver loads has no spills; NVRTC's answer is tested without a GPU too (test_nvrtc.py)."""
+    runtime: CupyRuntime = gpu(fused=True)
+    for file in sorted(KERNELS.glob("*.cu")):
+        module = runtime.module(file.name, REAL="float", ID_BITS=16)
+        for name, _ in build.kernels_in(build.preprocessed(source(file), ["-DREAL=float", "-DID_BITS=16"])):
+            assert module.attributes(name)["local_size_bytes"] <= 64, name
+
+
+@pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
+def test_the_walk_misses_no_kernel(monkeypatch):
+    launched, launch = set(), EmulatedModule.launch
+
+    def noted(self, name, *args, **more):
+        launched.add((self.path.name, name))
+        launch(self, name, *args, **more)
+
+    monkeypatch.setattr(EmulatedModule, "launch", noted)
+    walk.walk(EmulatedRuntime(twice=False))
+    files = sorted(KERNELS.glob("*.cu"))
+    assert launched == {
+        (file.name, name)
+        for file in files
+        for name, _ in build.kernels_in(build.preprocessed(source(file), []))
+    }
