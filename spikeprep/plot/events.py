@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Bits, Events
+from ..data import Events
 from ..errors import UsageError
 from .seen import Seen, look, look_at_spikes
 from .spikes import draw_classes, sample_title, shown_classes
@@ -85,11 +84,9 @@ def recorded(
     if not 0 <= index < len(reader):
         raise UsageError(f"got sample {index}", f"0 to {len(reader) - 1}", "Name a sample of this split.")
     steps, step_us = int(reader.steps[index]), 1e6 * store.attributes["dt"]
-    if reader.layout.parts > 1:  # a large sample, alone in its chunk
-        parts: Iterable[Bits] = (part[0] for part in reader.parts(index))
-    else:
-        parts = [reader.packed(np.array([index])).bits[0]]
-    seen = look_at_spikes(parts, store.attributes["unit_shape"], steps, step_us, tau_us=tau_us, at_us=at_us)
+    seen = look_at_spikes(
+        reader.runs(index), store.attributes["unit_shape"], steps, step_us, tau_us=tau_us, at_us=at_us
+    )
     shown = shown_classes(reader.labels, len(classes))
     heights = [_height(seen), *([0.3 + 1.05 * -(-len(shown) // 10)] if shown else [])]
     figure = blank(9.6, sum(heights))
