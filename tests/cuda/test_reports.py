@@ -53,14 +53,14 @@ def test_a_section_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch
 def test_a_launch_has_its_floor_s_name():
     names = [
         "unpack", "transpose", "events", "dense_forward_wide", "events", "dense_drive", "lif_lateral",
-        "gate", "events", "psp", "regular_trains",
+        "gate", "events", "psp", "lateral_gain", "regular_trains",
         "gate", "events", "counts", "dense_gradient", "sum_tiles", "gate", "events", "dense_gradient",
         "regularisation", "adam_update", "regularisation", "adam_update",
     ]  # fmt: skip
     got = labels(names, 2)
-    assert got[15] == got[14] == "dense_gradient 1"
+    assert got[16] == got[15] == "dense_gradient 1"
     assert {kernel.name for kernel in kernels(MNIST)} == set(got) - {"regular_trains"}
-    assert [n for n, word in enumerate(got) if word == "update 1"] == [21, 22]
+    assert [n for n, word in enumerate(got) if word == "update 1"] == [22, 23]
 
 
 def test_the_crossover_lies_between_two_densities():
