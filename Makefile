@@ -66,19 +66,19 @@ bench: $(STAMP)
 	$(BIN)/spikeprep encode mnist --source $(MNIST) --out .data/mnist.zarr
 	$(BIN)/python -m benchmarks.train .data/mnist.zarr --peers $(ARGS)
 
-# Both need CuPy for the driver's CUDA: CUPY=cuda12x for CUDA 12. Another GPU than the first: GPU=1.
-CUPY ?= cuda13x
+# Both need the extra of the driver's CUDA: CUDA=cuda12 for CUDA 12. Another GPU than the first: GPU=1.
+CUDA ?= cuda13
 GPU ?= 0
 STORE ?=
 
-$(VENV)/.cupy-$(CUPY): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check cupy-$(CUPY)
+$(VENV)/.installed-$(CUDA): $(STAMP)
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(CUDA)]'
 	@touch $@
 
-gpu-test: $(VENV)/.cupy-$(CUPY)
+gpu-test: $(VENV)/.installed-$(CUDA)
 	$(BIN)/python -m tests.cuda.report --gpu $(GPU) $(ARGS)
 
-gpu-bench: $(VENV)/.cupy-$(CUPY)
+gpu-bench: $(VENV)/.installed-$(CUDA)
 	$(BIN)/python -m benchmarks.gpu --gpu $(GPU) $(if $(STORE),--store $(STORE)) $(ARGS)
 
 clean:

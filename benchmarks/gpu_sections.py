@@ -311,7 +311,7 @@ def launches(runtime: Runtime) -> Iterator[list[tuple[str, Any, Any]]]:
 def labels(names: list[str], layers: int) -> list[str]:
     """Return what benchmarks.roofline calls each launch of one training step, in their order."""
     words, forward, backward, updated = [], 0, layers, 0
-    lateral = "psp" in names
+    lateral = "lateral_gain" in names
     for name in names:
         if name == "unpack":
             words.append("upload, unpack")
@@ -330,8 +330,8 @@ def labels(names: list[str], layers: int) -> list[str]:
                 words.append(f"{'dense_drive' if name == 'dense_drive' else 'dense_forward'} {forward}")
                 forward += name != "dense_drive"
         elif lateral:
-            words.append("gate, psp (lateral factor)")
-            lateral = name != "psp"
+            words.append("gate, psp, lateral_gain")
+            lateral = name != "lateral_gain"
         elif name.startswith("dense_gradient"):
             words.append(f"dense_gradient {backward - 1}")
             backward -= 1
