@@ -13,33 +13,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from . import __version__
-from .data import Bits, Sample, SpikeTrain
-from .encoders.base import Chain, Encoder
-from .errors import DataError, UsageError
-from .machine import cores
-from .random import SampleKey
+from .job import Job
 from .recipes import Recipe
-from .sources.base import Source
-from .store import Compression, Shard, ShardWriter, SpikeStore, SpikeWriter, SplitLayout
-
-Chunk = tuple[Bits, NDArray[Any], NDArray[Any], list[str]]
-"""Spikes (sample, unit, byte), and each sample's steps, label and id."""
+from .store import Compression, Shard, SpikeStore, SpikeWriter
 
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all), one call at a time, from any thread."""
 
-_PROBE = 32  # samples that a plan encodes to estimate a store's size
 _ROOM = 256 << 20  # bytes of spikes that all workers together may hold
-_STAGED = 32 << 20  # bytes at most that an encoder holds beside the spikes that it makes
-_PART = 64 << 20  # bytes of a large sample's spikes that are made at a time
-_LARGEST = 16 << 30  # bytes of a sample: whoever reads it holds all of it
 
 
 @dataclass(frozen=True)
@@ -106,158 +88,6 @@ class EncodeSummary:
         return self.stored_bytes / max(sum(self.samples.values()), 1)
 
 
-class _Job:
-    """A recipe with its source opened, one sample encoded, and the length of all known."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        source_path: str | os.PathLike[str] | None,
-        seed: int,
-        limit: int | None,
-        workers: int | None = None,
-    ) -> None:
-        if limit is not None and limit < 1:
-            raise UsageError(f"got limit {limit}", "at least 1 sample a split")
-        self.recipe, self.seed = recipe, seed
-        self.source: Source = recipe.open_source(source_path)
-        self.chain: Chain = recipe.build_chain()
-        available = self.source.splits()
-        self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
-        self.workers = workers or cores()
-        encoder, split = self.chain.encoder, next(iter(self.samples))
-        outline = self.chain.outline(self.source.outline(split, 0))
-        self.unit_shape = encoder.unit_shape(outline)
-        self.units, self.dt = prod(self.unit_shape), encoder.step_seconds(outline)
-        self.max_steps = self._longest() if encoder.ragged else encoder.max_steps(outline)
-        self.room = _Room(_ROOM)
-        if (size := self.units * -(-self.max_steps // 8)) > _LARGEST:
-            raise UsageError(
-                f"a sample would be {self.units:,} units of {self.max_steps:,} steps, {size / 1e9:.1f} GB",
-                f"at most {_LARGEST / 1e9:.1f} GB",
-                f"Have {encoder.name} make fewer or wider steps, or a transform ahead of it make the signal smaller.",
-            )
-
-    def _longest(self) -> int:
-        """Return the steps of the longest sample, from outlines of all: what no sample's order can change."""
-
-        def steps(where: tuple[str, int]) -> int:
-            outline = self.chain.outline(self.source.outline(*where))
-            if (shape := self.chain.encoder.unit_shape(outline)) != self.unit_shape:
-                sample = f"sample {where[1]} of {where[0]}"
-                raise _misfit(
-                    f"{sample} would have units {shape}", f"{self.unit_shape}, like the first sample"
-                )
-            return self.chain.encoder.max_steps(outline)
-
-        every = [(split, n) for split, count in self.samples.items() for n in range(count)]
-        with ThreadPoolExecutor(self.workers) as pool:
-            return max(pool.map(steps, every, chunksize=64))
-
-    def key(self, split: str, sample: int) -> SampleKey:
-        return SampleKey(self.seed, split, sample)
-
-    def encode(self, split: str, start: int, stop: int) -> Iterator[tuple[Sample, SpikeTrain]]:
-        """Yield samples [start, stop) of a split with their spikes."""
-        encoder = self.chain.encoder
-        if (
-            type(encoder).encode_batch is Encoder.encode_batch
-        ):  # one after another, so that one signal is held
-            for n in range(start, stop):
-                sample, key = self.source.read(split, n), self.key(split, n)
-                yield sample, encoder.encode(self.chain.prepare(sample.signal, rng=key), rng=key)
-            return
-        samples = [self.source.read(split, n) for n in range(start, stop)]
-        keys = [self.key(split, n) for n in range(start, stop)]
-        yield from zip(samples, self.chain.encode_batch([s.signal for s in samples], rngs=keys), strict=True)
-
-    def chunk(self, split: str, start: int, stop: int, width: int) -> Chunk:
-        """Return samples [start, stop) of a split as the store holds them, `width` bytes a unit."""
-        rows = stop - start
-        bits = np.empty((rows, self.units, 0), np.uint8)
-        steps, labels, ids = [], [], []
-        for row, (sample, train) in enumerate(self.encode(split, start, stop)):
-            units, own = train.bits.shape
-            if units != self.units or train.steps > self.max_steps:
-                raise _misfit(
-                    f"sample {sample.id} became {units} units of {train.steps} steps",
-                    f"{self.units} units of at most {self.max_steps} steps, like the first sample",
-                )
-            if rows == 1 and own == width:
-                bits = train.bits[None]  # a large sample is not copied
-            else:
-                bits = bits if bits.shape[2] else np.zeros((rows, self.units, width), np.uint8)
-                bits[row, :, :own] = train.bits
-            steps.append(train.steps)
-            labels.append(sample.label)
-            ids.append(sample.id)
-        return bits, np.array(steps), np.array(labels), ids
-
-    def cuts(self, layout: SplitLayout) -> list[tuple[int, int]]:
-        """Return the runs of units in which a large sample is made."""
-        held = max(_PART // (layout.width * layout.chunk[1]), 1) * layout.chunk[1]
-        return [(first, min(first + held, self.units)) for first in range(0, self.units, held)]
-
-    def append_large(self, out: ShardWriter, split: str, n: int, layout: SplitLayout) -> None:
-        """Encode sample `n` of a split and write it, a run of its units after another."""
-        sample, key = self.source.read(split, n), self.key(split, n)
-        signal = self.chain.prepare(sample.signal, rng=key)
-        steps = self.chain.encoder.max_steps(signal)
-        if (shape := self.chain.encoder.unit_shape(signal)) != self.unit_shape or steps > self.max_steps:
-            raise _misfit(
-                f"sample {sample.id} would have units {shape} and {steps} steps",
-                f"{self.unit_shape} and at most {self.max_steps} steps, like the first sample",
-            )
-
-        def parts() -> Iterator[Bits]:
-            for train in self.chain.encoder.encode_parts(signal, self.cuts(layout), rng=key):
-                units, own = train.bits.shape
-                bits = train.bits
-                if own < layout.width:
-                    bits = np.zeros((units, layout.width), np.uint8)
-                    bits[:, :own] = train.bits
-                yield bits[None]
-
-        out.append_parts(parts(), np.array([steps]), np.array([sample.label]), [sample.id])
-
-    def probe(self) -> Bits:
-        """Return spikes to estimate a store's size by: the first samples, or of a large one the units in its middle."""
-        split, layout = next(iter(self.layouts().items()))
-        if layout.parts > 1:
-            key, cuts = self.key(split, 0), self.cuts(layout)
-            signal = self.chain.prepare(self.source.read(split, 0).signal, rng=key)
-            middle = cuts[len(cuts) // 2]
-            return next(self.chain.encoder.encode_parts(signal, [middle], rng=key)).bits
-        few = max(_ROOM // 4 // max(self.units * layout.width, 1), 1)
-        return self.chunk(split, 0, min(layout.samples, _PROBE, few), layout.width)[0]
-
-    def needs(self, rows: int, layout: SplitLayout) -> int:
-        """Return the bytes that a chunk of `rows` samples takes while it is made."""
-        size = self.units * layout.width if layout.parts == 1 else _PART
-        return rows * size + min(size, _STAGED) + (size if rows > 1 or self.chain.encoder.ragged else 0)
-
-    def layouts(self) -> dict[str, SplitLayout]:
-        return {split: SplitLayout.fit(n, self.units, self.max_steps) for split, n in self.samples.items()}
-
-    def attributes(self) -> dict[str, Any]:
-        """Return the store's attributes: what was made from what, and nothing of where or when."""
-        reader = {
-            key: value for key, value in self.source.to_config().items() if key not in ("path", "licence")
-        }
-        return {
-            "version": __version__,
-            "recipe": self.recipe.name,
-            "title": self.recipe.title,
-            "citation": self.recipe.citation,
-            "chain": self.chain.to_config(),
-            "seed": self.seed,
-            "dt": self.dt,
-            "unit_shape": list(self.unit_shape),
-            "classes": list(self.source.classes),
-            "source": {"reader": reader, **self.source.provenance()},
-        }
-
-
 def plan(
     recipe: Recipe,
     out: str | os.PathLike[str],
@@ -273,7 +103,7 @@ def plan(
     DataError
         The raw data are missing or damaged.
     """
-    job = _Job(recipe, source_path, seed, limit)
+    job = Job(recipe, source_path, seed, limit)
     each, total = max(job.units * -(-job.max_steps // 8), 1), sum(job.samples.values())
     probe = job.probe()
     packed = Compression().encode(probe)
@@ -333,15 +163,15 @@ def encode(
         Something else, or a store of another configuration, is at `out`; or it cannot be written.
     """
     began = time.perf_counter()
-    job = _Job(recipe, source_path, seed, limit, workers)
+    job = Job(recipe, source_path, seed, limit, workers)
     attributes = job.attributes()
     writer = SpikeWriter.open(out, attributes, job.layouts(), overwrite=overwrite)
     pending = writer.pending()
     todo = sum(shard.stop - shard.start for shard in pending)
     count = _Count(total := sum(job.samples.values()), total - todo, progress)
-    stop = threading.Event()
+    stop, room = threading.Event(), _Room(_ROOM)
     with ThreadPoolExecutor(max_workers=job.workers) as pool:
-        tasks = [pool.submit(_encode_shard, job, writer, shard, count, stop) for shard in pending]
+        tasks = [pool.submit(_encode_shard, job, writer, shard, room, count, stop) for shard in pending]
         try:
             wait(tasks, return_when=FIRST_EXCEPTION)
         finally:  # after an error or Ctrl-C the others stop at their next chunk
@@ -380,16 +210,22 @@ class _Count:
                 self._progress(self._done, self._total)
 
 
-def _encode_shard(job: _Job, writer: SpikeWriter, shard: Shard, count: _Count, stop: threading.Event) -> None:
+def _encode_shard(
+    job: Job, writer: SpikeWriter, shard: Shard, room: _Room, count: _Count, stop: threading.Event
+) -> None:
     layout = writer.layouts[shard.split]
+
+    def go_on() -> None:
+        if stop.is_set():
+            raise _Stopped
+
     with writer.shard(shard) as out:
         for start in range(shard.start, shard.stop, layout.chunk_samples):
             samples = min(layout.chunk_samples, shard.stop - start)
-            with job.room.take(job.needs(samples, layout)):
-                if stop.is_set():
-                    raise _Stopped
+            with room.take(job.needs(samples, layout)):
+                go_on()
                 if layout.parts > 1:
-                    job.append_large(out, shard.split, start, layout)
+                    job.append_large(out, shard.split, start, layout, go_on)
                 else:
                     out.append(*job.chunk(shard.split, start, start + samples, layout.width))
             count.add(samples)
@@ -413,7 +249,3 @@ class _Room:
             with self._change:
                 self._taken -= size
                 self._change.notify_all()
-
-
-def _misfit(got: str, expected: str) -> DataError:
-    return DataError(got, expected, "Bring all samples to one size, or remove this one.")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeprep import pipeline
+from spikeprep import job, pipeline
 from spikeprep.encoders.poisson import poisson_reference
 from spikeprep.errors import DataError, StoreError, UsageError
 from spikeprep.packing import pack
@@ -361,7 +361,7 @@ def test_samples_too_large_for_a_chunk_give_the_same_spikes(tmp_path, monkeypatc
     recipe = load_recipe("events").override({"dvs.bin_us": "5000", "event_downsample.factor": "2"})
     encode(recipe, tmp_path / "whole.zarr", source_path=raw)
     monkeypatch.setattr(SplitLayout, "fit", staticmethod(lambda n, u, t: SplitLayout(n, u, t, 1, 1, 100)))
-    monkeypatch.setattr(pipeline, "_PART", 200 * 8)
+    monkeypatch.setattr(job, "_PART", 200 * 8)
     planned = plan(recipe, tmp_path / "cut.zarr", source_path=raw)
     summary = encode(recipe, tmp_path / "cut.zarr", source_path=raw, workers=3)
     whole, cut = (SpikeStore.open(tmp_path / name) for name in ("whole.zarr", "cut.zarr"))

@@ -31,6 +31,7 @@ FLOORS = {
     "spikeprep.ops": 3,
     "spikeprep.ranks": 3,
     "spikeprep.recipes": 4,
+    "spikeprep.job": 4,
     "spikeprep.pipeline": 4,
     "spikeprep.tune": 5,
     "spikeprep.stream": 4,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import products
 from spikeprep.cpu.reference import ReferenceOps
 from spikeprep.cuda import matrix
 from spikeprep.cuda.ops import CudaOps
@@ -113,16 +112,3 @@ def test_thin_layers_and_float64_sum_events() -> None:
     assert CudaOps(cuda_runtime(), np.float64).products == "events"
     with pytest.raises(CapabilityError, match="got matrix products in float64; expected float32"):
         CudaOps(cuda_runtime(), np.float64, products="matrix")
-
-
-def test_the_break_even_is_where_the_lines_cross() -> None:
-    times = {0.1: (1.0, 3.0), 0.2: (2.0, 3.0), 0.4: (4.0, 3.0)}
-    assert products.break_even(times) == pytest.approx(0.3)
-    assert products.break_even({0.1: (1.0, 3.0), 0.2: (2.0, 3.0)}) is None
-
-
-def test_both_ways_can_be_timed() -> None:
-    layer = products.Layer(pre=40, post=33, steps=20, batch=2)
-    times = products.measure(cuda_runtime(), layer, (0.1, 0.5), 1)
-    assert set(times) == {0.1, 0.5}
-    assert all(t >= 0 for both in times.values() for t in both)

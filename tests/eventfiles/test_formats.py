@@ -319,10 +319,7 @@ def test_events_that_cannot_be_are_mended_or_leave(tmp_path, name, what, invalid
     np.testing.assert_array_equal(outline(path, **form.settings(invalid=invalid)).array, expected[-1:])
 
 
-# a cut within a vector of EVT3 leaves whole words
-@pytest.mark.parametrize(
-    "name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy") and n != "evt3 vectors"]
-)
+@pytest.mark.parametrize("name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy")])
 def test_a_recording_cut_off_is_named_or_kept_as_far_as_it_goes(tmp_path, name):
     form = FORMS[name]
     events = recording(form, 300)
