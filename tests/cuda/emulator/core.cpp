@@ -121,7 +121,7 @@ bool guard_kept(const char *guard) {
 struct Piece {
     char *data;
     size_t bytes;
-    unsigned index, offset;
+    unsigned index, offset, element;
     bool constant;
     char *copy;
     std::vector<char> first;  // the outcome of the first run
@@ -306,7 +306,7 @@ std::vector<Piece> pieces_of(const Launch &l) {
     std::vector<Piece> pieces;
     for (unsigned n = 0; n < l.count; n++) {
         const Array &a = l.arrays[n];
-        if (a.bytes) pieces.push_back({a.data, a.bytes, a.index, a.offset, a.constant, nullptr, {}});
+        if (a.bytes) pieces.push_back({a.data, a.bytes, a.index, a.offset, a.element, a.constant, nullptr, {}});
     }
     for (size_t n = 1; n < pieces.size(); n++)  // few: insertion sort
         for (size_t m = n; m && pieces[m].data < pieces[m - 1].data; m--) std::swap(pieces[m], pieces[m - 1]);
@@ -316,6 +316,7 @@ std::vector<Piece> pieces_of(const Launch &l) {
             Piece &last = merged.back();
             char *end = p.data + p.bytes;
             if (end > last.data + last.bytes) last.bytes = size_t(end - last.data);
+            if (p.element < last.element) last.element = p.element;
             if (!p.constant && last.constant) last.constant = false, last.index = p.index;
         } else {
             merged.push_back(std::move(p));
@@ -385,10 +386,10 @@ bool emulate() {
     size_t blocks = size_t(grid_size.x) * grid_size.y * grid_size.z;
     if (launch->checked) {
         shadow::launch_begins();
-        for (Piece &p : pieces) shadow::add(p.copy, p.bytes, p.index, true);
+        for (Piece &p : pieces) shadow::add(p.copy, p.bytes, p.index, p.element < 4 ? p.element : 4, true);
         if (launch->end > launch->begin)
-            shadow::add(launch->begin, size_t(launch->end - launch->begin), shadow::STATIC, false);
-        if (launch->shared) shadow::add(dynamic_shared, launch->shared, shadow::DYNAMIC, false);
+            shadow::add(launch->begin, size_t(launch->end - launch->begin), shadow::STATIC, 1, false);
+        if (launch->shared) shadow::add(dynamic_shared, launch->shared, shadow::DYNAMIC, 1, false);
         shadow::arena(arena.begin - REACH, 4 * REACH, shared_arena, 2 * GUARD + SHARED);
     }
     for (int pass = 0; pass < (launch->twice ? 2 : 1); pass++) {

@@ -68,6 +68,7 @@ class _Array(ctypes.Structure):
         ("bytes", ctypes.c_size_t),
         ("index", ctypes.c_uint),
         ("offset", ctypes.c_uint),
+        ("element", ctypes.c_uint),
         ("constant", ctypes.c_bool),
     ]
 
@@ -289,7 +290,7 @@ def _array(index: int, array: NDArray[Any], constant: bool) -> _Array:
     offset = (
         address - root.__array_interface__["data"][0]
     ) % 256  # allocations of a device begin at multiples of 256
-    return _Array(address, array.nbytes, index, offset, constant)
+    return _Array(address, array.nbytes, index, offset, array.itemsize, constant)
 
 
 def _check_launch(
