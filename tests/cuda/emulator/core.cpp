@@ -76,6 +76,11 @@ Barrier outcome[2];
 bool backwards, failed;
 std::string error;
 const Launch *launch;
+struct {
+    void *variable;
+    size_t bytes;
+} declared[64];  // shared variables of this block
+unsigned declarations;
 char *stacks;
 Arena arena;
 char *shared_arena;
@@ -186,19 +191,21 @@ Dim unfold(size_t index, Dim size) {
     return {unsigned(index % size.x), unsigned(index / size.x % size.y), unsigned(index / size.x / size.y)};
 }
 
+int poison_byte() { return backwards ? 0xA5 : 0xFF; }
+
 // Run all blocks; false where one went wrong.
 bool run(size_t blocks) {
     mixed = launch->seed;
     std::vector<uint32_t> sequence(blocks);
     for (size_t n = 0; n < blocks; n++) sequence[n] = uint32_t(n);
     shuffle(sequence.data(), unsigned(blocks));
-    int poison = backwards ? 0xA5 : 0xFF;
+    int poison = poison_byte();
     for (size_t n = 0; n < blocks; n++) {
         // both runs shuffle a block's threads alike, and the second takes them backwards
         uint32_t index = sequence[backwards ? blocks - 1 - n : n];
         mixed = launch->seed ^ (uint64_t(index) << 20);
         block_index = unfold(index, grid_size);
-        if (launch->end > launch->begin) memset(launch->begin, poison, size_t(launch->end - launch->begin));
+        declarations = 0;
         size_t rounded = (launch->shared + 15) & ~size_t(15);
         memset(shared_arena, GUARD_BYTE, GUARD);
         memset(dynamic_shared, poison, launch->shared);
@@ -275,8 +282,6 @@ bool emulate() {
     if (launch->checked) {
         shadow::launch_begins();
         for (Piece &p : pieces) shadow::add(p.copy, p.bytes, p.index, p.element < 4 ? p.element : 4, true);
-        if (launch->end > launch->begin)
-            shadow::add(launch->begin, size_t(launch->end - launch->begin), shadow::STATIC, 1, false);
         if (launch->shared) shadow::add(dynamic_shared, launch->shared, shadow::DYNAMIC, 1, false);
         shadow::arena(arena.begin - REACH, 4 * REACH, shared_arena, 2 * GUARD + SHARED);
     }
@@ -395,6 +400,19 @@ uint64_t meet(Kind kind, const char *what, unsigned mask, uint64_t value, unsign
     }
     leave(&f);
     return f.result;
+}
+
+void declare(void *variable, size_t bytes) {
+    for (unsigned n = 0; n < declarations; n++)
+        if (declared[n].variable == variable) return;
+    if (declarations == 64) misuse(nullptr, 0, "more than 64 shared variables in a block: more than the emulator keeps");
+    declared[declarations++] = {variable, bytes};
+    memset(variable, poison_byte(), bytes);
+    size_t total = launch->shared;
+    for (unsigned n = 0; n < declarations; n++) total += declared[n].bytes;
+    if (total > launch->limit)
+        misuse(nullptr, 0, "%zu bytes of shared memory, static and dynamic; expected at most %zu", total, launch->limit);
+    if (launch->checked) shadow::declare(static_cast<char *>(variable), bytes);
 }
 
 void access(const void *address, size_t bytes, Access access, const void *place) {

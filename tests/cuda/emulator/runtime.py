@@ -81,8 +81,7 @@ class _Launch(ctypes.Structure):
         ("grid", _Dim),
         ("block", _Dim),
         ("shared", ctypes.c_size_t),
-        ("begin", ctypes.c_void_p),
-        ("end", ctypes.c_void_p),
+        ("limit", ctypes.c_size_t),
         ("seed", ctypes.c_uint64),
         ("twice", ctypes.c_bool),
         ("checked", ctypes.c_bool),
@@ -229,7 +228,6 @@ class EmulatedModule(Module):
         self._runtime, self.path = runtime, path
         self._core = _core(runtime.ucontext)
         self._library = ctypes.CDLL(str(build.library(path, defines, runtime.options)))
-        self._shared = (ctypes.c_void_p * 2).in_dll(self._library, "emu_shared_range")
         self._kernels: dict[str, _Kernel] = {}
 
     def kernel(self, name: str) -> _Kernel:
@@ -270,7 +268,7 @@ class EmulatedModule(Module):
         runtime.launches += 1
         launch = _Launch(
             ctypes.pointer(kernel), values, (_Array * len(arrays))(*arrays), len(arrays), _Dim(*grid), _Dim(*block),
-            shared, self._shared[0], self._shared[1], runtime.launches, runtime.twice, runtime.options.checked,
+            shared, runtime.shared_limit, runtime.launches, runtime.twice, runtime.options.checked,
         )  # fmt: skip
 
         def go(alive: object = (args, keep)) -> None:

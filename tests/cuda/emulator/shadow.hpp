@@ -66,6 +66,13 @@ inline void add(const char *begin, size_t bytes, unsigned index, unsigned cell, 
     regions.push_back({begin, bytes, index, cell, global, Cells((bytes + cell - 1) / cell)});
 }
 
+// A shared variable that the block has just met.
+inline void declare(const char *begin, size_t bytes) {
+    for (Region &region : regions)
+        if (region.begin == begin) return;  // of an earlier block: cleared since
+    add(begin, bytes, STATIC, 1, false);
+}
+
 inline void again() {
     for (Region &region : regions) region.cells.again();
 }
