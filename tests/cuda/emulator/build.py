@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ _DYNAMIC = re.compile(
     r"(?P<type>[\w:\s]+?)\s*\b(?P<name>\w+)\s*\[\s*\]\s*;"
 )
 _STATIC = re.compile(r"\b__shared__\s+(?P<rest>[^;(){}]*(?:\([^()]*\)[^;(){}]*)*);")
+
+
+_KEPT = 30 * 24 * 3600
+"""Seconds after which a compiled kernel that nobody has asked for is deleted."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ def cache() -> Path:
         path.stat().st_uid != os.getuid()
     ):  # somebody else's folder of that name: no library of theirs is loaded
         path = Path(tempfile.mkdtemp(prefix="spikeprep-emulator-"))
+    for old in path.glob("*.*"):
+        if old.stat().st_mtime < time.time() - _KEPT:
+            old.unlink(missing_ok=True)
     return path
 
 
@@ -104,7 +112,9 @@ def _library(
     ]
     key = hashlib.sha256(_headers() + b"\0".join(map(str.encode, parts))).hexdigest()[:32]
     made = cache() / f"{name}-{key}.so"
-    if not made.exists():
+    if made.exists():
+        os.utime(made)
+    else:
         with tempfile.TemporaryDirectory(dir=cache()) as folder:
             unit, half, whole = (Path(folder) / f"unit{end}" for end in (".cpp", ".o", ".so"))
             unit.write_text(text if defines is None else _unit(text, defines))

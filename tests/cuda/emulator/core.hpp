@@ -74,6 +74,7 @@ struct Array {
     size_t bytes;
     unsigned index;   // among the arguments
     unsigned offset;  // of data in its allocation, modulo 256
+    unsigned element; // bytes of one
     bool constant;
 };
 
