@@ -35,6 +35,10 @@ class Split:
     def __getitem__(self, index):
         return self.dense[index]
 
+    def runs(self, sample):
+        bits = pack(self.dense[sample])
+        yield from (bits[:5], bits[5:])
+
     def packed(self, index):
         return PackedBatch(pack(self.dense[index]), self.steps[index], self.labels[index], index)
 

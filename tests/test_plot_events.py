@@ -11,6 +11,7 @@ from spikeprep.data import EVENT, Events
 from spikeprep.encoders import DVS
 from spikeprep.errors import UsageError
 from spikeprep.plot import is_recorded, look, recorded, recording, seen
+from spikeprep.plot.seen import look_at_spikes
 from spikeprep.plot.style import BLUE, ORANGE
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout
 
@@ -188,6 +189,29 @@ def test_stores_of_other_encoders_and_levels(tmp_path):
     other = stored(tmp_path / "p.zarr", [{"name": "poisson", "steps": 50}])
     assert is_recorded(other)
     assert panels(recorded(other, "train", 0))["accumulated, ON"].get_images()
+
+
+@pytest.mark.parametrize(("chunk_units", "dense"), [(0, 1 << 24), (7, 1 << 24), (7, 60)])
+def test_spikes_look_like_the_events_that_they_are(monkeypatch, chunk_units, dense):
+    monkeypatch.setattr(seen, "_DENSE", dense)
+    events, encoder = some(count=500), DVS(bin_us=1000)
+    train = encoder.encode(events)
+    whole = look(encoder.decode(train, (2, 4, 6), duration=50_000), bin_us=1000, tau_us=4000, at_us=30_000)
+    parts = np.split(train.bits, range(chunk_units, 48, chunk_units)) if chunk_units else [train.bits]
+    found = look_at_spikes(parts, (2, 4, 6), train.steps, 1000, tau_us=4000, at_us=30_000)
+    for field in ("frame", "surface", "rate"):
+        np.testing.assert_allclose(getattr(found, field), getattr(whole, field))
+    np.testing.assert_array_equal(np.sort(found.events, order=["t", "p", "y", "x"]), whole.events)
+    assert (found.duration, found.bin_us) == (whole.duration, 1000)
+    assert found.map.sum() == len(whole.events)
+
+
+def test_a_sample_of_several_chunks_is_drawn_like_another(tmp_path, monkeypatch):
+    one = panels(recorded(stored(tmp_path / "a.zarr"), "train", 1))
+    monkeypatch.setattr(SplitLayout, "fit", staticmethod(lambda n, u, t: SplitLayout(n, u, t, 1, 1, 10)))
+    other = panels(recorded(stored(tmp_path / "b.zarr"), "train", 1))
+    for name in ("accumulated, ON", "time surface, OFF"):
+        np.testing.assert_array_equal(*(p[name].get_images()[0].get_array() for p in (one, other)))
 
 
 @pytest.mark.parametrize("index", [4, -1])

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Events, SpikeTrain
-from ..encoders.base import Chain
+from ..data import Events
 from ..errors import UsageError
-from .seen import Seen, look
+from .seen import Seen, look, look_at_spikes
 from .spikes import draw_classes, sample_title, shown_classes
 from .style import BLUE, COUNTS, ORANGE, blank, styled
 
@@ -84,12 +83,10 @@ def recorded(
     reader, classes = store[split], store.attributes["classes"]
     if not 0 <= index < len(reader):
         raise UsageError(f"got sample {index}", f"0 to {len(reader) - 1}", "Name a sample of this split.")
-    batch = reader.packed(np.array([index]))
-    steps = int(batch.steps[0])
-    train = SpikeTrain(batch.bits[0, :, : -(-steps // 8)], steps)
-    events, step_us = _decoded(store, train)
-    width = step_us * max(round(steps / 100), 1)
-    seen = look(events, bin_us=width, tau_us=tau_us, at_us=at_us)
+    steps, step_us = int(reader.steps[index]), 1e6 * store.attributes["dt"]
+    seen = look_at_spikes(
+        reader.runs(index), store.attributes["unit_shape"], steps, step_us, tau_us=tau_us, at_us=at_us
+    )
     shown = shown_classes(reader.labels, len(classes))
     heights = [_height(seen), *([0.3 + 1.05 * -(-len(shown) // 10)] if shown else [])]
     figure = blank(9.6, sum(heights))
@@ -103,25 +100,9 @@ def recorded(
 
 def is_recorded(store: SpikeStore) -> bool:
     """Return whether a store's units are those of a DVS: (polarity, row, column), after levels where it counts."""
-    shape = store.attributes["unit_shape"]
-    return len(shape) >= 3 and (len(shape) == 3 or _encoder(store) is not None) and shape[-3] <= 2
-
-
-def _encoder(store: SpikeStore) -> Any:
-    """Return the encoder of a store that the encoder dvs made, else None."""
-    chain = store.attributes["chain"]
-    return Chain.from_config(chain[-1:]).encoder if chain and chain[-1]["name"] == "dvs" else None
-
-
-def _decoded(store: SpikeStore, train: SpikeTrain) -> tuple[Events, float]:
-    """Return a sample's spikes as events, and the length of a step in µs."""
-    from ..encoders.dvs import DVS
-
-    step_us = 1e6 * store.attributes["dt"]
-    made = _encoder(store)
-    encoder = made if made is not None else DVS(bin_us=max(step_us, 1.0))
-    duration = max(round(train.steps * step_us), 1)
-    return encoder.decode(train, store.attributes["unit_shape"], duration=duration), step_us
+    shape, chain = store.attributes["unit_shape"], store.attributes["chain"]
+    counted = len(shape) == 4 and chain[-1]["name"] == "dvs"
+    return (len(shape) == 3 or counted) and shape[-3] <= 2
 
 
 def _height(seen: Seen) -> float:

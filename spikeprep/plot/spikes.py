@@ -113,11 +113,12 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
     for axes in panels:
         axes.set_axis_off()
     for axes, (label, index) in zip(panels, shown.items(), strict=False):
-        batch = split.packed(np.array([index]))
-        image = _as_image(popcount(batch.bits)[0], split.unit_shape)
-        if image is None:  # units in a row: show them over time instead
-            image = _over_time(batch.bits[0], int(batch.steps[0]))
-        axes.imshow(image, cmap=COUNTS, aspect="auto" if image.shape[0] != image.shape[1] else "equal")
+        if len(split.unit_shape) > 1:
+            per_unit = np.concatenate([popcount(part) for part in split.runs(index)])
+            axes.imshow(_as_image(per_unit, split.unit_shape), cmap=COUNTS)
+        else:  # units in a row: show them over time instead
+            batch = split.packed(np.array([index]))
+            axes.imshow(_over_time(batch.bits[0], int(batch.steps[0])), cmap=COUNTS, aspect="auto")
         axes.set_title(classes[label], loc="center", fontsize=9)
     kind = "spikes of each unit" if len(split.unit_shape) > 1 else "spikes over time, left to right"
     more = f"; {len(shown)} of {len(classes)} classes" if len(shown) < len(classes) else ""

@@ -280,6 +280,12 @@ class SplitReader:
             self._read(chunk, n, part)
             yield part[:, : self.units - n * cut]
 
+    def runs(self, sample: int) -> Iterator[Bits]:
+        """Yield one sample's spikes by runs of units, uint8 (unit, byte), so that a large one need not be held."""
+        chunk, place = divmod(sample, self.chunk_samples)
+        for part in self.parts(chunk):
+            yield part[place]
+
     def _read(self, chunk: int, part: int, out: Bits) -> None:
         shard, place = divmod(chunk * self.layout.parts + part, self.layout.places)
         start = chunk * self.chunk_samples

@@ -57,6 +57,7 @@ def test_any_reader_sees_whole_samples(whole):
     assert reader.ids.tolist() == ids
     assert [part.shape for part in reader.parts(2)] == [(1, 4, 3), (1, 2, 3)]
     np.testing.assert_array_equal(np.concatenate([*reader.parts(2)], axis=1), bits[2:3])
+    np.testing.assert_array_equal(np.concatenate([*reader.runs(3)]), bits[3])
     assert verify(whole).ok
 
 
