@@ -44,6 +44,7 @@ class Bench:
     runtime: Runtime
     tasks: dict[str, Task]
     distinct: int  # samples, which an epoch goes round
+    stored: int  # samples of a store that is made for the tiers
     repeats: int
     store: str | None
     card: Card
@@ -236,15 +237,15 @@ def tiers(bench: Bench) -> dict[str, Any]:
     task = bench.tasks["mnist"]
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        path = bench.store or make_store(Path(folder) / "random.zarr", task, bench.distinct)
+        path = bench.store or make_store(Path(folder) / "random.zarr", task, bench.stored)
         reader = SpikeStore.open(path)["train"]
         task = replace(task, sizes=(reader.units, *task.sizes[1:]), steps=reader.max_steps)
         ways: tuple[TierName, ...] = ("resident", "pinned", "streamed")
         for tier in ways:
             ops, net, _ = bench.trained(task, feed=tier)
-            stream = BatchStream(reader, task.batch, epochs=2)
-            for _ in range(2):  # what stays is brought in the first epoch, the second is timed
-                stream.waited, began, before = 0.0, time.perf_counter(), bench.runtime.memory()[0]
+            stream, before = BatchStream(reader, task.batch, epochs=2), bench.runtime.memory()[0]
+            for _ in range(2):  # what stays is brought in the first epoch; the second is timed
+                stream.waited, began = 0.0, time.perf_counter()
                 for step, batch in enumerate(ops.feed(stream), 100):
                     net.train_step(batch, bench.rule(step))
                 bench.runtime.synchronize()
@@ -254,7 +255,7 @@ def tiers(bench: Bench) -> dict[str, Any]:
                 "samples": len(reader),
                 "stall_fraction": stream.waited / seconds,
                 "tier": asdict(stream.tier),
-                "bound_bytes": streamed_bound(stream),
+                "streamed_bound_bytes": streamed_bound(stream),
                 "taken_bytes": before - bench.runtime.memory()[0],
             }
     return found

@@ -106,11 +106,11 @@ class EventFiles(CheckedFiles[Facts]):
             "dropped": sum(c.dropped for _, c in changes),
             "left out ahead of the first time stamp": sum(c.undated for _, c in changes),
         }
-        said = [f"{number:,} events {what}" for what, number in totals.items() if number]
-        said += [f"{number} files cut off" for number in [sum(bool(c.rest) for _, c in changes)] if number]
+        said = [f"events {what}: {number:,}" for what, number in totals.items() if number]
+        said += [f"files cut off: {number:,}" for number in [sum(bool(c.rest) for _, c in changes)] if number]
         shown = ", ".join(where for where, _ in changes[:_SHOWN])
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-        return f"{', '.join(said) or 'named as another format'}: in {shown}{more}"
+        return f"{', '.join(said) or 'named as another format'} (in {shown}{more})"
 
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""

@@ -131,8 +131,8 @@ def test_events_that_cannot_be_are_answered_and_noted_when_told(spikeprep, recor
     assert not (tmp_path / "s.zarr").exists()
     done = spikeprep(*args, "--set", "source.invalid=drop")
     assert done.exit_code == 0, done.output
-    assert "note: 2 events dropped: in bar/odd.bin" in done.stderr
-    assert "2 events dropped" in SpikeStore.open(tmp_path / "s.zarr").attributes["source"]["note"]
+    assert "note: events dropped: 2 (in bar/odd.bin)" in done.stderr
+    assert "events dropped: 2" in SpikeStore.open(tmp_path / "s.zarr").attributes["source"]["note"]
     without = spikeprep(*args[:-1], tmp_path / "other.zarr", "--set", "source.skip_bad=true")
     assert without.exit_code == 0, without.output
     assert "left out: bar/odd.bin" in without.stderr

@@ -18,7 +18,7 @@ from spikeprep.errors import CapabilityError, DataError, RunError, StoreError, U
 
 # command → what the documentation promises of its options and arguments
 PROMISED = {
-    "list": ["[encoders|recipes|readers|devices]", "--json"],
+    "list": ["[encoders|recipes|readers|formats|devices]", "--json"],
     "encode": ["RECIPE", "--out", "--source", "--seed", "--set", "--limit", "--workers", "--overwrite",
                "--dry-run"],
     "train": ["STORE", "--arch", "--epochs", "--batch", "--device", "--seed", "--run", "--resume", "--recipe",

@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("gpu-report"))
     parser.add_argument("--gpu", default=os.environ.get("SPIKEPREP_TEST_GPU") or "0")
     parser.add_argument("--emulated", action="store_true", help="try the report itself, without a GPU")
+    parser.add_argument("--tools", default=",".join(TOOLS), help="of compute-sanitizer, comma-separated")
     parser.add_argument("--seconds", type=float, default=300, help="most for each tool of compute-sanitizer")
     parser.add_argument("tests", nargs="*", default=["tests/cuda", "tests/ops"])
     args = parser.parse_args()
@@ -38,7 +39,7 @@ def main() -> int:
     report: dict[str, Any] = {"device": facts(args.emulated, args.gpu)}
     with (args.out / "test.txt").open("w") as log:
         report["tests"] = tests(args.tests, args.out / "junit.xml", env, log)
-        report["sanitizer"] = sanitizer(args.emulated, args.seconds, env, log)
+        report["sanitizer"] = sanitizer(args.emulated, args.tools.split(","), args.seconds, env, log)
     (args.out / "test.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
     failed = report["tests"]["exit"] or any(tool["exit"] for tool in report["sanitizer"].values())
@@ -101,7 +102,9 @@ def tests(names: list[str], junit: Path, env: dict[str, str], log: TextIO) -> di
     }
 
 
-def sanitizer(emulated: bool, seconds: float, env: dict[str, str], log: TextIO) -> dict[str, Any]:
+def sanitizer(
+    emulated: bool, tools: list[str], seconds: float, env: dict[str, str], log: TextIO
+) -> dict[str, Any]:
     """Run each tool of compute-sanitizer over the walk; without it the walk alone, without a GPU nothing."""
     if emulated:
         return {}
@@ -110,7 +113,7 @@ def sanitizer(emulated: bool, seconds: float, env: dict[str, str], log: TextIO) 
     if found is None:
         return {"walk": {"exit": _run(walk, env, log, seconds), "why": "compute-sanitizer is not installed"}}
     verdicts = {}
-    for tool in TOOLS:
+    for tool in tools:
         command = [found, "--tool", tool, "--error-exitcode", str(FAILED), "--target-processes", "all", *walk]
         began = time.perf_counter()
         code = _run(command, env, log, seconds)

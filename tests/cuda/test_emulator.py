@@ -207,11 +207,12 @@ def test_source_is_one_text(tmp_path):
     ("kernel", "args", "said"),
     [
         ("missing_barrier", (ints(64), OUT), "a race|nobody wrote"),
+        ("missing_barrier_in_a_template", (ints(64), OUT), "a race|nobody wrote"),
         ("missing_second_barrier", (ints(64), OUT), "a race"),
         ("never_written", (ints(64), OUT), "nobody wrote"),
         ("float_atomics", (FLOATS, np.zeros(1, np.float32)), "a race"),
         ("between_blocks", (np.zeros(5, np.int32),), "a race"),
-        ("divergent_barrier", (OUT,), "divergent barrier.*wrong.cu:5"),
+        ("divergent_barrier", (OUT,), "divergent barrier.*wrong.cu:6"),
         ("barrier_in_a_branch", (OUT,), "divergent barrier|no thread can go on.*40 wait"),
         ("returned_before_the_barrier", (OUT, np.int32(50)), "divergent barrier|no thread can go on"),
         ("ended_lanes", (BITS,), r"have ended|no thread can go on.*mask ffffffff"),
@@ -246,6 +247,15 @@ def test_write_past_shared_memory(emulated):
         launch(emulated, WRONG, "writes_past_shared", 1, 64, out, np.int32(1), shared=256)
 
 
+def test_static_and_dynamic_shared_memory_together(emulated):
+    out = np.zeros(64, np.int32)
+    room = emulated.shared_limit - 32768
+    launch(emulated, WRONG, "asks_for_much", 1, 64, out, shared=room)
+    assert out.all()
+    with pytest.raises(Misuse, match="bytes of shared memory, static and dynamic"):
+        launch(emulated, WRONG, "asks_for_much", 1, 64, out, shared=room + 4)
+
+
 def test_a_value_of_nobody_is_nonsense(emulated):
     out = np.zeros(32, np.int32)
     launch(emulated, WRONG, "shuffle_from_nobody", 1, 32, out)
@@ -255,10 +265,11 @@ def test_a_value_of_nobody_is_nonsense(emulated):
 @pytest.mark.parametrize(
     ("kernel", "args", "said"),
     [
-        ("lost_updates", (np.zeros(1, np.int32),), r"a race: .* of byte 0 of argument 0.* thread .*wrong\.cu:3\d"),
+        ("lost_updates", (np.zeros(1, np.int32),), r"a race: .* of byte 0 of argument 0.* thread .*wrong\.cu:4\d"),
         ("reads_past", (ints(64), OUT), r"bounds: read of 4 bytes at byte 256 of argument 0.*wrong\.cu:\d+"),
         ("shuffle_is_no_fence", (ints(64), np.zeros(64, np.int32)), "a race.*static shared memory"),
         ("missing_barrier", (ints(64), np.zeros(64, np.int32)), "static shared memory, which (thread|nobody wrote)"),
+        ("missing_barrier_in_a_template", (ints(64), np.zeros(64, np.int32)), "static shared memory, which"),
     ],
 )  # fmt: skip
 def test_only_the_checked_build_sees(kernel, args, said):

@@ -157,3 +157,10 @@ def test_the_walk_misses_no_kernel(monkeypatch):
         for file in files
         for name, _ in build.kernels_in(build.preprocessed(source(file), []))
     }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
+def test_no_access_of_the_walk_goes_astray():
+    """What compute-sanitizer is asked on a GPU: races, accesses out of bounds, reads of what nobody wrote."""
+    walk.walk(EmulatedRuntime(checked=True, twice=False))

@@ -86,8 +86,8 @@ def test_every_damaged_file_is_named_with_its_offset_and_the_mend(tmp_path):
     assert str(tmp_path / "Train") not in said  # the file's name inside the source is enough
     source = Nmnist(path=str(tmp_path), invalid="drop")
     note = source.provenance()["note"]
-    assert "2 events dropped" not in note
-    assert "1 events dropped, 1 files cut off: in Train/4/00005.bin, Train/9/00010.bin" in note
+    assert "events dropped: 2" not in note
+    assert "events dropped: 1, files cut off: 1 (in Train/4/00005.bin, Train/9/00010.bin)" in note
     assert len(source.read("train", 4).signal.array) == len(off) - 1
 
 

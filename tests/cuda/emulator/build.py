@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ _DYNAMIC = re.compile(
     r"(?P<type>[\w:\s]+?)\s*\b(?P<name>\w+)\s*\[\s*\]\s*;"
 )
 _STATIC = re.compile(r"\b__shared__\s+(?P<rest>[^;(){}]*(?:\([^()]*\)[^;(){}]*)*);")
+
+
+_KEPT = 30 * 24 * 3600
+"""Seconds after which a compiled kernel that nobody has asked for is deleted."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ def cache() -> Path:
         path.stat().st_uid != os.getuid()
     ):  # somebody else's folder of that name: no library of theirs is loaded
         path = Path(tempfile.mkdtemp(prefix="spikeprep-emulator-"))
+    for old in path.glob("*.*"):
+        if old.stat().st_mtime < time.time() - _KEPT:
+            old.unlink(missing_ok=True)
     return path
 
 
@@ -104,7 +112,9 @@ def _library(
     ]
     key = hashlib.sha256(_headers() + b"\0".join(map(str.encode, parts))).hexdigest()[:32]
     made = cache() / f"{name}-{key}.so"
-    if not made.exists():
+    if made.exists():
+        os.utime(made)
+    else:
         with tempfile.TemporaryDirectory(dir=cache()) as folder:
             unit, half, whole = (Path(folder) / f"unit{end}" for end in (".cpp", ".o", ".so"))
             unit.write_text(text if defines is None else _unit(text, defines))
@@ -143,26 +153,21 @@ def _unit(text: str, defines: list[str]) -> str:
     text = _DYNAMIC.sub(
         r"\g<type> *const \g<name> = reinterpret_cast<\g<type> *>(::emu::dynamic<\g<type>>());", text
     )
-    text = _STATIC.sub(_escaped, text)
+    text = _STATIC.sub(_declared, text)
     exports = "\n".join(f"EMU_EXPORT({name}, {bounds})" for name, bounds in kernels)
-    # in an unnamed namespace a template's static variables are this library's own, and lie in its section
-    return (
-        '#include "cuda.hpp"\nnamespace {\n__attribute__((used)) __shared__ char emu_first[16];\n'
-        f"{text}\n}}\n{exports}\n"
-        "extern const char __start_emu_shared[], __stop_emu_shared[];\n"
-        'extern "C" __attribute__((visibility("default"))) const char *const emu_shared_range[2] = '
-        "{__start_emu_shared, __stop_emu_shared};\n"
-    )
+    # in an unnamed namespace a template's static variables are this library's own
+    return f'#include "cuda.hpp"\nnamespace {{\n{text}\n}}\n{exports}\n'
 
 
-def _escaped(found: re.Match[str]) -> str:
-    """Follow a declaration of shared variables by their escape: other threads may write them at any barrier."""
-    names = [
-        re.match(r"[\s*&]*(?:[\w:<>\s]+\s)?\s*(\w+)\s*(?:\[|$|=)", part.strip())
-        for part in _split(found["rest"])
-    ]
-    escapes = " ".join(f'__asm__ volatile("" : : "r"(&{m[1]}) : "memory");' for m in names if m)
-    return f"__shared__ {found['rest']}; {escapes}"
+def _declared(found: re.Match[str]) -> str:
+    """Follow a declaration of shared variables by telling the core of them, and the compiler that others use them."""
+    words = []
+    for part in _split(found["rest"]):
+        name = re.match(r"[\s*&]*(?:[\w:<>,\s]+?[\s*&>])?\s*(\w+)\s*(?:\[.*)?$", part.strip(), re.DOTALL)
+        if name is None:
+            raise RuntimeError(f"the emulator cannot read a declaration: __shared__ {found['rest']};")
+        words.append(f"::emu::declare(&{name[1]}, sizeof {name[1]});")
+    return f"__shared__ {found['rest']}; {' '.join(words)}"
 
 
 def _split(declarators: str) -> list[str]:

@@ -12,11 +12,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <vector>
 
 #include "context.hpp"
+#include "memory.hpp"
 #include "shadow.hpp"
 
 namespace emu {
@@ -29,10 +29,7 @@ namespace {
 
 constexpr unsigned THREADS = 1024;
 constexpr size_t STACK = 17 * 4096;      // an odd number of pages, so that stacks do not share cache sets
-constexpr size_t GUARD = 4096;           // bytes around each array
 constexpr size_t SHARED = 256 * 1024;    // the most dynamic shared memory
-constexpr size_t REACH = size_t(1) << 30;  // how far from an array a wild access is still surely caught
-constexpr unsigned char GUARD_BYTE = 0xFF;  // as a float, NaN
 
 struct Meeting {
     Kind kind;
@@ -79,53 +76,15 @@ Barrier outcome[2];
 bool backwards, failed;
 std::string error;
 const Launch *launch;
+struct {
+    void *variable;
+    size_t bytes;
+} declared[64];  // shared variables of this block
+unsigned declarations;
 char *stacks;
-void *home = no_context();
-
-// ---------------------------------------------------------------- memory
-
-char *reserve(size_t bytes, int protection) {
-    void *memory = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? nullptr : static_cast<char *>(memory);
-}
-
-// Where the arrays of a launch lie, between guards, far from everything else.
-struct Arena {
-    char *begin = nullptr;
-    size_t open = 0;  // bytes that can be touched
-
-    bool grow(size_t bytes) {
-        if (!begin) {
-            char *all = reserve(4 * REACH, PROT_NONE);
-            if (!all) return false;
-            begin = all + REACH;
-        }
-        if (bytes <= open) return true;
-        if (bytes > 2 * REACH) return false;
-        bytes = (bytes + 0xFFFFF) & ~size_t(0xFFFFF);
-        if (mprotect(begin + open, bytes - open, PROT_READ | PROT_WRITE)) return false;
-        open = bytes;
-        return true;
-    }
-};
-
 Arena arena;
 char *shared_arena;
-
-bool guard_kept(const char *guard) {
-    static const std::vector<char> pattern(GUARD, char(GUARD_BYTE));
-    return !memcmp(guard, pattern.data(), GUARD);
-}
-
-// Arrays that overlap are one piece of memory, so that they still do in the arena.
-struct Piece {
-    char *data;
-    size_t bytes;
-    unsigned index, offset;
-    bool constant;
-    char *copy;
-    std::vector<char> first;  // the outcome of the first run
-};
+void *home = no_context();
 
 // ---------------------------------------------------------------- turns
 
@@ -232,19 +191,21 @@ Dim unfold(size_t index, Dim size) {
     return {unsigned(index % size.x), unsigned(index / size.x % size.y), unsigned(index / size.x / size.y)};
 }
 
+int poison_byte() { return backwards ? 0xA5 : 0xFF; }
+
 // Run all blocks; false where one went wrong.
 bool run(size_t blocks) {
     mixed = launch->seed;
     std::vector<uint32_t> sequence(blocks);
     for (size_t n = 0; n < blocks; n++) sequence[n] = uint32_t(n);
     shuffle(sequence.data(), unsigned(blocks));
-    int poison = backwards ? 0xA5 : 0xFF;
+    int poison = poison_byte();
     for (size_t n = 0; n < blocks; n++) {
         // both runs shuffle a block's threads alike, and the second takes them backwards
         uint32_t index = sequence[backwards ? blocks - 1 - n : n];
         mixed = launch->seed ^ (uint64_t(index) << 20);
         block_index = unfold(index, grid_size);
-        if (launch->end > launch->begin) memset(launch->begin, poison, size_t(launch->end - launch->begin));
+        declarations = 0;
         size_t rounded = (launch->shared + 15) & ~size_t(15);
         memset(shared_arena, GUARD_BYTE, GUARD);
         memset(dynamic_shared, poison, launch->shared);
@@ -302,71 +263,6 @@ constexpr int Faults::SIGNALS[4];
 
 // ---------------------------------------------------------------- a launch
 
-std::vector<Piece> pieces_of(const Launch &l) {
-    std::vector<Piece> pieces;
-    for (unsigned n = 0; n < l.count; n++) {
-        const Array &a = l.arrays[n];
-        if (a.bytes) pieces.push_back({a.data, a.bytes, a.index, a.offset, a.constant, nullptr, {}});
-    }
-    for (size_t n = 1; n < pieces.size(); n++)  // few: insertion sort
-        for (size_t m = n; m && pieces[m].data < pieces[m - 1].data; m--) std::swap(pieces[m], pieces[m - 1]);
-    std::vector<Piece> merged;
-    for (Piece &p : pieces) {
-        if (merged.size() && p.data < merged.back().data + merged.back().bytes) {
-            Piece &last = merged.back();
-            char *end = p.data + p.bytes;
-            if (end > last.data + last.bytes) last.bytes = size_t(end - last.data);
-            if (!p.constant && last.constant) last.constant = false, last.index = p.index;
-        } else {
-            merged.push_back(std::move(p));
-        }
-    }
-    return merged;
-}
-
-bool place(std::vector<Piece> &pieces) {
-    size_t at = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        at = 0;
-        for (Piece &p : pieces) {
-            at += GUARD;
-            at = ((at + 255) & ~size_t(255)) + p.offset;
-            if (pass) p.copy = arena.begin + at;
-            at += p.bytes;
-        }
-        at += GUARD;
-        if (!pass && !arena.grow(at)) {
-            error = "its arrays need " + std::to_string(at) + " bytes: more than the emulator's arena holds";
-            return false;
-        }
-    }
-    return true;
-}
-
-void fill(std::vector<Piece> &pieces) {
-    for (Piece &p : pieces) {
-        memset(p.copy - GUARD, GUARD_BYTE, GUARD);
-        memcpy(p.copy, p.data, p.bytes);
-        memset(p.copy + p.bytes, GUARD_BYTE, GUARD);
-    }
-}
-
-bool kept(std::vector<Piece> &pieces) {
-    for (Piece &p : pieces) {
-        bool before = guard_kept(p.copy - GUARD), after = guard_kept(p.copy + p.bytes);
-        if (!before || !after) {
-            error = std::string("a write ") + (before ? "past the end of" : "before the start of") + " argument " +
-                    std::to_string(p.index) + " (" + std::to_string(p.bytes) + " bytes)";
-            return false;
-        }
-        if (p.constant && memcmp(p.copy, p.data, p.bytes)) {
-            error = "a write to argument " + std::to_string(p.index) + ", which is const";
-            return false;
-        }
-    }
-    return true;
-}
-
 void point(const std::vector<Piece> &pieces, std::vector<char *> &pointers) {
     for (unsigned n = 0; n < launch->count; n++) {
         const Array &a = launch->arrays[n];
@@ -380,22 +276,20 @@ void point(const std::vector<Piece> &pieces, std::vector<char *> &pointers) {
 bool emulate() {
     std::vector<Piece> pieces = pieces_of(*launch);
     std::vector<char *> pointers(launch->count);
-    if (!place(pieces)) return false;
+    if (!place(arena, pieces, error)) return false;
     point(pieces, pointers);
     size_t blocks = size_t(grid_size.x) * grid_size.y * grid_size.z;
     if (launch->checked) {
         shadow::launch_begins();
-        for (Piece &p : pieces) shadow::add(p.copy, p.bytes, p.index, true);
-        if (launch->end > launch->begin)
-            shadow::add(launch->begin, size_t(launch->end - launch->begin), shadow::STATIC, false);
-        if (launch->shared) shadow::add(dynamic_shared, launch->shared, shadow::DYNAMIC, false);
+        for (Piece &p : pieces) shadow::add(p.copy, p.bytes, p.index, p.element < 4 ? p.element : 4, true);
+        if (launch->shared) shadow::add(dynamic_shared, launch->shared, shadow::DYNAMIC, 1, false);
         shadow::arena(arena.begin - REACH, 4 * REACH, shared_arena, 2 * GUARD + SHARED);
     }
     for (int pass = 0; pass < (launch->twice ? 2 : 1); pass++) {
         backwards = pass;
         fill(pieces);
         if (launch->checked && pass) shadow::again();
-        if (!run(blocks) || !kept(pieces)) return false;
+        if (!run(blocks) || !kept(pieces, error)) return false;
         if (launch->twice && !pass)
             for (Piece &p : pieces)
                 if (!p.constant) p.first.assign(p.copy, p.copy + p.bytes);
@@ -506,6 +400,19 @@ uint64_t meet(Kind kind, const char *what, unsigned mask, uint64_t value, unsign
     }
     leave(&f);
     return f.result;
+}
+
+void declare(void *variable, size_t bytes) {
+    for (unsigned n = 0; n < declarations; n++)
+        if (declared[n].variable == variable) return;
+    if (declarations == 64) misuse(nullptr, 0, "more than 64 shared variables in a block: more than the emulator keeps");
+    declared[declarations++] = {variable, bytes};
+    memset(variable, poison_byte(), bytes);
+    size_t total = launch->shared;
+    for (unsigned n = 0; n < declarations; n++) total += declared[n].bytes;
+    if (total > launch->limit)
+        misuse(nullptr, 0, "%zu bytes of shared memory, static and dynamic; expected at most %zu", total, launch->limit);
+    if (launch->checked) shadow::declare(static_cast<char *>(variable), bytes);
 }
 
 void access(const void *address, size_t bytes, Access access, const void *place) {

@@ -48,6 +48,9 @@ uint64_t meet(Kind kind, const char *what, unsigned mask, uint64_t value, unsign
 // End the launch with an error that names the kernel's thread and place.
 [[noreturn, gnu::format(printf, 3, 4)]] void misuse(const char *file, int line, const char *format, ...);
 
+// A thread has come by the declaration of a shared variable: the block's first one finds it poisoned.
+void declare(void *variable, size_t bytes);
+
 enum Access { READ = 0, WRITE = 1, ATOMIC = 2 };
 
 // The checked build tells of every access to memory; others do not call it.
@@ -74,6 +77,7 @@ struct Array {
     size_t bytes;
     unsigned index;   // among the arguments
     unsigned offset;  // of data in its allocation, modulo 256
+    unsigned element; // bytes of one
     bool constant;
 };
 
@@ -84,7 +88,7 @@ struct Launch {
     unsigned count;      // of arrays
     Dim grid, block;
     size_t shared;       // dynamic, in bytes
-    char *begin, *end;   // static shared memory of the library
+    size_t limit;        // of shared memory, static and dynamic
     uint64_t seed;
     bool twice, checked;
 };

@@ -28,8 +28,7 @@
 #define __launch_bounds__(...)
 #define __grid_constant__
 #define __assume(condition)
-// in a section of its own, so that the core can poison it before every block
-#define __shared__ static __attribute__((section("emu_shared")))
+#define __shared__ static  // blocks run one after another; build.py lets each declaration be followed by emu::declare
 
 #ifdef EMU_CHECKED
 #define EMU_UNSEEN __attribute__((no_sanitize("thread"), noinline))

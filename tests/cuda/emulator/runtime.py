@@ -17,20 +17,19 @@ import shutil
 import subprocess
 import threading
 import weakref
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikeprep.cuda import runtime as real
-from spikeprep.cuda.runtime import KERNELS, Event, Module, Runtime, Stream, check_args, dims
+from spikeprep.cuda.runtime import KERNELS, Module, Runtime, check_args, dims
 
 from . import build
 from .arrays import DeviceArray, device_module, poisoned
+from .streams import EmulatedStream
 
 UNBOUNDED = 256
 """Threads a block, for which the registers always suffice: a kernel with more must say so by its __launch_bounds__."""
@@ -68,6 +67,7 @@ class _Array(ctypes.Structure):
         ("bytes", ctypes.c_size_t),
         ("index", ctypes.c_uint),
         ("offset", ctypes.c_uint),
+        ("element", ctypes.c_uint),
         ("constant", ctypes.c_bool),
     ]
 
@@ -81,8 +81,7 @@ class _Launch(ctypes.Structure):
         ("grid", _Dim),
         ("block", _Dim),
         ("shared", ctypes.c_size_t),
-        ("begin", ctypes.c_void_p),
-        ("end", ctypes.c_void_p),
+        ("limit", ctypes.c_size_t),
         ("seed", ctypes.c_uint64),
         ("twice", ctypes.c_bool),
         ("checked", ctypes.c_bool),
@@ -156,14 +155,17 @@ class EmulatedRuntime(Runtime):
 
     def stream(self) -> EmulatedStream:
         """See `Runtime.stream`."""
-        return EmulatedStream(self, self.lazy)
+        stream = EmulatedStream(self, self.lazy)
+        self._streams.add(stream)
+        return stream
 
     def current(self) -> EmulatedStream:
         """See `Runtime.current`."""
-        stack = self._stack()
+        stack = self.stack()
         return stack[-1] if stack else self._default
 
-    def _stack(self) -> list[EmulatedStream]:
+    def stack(self) -> list[EmulatedStream]:
+        """Return this thread's streams, the current one last."""
         if not hasattr(self._local, "streams"):
             self._local.streams = []
         streams: list[EmulatedStream] = self._local.streams
@@ -226,7 +228,6 @@ class EmulatedModule(Module):
         self._runtime, self.path = runtime, path
         self._core = _core(runtime.ucontext)
         self._library = ctypes.CDLL(str(build.library(path, defines, runtime.options)))
-        self._shared = (ctypes.c_void_p * 2).in_dll(self._library, "emu_shared_range")
         self._kernels: dict[str, _Kernel] = {}
 
     def kernel(self, name: str) -> _Kernel:
@@ -267,7 +268,7 @@ class EmulatedModule(Module):
         runtime.launches += 1
         launch = _Launch(
             ctypes.pointer(kernel), values, (_Array * len(arrays))(*arrays), len(arrays), _Dim(*grid), _Dim(*block),
-            shared, self._shared[0], self._shared[1], runtime.launches, runtime.twice, runtime.options.checked,
+            shared, runtime.shared_limit, runtime.launches, runtime.twice, runtime.options.checked,
         )  # fmt: skip
 
         def go(alive: object = (args, keep)) -> None:
@@ -289,7 +290,7 @@ def _array(index: int, array: NDArray[Any], constant: bool) -> _Array:
     offset = (
         address - root.__array_interface__["data"][0]
     ) % 256  # allocations of a device begin at multiples of 256
-    return _Array(address, array.nbytes, index, offset, constant)
+    return _Array(address, array.nbytes, index, offset, array.itemsize, constant)
 
 
 def _check_launch(
@@ -346,75 +347,3 @@ def _with_lines(message: str) -> str:
         return f"at {Path(done.stdout.strip().split(' ')[0]).name}" if done.returncode == 0 else ""
 
     return re.sub(r"\{(.+)\+(0x[0-9a-f]+)\}", line, message)
-
-
-class EmulatedEvent(Event):
-    """The number of tasks that a stream had been given."""
-
-    def __init__(self, stream: EmulatedStream, position: int) -> None:
-        self._stream, self._position = stream, position
-        self._asked = False
-
-    def done(self) -> bool:
-        """See `Event.done`: the first answer is no where there is anything left to do."""
-        if self._stream.finished < self._position and self._asked:
-            self.synchronize()
-        self._asked = True
-        return self._stream.finished >= self._position
-
-    def synchronize(self) -> None:
-        """See `Event.synchronize`."""
-        self._stream.finish(self._position)
-
-    def seconds_since(self, earlier: Any) -> float:
-        """See `Event.seconds_since`: no time passes on an emulated device."""
-        return 0.0
-
-
-class EmulatedStream(Stream):
-    """Tasks in order, done when they are given, or as late as allowed."""
-
-    def __init__(self, runtime: EmulatedRuntime, lazy: bool) -> None:
-        self._runtime, self._lazy = runtime, lazy
-        self._tasks: list[Callable[[], None]] = []
-        self._lock = threading.RLock()
-        self.finished = 0
-        runtime._streams.add(self)
-
-    def __enter__(self) -> EmulatedStream:
-        self._runtime._stack().append(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._runtime._stack().pop()
-
-    def give(self, task: Callable[[], None]) -> None:
-        """Add a task."""
-        with self._lock:
-            self._tasks.append(task)
-            if not self._lazy:
-                self.synchronize()
-
-    def finish(self, position: int) -> None:
-        """Do the tasks before a position."""
-        with self._lock:
-            while self.finished < position:
-                task = self._tasks.pop(0)
-                self.finished += 1
-                task()
-
-    def record(self, timed: bool = False) -> EmulatedEvent:
-        """See `Stream.record`."""
-        with self._lock:
-            return EmulatedEvent(self, self.finished + len(self._tasks))
-
-    def wait(self, event: Event) -> None:
-        """See `Stream.wait`."""
-        self.give(event.synchronize)
-
-    def synchronize(self) -> None:
-        """See `Stream.synchronize`."""
-        with self._lock:
-            self.finish(self.finished + len(self._tasks))

@@ -1,13 +1,15 @@
-// The checked build's memory of who touched what, byte by byte.
+// The checked build's memory of who touched what: a cell for each byte of shared memory, and for each element of an array,
+// or for each four bytes of a larger one.
 //
-// Two accesses to a byte, one of them a write, by two threads, race unless something orders them: a barrier of their
+// Two accesses to a cell, one of them a write, by two threads, race unless something orders them: a barrier of their
 // block, __syncwarp of their warp, or both being atomic. Blocks of one launch are never ordered. No other intrinsic
-// orders memory. Only the latest write and two readers of a byte are remembered, so that a race may be missed, but
+// orders memory. Only the latest write and two readers of a cell are remembered, so that a race may be missed, but
 // what is reported is one.
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <vector>
@@ -29,12 +31,27 @@ struct Cell {
     Stamp write, reads[2];
 };
 
+// Memory that is zero where nobody has written it yet, and costs nothing there.
+struct Cells {
+    Cell *all = nullptr;
+    size_t count = 0;
+
+    explicit Cells(size_t count) : count(count) { again(); }
+    Cells(Cells &&other) noexcept : all(other.all), count(other.count) { other.all = nullptr; }
+    ~Cells() { free(all); }
+    void again() {
+        free(all);
+        all = static_cast<Cell *>(calloc(count, sizeof(Cell)));
+        if (!all) abort();
+    }
+};
+
 struct Region {
     const char *begin;
     size_t bytes;
-    unsigned index;
+    unsigned index, cell;  // bytes of a cell
     bool global;
-    std::vector<Cell> cells;
+    Cells cells;
 };
 
 inline std::vector<Region> regions;
@@ -45,14 +62,19 @@ inline uint32_t ticks[32][32];
 
 inline void launch_begins() { regions.clear(); }
 
-inline void add(const char *begin, size_t bytes, unsigned index, bool global) {
-    regions.push_back({begin, bytes, index, global, std::vector<Cell>(bytes)});
+inline void add(const char *begin, size_t bytes, unsigned index, unsigned cell, bool global) {
+    regions.push_back({begin, bytes, index, cell, global, Cells((bytes + cell - 1) / cell)});
 }
 
-inline void clear(Region &region) { memset(static_cast<void *>(region.cells.data()), 0, region.bytes * sizeof(Cell)); }
+// A shared variable that the block has just met.
+inline void declare(const char *begin, size_t bytes) {
+    for (Region &region : regions)
+        if (region.begin == begin) return;  // of an earlier block: cleared since
+    add(begin, bytes, STATIC, 1, false);
+}
 
 inline void again() {
-    for (Region &region : regions) clear(region);
+    for (Region &region : regions) region.cells.again();
 }
 
 inline void arena(const char *begin, size_t bytes, const char *shared, size_t shared_bytes) {
@@ -69,7 +91,7 @@ inline void block_begins(uint32_t index) {
     for (auto &warp : ticks)
         for (uint32_t &tick : warp) tick = 1;
     for (Region &region : regions)
-        if (!region.global) clear(region);
+        if (!region.global) region.cells.again();
 }
 
 inline void barrier() { phase++; }
@@ -124,8 +146,9 @@ inline const char *access(const char *address, size_t bytes, Access kind, unsign
             continue;
         }
         Stamp stamp{block, phase, ticks[thread / 32][thread % 32], uint16_t(thread), kind == ATOMIC};
-        for (size_t n = at; n < at + bytes; n++) {
-            Cell &cell = region.cells[n];
+        for (size_t c = at / region.cell; c * region.cell < at + bytes; c++) {
+            Cell &cell = region.cells.all[c];
+            size_t n = c * region.cell;
             const Stamp *other = nullptr;
             const char *did = "wrote";
             if (!region.global && kind != WRITE && !cell.write.block) {

@@ -7,6 +7,18 @@ extern "C" __global__ void missing_barrier(const int *in, int *out) {
     out[threadIdx.x] = mine[(threadIdx.x + 1) % 64];
 }
 
+template <int N>
+__device__ __forceinline__ int neighbour(int x) {
+    __shared__ int count, mine[2][N];
+    if (threadIdx.x == 0) count = N;
+    mine[0][threadIdx.x] = x;
+    return mine[0][(threadIdx.x + 1) % N];
+}
+
+extern "C" __global__ void missing_barrier_in_a_template(const int *in, int *out) {
+    out[threadIdx.x] = neighbour<64>(in[threadIdx.x]);
+}
+
 // The second write does not wait for the reads of the first.
 extern "C" __global__ void missing_second_barrier(const int *in, int *out) {
     __shared__ int mine[64];
@@ -91,6 +103,12 @@ extern "C" __global__ void writes_past_shared(int *out, int n) {
     extern __shared__ int mine[];
     mine[threadIdx.x + n] = 1;
     __syncthreads();
+    out[threadIdx.x] = mine[threadIdx.x];
+}
+
+extern "C" __global__ void asks_for_much(int *out) {
+    __shared__ int mine[8192];
+    mine[threadIdx.x] = 1;
     out[threadIdx.x] = mine[threadIdx.x];
 }
 
