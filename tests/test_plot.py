@@ -207,7 +207,8 @@ def test_training_curve_leaves_out_what_was_not_measured():
 
 
 def test_training_curve_marks_the_best_epoch_on_validation():
-    records = [record(1), record(2, validation_accuracy=0.99), record(3)]
+    best = {"validation_accuracy": 0.99}
+    records = [record(1, **best), record(2, **best), record(3)]  # of equals the later one is kept
     axes = drawn(training_curve(records))["samples classified correctly"]
     assert [t.get_text() for t in axes.texts] == ["best on validation: epoch 2"]
 

@@ -46,7 +46,10 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> F
         _line(accuracy, x, [record.get(f"{share}_accuracy") for record in epochs], share, colour, marker)
     validation = [record.get("validation_accuracy") for record in epochs]
     if any(v is not None for v in validation):
-        best = x[int(np.argmax([-1.0 if v is None else v for v in validation]))]
+        shares = np.array([-1.0 if v is None else v for v in validation])
+        best = x[
+            int(np.flatnonzero(shares == shares.max())[-1])
+        ]  # of equals the later one, as the trainer keeps it
         for axes in (accuracy, rates):
             axes.axvline(best, color=BLUE, linewidth=0.8, linestyle=":")
         accuracy.annotate(
