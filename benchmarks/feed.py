@@ -44,7 +44,7 @@ def read_rate(reader: SplitReader, threads: int, size: int) -> tuple[float, floa
 def feed_rates(reader: SplitReader, tier: str, batch: int, threads: int | None) -> list[float]:
     """Bring two epochs to GPU 0 by a tier, with nothing computed; return GB/s of each."""
     from spikeprep.cuda.feed import Feeder
-    from spikeprep.cuda.runtime import CupyRuntime
+    from spikeprep.cuda.gpu import CupyRuntime
 
     runtime = CupyRuntime(0)
     feeder = Feeder(runtime, tier, threads)  # type: ignore[arg-type]

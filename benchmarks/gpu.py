@@ -26,7 +26,8 @@ from typing import Any
 
 from benchmarks.gpu_sections import SECTIONS, TASKS, Bench
 from benchmarks.roofline import Card
-from spikeprep.cuda.runtime import CupyRuntime, Runtime
+from spikeprep.cuda.gpu import CupyRuntime
+from spikeprep.cuda.runtime import Runtime
 from spikeprep.errors import CapabilityError
 
 

@@ -23,8 +23,9 @@ from benchmarks.gpu_tasks import Samples, as_seen, network, random_bits, random_
 from benchmarks.roofline import MNIST, NMNIST, Card, Task, kernels
 from spikeprep.cpu.compiled import CompiledOps
 from spikeprep.cuda.base import Products
+from spikeprep.cuda.gpu import CupyModule
 from spikeprep.cuda.ops import CudaOps
-from spikeprep.cuda.runtime import CupyModule, Module, Runtime
+from spikeprep.cuda.runtime import Module, Runtime
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.ops import Ops, UpdateRule
 from spikeprep.train.layers import Dense

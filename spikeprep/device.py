@@ -79,8 +79,8 @@ def _cuda_ops(number: int, precision: str, feed: Any) -> Ops:
         raise CapabilityError(
             f"got --device cuda:{number}, but there is only {there}", "", "Name one that is there."
         )
+    from .cuda.gpu import CupyRuntime
     from .cuda.ops import CudaOps
-    from .cuda.runtime import CupyRuntime
 
     return CudaOps(CupyRuntime(number), np.dtype(precision), feed=feed)
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from spikeprep.cuda.runtime import CupyRuntime
+from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.errors import CapabilityError
 
 

@@ -50,7 +50,7 @@ def facts(emulated: bool, number: str) -> dict[str, Any]:
     """Return what the device says of itself; its driver as nvidia-smi names it."""
     if emulated:
         return {"device": "emulated"}
-    from spikeprep.cuda.runtime import CupyRuntime
+    from spikeprep.cuda.gpu import CupyRuntime
 
     found = CupyRuntime(int(number)).facts()
     if shutil.which("nvidia-smi"):

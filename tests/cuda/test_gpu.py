@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.cuda.ops import CudaOps
-from spikeprep.cuda.runtime import KERNELS, CupyRuntime, Runtime, source
+from spikeprep.cuda.runtime import KERNELS, Runtime, source
 from spikeprep.data import PackedBatch
 from spikeprep.ops import Ops, UpdateRule
 from spikeprep.train.hm2bp import LossParams

@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from spikeprep.cuda import dense
+from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.cuda.ops import CudaOps
-from spikeprep.cuda.runtime import CupyRuntime, Runtime
+from spikeprep.cuda.runtime import Runtime
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.ops import UpdateRule, WeightState
 from spikeprep.packing import pack

@@ -14,8 +14,9 @@ import pytest
 
 from spikeprep.cpu.compiled import CompiledOps
 from spikeprep.cpu.reference import ReferenceOps
+from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.cuda.ops import CudaOps
-from spikeprep.cuda.runtime import CupyRuntime, Runtime
+from spikeprep.cuda.runtime import Runtime
 from spikeprep.ops import Ops
 
 from ..cuda.emulator import EmulatedRuntime, compiler

@@ -24,8 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikeprep.cuda import runtime as real
-from spikeprep.cuda.runtime import KERNELS, Module, Runtime, check_args, dims
+from spikeprep.cuda.runtime import KERNELS, Module, Runtime, check_args, check_copy, dims
 
 from . import build
 from .arrays import DeviceArray, device_module, poisoned
@@ -177,12 +176,12 @@ class EmulatedRuntime(Runtime):
 
     def copy_in(self, host: NDArray[Any], device: Any) -> None:
         """See `Runtime.copy_in`."""
-        real._check_copy(host, device)
+        check_copy(host, device)
         self.current().give(lambda: np.copyto(device.host, host))
 
     def copy_out(self, device: Any, host: NDArray[Any]) -> None:
         """See `Runtime.copy_out`."""
-        real._check_copy(host, device)
+        check_copy(host, device)
         self.current().give(lambda: np.copyto(host, device.host))
 
     def to_device(self, host: NDArray[Any]) -> Any:
