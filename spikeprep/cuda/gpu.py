@@ -190,9 +190,8 @@ class CupyModule(Module):
         """See `Module.launch`."""
         check_args(name, args, self._runtime.xp.ndarray)
         kernel = self._kernel(name)
-        if shared > self._dynamic.get(
-            name, 0
-        ):  # beyond 48 KiB together with the kernel's own, it must be asked for
+        # beyond 48 KiB, together with the kernel's own, it must be asked for
+        if shared > self._dynamic.get(name, 0):
             kernel.max_dynamic_shared_size_bytes = self._dynamic[name] = shared
         # CuPy passes structures by value where they are arrays of one, but not where they are scalars
         values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)

@@ -20,7 +20,7 @@ from ..errors import DataError, UsageError, near_miss
 from ..lanes import swap_bytes
 from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
 from .cameras import CAMERAS, camera_in
-from .kernels import jit, onward
+from .kernels import jit, onward, onward_reference
 
 _MARK, _END = b"#!AER-DAT2.0", b"#End Of ASCII Header"
 _LONGEST = 1 << 22  # bytes of a header: jAER writes its preferences there, hundreds of kilobytes of them
@@ -81,12 +81,11 @@ def _decode(
 def decode_reference(raw: NDArray[np.uint8], address: Address) -> NDArray[np.void]:
     """Decode whole records, uint8 (8 · event,), literally: dtype `EVENT`, t of the camera's clock."""
     word, stamp = raw.view(">u4").astype(np.int64).reshape(-1, 2).T
-    steps = (np.diff(stamp, prepend=stamp[:1]) + (1 << 31)) % (1 << 32) - (1 << 31)
     events = np.zeros(len(word), EVENT)
     events["x"] = word >> address.x[0] & address.x[1]
     events["y"] = word >> address.y[0] & address.y[1]
     events["p"] = (word >> address.p[0] & 1) != address.p[1]
-    events["t"] = stamp[:1] + np.cumsum(steps)
+    events["t"] = onward_reference(stamp, 32)
     kept: NDArray[np.void] = events[word & address.none == 0]
     return kept
 

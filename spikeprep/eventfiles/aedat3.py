@@ -21,7 +21,7 @@ from ..data import EVENT
 from ..errors import DataError
 from .base import Decoder, EventFormat, head_of
 from .cameras import CAMERAS, camera_in
-from .chunks import Chunk, ChunkDecoder
+from .chunks import Chunk, PacketDecoder
 
 _MARK, _END = b"#!AER-DAT3.1", b"#!END-HEADER\r\n"
 _HEADER = struct.Struct("<hhiiiiii")
@@ -45,31 +45,22 @@ class _Packet:
     overflow: int
 
 
-class _Decoder(ChunkDecoder):
-    camera_clock = True
-
+class _Decoder(PacketDecoder[_Packet]):
     def __init__(self, path: Path, begin: int) -> None:
-        self.path, self._begin, self._rest = path, begin, ""
-        self._file = path.open("rb")
+        super().__init__(path)
         try:
-            self._packets = list(self._walk())
+            self._packets = list(self._walk(begin))
         except DataError:
-            self._file.close()
+            self.close()
             raise
-        super().__init__()
 
-    def _walk(self) -> Iterator[_Packet]:
-        """Yield the packets of events of pixels, from their headers alone."""
-        end, at, source = self._file.seek(0, 2), self._begin, None
+    def _walk(self, at: int) -> Iterator[_Packet]:
+        end, source = self._length, None
         while at < end:
-            self._file.seek(at)
-            raw = self._file.read(_HEADER.size)
-            if len(raw) < _HEADER.size:
-                self._rest = (
-                    f"the packet at byte {at} has {len(raw)} of the {_HEADER.size} bytes of its header"
-                )
+            header = self.header(at, _HEADER)
+            if header is None:
                 return
-            kind, origin, size, _, overflow, capacity, count, _ = _HEADER.unpack(raw)
+            kind, origin, size, _, overflow, capacity, count, _ = header
             if (
                 kind < 0
                 or size <= 0
@@ -87,40 +78,23 @@ class _Decoder(ChunkDecoder):
             whole = min(count, (end - at) // size)
             if capacity * size > end - at:
                 left = f"{end - at} of its {capacity * size} bytes of events"
-                self._rest = f"the packet at byte {at - _HEADER.size} has {left}"
+                self.cut = f"the packet at byte {at - _HEADER.size} has {left}"
             if kind == _POLARITY and whole and source in (None, origin):
                 source = origin
                 yield _Packet(at, whole, overflow)
             at += capacity * size
 
-    def _read(self, packet: _Packet) -> Chunk:
-        self._file.seek(packet.at)
-        raw = np.frombuffer(self._file.read(packet.count * _RECORD), np.uint8)
+    def packets(self) -> list[_Packet]:
+        return self._packets
+
+    def read(self, packet: _Packet) -> Chunk:
+        raw = np.frombuffer(self.bytes_at(packet.at, packet.count * _RECORD), np.uint8)
         events = decode_packet(raw, packet.overflow)
         # where some are not valid, the others' places are the packet's
         return Chunk(events, packet.at, _RECORD if len(events) == packet.count else 0)
 
-    def chunks(self) -> Iterator[Chunk]:
-        return map(self._read, self._packets)
-
     def most(self) -> int:
         return sum(packet.count for packet in self._packets)
-
-    def rest(self) -> str:
-        return self._rest
-
-    def last(self) -> NDArray[np.void] | None:
-        if self._rest:
-            return None
-        for packet in reversed(self._packets):
-            events = self._read(packet).events[-1:]
-            if len(events):
-                events["t"] -= self.origin
-                return events
-        return None
-
-    def close(self) -> None:
-        self._file.close()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..data import EVENT
 from ..errors import CapabilityError, DataError
 from .base import Decoder, EventFormat, as_words, head_of
-from .chunks import Chunk, ChunkDecoder
+from .chunks import Chunk, PacketDecoder
 from .flatbuffer import Table
 
 _MARK = b"#!AER-DAT4.0\r\n"
@@ -69,36 +69,26 @@ def decode_packet(data: bytes) -> tuple[NDArray[np.void], NDArray[np.int64], NDA
     return events, x, y
 
 
-class _Decoder(ChunkDecoder):
-    camera_clock = True
+class _Decoder(PacketDecoder[tuple[int, int]]):
+    """A packet is the place and the size of what is in it."""
 
     def __init__(self, path: Path, begin: int, end: int, stream: int, decompress: Decompress) -> None:
-        self.path, self._begin, self._stream, self._decompress = path, begin, stream, decompress
-        self._file = path.open("rb")
-        length = self._file.seek(0, 2)
-        self._end = end if begin <= end <= length else length
-        self._rest = ""
-        super().__init__()
+        self._begin, self._stream, self._decompress = begin, stream, decompress
+        super().__init__(path)
+        self._end = end if begin <= end <= self._length else self._length
 
-    def _packets(self) -> Iterator[tuple[int, int]]:
-        """Yield place and size of what is in each packet of the stream, from their headers alone."""
+    def packets(self) -> Iterator[tuple[int, int]]:
         at = self._begin
         while at < self._end:
-            self._file.seek(at)
-            raw = self._file.read(_PACKET.size)
-            if len(raw) < _PACKET.size:
-                self._rest = (
-                    f"the packet at byte {at} has {len(raw)} of the {_PACKET.size} bytes of its header"
-                )
+            header = self.header(at, _PACKET)
+            if header is None:
                 return
-            stream, size = _PACKET.unpack(raw)
+            stream, size = header
             if stream < 0 or size < 0:
                 raise self._damaged(at, f"says stream {stream} and {size} bytes")
             at += _PACKET.size
             if size > self._end - at:
-                self._rest = (
-                    f"the packet at byte {at - _PACKET.size} has {self._end - at} of its {size} bytes"
-                )
+                self.cut = f"the packet at byte {at - _PACKET.size} has {self._end - at} of its {size} bytes"
                 return
             if stream == self._stream:
                 yield at, size
@@ -111,37 +101,17 @@ class _Decoder(ChunkDecoder):
             "The file is damaged there: fetch it again, or cut it before this byte.",
         )
 
-    def _read(self, at: int, size: int) -> Chunk:
-        self._file.seek(at)
-        raw = self._file.read(size)
+    def read(self, packet: tuple[int, int]) -> Chunk:
+        at, size = packet
+        raw = self.bytes_at(at, size)
         try:
             events, x, y = decode_packet(self._decompress(raw))
         except Exception as error:  # the compression's own errors have no common class
             raise self._damaged(at - _PACKET.size, f"cannot be decoded ({error})") from error
         return Chunk(events, at - _PACKET.size, 0, {"x": x, "y": y})
 
-    def chunks(self) -> Iterator[Chunk]:
-        return (self._read(at, size) for at, size in self._packets())
-
     def most(self) -> None:
         """Return None: only decompressing tells."""
-
-    def rest(self) -> str:
-        return self._rest
-
-    def last(self) -> NDArray[np.void] | None:
-        packets = list(self._packets())
-        if self._rest:
-            return None
-        for at, size in reversed(packets):
-            events = self._read(at, size).events[-1:]
-            if len(events):
-                events["t"] -= self.origin
-                return events
-        return None
-
-    def close(self) -> None:
-        self._file.close()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,3 +80,68 @@ class ChunkDecoder(Decoder):
         if name in self._chunk.wide:
             return self._chunk.wide[name][self._low : self._high]
         return super().stored(name, events)
+
+
+P = TypeVar("P")
+"""What a format knows of a packet before it is decoded."""
+
+
+class PacketDecoder(ChunkDecoder, Generic[P]):
+    """A decoder of packets, one behind the other in the file, each with a header of its own and a camera's stamps.
+
+    Subclasses implement `packets`, which says in `cut` what is left of one that is cut off, and `read`.
+    """
+
+    camera_clock = True
+    cut = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._file = path, path.open("rb")
+        self._length = self._file.seek(0, 2)
+        super().__init__()
+
+    @abstractmethod
+    def packets(self) -> Iterable[P]:
+        """Walk the packets of events, by their headers alone."""
+
+    @abstractmethod
+    def read(self, packet: P) -> Chunk:
+        """Decode a packet."""
+
+    def header(self, at: int, form: struct.Struct) -> tuple[Any, ...] | None:
+        """Return what the header at byte `at` says; None, with `cut` set, where the file ends within it."""
+        raw = self.bytes_at(at, form.size)
+        if len(raw) == form.size:
+            return form.unpack(raw)
+        self.cut = f"the packet at byte {at} has {len(raw)} of the {form.size} bytes of its header"
+        return None
+
+    def bytes_at(self, at: int, size: int) -> bytes:
+        """Return bytes of the file, fewer at its end."""
+        self._file.seek(at)
+        return self._file.read(size)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Decode packet after packet."""
+        for packet in self.packets():
+            yield self.read(packet)
+
+    def rest(self) -> str:
+        """Say what is left of a packet that is cut off."""
+        return self.cut
+
+    def last(self) -> NDArray[np.void] | None:
+        """Return the last event, of the last packet that has one."""
+        packets = list(self.packets())
+        if self.cut:
+            return None
+        for packet in reversed(packets):
+            events = self.read(packet).events[-1:]
+            if len(events):
+                events["t"] -= self.origin
+                return events
+        return None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

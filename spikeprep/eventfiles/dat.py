@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..data import EVENT
 from ..errors import DataError
 from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
-from .kernels import jit, onward
+from .kernels import jit, onward, onward_reference
 from .prophesee import header_of, sensor_of
 
 # x mask, y's lowest bit and mask, p's lowest bit and mask
@@ -61,10 +61,9 @@ def decode_reference(raw: NDArray[np.uint8], version: int = 2) -> NDArray[np.voi
     """Decode whole records, uint8 (8 · event,), literally: dtype `EVENT`."""
     stamp, word = raw.view("<u4").astype(np.int64).reshape(-1, 2).T
     x_mask, y_at, y_mask, p_at, p_mask = LAYOUTS[version]
-    steps = (np.diff(stamp, prepend=stamp[:1]) + (1 << 31)) % (1 << 32) - (1 << 31)
     events = np.zeros(len(word), EVENT)
     events["x"], events["y"], events["p"] = word & x_mask, word >> y_at & y_mask, word >> p_at & p_mask
-    events["t"] = stamp[:1] + np.cumsum(steps)
+    events["t"] = onward_reference(stamp, 32)
     return events
 
 

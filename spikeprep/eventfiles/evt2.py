@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from .base import ByteDecoder, Decoder, EventFormat, Words
-from .kernels import jit, onward
+from .kernels import jit, onward, onward_reference
 from .prophesee import encoding_of, open_raw
 
 _TIME_HIGH = 8
@@ -59,8 +59,7 @@ def decode_reference(words: NDArray[np.uint32]) -> NDArray[np.void]:
     kind = word >> 28
     is_high = kind == _TIME_HIGH
     high = word[is_high] & 0xFFFFFFF
-    steps = (np.diff(high, prepend=high[:1]) + (1 << 27)) % (1 << 28) - (1 << 27)
-    base = (high[:1] + np.cumsum(steps)) << 6
+    base = onward_reference(high, 28) << 6
     latest = np.cumsum(is_high) - 1  # which TIME_HIGH each word comes after
     kept = (kind <= 1) & (latest >= 0)
     word, latest = word[kept], latest[kept]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from .base import Words
 
@@ -21,6 +22,14 @@ def onward(stamp: int, before: int, bits: int) -> int:
     """
     half = 1 << (bits - 1)
     return ((stamp - before + half) & ((1 << bits) - 1)) - half
+
+
+def onward_reference(stamps: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Return where a clock of `bits` bits stood at each stamp (event,), counted on from the first by `onward`."""
+    half = 1 << (bits - 1)
+    steps = (np.diff(stamps, prepend=stamps[:1]) + half) % (1 << bits) - half
+    counted: NDArray[np.int64] = stamps[:1] + np.cumsum(steps)
+    return counted
 
 
 @jit

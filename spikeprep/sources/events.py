@@ -17,7 +17,7 @@ class EventFolder(EventFiles):
     """Event recordings of any format in a folder per class, or named in a CSV file.
 
     The folder holds ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``; folders and files whose names begin with
-    ``_`` or ``.`` are passed over. A CSV file has the columns ``file`` (from its own folder on; or ``path``), ``label``
+    ``_`` or ``.`` are passed over. A CSV file has the columns ``path`` (from its own folder on; or ``file``), ``label``
     and, where the data has its own split, ``split`` (train or test). Without a split of its own a share of each class
     is test, chosen by a seeded hash of the path, so that the choice is the same on every machine.
 
