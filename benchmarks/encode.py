@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeprep.encoders import Poisson
-from spikeprep.pipeline import encode
+from spikeprep.encoding.run import encode
 from spikeprep.random import SampleKey
 from spikeprep.recipes import load_recipe
 from spikeprep.store import SpikeStore

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
+from spikeprep.feed.batches import BatchStream
 from spikeprep.store import SpikeStore, SplitReader
-from spikeprep.stream import BatchStream
 
 
 def read_rate(reader: SplitReader, threads: int, size: int) -> tuple[float, float]:
@@ -43,8 +43,8 @@ def read_rate(reader: SplitReader, threads: int, size: int) -> tuple[float, floa
 
 def feed_rates(reader: SplitReader, tier: str, batch: int, threads: int | None) -> list[float]:
     """Bring two epochs to GPU 0 by a tier, with nothing computed; return GB/s of each."""
-    from spikeprep.cuda.feed import Feeder
     from spikeprep.cuda.gpu import CupyRuntime
+    from spikeprep.feed.device import Feeder
 
     runtime = CupyRuntime(0)
     feeder = Feeder(runtime, tier, threads)  # type: ignore[arg-type]

@@ -21,18 +21,18 @@ import numpy as np
 from benchmarks import gpu_bptt
 from benchmarks.gpu_tasks import Samples, as_seen, network, random_bits, random_samples
 from benchmarks.roofline import MNIST, NMNIST, Card, Task, kernels
-from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.backend import Backend, UpdateRule
+from spikeprep.cpu.backend import CpuBackend
+from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.base import Products
 from spikeprep.cuda.gpu import CupyModule
-from spikeprep.cuda.ops import CudaOps
 from spikeprep.cuda.runtime import Module, Runtime
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
-from spikeprep.ops import Ops, UpdateRule
-from spikeprep.train.layers import Dense
+from spikeprep.train.layers.dense import Dense
 from spikeprep.train.network import Network
 
 if TYPE_CHECKING:
-    from spikeprep.cuda.feed import TierName
+    from spikeprep.feed.device import TierName
 
 TASKS = {"mnist": MNIST, "nmnist": NMNIST}
 DENSITIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -60,9 +60,9 @@ class Bench:
         """Return the default step of Adam."""
         return UpdateRule("adam", 0.01, step, strength=0.2)
 
-    def trained(self, task: Task, **more: Any) -> tuple[CudaOps, Network, Samples]:
+    def trained(self, task: Task, **more: Any) -> tuple[CudaBackend, Network, Samples]:
         """Return a network that has been trained on a few batches, so that everything is compiled and warm."""
-        ops = CudaOps(self.runtime, **more)
+        ops = CudaBackend(self.runtime, **more)
         samples = random_samples(self.runtime, task, max(self.distinct, task.batch))
         net = network(ops, task, samples)
         for step, batch in enumerate(samples.batches(task.batch, min(20, self.repeats)), 1):
@@ -82,8 +82,8 @@ def check(bench: Bench) -> dict[str, Any]:
         bits = random_bits(few, few.batch)
         labels = np.arange(few.batch, dtype=np.int32) % few.sizes[-1]
         seen = []
-        for ops in (CompiledOps(np.float32), CudaOps(bench.runtime)):
-            host: Ops = ops
+        for ops in (CpuBackend(np.float32), CudaBackend(bench.runtime)):
+            host: Backend = ops
             batch = PackedBatch(bits, np.full(few.batch, few.steps, np.uint32), labels, np.arange(few.batch))
             given = Samples(bits, labels, few.steps)
             net = network(host, few, given)
@@ -208,7 +208,7 @@ def density(bench: Bench) -> dict[str, Any]:
         row: dict[str, Any] = {"density": share}
         ways: tuple[Products, ...] = ("events", "matrix")
         for products in ways:
-            ops = CudaOps(runtime, products=products)
+            ops = CudaBackend(runtime, products=products)
             layer = network(ops, task, random_samples(runtime, task, task.batch)).layers[0]
             delta = runtime.to_device(
                 np.random.default_rng(0).normal(size=(task.batch, post)).astype(np.float32)
@@ -222,7 +222,7 @@ def density(bench: Bench) -> dict[str, Any]:
     return {"rows": found, "crossover": crossover(found)}
 
 
-def both_ways(ops: Ops, layer: Dense, batch: PackedBatch, neuron: NeuronParams, delta: Any) -> None:
+def both_ways(ops: Backend, layer: Dense, batch: PackedBatch, neuron: NeuronParams, delta: Any) -> None:
     """Run a layer on a batch, and add to its gradient."""
     pre = ops.upload(batch)
     out = ops.dense_forward(layer.weights, pre, neuron)
@@ -231,9 +231,9 @@ def both_ways(ops: Ops, layer: Dense, batch: PackedBatch, neuron: NeuronParams, 
 
 def tiers(bench: Bench) -> dict[str, Any]:
     """An epoch of a store by every tier: seconds, the share of them that the device waited for data, and memory."""
-    from spikeprep.cuda.feed import streamed_bound
+    from spikeprep.feed.batches import BatchStream
+    from spikeprep.feed.device import streamed_bound
     from spikeprep.store import SpikeStore
-    from spikeprep.stream import BatchStream
 
     task = bench.tasks["mnist"]
     found: dict[str, Any] = {}

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.roofline import Task
+from spikeprep.backend import Backend
 from spikeprep.cuda.runtime import Runtime
 from spikeprep.data import PackedBatch, PspParams
-from spikeprep.ops import Ops
 from spikeprep.random import generator
 from spikeprep.train.calibrate import calibrate
-from spikeprep.train.hm2bp import LossParams
-from spikeprep.train.layers import Dense, initial_state
+from spikeprep.train.layers.dense import Dense, initial_state
 from spikeprep.train.network import Network
+from spikeprep.train.rules.hm2bp import LossParams
 from spikeprep.train.settings import TrainSettings
 
 SETTINGS = TrainSettings()
@@ -64,7 +64,7 @@ def random_samples(runtime: Runtime, task: Task, samples: int) -> Samples:
     return Samples(runtime.to_device(random_bits(task, samples)), labels, task.steps)
 
 
-def network(ops: Ops, task: Task, samples: Samples) -> Network:
+def network(ops: Backend, task: Task, samples: Samples) -> Network:
     """Return a fresh network of the default settings, its thresholds calibrated on the first samples."""
     weights = [
         ops.dense_weights(initial_state(post, pre, SETTINGS.init, generator(0, "weights", n), ops.dtype))
@@ -86,7 +86,7 @@ def loss(task: Task) -> LossParams:
     return replace(default, target=min(default.target, task.steps // 6))
 
 
-def as_seen(ops: Ops, task: Task, net: Network, samples: Samples) -> Task:
+def as_seen(ops: Backend, task: Task, net: Network, samples: Samples) -> Task:
     """Return the task with the spikes and active units that a batch really has, layer by layer."""
     size = min(task.batch, len(samples.labels))
     counts = [ops.to_host(ops.counts(s)) for s in net.forward(samples.batch(slice(0, size)))[:-1]]

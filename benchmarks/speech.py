@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from spikeprep.data import Audio, Frames
-from spikeprep.encoders import BSA, Lyon
-from spikeprep.pipeline import encode
+from spikeprep.encoders import BSA
+from spikeprep.encoding.run import encode
 from spikeprep.recipes import load_recipe
+from spikeprep.transforms import Lyon
 
 ROUNDS = 5
 

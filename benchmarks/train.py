@@ -18,13 +18,13 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from spikeprep.device import select_ops
-from spikeprep.ops import UpdateRule
+from spikeprep.backend import UpdateRule
+from spikeprep.devices import select_backend
+from spikeprep.feed.batches import BatchStream
 from spikeprep.random import generator
 from spikeprep.store import SpikeStore
-from spikeprep.stream import BatchStream
-from spikeprep.train.arch import parse_arch
-from spikeprep.train.layers import initial_state
+from spikeprep.train.layers.dense import initial_state
+from spikeprep.train.layers.notation import parse_arch
 from spikeprep.train.network import Network
 from spikeprep.train.settings import TrainSettings
 from spikeprep.train.trainer import assemble
@@ -32,7 +32,7 @@ from spikeprep.train.trainer import assemble
 
 def network(store: SpikeStore, settings: TrainSettings, threads: int | None) -> Network:
     """Return a fresh network on the CPU backend, with the store's sizes."""
-    ops = select_ops("cpu", settings.precision, threads)
+    ops = select_backend("cpu", settings.precision, threads)
     sizes = (store["train"].units, *parse_arch(settings.arch), len(store.attributes["classes"]))
     states = [
         initial_state(post, pre, settings.init, generator(0, "weights", n), ops.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from spikeprep.errors import CapabilityError
-from spikeprep.machine import Extra, report
+from spikeprep.system import Extra, report
 
 from .options import emit_json, json_option, size, table
 

@@ -11,7 +11,7 @@ from .options import emit_json, json_option, resumable, settings_option, size
 from .progress import Progress, clock
 
 if TYPE_CHECKING:
-    from spikeprep.pipeline import EncodePlan, EncodeSummary
+    from spikeprep.encoding.run import EncodePlan, EncodeSummary
 
 AT_LEAST_1 = click.IntRange(min=1)
 
@@ -44,7 +44,7 @@ def command(
     RECIPE is a name that `spikeprep list recipes` shows, or a recipe file (.toml). Interrupted anywhere, the
     same command finishes the job.
     """
-    from spikeprep.pipeline import encode, plan
+    from spikeprep.encoding.run import encode, plan
     from spikeprep.recipes import load_recipe
 
     chosen = load_recipe(recipe).override(settings)

@@ -16,15 +16,15 @@ from .progress import Progress
 @json_option
 def command(run: str, store: str, split: str, device: str, as_json: bool) -> None:
     """Evaluate a run's best network on a split of a store that fits it."""
-    from spikeprep.device import select_ops
+    from spikeprep.devices import select_backend
     from spikeprep.store import SpikeStore
-    from spikeprep.train.evaluate import evaluate
-    from spikeprep.train.run import RunFolder
+    from spikeprep.train.evaluation import evaluate
+    from spikeprep.train.run_folder import RunFolder
     from spikeprep.train.trainer import load_network
 
     folder, opened = RunFolder(run), SpikeStore.open(store)
     config = folder.check_sizes(opened)
-    network = load_network(folder, select_ops(device, config.settings.precision))
+    network = load_network(folder, select_backend(device, config.settings.precision))
     with Progress("evaluate") as progress:
         result = evaluate(network, opened[split], len(config.classes), progress=progress)
     if as_json:

@@ -11,7 +11,7 @@ from .options import emit_json, in_words, json_option, size, table
 
 if TYPE_CHECKING:
     from spikeprep.store import SpikeStore
-    from spikeprep.train.run import RunFolder
+    from spikeprep.train.run_folder import RunFolder
 
 MOST_CLASSES = 30  # in one table
 
@@ -22,7 +22,7 @@ MOST_CLASSES = 30  # in one table
 def command(path: str, as_json: bool) -> None:
     """Show what is in a store (its making, samples, spikes, bytes) or a run (settings, accuracies)."""
     from spikeprep.store import SpikeStore
-    from spikeprep.train.run import RunFolder
+    from spikeprep.train.run_folder import RunFolder
 
     folder = RunFolder(path)
     if folder.exists():

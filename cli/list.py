@@ -38,12 +38,12 @@ def _describe(kind: str) -> list[dict[str, Any]]:
         shown = ((r, f"{r.name}:NAME" if r.name in FAMILIES else r.name) for r in recipes)
         return [{"name": name, "title": r.title, "citation": r.citation} for r, name in shown]
     if kind == "devices":
-        from spikeprep.machine import devices
+        from spikeprep.system import devices
 
         return [dataclasses.asdict(device) for device in devices()]
-    from spikeprep.registry import ENCODERS, EVENT_FORMATS, READERS
+    from spikeprep.registry import ENCODERS, EVENT_FORMATS, SOURCES
 
-    registry = {"encoders": ENCODERS, "readers": READERS, "formats": EVENT_FORMATS}[kind]
+    registry = {"encoders": ENCODERS, "readers": SOURCES, "formats": EVENT_FORMATS}[kind]
     return [_plugin(registry, name) for name in registry.names()]
 
 
@@ -67,6 +67,6 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _line(entry: dict[str, Any]) -> str:
     if "available" in entry:
-        return str(entry["detail"]) if entry["available"] else f"not here: {entry['detail']}. {entry['mend']}"
+        return str(entry["detail"]) if entry["available"] else f"not here: {entry['detail']}. {entry['hint']}"
     settings = entry.get("settings")
     return f"{entry['title']} ({in_words(settings)})" if settings else str(entry["title"])

@@ -61,7 +61,7 @@ EXIT_CODES: dict[type[SpikeprepError], int] = {
 
 COMPLETE = "_SPIKEPREP_COMPLETE"  # set by a shell that asks for completions
 
-# what the operating system refuses and a person can mend
+# what the operating system refuses and a person can hint
 REFUSALS = {
     errno.ENOSPC: "Free some space, then run the same command again.",
     errno.EDQUOT: "Free some of your quota, then run the same command again.",

@@ -22,7 +22,7 @@ def command(path: str, out: str, split: str | None, sample: int, source: str | N
     """
     from spikeprep.plot import heard, is_recorded, raster, recorded, save, training_curve
     from spikeprep.store import SpikeStore
-    from spikeprep.train.run import RunFolder
+    from spikeprep.train.run_folder import RunFolder
 
     folder = RunFolder(path)
     if folder.exists():

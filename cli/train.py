@@ -84,10 +84,10 @@ def command(
     with the very weights that it would have had.
     """
     from spikeprep.recipes import parse_value
-    from spikeprep.session import Session
     from spikeprep.store import SpikeStore
-    from spikeprep.train.run import RunFolder
+    from spikeprep.train.run_folder import RunFolder
     from spikeprep.train.settings import TrainSettings
+    from spikeprep.train_session import Session
 
     opened = SpikeStore.open(store)
     asked = {"arch": arch, "epochs": epochs, "batch": batch, "seed": seed}
@@ -211,7 +211,7 @@ class _Listener:
 
 def _unused_gpu() -> str:
     """Return why a GPU that is here is not used; empty where there is none."""
-    from spikeprep.machine import cuda_device
+    from spikeprep.system import cuda_device
 
     found = cuda_device()
     if not found.count:

@@ -10,7 +10,7 @@ import click
 from .options import emit_json, json_option, settings_option, table
 
 if TYPE_CHECKING:
-    from spikeprep.tune import Trial
+    from spikeprep.encoding.tune import Trial
 
 
 @click.command("tune")
@@ -34,8 +34,8 @@ def command(
 
     RECIPE as for `spikeprep encode`; of a STORE its own recipe is taken.
     """
+    from spikeprep.encoding.tune import tune_bsa
     from spikeprep.recipes import find_recipe
-    from spikeprep.tune import tune_bsa
 
     trials = tune_bsa(find_recipe(what).override(settings), source, samples=samples, seed=seed)
     if as_json:

@@ -1,4 +1,4 @@
-"""The error tree. Every message says what was got, what was expected, and the mend."""
+"""The error tree. Every message says what was got, what was expected, and the hint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class SpikeprepError(Exception):
-    """Base of every error that a user can mend.
+    """Base of every error that a user can hint.
 
     Parameters
     ----------
@@ -15,14 +15,14 @@ class SpikeprepError(Exception):
         What was found, with the name of the file, option or value.
     expected
         What would have been right; may be empty where `got` says it.
-    mend
+    hint
         What to do about it, as an imperative sentence.
     """
 
-    def __init__(self, got: str, expected: str = "", mend: str = "") -> None:
-        self.got, self.expected, self.mend = got, expected, mend
+    def __init__(self, got: str, expected: str = "", hint: str = "") -> None:
+        self.got, self.expected, self.hint = got, expected, hint
         head = f"{got}; expected {expected}." if expected else f"{got.rstrip('.')}."
-        super().__init__(f"{head} {mend}".strip())
+        super().__init__(f"{head} {hint}".strip())
 
 
 class UsageError(SpikeprepError):
@@ -46,7 +46,7 @@ class CapabilityError(SpikeprepError):
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
-    """Return a mend that names the known word nearest to `name`, else lists all of them."""
+    """Return a hint that names the known word nearest to `name`, else lists all of them."""
     words = sorted(known)
     close = difflib.get_close_matches(name, words, n=1)
     if close:

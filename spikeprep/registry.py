@@ -1,7 +1,7 @@
 """Names → plugin classes, from the built-ins and from entry points, loaded only when asked for.
 
 A plugin is a frozen dataclass whose fields are its whole configuration. To add one from another package, name
-its class in the entry-point group ``spikeprep.encoders`` (transforms and encoders), ``spikeprep.readers`` (sources) or
+its class in the entry-point group ``spikeprep.encoders``, ``spikeprep.transforms``, ``spikeprep.sources``  or
 ``spikeprep.event_formats``::
 
     [project.entry-points."spikeprep.encoders"]
@@ -101,25 +101,31 @@ ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
     {
-        "background_filter": "spikeprep.transforms.background:BackgroundFilter",
         "bsa": "spikeprep.encoders.bsa:BSA",
-        "drop_events": "spikeprep.transforms.drop:DropEvents",
         "dvs": "spikeprep.encoders.dvs:DVS",
-        "event_crop": "spikeprep.transforms.crop:EventCrop",
-        "event_downsample": "spikeprep.transforms.downsample:EventDownsample",
-        "event_time_downsample": "spikeprep.transforms.time_downsample:EventTimeDownsample",
-        "hot_pixels": "spikeprep.transforms.hot_pixels:HotPixels",
-        "lyon": "spikeprep.encoders.lyon:Lyon",
-        "merge_polarity": "spikeprep.transforms.merge_polarity:MergePolarity",
         "poisson": "spikeprep.encoders.poisson:Poisson",
-        "refractory_filter": "spikeprep.transforms.refractory:RefractoryFilter",
-        "stabilise_saccades": "spikeprep.transforms.stabilise:StabiliseSaccades",
-        "time_jitter": "spikeprep.transforms.jitter:TimeJitter",
     },
 )
-READERS = Registry(
-    "reader",
-    "spikeprep.readers",
+TRANSFORMS = Registry(
+    "transform",
+    "spikeprep.transforms",
+    {
+        "background_filter": "spikeprep.transforms.events.background_filter:BackgroundFilter",
+        "drop_events": "spikeprep.transforms.events.drop_events:DropEvents",
+        "event_crop": "spikeprep.transforms.events.crop:EventCrop",
+        "event_downsample": "spikeprep.transforms.events.downsample:EventDownsample",
+        "event_time_downsample": "spikeprep.transforms.events.time_downsample:EventTimeDownsample",
+        "hot_pixels": "spikeprep.transforms.events.hot_pixels:HotPixels",
+        "lyon": "spikeprep.transforms.audio.lyon:Lyon",
+        "merge_polarity": "spikeprep.transforms.events.merge_polarity:MergePolarity",
+        "refractory_filter": "spikeprep.transforms.events.refractory_filter:RefractoryFilter",
+        "stabilise_saccades": "spikeprep.transforms.events.stabilise_saccades:StabiliseSaccades",
+        "time_jitter": "spikeprep.transforms.events.time_jitter:TimeJitter",
+    },
+)
+SOURCES = Registry(
+    "source",
+    "spikeprep.sources",
     {
         "audio": "spikeprep.sources.audio:AudioFiles",
         "digits": "spikeprep.sources.digits:Digits",

@@ -22,7 +22,7 @@ from spikeprep.encoders import Encoder, Transform
 from spikeprep.errors import UsageError
 from spikeprep.packing import padding_mask, unpack
 from spikeprep.random import SampleKey
-from spikeprep.registry import ENCODERS, READERS, Plugin, Registry
+from spikeprep.registry import ENCODERS, SOURCES, Plugin, Registry
 from spikeprep.sources.base import Source
 
 
@@ -120,7 +120,7 @@ def check_encoder(encoder: Encoder, signals: Sequence[Any]) -> None:
 
 def check_reader(source: Source) -> None:
     """Labels within the classes, ids unique, samples the same whenever and from any thread they are read."""
-    check_plugin(source, READERS)
+    check_plugin(source, SOURCES)
     sizes = source.splits()
     assert set(sizes) <= {"train", "test"}
     assert all(size > 0 for size in sizes.values())

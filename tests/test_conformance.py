@@ -14,7 +14,7 @@ import spikeprep.transforms
 from spikeprep.data import EVENT, Audio, Events, Frames
 from spikeprep.encoders import Encoder, Transform
 from spikeprep.errors import UsageError
-from spikeprep.registry import ENCODERS, READERS, Plugin
+from spikeprep.registry import ENCODERS, SOURCES, Plugin
 from spikeprep.sources.base import Source
 from spikeprep.transforms import EventTransform
 
@@ -120,9 +120,9 @@ def test_encoder(name):
     (check_transform if isinstance(plugin, Transform) else check_encoder)(plugin, signals)
 
 
-@pytest.mark.parametrize("name", READERS.names())
+@pytest.mark.parametrize("name", SOURCES.names())
 def test_reader(name, tmp_path):
-    check_reader(READERS.get(name)(**FOLDERS[name](tmp_path)))
+    check_reader(SOURCES.get(name)(**FOLDERS[name](tmp_path)))
 
 
 def test_every_plugin_that_is_written_is_registered():
@@ -132,7 +132,7 @@ def test_every_plugin_that_is_written_is_registered():
     assert {name: ENCODERS.get(name) for name in plugins} == plugins
     readers = {found.name: found for found in written(spikeprep.sources, Source)}
     assert readers
-    assert {name: READERS.get(name) for name in readers} == readers
+    assert {name: SOURCES.get(name) for name in readers} == readers
 
 
 def test_the_public_names_are_the_plugins():
@@ -144,7 +144,7 @@ def test_the_public_names_are_the_plugins():
 
 
 @pytest.mark.parametrize(
-    ("registry", "name", "near"), [(ENCODERS, "poison", "poisson"), (READERS, "digit", "digits")]
+    ("registry", "name", "near"), [(ENCODERS, "poison", "poisson"), (SOURCES, "digit", "digits")]
 )
 def test_an_unknown_name_has_its_near_miss(registry, name, near):
     with pytest.raises(UsageError, match=f"Did you mean '{near}'"):

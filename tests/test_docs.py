@@ -100,7 +100,7 @@ def test_every_transform_of_recordings_is_on_its_page():
 def test_the_python_of_the_readme_works(tmp_path, monkeypatch):
     import numpy as np
 
-    from spikeprep.pipeline import encode
+    from spikeprep.encoding.run import encode
     from spikeprep.recipes import load_recipe
 
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from spikeprep.errors import (
 def test_a_message_says_got_expected_and_the_mend():
     error = DataError("train.idx has 3 dimensions", "1", "Name the label file.")
     assert str(error) == "train.idx has 3 dimensions; expected 1. Name the label file."
-    assert (error.got, error.expected, error.mend) == (
+    assert (error.got, error.expected, error.hint) == (
         "train.idx has 3 dimensions",
         "1",
         "Name the label file.",

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from spikeprep.data import EVENT, Events
 from spikeprep.encoders import DVS
 from spikeprep.errors import UsageError
-from spikeprep.plot import is_recorded, look, recorded, recording, seen
-from spikeprep.plot.seen import look_at_spikes
+from spikeprep.plot import event_counts as seen
+from spikeprep.plot import is_recorded, look, recorded, recording
+from spikeprep.plot.event_counts import look_at_spikes
 from spikeprep.plot.style import BLUE, ORANGE
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout
 

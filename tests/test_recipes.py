@@ -5,7 +5,7 @@ import pytest
 from spikeprep.encoders.base import Chain
 from spikeprep.errors import UsageError
 from spikeprep.recipes import Recipe, known_recipe, load_recipe, recipe_names
-from spikeprep.registry import READERS
+from spikeprep.registry import SOURCES
 
 
 def test_the_names():
@@ -22,7 +22,7 @@ def test_every_recipe_is_whole_and_survives_json(name):
     assert recipe.train["arch"]
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
     assert isinstance(recipe.build_chain(), Chain)
-    assert isinstance(recipe.build_source(), READERS.get(recipe.source["name"]))
+    assert isinstance(recipe.build_source(), SOURCES.get(recipe.source["name"]))
     if name != "digits":
         assert "--source" in recipe.obtain
 

@@ -8,7 +8,7 @@ import pytest
 from spikeprep.encoders.base import Encoder, Transform
 from spikeprep.errors import CapabilityError, UsageError
 from spikeprep.eventfiles import EventFormat
-from spikeprep.registry import ENCODERS, EVENT_FORMATS, READERS, Plugin, Registry
+from spikeprep.registry import ENCODERS, EVENT_FORMATS, SOURCES, Plugin, Registry
 from spikeprep.sources.base import Source
 
 
@@ -59,7 +59,7 @@ def test_an_unknown_name_is_refused_with_the_near_miss():
 
 @pytest.mark.parametrize(
     ("registry", "kinds"),
-    [(ENCODERS, (Encoder, Transform)), (READERS, (Source,)), (EVENT_FORMATS, (EventFormat,))],
+    [(ENCODERS, (Encoder, Transform)), (SOURCES, (Source,)), (EVENT_FORMATS, (EventFormat,))],
 )
 def test_every_built_in_is_what_its_registry_says(registry, kinds):
     for name in registry.names():

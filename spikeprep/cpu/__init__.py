@@ -1,1 +1,1 @@
-"""Backends on the CPU: `reference` (NumPy float64, the truth) and `compiled` (Numba, the default)."""
+"""The compiled backend: Numba kernels on all cores."""

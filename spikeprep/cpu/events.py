@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..lanes import LANES, load_word, ones, trailing_zeros
+from .._simd import LANES, load_word, ones, trailing_zeros
 from .jit import inline, jit
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..lanes import LANES, above, load, ones, select, spread, store, sum_rows, total
+from .._simd import LANES, above, load, ones, select, spread, store, sum_rows, total
 from .jit import jit
 
 

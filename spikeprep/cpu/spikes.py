@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._simd import LANES
 from ..data import PackedBatch
-from ..lanes import LANES
 from . import events
 from .workers import Workers
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..lanes import LANES
+from .._simd import LANES
 from .jit import jit
 
 

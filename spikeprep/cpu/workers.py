@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
-from ..lanes import aligned_zeros
-from ..machine import cores
+from .._simd import aligned_zeros
+from ..system import cores
 from .jit import flush_denormals
 
 _HANDFULS = 4  # pieces of work a thread

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend import Array, Backend, LifTrace
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
-from ..ops import Array, LifTrace, Ops
 from ..packing import unpack
 from .constants import leaving_terms, neuron_constants, psp_constants
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks, event_bytes
 
 if TYPE_CHECKING:  # with these come the store's libraries, which batches in memory do without
-    from ..stream import BatchStream
-    from .feed import Feeder, TierName
+    from ..feed.batches import BatchStream
+    from ..feed.device import Feeder, TierName
 
 LANES = 32
 """Neurons of a tile: a warp's lanes."""
@@ -35,8 +35,8 @@ _REFRACTORY = 32
 Products = Literal["auto", "events", "matrix"]
 
 
-class CudaBase(Ops):
-    """Spikes, neurons, gates and PSPs on a GPU: what every kind of layer shares. Parameters: see `CudaOps`."""
+class CudaBase(Backend):
+    """Spikes, neurons, gates and PSPs on a GPU: what every kind of layer shares. Parameters: see `CudaBackend`."""
 
     def __init__(
         self,
@@ -100,15 +100,15 @@ class CudaBase(Ops):
     # ------------------------------------------------------------ spikes
 
     def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
-        """See `Ops.feed`."""
+        """See `Backend.feed`."""
         if self._feeder is None:
-            from .feed import Feeder
+            from ..feed.device import Feeder
 
             self._feeder = Feeder(self.runtime, self._tier)
         return self._feeder.feed(stream)
 
     def upload(self, batch: PackedBatch) -> CudaSpikes:
-        """See `Ops.upload`; bits may be on the device already."""
+        """See `Backend.upload`; bits may be on the device already."""
         xp = self.xp
         bits: Array = batch.bits
         bits = xp.ascontiguousarray(bits) if isinstance(bits, xp.ndarray) else self.runtime.to_device(bits)
@@ -125,16 +125,16 @@ class CudaBase(Ops):
         return CudaSpikes(self.runtime, units, steps, own, by_unit)
 
     def unpack(self, spikes: CudaSpikes) -> NDArray[np.bool_]:  # type: ignore[override]
-        """See `Ops.unpack`."""
+        """See `Backend.unpack`."""
         words = self.to_host(spikes.by_unit).astype("<u4", copy=False)
         return unpack(words.view(np.uint8), spikes.longest)
 
     def counts(self, spikes: CudaSpikes) -> Array:  # type: ignore[override]
-        """See `Ops.counts`."""
+        """See `Backend.counts`."""
         return spikes.totals()
 
     def regular_trains(self, spikes: CudaSpikes, unit: Array, period: Array) -> CudaSpikes:  # type: ignore[override]
-        """See `Ops.regular_trains`."""
+        """See `Backend.regular_trains`."""
         by_unit = spikes.by_unit.copy()
         if by_unit.size:
             self._module("spikes.cu").launch(
@@ -147,7 +147,7 @@ class CudaBase(Ops):
     # ------------------------------------------------------------ neurons, gates, PSPs
 
     def lif(self, drive: NDArray[Any], neuron: NeuronParams) -> LifTrace:
-        """See `Ops.lif`."""
+        """See `Backend.lif`."""
         steps, units = drive.shape
         tiles = -(-units // LANES)
         padded = np.zeros((1, steps, tiles * LANES), self.dtype)
@@ -232,13 +232,13 @@ class CudaBase(Ops):
         return -(-post.units // LANES) * post.longest * LANES * self.dtype.itemsize
 
     def gate(self, post: CudaSpikes, neuron: NeuronParams, psp: PspParams) -> Array:  # type: ignore[override]
-        """See `Ops.gate`."""
+        """See `Backend.gate`."""
         gates = self._gates(post, slice(0, len(post)), neuron, psp)
         samples, tiles, steps, lanes = gates.shape
         return gates.transpose(0, 2, 1, 3).reshape(samples, steps, tiles * lanes)[:, :, : post.units]
 
     def psp(self, pre: CudaSpikes, post: CudaSpikes, neuron: NeuronParams, psp: PspParams) -> Array:  # type: ignore[override]
-        """See `Ops.psp`."""
+        """See `Backend.psp`."""
         tiles = -(-post.units // LANES)
         out = (self.xp.empty if post.longest else self.xp.zeros)(
             (len(post), post.units, pre.units), self.dtype
@@ -257,7 +257,7 @@ class CudaBase(Ops):
         return out
 
     def lateral_gain(self, e: Array, counts: Array, labels: NDArray[Any], threshold: float) -> Array:
-        """See `Ops.lateral_gain`: one launch."""
+        """See `Backend.lateral_gain`: one launch."""
         gain = self.xp.empty(counts.shape, self.dtype)
         if gain.size:
             self._module("loss.cu").launch(
@@ -268,7 +268,7 @@ class CudaBase(Ops):
         return gain
 
     def fetch(self, array: Array) -> Callable[[], NDArray[Any]]:
-        """See `Ops.fetch`."""
+        """See `Backend.fetch`."""
         host = self.runtime.pinned(array.shape, array.dtype)
         self.runtime.copy_out(array, host)
         arrived = self.runtime.current().record()
@@ -280,5 +280,5 @@ class CudaBase(Ops):
         return wait
 
     def to_host(self, array: Array) -> NDArray[Any]:
-        """See `Ops.to_host`."""
+        """See `Backend.to_host`."""
         return self.runtime.to_host(array)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend import UpdateRule
 from ..data import NeuronParams, PspParams
-from ..ops import UpdateRule
 
 
 def _structure(

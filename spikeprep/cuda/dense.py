@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend import Array, UpdateRule, WeightState
 from ..data import NeuronParams, PspParams
-from ..ops import Array, UpdateRule, WeightState
 from . import matrix
 from .base import LANES, CudaBase
 from .constants import neuron_constants, update_constants
@@ -51,7 +51,7 @@ class DenseLayers(CudaBase):
     # ------------------------------------------------------------ dense layer
 
     def dense_weights(self, state: WeightState) -> CudaWeights:
-        """See `Ops.dense_weights`."""
+        """See `Backend.dense_weights`."""
         post, pre = state.weight.shape
         tiles = -(-post // LANES)
         weight, moment, variance = (
@@ -85,7 +85,7 @@ class DenseLayers(CudaBase):
     def dense_forward(  # type: ignore[override]
         self, weights: CudaWeights, pre: CudaSpikes, neuron: NeuronParams, lateral: float = 0.0
     ) -> CudaSpikes:
-        """See `Ops.dense_forward`."""
+        """See `Backend.dense_forward`."""
         out = self._blank(pre.steps, pre.own, weights.shape[0])
         if self._is_dense(weights, pre):
             width = weights.tiles * LANES
@@ -153,7 +153,7 @@ class DenseLayers(CudaBase):
         psp: PspParams,
         incoming: bool,
     ) -> Array | None:
-        """See `Ops.dense_backward`."""
+        """See `Backend.dense_backward`."""
         xp, samples, tiles, width = self.xp, len(pre), weights.tiles, weights.shape[1]
         delta = xp.ascontiguousarray(xp.asarray(delta), self.dtype)
         gamma = delta if scale is None else xp.ascontiguousarray(xp.asarray(scale), self.dtype)
@@ -219,18 +219,18 @@ class DenseLayers(CudaBase):
     # ------------------------------------------------------------ update
 
     def gradient(self, weights: CudaWeights) -> NDArray[Any]:  # type: ignore[override]
-        """See `Ops.gradient`."""
+        """See `Backend.gradient`."""
         return self._seen(weights.gradient.sum(axis=0), weights.shape)
 
     def gradient_sum(self, weights: CudaWeights) -> Array:  # type: ignore[override]
-        """See `Ops.gradient_sum`: the groups are added up into the first."""
+        """See `Backend.gradient_sum`: the groups are added up into the first."""
         if len(weights.gradient) > 1:
             weights.gradient[0] = weights.gradient.sum(axis=0)
             weights.gradient[1:] = 0
         return weights.gradient[0]
 
     def update(self, weights: CudaWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
-        """See `Ops.update`."""
+        """See `Backend.update`."""
         pre, width = weights.weight.shape
         module, constants = self._module("update.cu"), update_constants(rule, samples, self.dtype)
         pull = self.xp.empty(width, self.dtype)
@@ -247,7 +247,7 @@ class DenseLayers(CudaBase):
         )  # fmt: skip
 
     def state(self, weights: CudaWeights) -> WeightState:  # type: ignore[override]
-        """See `Ops.state`."""
+        """See `Backend.state`."""
         return WeightState(
             *(self._seen(a, weights.shape) for a in (weights.weight, weights.moment, weights.variance))
         )

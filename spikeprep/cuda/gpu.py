@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..backend import Array
 from ..errors import CapabilityError
-from ..ops import Array
-from .runtime import KERNELS, Event, Module, Runtime, Stream, check_args, check_copy, dims, source
+from ..feed.copies import Event, Stream
+from .runtime import KERNELS, Module, Runtime, check_args, check_copy, dims, source
 
 # cuBLAS: cudaDataType_t, cublasComputeType_t, cublasGemmAlgo_t
 _HALF, _SINGLE, _SUM_IN_SINGLE, _ANY_ALGORITHM = 2, 0, 68, -1

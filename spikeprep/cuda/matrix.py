@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import Array
+from ..backend import Array
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks
 

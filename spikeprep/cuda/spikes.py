@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops import Array
+from ..backend import Array
 from .runtime import Runtime
 
 WARPS = 8

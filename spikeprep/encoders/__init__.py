@@ -9,10 +9,9 @@ from .base import Chain, Encoder, Transform
 if TYPE_CHECKING:
     from .bsa import BSA
     from .dvs import DVS
-    from .lyon import Lyon
     from .poisson import Poisson
 
-__all__ = ["BSA", "DVS", "Chain", "Encoder", "Lyon", "Poisson", "Transform"]
+__all__ = ["BSA", "DVS", "Chain", "Encoder", "Poisson", "Transform"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import SpikeTrain
-from ..errors import UsageError
+from ..errors import UsageError, near_miss
 from ..packing import unpack
 from ..random import SampleKey
-from ..registry import ENCODERS, Plugin
+from ..registry import ENCODERS, TRANSFORMS, Plugin
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Chain:
     @classmethod
     def from_config(cls, configs: Sequence[Mapping[str, Any]]) -> Chain:
         """Build from a list of plugin configs; the last one, and only it, must be an encoder."""
-        plugins = [ENCODERS.build(config) for config in configs]
+        plugins = [build_step(config) for config in configs]
         *transforms, encoder = plugins or [None]
         wrong = [p.name for p in transforms if not isinstance(p, Transform)]
         if not isinstance(encoder, Encoder) or wrong:
@@ -126,3 +126,16 @@ class Chain:
         """Return the packed spikes of each signal."""
         ready = [self.prepare(s, rng=rng) for s, rng in zip(signals, rngs, strict=True)]
         return self.encoder.encode_batch(ready, rngs=rngs)
+
+
+def build_step(config: Mapping[str, Any]) -> Transform | Encoder:
+    """Build the transform or encoder that ``config["name"]`` names; raises `UsageError` where there is none."""
+    name = config["name"]
+    if name in TRANSFORMS.names():
+        step: Transform | Encoder = TRANSFORMS.build(config)
+    elif name in ENCODERS.names():
+        step = ENCODERS.build(config)
+    else:
+        known = [*TRANSFORMS.names(), *ENCODERS.names()]
+        raise UsageError(f"unknown transform or encoder {name!r}", "", near_miss(name, known))
+    return step

@@ -15,20 +15,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .._simd import LANES, above, aligned_zeros, larger, load, load_word, select, smaller, spread, store
 from ..data import Frames, SpikeTrain
 from ..errors import DataError, UsageError, near_miss
-from ..lanes import (
-    LANES,
-    above,
-    aligned_zeros,
-    larger,
-    load,
-    load_word,
-    select,
-    smaller,
-    spread,
-    store,
-)
 from ..random import SampleKey
 from .base import Encoder
 

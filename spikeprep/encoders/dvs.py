@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from ..data import EVENT, Bits, Events, SpikeTrain
 from ..errors import DataError, UsageError
 from ..random import SampleKey
-from ._bands import band
-from ._bins import Bins, scatter
-from ._recordings import checked, pieces, recording, wrong_event
-from ._sheet import new_sheet
 from .base import Encoder
+from .event_bits import new_sheet
+from .event_checks import checked, pieces, recording, wrong_event
+from .time_bins import Bins, scatter
+from .unit_ranges import band
 
 _MOST_STEPS = (1 << 32) - 1  # what a store can say
 _FINEST = 10**6  # denominator of a width

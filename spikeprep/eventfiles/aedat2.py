@@ -15,9 +15,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._simd import swap_bytes
 from ..data import EVENT
 from ..errors import DataError, UsageError, near_miss
-from ..lanes import swap_bytes
 from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
 from .cameras import CAMERAS, camera_in
 from .kernels import jit, onward, onward_reference

@@ -1,4 +1,4 @@
-"""What is wrong with a recording's events, and what becomes of them: an error, a mend, or their leaving.
+"""What is wrong with a recording's events, and what becomes of them: an error, a hint, or their leaving.
 
 The compiled check `kernels.all_sound` sees every event; this room sees only the pieces that it does not pass.
 """
@@ -17,13 +17,13 @@ from ..errors import DataError
 from .base import Decoder
 
 Invalid = Literal["fail", "clip", "drop"]
-"""What is done about an event that cannot be: raise `DataError`; mend it; or leave it out.
+"""What is done about an event that cannot be: raise `DataError`; hint it; or leave it out.
 
 Clipping takes a coordinate to the sensor's edge, a stamp that runs back to the latest seen, and p to 0 or 1. With
 either of the two the whole records of a file that was cut off are kept, and a recording may have no events.
 """
 
-MENDS = "or pass invalid='drop' to go on without such events, invalid='clip' to mend them."
+MENDS = "or pass invalid='drop' to go on without such events, invalid='clip' to hint them."
 
 
 class ChangedEvents(UserWarning):
@@ -80,7 +80,7 @@ def warn(changes: Changes) -> None:
     warnings.warn(ChangedEvents(changes), stacklevel=2)
 
 
-def mend(
+def hint(
     decoder: Decoder,
     events: NDArray[np.void],
     size: tuple[int, int],

@@ -24,8 +24,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._simd import ones, trailing_zeros
 from ..data import EVENT
-from ..lanes import ones, trailing_zeros
 from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import jit, onward
 from .prophesee import encoding_of, open_raw

@@ -185,13 +185,13 @@ def _check_filters(path: Path, data: Any) -> None:
         with suppress(ImportError):
             import hdf5plugin  # noqa: F401  # its import makes Blosc, Zstandard, LZ4 … known
         if not h5py.h5z.filter_avail(number):
-            mend = "Install hdf5plugin."
+            hint = "Install hdf5plugin."
             if number == _ECF:
-                mend = "Convert it to .raw or .dat, or without compression, with Metavision's tools."
+                hint = "Convert it to .raw or .dat, or without compression, with Metavision's tools."
             raise CapabilityError(
                 f"{path}: {data.name} is compressed with filter {number} ({name.decode() or 'no name'})",
                 "one that HDF5 has here",
-                mend,
+                hint,
             )
 
 

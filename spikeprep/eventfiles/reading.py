@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..data import EVENT, Events
 from ..errors import DataError, UsageError
 from .base import Decoder, EventFormat, as_words, empty_events
-from .checks import Changes, Invalid, mend, warn
+from .checks import Changes, Invalid, hint, warn
 from .detect import find_format
 from .kernels import all_sound
 
@@ -177,14 +177,14 @@ class _Recording:
 
     def size_of(self, decoder: Decoder) -> tuple[int, int]:
         size = self.size or decoder.size
-        mend = "Give size=(width, height), in pixels."
+        hint = "Give size=(width, height), in pixels."
         if not size:
-            raise DataError(f"{self.path} does not tell the size of its sensor", "", mend)
+            raise DataError(f"{self.path} does not tell the size of its sensor", "", hint)
         if not all(0 < side <= _LIMIT for side in size):
             raise DataError(
                 f"{self.path} says a sensor of {size[0]} × {size[1]}",
                 f"sides between 1 and {_LIMIT} pixels",
-                mend,
+                hint,
             )
         return size
 
@@ -205,7 +205,7 @@ class _Recording:
 
 
 class _Walk:
-    """One walk over a recording: decode a tile, check it, mend it where it does not pass."""
+    """One walk over a recording: decode a tile, check it, hint it where it does not pass."""
 
     def __init__(self, recording: _Recording, decoder: Decoder, changes: Changes) -> None:
         self.decoder, self.changes, self.invalid = decoder, changes, recording.invalid
@@ -222,7 +222,7 @@ class _Walk:
                 break
             tile, kept = tile[:made], made
             if not all_sound(as_words(tile), *self.size, self.latest):
-                kept = mend(
+                kept = hint(
                     self.decoder, tile, self.size, self.latest, self.invalid, self.changes, self.index
                 )
             if self.decoder.flip_y:

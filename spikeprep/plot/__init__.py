@@ -3,8 +3,8 @@
 Every function returns a `matplotlib.figure.Figure` that belongs to nobody's global state; `save` writes it.
 """
 
+from .event_counts import Seen, look
 from .events import is_recorded, recorded, recording
-from .seen import Seen, look
 from .sound import heard, hearing
 from .spikes import MOST_CLASSES, raster
 from .style import save

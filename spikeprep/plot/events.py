@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..data import Events
 from ..errors import UsageError
-from .seen import Seen, look, look_at_spikes
+from .event_counts import Seen, look, look_at_spikes
 from .spikes import draw_classes, sample_title, shown_classes
 from .style import BLUE, COUNTS, ORANGE, blank, styled
 

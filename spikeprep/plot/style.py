@@ -44,8 +44,8 @@ def styled(draw: Callable[Drawn, Figure]) -> Callable[Drawn, Figure]:
         try:
             import matplotlib
         except ImportError as error:
-            mend = "Install it: python -m pip install 'spikeprep[plot]'"
-            raise CapabilityError("matplotlib is not installed", "", mend) from error
+            hint = "Install it: python -m pip install 'spikeprep[plot]'"
+            raise CapabilityError("matplotlib is not installed", "", hint) from error
         with matplotlib.rc_context(STYLE):
             return draw(*args, **kwargs)
 

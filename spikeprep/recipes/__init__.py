@@ -19,9 +19,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..encoders.base import Chain
+from ..encoders.base import Chain, build_step
 from ..errors import DataError, UsageError, near_miss
-from ..registry import ENCODERS, READERS
+from ..registry import SOURCES
 from ..sources.base import Source
 from ..store import SpikeStore
 
@@ -60,7 +60,7 @@ class Recipe:
     def __post_init__(self) -> None:
         # Plugins know their own settings: building them refuses an unknown or unfit one here, not later.
         if "name" not in self.source:
-            raise UsageError(f"recipe {self.name}: [source] has no name", "", near_miss("", READERS.names()))
+            raise UsageError(f"recipe {self.name}: [source] has no name", "", near_miss("", SOURCES.names()))
         if any("name" not in config for config in self.chain):
             raise UsageError(
                 f"recipe {self.name}: a [[chain]] entry has no name", "a transform or encoder in each"
@@ -69,11 +69,11 @@ class Recipe:
         self.build_chain()
         for config in self.chain:
             _used(config)
-            ENCODERS.build(_plugin(config))
+            build_step(_plugin(config))
 
     def build_source(self, path: str | os.PathLike[str] | None = None) -> Source:
         """Return the reader, of the raw data at `path` where it has one."""
-        source: Source = READERS.build(self.source)
+        source: Source = SOURCES.build(self.source)
         if path is None:
             return source
         if "path" not in {f.name for f in dataclasses.fields(source)}:
@@ -129,15 +129,14 @@ class Recipe:
             else:
                 known = self.settings()
                 same = [name for name in known if name.endswith(f".{dotted}")]  # the owner was left out
-                mend = f"Did you mean {same[0]!r}?" if same else near_miss(dotted, known)
-                raise UsageError(f"recipe {self.name} has no setting {dotted!r}", "", mend)
+                hint = f"Did you mean {same[0]!r}?" if same else near_miss(dotted, known)
+                raise UsageError(f"recipe {self.name} has no setting {dotted!r}", "", hint)
         return dataclasses.replace(self, source=source, chain=chain, train=train)
 
     def settings(self) -> dict[str, Any]:
         """Return dotted name → value of everything that `override` reaches."""
         chain = [
-            ENCODERS.build(_plugin(c)).to_config() | ({"use": c["use"]} if "use" in c else {})
-            for c in self.chain
+            build_step(_plugin(c)).to_config() | ({"use": c["use"]} if "use" in c else {}) for c in self.chain
         ]
         owners = [
             ("source", self.build_source().to_config()),

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
-from ._checked import Listing
-from ._labelled import Found, check_share, find
-from ._sounds import SUFFIXES, Sounds
+from .checked_files import Listing
+from .labelled_files import Found, check_share, find
+from .sound_files import SUFFIXES, Sounds
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Source(Plugin, ABC):
 
     @abstractmethod
     def read(self, split: str, index: int) -> Sample:
-        """Return one sample; raises `DataError` naming the file and the mend where it is damaged."""
+        """Return one sample; raises `DataError` naming the file and the hint where it is damaged."""
 
     def outline(self, split: str, index: int) -> Any:
         """Return a signal of the shape of a sample's; overridden where that costs less than reading the sample."""

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import ClassVar
 
 from ..registry import EVENT_FORMATS
-from ._checked import Listing
-from ._events import EventFiles
-from ._labelled import Found, check_share, find
+from .checked_files import Listing
+from .event_recordings import EventFiles
+from .labelled_files import Found, check_share, find
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
-from ._checked import Listing
-from ._labelled import Fault, Recording, files_under, mixed
-from ._sounds import SUFFIXES, Sounds
+from .checked_files import Listing
+from .labelled_files import Fault, Recording, files_under, mixed
+from .sound_files import SUFFIXES, Sounds
 
 _NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
 _TEST = 5  # recordings 0 to 4 of each digit and speaker are the test split, as upstream defines

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..data import Sample
 from ..errors import CapabilityError, DataError, UsageError
-from ._labelled import Found, Recording, by_split, check_share, digest, find, refusal
 from .base import Source
+from .labelled_files import Found, Recording, by_split, check_share, digest, find, refusal
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _MODES = {"grey": "L", "rgb": "RGB"}

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
-from ._checked import Listing
-from ._events import EventFiles
-from ._labelled import Fault, Recording, check_share, files_under
+from .checked_files import Listing
+from .event_recordings import EventFiles
+from .labelled_files import Fault, Recording, check_share, files_under
 
 _LAYOUT = "Train/DIGIT/NUMBER.bin and Test/DIGIT/NUMBER.bin, such as Train/5/00001.bin"
 _COMPLETE = {"train": 60_000, "test": 10_000}
@@ -71,8 +71,8 @@ class Nmnist(EventFiles):
                 else:
                     numbers[int(number)] = Recording(split, file, int(digit), where)
             if missing := sorted(set(self.classes) - {str(r.label) for r in numbers.values()}):
-                mend = "Copy the data set again, or give the folder that holds Train as --source."
-                raise DataError(f"{folder} has no recordings of {', '.join(missing)}", _LAYOUT, mend)
+                hint = "Copy the data set again, or give the folder that holds Train as --source."
+                raise DataError(f"{folder} has no recordings of {', '.join(missing)}", _LAYOUT, hint)
             found += [numbers[n] for n in sorted(numbers)]
         if len(self._folders) > 1:
             return Listing(found, faults, _short(found))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError, UsageError, near_miss
-from ._checked import Listing
-from ._labelled import Fault, Recording, files_under, mixed
-from ._sounds import SUFFIXES, Sounds
+from .checked_files import Listing
+from .labelled_files import Fault, Recording, files_under, mixed
+from .sound_files import SUFFIXES, Sounds
 
 _LETTERS = {f"0{letter}": letter for letter in "abcdefghijklmnopqrstuvwxyz"}
 _DIGITS = {f"0{digit}": digit for digit in "0123456789"}

@@ -17,9 +17,19 @@ import numpy as np
 
 from ..data import Sample
 from ..errors import DataError, UsageError, near_miss
-from ._from_tonic import as_events, library, transformed
-from ._labelled import SPLITS, Entry, Found, Recording, by_split, check_share, digest, files_under, hashed
 from .base import Source
+from .labelled_files import (
+    SPLITS,
+    Entry,
+    Found,
+    Recording,
+    by_split,
+    check_share,
+    digest,
+    files_under,
+    hashed,
+)
+from .tonic_samples import as_events, library, transformed
 
 # data sets whose targets are poses, tracks, depth and the like
 _NO_CLASSES = ("DAVISDATA", "DSEC", "EBSSA", "MVSEC", "NERDD", "ThreeET_Eyetracking", "TUMVIE", "VPR")
@@ -80,9 +90,9 @@ class TonicData(Source):
             raise UsageError(f"tonic: got options {self.options!r}", "a table of the data set's arguments")
         tables = isinstance(self.transforms, Sequence) and not isinstance(self.transforms, str)
         if not (tables and all(isinstance(t, Mapping) and "name" in t for t in self.transforms)):
-            mend = 'For example: --set source.transforms=[{name="Denoise", filter_time=10000}]'
+            hint = 'For example: --set source.transforms=[{name="Denoise", filter_time=10000}]'
             raise UsageError(
-                f"tonic: got transforms {self.transforms!r}", "a list of tables with a name", mend
+                f"tonic: got transforms {self.transforms!r}", "a list of tables with a name", hint
             )
         object.__setattr__(self, "transforms", tuple(dict(t) for t in self.transforms))
         check_share(self.name, self.test_share)
@@ -103,8 +113,8 @@ class TonicData(Source):
                 if self.dataset
                 else "no data set of tonic's is named"
             )
-            mend = near_miss(self.dataset, known) if self.dataset else f"Known: {', '.join(known)}."
-            raise UsageError(got, "a recipe such as tonic:DVSGesture", mend)
+            hint = near_miss(self.dataset, known) if self.dataset else f"Known: {', '.join(known)}."
+            raise UsageError(got, "a recipe such as tonic:DVSGesture", hint)
         found: type[Any] = getattr(datasets, self.dataset)
         # tonic looks in the folder of the class's own name
         return found if self.download else type(found.__name__, (found,), {"download": _refuse})

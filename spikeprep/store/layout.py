@@ -223,14 +223,14 @@ def parse_attributes(path: str, root: bytes | None) -> dict[str, Any]:
     StoreError
         There is no store, it is not a spike store, a needed key is missing, or its format is newer.
     """
-    mend = "Check the path, or make a store with `spikeprep encode`."
+    hint = "Check the path, or make a store with `spikeprep encode`."
     if root is None:
-        raise StoreError(f"no store at {path}", "a Zarr v3 group made by spikeprep", mend)
+        raise StoreError(f"no store at {path}", "a Zarr v3 group made by spikeprep", hint)
     try:
         attributes = json.loads(root)["attributes"]["spikeprep"]
         missing = [key for key in NEEDED if key not in attributes]
     except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{path} is not a spike store", "a Zarr v3 group made by spikeprep", mend) from None
+        raise StoreError(f"{path} is not a spike store", "a Zarr v3 group made by spikeprep", hint) from None
     found = attributes.get("format")
     if isinstance(found, int) and found > FORMAT:
         raise StoreError(

@@ -106,13 +106,13 @@ def _writing(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         goes_on = "and give the same command again: it goes on where it stopped."
-        mend = {
+        hint = {
             errno.ENOSPC: f"Free some space {goes_on}",
             errno.EDQUOT: f"Free some of your quota {goes_on}",
             errno.EACCES: "Choose a place you may write to.",
             errno.EROFS: "Choose a place that is not read-only.",
         }.get(error.errno or 0, f"Mend the cause {goes_on}")
-        raise StoreError(f"cannot write {path} ({error.strerror or error})", "", mend) from error
+        raise StoreError(f"cannot write {path} ({error.strerror or error})", "", hint) from error
 
 
 class LocalObjects(Objects):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..backend import Backend, Spikes, Weights
 from ..data import PackedBatch
 from ..errors import DataError
-from ..ops import Ops, Spikes, Weights
 from .settings import NeuronRules
 
 HIDDEN_RATE, OUTPUT_RATE = 0.012, 0.0075
@@ -18,7 +18,7 @@ _ROUNDS = 14
 
 
 def calibrate(
-    ops: Ops, weights: Sequence[Weights], batch: PackedBatch, neuron: NeuronRules, lateral: float
+    ops: Backend, weights: Sequence[Weights], batch: PackedBatch, neuron: NeuronRules, lateral: float
 ) -> tuple[float, ...]:
     """Return a threshold for each layer, input side first: three digits, found by bisection on one batch.
 

@@ -51,6 +51,6 @@ class Journal:
         try:
             record: dict[str, Any] = json.loads(line)
         except ValueError as error:
-            mend = "Remove the line, or train again into another folder."
-            raise RunError(f"{self.path} is damaged in line {number} ({error})", "", mend) from error
+            hint = "Remove the line, or train again into another folder."
+            raise RunError(f"{self.path} is damaged in line {number} ({error})", "", hint) from error
         return record

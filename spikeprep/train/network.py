@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backend import Array, Backend, Spikes, UpdateRule
 from ..data import PackedBatch, PspParams
-from ..ops import Array, Ops, Spikes, UpdateRule
-from ..ranks import Ranks
-from .hm2bp import LossParams, count_error, filled_output, lateral_factor
-from .layers import Dense
+from ..distributed.ranks import Ranks
+from .layers.dense import Dense
+from .rules.hm2bp import LossParams, count_error, filled_output, lateral_factor
 
 
 class StepResult:
@@ -56,7 +56,7 @@ class StepResult:
 class Network:
     """Fully connected spiking layers on a backend."""
 
-    ops: Ops
+    ops: Backend
     layers: tuple[Dense, ...]
     loss: LossParams
     psp: PspParams

@@ -12,9 +12,9 @@ from typing import Any, Literal, Self
 
 from ..data import NeuronParams, PspParams
 from ..errors import UsageError, near_miss
-from .arch import parse_arch
-from .hm2bp import LossParams
-from .optim import OptimParams
+from .layers.notation import parse_arch
+from .optimiser import OptimParams
+from .rules.hm2bp import LossParams
 
 
 @dataclass(frozen=True)

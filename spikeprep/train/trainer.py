@@ -13,23 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..backend import Backend, Weights, WeightState
 from ..data import PackedBatch
+from ..distributed.ranks import Alone, Ranks, drifted
 from ..errors import RunError, UsageError
-from ..ops import Ops, Weights, WeightState
+from ..feed.batches import BatchStream
 from ..random import generator
-from ..ranks import Alone, Ranks, drifted
 from ..store import SpikeStore
-from ..stream import BatchStream
-from .arch import parse_arch
 from .calibrate import calibrate
 from .checkpoint import load_checkpoint, save_checkpoint
-from .evaluate import Evaluation, evaluate
-from .hm2bp import boosted_weights
-from .layers import Dense, initial_state
+from .evaluation import Evaluation, evaluate
+from .layers.dense import Dense, initial_state
+from .layers.notation import parse_arch
+from .metrics import Drawn, EpochStats, gathered
 from .network import Network
-from .run import RunConfig, RunFolder
+from .rules.hm2bp import boosted_weights
+from .run_folder import RunConfig, RunFolder
 from .settings import TrainSettings
-from .stats import Drawn, EpochStats, gathered
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
@@ -64,7 +64,7 @@ class Trainer:
         store: SpikeStore,
         folder: RunFolder,
         settings: TrainSettings,
-        ops: Ops,
+        ops: Backend,
         *,
         resume: bool = False,
         limit: int | None = None,
@@ -378,7 +378,7 @@ def split_validation(
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
-def assemble(ops: Ops, weights: Sequence[Weights], settings: TrainSettings) -> Network:
+def assemble(ops: Backend, weights: Sequence[Weights], settings: TrainSettings) -> Network:
     """Return the network of weights on a backend, input side first; the thresholds are calibrated by now."""
     assert settings.thresholds != "auto"
     last = len(weights) - 1
@@ -389,7 +389,7 @@ def assemble(ops: Ops, weights: Sequence[Weights], settings: TrainSettings) -> N
     return Network(ops, tuple(layers), settings.loss, settings.psp)
 
 
-def load_network(folder: RunFolder, ops: Ops) -> Network:
+def load_network(folder: RunFolder, ops: Backend) -> Network:
     """Return the network of a run's best epoch, ready to predict."""
     settings = folder.config().settings
     arrays, _ = load_checkpoint(folder.best)

@@ -1,21 +1,22 @@
-"""Transforms of event recordings. ``from spikeprep.transforms import EventCrop`` loads only what it names."""
+"""Transforms: signal → signal. ``from spikeprep.transforms import EventCrop`` loads only what it names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .background import BackgroundFilter
-    from .base import EventTransform
-    from .crop import EventCrop
-    from .downsample import EventDownsample
-    from .drop import DropEvents
-    from .hot_pixels import HotPixels
-    from .jitter import TimeJitter
-    from .merge_polarity import MergePolarity
-    from .refractory import RefractoryFilter
-    from .stabilise import StabiliseSaccades
-    from .time_downsample import EventTimeDownsample
+    from .audio.lyon import Lyon
+    from .events.background_filter import BackgroundFilter
+    from .events.base import EventTransform
+    from .events.crop import EventCrop
+    from .events.downsample import EventDownsample
+    from .events.drop_events import DropEvents
+    from .events.hot_pixels import HotPixels
+    from .events.merge_polarity import MergePolarity
+    from .events.refractory_filter import RefractoryFilter
+    from .events.stabilise_saccades import StabiliseSaccades
+    from .events.time_downsample import EventTimeDownsample
+    from .events.time_jitter import TimeJitter
 
 __all__ = [
     "BackgroundFilter",
@@ -25,6 +26,7 @@ __all__ = [
     "EventTimeDownsample",
     "EventTransform",
     "HotPixels",
+    "Lyon",
     "MergePolarity",
     "RefractoryFilter",
     "StabiliseSaccades",
@@ -36,12 +38,12 @@ def __getattr__(name: str) -> Any:
     # numba is slow to import: a transform's module is loaded when its class is first asked for
     import re
 
-    from ..registry import ENCODERS
+    from ..registry import TRANSFORMS
 
     if name == "EventTransform":
-        from .base import EventTransform
+        from .events.base import EventTransform
 
         return EventTransform
     if name in __all__:
-        return ENCODERS.get(re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower())
+        return TRANSFORMS.get(re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

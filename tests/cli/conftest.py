@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from spikeprep_cli.main import main
 
-from spikeprep.train.run import RunConfig, RunFolder
+from spikeprep.train.run_folder import RunConfig, RunFolder
 from spikeprep.train.settings import TrainSettings
 
 Run = Callable[..., Result]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from spikeprep_cli.main import COMMANDS
 
-from spikeprep import machine
+from spikeprep import system as machine
 from spikeprep.store import SpikeStore
 
 from ..sources.sound_files import put, spoken, wav
@@ -180,7 +180,7 @@ def test_encode_never_replaces_what_is_no_store(spikeprep, tmp_path):
 
 
 def test_encode_interrupted_goes_on_to_the_same_bytes(spikeprep, store, tmp_path, monkeypatch):
-    import spikeprep.pipeline as pipeline
+    import spikeprep.encoding.run as pipeline
 
     def interrupt(*_):
         raise KeyboardInterrupt

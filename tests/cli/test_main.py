@@ -188,11 +188,11 @@ def test_every_error_kind_has_an_exit_code():
 
 def test_control_c_in_a_real_process():
     script = """
-import time, spikeprep.pipeline
+import time, spikeprep.encoding.run
 def encode(*_, **__):
     print("encoding", flush=True)
     time.sleep(60)
-spikeprep.pipeline.encode = encode
+spikeprep.encoding.run.encode = encode
 from spikeprep_cli.main import main
 main(["encode", "digits", "--out", "my digits.zarr"])
 """

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeprep.machine import cuda_device
+from spikeprep.system import cuda_device
 from spikeprep.train.checkpoint import load_checkpoint
-from spikeprep.train.run import RunFolder
+from spikeprep.train.run_folder import RunFolder
 
 LOSS = ("--set", "loss.target=15", "--set", "loss.off_target=2", "--set", "loss.margin=2")
 SUMMARY = {
@@ -142,7 +142,8 @@ def test_a_damaged_store_while_training(spikeprep, store, tmp_path):
 
 
 def test_a_gpu_that_cannot_be_used_is_spoken_of(spikeprep, store, tmp_path, monkeypatch):
-    from spikeprep import device, machine
+    from spikeprep import devices as device
+    from spikeprep import system as machine
 
     lacks = machine.Device("cuda", False, "H100 (CUDA 13.0), but CuPy is not installed", "Install it.", 1)
     monkeypatch.setattr(device, "cuda_device", lambda: lacks)

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from spikeprep.cuda.runtime import Event, Runtime, Stream
+from spikeprep.cuda.runtime import Runtime
+from spikeprep.feed.copies import Event, Stream
 
 GARBAGE = 0xA5
 

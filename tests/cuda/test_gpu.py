@@ -12,13 +12,13 @@ import threading
 import numpy as np
 import pytest
 
-from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.backend import Backend, UpdateRule
+from spikeprep.cpu.backend import CpuBackend
+from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.gpu import CupyRuntime
-from spikeprep.cuda.ops import CudaOps
 from spikeprep.cuda.runtime import KERNELS, Runtime, source
 from spikeprep.data import PackedBatch
-from spikeprep.ops import Ops, UpdateRule
-from spikeprep.train.hm2bp import LossParams
+from spikeprep.train.rules.hm2bp import LossParams
 
 from . import walk
 from .devices import GPU, gpu
@@ -37,7 +37,9 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
     return EmulatedRuntime()
 
 
-def trained(ops: Ops, batches: list[PackedBatch], kind: str = "adam") -> tuple[list[bytes], list[np.ndarray]]:
+def trained(
+    ops: Backend, batches: list[PackedBatch], kind: str = "adam"
+) -> tuple[list[bytes], list[np.ndarray]]:
     """Train a network of two layers, and return its weights and moments, and every batch's output counts."""
     net, counts = walk.network(ops, (40, 36, 10), LossParams(target=6), 0.5), []  # type: ignore[arg-type]
     for step, batch in enumerate(batches, 1):
@@ -53,9 +55,9 @@ def batches(number: int) -> list[PackedBatch]:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_training_twice_gives_the_same_bits(runtime, dtype):
-    once, again = (trained(CudaOps(runtime, dtype), batches(2)) for _ in range(2))
+    once, again = (trained(CudaBackend(runtime, dtype), batches(2)) for _ in range(2))
     assert once[0] == again[0]
-    small = trained(CudaOps(runtime, dtype, workspace=1), batches(2))
+    small = trained(CudaBackend(runtime, dtype, workspace=1), batches(2))
     assert small[0] == once[0]
     assert any(counts.any() for counts in once[1])
 
@@ -64,9 +66,9 @@ def test_training_twice_gives_the_same_bits(runtime, dtype):
 def test_a_step_is_the_cpu_s(runtime, dtype):
     """Spikes to the bit; what a step of plain descent moves, within the rounding of the precision."""
     near = 1e-4 if dtype is np.float32 else 1e-11
-    start = trained(CompiledOps(dtype), [])[0]
+    start = trained(CpuBackend(dtype), [])[0]
     (cpu, counts), (cuda, other) = (
-        trained(o, batches(1), "sgd") for o in (CompiledOps(dtype), CudaOps(runtime, dtype))
+        trained(o, batches(1), "sgd") for o in (CpuBackend(dtype), CudaBackend(runtime, dtype))
     )
     np.testing.assert_array_equal(counts[0], other[0])
     for layer in (0, 3):

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeprep.cpu.reference import ReferenceOps
+from spikeprep.backend import Backend, WeightState
 from spikeprep.cuda import matrix
-from spikeprep.cuda.ops import CudaOps
+from spikeprep.cuda.backend import CudaBackend
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.errors import CapabilityError
-from spikeprep.ops import Ops, WeightState
+from spikeprep.reference.backend import ReferenceBackend
 
-from ..ops.backends import cuda_runtime
+from ..backends.backends import cuda_runtime
 from .test_ops import random_batch, random_state
 
 NEURON, PSP = NeuronParams(3.0), PspParams(40)
 
 
 def gradient(
-    ops: Ops, batch: PackedBatch, state: WeightState, silence: bool = False
+    ops: Backend, batch: PackedBatch, state: WeightState, silence: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return spikes and gradient of one layer; with `silence`, half of the neurons get no drive."""
     if silence:
@@ -41,11 +41,11 @@ def test_products_are_as_accurate_as_sums_over_events(units: int, post: int, sil
     """Against float64, with dyadic weights: equal spikes; gradients no further off than twice what events are."""
     batch, state = random_batch(5, 60, units, 0.4), random_state(post, units)
     state = WeightState(np.round(state.weight * 8) / 8, state.moment, state.variance)
-    spikes, exact = gradient(ReferenceOps(), batch, state, silence)
+    spikes, exact = gradient(ReferenceBackend(), batch, state, silence)
     assert spikes.any() or silence
     off = {}
     for way in ("events", "matrix"):
-        ops = CudaOps(cuda_runtime(), products=way)  # type: ignore[arg-type]
+        ops = CudaBackend(cuda_runtime(), products=way)  # type: ignore[arg-type]
         fired, got = gradient(ops, batch, state, silence)
         np.testing.assert_array_equal(fired, spikes)
         off[way] = np.abs(got - exact).max() / np.abs(exact).max()
@@ -58,7 +58,7 @@ def test_a_drive_keeps_float32_s_digits() -> None:
     batch = random_batch(2, 30, 200, 0.5)
     weight = (rng.normal(size=(40, 200)) * 10.0 ** rng.uniform(-4, 3, (40, 200))).astype(np.float32)
     state = WeightState(weight, np.zeros_like(weight), np.zeros_like(weight))
-    ops = CudaOps(cuda_runtime(), products="matrix")
+    ops = CudaBackend(cuda_runtime(), products="matrix")
     weights, pre = ops.dense_weights(state), ops.upload(batch)
     module = ops._module("matrix.cu")
     drive = ops.to_host(matrix.drive(ops.runtime, module, weights.weight, pre, slice(0, 2)))[:, :, :40]
@@ -77,7 +77,7 @@ def test_halves_are_numpy_s() -> None:
     some = rng.normal(size=5000) * 10.0 ** rng.uniform(-9, 5, 5000)
     numbers = np.concatenate([edges, -edges, some]).astype(np.float32)
     numbers = numbers[: len(numbers) // 2 * 2].reshape(-1, 2)
-    ops = CudaOps(cuda_runtime())
+    ops = CudaBackend(cuda_runtime())
     with np.errstate(over="ignore", invalid="ignore"):
         high, low = matrix._halves(
             ops.runtime, ops._module("matrix.cu"), ops.runtime.to_device(numbers), len(numbers) + 3
@@ -95,7 +95,7 @@ def test_halves_are_numpy_s() -> None:
 @pytest.mark.parametrize(("density", "dense"), [(0.02, False), (0.3, True)])
 def test_the_first_batch_chooses(density: float, dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix, "FEWEST", 30)
-    ops = CudaOps(cuda_runtime())
+    ops = CudaBackend(cuda_runtime())
     weights = ops.dense_weights(random_state(40, 30))
     assert weights.dense is None
     ops.dense_forward(weights, ops.upload(random_batch(3, 40, 30, density)), NEURON)
@@ -105,10 +105,10 @@ def test_the_first_batch_chooses(density: float, dense: bool, monkeypatch: pytes
 
 
 def test_thin_layers_and_float64_sum_events() -> None:
-    ops = CudaOps(cuda_runtime())
+    ops = CudaBackend(cuda_runtime())
     weights = ops.dense_weights(random_state(10, 300))
     ops.dense_forward(weights, ops.upload(random_batch(2, 30, 300, 0.9)), NEURON)
     assert not weights.dense
-    assert CudaOps(cuda_runtime(), np.float64).products == "events"
+    assert CudaBackend(cuda_runtime(), np.float64).products == "events"
     with pytest.raises(CapabilityError, match="got matrix products in float64; expected float32"):
-        CudaOps(cuda_runtime(), np.float64, products="matrix")
+        CudaBackend(cuda_runtime(), np.float64, products="matrix")

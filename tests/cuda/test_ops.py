@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.backend import Backend, UpdateRule, WeightState
+from spikeprep.cpu.backend import CpuBackend
 from spikeprep.cuda import dense
+from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.constants import leaving_terms, neuron_constants, psp_constants
-from spikeprep.cuda.ops import CudaOps
 from spikeprep.cuda.runtime import Runtime
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.errors import CapabilityError
-from spikeprep.ops import Ops, UpdateRule, WeightState
 from spikeprep.packing import pack
-from spikeprep.train.hm2bp import LossParams
-from spikeprep.train.layers import Dense
+from spikeprep.train.layers.dense import Dense
 from spikeprep.train.network import Network
+from spikeprep.train.rules.hm2bp import LossParams
 
-from ..ops.backends import cuda_runtime
+from ..backends.backends import cuda_runtime
 from .emulator import EmulatedRuntime, compiler
 
-CPU = CompiledOps(np.float32)
+CPU = CpuBackend(np.float32)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ class Pass:
 
 
 def one_pass(
-    ops: Ops, batch: PackedBatch, state: WeightState, lateral: float = 0.0, threshold: float = 2.0
+    ops: Backend, batch: PackedBatch, state: WeightState, lateral: float = 0.0, threshold: float = 2.0
 ) -> Pass:
     neuron, psp = NeuronParams(threshold), PspParams(40)
     weights, pre = ops.dense_weights(state), ops.upload(batch)
@@ -95,7 +95,7 @@ def assert_near(got: Pass, want: Pass, share: float = 1e-5) -> None:
 def test_float32_spikes_are_the_cpu_s_to_the_bit(units: int, post: int, lateral: float, fused: bool) -> None:
     """Weights of any value, and whatever a compiler fuses: sums in the CPU's order, of products that are rounded."""
     batch, state = random_batch(5, 130, units, 0.15), random_state(post, units)
-    ops = CudaOps(cuda_runtime(fused))
+    ops = CudaBackend(cuda_runtime(fused))
     ours, theirs = one_pass(ops, batch, state, lateral), one_pass(CPU, batch, state, lateral)
     assert theirs.spikes.any()
     np.testing.assert_array_equal(ours.spikes, theirs.spikes)
@@ -110,16 +110,16 @@ def test_every_kernel_of_the_forward_pass_fires_alike(
     want = one_pass(CPU, batch, state)
     monkeypatch.setattr(dense, "_FEW", 0)
     used = []
-    launch = type(CudaOps(runtime)._module("dense.cu")).launch
+    launch = type(CudaBackend(runtime)._module("dense.cu")).launch
     monkeypatch.setattr(
-        type(CudaOps(runtime)._module("dense.cu")), "launch",
+        type(CudaBackend(runtime)._module("dense.cu")), "launch",
         lambda self, name, *args, **more: (used.append(name), launch(self, name, *args, **more))[1],
     )  # fmt: skip
     row = 40 * 32 * 4
     static = (2 * 32 + 1) * 32 * 4  # of the gradient's kernel
     for limit, kernel in ((2 * row, "wide"), (row, "narrow"), (row - 1, "cached")):
         runtime.shared_limit = max(limit, static)
-        got = CudaOps(runtime)
+        got = CudaBackend(runtime)
         runtime.shared_limit = limit
         weights, pre = got.dense_weights(state), got.upload(batch)
         post = got.dense_forward(weights, pre, NeuronParams(2.0))
@@ -141,7 +141,7 @@ def test_every_kernel_of_the_gradient_sums_alike(
     runtime: Runtime, room: int, kernel: str, buffers: int
 ) -> None:
     batch, state = random_batch(6, 60, 40, 0.2), random_state(70, 40)
-    ops = CudaOps(runtime)
+    ops = CudaBackend(runtime)
     want = one_pass(ops, batch, state)
     runtime.shared_limit = (room + 2 * 32 + 1) * 32 * 4
     assert ops._gradient_kernel(60, 40)[:2] == (kernel, buffers)
@@ -155,28 +155,28 @@ def test_slabs_change_nothing(
 ) -> None:
     monkeypatch.setattr(dense, "_FEW", few)
     batch, state = random_batch(7, 50, 40, 0.2), random_state(70, 40)
-    want = one_pass(CudaOps(runtime), batch, state)
-    slabs = CudaOps(runtime, workspace=workspace)
+    want = one_pass(CudaBackend(runtime), batch, state)
+    slabs = CudaBackend(runtime, workspace=workspace)
     assert len(list(slabs._slabs(7, 10_000))) > 1
     assert one_pass(slabs, batch, state).same(want)
     gates = slabs.upload(batch)
     e = slabs.to_host(slabs.psp(gates, gates, NeuronParams(2.0), PspParams()))
-    whole = CudaOps(runtime)
+    whole = CudaBackend(runtime)
     trains = whole.upload(batch)
     np.testing.assert_array_equal(e, whole.to_host(whole.psp(trains, trains, NeuronParams(2.0), PspParams())))
 
 
 def test_the_number_of_multiprocessors_changes_nothing(runtime: Runtime) -> None:
     batch, state = random_batch(9, 50, 70, 0.2), random_state(70, 70)
-    want = one_pass(CudaOps(runtime), batch, state)
+    want = one_pass(CudaBackend(runtime), batch, state)
     for processors in (1, 2, 132):
         runtime.processors = processors
-        assert one_pass(CudaOps(runtime), batch, state).same(want)
+        assert one_pass(CudaBackend(runtime), batch, state).same(want)
 
 
 def test_inhibition_among_more_tiles_than_a_block_has_warps(runtime: Runtime) -> None:
     batch, state = random_batch(2, 40, 10, 0.3), random_state(1100, 10)
-    ours, theirs = one_pass(CudaOps(runtime), batch, state, 0.05), one_pass(CPU, batch, state, 0.05)
+    ours, theirs = one_pass(CudaBackend(runtime), batch, state, 0.05), one_pass(CPU, batch, state, 0.05)
     assert theirs.spikes.any()
     np.testing.assert_array_equal(ours.spikes, theirs.spikes)
     np.testing.assert_array_equal(ours.counts, theirs.counts)
@@ -185,7 +185,7 @@ def test_inhibition_among_more_tiles_than_a_block_has_warps(runtime: Runtime) ->
 def test_more_units_than_an_event_of_16_bits_can_name(runtime: Runtime) -> None:
     batch, state, neuron = random_batch(1, 6, 66_000, 0.002), random_state(3, 66_000), NeuronParams(0.2)
     spikes = []
-    for ops in (CudaOps(runtime), CPU):
+    for ops in (CudaBackend(runtime), CPU):
         post = ops.dense_forward(ops.dense_weights(state), ops.upload(batch), neuron)
         spikes.append(ops.unpack(post))
     assert spikes[1].any()
@@ -200,7 +200,7 @@ def test_no_access_goes_astray_and_nothing_unwritten_is_read(
     """Every access checked by the emulator, and fresh memory full of NaN."""
     batch, state = random_batch(4, 45, 37, 0.2), random_state(70, 37)
     want = one_pass(CPU, batch, state, lateral)
-    checked = CudaOps(EmulatedRuntime(checked=True))
+    checked = CudaBackend(EmulatedRuntime(checked=True))
 
     def poisoned(shape: Any, dtype: Any = float) -> np.ndarray:
         array = np.zeros(shape, dtype)
@@ -214,13 +214,13 @@ def test_no_access_goes_astray_and_nothing_unwritten_is_read(
 
 
 def test_bits_on_the_device_are_taken_as_they_are(runtime: Runtime) -> None:
-    batch, ops = random_batch(3, 45, 20, 0.3), CudaOps(runtime)
+    batch, ops = random_batch(3, 45, 20, 0.3), CudaBackend(runtime)
     there = PackedBatch(runtime.to_device(batch.bits), batch.steps, batch.labels, batch.index)
     np.testing.assert_array_equal(ops.unpack(ops.upload(there)), ops.unpack(ops.upload(batch)))
 
 
 def test_bits_past_a_sample_s_end_are_cleared(runtime: Runtime) -> None:
-    ops = CudaOps(runtime)
+    ops = CudaBackend(runtime)
     batch = random_batch(3, 45, 20, 0.3)
     dirty = PackedBatch(np.full_like(batch.bits, 255), batch.steps, batch.labels, batch.index)
     spikes = ops.upload(dirty)
@@ -235,7 +235,7 @@ def test_batches_of_nothing(runtime: Runtime, samples: int, steps: int) -> None:
     own = np.full(samples, steps, np.uint32)
     bits = np.zeros((samples, 5, -(-steps // 8)), np.uint8)
     batch = PackedBatch(bits, own, np.zeros(samples, np.int32), np.arange(samples))
-    ops, state, neuron, psp = CudaOps(runtime), random_state(40, 5), NeuronParams(2.0), PspParams()
+    ops, state, neuron, psp = CudaBackend(runtime), random_state(40, 5), NeuronParams(2.0), PspParams()
     weights, pre = ops.dense_weights(state), ops.upload(batch)
     for lateral in (0.0, 1.0):
         post = ops.dense_forward(weights, pre, neuron, lateral)
@@ -252,7 +252,7 @@ def test_a_step_of_training_waits_for_nothing_and_launches_little(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the first batch has chosen each layer's way, a step reaches its end before the device needs to."""
-    ops = CudaOps(runtime)
+    ops = CudaBackend(runtime)
     layers = [
         Dense(ops.dense_weights(random_state(post, pre)), NeuronParams(3.0), lateral)
         for pre, post, lateral in ((40, 70, 0.0), (70, 10, 1.0))
@@ -282,7 +282,7 @@ def test_a_step_of_training_waits_for_nothing_and_launches_little(
 
 
 def test_a_refractory_time_beyond_a_word_is_refused(runtime: Runtime) -> None:
-    ops = CudaOps(runtime)
+    ops = CudaBackend(runtime)
     spikes = ops.upload(random_batch(1, 80, 3, 0.1))
     with pytest.raises(CapabilityError, match="at most 32 on a GPU"):
         ops.gate(spikes, NeuronParams(1.0, refractory=33), PspParams())

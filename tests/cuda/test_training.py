@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeprep.cuda.feed import Feeder
-from spikeprep.cuda.ops import CudaOps
-from spikeprep.pipeline import encode
+from spikeprep.cuda.backend import CudaBackend
+from spikeprep.encoding.run import encode
+from spikeprep.feed.batches import BatchStream
+from spikeprep.feed.device import Feeder
 from spikeprep.recipes import load_recipe
 from spikeprep.store import SpikeStore
-from spikeprep.stream import BatchStream
 from spikeprep.train.checkpoint import load_checkpoint
-from spikeprep.train.run import RunFolder
+from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.trainer import Trainer
 
-from ..cpu.test_ranks import together
-from ..ops.backends import cuda_runtime
+from ..backends.backends import cuda_runtime
+from ..distributed.test_shared_memory import together
 from ..train.test_trainer import SETTINGS
 from .emulator import EmulatedRuntime
 
@@ -66,7 +66,7 @@ def kept(folder):
 
 def test_results_do_not_depend_on_the_tier(store, tmp_path):
     for tier in TIERS:
-        train(store, tmp_path / tier, CudaOps(runtime(), feed=tier))
+        train(store, tmp_path / tier, CudaBackend(runtime(), feed=tier))
     runs = {tier: kept(tmp_path / tier) for tier in TIERS}
     want = {name: array.tobytes() for name, array in runs["streamed"][0].items()}
     assert any(np.frombuffer(want["moment_0"], np.float32))
@@ -78,10 +78,10 @@ def test_results_do_not_depend_on_the_tier(store, tmp_path):
 @pytest.mark.skipif(bool(os.environ.get("SPIKEPREP_TEST_GPU")), reason="ranks here add up in host memory")
 def test_ranks_train_what_one_trains(store, tmp_path):
     settings = replace(SMALL, precision="float64", epochs=1)
-    train(store, tmp_path / "one", CudaOps(runtime(), np.float64), settings=settings)
+    train(store, tmp_path / "one", CudaBackend(runtime(), np.float64), settings=settings)
 
     def work(ranks):
-        train(store, tmp_path / "two", CudaOps(runtime(), np.float64), OnHost(ranks), settings)
+        train(store, tmp_path / "two", CudaBackend(runtime(), np.float64), OnHost(ranks), settings)
 
     together(2, work)
     (one, _), (two, _) = kept(tmp_path / "one"), kept(tmp_path / "two")

@@ -11,16 +11,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from spikeprep.backend import UpdateRule, WeightState
 from spikeprep.cuda import dense
+from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.gpu import CupyRuntime
-from spikeprep.cuda.ops import CudaOps
 from spikeprep.cuda.runtime import Runtime
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
-from spikeprep.ops import UpdateRule, WeightState
 from spikeprep.packing import pack
-from spikeprep.train.hm2bp import LossParams
-from spikeprep.train.layers import Dense
+from spikeprep.train.layers.dense import Dense
 from spikeprep.train.network import Network
+from spikeprep.train.rules.hm2bp import LossParams
 
 
 def batch(samples: int, steps: int, units: int, classes: int) -> PackedBatch:
@@ -33,7 +33,7 @@ def batch(samples: int, steps: int, units: int, classes: int) -> PackedBatch:
     return PackedBatch(pack(spikes), own.astype(np.uint32), labels, np.arange(samples))
 
 
-def network(ops: CudaOps, sizes: tuple[int, ...], loss: LossParams, lateral: float) -> Network:
+def network(ops: CudaBackend, sizes: tuple[int, ...], loss: LossParams, lateral: float) -> Network:
     """Weights at random, thresholds that fire."""
     rng, layers = np.random.default_rng(0), []
     for n, (pre, post) in enumerate(pairwise(sizes)):
@@ -54,19 +54,22 @@ def walk(runtime: Runtime) -> None:
             # room for two tiles' weights and two buffers of gates, and for less and less
             for rows in (limit // row, 215, 165, 115, 90):
                 runtime.shared_limit = rows * row
-                net, given = network(CudaOps(runtime, dtype), sizes, loss, 1.0), batch(5, steps, sizes[0], 40)
+                net, given = (
+                    network(CudaBackend(runtime, dtype), sizes, loss, 1.0),
+                    batch(5, steps, sizes[0], 40),
+                )
                 for n, kind in enumerate(("adam", "sgd"), 1):
                     result = net.train_step(given, UpdateRule(kind, 0.01, n, strength=0.5))  # type: ignore[arg-type]
                     assert np.isfinite(result.loss).all()
         dense._FEW, runtime.shared_limit = few, limit
-        ops = CudaOps(runtime)
+        ops = CudaBackend(runtime)
         spikes = ops.upload(batch(3, steps, 40, 2))
         ops.psp(spikes, spikes, NeuronParams(3.0), PspParams())
         ops.gate(spikes, NeuronParams(3.0), PspParams(None))
         ops.lif(np.ones((steps, 40), np.float32), NeuronParams(3.0))
         network(ops, (40, 1100), loss, 0.5).forward(batch(2, 30, 40, 2))  # more tiles than a block has warps
         for products in ("events", "matrix"):
-            net = network(CudaOps(runtime, products=products), (40, 70), loss, 0.0)  # type: ignore[arg-type]
+            net = network(CudaBackend(runtime, products=products), (40, 70), loss, 0.0)  # type: ignore[arg-type]
             net.train_step(batch(5, steps, 40, 2), UpdateRule("adam", 0.01, 1))
     finally:
         dense._FEW, runtime.shared_limit = few, limit

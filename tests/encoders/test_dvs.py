@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events, SpikeTrain
-from spikeprep.encoders import DVS, _bins, _sheet
-from spikeprep.encoders._bins import Bins
+from spikeprep.encoders import DVS
+from spikeprep.encoders import event_bits as _sheet
+from spikeprep.encoders import time_bins as _bins
 from spikeprep.encoders.dvs import dvs_reference
+from spikeprep.encoders.time_bins import Bins
 from spikeprep.errors import DataError, UsageError
 from spikeprep.packing import pack
 from spikeprep.transforms import StabiliseSaccades

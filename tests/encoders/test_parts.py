@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events
-from spikeprep.encoders import DVS, Poisson, _bands
+from spikeprep.encoders import DVS, Poisson
+from spikeprep.encoders import unit_ranges as _bands
 from spikeprep.errors import DataError
 from spikeprep.random import SampleKey
 

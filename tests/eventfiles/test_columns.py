@@ -248,8 +248,8 @@ def test_more_rows_than_are_read_at_a_time(tmp_path):
         assert outline(tmp_path / name, size=(9, 9)).array["t"].tolist() == [count - 1]
 
 
-@pytest.mark.parametrize(("number", "mend"), [(32001, "Install hdf5plugin"), (0x8ECF, "Metavision's tools")])
-def test_a_compression_that_is_not_there(tmp_path, monkeypatch, number, mend):
+@pytest.mark.parametrize(("number", "hint"), [(32001, "Install hdf5plugin"), (0x8ECF, "Metavision's tools")])
+def test_a_compression_that_is_not_there(tmp_path, monkeypatch, number, hint):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         for name, values in zip("xytp", (X, Y, T, P), strict=True):
@@ -267,5 +267,5 @@ def test_a_compression_that_is_not_there(tmp_path, monkeypatch, number, mend):
             return number, 0, (), b"a codec"
 
     monkeypatch.setattr("spikeprep.eventfiles.hdf5._properties", lambda data: Filtered(data.id))
-    with pytest.raises(CapabilityError, match=rf"is compressed with filter {number} \(a codec\).*{mend}"):
+    with pytest.raises(CapabilityError, match=rf"is compressed with filter {number} \(a codec\).*{hint}"):
         read(path, size=(9, 9))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spikeprep.errors import DataError, UsageError
-from spikeprep.sources import _events
+from spikeprep.sources import event_recordings as _events
 from spikeprep.sources.events import EventFolder
 
 from ..assets import asset

@@ -100,7 +100,7 @@ def test_a_change_after_the_check_is_seen(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "setting", [{"size": [34]}, {"size": [0, 34]}, {"options": 3}, {"test_share": 1}, {"invalid": "mend"}]
+    "setting", [{"size": [34]}, {"size": [0, 34]}, {"options": 3}, {"test_share": 1}, {"invalid": "hint"}]
 )
 def test_settings_that_do_not_fit(tmp_path, setting):
     nmnist_folder(tmp_path, train=20)

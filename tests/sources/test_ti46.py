@@ -134,11 +134,11 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_named_with_its_mend(corpus, name):
-    data, what, mend = BAD[name]
+    data, what, hint = BAD[name]
     put(corpus / name, data)
     with pytest.raises(DataError) as caught:
         Ti46(path=str(corpus)).splits()
-    for words in (what, mend, "skip_bad=true", name.lower() if "copy" not in name else "0af1set0"):
+    for words in (what, hint, "skip_bad=true", name.lower() if "copy" not in name else "0af1set0"):
         assert words.lower() in str(caught.value).lower()
 
 
@@ -172,7 +172,7 @@ def test_a_folder_without_the_corpus(tmp_path):
 
 
 def test_without_data_the_recipe_says_where_to_get_them(tmp_path):
-    from spikeprep.pipeline import encode
+    from spikeprep.encoding.run import encode
 
     with pytest.raises(DataError) as caught:
         encode(load_recipe("ti46"), tmp_path / "s.zarr")

@@ -8,8 +8,8 @@ import pytest
 
 from spikeprep.errors import CapabilityError, DataError, UsageError
 from spikeprep.eventfiles import read
-from spikeprep.sources._from_tonic import as_events, transformed
 from spikeprep.sources.tonic import TonicData
+from spikeprep.sources.tonic_samples import as_events, transformed
 
 from ..assets import asset
 from .event_folders import moving_bar, poker_folder

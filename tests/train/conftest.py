@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeprep.pipeline import encode
+from spikeprep.encoding.run import encode
 from spikeprep.recipes import load_recipe
 from spikeprep.store import SpikeStore
 

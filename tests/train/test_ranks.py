@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import RunError
 from spikeprep.train.checkpoint import load_checkpoint
-from spikeprep.train.evaluate import evaluate
-from spikeprep.train.run import RunFolder
+from spikeprep.train.evaluation import evaluate
+from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.trainer import Trainer, load_network
 
-from ..cpu.test_ranks import together
+from ..distributed.test_shared_memory import together
 from .test_trainer import SETTINGS
 
 DOUBLE = replace(SETTINGS, boost=True, precision="float64", batch=48)
@@ -28,7 +28,7 @@ def train(store, folder, size, settings=DOUBLE, stop_after=None, **more):
         left = iter(range(stop_after or 10**9))
         # only rank 1 is asked to stop: all do
         stop = (lambda: next(left, None) is None) if ranks.rank == size - 1 else lambda: False
-        ops = CompiledOps(settings.precision, threads=1)
+        ops = CpuBackend(settings.precision, threads=1)
         return Trainer(store, RunFolder(folder), settings, ops, ranks=ranks, **more).run(stop)
 
     return together(size, work)[0]
@@ -99,7 +99,7 @@ def test_batches_smaller_than_the_ranks(digits, tmp_path):
 
 def test_evaluation_is_split_over_ranks(digits, alone):
     def work(ranks):
-        network = load_network(RunFolder(alone), CompiledOps("float64", threads=1))
+        network = load_network(RunFolder(alone), CpuBackend("float64", threads=1))
         few = evaluate(network, digits["test"], 10, ranks=ranks, samples=np.array([4, 9]))
         return evaluate(network, digits["test"], 10, ranks=ranks), few.samples
 
@@ -111,7 +111,7 @@ def test_evaluation_is_split_over_ranks(digits, alone):
 
 def test_ranks_that_come_to_differ_are_stopped(digits, tmp_path):
     def work(ranks):
-        ops = CompiledOps(threads=1)
+        ops = CpuBackend(threads=1)
         made = Trainer(
             digits, RunFolder(tmp_path / "run"), replace(SETTINGS, epochs=1), ops, ranks=ranks, limit=40
         )

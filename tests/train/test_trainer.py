@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeprep.cpu.compiled import CompiledOps
+from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import DataError, RunError, UsageError
 from spikeprep.store import SpikeStore
 from spikeprep.train.checkpoint import load_checkpoint
-from spikeprep.train.evaluate import evaluate
-from spikeprep.train.hm2bp import LossParams
-from spikeprep.train.optim import OptimParams, RegularisationParams
-from spikeprep.train.run import RunFolder
+from spikeprep.train.evaluation import evaluate
+from spikeprep.train.optimiser import OptimParams, RegularisationParams
+from spikeprep.train.rules.hm2bp import LossParams
+from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings
 from spikeprep.train.trainer import Trainer, load_network, split_validation
 
@@ -30,7 +30,7 @@ SETTINGS = TrainSettings(
 
 
 def trainer(store: SpikeStore, folder: Path, settings: TrainSettings = SETTINGS, **more: Any) -> Trainer:
-    return Trainer(store, RunFolder(folder), settings, CompiledOps(threads=more.pop("threads", 2)), **more)
+    return Trainer(store, RunFolder(folder), settings, CpuBackend(threads=more.pop("threads", 2)), **more)
 
 
 def weights(folder: Path) -> dict[str, bytes]:
@@ -62,7 +62,7 @@ def test_the_best_epoch_is_validation_s_and_evaluates_the_same(digits: SpikeStor
     scores = [r["validation_accuracy"] for r in epochs]
     assert summary["best_epoch"] == max(n for n, score in enumerate(scores, 1) if score == max(scores))
     assert summary["best_test_accuracy"] == epochs[summary["best_epoch"] - 1]["test_accuracy"]
-    network = load_network(RunFolder(tmp_path / "run"), CompiledOps())
+    network = load_network(RunFolder(tmp_path / "run"), CpuBackend())
     again = evaluate(network, digits["test"], 10)
     assert again.accuracy == summary["best_test_accuracy"]
     assert again.confusion.sum() == again.samples == 300
@@ -143,10 +143,10 @@ def test_damaged_run_files(digits: SpikeStore, tmp_path: Path) -> None:
     data = folder.best.read_bytes()
     folder.best.write_bytes(data[: len(data) // 2])
     with pytest.raises(RunError, match="is damaged"):
-        load_network(folder, CompiledOps())
+        load_network(folder, CpuBackend())
     folder.best.unlink()
     with pytest.raises(RunError, match="does not exist"):
-        load_network(folder, CompiledOps())
+        load_network(folder, CpuBackend())
     config = json.loads(folder.config_path.read_text())
     for text, message in (
         ("{", "is damaged"),
@@ -240,7 +240,7 @@ def test_a_store_without_spikes(tmp_path: Path) -> None:
 def test_a_batch_is_looked_at_while_the_next_one_is_on_the_device(digits: SpikeStore, tmp_path: Path) -> None:
     log: list[str] = []
 
-    class Watched(CompiledOps):
+    class Watched(CpuBackend):
         def upload(self, batch: Any) -> Any:
             log.append("begin")
             return super().upload(batch)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
 
-from spikeprep.cuda.runtime import Event, Stream
+from spikeprep.feed.copies import Event, Stream
 
 
 class Streams(Protocol):

@@ -1,0 +1,83 @@
+"""What transforms and encoders of event recordings share: a recording is checked before a kernel trusts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..data import EVENT, Events
+from ..errors import DataError
+
+Piece = NDArray[np.void]
+"""Events, dtype `EVENT`, (event,)."""
+
+_FAR = (1 << 62) - 1  # µs; differences of stamps up to here need no more than 64 bits
+
+
+def recording(signal: Any, who: str) -> Events:
+    """Return `signal`; raises `DataError` for anything but `Events`."""
+    if isinstance(signal, Events):
+        return signal
+    raise DataError(
+        f"{who}: got a signal of type {type(signal).__name__}",
+        "Events",
+        "Read a recording with spikeprep.eventfiles, or pass spikeprep.data.Events.of(array, size).",
+    )
+
+
+def wrong_event(who: str, event: Any, number: int, last: int, events: Events, latest: int) -> DataError:
+    """Return what to say of event `number`, which is off the sensor, or not between `last` and `latest` in time."""
+    x, y, t, p = (int(event[axis]) for axis in "xytp")
+    (width, height), hint = events.size, 'Read the file with invalid="drop" or "clip".'
+    if x >= width or y >= height:
+        got, expected = f"at x {x}, y {y}", f"x below {width} and y below {height}"
+    elif p >= events.polarities:
+        got, expected = f"of polarity {p}", f"below {events.polarities}"
+    elif t < last:
+        got, expected = f"at t {t} µs, after one at {last} µs", "stamps that never decrease, from 0 on"
+    else:
+        got, expected = f"at t {t} µs", f"at most {latest} µs"
+        hint = "The stamp is wrong, or the duration that was given."
+    return DataError(f"{who}: got event {number} {got}", expected, hint)
+
+
+@njit(nogil=True, cache=True)
+def _fault(events: Piece, last: int, latest: int, width: int, height: int, polarities: int) -> int:
+    """Return the number of the first event that is off the sensor or not in `last` … `latest`, or −1."""
+    for n in range(events.size):
+        event = events[n]
+        if (event.x >= width) | (event.y >= height) | (event.p >= polarities):
+            return n
+        if (event.t < last) | (event.t > latest):
+            return n
+        last = event.t
+    return -1
+
+
+def pieces(events: Events, who: str) -> Iterator[Piece]:
+    """Walk the pieces; raises `DataError` at one of another dtype."""
+    for piece in events.pieces:
+        if piece.dtype != EVENT or piece.ndim != 1:
+            raise DataError(
+                f"{who}: got a piece of dtype {piece.dtype} and shape {piece.shape}",
+                "spikeprep.data.EVENT, (event,)",
+                "Copy the fields into np.empty(n, EVENT): NumPy's promotion loses the alignment.",
+            )
+        yield piece
+
+
+def checked(events: Events, who: str) -> Iterator[Piece]:
+    """Walk the pieces; raises `DataError` at an event off the sensor, out of order, or past the duration."""
+    last, count = 0, 0
+    latest = _FAR if events.duration is None else min(events.duration - 1, _FAR)
+    for piece in pieces(events, who):
+        n = _fault(piece, last, latest, *events.size, events.polarities)
+        if n >= 0:
+            before = int(piece["t"][n - 1]) if n else last
+            raise wrong_event(who, piece[n], count + n, before, events, latest)
+        last, count = int(piece["t"][-1]) if len(piece) else last, count + len(piece)
+        yield piece

@@ -1,0 +1,1 @@
+"""Transforms of sound, one a file."""

@@ -1,0 +1,1 @@
+"""Transforms of event recordings, one a file."""

@@ -1,0 +1,47 @@
+"""A random number for every event of a recording, from its position in it: however the pieces are cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ...random import SampleKey, philox4x32
+
+_MASK, _HALF, _ZERO, _TWO = (np.uint64(n) for n in (0xFFFFFFFF, 32, 0, 2))
+
+# numba caches compiled kernels by this file's date alone: after a change in random.py, delete __pycache__
+_philox = njit(inline="always")(philox4x32)
+
+
+@njit(nogil=True, cache=True)
+def _draw(first: Any, purpose: Any, k0: Any, k1: Any, out: NDArray[np.uint64]) -> None:
+    """Write the numbers of events `first` … to `out`."""
+    for n in range(-np.int64(first & np.uint64(1)), out.size, 2):
+        block = (first + np.uint64(n + 1)) // _TWO if n < 0 else (first + np.uint64(n)) // _TWO
+        x0, x1, x2, x3 = _philox(block & _MASK, block >> _HALF, _ZERO, purpose, k0, k1)
+        if n >= 0:
+            out[n] = x0 << _HALF | x1
+        if n + 1 < out.size:
+            out[n + 1] = x2 << _HALF | x3
+
+
+def draws(first: int, count: int, purpose: int, key: SampleKey) -> NDArray[np.uint64]:
+    """Return 64 random bits for each of events `first` … `first` + count − 1, uint64 (event,).
+
+    Event n has ``x0 2³² + x1`` (n even) or ``x2 2³² + x3`` (n odd) of ``philox(b.lo, b.hi, 0, purpose; sample key)``,
+    b = n // 2: see `spikeprep.random`.
+    """
+    out = np.empty(count, np.uint64)
+    _draw(np.uint64(first), np.uint64(purpose), *map(np.uint64, key.philox_key()), out)
+    return out
+
+
+def draws_reference(first: int, count: int, purpose: int, key: SampleKey) -> NDArray[np.uint64]:
+    """Return what `draws` does, in NumPy."""
+    n = np.arange(first, first + count).astype(np.uint64)
+    k0, k1 = map(np.uint64, key.philox_key())
+    x = philox4x32(n // _TWO & _MASK, n // _TWO >> _HALF, _ZERO, np.uint64(purpose), k0, k1)
+    return np.asarray(np.where(n % _TWO == 0, x[0] << _HALF | x[1], x[2] << _HALF | x[3]))

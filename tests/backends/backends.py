@@ -1,0 +1,50 @@
+"""The backends that the shared tests run on, by name; a backend that this machine lacks skips, saying what is missing.
+
+The CUDA backend runs on a GPU where SPIKEPREP_TEST_GPU names one (0, 1, …), else on the emulator.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from spikeprep.backend import Backend
+from spikeprep.cpu.backend import CpuBackend
+from spikeprep.cuda.backend import CudaBackend
+from spikeprep.cuda.gpu import CupyRuntime
+from spikeprep.cuda.runtime import Runtime
+from spikeprep.reference.backend import ReferenceBackend
+
+from ..cuda.emulator import EmulatedRuntime, compiler
+
+
+@functools.cache
+def cuda_runtime(fused: bool = False) -> Runtime:
+    """Return the GPU that is asked for, or an emulated one; `fused`: its compiler may fuse products and sums."""
+    named = os.environ.get("SPIKEPREP_TEST_GPU")
+    if named:
+        return CupyRuntime(int(named), fused)
+    if compiler() is None:
+        pytest.skip("no GPU is named by SPIKEPREP_TEST_GPU, and the emulator needs Linux and a C++ compiler")
+    return EmulatedRuntime(fused)
+
+
+BACKENDS: dict[str, Callable[[], Backend]] = {
+    "reference": ReferenceBackend,
+    "cpu-float64": lambda: CpuBackend(np.float64),
+    "cpu-float32": lambda: CpuBackend(np.float32),
+    "cuda-float64": lambda: CudaBackend(cuda_runtime(), np.float64),
+    "cuda-float32": lambda: CudaBackend(cuda_runtime(), np.float32),
+}
+DOUBLE = ("reference", "cpu-float64", "cuda-float64")
+FAST = tuple(BACKENDS)[1:]
+
+
+@functools.cache
+def backend(name: str) -> Backend:
+    """Return a backend, made once."""
+    return BACKENDS[name]()
