@@ -1,26 +1,33 @@
-"""Names → plugin classes, from the built-ins and from entry points, loaded only when asked for.
+"""Names → plugin classes: built in, from entry points of other packages, or registered in this process.
 
-A plugin is a frozen dataclass whose fields are its whole configuration. To add one from another package, name
-its class in the entry-point group ``spikeprep.encoders``, ``spikeprep.transforms``, ``spikeprep.sources``  or
-``spikeprep.event_formats``::
+A plugin is a frozen dataclass whose fields are its settings. Another package offers one by naming its class in an
+entry-point group, the `group` of a registry below::
 
     [project.entry-points."spikeprep.encoders"]
     latency = "my_package.latency:Latency"
+
+In a notebook, ``spikeprep.register(Latency)`` does the same for the running process. Nothing is imported until it is
+asked for by name.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
+from . import config
 from .errors import CapabilityError, UsageError, near_miss
 
+Class = TypeVar("Class", bound=type[Any])
 
-@dataclasses.dataclass(frozen=True)
-class Plugin:
+
+@dataclass(frozen=True)
+class Plugin(config.Settings):
     """A named class whose configuration is its fields, and round-trips through JSON."""
 
     name: ClassVar[str]
@@ -30,21 +37,20 @@ class Plugin:
         return {"name": self.name} | dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Build from fields (a ``name`` is passed over); an unknown field raises `UsageError` with the near miss."""
-        known = {f.name for f in dataclasses.fields(cls) if f.init}
-        fields = {k: v for k, v in config.items() if k != "name"}
-        for key in fields:
-            if key not in known:
-                raise UsageError(f"{cls.name} has no setting {key!r}", "", near_miss(key, known))
-        try:
-            return cls(**fields)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{cls.name}: {error}") from error
+    def from_config(cls, settings: Mapping[str, Any]) -> Self:
+        """Build from settings by name (a ``name`` among them is ignored).
+
+        Raises
+        ------
+        UsageError
+            A setting is unknown (the hint names the nearest one) or its value is not allowed.
+        """
+        made: Self = config.build(cls, {key: value for key, value in settings.items() if key != "name"})
+        return made
 
 
 class Registry:
-    """Look plugins of one kind up by name.
+    """Plugins of one kind by name.
 
     Parameters
     ----------
@@ -52,19 +58,32 @@ class Registry:
         What one entry is called in messages, e.g. ``"encoder"``.
     group
         The entry-point group that other packages use.
+    base
+        ``"module:Class"`` of the class that every entry inherits from.
     builtin
-        Name → ``"module:Class"``; nothing is imported until it is asked for.
+        Name → ``"module:Class"``.
     """
 
-    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
-        self.kind, self.group, self._builtin = kind, group, dict(builtin)
+    def __init__(self, kind: str, group: str, base: str, builtin: Mapping[str, str]) -> None:
+        self.kind, self.group, self._base, self._builtin = kind, group, base, dict(builtin)
+        self._registered: dict[str, type[Any]] = {}
 
-    def _entry_points(self) -> dict[str, EntryPoint]:
-        return {e.name: e for e in entry_points(group=self.group)}
+    def _entry_points(self) -> dict[str, list[EntryPoint]]:
+        found: dict[str, list[EntryPoint]] = {}
+        for entry in entry_points(group=self.group):
+            same = found.setdefault(entry.name, [])
+            if all(entry.value != other.value for other in same):  # one distribution may be listed twice
+                same.append(entry)
+        return found
+
+    @property
+    def base(self) -> type[Any]:
+        """The class that every entry inherits from."""
+        return _load(self._base)
 
     def names(self) -> list[str]:
         """Return every known name, sorted; imports nothing."""
-        return sorted(set(self._builtin) | set(self._entry_points()))
+        return sorted({*self._builtin, *self._registered, *self._entry_points()})
 
     def get(self, name: str) -> type[Any]:
         """Return the class called `name`.
@@ -72,34 +91,97 @@ class Registry:
         Raises
         ------
         UsageError
-            The name is unknown; the message has the near miss.
+            The name is unknown (the hint names the nearest one), two packages offer it, or the class is no plugin.
         CapabilityError
-            The plugin of another package could not be imported.
+            Another package's plugin could not be imported.
         """
-        if target := self._builtin.get(name):
-            module, _, attribute = target.partition(":")
-            return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
-        entry = self._entry_points().get(name)
-        if entry is None:
+        offers = self._entry_points().get(name, [])
+        owners = [f"spikeprep ({self._builtin[name]})"] if name in self._builtin else []
+        owners += [f"{_distribution(entry)} ({entry.value})" for entry in offers]
+        if len(owners) > 1:
+            raise UsageError(
+                f"{len(owners)} packages offer the {self.kind} {name!r}: {', '.join(owners)}",
+                "one",
+                "Uninstall one of them, or rename its entry point.",
+            )
+        if name in self._registered:
+            return self._registered[name]
+        if name in self._builtin:
+            return _load(self._builtin[name])
+        if not offers:
             raise UsageError(f"unknown {self.kind} {name!r}", "", near_miss(name, self.names()))
+        owner = _distribution(offers[0])
         try:
-            return entry.load()  # type: ignore[no-any-return]
-        except ImportError as error:
-            owner = entry.dist.name if entry.dist else "another package"
+            found = offers[0].load()
+        except Exception as error:  # a module of somebody else's may raise anything when it is imported
             raise CapabilityError(
-                f"{self.kind} {name!r} of {owner} could not be imported ({error})",
+                f"the {self.kind} {name!r} of {owner} could not be imported ({type(error).__name__}: {error})",
                 "",
                 f"Repair or reinstall {owner}.",
             ) from error
+        self._check(found, name, f"of {owner}")
+        return found  # type: ignore[no-any-return]
 
-    def build(self, config: Mapping[str, Any]) -> Any:
-        """Build the plugin that `config["name"]` names from the other entries of `config`."""
-        return self.get(config["name"]).from_config(config)
+    def build(self, settings: Mapping[str, Any]) -> Any:
+        """Build the plugin that ``settings["name"]`` names from the other entries."""
+        return self.get(settings["name"]).from_config(settings)
+
+    def register(self, cls: type[Any]) -> None:
+        """Make a class known by its `name` in this process; registering a name again replaces the class.
+
+        Raises
+        ------
+        UsageError
+            The class is no plugin of this kind, or the name belongs to a built-in or installed one.
+        """
+        name = getattr(cls, "name", None)
+        self._check(cls, name if isinstance(name, str) else "", "to register")
+        if name in self._builtin or name in self._entry_points():
+            raise UsageError(
+                f"got {cls.__qualname__} with the name {name!r}",
+                f"a name that no {self.kind} has",
+                f"Change {cls.__qualname__}.name.",
+            )
+        self._registered[name] = cls
+
+    def _check(self, cls: Any, name: str, which: str) -> None:
+        """Refuse what cannot be a plugin, before anything else fails on it with a worse message."""
+        what = f"the {self.kind} {name!r} {which}" if name else f"the class {which}"
+        if not inspect.isclass(cls) or not issubclass(cls, self.base):
+            raise UsageError(
+                f"{what} is {cls!r}", f"a class that inherits from {self._base.replace(':', '.')}"
+            )
+        if getattr(cls, "name", None) != name or not name:
+            raise UsageError(
+                f"{what} has name = {getattr(cls, 'name', None)!r}",
+                f"the name it is known by: {name!r}" if name else "a text",
+                f'Write name: ClassVar[str] = "{name or "my_plugin"}" in the class.',
+            )
+        if not issubclass(cls, Plugin):
+            return
+        if "__dataclass_params__" not in vars(cls) or not vars(cls)["__dataclass_params__"].frozen:
+            raise UsageError(
+                f"{what} is not a frozen dataclass", "one", "Decorate it with @dataclass(frozen=True)."
+            )
+        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise UsageError(
+                f"{what} lacks {', '.join(missing)}", "every method of its base class", "Define them."
+            )
+
+
+def _load(target: str) -> type[Any]:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "another package"
 
 
 ENCODERS = Registry(
     "encoder",
     "spikeprep.encoders",
+    "spikeprep.encoders.base:Encoder",
     {
         "bsa": "spikeprep.encoders.bsa:BSA",
         "dvs": "spikeprep.encoders.dvs:DVS",
@@ -109,6 +191,7 @@ ENCODERS = Registry(
 TRANSFORMS = Registry(
     "transform",
     "spikeprep.transforms",
+    "spikeprep.encoders.base:Transform",
     {
         "background_filter": "spikeprep.transforms.events.background_filter:BackgroundFilter",
         "drop_events": "spikeprep.transforms.events.drop_events:DropEvents",
@@ -126,6 +209,7 @@ TRANSFORMS = Registry(
 SOURCES = Registry(
     "source",
     "spikeprep.sources",
+    "spikeprep.sources.base:Source",
     {
         "audio": "spikeprep.sources.audio:AudioFiles",
         "digits": "spikeprep.sources.digits:Digits",
@@ -141,6 +225,7 @@ SOURCES = Registry(
 EVENT_FORMATS = Registry(
     "event format",
     "spikeprep.event_formats",
+    "spikeprep.eventfiles.base:EventFormat",
     {
         "aedat2": "spikeprep.eventfiles.aedat2:Aedat2",
         "aedat3": "spikeprep.eventfiles.aedat3:Aedat3",
@@ -155,3 +240,45 @@ EVENT_FORMATS = Registry(
         "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
     },
 )
+LAYERS = Registry(
+    "layer kind",
+    "spikeprep.layers",
+    "spikeprep.train.layers.base:LayerKind",
+    {"dense": "spikeprep.train.layers.dense:Dense"},
+)
+RULES = Registry(
+    "learning rule",
+    "spikeprep.rules",
+    "spikeprep.train.rules.base:LearningRule",
+    {"hm2bp": "spikeprep.train.rules.hm2bp:Hm2bp"},
+)
+BACKENDS = Registry(
+    "backend",
+    "spikeprep.backends",
+    "spikeprep.backend:Backend",
+    {
+        "cpu": "spikeprep.cpu.backend:CpuBackend",
+        "cuda": "spikeprep.cuda.backend:CudaBackend",
+        "reference": "spikeprep.reference.backend:ReferenceBackend",
+    },
+)
+REGISTRIES = (ENCODERS, TRANSFORMS, SOURCES, EVENT_FORMATS, LAYERS, RULES, BACKENDS)
+
+
+def register(cls: Class) -> Class:
+    """Make a plugin class known by its `name` in this process; usable as a decorator.
+
+    The kind is that of the base class it inherits from: `Encoder`, `Transform`, `Source`, `EventFormat`, `LayerKind`,
+    `LearningRule` or `Backend`. Registering a name again, as a notebook cell does, replaces the class.
+
+    Raises
+    ------
+    UsageError
+        The class inherits from none of these, is no frozen dataclass, or its name is taken.
+    """
+    for registry in REGISTRIES:
+        if inspect.isclass(cls) and issubclass(cls, registry.base):
+            registry.register(cls)
+            return cls
+    bases = ", ".join(registry.base.__name__ for registry in REGISTRIES)
+    raise UsageError(f"got {cls!r} to register", f"a class that inherits from one of {bases}")
