@@ -1,15 +1,19 @@
-"""The contract of a backend: the operations that HM2-BP is made of, on spikes that stay on the device.
+"""The contract of a backend: what learning rules and layers are computed with, on spikes that stay on the device.
 
-A layer kind adds three words, spelled the same in every backend: `dense_weights`, `dense_forward`, `dense_backward`;
-what they share (neurons, PSPs, gates, trains, updates) is there once. Backends choose their own layouts: `Spikes` and
-`Weights` are opaque outside, and every array that crosses this border has the axis order written here. Arrays that an
-operation takes or returns belong to the backend's array module `xp` (NumPy, CuPy) unless marked host.
+A backend knows neurons, gates and arrays; it knows no learning rule and no kind of layer. A connection is a linear map
+that the layer kind describes (`LinearMap`), a rule composes maps, neurons and gates, and `spikeprep.composition` runs
+that composition on any backend. Where a backend has a faster way through a layer of one kind under one rule, it says so
+in its table `Backend.fused`: a lookup, nothing else depends on it.
+
+`Spikes` are opaque outside their backend. Every array that crosses this border has the axis order written here; arrays
+that an operation takes or returns belong to the backend's array module `xp` (NumPy, CuPy) unless marked host. Units are
+flat, in C order over a layer's shape.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -38,26 +42,19 @@ class Spikes(Protocol):
         """Host int64 (sample,): each sample's own length; no spike is at or past it."""
 
 
-class Weights(Protocol):
-    """A layer's weights on a device, with its gradient sum and the optimiser's moments."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the weights as a person sees them: dense (post, pre)."""
-
-
 @dataclass(frozen=True, slots=True)
-class WeightState:
-    """A layer's weights and moments on the host, in the shape a person sees; what a checkpoint holds."""
+class NeuronTrace:
+    """Neurons under a given drive, host (time, unit).
 
-    weight: NDArray[Any]
-    moment: NDArray[Any]
-    variance: NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class LifTrace:
-    """Neurons under a given drive: `spikes` bool, `membrane` as compared and `current`, all (time, unit), host."""
+    Attributes
+    ----------
+    spikes
+        bool.
+    membrane
+        v as compared with the threshold, before a spike resets it.
+    current
+        The synaptic current p.
+    """
 
     spikes: NDArray[np.bool_]
     membrane: NDArray[Any]
@@ -65,15 +62,90 @@ class LifTrace:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateRule:
-    """One optimiser step; see `spikeprep.train.optimiser`.
+class ErrorSignal:
+    """The error that arrives at a layer.
 
     Attributes
     ----------
+    error
+        (sample, post).
+    scale
+        (sample, post): a factor of the layer's own gradient alone, not of the error sent further back. None: 1.
+    """
+
+    error: Array
+    scale: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """A trained array of a layer: its shape, of which the first `neuron_axes` axes name the post neuron."""
+
+    shape: tuple[int, ...]
+    neuron_axes: int = 1
+
+
+class LinearMap(Protocol):
+    """A connection as a backend sees it: how pre units are wired to post units.
+
+    `arrays` are the layer's trained arrays by name, in their own shapes. `x` is (…, pre) and `y` is (…, post), real,
+    with any leading axes: (sample,) or (sample, time). A map is written with functions of the array module `xp` alone,
+    so that it runs on every backend.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the layer kind."""
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """Shape of the pre units."""
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of the post units."""
+
+    def specs(self) -> Mapping[str, ArraySpec]:
+        """Return what is trained, by name; empty where nothing is."""
+
+    def apply(self, xp: ModuleType, arrays: Mapping[str, Array], x: Array) -> Array:
+        """Return W x: (…, pre) → (…, post)."""
+
+    def transpose(self, xp: ModuleType, arrays: Mapping[str, Array], y: Array) -> Array:
+        """Return Wᵀ y: (…, post) → (…, pre)."""
+
+    def correlate(
+        self, xp: ModuleType, arrays: Mapping[str, Array], y: Array, x: Array
+    ) -> Mapping[str, Array]:
+        """Return the gradient Σ y xᵀ of each array, summed over all leading axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterState:
+    """A trained array and its moments on the host, in the array's own shape; what a checkpoint holds."""
+
+    value: NDArray[Any]
+    moment: NDArray[Any]
+    variance: NDArray[Any]
+
+    @classmethod
+    def fresh(cls, value: NDArray[Any]) -> ParameterState:
+        """Return the state of an array that was never stepped."""
+        return cls(value, np.zeros_like(value), np.zeros_like(value))
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserStep:
+    """One step of an optimiser; see `spikeprep.train.optimiser`.
+
+    Attributes
+    ----------
+    kind
+        "adam", or "sgd", whose momentum is `beta1`.
     step
         Number of this step, from 1 (Adam's bias correction).
     strength, steepness, scale
-        λ, β and 8 of the exponential regularisation λ β (w/8) exp(β (mean_j (w_ij/8)² − 1)).
+        λ, β and s of the exponential regularisation λ β (w/s) exp(β (mean_j (w_ij/s)² − 1)), j over the fan-in.
     """
 
     kind: Literal["adam", "sgd"]
@@ -87,8 +159,88 @@ class UpdateRule:
     scale: float = 8.0
 
 
+class Parameter(ABC):
+    """A trained array on a device, with its gradient sum and the optimiser's moments, in a layout of its own.
+
+    Attributes
+    ----------
+    shape
+        Shape of the array as its layer kind describes it.
+    """
+
+    shape: tuple[int, ...]
+
+    @abstractmethod
+    def gradient(self) -> NDArray[Any]:
+        """Return the gradient sum so far, host, in the array's shape."""
+
+    @abstractmethod
+    def gradient_sum(self) -> Array:
+        """Return the gradient sum so far as it lies on the device, in the parameter's own layout.
+
+        It is no copy: what is written there (the sum over ranks, see `spikeprep.distributed`) is what `update` uses.
+        """
+
+    @abstractmethod
+    def update(self, samples: int, step: OptimiserStep) -> None:
+        """Step along (gradient sum / samples + regularisation) and clear the gradient."""
+
+    @abstractmethod
+    def state(self) -> ParameterState:
+        """Return the array and its moments, host: bit for bit what the parameter can be made from again."""
+
+
+class DeviceLayer(ABC):
+    """One layer on a device under one learning rule.
+
+    Attributes
+    ----------
+    parameters
+        The layer's trained arrays by name.
+    """
+
+    parameters: Mapping[str, Parameter]
+
+    @abstractmethod
+    def forward(self, pre: Spikes, constants: Any) -> Spikes:
+        """Simulate the layer; `constants` are what the rule says of it (`LearningRule.constants`)."""
+
+    @abstractmethod
+    def backward(
+        self, pre: Spikes, post: Spikes, signal: ErrorSignal, constants: Any, send: bool
+    ) -> Array | None:
+        """Add to the gradients from the error that arrives; return what arrives at `pre` (sample, pre) if `send`."""
+
+
+class LayerRule(Protocol):
+    """A learning rule as a backend sees it: forward and backward through one layer, written with a `Connection`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the rule."""
+
+    def forward(self, backend: Any, connection: Any, pre: Spikes, constants: Any) -> Spikes:
+        """Return the layer's spikes."""
+
+    def backward(
+        self,
+        backend: Any,
+        connection: Any,
+        pre: Spikes,
+        post: Spikes,
+        signal: ErrorSignal,
+        constants: Any,
+        send: bool,
+    ) -> Array | None:
+        """Add to the connection's gradients; return the error at `pre` (sample, pre) if `send`."""
+
+
+FusedLayer = Callable[[Any, LinearMap, Mapping[str, ParameterState]], DeviceLayer]
+"""(backend, layer, states by array name) → a layer that a backend computes in a way of its own."""
+
+
 class Backend(ABC):
-    """A backend. Equal inputs give bit-equal results, whatever the number of threads.
+    """A device and its way to compute. Equal inputs give bit-equal results, whatever the number of threads.
 
     Attributes
     ----------
@@ -97,19 +249,24 @@ class Backend(ABC):
     device
         What it runs on, for a person; empty where the name says it all.
     xp, dtype
-        Its array module, and the type of its weights.
+        Its array module, and the type of its real numbers.
+    fused
+        (learning rule, layer kind) → what computes that pair faster than the composition does.
     """
 
     name: ClassVar[str]
     device: str = ""
     xp: ModuleType
     dtype: np.dtype[Any]
+    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {}
+
+    # ------------------------------------------------------------ spikes
 
     def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
-        """Yield what is left of the stream's epoch, as `BatchStream.batches`, the bits where `upload` finds them best.
+        """Yield the rest of the stream's epoch, as `BatchStream.batches`, the bits where `upload` reads them fastest.
 
         However they travel, the samples and their order are the same, and the stream's state moves with each batch. A
-        batch's bits are overwritten some time after the next one is asked for.
+        batch's bits are overwritten some time after the next one is requested.
         """
         return stream.batches()
 
@@ -125,16 +282,43 @@ class Backend(ABC):
         """Return host bool (sample, time, unit), time up to the longest sample."""
 
     @abstractmethod
+    def dense(self, spikes: Spikes) -> Array:
+        """Return the spikes as real numbers 0 and 1 (sample, time, unit), time up to the longest sample."""
+
+    @abstractmethod
     def counts(self, spikes: Spikes) -> Array:
         """Return o: int64 (sample, unit)."""
 
     @abstractmethod
-    def lif(self, drive: NDArray[Any], neuron: NeuronParams) -> LifTrace:
-        """Run unconnected neurons on a given drive, host (time, unit): Σ_j w_ij S_j[t], which arrives at t + 1."""
+    def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
+        """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
+
+    # ------------------------------------------------------------ neurons, gates, traces
+
+    @abstractmethod
+    def trace_neurons(self, drive: NDArray[Any], neuron: NeuronParams) -> NeuronTrace:
+        """Run unconnected neurons on a given drive, host (time, unit), and return membranes and currents too."""
+
+    @abstractmethod
+    def simulate(
+        self, drive: Array, steps: NDArray[np.int64], neuron: NeuronParams, lateral: float = 0.0
+    ) -> Spikes:
+        """Run neurons on a drive (sample, time, unit); `drive[:, t]` arrives at t + 1 (paper, eq. 2 to 4).
+
+        `steps` (host, (sample,)) are the samples' own lengths. `lateral` w0 ≥ 0: each neuron's spike inhibits every
+        other one of the layer by w0, one step later.
+        """
 
     @abstractmethod
     def gate(self, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:
         """Return G (sample, time, post): what a pre spike at t adds to e_{i|j} (docs/hm2bp.md section 8)."""
+
+    def trace(self, spikes: Spikes, tau: float) -> Array:
+        """Return the filtered train at the sample's end, Σ_t S[t] e^{−(T − 1 − t)/τ} (sample, unit), τ in steps."""
+        xp, longest = self.xp, int(spikes.steps.max(initial=0))
+        ages = xp.asarray(spikes.steps)[:, None] - 1 - xp.arange(longest)[None, :]
+        decay = xp.where(ages >= 0, xp.exp(-xp.maximum(ages, 0) / tau), 0.0).astype(self.dtype)
+        return xp.matmul(decay[:, None, :], self.dense(spikes))[:, 0]
 
     @abstractmethod
     def psp(self, pre: Spikes, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:
@@ -144,8 +328,7 @@ class Backend(ABC):
         """Return Σ_{l≠i} ρ_{l|i} g_l ρ_{i|l} g_i (sample, unit), the loops of lateral inhibition (paper, A-28).
 
         ρ_{l|i} = e_{l|i} / o_i but 1 where either is silent, g = 1/ν for a unit that fires or is the label (host,
-        (sample,)), else 0. `e` (sample, post, pre) is `psp` of a layer with itself, `counts` its o. What stands here is
-        the definition; a backend may have a shorter way.
+        (sample,)), else 0. `e` (sample, post, pre) is `psp` of a layer with itself, `counts` its o.
         """
         xp, dtype = self.xp, self.dtype
         silent = counts == 0
@@ -158,64 +341,16 @@ class Backend(ABC):
         loops[:, diagonal, diagonal] = 0
         return loops.sum(axis=1)
 
-    @abstractmethod
-    def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
-        """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
+    # ------------------------------------------------------------ arrays
 
-    @abstractmethod
-    def dense_weights(self, state: WeightState) -> Weights:
-        """Bring weights (post, pre) and moments to the device; the gradient starts at 0."""
-
-    @abstractmethod
-    def dense_forward(
-        self, weights: Weights, pre: Spikes, neuron: NeuronParams, lateral: float = 0.0
-    ) -> Spikes:
-        """Simulate a fully connected layer; a spike arrives one step later (paper, eq. 2 to 4).
-
-        `lateral` w0 ≥ 0: each neuron's spike inhibits every other one of the layer by w0, one step later.
-        """
-
-    @abstractmethod
-    def dense_backward(
-        self,
-        weights: Weights,
-        pre: Spikes,
-        post: Spikes,
-        delta: Array,
-        scale: Array | None,
-        neuron: NeuronParams,
-        psp: PspParams,
-        incoming: bool,
-    ) -> Array | None:
-        """Add Σ_b δ γ (1 + σ) e to the gradient; return Σ_i δ_i w_ij ρ_ij (sample, pre) if `incoming`.
-
-        `delta` (sample, post) is δ; `scale` (sample, post) is γ, None meaning 1: it multiplies the gradient alone
-        (paper, eq. 17 and 22 to 24).
-        """
-
-    @abstractmethod
-    def gradient(self, weights: Weights) -> NDArray[Any]:
-        """Return the gradient sum so far, host, in the shape of the weights."""
-
-    @abstractmethod
-    def gradient_sum(self, weights: Weights) -> Array:
-        """Return the gradient sum so far as it lies on the device, in a layout of the backend's choice.
-
-        It is no copy: what is written there (the sum over ranks, see `spikeprep.distributed`) is what `update` uses.
-        """
-
-    @abstractmethod
-    def update(self, weights: Weights, samples: int, rule: UpdateRule) -> None:
-        """Step along (gradient sum / samples + regularisation) and clear the gradient."""
-
-    @abstractmethod
-    def state(self, weights: Weights) -> WeightState:
-        """Return weights and moments, host, bit for bit what `dense_weights` would take."""
+    def array(self, host: NDArray[Any]) -> Array:
+        """Return a host array as one of `xp`, of the same type."""
+        return self.xp.asarray(host)
 
     def fetch(self, array: Array) -> Callable[[], NDArray[Any]]:
         """Begin to bring an `xp` array to the host; return what waits for it and gives it.
 
-        Work that is given to the device in between is not waited for.
+        It does not wait for work that the device gets in between.
         """
         host = self.to_host(array)
         return lambda: host

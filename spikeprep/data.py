@@ -162,7 +162,7 @@ class SpikeTrain:
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
-    """Samples as they travel from a store to a device: still packed.
+    """Samples as they travel from a store to a device: still packed. Of several ranks each gets its slice of a batch.
 
     Attributes
     ----------
@@ -174,12 +174,24 @@ class PackedBatch:
         int32 (sample,).
     index
         int64 (sample,), position of the sample in its split.
+    epoch
+        The epoch that the batch belongs to, from 0.
+    position
+        Samples of the epoch that came before the batch.
+    batch_index
+        int64 (sample,): `index` of the batch over all ranks. None: `index`.
+    waited
+        Seconds that were spent waiting for data since the batch before.
     """
 
     bits: Bits
     steps: NDArray[np.uint32]
     labels: NDArray[np.int32]
     index: NDArray[np.int64]
+    epoch: int = 0
+    position: int = 0
+    batch_index: NDArray[np.int64] | None = None
+    waited: float = 0.0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -234,3 +246,23 @@ class PspParams:
     silent_psp: float = 0.1
     silent_share: float = 0.5
     silent_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hm2bpConstants:
+    """What HM2-BP computes one layer with.
+
+    Attributes
+    ----------
+    neuron, psp
+        The layer's neurons, and their spike-train PSP.
+    lateral
+        Strength of the lateral inhibition among the layer's neurons.
+    gain_floor
+        1 + σ is at least this; None: no floor, as published.
+    """
+
+    neuron: NeuronParams
+    psp: PspParams = PspParams()
+    lateral: float = 0.0
+    gain_floor: float | None = None

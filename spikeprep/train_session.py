@@ -97,15 +97,15 @@ def _train_as_rank(
 def _train(
     session: Session, ranks: Ranks, tell: Callable[[Record], None], should_stop: Callable[[], bool]
 ) -> Record | None:
-    ops = select_backend(session.device, session.settings.precision, session.threads, session.feed)
+    backend = select_backend(session.device, session.settings.precision, session.threads, session.feed)
     trainer = Trainer(
         SpikeStore.open(session.store),
         RunFolder(session.folder),
         session.settings,
-        ops,
+        backend,
         resume=session.resume,
         limit=session.limit,
         listener=tell,
-        ranks=connect(ops, ranks),
+        ranks=connect(backend, ranks),
     )
     return trainer.run(should_stop)

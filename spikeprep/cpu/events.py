@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .._jit import inline, jit
 from .._simd import LANES, load_word, ones, trailing_zeros
-from .jit import inline, jit
 
 
 @jit

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._jit import jit
 from .._simd import LANES
-from .jit import jit
+from ..backend import OptimiserStep
 
 
 class Update(NamedTuple):
@@ -28,6 +29,27 @@ class Update(NamedTuple):
     inverse_scale: Any  # 1/8 in the published runs
     zero: Any
     one: Any
+
+
+def step_constants(step: OptimiserStep, samples: int, dtype: np.dtype[Any]) -> Update:
+    """Return an optimiser step's constants for a gradient summed over `samples`, in a working precision."""
+    real = dtype.type
+    return Update(
+        mean=real(1 / samples),
+        rate=real(step.rate),
+        beta1=real(step.beta1),
+        beta2=real(step.beta2),
+        rest1=real(1 - step.beta1),
+        rest2=real(1 - step.beta2),
+        correct1=real(1 - step.beta1**step.step),
+        correct2=real(1 - step.beta2**step.step),
+        epsilon=real(step.epsilon),
+        strength=real(step.strength),
+        steepness=real(step.steepness),
+        inverse_scale=real(1 / step.scale),
+        zero=real(0),
+        one=real(1),
+    )
 
 
 @jit

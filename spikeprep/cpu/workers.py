@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._simd import aligned_zeros
 from ..system import cores
-from .jit import flush_denormals
+from .denormals import flush_denormals
 
 _HANDFULS = 4  # pieces of work a thread
 

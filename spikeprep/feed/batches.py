@@ -73,10 +73,9 @@ class BatchStream:
     ----------
     epoch, position
         Where the stream is: the next batch starts at sample `position` of `epoch`'s order.
-    drawn
-        int64 (sample,): the whole batch, all ranks' parts of it, that was handed out last.
     waited
-        Seconds for which data was waited for: by the consumer, or, behind an asynchronous device, by the device itself.
+        Seconds spent waiting for data since the last batch: by the consumer, or, behind an asynchronous device, by the
+        device itself. Each batch takes them with it.
     tier
         How the samples travel; right once the first batch has been handed out.
     window_chunks
@@ -99,7 +98,6 @@ class BatchStream:
         self.share, self.epochs = share, epochs
         self.samples = np.arange(len(reader)) if samples is None else np.asarray(samples, np.int64)
         self.epoch = self.position = 0
-        self.drawn = np.empty(0, np.int64)
         self.waited = 0.0
         self.window_chunks = max(1, window_bytes // max(1, reader.chunk_bytes))
         self._buffers: dict[int, Bits] = {}
@@ -176,11 +174,15 @@ class BatchStream:
         return slice(*span(size, *self.share))
 
     def hand_out(self, drawn: NDArray[np.int64], bits: Any) -> PackedBatch:
-        """Return this rank's part of the batch `drawn`, whose `bits` may be on a device, and move past the batch."""
-        self.drawn = drawn
+        """Return this rank's share of the batch `drawn`, whose `bits` may be on a device, and move past the batch."""
+        share = drawn[self.own(len(drawn))]
+        batch = PackedBatch(
+            bits, self.reader.steps[share], self.reader.labels[share], share,
+            epoch=self.epoch, position=self.position, batch_index=drawn, waited=self.waited,
+        )  # fmt: skip
         self.position += len(drawn)
-        part = drawn[self.own(len(drawn))]
-        return PackedBatch(bits, self.reader.steps[part], self.reader.labels[part], part)
+        self.waited = 0.0
+        return batch
 
     def finish_epoch(self) -> None:
         """Go to the start of the next epoch."""

@@ -177,14 +177,13 @@ class Flow:
             for start, stop in stream.draws():
                 own = stream.own(stop - start)
                 bits = self._gather(stream, start + own.start, start + own.stop, stop)
-                self._settle(stream)
+                self._settle(stream, wait=stop == len(stream.samples))
                 self._stands = (stream.epoch, stop)
                 yield stream.hand_out(order[start:stop], bits)
             finished = True
         finally:
             if not finished:
                 self._stop()
-        self._settle(stream, wait=True)
         del self._orders[stream.epoch]
         stream.finish_epoch()
         self._stands = (stream.epoch, 0)

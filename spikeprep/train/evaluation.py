@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ..distributed.ranks import Alone, Ranks, span
 from ..feed.batches import BatchStream
 from ..store import SplitReader
+from .metrics import predict
 from .network import Network
-from .rules.hm2bp import predict
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Share of samples predicted right, their number, and confusion int64 (class, predicted)."""
+    """Share of correct predictions, number of samples, and confusion int64 (true class, predicted class)."""
 
     accuracy: float
     samples: int
@@ -41,27 +41,35 @@ def evaluate(
 ) -> Evaluation:
     """Predict `samples` of a split (int64, ascending; default all) and compare with their labels.
 
-    Of several `ranks` each predicts a part of them, and all return the whole.
+    Of several `ranks` each predicts a share of them, and all return the result over all samples.
     """
     ranks = ranks or Alone()
-    chosen = np.arange(len(reader)) if samples is None else samples
-    mine = slice(*span(len(chosen), ranks.rank, ranks.size))
-    stream = BatchStream(reader, batch, samples=chosen[mine], shuffle=False)
+    selected = np.arange(len(reader)) if samples is None else samples
+    share = selected[slice(*span(len(selected), ranks.rank, ranks.size))]
     confusion = np.zeros((classes, classes), np.int64)
-    before: tuple[NDArray[Any], Callable[[], NDArray[np.int64]]] | None = None
 
-    def look() -> None:
-        if before is not None:
-            labels, counts = before
-            np.add.at(confusion, (labels, predict(counts())), 1)
-
-    for part in network.ops.feed(stream):
-        counting = network.counting(part)
-        look()  # at the batch before, while the device is busy with this one
-        before = part.labels, counting
+    for labels, counts, done in count_batches(network, reader, share, batch):
+        np.add.at(confusion, (labels, predict(counts)), 1)
         if progress:
-            progress(stream.position, len(stream.samples))
-    look()
+            progress(done, len(share))
     confusion = ranks.total(confusion)
     total = int(confusion.sum())
     return Evaluation(float(np.trace(confusion)) / max(total, 1), total, confusion)
+
+
+def count_batches(
+    network: Network, reader: SplitReader, samples: NDArray[np.int64], batch: int
+) -> Iterator[tuple[NDArray[Any], NDArray[np.int64], int]]:
+    """Yield labels (sample,), output counts (sample, class) and the number of samples done, batch by batch, in order.
+
+    A batch's counts are read while the device computes the next one.
+    """
+    stream = BatchStream(reader, batch, samples=samples, shuffle=False)
+    pending: tuple[NDArray[Any], Callable[[], NDArray[np.int64]], int] | None = None
+    for packed in network.backend.feed(stream):
+        started = packed.labels, network.start_counts(packed), packed.position + len(packed)
+        if pending is not None:
+            yield pending[0], pending[1](), pending[2]
+        pending = started
+    if pending is not None:
+        yield pending[0], pending[1](), pending[2]

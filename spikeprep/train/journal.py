@@ -1,4 +1,4 @@
-"""The run's log: one JSON object a line, appended as things happen."""
+"""The run's journal: one JSON object a line, appended as things happen."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Journal:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def truncate(self, size: int) -> None:
-        """Forget what was written past `size` bytes: what a checkpoint does not know of will happen again."""
+        """Cut what was written past `size` bytes: a resumed run repeats what its checkpoint does not cover."""
         if self.size() > size:
             with self.path.open("r+b") as f:
                 f.truncate(size)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return every whole record; a line that a crash cut short is passed over.
+        """Return every complete record; a line that a crash cut short is skipped.
 
         Raises
         ------
         RunError
-            A whole line is no JSON.
+            A complete line is not JSON.
         """
         if not self.path.exists():
             return []
@@ -51,6 +51,9 @@ class Journal:
         try:
             record: dict[str, Any] = json.loads(line)
         except ValueError as error:
-            hint = "Remove the line, or train again into another folder."
-            raise RunError(f"{self.path} is damaged in line {number} ({error})", "", hint) from error
+            raise RunError(
+                f"{self.path} is damaged in line {number} ({error})",
+                "one JSON object per line",
+                "Remove the line, or train again into another run folder.",
+            ) from error
         return record

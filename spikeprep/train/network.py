@@ -1,4 +1,4 @@
-"""Layers in order, and one training step through them: forward, error, backward, update."""
+"""Layers in order on a backend, and one training step through them: forward, error, backward, update."""
 
 from __future__ import annotations
 
@@ -10,118 +10,154 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, Backend, Spikes, UpdateRule
-from ..data import PackedBatch, PspParams
+from ..backend import Array, Backend, DeviceLayer, LinearMap, ParameterState, Spikes
+from ..composition import device_layer
+from ..data import PackedBatch
 from ..distributed.ranks import Ranks
-from .layers.dense import Dense
-from .rules.hm2bp import LossParams, count_error, filled_output, lateral_factor
+from .optimiser import OptimiserSettings
+from .rules import LearningRule
+
+States = Sequence[dict[str, ParameterState]]
+"""Each layer's trained arrays by name, input side first."""
 
 
 class StepResult:
-    """What a step saw; the device may still be at it when this is made, and is waited for when it is looked at.
+    """What a step measured; the device may still be busy with it, and reading a value waits for it.
 
     Parameters
     ----------
-    told
-        Gives, host float64: each sample's loss, each layer's mean spikes a neuron, each sample's output counts.
+    fetch
+        Gives, host float64: each sample's loss, each layer's mean spikes per neuron, each sample's output counts.
     samples, layers
         How many of them.
     """
 
-    def __init__(self, told: Callable[[], NDArray[Any]], samples: int, layers: int) -> None:
-        self._fetch, self._samples, self._layers = told, samples, layers
+    def __init__(self, fetch: Callable[[], NDArray[Any]], samples: int, layers: int) -> None:
+        self._fetch, self._samples, self._layers = fetch, samples, layers
 
     @cached_property
-    def _told(self) -> NDArray[np.float64]:
+    def _values(self) -> NDArray[np.float64]:
         return self._fetch()
 
     @property
     def loss(self) -> NDArray[np.float64]:
         """Each sample's loss (sample,)."""
-        return self._told[: self._samples]
+        return self._values[: self._samples]
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """Each layer's mean spikes a neuron and sample."""
-        return tuple(self._told[self._samples : self._samples + self._layers].tolist())
+        """Each layer's mean spikes per neuron and sample."""
+        return tuple(self._values[self._samples : self._samples + self._layers].tolist())
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Output counts (sample, class)."""
-        counts = self._told[self._samples + self._layers :].astype(np.int64)
+        counts = self._values[self._samples + self._layers :].astype(np.int64)
         return counts.reshape(self._samples, -1) if self._samples else counts.reshape(0, 1)
 
 
 @dataclass(frozen=True)
 class Network:
-    """Fully connected spiking layers on a backend."""
+    """Spiking layers on a backend, under a learning rule whose settings are complete.
 
-    ops: Backend
-    layers: tuple[Dense, ...]
-    loss: LossParams
-    psp: PspParams
+    Attributes
+    ----------
+    backend, rule
+        What computes it, and how it learns.
+    layers
+        The layers' descriptions, input side first.
+    devices
+        The same layers on the device.
+    """
+
+    backend: Backend
+    rule: LearningRule
+    layers: tuple[LinearMap, ...]
+    devices: tuple[DeviceLayer, ...]
+
+    def _constants(self, layer: int) -> Any:
+        return self.rule.constants(layer, len(self.layers))
 
     def forward(self, batch: PackedBatch) -> list[Spikes]:
         """Return the spikes of the input and of every layer."""
-        spikes = [self.ops.upload(batch)]
-        for layer in self.layers:
-            spikes.append(layer.forward(self.ops, spikes[-1]))
+        spikes = [self.backend.upload(batch)]
+        for n, layer in enumerate(self.devices):
+            spikes.append(layer.forward(spikes[-1], self._constants(n)))
         return spikes
 
     def counts(self, batch: PackedBatch) -> NDArray[np.int64]:
         """Return the output's spike counts (sample, class), host."""
-        return self.counting(batch)()
+        return self.start_counts(batch)()
 
-    def counting(self, batch: PackedBatch) -> Callable[[], NDArray[np.int64]]:
+    def start_counts(self, batch: PackedBatch) -> Callable[[], NDArray[np.int64]]:
         """Give the device a batch; return what waits for the output's spike counts (sample, class), host."""
-        ops = self.ops
-        spikes = ops.upload(batch)
-        for layer in self.layers:
-            spikes = layer.forward(ops, spikes)
-        return ops.fetch(ops.counts(spikes))
+        spikes = self.backend.upload(batch)
+        for n, layer in enumerate(self.devices):
+            spikes = layer.forward(spikes, self._constants(n))
+        return self.backend.fetch(self.backend.counts(spikes))
 
     def backward(
         self, spikes: Sequence[Spikes], labels: NDArray[Any], sample_weight: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Add every layer's gradient of the batch whose `forward` gave `spikes`; return the loss (sample,), host."""
-        return self.ops.to_host(self._backward(spikes, labels, sample_weight))
+        return self.backend.to_host(self._backward(spikes, labels, sample_weight))
 
     def _backward(
         self, spikes: Sequence[Spikes], labels: NDArray[Any], sample_weight: NDArray[Any] | None
     ) -> Array:
-        ops, output = self.ops, self.layers[-1]
-        error, loss = count_error(ops, ops.counts(spikes[-1]), labels, self.loss)
-        if sample_weight is not None:
-            error = error * ops.xp.asarray(sample_weight, ops.dtype)[:, None]
-        gamma = lateral_factor(ops, spikes[-1], labels, output.lateral, output.neuron, self.psp, self.loss)
-        trains = [*spikes[:-1], filled_output(ops, spikes[-1], labels, self.loss)]
-        for n in reversed(range(len(self.layers))):
-            error = self.layers[n].backward(ops, trains[n], trains[n + 1], error, gamma, self.psp, send=n > 0)
-            gamma = None
-        return loss
+        last = len(self.layers) - 1
+        output = self.rule.output_error(
+            self.backend, spikes[-1], labels, sample_weight, self._constants(last)
+        )
+        trains, signal = [*spikes[:-1], output.spikes], output.signal
+        for n in range(last, -1, -1):
+            error = self.devices[n].backward(trains[n], trains[n + 1], signal, self._constants(n), send=n > 0)
+            if n:
+                signal = type(signal)(error)
+        return output.loss
 
     def train_step(
         self,
         batch: PackedBatch,
-        rule: UpdateRule,
+        optimiser: OptimiserSettings,
+        step: int,
+        rate: float,
+        *,
         sample_weight: NDArray[Any] | None = None,
         ranks: Ranks | None = None,
-        samples: int | None = None,
     ) -> StepResult:
-        """Take one optimiser step on the mean gradient of a batch: this one, or `samples` of which it is a rank's part.
+        """Take optimiser step number `step` (from 1) on the mean gradient of a batch, over all ranks.
 
-        A rank may have no part in a batch; it takes the step all the same.
+        A rank may have no samples of a batch; it takes the step all the same.
         """
-        ops, xp, layers = self.ops, self.ops.xp, len(self.layers)
-        told: list[Array] = [xp.zeros(layers)]
+        backend, xp = self.backend, self.backend.xp
+        measured: list[Array] = [xp.zeros(len(self.layers))]
         if len(batch):
             spikes = self.forward(batch)
             loss = self._backward(spikes, batch.labels, sample_weight)
-            counts = [ops.counts(s) for s in spikes[1:]]
+            counts = [backend.counts(s) for s in spikes[1:]]
             rates = xp.stack([c.mean(dtype=np.float64) for c in counts])
-            told = [loss.astype(np.float64), rates, counts[-1].reshape(-1).astype(np.float64)]
+            measured = [loss.astype(np.float64), rates, counts[-1].reshape(-1).astype(np.float64)]
         if ranks is not None and ranks.size > 1:
-            ranks.all_reduce([ops.gradient_sum(layer.weights) for layer in self.layers])
-        for layer in self.layers:
-            ops.update(layer.weights, len(batch) if samples is None else samples, rule)
-        return StepResult(ops.fetch(xp.concatenate(told)), len(batch), layers)
+            ranks.all_reduce([p.gradient_sum() for layer in self.devices for p in layer.parameters.values()])
+        samples = len(batch) if batch.batch_index is None else len(batch.batch_index)
+        for n, layer in enumerate(self.devices):
+            plain = optimiser.step(step, n, rate)
+            for name, parameter in layer.parameters.items():
+                parameter.update(samples, self.rule.step(n, len(self.layers), name, plain))
+        return StepResult(backend.fetch(xp.concatenate(measured)), len(batch), len(self.layers))
+
+    def states(self) -> list[dict[str, ParameterState]]:
+        """Return each layer's trained arrays by name, host."""
+        return [{name: p.state() for name, p in layer.parameters.items()} for layer in self.devices]
+
+
+def build_network(
+    backend: Backend, rule: LearningRule, layers: Sequence[LinearMap], states: States, *, fused: bool = True
+) -> Network:
+    """Return a network of layers with given arrays; `fused=False` computes every layer by composition."""
+    devices = (
+        device_layer(backend, rule, layer, state, fused=fused)
+        for layer, state in zip(layers, states, strict=True)
+    )
+    return Network(backend, rule, tuple(layers), tuple(devices))

@@ -1,4 +1,4 @@
-"""A run folder: config.json, journal.jsonl, last.npz (to go on from) and best.npz (to use)."""
+"""A run folder: config.json, journal.jsonl, last.npz (to resume from) and best.npz (to use)."""
 
 from __future__ import annotations
 
@@ -6,31 +6,57 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..errors import RunError
+from ..errors import RunError, UsageError
 from ..store import SpikeStore
 from .checkpoint import write_atomic
 from .journal import Journal
+from .layers import LayerKind, build_layers
 from .settings import TrainSettings
 
-FORMAT = 1
+FORMAT = 2
+"""Format of config.json. Format 1 had no `rule` and no `unit_shape`, and still opens: its rule was hm2bp."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run is of: the store, its settings with thresholds resolved, the network's sizes."""
+    """What a run is of.
+
+    Attributes
+    ----------
+    store, fingerprint
+        Path or URL of the store, and what tells its data and encoding from others.
+    settings
+        Settings with thresholds resolved.
+    unit_shape
+        Shape of the input units.
+    classes
+        Name of each class.
+    limit
+        Train and test on the first samples only.
+    version
+        Of the package that wrote it.
+    """
 
     store: str
     fingerprint: str
     settings: TrainSettings
-    units: int
+    unit_shape: tuple[int, ...]
     classes: tuple[str, ...]
     limit: int | None
     version: str
+
+    @property
+    def units(self) -> int:
+        """Number of input units."""
+        return prod(self.unit_shape)
+
+    def layers(self) -> tuple[LayerKind, ...]:
+        """Return the network's layers, input side first."""
+        return build_layers(self.settings.arch, self.unit_shape, len(self.classes))
 
     def to_json(self) -> dict[str, Any]:
         """Return it JSON-ready."""
@@ -40,10 +66,25 @@ class RunConfig:
             "store": self.store,
             "fingerprint": self.fingerprint,
             "units": self.units,
+            "unit_shape": list(self.unit_shape),
             "classes": list(self.classes),
             "limit": self.limit,
             "settings": self.settings.to_json(),
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunConfig:
+        """Build from what `to_json` returned; raises `KeyError` and `UsageError` for what does not fit."""
+        shape = value["unit_shape"] if value["format"] > 1 else [value["units"]]
+        return cls(
+            value["store"],
+            value["fingerprint"],
+            TrainSettings.from_json(value["settings"]),
+            tuple(shape),
+            tuple(value["classes"]),
+            value["limit"],
+            value["version"],
+        )
 
 
 class RunFolder:
@@ -66,54 +107,52 @@ class RunFolder:
             raise RunError(
                 f"{self.path} is {what} already",
                 "a new or empty folder",
-                "Add --resume to go on with it, or name another --run.",
+                "Resume it, or name another folder.",
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.config_path, (json.dumps(config.to_json(), indent=2) + "\n").encode())
 
     def config(self) -> RunConfig:
-        """Read the config; raises `RunError` where it is missing, damaged or of a newer format."""
+        """Read the configuration; raises `RunError` where it is missing, damaged or of a newer format."""
         try:
             value = json.loads(self.config_path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise RunError(
-                f"{self.path} has no config.json", "a run folder", "Name the folder given to train --run."
+                f"{self.path} has no config.json", "a run folder", "Name a folder that training has written."
             ) from error
         except ValueError as error:
             raise RunError(f"{self.config_path} is damaged ({error})", "JSON") from error
-        if not isinstance(value, dict) or value.get("format", 0) != FORMAT:
-            found = value.get("format") if isinstance(value, dict) else None
+        number = value.get("format") if isinstance(value, dict) else None
+        if type(number) is not int or not 1 <= number <= FORMAT:
             raise RunError(
-                f"{self.path} is a run of format {found}", f"format {FORMAT}", "Install a newer spikeprep."
+                f"{self.path} is a run of format {number}",
+                f"format 1 to {FORMAT}",
+                "Install a newer spikeprep to open it.",
             )
         try:
-            return RunConfig(
-                value["store"],
-                value["fingerprint"],
-                TrainSettings.from_json(value["settings"]),
-                value["units"],
-                tuple(value["classes"]),
-                value["limit"],
-                value["version"],
-            )
+            return RunConfig.from_json(value)
         except KeyError as error:
-            raise RunError(f"{self.config_path} lacks {error}", "the config of a run") from error
+            raise RunError(f"{self.config_path} lacks {error}", "the configuration of a run") from error
+        except (UsageError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"{self.config_path} is damaged ({error})", "the configuration of a run"
+            ) from error
 
     def check_store(self, store: SpikeStore) -> RunConfig:
-        """Return the config; raises `RunError` where `store` is not of the data and encoding that the run is of."""
+        """Return the configuration; raises `RunError` where `store` has not the run's data and encoding."""
         config = self.config()
         if config.fingerprint != store.fingerprint():
             raise RunError(
-                f"{self.path} was trained on {config.store}, which {store.path} differs from in data or encoding",
+                f"{self.path} was trained on {config.store}, and {store.path} has other data or another encoding",
                 "the run's own store",
                 "Give that store, or one encoded the same way.",
             )
         return config
 
     def check_sizes(self, store: SpikeStore) -> RunConfig:
-        """Return the config; raises `RunError` where the network has not the units and classes of `store`."""
+        """Return the configuration; raises `RunError` where `store` has not the network's units and classes."""
         config = self.config()
-        units, classes = int(np.prod(store.attributes["unit_shape"])), tuple(store.attributes["classes"])
+        units, classes = prod(store.attributes["unit_shape"]), tuple(store.attributes["classes"])
         if (units, classes) != (config.units, config.classes):
             raise RunError(
                 f"{store.path} has {units} units and the classes {', '.join(classes)}",
@@ -123,9 +162,9 @@ class RunFolder:
         return config
 
     def resumed_settings(
-        self, store: SpikeStore, chosen: Mapping[str, Any], limit: int | None
+        self, store: SpikeStore, changes: Mapping[str, Any], limit: int | None
     ) -> TrainSettings:
-        """Return the settings to go on with: the run's own, with `epochs` from `chosen`, which may ask nothing else.
+        """Return the settings to resume with: the run's own, with `epochs` from `changes`, which may change no other.
 
         Raises
         ------
@@ -133,14 +172,12 @@ class RunFolder:
             The run is of another store, or of other settings.
         """
         config = self.check_store(store)
-        wanted = config.settings.override(chosen)
-        if replace(wanted, epochs=config.settings.epochs) != config.settings or limit not in (
-            None,
-            config.limit,
-        ):
+        settings = config.settings.override(changes)
+        same = replace(settings, epochs=config.settings.epochs) == config.settings
+        if not same or limit not in (None, config.limit):
             raise RunError(
-                f"{self.path} has other settings than those asked for",
-                "the run's own, of which only the epochs may change",
-                "Leave the others out, or start a run in another --run.",
+                f"{self.path} has other settings than those given",
+                "the run's own, of which only epochs may change",
+                "Leave the others out, or start a run in another folder.",
             )
-        return wanted
+        return settings

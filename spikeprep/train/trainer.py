@@ -1,41 +1,41 @@
-"""The training loop: epochs over a store, a journal of what happened, checkpoints to go on from."""
+"""The training loop: epochs over a store, a journal of what happened, checkpoints to resume from."""
 
 from __future__ import annotations
 
+import json
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..backend import Backend, Weights, WeightState
+from ..backend import Backend, ParameterState
 from ..data import PackedBatch
 from ..distributed.ranks import Alone, Ranks, drifted
 from ..errors import RunError, UsageError
 from ..feed.batches import BatchStream
 from ..random import generator
-from ..store import SpikeStore
-from .calibrate import calibrate
-from .checkpoint import load_checkpoint, save_checkpoint
+from ..store import SpikeStore, SplitReader
+from .checkpoint import load_checkpoint, pack_states, save_checkpoint, unpack_states
 from .evaluation import Evaluation, evaluate
-from .layers.dense import Dense, initial_state
-from .layers.notation import parse_arch
-from .metrics import Drawn, EpochStats, gathered
-from .network import Network
-from .rules.hm2bp import boosted_weights
+from .layers import LayerKind, build_layers
+from .layers.per_layer import at_layer
+from .metrics import EpochMetrics, TrainedBatch, gather_metrics
+from .network import Network, build_network
 from .run_folder import RunConfig, RunFolder
+from .sample_weights import boosted_weights
 from .settings import TrainSettings
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
 
-_WATCHED = 20  # batches after which a layer that hardly fires is spoken of
-_SILENT = 0.02  # spikes a neuron and sample
+_WATCHED_BATCHES = 20  # batches after which a warning names layers that hardly fire
+_NEAR_SILENT = 0.02  # spikes per neuron and sample
+_CALIBRATION_SAMPLES = 64
 
 
 class Trainer:
@@ -48,13 +48,15 @@ class Trainer:
     folder
         Where the run is kept; with `resume` it has one of this store already.
     settings
-        Of a new run; of a resumed one what `RunFolder.resumed_settings` gives.
-    ops
-        The backend.
+        Of a new run; of a resumed one what `RunFolder.resumed_settings` returns.
+    backend
+        What computes it.
+    resume
+        Go on from the last checkpoint.
     limit
         Train and test on the first samples only.
     listener
-        Told of everything.
+        Called with every event.
     ranks
         The processes that train together; default this one alone. Rank 0 writes the folder, the others read it.
     """
@@ -64,16 +66,16 @@ class Trainer:
         store: SpikeStore,
         folder: RunFolder,
         settings: TrainSettings,
-        ops: Backend,
+        backend: Backend,
         *,
         resume: bool = False,
         limit: int | None = None,
         listener: Listener | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        self.store, self.folder, self.ops = store, folder, ops
+        self.store, self.folder, self.backend = store, folder, backend
         self.ranks = ranks or Alone()
-        self._tell = listener or (lambda record: None)
+        self._listener = listener or (lambda record: None)
         self.reader = store["train"]
         self.test = store["test"] if "test" in store.splits else None
         self.classes = len(store.attributes["classes"])
@@ -84,8 +86,10 @@ class Trainer:
             self.reader.labels[:limit], settings.validation, settings.seed
         )
         if not len(self.train_samples):
-            raise UsageError("no training samples are left", "at least one", "Lower --limit or validation.")
-        self._check_target()
+            raise UsageError(
+                "no training samples are left", "at least one", "Lower validation or raise limit."
+            )
+        settings.rule.check_steps(self.reader.max_steps)
         self.stream = BatchStream(
             self.reader,
             settings.batch,
@@ -96,57 +100,53 @@ class Trainer:
         )
         self.sample_weight = np.ones(len(self.reader))
         self.predicted = np.full(len(self.reader), -1, np.int64)
-        self.stats = EpochStats()
+        self.metrics = EpochMetrics()
         self.history: list[dict[str, Any]] = []
         self.step = 0
-        self._told_where = False
-        states = self._initial_states()
-        if resume:
-            states = self._restore()
-        self.weights = [ops.dense_weights(state) for state in states]
-        if settings.thresholds == "auto":
-            self._calibrate()
+        self._device_recorded = False
+        layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
+        states = self._restore(layers) if resume else self._initial_states(layers)
+        self.network = build_network(backend, settings.rule, layers, states)
         if not resume:
+            self._calibrate()
             if self.ranks.leads:
                 folder.create(self._config())
             self._record({"event": "start", "config": self._config().to_json()})
             self._save()  # so that a run killed in its first epoch can be resumed too
-        self.network = assemble(ops, self.weights, self.settings)
 
     # ------------------------------------------------------------ setting up
 
-    def _check_target(self) -> None:
-        loss, most = self.settings.loss, self.reader.max_steps // (self.settings.neuron.refractory + 1)
-        if loss.loss == "rate" and loss.target > most:
-            raise UsageError(
-                f"got loss.target {loss.target} for samples of at most {self.reader.max_steps} steps",
-                f"at most {most}: a neuron fires every {self.settings.neuron.refractory + 1} steps at best",
-                f"Say --set loss.target={most // 2}, or encode more steps.",
-            )
-
-    def _initial_states(self) -> list[WeightState]:
-        s = self.settings
-        sizes = (self.reader.units, *parse_arch(s.arch), self.classes)
+    def _initial_states(self, layers: tuple[LayerKind, ...]) -> list[dict[str, ParameterState]]:
+        s, dtype = self.settings, self.backend.dtype
         return [
-            initial_state(post, pre, s.init, generator(s.seed, "weights", n), self.ops.dtype)
-            for n, (pre, post) in enumerate(pairwise(sizes))
+            {
+                name: ParameterState.fresh(array.astype(dtype))
+                for name, array in layer.initial(generator(s.seed, "weights", n), at_layer(s.init, n)).items()
+            }
+            for n, layer in enumerate(layers)
         ]
 
     def _calibrate(self) -> None:
-        rng = generator(self.settings.seed, "calibration")
-        chosen = np.sort(rng.permutation(self.train_samples)[:64])
-        found = calibrate(
-            self.ops, self.weights, self.reader.packed(chosen), self.settings.neuron, self.settings.lateral
+        """Find the rule's open settings on a few training samples; every rank takes rank 0's."""
+        network, rng = self.network, generator(self.settings.seed, "calibration")
+        samples = np.sort(rng.permutation(self.train_samples)[:_CALIBRATION_SAMPLES])
+        rule = network.rule.calibrated(
+            self.backend, network.layers, network.devices, self.reader.packed(samples)
         )
-        agreed = self.ranks.broadcast(np.array(found))
-        self.settings = replace(self.settings, thresholds=tuple(agreed.tolist()))
+        if rule is network.rule:
+            return
+        text = np.frombuffer(json.dumps(rule.to_json()).encode(), np.uint8)
+        size = int(self.ranks.broadcast(np.array([len(text)]))[0])
+        agreed = self.ranks.broadcast(np.resize(text, size).astype(np.int64)).astype(np.uint8)
+        self.settings = replace(self.settings, rule=type(rule).from_json(json.loads(agreed.tobytes())))
+        self.network = replace(network, rule=self.settings.rule)
 
     def _config(self) -> RunConfig:
         return RunConfig(
             self.store.path,
             self.store.fingerprint(),
             self.settings,
-            self.reader.units,
+            tuple(self.store.attributes["unit_shape"]),
             tuple(self.store.attributes["classes"]),
             self.limit,
             __version__,
@@ -155,30 +155,27 @@ class Trainer:
     # ------------------------------------------------------------ running
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
-        """Train to the last epoch and return the summary; None where `should_stop` asked for an end first.
+        """Train to the last epoch and return the summary; None where `should_stop` asked to end before.
 
-        A stopped run is saved as it stands: resuming it gives the weights that never stopping would have given.
+        A stopped run is saved as it is: resuming it gives the weights that never stopping would have given.
         """
         while self.stream.epoch < self.settings.epochs:
-            started, self.stream.waited = time.perf_counter(), 0.0
-            before: Drawn | None = None
-            for batch in self.ops.feed(self.stream):
-                drawn = self._step(batch)
-                # what the batch before came to is looked at while the device is busy with this one
-                stop = self._count(before, should_stop())
-                before = drawn
+            started = time.perf_counter()
+            previous: TrainedBatch | None = None
+            stop = False
+            for batch in self.backend.feed(self.stream):
+                trained = self._step(batch)
+                # read the previous batch's results while the device computes this one
+                stop = self._add(previous, should_stop())
+                previous = trained
                 if stop:
                     break
                 now = time.perf_counter()
-                self.stats.seconds += now - started
-                self.stats.waited += self.stream.waited
-                started, self.stream.waited = now, 0.0
-            else:
-                stop = False
-            if before is not None:
-                self._count(before, False)
-            self.stats.seconds += time.perf_counter() - started
-            self.stats.waited += self.stream.waited  # a device tells of its waits when they are over
+                self.metrics.seconds += now - started
+                started = now
+            if previous is not None:
+                self._add(previous, False)
+            self.metrics.seconds += time.perf_counter() - started
             if stop:
                 self._record({"event": "interrupted", "epoch": self.stream.epoch, "step": self.step})
                 self._save()
@@ -186,61 +183,61 @@ class Trainer:
             self._after_epoch()
         return self.summary()
 
-    def _step(self, batch: PackedBatch) -> Drawn:
-        """Train on a batch, or on this rank's part of one."""
-        whole = self.stream.drawn
+    def _step(self, batch: PackedBatch) -> TrainedBatch:
+        """Train on a batch, or on this rank's share of one."""
+        s = self.settings
         self.step += 1
-        progress = self.stream.epoch + (self.stream.position - len(whole)) / len(self.train_samples)
-        rule = self.settings.optim.rule(self.step, progress, self.settings.epochs)
-        weight = self.sample_weight[batch.index] if self.settings.boost else None
-        result = self.network.train_step(batch, rule, weight, self.ranks, len(whole))
-        return Drawn(self.stream.epoch, self.step, whole, result)
+        self.metrics.waited += batch.waited
+        rate = s.optim.rate_at(batch.epoch + batch.position / len(self.train_samples), s.epochs)
+        weight = self.sample_weight[batch.index] if s.boost else None
+        result = self.network.train_step(
+            batch, s.optim, self.step, rate, sample_weight=weight, ranks=self.ranks
+        )
+        return TrainedBatch.of(batch, self.step, result)
 
-    def _count(self, drawn: Drawn | None, stop: bool) -> bool:
-        """Take note of what a batch came to, and return whether a rank wants to stop."""
-        outcome = gathered(self.ranks, drawn, stop)
-        if drawn is not None:
-            self.predicted[drawn.samples] = outcome.predicted
-            self.stats.add(outcome, self.reader.labels[drawn.samples])
-            self._after_batch(drawn)
-        return outcome.stop
+    def _add(self, batch: TrainedBatch | None, stop: bool) -> bool:
+        """Add a batch's results, and return whether a rank wants to stop."""
+        metrics = gather_metrics(self.ranks, batch, stop)
+        if batch is not None:
+            self.predicted[batch.samples] = metrics.predicted
+            self.metrics.add(metrics, self.reader.labels[batch.samples])
+            self._after_batch(batch)
+        return metrics.stop
 
-    def _after_batch(self, drawn: Drawn) -> None:
-        if not self._told_where:
-            self._told_where = True
-            where = {"device": self.ops.name, "on": self.ops.device, "ranks": self.ranks.size}
-            self._record({"event": "device", **where, "feed": asdict(self.stream.tier)})
-        self._tell(
+    def _after_batch(self, batch: TrainedBatch) -> None:
+        if not self._device_recorded:
+            self._device_recorded = True
+            device = {"device": self.backend.name, "on": self.backend.device, "ranks": self.ranks.size}
+            self._record({"event": "device", **device, "feed": asdict(self.stream.tier)})
+        self._listener(
             {
                 "event": "progress",
-                "epoch": drawn.epoch,
-                "seen": self.stats.seen,
+                "epoch": batch.epoch,
+                "seen": self.metrics.seen,
                 "samples": len(self.train_samples),
-                "accuracy": self.stats.correct / self.stats.seen,
+                "accuracy": self.metrics.correct / self.metrics.seen,
             }
         )
-        if drawn.step == _WATCHED:
-            assert self.settings.thresholds != "auto"
-            for n, (rate, nu) in enumerate(
-                zip(self.stats.mean_rates(), self.settings.thresholds, strict=True)
-            ):
-                if rate < _SILENT:
-                    half = [t / 2 if i == n else t for i, t in enumerate(self.settings.thresholds)]
-                    name = "the output layer" if n == len(self.weights) - 1 else f"hidden layer {n + 1}"
-                    self._record(
-                        {
-                            "event": "warning",
-                            "message": f"{name} fires {rate:.3g} spikes a neuron and sample at threshold {nu:g}: it "
-                            f"learns little. Lower its threshold, e.g. --set thresholds={half}, or try auto.",
-                        }
-                    )
+        if batch.step == _WATCHED_BATCHES:
+            for n, rate in enumerate(self.metrics.mean_rates()):
+                if rate < _NEAR_SILENT:
+                    self._warn_near_silent(n, rate)
+
+    def _warn_near_silent(self, layer: int, rate: float) -> None:
+        last = layer == len(self.network.layers) - 1
+        name = "the output layer" if last else f"hidden layer {layer + 1}"
+        hint = self.settings.rule.silent_hint(layer, rate)
+        message = f"{name} fires {rate:.3g} spikes per neuron and sample: it learns little. {hint}"
+        self._record({"event": "warning", "message": message})
 
     def _after_epoch(self) -> None:
-        s, epoch = self.settings, self.stream.epoch  # the stream stands at the next epoch: epochs done
+        s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
         if s.boost:
-            seen = np.full(len(self.reader), -1, np.int64)
-            seen[self.train_samples] = self.predicted[self.train_samples]
-            self.sample_weight = boosted_weights(self.sample_weight, self.reader.labels, seen, self.classes)
+            predicted = np.full(len(self.reader), -1, np.int64)
+            predicted[self.train_samples] = self.predicted[self.train_samples]
+            self.sample_weight = boosted_weights(
+                self.sample_weight, self.reader.labels, predicted, self.classes
+            )
         validation = (
             self._evaluate(self.reader, self.validation_samples) if len(self.validation_samples) else None
         )
@@ -250,28 +247,29 @@ class Trainer:
             test = self._evaluate(self.test, np.arange(len(self.test))[: self.limit])
         score = validation.accuracy if validation else None
         best = max((r["validation_accuracy"] or 0.0 for r in self.history), default=-1.0)
+        metrics = self.metrics
         record = {
             "event": "epoch",
             "epoch": epoch,
-            "train_accuracy": self.stats.correct / max(self.stats.seen, 1),
+            "train_accuracy": metrics.correct / max(metrics.seen, 1),
             "validation_accuracy": score,
             "test_accuracy": test.accuracy if test else None,
-            "loss": self.stats.loss / max(self.stats.seen, 1),
-            "seconds": self.stats.seconds,
-            "samples_per_second": self.stats.seen / max(self.stats.seconds, 1e-9),
-            "stall_fraction": self.stats.waited / max(self.stats.seconds, 1e-9),
+            "loss": metrics.loss / max(metrics.seen, 1),
+            "seconds": metrics.seconds,
+            "samples_per_second": metrics.seen / max(metrics.seconds, 1e-9),
+            "stall_fraction": metrics.waited / max(metrics.seconds, 1e-9),
             "feed": self.stream.tier.name,
-            "learning_rate": s.optim.rule(1, epoch - 1, s.epochs).rate,
-            "rates": self.stats.mean_rates(),
+            "learning_rate": s.optim.rate_at(epoch - 1, s.epochs),
+            "rates": metrics.mean_rates(),
         }
         self.history.append(record)
         self._record(record)
-        self.stats = EpochStats()
+        self.metrics = EpochMetrics()
         if score is None or score >= best:  # of equals the later, trained longer
             self._save_best(record)
         self._save()
 
-    def _evaluate(self, reader: Any, samples: NDArray[np.int64]) -> Evaluation:
+    def _evaluate(self, reader: SplitReader, samples: NDArray[np.int64]) -> Evaluation:
         batch = max(64, self.settings.batch)  # results do not depend on it
         return evaluate(self.network, reader, self.classes, batch=batch, samples=samples, ranks=self.ranks)
 
@@ -283,13 +281,15 @@ class Trainer:
         else:
             best = self.history[-1]
         seconds = [r["seconds"] for r in self.history]
+        thresholds = self.settings.to_json().get("thresholds")
         return {
             "run": str(self.folder.path),
             "epochs": len(self.history),
             "batch": self.settings.batch,
             "arch": self.settings.arch,
-            "thresholds": list(self.settings.thresholds),
-            "device": self.ops.name,
+            "rule": self.settings.rule.name,
+            **({} if thresholds is None else {"thresholds": thresholds}),
+            "device": self.backend.name,
             "ranks": self.ranks.size,
             "feed": self.history[-1].get("feed"),
             "train_accuracy": self.history[-1]["train_accuracy"],
@@ -302,24 +302,23 @@ class Trainer:
             "stall_fraction": float(np.average([r["stall_fraction"] for r in self.history], weights=seconds)),
         }
 
-    # ------------------------------------------------------------ keeping
+    # ------------------------------------------------------------ journal and checkpoints
 
     def _record(self, record: dict[str, Any]) -> None:
         if self.ranks.leads:
             self.folder.journal.append(record)
-            self._tell(record)
+            self._listener(record)
 
     def _save(self) -> None:
-        arrays: dict[str, NDArray[Any]] = {"sample_weight": self.sample_weight, "predicted": self.predicted}
-        for n, weights in enumerate(self.weights):
-            arrays |= {f"{key}_{n}": value for key, value in asdict(self.ops.state(weights)).items()}
+        arrays = pack_states(self.network.states(), moments=True)
+        arrays |= {"sample_weight": self.sample_weight, "predicted": self.predicted}
         self._check_agreement(arrays)
         if not self.ranks.leads:
             return
         record = {
             "stream": self.stream.get_state(),
             "step": self.step,
-            "stats": asdict(self.stats),
+            "stats": asdict(self.metrics),
             "history": self.history,
             "journal": self.folder.journal.size(),
         }
@@ -333,36 +332,27 @@ class Trainer:
             checksum = zlib.crc32(arrays[name].tobytes(), checksum)
         if drifted(self.ranks, checksum):
             raise RunError(
-                f"the {self.ranks.size} ranks have come to differ",
+                f"weights diverged across the {self.ranks.size} ranks",
                 "the same weights on each of them",
-                "Give them devices of one kind; go on from the last checkpoint with --resume.",
+                "Give them devices of one kind, and resume from the last checkpoint.",
             )
 
     def _save_best(self, record: dict[str, Any]) -> None:
-        if not self.ranks.leads:
-            return
-        arrays = {f"weight_{n}": self.ops.state(weights).weight for n, weights in enumerate(self.weights)}
-        save_checkpoint(self.folder.best, arrays, record)
+        if self.ranks.leads:
+            save_checkpoint(self.folder.best, pack_states(self.network.states(), moments=False), record)
 
-    def _restore(self) -> list[WeightState]:
+    def _restore(self, layers: tuple[LayerKind, ...]) -> list[dict[str, ParameterState]]:
         arrays, record = load_checkpoint(self.folder.last)
         try:
             self.stream.set_state(record["stream"])
-            self.step, self.history, self.stats = (
-                record["step"],
-                record["history"],
-                EpochStats(**record["stats"]),
-            )
+            self.step, self.history = record["step"], record["history"]
+            self.metrics = EpochMetrics(**record["stats"])
             self.sample_weight, self.predicted = arrays["sample_weight"], arrays["predicted"]
             if self.ranks.leads:
                 self.folder.journal.truncate(record["journal"])
-            layers = range(len(parse_arch(self.settings.arch)) + 1)
-            return [
-                WeightState(*(arrays[f"{key}_{n}"] for key in ("weight", "moment", "variance")))
-                for n in layers
-            ]
         except (KeyError, TypeError) as error:
             raise RunError(f"{self.folder.last} lacks {error}", "a checkpoint of this run") from error
+        return unpack_states(arrays, layers, self.folder.last)
 
 
 def split_validation(
@@ -370,29 +360,17 @@ def split_validation(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`."""
     rng = generator(seed, "validation")
-    held = []
+    held_out = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        held.append(rng.permutation(members)[: round(share * len(members))])
-    validation = np.sort(np.concatenate(held)) if held else np.empty(0, np.int64)
+        held_out.append(rng.permutation(members)[: round(share * len(members))])
+    validation = np.sort(np.concatenate(held_out)) if held_out else np.empty(0, np.int64)
     return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
-def assemble(ops: Backend, weights: Sequence[Weights], settings: TrainSettings) -> Network:
-    """Return the network of weights on a backend, input side first; the thresholds are calibrated by now."""
-    assert settings.thresholds != "auto"
-    last = len(weights) - 1
-    layers = [
-        Dense(layer, settings.neuron.at(nu), settings.lateral if n == last else 0.0)
-        for n, (layer, nu) in enumerate(zip(weights, settings.thresholds, strict=True))
-    ]
-    return Network(ops, tuple(layers), settings.loss, settings.psp)
-
-
-def load_network(folder: RunFolder, ops: Backend) -> Network:
+def load_network(folder: RunFolder, backend: Backend) -> Network:
     """Return the network of a run's best epoch, ready to predict."""
-    settings = folder.config().settings
+    config = folder.config()
+    layers = config.layers()
     arrays, _ = load_checkpoint(folder.best)
-    found = [arrays[f"weight_{n}"] for n in range(len(settings.thresholds))]
-    weights = [ops.dense_weights(WeightState(w, np.zeros_like(w), np.zeros_like(w))) for w in found]
-    return assemble(ops, weights, settings)
+    return build_network(backend, config.settings.rule, layers, unpack_states(arrays, layers, folder.best))

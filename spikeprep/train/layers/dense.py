@@ -1,49 +1,60 @@
-"""Layers: a handle to weights on the device, the neuron behind them, and the two directions through them."""
+"""Fully connected layers: ``800`` in `arch`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
+from types import ModuleType
+from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...backend import Array, Backend, Spikes, Weights, WeightState
-from ...data import NeuronParams, PspParams
+from ...backend import Array, ArraySpec
+from ...config import Count
+from .base import LayerKind
 
 
 @dataclass(frozen=True)
-class Dense:
-    """A fully connected layer, with lateral inhibition of strength `lateral` among its neurons (0: none)."""
+class Dense(LayerKind):
+    """Every pre unit is connected to every post unit.
 
-    weights: Weights
-    neuron: NeuronParams
-    lateral: float = 0.0
+    Its array is `weight` (post, pre).
 
-    def forward(self, ops: Backend, pre: Spikes) -> Spikes:
-        """Return the layer's spikes."""
-        return ops.dense_forward(self.weights, pre, self.neuron, self.lateral)
-
-    def backward(
-        self,
-        ops: Backend,
-        pre: Spikes,
-        post: Spikes,
-        incoming: Array,
-        scale: Array | None,
-        psp: PspParams,
-        send: bool,
-    ) -> Array | None:
-        """Add to the gradient from the error that arrives (sample, post); return what arrives at `pre` if `send`."""
-        delta = incoming / ops.dtype.type(self.neuron.threshold)
-        return ops.dense_backward(self.weights, pre, post, delta, scale, self.neuron, psp, send)
-
-
-def initial_state(
-    post: int, pre: int, spread: float, rng: np.random.Generator, dtype: np.dtype[np.generic]
-) -> WeightState:
-    """Return weights U[−spread, spread] (post, pre) and zero moments.
-
-    The weights are drawn in float32, so that both precisions start alike.
+    Parameters
+    ----------
+    units_out
+        Number of post units.
     """
-    weight: NDArray[np.generic] = rng.uniform(-spread, spread, (post, pre)).astype(np.float32).astype(dtype)
-    return WeightState(weight, np.zeros_like(weight), np.zeros_like(weight))
+
+    name: ClassVar[str] = "dense"
+    notation: ClassVar[str] = "800"
+
+    units_out: Count = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Mapping[str, Any] | None:
+        """See `LayerKind.parse`."""
+        return {"units_out": int(text)} if re.fullmatch(r"[1-9][0-9]*", text) else None
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """See `LayerKind.out_shape`."""
+        return (self.units_out,)
+
+    def specs(self) -> Mapping[str, ArraySpec]:
+        """See `LayerKind.specs`."""
+        return {"weight": ArraySpec((self.units_out, prod(self.in_shape)))}
+
+    def apply(self, xp: ModuleType, arrays: Mapping[str, Array], x: Array) -> Array:
+        """See `LayerKind.apply`."""
+        return x @ arrays["weight"].T
+
+    def transpose(self, xp: ModuleType, arrays: Mapping[str, Array], y: Array) -> Array:
+        """See `LayerKind.transpose`."""
+        return y @ arrays["weight"]
+
+    def correlate(
+        self, xp: ModuleType, arrays: Mapping[str, Array], y: Array, x: Array
+    ) -> Mapping[str, Array]:
+        """See `LayerKind.correlate`."""
+        return {"weight": y.reshape(-1, y.shape[-1]).T @ x.reshape(-1, x.shape[-1])}

@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from ...errors import CapabilityError, UsageError
+from ...errors import UsageError
+from ...registry import LAYERS
+from .base import LayerKind
+from .dense import Dense
 
 
-def parse_arch(arch: str) -> tuple[int, ...]:
-    """Return the sizes of the hidden layers that `arch` lists, input side first.
+@dataclass(frozen=True)
+class LayerNotation:
+    """One part of `arch`: a layer kind and its settings, not yet behind units of a shape."""
+
+    text: str
+    kind: type[LayerKind]
+    settings: Mapping[str, Any]
+
+
+def parse_arch(arch: str) -> tuple[LayerNotation, ...]:
+    """Return the hidden layers that `arch` lists, input side first.
 
     Raises
     ------
     UsageError
-        `arch` is not in the notation.
-    CapabilityError
-        `arch` names a convolution (``15C5``) or a pooling layer (``P2``).
+        A part is in no layer kind's notation, or in that of two.
     """
-    sizes = []
-    for part in str(arch).split("-"):
-        if re.fullmatch(r"\d+[Cc]\d+|[Pp]\d+", part):
-            raise CapabilityError(
-                f"got the layer {part!r} in --arch {arch}",
-                "fully connected layers; this version trains no convolutions and no pooling",
-                "Write sizes joined by dashes, e.g. --arch 800-800.",
-            )
-        if not re.fullmatch(r"[1-9]\d*", part):
+    kinds = {name: LAYERS.get(name) for name in LAYERS.names()}
+    layers = []
+    for text in str(arch).split("-"):
+        matches = [(kind, found) for kind in kinds.values() if (found := kind.parse(text)) is not None]
+        if not matches:
+            known = ", ".join(f"{kind.notation} ({name})" for name, kind in kinds.items())
             raise UsageError(
-                f"got {part!r} in --arch {arch}",
-                "a number of neurons",
-                "Write e.g. --arch 800 or --arch 800-800.",
+                f"got {text!r} in arch {arch!r}",
+                f"the notation of a layer: {known}",
+                "Write the hidden layers joined by dashes, for example 800 or 800-800.",
             )
-        sizes.append(int(part))
-    return tuple(sizes)
+        if len(matches) > 1:
+            names = " and ".join(kind.name for kind, _ in matches)
+            raise UsageError(f"{text!r} in arch {arch!r} is in the notation of {names}", "of one layer kind")
+        layers.append(LayerNotation(text, *matches[0]))
+    return tuple(layers)
+
+
+def build_layers(arch: str, in_shape: tuple[int, ...], classes: int) -> tuple[LayerKind, ...]:
+    """Return the layers of `arch` behind units of a shape, and a fully connected output layer of `classes` units.
+
+    Raises
+    ------
+    UsageError
+        `arch` is not in the notation, or a layer does not fit behind the one before it.
+    """
+    layers: list[LayerKind] = []
+    for part in parse_arch(arch):
+        layers.append(part.kind.bound(part.settings, layers[-1].out_shape if layers else in_shape))
+    return (*layers, Dense(layers[-1].out_shape, classes))

@@ -1,116 +1,280 @@
-"""The loss and the error at the output, in the paper's symbols (Jin, Zhang & Li, NeurIPS 2018, arXiv 1805.07866).
+"""HM2-BP (Jin, Zhang & Li, NeurIPS 2018, arXiv 1805.07866): spike-train level gradients of rate-coded losses.
 
-Counts and errors are arrays of the backend's module `xp`, (sample, unit); d is ∂E/∂o, δ = d/ν, γ the lateral factor.
-Everything here works on numbers the size of (batch × classes); what grows with time or neurons is in `Backend`.
+Symbols as in docs/hm2bp.md: S spikes, G gates, o counts, ν thresholds, w0 lateral inhibition, d = ∂E/∂o the error of a
+neuron, δ = d/ν, γ the lateral factor, σ the effect of a neuron's own firing. Equation numbers are the paper's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from ...backend import Array, Backend, Spikes
-from ...data import NeuronParams, PspParams
+from ...backend import Array, Backend, DeviceLayer, ErrorSignal, LinearMap, Spikes
+from ...composition import Connection
+from ...config import Count, NonNegative, Settings
+from ...data import Hm2bpConstants, NeuronParams, PackedBatch, PspParams
+from ...errors import UsageError
+from ..layers.per_layer import PerLayer, at_layer, check_layers
+from .base import LearningRule, OutputError
+from .calibration import calibrate
+from .loss import LossSettings, count_error
+
+_LARGEST_TAU = 1e6  # steps
+_SOFTMAX_GAIN_FLOOR = 0.1
 
 
 @dataclass(frozen=True)
-class LossParams:
-    """The loss and the rules at the output that the published runs use.
+class NeuronSettings(Settings):
+    """What all neurons share (paper, eq. 2 to 4); times in steps.
 
     Attributes
     ----------
-    loss
-        "rate": desired spike counts (eq. 1); "softmax": cross entropy of softmax(counts).
-    target, off_target
-        Spikes wanted of the label neuron and of the others.
-    margin
-        A count this near to its target, or nearer, is no error.
-    fill
-        Where the label neuron is silent, give the gradient a regular train of about `target` spikes to follow.
-    lateral_limit
-        γ is at most this. A-28 linearises a loop whose gain it takes to be below 1; at output thresholds below about
-        w0 √classes the gain reaches 1 and γ its pole, beyond which it would turn the gradient round. The published
-        thresholds stay far from it.
+    tau_m, tau_s
+        Membrane and synapse time constants, τm > τs > 1.
+    refractory
+        Steps for which the membrane is held at 0 after a spike.
+    slack
+        A membrane fires above ν − slack.
     """
 
-    loss: Literal["rate", "softmax"] = "rate"
-    target: int = 35
-    off_target: int = 5
-    margin: int = 5
-    fill: bool = True
-    lateral_limit: float = 10.0
+    owner: ClassVar[str] = "neuron"
+
+    tau_m: Annotated[float, Meta(gt=1, le=_LARGEST_TAU)] = 64.0
+    tau_s: Annotated[float, Meta(gt=1, le=_LARGEST_TAU)] = 8.0
+    refractory: Annotated[int, Meta(ge=1, le=1000)] = 2
+    slack: NonNegative = 1e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.tau_m > self.tau_s:
+            raise UsageError(
+                f"got neuron.tau_m {self.tau_m:g} and neuron.tau_s {self.tau_s:g}",
+                "a membrane that is slower than the synapse: tau_m > tau_s",
+            )
+
+    def at(self, threshold: float) -> NeuronParams:
+        """Return the neuron with this threshold."""
+        return NeuronParams(threshold, self.tau_m, self.tau_s, self.refractory, self.slack)
 
 
-def count_error(ops: Backend, counts: Array, labels: NDArray[Any], params: LossParams) -> tuple[Array, Array]:
-    """Return d = ∂E/∂o (sample, unit) and the loss E (sample,) (eq. 1 and its margin; or softmax)."""
-    xp = ops.xp
-    onehot = xp.zeros(counts.shape, ops.dtype)
-    onehot[xp.arange(len(labels)), xp.asarray(labels)] = 1
-    o = counts.astype(ops.dtype)
-    if params.loss == "softmax":
-        z = o - o.max(axis=1, keepdims=True)
-        p = xp.exp(z)
-        total = p.sum(axis=1, keepdims=True)
-        # p − 1 of the label is −Σ of the others' p, which keeps its digits where p is nearly 1
-        others = p / total * (1 - onehot)
-        return others - onehot * others.sum(axis=1, keepdims=True), (
-            xp.log(total[:, 0]) - (z * onehot).sum(axis=1)
-        )
-    y = params.off_target + (params.target - params.off_target) * onehot
-    d = xp.where(xp.abs(o - y) > params.margin, o - y, xp.zeros_like(o))
-    return d, 0.5 * (d**2).sum(axis=1)
+@dataclass(frozen=True)
+class PspSettings(Settings):
+    """Rules of the spike-train PSP that the published runs use and the paper leaves open (docs/hm2bp.md section 2).
+
+    Attributes
+    ----------
+    window
+        A pre spike counts towards a firing at most this many steps later (published: 4 τm); "none" is the paper's
+        eq. 9.
+    silent_psp
+        e of a silent post neuron for a pre neuron that fired.
+    silent_share
+        e / o in σ where the post neuron is silent.
+    silent_ratio
+        ρ = e / o_pre in the error sent back where the pre or the post neuron is silent.
+    """
+
+    owner: ClassVar[str] = "psp"
+
+    window: Count | None = 256
+    silent_psp: NonNegative = 0.1
+    silent_share: NonNegative = 0.5
+    silent_ratio: NonNegative = 1.0
+
+    def params(self) -> PspParams:
+        """Return them as backends take them."""
+        return PspParams(self.window, self.silent_psp, self.silent_share, self.silent_ratio)
+
+
+@dataclass(frozen=True)
+class Hm2bp(LearningRule):
+    """Hybrid macro/micro level backpropagation.
+
+    Attributes
+    ----------
+    thresholds
+        ν: one value for all layers, or a list with one for each hidden layer and then the output; or "auto":
+        calibrated on the first batches, see `spikeprep.train.rules.calibration`.
+    lateral
+        Strength w0 of the lateral inhibition among output neurons.
+    gain_floor
+        1 + σ is at least this, in the gradient; "none": no floor, as published. Under strong inhibition 1 + σ turns
+        negative and the gradient with it, and with the softmax loss training then collapses (docs/hm2bp.md section 4):
+        "auto" is 0.1 with the softmax loss, none with the rate loss, which trains as published.
+    neuron, psp, loss
+        The neurons, their spike-train PSP, and the loss.
+    """
+
+    name: ClassVar[str] = "hm2bp"
+
+    thresholds: PerLayer | Literal["auto"] = "auto"
+    lateral: NonNegative = 1.0
+    gain_floor: Annotated[float, Meta(gt=0, le=1)] | Literal["auto"] | None = "auto"
+    neuron: NeuronSettings = field(default_factory=NeuronSettings)
+    psp: PspSettings = field(default_factory=PspSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lowest = 1.0 if self.thresholds == "auto" else float(np.min(self.thresholds))
+        if not lowest > self.neuron.slack:
+            raise UsageError(
+                f"got a threshold of {lowest:g} with neuron.slack {self.neuron.slack:g}",
+                "thresholds above the slack: such a neuron would fire without input",
+                "Lower neuron.slack or raise thresholds.",
+            )
+        if self.psp.window is not None and self.psp.window <= self.neuron.refractory:
+            raise UsageError(
+                f"got psp.window {self.psp.window} with neuron.refractory {self.neuron.refractory}",
+                "a window longer than the refractory time: no spike would count towards a firing",
+                "Raise psp.window, or set it to none.",
+            )
+
+    # ------------------------------------------------------------ settings and layers
+
+    def check_layers(self, layers: int) -> None:
+        """See `LearningRule.check_layers`."""
+        if self.thresholds != "auto":
+            check_layers("thresholds", self.thresholds, layers)
+
+    def check_steps(self, max_steps: int) -> None:
+        """See `LearningRule.check_steps`: a neuron must be able to fire as often as is wanted of it."""
+        most = max_steps // (self.neuron.refractory + 1)
+        if self.loss.loss == "rate" and self.loss.target > most:
+            fix = f"Use loss.target={most // 2}, or encode more steps." if most >= 2 else "Encode more steps."
+            raise UsageError(
+                f"got loss.target {self.loss.target} for samples of at most {max_steps} steps",
+                f"at most {most}: a neuron fires every {self.neuron.refractory + 1} steps at best",
+                fix,
+            )
+
+    def calibrated(
+        self,
+        backend: Backend,
+        layers: Sequence[LinearMap],
+        devices: Sequence[DeviceLayer],
+        batch: PackedBatch,
+    ) -> Hm2bp:
+        """See `LearningRule.calibrated`: thresholds that are "auto"."""
+        if self.thresholds != "auto":
+            return self
+        last = len(layers) - 1
+
+        def constants(layer: int, threshold: float) -> Hm2bpConstants:
+            return self._constants(threshold, layer == last)
+
+        units = [prod(layer.out_shape) for layer in layers]
+        return replace(self, thresholds=calibrate(backend, devices, units, batch, constants))
+
+    def constants(self, layer: int, layers: int) -> Hm2bpConstants:
+        """See `LearningRule.constants`."""
+        assert self.thresholds != "auto"
+        return self._constants(at_layer(self.thresholds, layer), layer == layers - 1)
+
+    def _constants(self, threshold: float, output: bool) -> Hm2bpConstants:
+        lateral = self.lateral if output else 0.0
+        floor = self.gain_floor
+        if floor == "auto":
+            floor = _SOFTMAX_GAIN_FLOOR if self.loss.loss == "softmax" else None
+        return Hm2bpConstants(self.neuron.at(threshold), self.psp.params(), lateral, floor)
+
+    def silent_hint(self, layer: int, rate: float) -> str:
+        """See `LearningRule.silent_hint`."""
+        if self.thresholds == "auto" or isinstance(self.thresholds, float | int):
+            return "Lower thresholds, or set them by layer."
+        lower = [nu / 2 if n == layer else nu for n, nu in enumerate(self.thresholds)]
+        return f"Lower its threshold, for example thresholds={lower}, or set thresholds=auto."
+
+    # ------------------------------------------------------------ forward and backward
+
+    def forward(
+        self, backend: Backend, connection: Connection, pre: Spikes, constants: Hm2bpConstants
+    ) -> Spikes:
+        """See `LearningRule.forward`: a spike arrives one step later (eq. 2 to 4)."""
+        drive = connection.apply(backend.dense(pre))
+        return backend.simulate(drive, pre.steps, constants.neuron, constants.lateral)
+
+    def output_error(
+        self,
+        backend: Backend,
+        output: Spikes,
+        labels: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+        constants: Hm2bpConstants,
+    ) -> OutputError:
+        """See `LearningRule.output_error`."""
+        error, loss = count_error(backend, backend.counts(output), labels, self.loss)
+        if sample_weight is not None:
+            error = error * backend.xp.asarray(sample_weight, backend.dtype)[:, None]
+        gamma = lateral_factor(backend, output, labels, constants, self.loss.lateral_limit)
+        return OutputError(loss, filled_output(backend, output, labels, self.loss), ErrorSignal(error, gamma))
+
+    def backward(
+        self,
+        backend: Backend,
+        connection: Connection,
+        pre: Spikes,
+        post: Spikes,
+        signal: ErrorSignal,
+        constants: Hm2bpConstants,
+        send: bool,
+    ) -> Array | None:
+        """See `LearningRule.backward`: eq. 17 and 22 to 24 in the form of gates (docs/hm2bp.md sections 4 and 8)."""
+        xp, real = backend.xp, backend.dtype
+        nu, psp = real.type(constants.neuron.threshold), constants.psp
+        # a connection without weights passes the error on as it is (a pooling layer)
+        delta = signal.error / nu if connection.is_trained else signal.error
+        spikes, gates = backend.dense(pre), backend.gate(post, constants.neuron, psp)
+        counts, pre_counts = backend.counts(post), backend.counts(pre)
+        active, pre_active = (counts > 0).astype(real), (pre_counts > 0).astype(real)
+        if connection.is_trained:
+            weighted = (gates * connection.apply(spikes)).sum(axis=1)  # a = Σ_l w_il e_il
+            share = xp.where(
+                counts > 0,
+                weighted / xp.maximum(counts, 1).astype(real),
+                psp.silent_share * connection.fan_in(),
+            )
+            gain = 1 + share / nu  # 1 + σ
+            if constants.gain_floor is not None:
+                gain = xp.maximum(gain, real.type(constants.gain_floor))
+            slope = delta * gain if signal.scale is None else signal.scale * delta * gain
+            connection.correlate((slope * active)[:, None] * gates, spikes)
+            connection.correlate(psp.silent_psp * slope * (1 - active), pre_active)
+        if not send:
+            return None
+        arriving = (spikes * connection.transpose((delta * active)[:, None] * gates)).sum(axis=1)
+        arriving = arriving / xp.maximum(pre_counts, 1).astype(real)
+        arriving = arriving + psp.silent_ratio * connection.transpose(delta * (1 - active))
+        return xp.where(pre_counts > 0, arriving, psp.silent_ratio * connection.transpose(delta))
 
 
 def lateral_factor(
-    ops: Backend,
-    output: Spikes,
-    labels: NDArray[Any],
-    lateral: float,
-    neuron: NeuronParams,
-    psp: PspParams,
-    params: LossParams,
+    backend: Backend, output: Spikes, labels: NDArray[Any], constants: Hm2bpConstants, limit: float | None
 ) -> Array | None:
     """Return γ (sample, unit), the effect of lateral inhibition on ∂o/∂w (paper's appendix, A-28); None without it.
 
     γ_i = 1 / (1 − w0² Σ_{l≠i} ρ_{l|i} g_l ρ_{i|l} g_i), ρ_{l|i} = e_{l|i} / o_i but 1 where either is silent, and
-    g = 1/ν for a neuron that fires or is the label, else 0.
+    g = 1/ν for a neuron that fires or is the label, else 0. At most `limit`; None: no cap, as published.
     """
-    if not lateral:
+    if not constants.lateral:
         return None
-    e = ops.psp(output, output, neuron, psp)
-    gain = ops.lateral_gain(e, ops.counts(output), labels, neuron.threshold)
-    return 1 / ops.xp.maximum(1 - lateral**2 * gain, 1 / params.lateral_limit)
+    e = backend.psp(output, output, constants.neuron, constants.psp)
+    loops = backend.lateral_gain(e, backend.counts(output), labels, constants.neuron.threshold)
+    remaining = 1 - constants.lateral**2 * loops
+    return 1 / (remaining if limit is None else backend.xp.maximum(remaining, 1 / limit))
 
 
-def filled_output(ops: Backend, output: Spikes, labels: NDArray[Any], params: LossParams) -> Spikes:
+def filled_output(backend: Backend, output: Spikes, labels: NDArray[Any], settings: LossSettings) -> Spikes:
     """Return the output spikes that the gradient sees: a silent label neuron fires every T // target steps."""
-    if not params.fill:
+    if not settings.fill:
         return output
-    xp = ops.xp
-    silent = ops.counts(output)[xp.arange(len(labels)), xp.asarray(labels)] == 0
-    period = xp.where(silent, xp.asarray(np.maximum(output.steps // params.target, 1)), 0)
-    return ops.regular_trains(output, labels, period)
-
-
-def predict(counts: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the class of the most spikes, the first on ties; host counts (sample, unit)."""
-    winner: NDArray[np.int64] = np.asarray(counts).argmax(axis=1)
-    return winner
-
-
-def boosted_weights(
-    sample_weight: NDArray[np.float64], labels: NDArray[Any], predicted: NDArray[Any], classes: int
-) -> NDArray[np.float64]:
-    """Return sample weights q after an epoch: q ← q exp(err_c / 20) for each wrong sample of class c.
-
-    err_c = Σ_{n∈c, wrong} q_n / Σ_{n∈c} q_n, from the predictions made while training; −1 marks a sample not seen.
-    """
-    seen = predicted >= 0
-    wrong = seen & (predicted != labels)
-    lost = np.bincount(labels[wrong], sample_weight[wrong], minlength=classes)
-    total = np.bincount(labels[seen], sample_weight[seen], minlength=classes)
-    error = np.divide(lost, total, out=np.zeros(classes), where=total > 0)
-    return np.where(wrong, sample_weight * np.exp(error[labels] / 20), sample_weight)
+    xp = backend.xp
+    silent = backend.counts(output)[xp.arange(len(labels)), xp.asarray(labels)] == 0
+    period = xp.where(silent, xp.asarray(np.maximum(output.steps // settings.target, 1)), 0)
+    return backend.regular_trains(output, labels, period)

@@ -1,20 +1,22 @@
-"""Forward and backward through a layer, one tile of `LANES` post neurons at a time.
+"""Neurons, gates and spike-train PSPs in Numba, one tile of `LANES` neurons at a time.
 
 Layouts (C order, flattened by the caller where a kernel takes 1-D arrays)
-    weights, gradients    [tile, pre, lane]
+    drive, gates          [step, lane] of one tile and sample
     spike masks, events   see `events`
-Lanes past the layer's last neuron have weight 0 and never fire. Every kernel works on the range of work items that it
-is given and adds in an order that does not depend on that range: results are the same for any number of threads.
+Lanes past the layer's last neuron never fire. Each kernel works on the range of work items that it is given and adds in
+an order that does not depend on that range: results are the same for any number of threads.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._simd import LANES, above, load, ones, select, spread, store, sum_rows, total
-from .jit import jit
+from .._jit import jit
+from .._simd import LANES, above, load, ones, select, spread, store, sum_rows
+from ..data import NeuronParams, PspParams
 
 
 class Neuron(NamedTuple):
@@ -50,7 +52,58 @@ class Psp(NamedTuple):
     one: Any
 
 
-# ---------------------------------------------------------------- neuron (docs/hm2bp.md section 1; paper eq. 2 to 4)
+def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> Neuron:
+    """Return a neuron's constants in a working precision."""
+    real = dtype.type
+    return Neuron(
+        threshold=real(neuron.threshold - neuron.slack),
+        keep_m=real(1 - 1 / neuron.tau_m),
+        keep_s=real(1 - 1 / neuron.tau_s),
+        gain=real(1 / neuron.tau_s),
+        refractory=real(neuron.refractory),
+        zero=real(0),
+        one=real(1),
+    )
+
+
+def psp_constants(neuron: NeuronParams, psp: PspParams, dtype: np.dtype[Any]) -> Psp:
+    """Return a spike-train PSP's constants in a working precision."""
+    real = dtype.type
+    window = 2**31 if psp.window is None else psp.window
+    norm = 1 / (1 - neuron.tau_s / neuron.tau_m)
+    last = window - neuron.refractory + 0.5  # halfway past the last distance that the window admits
+    growth = 1 / neuron.tau_s - 1 / neuron.tau_m
+    return Psp(
+        window=window,
+        refractory=neuron.refractory,
+        decay_m=real(math.exp(-1 / neuron.tau_m)),
+        decay_s=real(math.exp(-1 / neuron.tau_s)),
+        norm=real(norm),
+        edge=real(math.exp(-last / neuron.tau_m)),
+        growth=real(math.exp(growth)),
+        grown_reset=real(math.exp(-growth * neuron.refractory)),
+        # a cap that only windows of over 700 steps meet in float32, where α is 1e-5
+        grown_edge=real(math.exp(min(growth * last, math.log(np.finfo(dtype).max) - 8))),
+        fade=real(norm * math.exp(-(last + 0.5) / neuron.tau_s)),
+        silent_psp=real(psp.silent_psp),
+        silent_share=real(psp.silent_share),
+        silent_ratio=real(psp.silent_ratio),
+        inverse_nu=real(1 / neuron.threshold),
+        zero=real(0),
+        one=real(1),
+    )
+
+
+@jit
+def live_lanes(units: int, tile: int) -> Any:
+    """Return the mask of the lanes of a tile that are neurons of a layer of `units`."""
+    left = units - tile * LANES
+    if left >= LANES:
+        return np.uint32(0xFFFFFFFF)
+    return (np.uint32(1) << np.uint32(left)) - np.uint32(1)
+
+
+# ---------------------------------------------------------------- neurons (docs/hm2bp.md section 1; paper eq. 2 to 4)
 
 
 @jit
@@ -85,38 +138,10 @@ def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> N
 
 
 @jit
-def dense_forward(
-    weight: Any,
-    step_ptr: Any,
-    units: Any,
+def simulate(
+    drive: Any,
     steps: Any,
-    neuron: Any,
-    masks: Any,
-    tile: int,
-    first: int,
-    last: int,
-) -> None:
-    """Simulate one tile on samples first … last−1 and write its masks.
-
-    The drive of step t is Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
-    """
-    rows = weight[tile].reshape(-1)
-    for b in range(first, last):
-        out = masks[b, :, tile]
-        membrane = current = held = spread(neuron.zero)
-        for t in range(1, np.int64(steps[b])):
-            drive = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
-            membrane, current, mask = lif_step(drive, membrane, current, held, neuron)
-            membrane, held = reset(mask, membrane, held, neuron)
-            out[t] = mask
-
-
-@jit
-def dense_forward_lateral(
-    weight: Any,
-    step_ptr: Any,
-    units: Any,
-    steps: Any,
+    units: int,
     neuron: Any,
     lateral: Any,
     masks: Any,
@@ -124,27 +149,29 @@ def dense_forward_lateral(
     first: int,
     last: int,
 ) -> None:
-    """As `dense_forward`, all tiles in step: each spike takes `lateral` from the drive of every other neuron.
+    """Run all tiles of neurons on `drive` [sample, tile, step · lane] and write the masks of samples first … last−1.
 
-    `state` holds membrane, current and held of each tile.
+    With `lateral` > 0 each spike takes `lateral` from the drive of every other neuron, one step later. `state` is
+    scratch: membrane, current and held of each tile.
     """
-    tiles = weight.shape[0]
+    tiles = drive.shape[1]
     for b in range(first, last):
         state[: 3 * tiles * LANES] = neuron.zero
         fired = 0
         for t in range(1, np.int64(steps[b])):
-            others = spread(lateral * weight.dtype.type(fired))
-            own = spread(lateral * weight.dtype.type(fired - 1))
+            others = spread(lateral * drive.dtype.type(fired))
+            own = spread(lateral * drive.dtype.type(fired - 1))
             fired = 0
             for tile in range(tiles):
                 out, at = masks[b, :, tile], 3 * tile * LANES
-                drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
-                drive = drive - select(out[t - 1], own, others)
-                held = load(state, at + 2 * LANES)
+                arriving = load(drive[b, tile], (t - 1) * LANES)
+                if lateral > neuron.zero:
+                    arriving = arriving - select(out[t - 1], own, others)
                 membrane, current, mask = lif_step(
-                    drive, load(state, at), load(state, at + LANES), held, neuron
+                    arriving, load(state, at), load(state, at + LANES), load(state, at + 2 * LANES), neuron
                 )
-                membrane, held = reset(mask, membrane, held, neuron)
+                mask &= live_lanes(units, tile)
+                membrane, held = reset(mask, membrane, load(state, at + 2 * LANES), neuron)
                 store(state, at, membrane)
                 store(state, at + LANES, current)
                 store(state, at + 2 * LANES, held)
@@ -208,7 +235,7 @@ def leaving(masks: Any, steps: int, psp: Any, out: Any) -> None:
         grown = select(fire, reset, grown) * growth
 
 
-# ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)
+# ---------------------------------------------------------------- spike-train PSPs (docs/hm2bp.md section 2; eq. 9)
 
 
 @jit
@@ -222,86 +249,7 @@ def silent_mask(counts: Any, first: int) -> Any:
 
 
 @jit
-def dense_backward(
-    weight: Any,
-    unit_ptr: Any,
-    times: Any,
-    active: Any,
-    masks: Any,
-    post_counts: Any,
-    steps: Any,
-    delta: Any,
-    scale: Any,
-    psp: Any,
-    gradient: Any,
-    incoming: Any,
-    gates: Any,
-    rows: Any,
-    lanes: Any,
-    tile: int,
-    first: int,
-    last: int,
-) -> None:
-    """Backward pass of one tile over samples first … last−1, in order.
-
-    gradient [pre · lane]  += Σ_b δ γ (1 + σ) e            (`scale` is γ)
-    incoming [sample, pre]  = Σ_lanes δ w ρ                 (written where its shape is not empty)
-    `active` [sample, :] lists the units that fired, −1 after the last. `gates` [step · lane], `rows` [pre · lane] (for
-    e) and `lanes` [3 · lane] are scratch. A sample whose δ is 0 on the whole tile changes nothing and is passed over.
-    """
-    pre, offset = weight.shape[1], tile * LANES
-    w = weight[tile].reshape(-1)
-    sends = incoming.shape[0] > 0
-    live = min(LANES, delta.shape[1] - offset)
-    zero, one = spread(psp.zero), spread(psp.one)
-    silent_psp, silent_ratio = spread(psp.silent_psp), spread(psp.silent_ratio)
-    fan_in, summed = zero, False  # Σ_l w_il
-    for b in range(first, last):
-        lanes[:] = psp.zero
-        moves = False
-        for k in range(live):
-            lanes[k] = delta[b, offset + k]
-            moves |= lanes[k] != psp.zero
-            lanes[LANES + k] = scale[b, offset + k]
-            if post_counts[b, offset + k] > 0:
-                lanes[2 * LANES + k] = psp.one / weight.dtype.type(post_counts[b, offset + k])
-        if not moves:
-            if sends:
-                incoming[b, :] = psp.zero
-            continue
-        error, inverse_o = load(lanes, 0), load(lanes, 2 * LANES)
-        silent = silent_mask(post_counts[b], offset)
-        if silent and not summed:
-            for j in range(pre):
-                fan_in = fan_in + load(w, j * LANES)
-            summed = True
-        gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
-        a = zero  # Σ_l w_il e_il
-        for j in active[b]:
-            if j < 0:
-                break
-            e = select(silent, silent_psp, sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1]))
-            store(rows, j * LANES, e)
-            a = a + load(w, j * LANES) * e
-        sigma = select(silent, spread(psp.silent_share) * fan_in, a * inverse_o) * spread(psp.inverse_nu)
-        slope = error * load(lanes, LANES) * (one + sigma)
-        for j in active[b]:
-            if j < 0:
-                break
-            at = j * LANES
-            store(gradient, at, load(gradient, at) + slope * load(rows, at))
-        if sends:
-            for j in range(pre):
-                at, fired = j * LANES, unit_ptr[b, j + 1] - unit_ptr[b, j]
-                ratio = silent_ratio
-                if fired > 0:
-                    inverse = spread(psp.one / weight.dtype.type(fired))
-                    ratio = select(silent, silent_ratio, load(rows, at) * inverse)
-                incoming[b, j] = total(error * load(w, at) * ratio)
-
-
-@jit
-def dense_psp(
+def psp_of_tile(
     unit_ptr: Any,
     times: Any,
     masks: Any,

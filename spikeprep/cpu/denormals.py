@@ -1,19 +1,15 @@
-"""How the backend's kernels are compiled, and how the processor treats denormal numbers while they run."""
+"""How the processor treats denormal numbers while the backend's kernels run."""
 
 from __future__ import annotations
 
 import platform
 from typing import Any
 
-import numba as nb
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-jit = nb.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
-"""Without the GIL, cached, indices unchecked, divisions as in NumPy."""
-
-inline = nb.njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")
+from .._jit import jit
 
 _FLUSH_X86 = 0x8040  # MXCSR: flush to zero, and denormals are zero
 _FLUSH_ARM = 1 << 24  # FPCR.FZ

@@ -1,0 +1,320 @@
+"""Fully connected layers under HM2-BP, fused: forward, PSPs and gradient of one tile of `LANES` post neurons at a time.
+
+Work per sample, n pre spikes, N post neurons, T steps: 2 n N additions (forward, PSPs) and about 20 N T lane operations
+(neuron, gates). No array of size N × T leaves a core's own cache, because a tile is carried through simulation, gate
+and gradient before the next one is touched.
+
+Layouts (C order, flattened by the caller where a kernel takes 1-D arrays)
+    weights, gradients    [tile, pre, lane]
+    spike masks, events   see `events`
+Lanes past the layer's last neuron have weight 0 and never fire. Each kernel adds in an order that does not depend on
+the range of work items that it is given: results are the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._jit import jit
+from .._simd import LANES, above, aligned_zeros, load, ones, select, spread, store, sum_rows, total
+from ..backend import DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Parameter, ParameterState
+from ..data import Hm2bpConstants
+from . import update
+from .base import CpuBase
+from .neurons import gate, lif_step, live_lanes, neuron_constants, psp_constants, reset, silent_mask
+from .spikes import CpuSpikes
+from .workers import Workers, ranges
+
+_GROUPS = 16
+"""A layer of few tiles is split by samples into this many groups: fixed, so that sums never change."""
+
+
+@jit
+def dense_forward(
+    weight: Any,
+    step_ptr: Any,
+    units: Any,
+    steps: Any,
+    neuron: Any,
+    masks: Any,
+    neurons: int,
+    tile: int,
+    first: int,
+    last: int,
+) -> None:
+    """Simulate one tile on samples first … last−1 and write its masks.
+
+    The drive of step t is Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
+    """
+    rows, live = weight[tile].reshape(-1), live_lanes(neurons, tile)
+    for b in range(first, last):
+        out = masks[b, :, tile]
+        membrane = current = held = spread(neuron.zero)
+        for t in range(1, np.int64(steps[b])):
+            drive = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
+            membrane, current, mask = lif_step(drive, membrane, current, held, neuron)
+            mask &= live
+            membrane, held = reset(mask, membrane, held, neuron)
+            out[t] = mask
+
+
+@jit
+def dense_forward_lateral(
+    weight: Any,
+    step_ptr: Any,
+    units: Any,
+    steps: Any,
+    neuron: Any,
+    lateral: Any,
+    masks: Any,
+    state: Any,
+    neurons: int,
+    first: int,
+    last: int,
+) -> None:
+    """As `dense_forward`, all tiles in step: each spike takes `lateral` from the drive of every other neuron.
+
+    `state` holds membrane, current and held of each tile.
+    """
+    tiles = weight.shape[0]
+    for b in range(first, last):
+        state[: 3 * tiles * LANES] = neuron.zero
+        fired = 0
+        for t in range(1, np.int64(steps[b])):
+            others = spread(lateral * weight.dtype.type(fired))
+            own = spread(lateral * weight.dtype.type(fired - 1))
+            fired = 0
+            for tile in range(tiles):
+                out, at = masks[b, :, tile], 3 * tile * LANES
+                drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
+                drive = drive - select(out[t - 1], own, others)
+                held = load(state, at + 2 * LANES)
+                membrane, current, mask = lif_step(
+                    drive, load(state, at), load(state, at + LANES), held, neuron
+                )
+                mask &= live_lanes(neurons, tile)
+                membrane, held = reset(mask, membrane, held, neuron)
+                store(state, at, membrane)
+                store(state, at + LANES, current)
+                store(state, at + 2 * LANES, held)
+                out[t] = mask
+                fired += ones(mask)
+
+
+# ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)
+
+
+@jit
+def dense_backward(
+    weight: Any,
+    unit_ptr: Any,
+    times: Any,
+    active: Any,
+    masks: Any,
+    post_counts: Any,
+    steps: Any,
+    delta: Any,
+    scale: Any,
+    psp: Any,
+    gain_floor: Any,
+    gradient: Any,
+    incoming: Any,
+    gates: Any,
+    rows: Any,
+    lanes: Any,
+    tile: int,
+    first: int,
+    last: int,
+) -> None:
+    """Backward pass of one tile over samples first … last−1, in order.
+
+    gradient [pre · lane]  += Σ_b δ γ (1 + σ) e            (`scale` is γ; 1 + σ is at least `gain_floor`)
+    incoming [sample, pre]  = Σ_lanes δ w ρ                 (written where its shape is not empty)
+    `active` [sample, :] lists the units that fired, −1 after the last. `gates` [step · lane], `rows` [pre · lane] (for
+    e) and `lanes` [3 · lane] are scratch. A sample whose δ is 0 on the whole tile changes nothing and is passed over.
+    """
+    pre, offset = weight.shape[1], tile * LANES
+    w = weight[tile].reshape(-1)
+    sends = incoming.shape[0] > 0
+    live = min(LANES, delta.shape[1] - offset)
+    zero, one = spread(psp.zero), spread(psp.one)
+    floor = spread(gain_floor)
+    silent_psp, silent_ratio = spread(psp.silent_psp), spread(psp.silent_ratio)
+    fan_in, summed = zero, False  # Σ_l w_il
+    for b in range(first, last):
+        lanes[:] = psp.zero
+        moves = False
+        for k in range(live):
+            lanes[k] = delta[b, offset + k]
+            moves |= lanes[k] != psp.zero
+            lanes[LANES + k] = scale[b, offset + k]
+            if post_counts[b, offset + k] > 0:
+                lanes[2 * LANES + k] = psp.one / weight.dtype.type(post_counts[b, offset + k])
+        if not moves:
+            if sends:
+                incoming[b, :] = psp.zero
+            continue
+        error, inverse_o = load(lanes, 0), load(lanes, 2 * LANES)
+        silent = silent_mask(post_counts[b], offset)
+        if silent and not summed:
+            for j in range(pre):
+                fan_in = fan_in + load(w, j * LANES)
+            summed = True
+        gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
+        a = zero  # Σ_l w_il e_il
+        for j in active[b]:
+            if j < 0:
+                break
+            e = select(silent, silent_psp, sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1]))
+            store(rows, j * LANES, e)
+            a = a + load(w, j * LANES) * e
+        sigma = select(silent, spread(psp.silent_share) * fan_in, a * inverse_o) * spread(psp.inverse_nu)
+        gain = one + sigma
+        slope = error * load(lanes, LANES) * select(above(floor, gain), floor, gain)
+        for j in active[b]:
+            if j < 0:
+                break
+            at = j * LANES
+            store(gradient, at, load(gradient, at) + slope * load(rows, at))
+        if sends:
+            for j in range(pre):
+                at, fired = j * LANES, unit_ptr[b, j + 1] - unit_ptr[b, j]
+                ratio = silent_ratio
+                if fired > 0:
+                    inverse = spread(psp.one / weight.dtype.type(fired))
+                    ratio = select(silent, silent_ratio, load(rows, at) * inverse)
+                incoming[b, j] = total(error * load(w, at) * ratio)
+
+
+# ---------------------------------------------------------------- the layer
+
+
+class TiledParameter(Parameter):
+    """Weights and moments [tile, pre, lane] and gradient sums [tile, group, pre, lane].
+
+    Parameters
+    ----------
+    state
+        Weights and moments (post, pre), host.
+    dtype
+        The working precision.
+    workers
+        The threads that step it.
+    """
+
+    def __init__(self, state: ParameterState, dtype: np.dtype[Any], workers: Workers) -> None:
+        post, pre = self.shape = state.value.shape
+        self.tiles = -(-post // LANES)
+        self._dtype, self._workers = dtype, workers
+        self.weight, self._moment, self._variance = (
+            self._tiled(np.asarray(a)) for a in (state.value, state.moment, state.variance)
+        )
+        self.sums = aligned_zeros((self.tiles, -(-_GROUPS // self.tiles), pre, LANES), dtype)
+
+    def _tiled(self, array: NDArray[Any]) -> NDArray[Any]:
+        post, pre = array.shape
+        tiled = aligned_zeros((self.tiles, pre, LANES), self._dtype)
+        padded = np.zeros((self.tiles * LANES, pre), self._dtype)
+        padded[:post] = array
+        tiled[:] = padded.reshape(self.tiles, LANES, pre).transpose(0, 2, 1)
+        return tiled
+
+    def _untiled(self, tiled: NDArray[Any]) -> NDArray[Any]:
+        """Return [tile, pre, lane] as (post, pre)."""
+        post, pre = self.shape
+        return np.ascontiguousarray(tiled.transpose(0, 2, 1).reshape(-1, pre)[:post])
+
+    def gradient(self) -> NDArray[Any]:
+        """See `Parameter.gradient`."""
+        return self._untiled(self.sums.sum(axis=1))
+
+    def gradient_sum(self) -> NDArray[Any]:
+        """See `Parameter.gradient_sum`: the groups are added up, in order, into the first."""
+        first: NDArray[Any] = self.sums[:, 0]
+        for group in range(1, self.sums.shape[1]):
+            first += self.sums[:, group]
+            self.sums[:, group] = 0
+        return first
+
+    def update(self, samples: int, step: OptimiserStep) -> None:
+        """See `Parameter.update`: a tile a task."""
+        constants = update.step_constants(step, samples, self._dtype)
+
+        def task(tile: int) -> None:
+            weight, sums, moment = self.weight[tile], self.sums[tile], self._moment[tile]
+            live = min(LANES, self.shape[0] - tile * LANES)
+            if step.kind == "adam":
+                update.adam_update(weight, sums, moment, self._variance[tile], live, constants)
+            else:
+                update.sgd_update(weight, sums, moment, live, constants)
+
+        self._workers.each(task, [(tile,) for tile in range(self.tiles)])
+
+    def state(self) -> ParameterState:
+        """See `Parameter.state`."""
+        return ParameterState(*(self._untiled(a) for a in (self.weight, self._moment, self._variance)))
+
+
+class Hm2bpDense(DeviceLayer):
+    """A fully connected layer under HM2-BP."""
+
+    def __init__(self, backend: CpuBase, layer: LinearMap, states: Mapping[str, ParameterState]) -> None:
+        self._dtype, self._workers = backend.dtype, backend.workers
+        self._weights = TiledParameter(states["weight"], backend.dtype, backend.workers)
+        self.parameters = {"weight": self._weights}
+
+    def forward(self, pre: CpuSpikes, constants: Hm2bpConstants) -> CpuSpikes:  # type: ignore[override]
+        """See `DeviceLayer.forward`."""
+        weight, neurons = self._weights.weight, self._weights.shape[0]
+        samples, tiles = len(pre.steps), self._weights.tiles
+        step_ptr, units = pre.by_step()
+        masks = np.zeros((samples, step_ptr.shape[1] - 1, tiles), np.uint32)
+        neuron, lateral = neuron_constants(constants.neuron, self._dtype), self._dtype.type(constants.lateral)
+
+        def one_tile(tile: int, first: int, last: int) -> None:
+            dense_forward(weight, step_ptr, units, pre.steps, neuron, masks, neurons, tile, first, last)
+
+        def all_tiles(first: int, last: int) -> None:
+            dense_forward_lateral(
+                weight, step_ptr, units, pre.steps, neuron, lateral, masks,
+                self._workers.scratch("state", 3 * tiles * LANES), neurons, first, last,
+            )  # fmt: skip
+
+        if constants.lateral:
+            self._workers.each(all_tiles, self._workers.samples(samples))
+        else:
+            groups = ranges(samples, -(-_GROUPS // tiles))
+            self._workers.each(one_tile, [(tile, *r) for tile in range(tiles) for r in groups])
+        return CpuSpikes.from_masks(masks, pre.steps, neurons, self._workers)
+
+    def backward(  # type: ignore[override]
+        self, pre: CpuSpikes, post: CpuSpikes, signal: ErrorSignal, constants: Hm2bpConstants, send: bool
+    ) -> NDArray[Any] | None:
+        """See `DeviceLayer.backward`."""
+        tiles, groups, width, _ = self._weights.sums.shape
+        masks, samples = post.masks(), len(pre.steps)
+        error = np.asarray(signal.error, self._dtype)
+        delta = np.ascontiguousarray(error / self._dtype.type(constants.neuron.threshold))
+        scale = (
+            np.ones_like(delta) if signal.scale is None else np.ascontiguousarray(signal.scale, self._dtype)
+        )
+        psp = psp_constants(constants.neuron, constants.psp, self._dtype)
+        floor = self._dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
+        incoming = np.empty((tiles, samples if send else 0, width), self._dtype)
+        by_unit = pre.by_unit()
+
+        def task(tile: int, group: int, first: int, last: int) -> None:
+            dense_backward(
+                self._weights.weight, *by_unit, masks, post.counts, post.steps, delta, scale, psp, floor,
+                self._weights.sums[tile, group].reshape(-1), incoming[tile],
+                self._workers.scratch("gates", masks.shape[1] * LANES), self._workers.scratch("rows", width * LANES),
+                self._workers.scratch("lanes", 3 * LANES), tile, first, last,
+            )  # fmt: skip
+
+        groups_of_samples = [(group, *r) for group, r in enumerate(ranges(samples, groups))]
+        self._workers.each(task, [(tile, *r) for tile in range(tiles) for r in groups_of_samples])
+        return incoming.sum(axis=0) if send else None

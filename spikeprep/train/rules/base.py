@@ -1,0 +1,100 @@
+"""What a learning rule is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from ...backend import Array, Backend, DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Spikes
+from ...composition import Connection
+from ...data import PackedBatch
+from ...registry import Plugin
+
+
+@dataclass(frozen=True)
+class OutputError:
+    """What a rule makes of the output.
+
+    Attributes
+    ----------
+    loss
+        E (sample,).
+    spikes
+        The output spikes that the gradient sees.
+    signal
+        The error at the output layer.
+    """
+
+    loss: Array
+    spikes: Spikes
+    signal: ErrorSignal
+
+
+@dataclass(frozen=True)
+class LearningRule(Plugin, ABC):
+    """How a network is simulated and what it learns from: neurons, error, gradient. Its fields are settings.
+
+    A rule is written once, with a layer's `Connection` (apply, transpose, correlate) and the backend's neurons and
+    gates; it knows no layer kind and no backend. Its settings share one namespace with those of training
+    (`spikeprep.train.settings`), so a field must not be called like one of them.
+    """
+
+    def check_layers(self, layers: int) -> None:
+        """Raise `UsageError` where settings by layer do not fit that many layers, the output among them."""
+
+    def check_steps(self, max_steps: int) -> None:
+        """Raise `UsageError` where the settings do not fit samples of at most `max_steps` steps."""
+
+    def calibrated(
+        self,
+        backend: Backend,
+        layers: Sequence[LinearMap],
+        devices: Sequence[DeviceLayer],
+        batch: PackedBatch,
+    ) -> Self:
+        """Return the rule with settings that are still open found on a batch; by default the rule itself."""
+        return self
+
+    @abstractmethod
+    def constants(self, layer: int, layers: int) -> Any:
+        """Return what `forward` and `backward` compute layer number `layer` of `layers` with, from 0."""
+
+    @abstractmethod
+    def forward(self, backend: Backend, connection: Connection, pre: Spikes, constants: Any) -> Spikes:
+        """Return a layer's spikes from those of the layer before."""
+
+    @abstractmethod
+    def output_error(
+        self,
+        backend: Backend,
+        output: Spikes,
+        labels: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+        constants: Any,
+    ) -> OutputError:
+        """Return loss and error at the output; labels and weights are host (sample,)."""
+
+    @abstractmethod
+    def backward(
+        self,
+        backend: Backend,
+        connection: Connection,
+        pre: Spikes,
+        post: Spikes,
+        signal: ErrorSignal,
+        constants: Any,
+        send: bool,
+    ) -> Array | None:
+        """Add to the connection's gradients from the error that arrives; return the error at `pre` if `send`."""
+
+    def step(self, layer: int, layers: int, array: str, step: OptimiserStep) -> OptimiserStep:
+        """Return the optimiser step of one array of a layer; by default the same for all."""
+        return step
+
+    def silent_hint(self, layer: int, rate: float) -> str:
+        """Return what to change where a layer fires only `rate` spikes per neuron and sample."""
+        return "Change its initial weights (init)."
