@@ -26,6 +26,7 @@ from .backend import (
     ParameterState,
     Spikes,
 )
+from .errors import UsageError
 
 
 class ArrayParameter(Parameter):
@@ -116,17 +117,24 @@ class Connection:
 
     def apply(self, x: Array) -> Array:
         """Return W x: real (…, pre) → (…, post)."""
-        return self._map.apply(self._backend.xp, self.arrays, x)
+        y = self._map.apply(self._backend.xp, self.arrays, x)
+        return _checked(
+            y, (*x.shape[:-1], prod(self._map.out_shape)), f"apply of the layer kind {self._map.name}"
+        )
 
     def transpose(self, y: Array) -> Array:
         """Return Wᵀ y: real (…, post) → (…, pre)."""
-        return self._map.transpose(self._backend.xp, self.arrays, y)
+        x = self._map.transpose(self._backend.xp, self.arrays, y)
+        return _checked(
+            x, (*y.shape[:-1], prod(self._map.in_shape)), f"transpose of the layer kind {self._map.name}"
+        )
 
     def correlate(self, y: Array, x: Array) -> None:
         """Add Σ y xᵀ, over samples and, where there is one, the time axis, to the gradient sums."""
         gradients = self._map.correlate(self._backend.xp, self.arrays, y, x)
-        for name, gradient in gradients.items():
-            self.parameters[name].add_gradient(gradient)
+        for name, parameter in self.parameters.items():
+            what = f"correlate of the layer kind {self._map.name}, {name}"
+            parameter.add_gradient(_checked(gradients.get(name), parameter.shape, what))
 
     def fan_in(self) -> Array:
         """Return Σ_j w_ij (post,): the map applied to ones."""
@@ -154,7 +162,20 @@ class ComposedLayer(DeviceLayer):
         self, pre: Spikes, post: Spikes, signal: ErrorSignal, constants: Any, send: bool
     ) -> Array | None:
         """See `DeviceLayer.backward`."""
-        return self._rule.backward(self._backend, self._connection, pre, post, signal, constants, send)
+        error = self._rule.backward(self._backend, self._connection, pre, post, signal, constants, send)
+        return (
+            _checked(error, (len(pre.steps), pre.units), f"backward of the rule {self._rule.name}")
+            if send
+            else None
+        )
+
+
+def _checked(array: Array, shape: tuple[int, ...], what: str) -> Array:
+    """Return what a plugin returned; raises `UsageError` where it is no array of the shape that its contract says."""
+    if getattr(array, "shape", None) != shape:
+        got = f"an array of shape {array.shape}" if hasattr(array, "shape") else repr(array)
+        raise UsageError(f"{what} returned {got}", f"an array of shape {shape}", "Correct the plugin.")
+    return array
 
 
 def device_layer(

@@ -98,6 +98,12 @@ class TrainSettings(Settings):
             raise UsageError(f"got rule = {name!r}", "the name of a learning rule")
         rule = RULES.get(name)
         own, general = config.hints(rule), config.hints(cls)
+        if shared := sorted(set(own) & set(general)):
+            raise UsageError(
+                f"the learning rule {name!r} has the setting {shared[0]!r}, which training has too",
+                "settings of other names: both share one namespace",
+                f"Rename {rule.__name__}.{shared[0]}.",
+            )
         for key in value:
             if key not in own and key not in general:
                 known = [setting.name for setting in describe_settings(name)]

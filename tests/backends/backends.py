@@ -8,23 +8,26 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from spikeprep.backend import Backend
 from spikeprep.cpu.backend import CpuBackend
-from spikeprep.cuda.backend import CudaBackend
-from spikeprep.cuda.gpu import CupyRuntime
-from spikeprep.cuda.runtime import Runtime
 from spikeprep.reference.backend import ReferenceBackend
 
-from ..cuda.emulator import EmulatedRuntime, compiler
+if TYPE_CHECKING:
+    from spikeprep.cuda.runtime import Runtime
 
 
 @functools.cache
 def cuda_runtime(fused: bool = False) -> Runtime:
     """Return the GPU that is asked for, or an emulated one; `fused`: its compiler may fuse products and sums."""
+    from spikeprep.cuda.gpu import CupyRuntime
+
+    from ..cuda.emulator import EmulatedRuntime, compiler
+
     named = os.environ.get("SPIKEPREP_TEST_GPU")
     if named:
         return CupyRuntime(int(named), fused)
@@ -33,12 +36,18 @@ def cuda_runtime(fused: bool = False) -> Runtime:
     return EmulatedRuntime(fused)
 
 
+def _cuda(dtype: Any) -> Backend:
+    from spikeprep.cuda.backend import CudaBackend
+
+    return CudaBackend(cuda_runtime(), dtype)
+
+
 BACKENDS: dict[str, Callable[[], Backend]] = {
     "reference": ReferenceBackend,
     "cpu-float64": lambda: CpuBackend(np.float64),
     "cpu-float32": lambda: CpuBackend(np.float32),
-    "cuda-float64": lambda: CudaBackend(cuda_runtime(), np.float64),
-    "cuda-float32": lambda: CudaBackend(cuda_runtime(), np.float32),
+    "cuda-float64": lambda: _cuda(np.float64),
+    "cuda-float32": lambda: _cuda(np.float32),
 }
 DOUBLE = ("reference", "cpu-float64", "cuda-float64")
 FAST = tuple(BACKENDS)[1:]

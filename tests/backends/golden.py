@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from spikeprep.backend import Backend, UpdateRule, WeightState
+from spikeprep.backend import Backend, OptimiserStep
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.packing import pack
-from spikeprep.train.layers.dense import Dense
 from spikeprep.train.network import Network
-from spikeprep.train.rules.hm2bp import LossParams
+from spikeprep.train.rules.hm2bp import Hm2bp, NeuronSettings, PspSettings
+from spikeprep.train.rules.loss import LossSettings
+
+from .networks import dense_network
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 DENSE = ("dense_rate", "dense_rate_nowindow", "dense_softmax", "dense_deep")
@@ -42,24 +44,27 @@ class Golden:
         return len(self["labels"])
 
     def psp(self) -> PspParams:
-        return PspParams(self.meta["psp_window"], self.meta["silent_psp"], self.meta["silent_ratio"])
+        return self.rule().psp.params()
 
     def neuron(self, n: int) -> NeuronParams:
+        return self.rule().constants(n - 1, self.depth).neuron
+
+    def rule(self) -> Hm2bp:
         m = self.meta
-        return NeuronParams(
-            m["arch"][n - 1]["nu"], m["tau_m"], m["tau_s"], m["refrac"], m["threshold_slack"]["dense"]
+        # the softmax file knows no targets beyond the period of the filled train
+        loss = LossSettings(m["loss"], m.get("target", 35), m.get("nontarget", 5), m.get("error_margin", 5))
+        return Hm2bp(
+            tuple(layer["nu"] for layer in m["arch"]),
+            m["arch"][-1]["lateral"] or 0.0,
+            None,
+            NeuronSettings(m["tau_m"], m["tau_s"], m["refrac"], m["threshold_slack"]["dense"]),
+            PspSettings(m["psp_window"], m["silent_psp"], m["silent_ratio"]),
+            loss,
         )
 
-    def network(self, ops: Backend) -> Network:
-        m = self.meta
-        layers = []
-        for n in range(1, self.depth + 1):
-            w = self[f"weight_{n}"]
-            weights = ops.dense_weights(WeightState(w, np.zeros_like(w), np.zeros_like(w)))
-            layers.append(Dense(weights, self.neuron(n), m["arch"][n - 1]["lateral"] or 0.0))
-        # the softmax file knows no targets beyond the period of the filled train
-        loss = LossParams(m["loss"], m.get("target", 35), m.get("nontarget", 5), m.get("error_margin", 5))
-        return Network(ops, tuple(layers), loss, self.psp())
+    def network(self, backend: Backend, *, fused: bool = True) -> Network:
+        weights = [self[f"weight_{n}"] for n in range(1, self.depth + 1)]
+        return dense_network(backend, weights, self.rule(), fused=fused)
 
     def batch(self, samples: slice = slice(None)) -> PackedBatch:
         bits = pack(self["input"][samples])
@@ -67,17 +72,17 @@ class Golden:
         steps = np.full(len(labels), self["input"].shape[1], np.uint32)
         return PackedBatch(bits, steps, labels, np.arange(len(labels)))
 
-    def rule(self, step: int = 1) -> UpdateRule:
+    def step(self, number: int = 1) -> OptimiserStep:
         m = self.meta
-        return UpdateRule(
-            "adam", m["lr"], step, *m["adam"], strength=m["lam"], steepness=m["beta"], scale=m["reg_scale"]
+        return OptimiserStep(
+            "adam", m["lr"], number, *m["adam"], strength=m["lam"], steepness=m["beta"], scale=m["reg_scale"]
         )
 
 
-def spikes_of(ops: Backend, dense: np.ndarray) -> Any:
+def spikes_of(backend: Backend, dense: np.ndarray) -> Any:
     """Upload dense spikes (sample, time, unit)."""
     samples, steps, _ = dense.shape
-    return ops.upload(
+    return backend.upload(
         PackedBatch(
             pack(dense), np.full(samples, steps, np.uint32), np.zeros(samples, np.int32), np.arange(samples)
         )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spikeprep.backend import Backend
 from spikeprep.data import NeuronParams
-from spikeprep.train.rules.hm2bp import boosted_weights, count_error, filled_output, lateral_factor, predict
+from spikeprep.train.metrics import predict
+from spikeprep.train.rules.hm2bp import filled_output, lateral_factor
+from spikeprep.train.rules.loss import count_error
+from spikeprep.train.sample_weights import boosted_weights
 
 from .backends import BACKENDS, backend
 from .golden import DENSE, FIXTURES, Golden, spikes_of
+from .networks import gradients, optimiser, step_all, values
 
 # shares of the array's largest value: (psp, gate, γ, errors), (σ, gradients);
 # then absolute, of weights: (after one step, in sequence)
@@ -18,8 +24,14 @@ TOLERANCE = {"float64": (1e-10, 1e-10, 1e-12, 1e-11), "float32": (1e-5, 2e-5, 2e
 
 
 @pytest.fixture(params=BACKENDS)
-def ops(request: pytest.FixtureRequest) -> Backend:
+def device(request: pytest.FixtureRequest) -> Backend:
     return backend(request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["fused", "composed"])
+def fused(request: pytest.FixtureRequest) -> bool:
+    """Whether layers come from the backend's table, or are composed; the reference has no table."""
+    return request.param
 
 
 @pytest.fixture(params=DENSE)
@@ -33,124 +45,121 @@ def assert_share(got: np.ndarray, want: np.ndarray, share: float, what: str) -> 
     assert worst <= share, f"{what}: off by {worst:.2g} of the largest value, {share:.2g} allowed"
 
 
-def test_spikes_counts_and_predictions(golden: Golden, ops: Backend) -> None:
-    spikes = golden.network(ops).forward(golden.batch())
+def test_spikes_counts_and_predictions(golden: Golden, device: Backend, fused: bool) -> None:
+    spikes = golden.network(device, fused=fused).forward(golden.batch())
     for n in range(1, golden.depth + 1):
-        np.testing.assert_array_equal(ops.unpack(spikes[n]), golden[f"spikes_{n}"].astype(bool))
-        np.testing.assert_array_equal(ops.to_host(ops.counts(spikes[n])), golden[f"count_{n}"])
-    np.testing.assert_array_equal(predict(ops.to_host(ops.counts(spikes[-1]))), golden["predicted"])
+        np.testing.assert_array_equal(device.unpack(spikes[n]), golden[f"spikes_{n}"].astype(bool))
+        np.testing.assert_array_equal(device.to_host(device.counts(spikes[n])), golden[f"count_{n}"])
+    np.testing.assert_array_equal(predict(device.to_host(device.counts(spikes[-1]))), golden["predicted"])
 
 
-def test_output_error(golden: Golden, ops: Backend) -> None:
-    loose = TOLERANCE[ops.dtype.name][0]
-    network = golden.network(ops)
-    output, labels = network.forward(golden.batch())[-1], golden["labels"]
-    layer = network.layers[-1]
-    error, _ = count_error(ops, ops.counts(output), labels, network.loss)
-    assert_share(ops.to_host(error), golden["error"], loose, "error")
-    gamma = lateral_factor(ops, output, labels, layer.lateral, layer.neuron, network.psp, network.loss)
-    gamma = np.ones_like(golden["gamma"]) if gamma is None else ops.to_host(gamma)
+def test_output_error(golden: Golden, device: Backend) -> None:
+    loose = TOLERANCE[device.dtype.name][0]
+    output, labels, rule = golden.network(device).forward(golden.batch())[-1], golden["labels"], golden.rule()
+    error, _ = count_error(device, device.counts(output), labels, rule.loss)
+    assert_share(device.to_host(error), golden["error"], loose, "error")
+    constants = rule.constants(golden.depth - 1, golden.depth)
+    gamma = lateral_factor(device, output, labels, constants, rule.loss.lateral_limit)
+    gamma = np.ones_like(golden["gamma"]) if gamma is None else device.to_host(gamma)
     assert_share(gamma, golden["gamma"], loose, "gamma")
-    filled = filled_output(ops, output, labels, network.loss)
-    np.testing.assert_array_equal(ops.unpack(filled), golden["output_filled"].astype(bool))
-    np.testing.assert_array_equal(ops.to_host(ops.counts(filled)), golden["output_filled_count"])
+    filled = filled_output(device, output, labels, rule.loss)
+    np.testing.assert_array_equal(device.unpack(filled), golden["output_filled"].astype(bool))
+    np.testing.assert_array_equal(device.to_host(device.counts(filled)), golden["output_filled_count"])
 
 
-def test_psp(golden: Golden, ops: Backend) -> None:
+def test_psp(golden: Golden, device: Backend) -> None:
     pre = golden["input"]
     for n in range(1, golden.depth + 1):
         post = golden["output_filled"] if n == golden.depth else golden[f"spikes_{n}"]
-        e = ops.psp(spikes_of(ops, pre), spikes_of(ops, post), golden.neuron(n), golden.psp())
-        assert_share(ops.to_host(e), golden[f"psp_{n}"], TOLERANCE[ops.dtype.name][0], f"psp_{n}")
+        e = device.psp(spikes_of(device, pre), spikes_of(device, post), golden.neuron(n), golden.psp())
+        assert_share(device.to_host(e), golden[f"psp_{n}"], TOLERANCE[device.dtype.name][0], f"psp_{n}")
         pre = golden[f"spikes_{n}"]
 
 
-def test_gate(ops: Backend) -> None:
+def test_gate(device: Backend) -> None:
     golden = Golden.load("dense_rate")
     for n in range(1, golden.depth + 1):
         post = golden["output_filled"] if n == golden.depth else golden[f"spikes_{n}"]
-        gates = ops.gate(spikes_of(ops, post), golden.neuron(n), golden.psp())
-        assert_share(ops.to_host(gates), golden[f"gate_{n}"], TOLERANCE[ops.dtype.name][0], f"gate_{n}")
+        gates = device.gate(spikes_of(device, post), golden.neuron(n), golden.psp())
+        assert_share(device.to_host(gates), golden[f"gate_{n}"], TOLERANCE[device.dtype.name][0], f"gate_{n}")
 
 
-def test_gradient_and_step_of_each_sample(golden: Golden, ops: Backend) -> None:
-    _, tight, once, _ = TOLERANCE[ops.dtype.name]
+def firm_entries(gradient: np.ndarray, device: Backend) -> np.ndarray:
+    """Return where a first Adam step, ± lr, has a sure sign: a float32 difference of large terms may turn it."""
+    return np.abs(gradient) > (1e-4 if device.dtype == np.float32 else 0)
+
+
+def test_gradient_and_step_of_each_sample(golden: Golden, device: Backend, fused: bool) -> None:
+    _, tight, once, _ = TOLERANCE[device.dtype.name]
     for b in range(golden.samples):
-        network = golden.network(ops)
+        network = golden.network(device, fused=fused)
         batch = golden.batch(slice(b, b + 1))
         network.backward(network.forward(batch), batch.labels, golden["sample_weight"][b : b + 1])
-        for n, layer in enumerate(network.layers, 1):
-            want = golden[f"grad_data_{n}"][b]
-            assert_share(ops.gradient(layer.weights), want, tight, f"grad_data_{n}[{b}]")
-            ops.update(layer.weights, 1, golden.rule())
-            # a first Adam step is ± lr: where the gradient is a difference of large terms float32 may turn its sign
-            firm = np.abs(want + golden[f"grad_reg_{n}"]) > (1e-4 if ops.dtype == np.float32 else 0)
-            off = np.abs(ops.state(layer.weights).weight - golden[f"weight_after_{n}"][b])[firm]
-            assert off.max() <= once
+        for n, gradient in enumerate(gradients(network), 1):
+            assert_share(gradient, golden[f"grad_data_{n}"][b], tight, f"grad_data_{n}[{b}]")
+        step_all(network, 1, golden.step())
+        for n, value in enumerate(values(network), 1):
+            firm = firm_entries(golden[f"grad_data_{n}"][b] + golden[f"grad_reg_{n}"], device)
+            assert np.abs(value - golden[f"weight_after_{n}"][b])[firm].max() <= once
 
 
-def test_gradient_and_step_of_the_batch(golden: Golden, ops: Backend) -> None:
-    _, tight, once, _ = TOLERANCE[ops.dtype.name]
-    network, batch = golden.network(ops), golden.batch()
+def test_gradient_and_step_of_the_batch(golden: Golden, device: Backend, fused: bool) -> None:
+    _, tight, once, _ = TOLERANCE[device.dtype.name]
+    network, batch = golden.network(device, fused=fused), golden.batch()
     network.backward(network.forward(batch), batch.labels, golden["sample_weight"])
-    for n, layer in enumerate(network.layers, 1):
-        mean, reg = ops.gradient(layer.weights) / golden.samples, golden[f"grad_reg_{n}"]
-        want = golden[f"grad_batch_{n}"]  # data and regularisation
-        assert_share(mean + reg, want, tight, f"grad_batch_{n}")
-        ops.update(layer.weights, golden.samples, golden.rule())
-        firm = np.abs(want) > (1e-4 if ops.dtype == np.float32 else 0)
-        off = np.abs(ops.state(layer.weights).weight - golden[f"weight_after_batch_{n}"])[firm]
-        assert off.max() <= once
+    for n, gradient in enumerate(gradients(network), 1):
+        mean, reg = gradient / golden.samples, golden[f"grad_reg_{n}"]
+        assert_share(mean + reg, golden[f"grad_batch_{n}"], tight, f"grad_batch_{n}")
+    step_all(network, golden.samples, golden.step())
+    for n, value in enumerate(values(network), 1):
+        firm = firm_entries(golden[f"grad_batch_{n}"], device)
+        assert np.abs(value - golden[f"weight_after_batch_{n}"])[firm].max() <= once
 
 
-def test_regularisation_alone(golden: Golden, ops: Backend) -> None:
-    for n, layer in enumerate(golden.network(ops).layers, 1):
-        rule = golden.rule()
-        plain = type(rule)(
-            "sgd", 1.0, 1, 0.0, strength=rule.strength, steepness=rule.steepness, scale=rule.scale
-        )
-        before = ops.state(layer.weights).weight.astype(float)
-        ops.update(layer.weights, 1, plain)
-        pull = before - ops.state(layer.weights).weight
-        assert_share(
-            pull, golden[f"grad_reg_{n}"], 2e-5 if ops.dtype == np.float32 else 1e-10, f"grad_reg_{n}"
-        )
+def test_regularisation_alone(golden: Golden, device: Backend, fused: bool) -> None:
+    network, step = golden.network(device, fused=fused), golden.step()
+    before = [value.astype(float) for value in values(network)]
+    step_all(network, 1, replace(step, kind="sgd", rate=1.0, beta1=0.0))
+    for n, (value, old) in enumerate(zip(values(network), before, strict=True), 1):
+        share = 2e-5 if device.dtype == np.float32 else 1e-10
+        assert_share(old - value, golden[f"grad_reg_{n}"], share, f"grad_reg_{n}")
 
 
-def test_sequence_of_steps(golden: Golden, ops: Backend) -> None:
-    network = golden.network(ops)
-    sequence = TOLERANCE[ops.dtype.name][3]
+def test_sequence_of_steps(golden: Golden, device: Backend, fused: bool) -> None:
+    network, settings = golden.network(device, fused=fused), optimiser(golden.step())
+    sequence = TOLERANCE[device.dtype.name][3]
     for b in range(golden.samples):
-        result = network.train_step(
-            golden.batch(slice(b, b + 1)), golden.rule(b + 1), golden["sample_weight"][b : b + 1]
-        )
+        batch, weight = golden.batch(slice(b, b + 1)), golden["sample_weight"][b : b + 1]
+        result = network.train_step(batch, settings, b + 1, settings.rate, sample_weight=weight)
         np.testing.assert_array_equal(result.counts[0], golden["count_seq"][b])
-        for n, layer in enumerate(network.layers, 1):
-            grad = np.abs(golden[f"grad_data_{n}"] + golden[f"grad_reg_{n}"]).min(axis=0)
-            firm = grad > (1e-4 if ops.dtype == np.float32 else 0)
-            off = np.abs(ops.state(layer.weights).weight - golden[f"weight_after_seq_{n}"][b])[firm]
-            assert off.max() <= sequence
+        for n, value in enumerate(values(network), 1):
+            slopes = np.abs(golden[f"grad_data_{n}"] + golden[f"grad_reg_{n}"]).min(axis=0)
+            firm = firm_entries(slopes, device)
+            assert np.abs(value - golden[f"weight_after_seq_{n}"][b])[firm].max() <= sequence
 
 
-def test_window_of_256_steps_against_none(ops: Backend) -> None:
+def test_window_of_256_steps_against_none(device: Backend) -> None:
     golden = Golden.load("dense_rate_nowindow")
     golden.meta["psp_window"] = 256
     pre = golden["input"]
     for n in range(1, golden.depth + 1):
         post = golden["output_filled"] if n == golden.depth else golden[f"spikes_{n}"]
-        e = ops.psp(spikes_of(ops, pre), spikes_of(ops, post), golden.neuron(n), golden.psp())
+        e = device.psp(spikes_of(device, pre), spikes_of(device, post), golden.neuron(n), golden.psp())
         assert_share(
-            ops.to_host(e), golden[f"window256_psp_{n}"], TOLERANCE[ops.dtype.name][0], f"window256_psp_{n}"
+            device.to_host(e),
+            golden[f"window256_psp_{n}"],
+            TOLERANCE[device.dtype.name][0],
+            f"window256_psp_{n}",
         )
         pre = golden[f"spikes_{n}"]
 
 
 @pytest.mark.parametrize(("prefix", "slack"), [("", 1e-6), ("conv_", 0.0)])
-def test_neuron(ops: Backend, prefix: str, slack: float) -> None:
+def test_neuron(device: Backend, prefix: str, slack: float) -> None:
     with np.load(FIXTURES / "neuron.npz") as f:
-        trace = ops.lif(f["drive"], NeuronParams(8.0, slack=slack))
+        trace = device.trace_neurons(f["drive"], NeuronParams(8.0, slack=slack))
         np.testing.assert_array_equal(trace.spikes, f[f"{prefix}spikes"].astype(bool))
-        near = 1e-12 if ops.dtype == np.float64 else 1e-3
+        near = 1e-12 if device.dtype == np.float64 else 1e-3
         np.testing.assert_allclose(trace.membrane, f[f"{prefix}membrane"], rtol=0, atol=near)
         np.testing.assert_allclose(trace.current, f["current"], rtol=0, atol=near)
 

@@ -9,106 +9,164 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikeprep.backend import Backend, UpdateRule, WeightState
+from spikeprep.backend import Backend, ErrorSignal
 from spikeprep.cpu.backend import CpuBackend
-from spikeprep.data import NeuronParams, PackedBatch, PspParams
-from spikeprep.reference.backend import lif
-from spikeprep.train.layers.dense import Dense
+from spikeprep.data import NeuronParams, PackedBatch
+from spikeprep.reference.neurons import simulate, spike_train_psp
 from spikeprep.train.network import Network
-from spikeprep.train.rules.hm2bp import LossParams
+from spikeprep.train.optimiser import OptimiserSettings, RegularisationSettings
+from spikeprep.train.rules.hm2bp import Hm2bp, NeuronSettings, PspSettings
+from spikeprep.train.rules.loss import LossSettings
 
 from ..strategies import Case, cases
 from .backends import DOUBLE, FAST, backend
+from .networks import dense_network, gradients
 
 REFERENCE = backend("reference")
+WAYS = [(name, fused) for name in FAST for fused in (True, False)]
 
 
-def network(ops: Backend, case: Case, loss: LossParams, psp: PspParams, lateral: float) -> Network:
-    layers = []
-    for n, (w, neuron) in enumerate(zip(case.weights, case.neurons, strict=True)):
-        state = WeightState(w, np.zeros_like(w), np.zeros_like(w))
-        layers.append(Dense(ops.dense_weights(state), neuron, lateral if n == len(case.weights) - 1 else 0.0))
-    return Network(ops, tuple(layers), loss, psp)
+def rule(
+    case: Case,
+    loss: LossSettings | None = None,
+    window: int | None = 256,
+    lateral: float = 0.0,
+    gain_floor: float | None = None,
+) -> Hm2bp:
+    """Return the rule with the thresholds and the refractory time of a case."""
+    thresholds = tuple(neuron.threshold for neuron in case.neurons)
+    neuron = NeuronSettings(refractory=case.neurons[0].refractory)
+    return Hm2bp(thresholds, lateral, gain_floor, neuron, PspSettings(window), loss or LossSettings())
 
 
 def margin(case: Case, lateral: float) -> float:
     """Return the smallest distance of any membrane of the case to its threshold."""
-    net = network(REFERENCE, case, LossParams(), PspParams(), lateral)
-    spikes = net.forward(case.batch)
+    network = dense_network(REFERENCE, case.weights, rule(case, lateral=lateral))
+    spikes = network.forward(case.batch)
     nearest = math.inf
-    for layer, pre in zip(net.layers, spikes[:-1], strict=True):
+    for n, pre in enumerate(spikes[:-1]):
+        constants = network.rule.constants(n, len(case.weights))
         for dense, steps in zip(pre.dense, pre.steps, strict=True):  # type: ignore[attr-defined]
-            drive = dense[:steps] @ layer.weights.weight.T  # type: ignore[attr-defined]
-            membrane = lif(drive, layer.neuron, layer.lateral).membrane
-            nearest = min(nearest, float(np.abs(membrane - layer.neuron.threshold).min(initial=math.inf)))
+            drive = dense[:steps] @ case.weights[n].T.astype(float)
+            membrane = simulate(drive, constants.neuron, constants.lateral).membrane
+            near = np.abs(membrane - constants.neuron.threshold).min(initial=math.inf)
+            nearest = min(nearest, float(near))
     return nearest
 
 
-@pytest.mark.parametrize("name", FAST)
-@settings(max_examples=25, deadline=None)
+LOSSES = [LossSettings(), LossSettings("softmax"), LossSettings(margin=0, fill=False)]
+
+
+@pytest.mark.parametrize(("name", "fused"), WAYS)
+@settings(max_examples=20, deadline=None)
 @given(
     case=cases(),
-    loss=st.sampled_from([LossParams(), LossParams("softmax"), LossParams(margin=0, fill=False)]),
+    loss=st.sampled_from(LOSSES),
     window=st.sampled_from([None, 256, 40, 5, 100]),
     lateral=st.sampled_from([0.0, 0.5, 1.0]),
+    gain_floor=st.sampled_from([None, 0.1, 1.0]),
 )
 def test_spikes_and_gradients(
-    name: str, case: Case, loss: LossParams, window: int | None, lateral: float
+    name: str,
+    fused: bool,
+    case: Case,
+    loss: LossSettings,
+    window: int | None,
+    lateral: float,
+    gain_floor: float | None,
 ) -> None:
-    psp, ops, allowed = PspParams(window), backend(name), 1e-10 if name in DOUBLE else 1e-4
+    """Every entry of every backend's table, and every composition, against the reference."""
+    device, allowed = backend(name), 1e-10 if name in DOUBLE else 1e-4
     # where a membrane comes this near to its threshold, float32 may fire a step sooner or later
     assume(name in DOUBLE or margin(case, lateral) > 1e-3)
-    want, got = (network(o, case, loss, psp, lateral) for o in (REFERENCE, ops))
+    hm2bp = rule(case, loss, window, lateral, gain_floor)
+    want = dense_network(REFERENCE, case.weights, hm2bp)
+    got = dense_network(device, case.weights, hm2bp, fused=fused)
     spikes = want.forward(case.batch), got.forward(case.batch)
     for a, b in zip(*spikes, strict=True):
-        np.testing.assert_array_equal(REFERENCE.unpack(a), ops.unpack(b))
-        np.testing.assert_array_equal(REFERENCE.counts(a), ops.to_host(ops.counts(b)))
+        np.testing.assert_array_equal(REFERENCE.unpack(a), device.unpack(b))
+        np.testing.assert_array_equal(REFERENCE.counts(a), device.to_host(device.counts(b)))
     weight = np.linspace(1, 2, len(case.batch))
     losses = [n.backward(s, case.batch.labels, weight) for n, s in zip((want, got), spikes, strict=True)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5, atol=1e-5)
-    for a, b in zip(want.layers, got.layers, strict=True):
-        exact = REFERENCE.gradient(a.weights)
-        off = np.abs(ops.gradient(b.weights) - exact).max(initial=0)
+    for exact, gradient in zip(gradients(want), gradients(got), strict=True):
         # errors of classes can cancel to nothing: what is left then is the rounding of their terms, of order 1
+        off = np.abs(gradient - exact).max(initial=0)
         assert off <= allowed * max(np.abs(exact).max(initial=0), 1e-2)
 
 
+def pair_backward(
+    case: Case, hm2bp: Hm2bp, pre: np.ndarray, post: np.ndarray, delta: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return gradient (post, pre) and error sent back (sample, pre) by eq. 17 and 22 to 24, pair of spikes by pair."""
+    w, constants = case.weights[0].astype(float), hm2bp.constants(0, len(case.weights))
+    nu, psp = constants.neuron.threshold, constants.psp
+    gradient, sent = np.zeros(w.shape), np.zeros((len(pre), w.shape[1]))
+    for b in range(len(pre)):
+        e = spike_train_psp(post[b], pre[b], constants.neuron, psp)
+        o_post, o_pre = post[b].sum(axis=0)[:, None], pre[b].sum(axis=0)[None, :]
+        share = np.where(o_post > 0, e / np.maximum(o_post, 1), psp.silent_share)
+        gain = 1 + (w * share).sum(axis=1) / nu
+        if constants.gain_floor is not None:
+            gain = np.maximum(gain, constants.gain_floor)
+        gradient += (delta[b] * scale[b] * gain)[:, None] * e
+        ratio = np.where((o_pre == 0) | (o_post == 0), psp.silent_ratio, e / np.maximum(o_pre, 1))
+        sent[b] = delta[b] @ (w * ratio)
+    return gradient, sent
+
+
 @settings(max_examples=15, deadline=None)
-@given(case=cases(layers=3), window=st.sampled_from([None, 256, 30]))
-def test_error_sent_back(case: Case, window: int | None) -> None:
-    """`incoming` of a single layer, every special case of ρ among the pairs."""
+@given(
+    case=cases(layers=3),
+    window=st.sampled_from([None, 256, 30]),
+    gain_floor=st.sampled_from([None, 0.5]),
+)
+def test_a_layer_s_gradient_and_error_are_those_of_the_pairs(
+    case: Case, window: int | None, gain_floor: float | None
+) -> None:
+    """`backward` of a single layer against the sum over pairs of spikes, every special case of ρ among them."""
     assume(margin(case, 0.0) > 1e-3)
-    rng, psp = np.random.default_rng(0), PspParams(window)
+    rng, hm2bp = np.random.default_rng(0), rule(case, window=window, gain_floor=gain_floor)
+    constants = hm2bp.constants(0, len(case.weights))
     delta = rng.normal(size=(len(case.batch), case.weights[0].shape[0]))
     scale = rng.uniform(0.5, 2, delta.shape)
-    results = []
-    for ops in (REFERENCE, *map(backend, FAST)):
-        net = network(ops, case, LossParams(), psp, 0.0)
-        pre, post = net.forward(case.batch)[:2]
-        layer = net.layers[0]
-        sent = ops.dense_backward(layer.weights, pre, post, delta, scale, layer.neuron, psp, True)
-        assert ops.dense_backward(layer.weights, pre, post, delta, scale, layer.neuron, psp, False) is None
-        results.append((ops.to_host(sent), ops.gradient(layer.weights)))
-    for sent, gradient in results[1:]:
-        tight = 1e-10 if sent.dtype == np.float64 else 1e-4
-        for got, want in ((sent, results[0][0]), (gradient, results[0][1])):
+    pre, post = (
+        REFERENCE.unpack(s) for s in dense_network(REFERENCE, case.weights, hm2bp).forward(case.batch)[:2]
+    )
+    exact = pair_backward(case, hm2bp, pre, post, delta, scale)
+    for name, fused in [("reference", False), *WAYS]:
+        device = backend(name)
+        network = dense_network(device, case.weights, hm2bp, fused=fused)
+        trains = network.forward(case.batch)[:2]
+        error = device.array((delta * constants.neuron.threshold).astype(device.dtype))
+        signal = ErrorSignal(error, device.array(scale.astype(device.dtype)))
+        sent = network.devices[0].backward(*trains, signal, constants, True)
+        results = gradients(network)[0], device.to_host(sent)
+        assert network.devices[0].backward(*trains, signal, constants, False) is None
+        tight = 1e-10 if device.dtype == np.float64 else 1e-4
+        for got, want in zip(results, exact, strict=True):
             assert np.abs(got - want).max(initial=0) <= tight * max(np.abs(want).max(initial=0), 1e-6)
 
 
+def stepped(device: Backend, case: Case, steps: int, kind: str = "adam", fused: bool = True) -> Network:
+    """Return a case's network after some optimiser steps."""
+    network = dense_network(device, case.weights, rule(case, lateral=1.0), fused=fused)
+    optimiser = OptimiserSettings(kind, 0.01, regularisation=RegularisationSettings(0.1))  # type: ignore[arg-type]
+    for step in range(1, steps + 1):
+        network.train_step(case.batch, optimiser, step, 0.01)
+    return network
+
+
 @settings(max_examples=10, deadline=None)
-@given(case=cases())
-def test_threads_change_nothing(case: Case) -> None:
-    states = []
-    for threads in (1, 2, 5):
-        ops = CpuBackend(np.float32, threads)
-        net = network(ops, case, LossParams(), PspParams(), 1.0)
-        for step in (1, 2):
-            net.train_step(case.batch, UpdateRule("adam", 0.01, step, strength=0.1))
-        states.append([ops.state(layer.weights) for layer in net.layers])
+@given(case=cases(), fused=st.booleans())
+def test_threads_change_nothing(case: Case, fused: bool) -> None:
+    states = [
+        stepped(CpuBackend(np.float32, threads), case, 2, fused=fused).states() for threads in (1, 2, 5)
+    ]
     for other in states[1:]:
         for a, b in zip(states[0], other, strict=True):
-            for x, y in ((a.weight, b.weight), (a.moment, b.moment), (a.variance, b.variance)):
-                assert x.tobytes() == y.tobytes()
+            for name in ("value", "moment", "variance"):
+                assert getattr(a["weight"], name).tobytes() == getattr(b["weight"], name).tobytes()
 
 
 @settings(max_examples=10, deadline=None)
@@ -117,40 +175,31 @@ def test_padding_changes_nothing(case: Case) -> None:
     """A batch padded by more bytes gives equal spikes and gradients, each of its samples alone equal spikes."""
     longer = np.concatenate([case.batch.bits, np.zeros((*case.batch.bits.shape[:2], 3), np.uint8)], axis=2)
     padded = PackedBatch(longer, case.batch.steps, case.batch.labels, case.batch.index)
-    for ops in map(backend, DOUBLE):
-        plain, wide = (network(ops, case, LossParams(), PspParams(), 1.0) for _ in range(2))
+    for device in map(backend, DOUBLE):
+        plain, wide = (dense_network(device, case.weights, rule(case, lateral=1.0)) for _ in range(2))
         plain.backward(plain.forward(case.batch), case.batch.labels)
         wide.backward(wide.forward(padded), case.batch.labels)
-        for a, b in zip(plain.layers, wide.layers, strict=True):
-            np.testing.assert_array_equal(ops.gradient(a.weights), ops.gradient(b.weights))
+        for a, b in zip(gradients(plain), gradients(wide), strict=True):
+            np.testing.assert_array_equal(a, b)
         for b in range(len(case.batch)):
-            alone = PackedBatch(
-                *(
-                    a[b : b + 1]
-                    for a in (case.batch.bits, case.batch.steps, case.batch.labels, case.batch.index)
-                )
-            )
+            arrays = (case.batch.bits, case.batch.steps, case.batch.labels, case.batch.index)
+            alone = PackedBatch(*(a[b : b + 1] for a in arrays))
             np.testing.assert_array_equal(plain.counts(alone)[0], plain.counts(case.batch)[b])
 
 
+@pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
-def test_updates(kind: str) -> None:
+def test_updates(kind: str, fused: bool) -> None:
     rng = np.random.default_rng(1)
     weight = rng.uniform(-1, 1, (37, 50)).astype(np.float32)
-    rule = [UpdateRule(kind, 0.01, n, strength=2.0) for n in (1, 2, 3)]  # type: ignore[arg-type]
     bits = np.packbits(rng.random((3, 50, 100)) < 0.1, axis=-1, bitorder="little")
     batch = PackedBatch(bits, np.full(3, 100, np.uint32), np.array([1, 2, 3], np.int32), np.arange(3))
-    states = []
-    for ops in map(backend, DOUBLE):
-        w = ops.dense_weights(WeightState(weight, np.zeros_like(weight), np.zeros_like(weight)))
-        net = Network(ops, (Dense(w, NeuronParams(4.0)),), LossParams(), PspParams())
-        for r in rule:
-            net.train_step(batch, r)
-        states.append(ops.state(w))
+    case = Case(batch, (weight,), (NeuronParams(4.0),))
+    states = [stepped(device, case, 3, kind, fused).states()[0]["weight"] for device in map(backend, DOUBLE)]
     for state in states[1:]:
-        for a, b in (
-            (states[0].weight, state.weight),
-            (states[0].moment, state.moment),
-            (states[0].variance, state.variance),
-        ):
-            np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+        for name in ("value", "moment", "variance"):
+            np.testing.assert_allclose(getattr(state, name), getattr(states[0], name), rtol=1e-9, atol=1e-12)
+
+
+def test_every_fused_layer_is_tested_here() -> None:
+    assert {pair for name in FAST for pair in backend(name).fused} == {("hm2bp", "dense")}

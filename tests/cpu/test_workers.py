@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from spikeprep.cpu.jit import jit
+from spikeprep._jit import jit
 from spikeprep.cpu.workers import Workers, ranges
 
 

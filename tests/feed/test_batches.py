@@ -142,7 +142,8 @@ def test_each_rank_draws_its_part_of_every_batch(reader: SplitReader) -> None:
         parts.append([])
         for part in stream.batches():
             np.testing.assert_array_equal(part.bits, bits[part.index])
-            assert stream.drawn.tolist() == whole[len(parts[-1])]
+            assert part.batch_index.tolist() == whole[len(parts[-1])]
+            assert (part.epoch, part.position) == (0, 4 * len(parts[-1]))
             parts[-1].append(part.index.tolist())
         assert stream.get_state() == {"epoch": 1, "position": 0, "samples": 10, "batch": 4}
     assert [a + b + c for a, b, c in zip(*parts, strict=True)] == whole

@@ -109,15 +109,15 @@ def test_evaluation_is_split_over_ranks(digits, alone):
         assert (part.accuracy, part.samples, few) == (whole.accuracy, 300, 2)
 
 
-def test_ranks_that_come_to_differ_are_stopped(digits, tmp_path):
+def test_ranks_whose_weights_diverge_are_stopped(digits, tmp_path):
     def work(ranks):
         ops = CpuBackend(threads=1)
         made = Trainer(
             digits, RunFolder(tmp_path / "run"), replace(SETTINGS, epochs=1), ops, ranks=ranks, limit=40
         )
         if ranks.rank == 1:
-            made.weights[0].weight[0, 0, 0] += 1e-6
-        with pytest.raises(RunError, match="the 2 ranks have come to differ"):
+            made.network.devices[0].parameters["weight"].weight[0, 0, 0] += 1e-6
+        with pytest.raises(RunError, match="weights diverged across the 2 ranks"):
             made.run()
         return True
 

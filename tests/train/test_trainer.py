@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,22 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeprep import config
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import DataError, RunError, UsageError
 from spikeprep.store import SpikeStore
-from spikeprep.train.checkpoint import load_checkpoint
+from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
 from spikeprep.train.evaluation import evaluate
-from spikeprep.train.optimiser import OptimParams, RegularisationParams
-from spikeprep.train.rules.hm2bp import LossParams
+from spikeprep.train.optimiser import OptimiserSettings, RegularisationSettings
+from spikeprep.train.rules.hm2bp import Hm2bp
+from spikeprep.train.rules.loss import LossSettings
 from spikeprep.train.run_folder import RunFolder
-from spikeprep.train.settings import TrainSettings
+from spikeprep.train.settings import TrainSettings, describe_settings
 from spikeprep.train.trainer import Trainer, load_network, split_validation
 
 SETTINGS = TrainSettings(
     arch="30",
     epochs=2,
-    loss=LossParams(target=15, off_target=2, margin=2),
-    optim=OptimParams(rate=0.03, regularisation=RegularisationParams(strength=0.0)),
+    optim=OptimiserSettings(rate=0.03, regularisation=RegularisationSettings(strength=0.0)),
+    rule=Hm2bp(loss=LossSettings(target=15, off_target=2, margin=2)),
 )
 
 
@@ -36,6 +39,10 @@ def trainer(store: SpikeStore, folder: Path, settings: TrainSettings = SETTINGS,
 def weights(folder: Path) -> dict[str, bytes]:
     arrays, _ = load_checkpoint(folder / "last.npz")
     return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def with_rule(**changes: Any) -> TrainSettings:
+    return replace(SETTINGS, rule=replace(SETTINGS.rule, **changes))
 
 
 def test_it_learns_real_digits(digits: SpikeStore, tmp_path: Path) -> None:
@@ -116,9 +123,9 @@ def test_more_epochs_than_the_run_had(digits: SpikeStore, tmp_path: Path) -> Non
     summary = trainer(digits, tmp_path / "run", settings, resume=True).run()
     assert summary is not None
     assert summary["epochs"] == 3
-    with pytest.raises(RunError, match="only the epochs may change"):
+    with pytest.raises(RunError, match="only epochs may change"):
         folder.resumed_settings(digits, {"batch": 8}, None)
-    with pytest.raises(RunError, match="only the epochs may change"):
+    with pytest.raises(RunError, match="only epochs may change"):
         folder.resumed_settings(digits, {}, 7)
 
 
@@ -131,7 +138,7 @@ def test_a_folder_that_is_taken_or_foreign(digits: SpikeStore, other: Path, tmp_
     with pytest.raises(RunError, match="not empty"):
         trainer(digits, tmp_path / "full")
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(RunError, match="differs from in data or encoding"):
+    with pytest.raises(RunError, match="has other data or another encoding"):
         folder.resumed_settings(SpikeStore.open(other), {}, None)
     with pytest.raises(RunError, match="no config"):
         RunFolder(tmp_path / "none").config()
@@ -151,7 +158,7 @@ def test_damaged_run_files(digits: SpikeStore, tmp_path: Path) -> None:
     for text, message in (
         ("{", "is damaged"),
         (json.dumps(config | {"format": 9}), "format 9"),
-        (json.dumps({k: v for k, v in config.items() if k != "units"}), "lacks 'units'"),
+        (json.dumps({k: v for k, v in config.items() if k != "unit_shape"}), "lacks 'unit_shape'"),
     ):
         folder.config_path.write_text(text)
         with pytest.raises(RunError, match=message):
@@ -159,47 +166,136 @@ def test_damaged_run_files(digits: SpikeStore, tmp_path: Path) -> None:
 
 
 def test_thresholds_are_calibrated_and_kept(digits: SpikeStore, tmp_path: Path) -> None:
-    made = trainer(digits, tmp_path / "run", replace(SETTINGS, arch="50-40"))
-    assert len(made.settings.thresholds) == 3
-    assert RunFolder(tmp_path / "run").config().settings == made.settings
+    run = trainer(digits, tmp_path / "run", replace(SETTINGS, arch="50-40"))
+    assert len(run.settings.rule.thresholds) == 3  # type: ignore[attr-defined]
+    assert RunFolder(tmp_path / "run").config().settings == run.settings
     batch = digits["train"].packed(slice(0, 64))
-    *hidden, output = (made.ops.counts(s).mean() for s in made.network.forward(batch)[1:])
+    *hidden, output = (run.backend.counts(s).mean() for s in run.network.forward(batch)[1:])
     assert all(1 < rate < 2 for rate in hidden)  # 0.012 a step
     assert 0.1 < output < 1.5
 
 
-def test_a_silent_layer_is_spoken_of(digits: SpikeStore, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, thresholds=(1e6, 5.0), batch=10)
+def test_a_near_silent_layer_is_warned_about(digits: SpikeStore, tmp_path: Path) -> None:
+    settings = replace(with_rule(thresholds=(1e6, 5.0)), batch=10)
     trainer(digits, tmp_path / "run", settings).run()
     warnings = [
         r["message"] for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "warning"
     ]
     assert warnings[0].startswith("hidden layer 1 fires 0 spikes")
-    assert "--set thresholds=[500000.0, 5.0]" in warnings[0]
+    assert "thresholds=[500000.0, 5.0]" in warnings[0]
 
 
 def test_unfit_settings(digits: SpikeStore, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at most 40"):
-        trainer(digits, tmp_path / "a", replace(SETTINGS, loss=LossParams(target=41)))
-    with pytest.raises(UsageError, match="2: one a hidden layer"):
-        replace(SETTINGS, thresholds=(1.0,))
-    for wrong in ({"neuron.tau_m": 2}, {"thresholds": [1, 0]}, {"epochs": 0}, {"validation": 1.5}):
-        with pytest.raises(UsageError, match="expected"):
-            SETTINGS.override(wrong)
+        trainer(digits, tmp_path / "a", with_rule(loss=LossSettings(target=41)))
+    with pytest.raises(UsageError, match="one value for all layers, or 2"):
+        with_rule(thresholds=(1.0,))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lateral": -0.5}, {"lateral": -0.02}, {"thresholds": [1e-7, 8]}, {"thresholds": [1, 0]},
+        {"neuron.slack": 10, "thresholds": 8}, {"neuron.tau_m": 2}, {"psp.window": -5}, {"psp.window": 2},
+        {"optim.rate": float("nan")}, {"optim.rate": -1}, {"optim.rate": 1e9}, {"optim.beta1": 2},
+        {"loss.margin": -3}, {"loss.target": 0}, {"loss.margin": 35}, {"loss.off_target": 40},
+        {"init": float("nan")}, {"init": float("inf")}, {"init": [1, 1, 1]}, {"init": []},
+        {"optim.regularisation.scale": 0}, {"optim.regularisation.strength": [1]}, {"epochs": 0},
+        {"validation": 1.5}, {"batch": "x"}, {"boost": 1}, {"seed": -1}, {"arch": "800-"}, {"arch": ""},
+        {"gain_floor": 0}, {"loss.lateral_limit": 0.5}, {"neuron.refractory": 0}, {"precision": "float16"},
+        {"optim": 3}, {"loss": "softmax"}, {"rule": 3}, {"rule": "hm2b"},
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_work_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        SETTINGS.override(changes)
+
+
+def test_messages_of_refused_settings() -> None:
     with pytest.raises(UsageError, match=r"Did you mean 'optim\.rate'"):
         SETTINGS.override({"optim.rat": 1})
-    with pytest.raises(UsageError, match="got batch = 'x'"):
+    with pytest.raises(UsageError, match=r"got training\.batch = 'x'; expected a whole number"):
         SETTINGS.override({"batch": "x"})
-    with pytest.raises(UsageError, match="'rate' or 'softmax'"):
+    with pytest.raises(UsageError, match='"rate" or "softmax"'):
         SETTINGS.override({"loss.loss": "rat"})
-    assert not any(tmp_path.iterdir())
+
+
+def test_settings_by_layer() -> None:
+    changed = SETTINGS.override(
+        {"thresholds": 3, "init": [0.5, 1], "optim.regularisation.strength": [0.06, 1]}
+    )
+    assert changed.rule.constants(1, 2).neuron.threshold == 3
+    assert [changed.optim.step(1, layer, 0.1).strength for layer in (0, 1)] == [0.06, 1]
+    assert TrainSettings.from_json(changed.to_json()) == changed
+
+
+def test_initial_weights_by_layer(digits: SpikeStore, tmp_path: Path) -> None:
+    run = trainer(digits, tmp_path / "run", replace(SETTINGS, init=(0.25, 2.0)))
+    spreads = [np.abs(state["weight"].value).max() for state in run.network.states()]
+    assert 0.2 < spreads[0] <= 0.25
+    assert 1.5 < spreads[1] <= 2.0
+
+
+def test_every_setting_is_described() -> None:
+    described = {setting.name: setting for setting in describe_settings()}
+    assert set(config.leaves(TrainSettings().to_json())) == set(described)
+    assert all(setting.meaning and setting.allowed for setting in described.values())
+
+
+def test_the_floor_of_the_gain_is_there_for_the_softmax_loss() -> None:
+    assert Hm2bp(8.0).constants(0, 2).gain_floor is None
+    assert Hm2bp(8.0, loss=LossSettings("softmax")).constants(0, 2).gain_floor == 0.1
+    assert Hm2bp(8.0, gain_floor=None, loss=LossSettings("softmax")).constants(0, 2).gain_floor is None
+
+
+def test_a_run_folder_of_format_1_opens_and_resumes(digits: SpikeStore, tmp_path: Path) -> None:
+    """Format 1 had no rule, no unit_shape, and weight_0, moment_0, variance_0 in its checkpoints."""
+    settings = replace(SETTINGS, epochs=1)
+    trainer(digits, tmp_path / "new").run()
+    trainer(digits, tmp_path / "old", settings).run()
+    folder = RunFolder(tmp_path / "old")
+    value = json.loads(folder.config_path.read_text())
+    del value["unit_shape"], value["settings"]["rule"], value["settings"]["gain_floor"]
+    folder.config_path.write_text(json.dumps(value | {"format": 1}))
+    for path in (folder.last, folder.best):
+        arrays, record = load_checkpoint(path)
+        renamed = {
+            re.sub(
+                r"layer(\d)\.weight(?:\.(moment|variance))?", lambda m: f"{m[2] or 'weight'}_{m[1]}", name
+            ): array
+            for name, array in arrays.items()
+        }
+        assert "weight_0" in renamed
+        save_checkpoint(path, renamed, record)
+    network = load_network(folder, CpuBackend())
+    assert network.counts(digits["test"].packed(slice(0, 4))).shape == (4, 10)
+    resumed = folder.resumed_settings(digits, {"epochs": 2}, None)
+    trainer(digits, tmp_path / "old", resumed, resume=True).run()
+    assert (
+        load_checkpoint(folder.last)[1]["step"] == load_checkpoint(tmp_path / "new" / "last.npz")[1]["step"]
+    )
+
+
+def test_a_checkpoint_of_another_network_is_refused(digits: SpikeStore, tmp_path: Path) -> None:
+    trainer(digits, tmp_path / "run", replace(SETTINGS, epochs=1)).run()
+    folder = RunFolder(tmp_path / "run")
+    arrays, record = load_checkpoint(folder.best)
+    save_checkpoint(folder.best, arrays | {"layer0.weight": arrays["layer0.weight"].T}, record)
+    with pytest.raises(
+        RunError, match=r"layer0\.weight as float32 \(64, 30\); expected floating point \(30, 64\)"
+    ):
+        load_network(folder, CpuBackend())
+    del arrays["layer1.weight"]
+    save_checkpoint(folder.best, arrays, record)
+    with pytest.raises(RunError, match=r"lacks the array layer1\.weight"):
+        load_network(folder, CpuBackend())
 
 
 def test_settings_round_trip() -> None:
     changed = SETTINGS.override({"thresholds": [3, 4], "psp.window": "none", "optim.rate": 1, "boost": True})
-    assert changed.thresholds == (3.0, 4.0)
-    assert changed.psp.window is None
-    assert isinstance(changed.optim.rate, float)
+    assert changed.rule.thresholds == (3.0, 4.0)  # type: ignore[attr-defined]
+    assert changed.rule.psp.window is None  # type: ignore[attr-defined]
     assert TrainSettings.from_json(json.loads(json.dumps(changed.to_json()))) == changed
 
 
@@ -254,7 +350,14 @@ def test_a_batch_is_looked_at_while_the_next_one_is_on_the_device(digits: SpikeS
 
             return looked
 
-    settings = replace(SETTINGS, epochs=1, batch=10, test_every=0, validation=0.0, thresholds=(4.0, 4.0))
+    settings = replace(
+        SETTINGS,
+        epochs=1,
+        batch=10,
+        test_every=0,
+        validation=0.0,
+        rule=replace(SETTINGS.rule, thresholds=(4.0, 4.0)),
+    )
     store = {"train": digits["train"]}
 
     class OneSplit:

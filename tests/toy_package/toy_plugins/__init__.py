@@ -1,0 +1,1 @@
+"""A learning rule and a layer kind for spikeprep."""
