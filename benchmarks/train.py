@@ -1,4 +1,4 @@
-"""Training and inference of HM2-BP from a store: milliseconds a sample, memory, and ratios to PyTorch BPTT peers.
+"""Training and inference of HM2-BP from a store: milliseconds per sample, memory, and ratios to PyTorch BPTT peers.
 
     spikeprep encode mnist --source DIR --out mnist.zarr
     python -m benchmarks.train mnist.zarr [--arch 800] [--batch 32] [--samples 3200] [--peers]
@@ -15,39 +15,32 @@ import resource
 import statistics
 import time
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
-from spikeprep.backend import UpdateRule
 from spikeprep.devices import select_backend
 from spikeprep.feed.batches import BatchStream
-from spikeprep.random import generator
 from spikeprep.store import SpikeStore
-from spikeprep.train.layers.dense import initial_state
-from spikeprep.train.layers.notation import parse_arch
-from spikeprep.train.network import Network
+from spikeprep.train.layers import build_layers
+from spikeprep.train.network import Network, build_network, initial_states
 from spikeprep.train.settings import TrainSettings
-from spikeprep.train.trainer import assemble
 
 
-def network(store: SpikeStore, settings: TrainSettings, threads: int | None) -> Network:
+def network(store: SpikeStore, settings: TrainSettings, threads: int | None, composed: bool) -> Network:
     """Return a fresh network on the CPU backend, with the store's sizes."""
-    ops = select_backend("cpu", settings.precision, threads)
-    sizes = (store["train"].units, *parse_arch(settings.arch), len(store.attributes["classes"]))
-    states = [
-        initial_state(post, pre, settings.init, generator(0, "weights", n), ops.dtype)
-        for n, (pre, post) in enumerate(pairwise(sizes))
-    ]
-    return assemble(ops, [ops.dense_weights(state) for state in states], settings)
+    backend = select_backend("cpu", settings.precision, threads)
+    attributes = store.attributes
+    layers = build_layers(settings.arch, tuple(attributes["unit_shape"]), len(attributes["classes"]))
+    states = initial_states(layers, settings.init, settings.seed, backend.dtype)
+    return build_network(backend, settings.rule, layers, states, fused=not composed)
 
 
 def timed(store: SpikeStore, settings: TrainSettings, net: Network, samples: int) -> dict[str, list[float]]:
-    """Train on, then infer, `samples` samples from the store; return milliseconds a sample of every batch."""
+    """Train on, then infer, `samples` samples from the store; return milliseconds per sample of every batch."""
     stream = BatchStream(store["train"], settings.batch, seed=1)
     times: dict[str, list[float]] = {"train": [], "infer": []}
     for step, batch in enumerate(stream.batches(), 1):
         started = time.perf_counter()
-        net.train_step(batch, UpdateRule("adam", 0.01, step, strength=0.2))
+        net.train_step(batch, settings.optim, step, settings.optim.rate)
         trained = time.perf_counter()
         net.counts(batch)
         times["train"].append((trained - started) / len(batch) * 1e3)
@@ -69,13 +62,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=3200)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--precision", choices=["float32", "float64"], default="float32")
+    parser.add_argument("--composed", action="store_true", help="time the composition, not the fused layers")
     parser.add_argument("--peers", action="store_true", help="also time the PyTorch peers that are installed")
     args = parser.parse_args()
-    settings = TrainSettings(
-        arch=args.arch, thresholds=tuple(args.thresholds), batch=args.batch, precision=args.precision
+    settings = TrainSettings().override(
+        {"arch": args.arch, "thresholds": args.thresholds, "batch": args.batch, "precision": args.precision}
     )
     store = SpikeStore.open(args.store)
-    net = network(store, settings, args.threads)
+    net = network(store, settings, args.threads, args.composed)
     timed(store, settings, net, 2 * settings.batch)  # compile, and read the first window
     times = timed(store, settings, net, args.samples)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -85,14 +79,14 @@ def main() -> None:
 
         reader = store["train"]
         density = float(reader.counts[: args.samples].mean()) / reader.units / reader.max_steps
-        sizes = (reader.units, *parse_arch(args.arch), len(store.attributes["classes"]))
+        sizes = (reader.units, *(layer.units for layer in net.layers))  # type: ignore[attr-defined]
         task = replace(Task(), sizes=sizes, steps=reader.max_steps, batch=args.batch, density=density)
         peers = [measure(name, task) for name in available()]
         again = timed(store, settings, net, args.samples)
         times = {key: times[key] + again[key] for key in times}
     for key in ("train", "infer"):
         best, middle = min(times[key]), statistics.median(times[key])
-        print(f"{key}: {middle:.3f} ms a sample (median), {best:.3f} (best) of {len(times[key])} batches")
+        print(f"{key}: {middle:.3f} ms per sample (median), {best:.3f} (best) of {len(times[key])} batches")
         for peer in peers:
             theirs = getattr(peer, f"{key}_ms")
             print(f"  {peer.peer} {peer.version}: {theirs:.2f} ms, {theirs / middle:.1f} × ours (median)")

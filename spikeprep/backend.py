@@ -293,6 +293,13 @@ class Backend(ABC):
     def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
         """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
 
+    def drive(self, linear_map: LinearMap, arrays: Mapping[str, Array], spikes: Spikes) -> Array:
+        """Return W S (sample, time, post): what the spikes of each step send through a connection.
+
+        A backend may have a faster way for the layer kinds that it knows.
+        """
+        return linear_map.apply(self.xp, arrays, self.dense(spikes))
+
     # ------------------------------------------------------------ neurons, gates, traces
 
     @abstractmethod

@@ -115,6 +115,12 @@ class Connection:
         """The trained arrays by name, in their own shapes."""
         return {name: parameter.value for name, parameter in self.parameters.items()}
 
+    def drive(self, spikes: Spikes) -> Array:
+        """Return W S: spikes of the pre units → (sample, time, post)."""
+        drive = self._backend.drive(self._map, self.arrays, spikes)
+        shape = (len(spikes.steps), int(spikes.steps.max(initial=0)), prod(self._map.out_shape))
+        return _checked(drive, shape, f"apply of the layer kind {self._map.name}")
+
     def apply(self, x: Array) -> Array:
         """Return W x: real (…, pre) → (…, post)."""
         y = self._map.apply(self._backend.xp, self.arrays, x)

@@ -1,11 +1,7 @@
-"""Batches out of a store: in an order that only (seed, epoch) decides, prefetched, resumable from any batch.
+"""Batches out of a store, prefetched and resumable from any batch, in the order of `feed.order`.
 
-A full shuffle would decompress a whole chunk for every sample. Chunks are shuffled instead, and samples within a
-window of chunks that memory has room for; the next window is read while the current one trains. Samples of like length
-share a batch.
-
-The order is here, and one way of following it: `batches`, through the host's memory. A backend may follow it in a way
-of its own (`Backend.feed`), with `draws`, `hand_out` and `finish_epoch`.
+`BatchStream.batches` brings them through the host's memory: the next window of chunks is read while the current one
+trains. A backend may bring them in a way of its own (`Backend.feed`), with `draws`, `hand_out` and `finish_epoch`.
 """
 
 from __future__ import annotations
@@ -22,8 +18,8 @@ from numpy.typing import NDArray
 from ..data import Bits, PackedBatch
 from ..distributed.ranks import span
 from ..errors import RunError
-from ..random import generator
 from ..store import SplitReader
+from .order import SampleOrder
 
 WINDOW_BYTES = 96 << 20
 """Packed bytes of a shuffling window; two are in memory, one that trains and one that is read."""
@@ -100,6 +96,9 @@ class BatchStream:
         self.epoch = self.position = 0
         self.waited = 0.0
         self.window_chunks = max(1, window_bytes // max(1, reader.chunk_bytes))
+        self._order = SampleOrder(
+            self.samples, reader.steps, reader.chunk_samples, self.window_chunks, batch, seed, shuffle
+        )
         self._buffers: dict[int, Bits] = {}
         windows = 2 * min(self.window_chunks * reader.chunk_bytes, len(self.samples) * reader.train_bytes)
         self.tier = Tier("streamed", 0, windows + 2 * batch * reader.train_bytes)
@@ -135,34 +134,8 @@ class BatchStream:
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
 
     def windows(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Return the epoch's order of samples, in the pieces that are read together."""
-        chunks, starts = np.unique(self.samples // self.reader.chunk_samples, return_index=True)
-        members = np.split(self.samples, starts[1:])
-        rng = generator(self.seed, "order", epoch)
-        order = rng.permutation(len(chunks)) if self.shuffle else np.arange(len(chunks))
-        pieces = [order[at : at + self.window_chunks] for at in range(0, len(order), self.window_chunks)]
-        windows = [np.concatenate([members[chunk] for chunk in piece]) for piece in pieces]
-        if not self.shuffle:
-            return windows
-        done, shuffled = 0, []
-        for window in windows:
-            shuffled.append(self._mixed(rng.permutation(window), -done % self.batch, rng))
-            done += len(window)
-        return shuffled
-
-    def _mixed(self, window: NDArray[np.int64], lead: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return a shuffled window with samples of like length in each batch, so that little of it is padding.
-
-        The first `lead` samples complete a batch of the window before, and the last ones begin a batch of the next:
-        those stay as they are. Where all samples are of one length nothing changes.
-        """
-        steps = self.reader.steps[window]
-        if not len(steps) or (steps == steps[0]).all():
-            return window
-        last = lead + max(0, len(window) - lead) // self.batch * self.batch
-        inner = window[lead:last]
-        batches = inner[np.argsort(self.reader.steps[inner], kind="stable")].reshape(-1, self.batch)
-        return np.concatenate([window[:lead], rng.permutation(batches).ravel(), window[last:]])
+        """Return the epoch's order of samples, in the windows that are read together; see `feed.order`."""
+        return self._order.windows(epoch)
 
     def draws(self) -> list[tuple[int, int]]:
         """Return what is left of the current epoch: where in the order each batch begins, and where it has ended."""

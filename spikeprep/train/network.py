@@ -14,6 +14,9 @@ from ..backend import Array, Backend, DeviceLayer, LinearMap, ParameterState, Sp
 from ..composition import device_layer
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks
+from ..random import generator
+from .layers import LayerKind
+from .layers.per_layer import at_layer
 from .optimiser import OptimiserSettings
 from .rules import LearningRule
 
@@ -150,6 +153,19 @@ class Network:
     def states(self) -> list[dict[str, ParameterState]]:
         """Return each layer's trained arrays by name, host."""
         return [{name: p.state() for name, p in layer.parameters.items()} for layer in self.devices]
+
+
+def initial_states(
+    layers: Sequence[LayerKind], init: float | Sequence[float], seed: int, dtype: np.dtype[Any]
+) -> list[dict[str, ParameterState]]:
+    """Return each layer's new arrays by name, uniform in ±`init` (one value, or one by layer), drawn by `seed`."""
+    return [
+        {
+            name: ParameterState.fresh(array.astype(dtype))
+            for name, array in layer.initial(generator(seed, "weights", n), at_layer(init, n)).items()
+        }
+        for n, layer in enumerate(layers)
+    ]
 
 
 def build_network(

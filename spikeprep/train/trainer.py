@@ -23,9 +23,8 @@ from ..store import SpikeStore, SplitReader
 from .checkpoint import load_checkpoint, pack_states, save_checkpoint, unpack_states
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
-from .layers.per_layer import at_layer
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
-from .network import Network, build_network
+from .network import Network, build_network, initial_states
 from .run_folder import RunConfig, RunFolder
 from .sample_weights import boosted_weights
 from .settings import TrainSettings
@@ -105,7 +104,11 @@ class Trainer:
         self.step = 0
         self._device_recorded = False
         layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
-        states = self._restore(layers) if resume else self._initial_states(layers)
+        states = (
+            self._restore(layers)
+            if resume
+            else initial_states(layers, settings.init, settings.seed, backend.dtype)
+        )
         self.network = build_network(backend, settings.rule, layers, states)
         if not resume:
             self._calibrate()
@@ -115,16 +118,6 @@ class Trainer:
             self._save()  # so that a run killed in its first epoch can be resumed too
 
     # ------------------------------------------------------------ setting up
-
-    def _initial_states(self, layers: tuple[LayerKind, ...]) -> list[dict[str, ParameterState]]:
-        s, dtype = self.settings, self.backend.dtype
-        return [
-            {
-                name: ParameterState.fresh(array.astype(dtype))
-                for name, array in layer.initial(generator(s.seed, "weights", n), at_layer(s.init, n)).items()
-            }
-            for n, layer in enumerate(layers)
-        ]
 
     def _calibrate(self) -> None:
         """Find the rule's open settings on a few training samples; every rank takes rank 0's."""

@@ -197,8 +197,7 @@ class Hm2bp(LearningRule):
         self, backend: Backend, connection: Connection, pre: Spikes, constants: Hm2bpConstants
     ) -> Spikes:
         """See `LearningRule.forward`: a spike arrives one step later (eq. 2 to 4)."""
-        drive = connection.apply(backend.dense(pre))
-        return backend.simulate(drive, pre.steps, constants.neuron, constants.lateral)
+        return backend.simulate(connection.drive(pre), pre.steps, constants.neuron, constants.lateral)
 
     def output_error(
         self,
@@ -234,7 +233,7 @@ class Hm2bp(LearningRule):
         counts, pre_counts = backend.counts(post), backend.counts(pre)
         active, pre_active = (counts > 0).astype(real), (pre_counts > 0).astype(real)
         if connection.is_trained:
-            weighted = (gates * connection.apply(spikes)).sum(axis=1)  # a = Σ_l w_il e_il
+            weighted = (gates * connection.drive(pre)).sum(axis=1)  # a = Σ_l w_il e_il
             share = xp.where(
                 counts > 0,
                 weighted / xp.maximum(counts, 1).astype(real),

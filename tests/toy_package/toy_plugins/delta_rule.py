@@ -34,7 +34,7 @@ class DeltaRule(LearningRule):
 
     def forward(self, backend: Any, connection: Any, pre: Any, constants: NeuronParams) -> Any:
         """See `LearningRule.forward`."""
-        return backend.simulate(connection.apply(backend.dense(pre)), pre.steps, constants)
+        return backend.simulate(connection.drive(pre), pre.steps, constants)
 
     def output_error(
         self, backend: Any, output: Any, labels: Any, sample_weight: Any, constants: NeuronParams
