@@ -39,7 +39,7 @@ def _flush(typingctx: Any) -> Any:
 
 @jit
 def flush_denormals() -> None:
-    """Make the calling thread take denormal numbers for 0, as GPUs do.
+    """Make the calling thread treat denormal numbers as 0, as GPUs do.
 
     Weights that nothing but regularisation moves decay to them; arithmetic on them costs a hundred times as much.
     """

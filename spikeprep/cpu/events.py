@@ -1,4 +1,4 @@
-"""Packed bits and spike masks → events, the sparse form that the layers' kernels read.
+"""Packed bits and spike masks → events, the sparse form that layers read.
 
 Layouts (C order)
     packed bits       uint8 [sample, unit, byte]

@@ -1,4 +1,4 @@
-"""A batch of spike trains on the CPU, in the forms that its readers want; each is made when it is first asked for."""
+"""A batch of spike trains on the CPU in several forms, each computed when it is first needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ByUnit(NamedTuple):
 
 
 class CpuSpikes:
-    """Spikes as events and masks: a layer reads its input by step, a gradient by unit, a gate its own layer's masks.
+    """Spikes as events and masks: a layer reads events by step, a gradient events by unit, a gate its own layer's masks.
 
     Attributes
     ----------
@@ -51,14 +51,14 @@ class CpuSpikes:
 
     @classmethod
     def from_bits(cls, batch: PackedBatch, workers: Workers) -> CpuSpikes:
-        """Take packed bits; bits at and past a sample's own length are passed over."""
+        """Return the spikes of packed bits; bits at and past a sample's own length are ignored."""
         bits = np.ascontiguousarray(batch.bits)
         samples, units, _ = bits.shape
         steps = batch.steps.astype(np.int64)
         counts = np.empty((samples, units), np.int64)
-        spans = workers.samples(samples)
-        workers.each(lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), spans)
-        made = cls(units, steps, counts, workers)
+        slices = workers.samples(samples)
+        workers.each(lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), slices)
+        spikes = cls(units, steps, counts, workers)
         total, longest = int(counts.sum()), int(steps.max(initial=0))
         unit_ptr, times, active = by_unit = ByUnit(
             _pointers(counts), np.empty(total, np.int32), np.empty((samples, units), np.int32)
@@ -70,26 +70,26 @@ class CpuSpikes:
             events.active_units(unit_ptr, active, first, last)
             events.units_from_times(unit_ptr, times, *by_step, first, last)
 
-        workers.each(task, spans)
-        made._by_step, made._by_unit = by_step, by_unit
-        return made
+        workers.each(task, slices)
+        spikes._by_step, spikes._by_unit = by_step, by_unit
+        return spikes
 
     @classmethod
     def from_masks(
         cls, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int, workers: Workers
     ) -> CpuSpikes:
-        """Take a layer's masks uint32 [sample, step, tile]."""
+        """Return the spikes of a layer's masks uint32 [sample, step, tile]."""
         counts = np.empty((len(steps), units), np.int64)
         workers.each(
             lambda first, last: events.counts_from_masks(masks, counts, first, last),
             workers.samples(len(steps)),
         )
-        made = cls(units, steps, counts, workers)
-        made._masks = masks
-        return made
+        spikes = cls(units, steps, counts, workers)
+        spikes._masks = masks
+        return spikes
 
     def masks(self) -> NDArray[np.uint32]:
-        """Return uint32 [sample, step, tile]; those of packed bits, which no training step needs, NumPy makes."""
+        """Return uint32 [sample, step, tile]; for packed bits, which no training step asks, in NumPy."""
         if self._masks is None:
             dense = self.dense()
             samples, steps, units = dense.shape
@@ -103,14 +103,14 @@ class CpuSpikes:
         if self._by_step is None:
             masks, totals = self.masks(), self.counts.sum(axis=1)
             starts = np.cumsum(totals) - totals
-            made = ByStep(
+            by_step = ByStep(
                 np.empty((len(totals), masks.shape[1] + 1), np.int64), np.empty(totals.sum(), np.int32)
             )
             self._workers.each(
-                lambda first, last: events.units_from_masks(masks, starts, *made, first, last),
+                lambda first, last: events.units_from_masks(masks, starts, *by_step, first, last),
                 self._workers.samples(len(totals)),
             )
-            self._by_step = made
+            self._by_step = by_step
         return self._by_step
 
     def by_unit(self) -> ByUnit:
@@ -118,14 +118,14 @@ class CpuSpikes:
         if self._by_unit is None:
             by_step = self.by_step()
             active = np.empty(self.counts.shape, np.int32)
-            made = ByUnit(_pointers(self.counts), np.empty_like(by_step.units), active)
+            by_unit = ByUnit(_pointers(self.counts), np.empty_like(by_step.units), active)
 
             def task(first: int, last: int) -> None:
-                events.times_from_units(*by_step, made.unit_ptr, made.times, first, last)
-                events.active_units(made.unit_ptr, active, first, last)
+                events.times_from_units(*by_step, by_unit.unit_ptr, by_unit.times, first, last)
+                events.active_units(by_unit.unit_ptr, active, first, last)
 
             self._workers.each(task, self._workers.samples(len(active)))
-            self._by_unit = made
+            self._by_unit = by_unit
         return self._by_unit
 
     def dense(self) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Optimiser steps of one tile of weights, with the exponential regularisation (docs/hm2bp.md section 5)."""
+"""Optimiser steps (Adam, SGD) of one tile of weights, with the exponential regularisation (docs/hm2bp.md section 5)."""
 
 from __future__ import annotations
 

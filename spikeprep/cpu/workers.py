@@ -1,4 +1,4 @@
-"""Work items over the cores, each thread with scratch of its own."""
+"""Worker threads for kernels that release the interpreter's lock, each thread with scratch memory of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .._simd import aligned_zeros
 from ..system import cores
 from .denormals import flush_denormals
 
-_HANDFULS = 4  # pieces of work a thread
+_TASKS_PER_THREAD = 4
 
 
 class Workers:
@@ -22,43 +22,43 @@ class Workers:
     Parameters
     ----------
     threads
-        How many; default as many as the cores that this process may run on.
+        How many; default: the cores that this process may run on.
     dtype
         Of the scratch.
     """
 
     def __init__(self, threads: int | None, dtype: DTypeLike) -> None:
         self.threads, self._dtype = threads or cores(), dtype
-        # threads of our own, even where one is enough: how they treat denormal numbers is nobody else's business
+        # own threads even where one is enough: they flush denormal numbers, the caller's thread must not
         self._pool = ThreadPoolExecutor(self.threads, "spikeprep-cpu", initializer=flush_denormals)
         self._local = threading.local()
 
     def each(self, task: Callable[..., None], items: Sequence[tuple[int, ...]]) -> None:
         """Run `task(*item)` for every item; a task's error reaches the caller."""
 
-        def run(part: Sequence[tuple[int, ...]]) -> None:
-            for item in part:
+        def run(slice_: Sequence[tuple[int, ...]]) -> None:
+            for item in slice_:
                 task(*item)
 
-        # handing an item to a thread costs some 15 µs: a few handfuls a thread balance the load well enough
-        spans = ranges(len(items), _HANDFULS * self.threads)
-        for done in [self._pool.submit(run, items[first:last]) for first, last in spans]:
-            done.result()
+        # submitting a task costs some 15 µs: a few slices of items per thread balance the load well enough
+        slices = ranges(len(items), _TASKS_PER_THREAD * self.threads)
+        for future in [self._pool.submit(run, items[first:last]) for first, last in slices]:
+            future.result()
 
     def samples(self, samples: int) -> list[tuple[int, int]]:
-        """Split samples into ranges, several a thread."""
-        return ranges(samples, _HANDFULS * self.threads)
+        """Split samples into ranges, several per thread."""
+        return ranges(samples, _TASKS_PER_THREAD * self.threads)
 
     def scratch(self, name: str, size: int) -> NDArray[Any]:
-        """Return this thread's own array of at least `size` elements, cache-line aligned, with old contents."""
-        held: NDArray[Any] | None = getattr(self._local, name, None)
-        if held is None or held.size < size:
-            held = aligned_zeros((size,), self._dtype)
-            setattr(self._local, name, held)
-        return held
+        """Return this thread's array of at least `size` elements, cache-line aligned, with arbitrary contents."""
+        array: NDArray[Any] | None = getattr(self._local, name, None)
+        if array is None or array.size < size:
+            array = aligned_zeros((size,), self._dtype)
+            setattr(self._local, name, array)
+        return array
 
 
-def ranges(samples: int, pieces: int) -> list[tuple[int, int]]:
-    """Split samples into at most `pieces` ranges of one size, the last one shorter."""
-    size = max(1, -(-samples // pieces))
+def ranges(samples: int, count: int) -> list[tuple[int, int]]:
+    """Split samples into at most `count` ranges of one size, the last one shorter."""
+    size = max(1, -(-samples // count))
     return [(b, min(samples, b + size)) for b in range(0, samples, size)]
