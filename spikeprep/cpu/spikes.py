@@ -29,7 +29,7 @@ class ByUnit(NamedTuple):
 
 
 class CpuSpikes:
-    """Spikes as events and masks: a layer reads events by step, a gradient events by unit, a gate its own layer's masks.
+    """Spikes as events and masks: a layer reads events by step, a gradient events by unit, a gate masks.
 
     Attributes
     ----------
