@@ -40,6 +40,14 @@ class Cache:
     files: int
     size: int
 
+    def __str__(self) -> str:
+        if self.folder is None:
+            return (
+                f"none: {', '.join(self.tried)} cannot be written, so every process compiles its kernels. "
+                f"Set {VARIABLES[0]} to a folder that can be written."
+            )
+        return f"{self.folder}, {self.files} files, {self.size / 1e6:.1f} MB"
+
 
 def candidates(source: str) -> Iterator[str]:
     """Yield the folders in which the kernels of the modules in the folder `source` may be cached, best first."""

@@ -156,7 +156,10 @@ def test_a_damaged_cache_is_compiled_again(package):
 
 
 def test_the_bounds_of_a_cached_kernel_can_be_checked(package):
-    code = "import numpy as np; from kernels_under_test.kernels import reads\nreads(np.zeros(4), 3); reads(np.zeros(4), {})"
+    code = (
+        "import numpy as np\nfrom kernels_under_test.kernels import reads\n"
+        "reads(np.zeros(4), 3)\nreads(np.zeros(4), {})"
+    )
     run(code.format(3), package)
     checked = {"NUMBA_BOUNDSCHECK": "1"}
     run(code.format(3), package, **checked)
