@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeVar, cast
 
 import msgspec
-from msgspec import Meta, ValidationError
+from msgspec import Meta as Meta
+from msgspec import ValidationError
 from msgspec import inspect as types
 
 from .errors import UsageError, near_miss
