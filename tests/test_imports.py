@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import spikeprep_cli
 
+import spikeprep
 from spikeprep.registry import ENCODERS, EVENT_FORMATS, LAYERS, RULES, SOURCES, TRANSFORMS
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = {"spikeprep": "spikeprep", "spikeprep_cli": "cli"}
+FOLDERS = {p.__name__: Path(p.__file__).parent for p in (spikeprep, spikeprep_cli)}
 
 LINT = """
 import sys
@@ -35,7 +37,7 @@ def lint(tmp_path):
     def run(changes: dict[str, str]) -> tuple[int, str]:
         for package, folder in FOLDERS.items():
             ignored = shutil.ignore_patterns("__pycache__", "*.cu*", "*.toml")
-            shutil.copytree(ROOT / folder, tmp_path / package, ignore=ignored)
+            shutil.copytree(folder, tmp_path / package, ignore=ignored)
         for module, line in changes.items():
             with (tmp_path / module).open("a", encoding="utf-8") as file:
                 file.write(f"\n{line}\n")
@@ -151,7 +153,7 @@ def eager_imports(source: str) -> Iterator[str]:
 
 
 def test_optional_libraries_are_imported_inside_the_functions_that_use_them():
-    modules = [path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*.py")]
+    modules = [path for folder in FOLDERS.values() for path in folder.rglob("*.py")]
     eager = {str(path): list(eager_imports(path.read_text(encoding="utf-8"))) for path in modules}
     assert {path: names for path, names in eager.items() if names} == {}
 

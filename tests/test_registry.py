@@ -184,7 +184,9 @@ def test_a_plugin_that_cannot_be_imported_names_its_package_and_breaks_no_other(
 WRONG = {
     "Blink = 3": r"is 3; expected a class that inherits from spikeprep\.encoders\.base\.Encoder",
     "class Blink: name = 'blink'": r"is <class .*Blink'>; expected a class that inherits from",
-    PLUGIN.replace("(Encoder)", "").replace("'''", '"""'): r"is <class .*; expected a class that inherits from",
+    PLUGIN.replace("(Encoder)", "").replace(
+        "'''", '"""'
+    ): r"is <class .*; expected a class that inherits from",
     PLUGIN.replace('"blink"', '"wink"'): r"has name = 'wink'; expected the name it is known by: 'blink'",
     PLUGIN.replace(
         'name: ClassVar[str] = "blink"', "pass"
