@@ -121,7 +121,7 @@ class Registry:
                 "",
                 f"Repair or reinstall {owner}.",
             ) from error
-        self._check(cls, name, f"of {owner}")
+        self.check(cls, name, f"of {owner}")
         return cast(type[Any], cls)
 
     def build(self, settings: Mapping[str, Any]) -> Any:
@@ -143,7 +143,7 @@ class Registry:
         """
         name = getattr(cls, "name", None)
         name = name if isinstance(name, str) else ""
-        self._check(cls, name, "to register")
+        self.check(cls, name, "to register")
         if name in self._builtin or name in self._entry_points():
             raise UsageError(
                 f"got {cls.__qualname__} with the name {name!r}",
@@ -152,7 +152,7 @@ class Registry:
             )
         self._registered[name] = cls
 
-    def _check(self, cls: Any, name: str, which: str) -> None:
+    def check(self, cls: Any, name: str, which: str) -> None:
         """Raise `UsageError` unless `cls` is a plugin of this kind called `name`; `which` tells its origin."""
         what = f"the {self.kind} {name!r} {which}" if name else f"the class {which}"
         if not inspect.isclass(cls) or not issubclass(cls, self.base):
@@ -273,22 +273,10 @@ BACKENDS = Registry(
 REGISTRIES = (ENCODERS, TRANSFORMS, SOURCES, EVENT_FORMATS, LAYERS, RULES, BACKENDS)
 
 
-def register(cls: Class) -> Class:
-    """Make a plugin class known by its `name` in this process; usable as a decorator.
-
-    Its base class decides the kind: `Encoder`, `Transform`, `Source`, `EventFormat`, `LayerKind`, `LearningRule` or
-    `Backend`. Registering a name again, as a notebook cell does, replaces the class.
-
-    Raises
-    ------
-    UsageError
-        The class inherits from none of these, is no frozen dataclass, lacks methods, or its name is taken.
-    """
-    # compared by name: a class that inherits from a base has imported it, so the other bases need not be imported
-    ancestors = {f"{base.__module__}:{base.__qualname__}" for base in getattr(cls, "__mro__", ())}
-    for registry in REGISTRIES:
-        if registry.base_name in ancestors:
-            registry.register(cls)
-            return cls
+def registry_of(cls: type[Any]) -> Registry | None:
+    """Return the registry of the kind of plugin that a class is; None where it inherits from no plugin's base."""
+    if registry := registry_of(cls):
+        registry.register(cls)
+        return cls
     bases = ", ".join(registry.base_name.partition(":")[2] for registry in REGISTRIES)
     raise UsageError(f"got {cls!r} to register", f"a class that inherits from one of {bases}")

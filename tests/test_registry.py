@@ -96,7 +96,7 @@ def test_every_built_in_plugin_obeys_its_registry(registry, base):
     assert registry.names()
     for name in registry.names():
         plugin = registry.get(name)
-        registry._check(plugin, name, "")
+        registry.check(plugin, name, "")
         assert (plugin.__doc__ or "").strip(), name
 
 
