@@ -275,6 +275,22 @@ REGISTRIES = (ENCODERS, TRANSFORMS, SOURCES, EVENT_FORMATS, LAYERS, RULES, BACKE
 
 def registry_of(cls: type[Any]) -> Registry | None:
     """Return the registry of the kind of plugin that a class is; None where it inherits from no plugin's base."""
+    # compared by name: a class that inherits from a base has imported it, so the other bases need not be imported
+    ancestors = {f"{base.__module__}:{base.__qualname__}" for base in getattr(cls, "__mro__", ())}
+    return next((registry for registry in REGISTRIES if registry.base_name in ancestors), None)
+
+
+def register(cls: Class) -> Class:
+    """Make a plugin class known by its `name` in this process; usable as a decorator.
+
+    Its base class decides the kind: `Encoder`, `Transform`, `Source`, `EventFormat`, `LayerKind`, `LearningRule` or
+    `Backend`. Registering a name again, as a notebook cell does, replaces the class.
+
+    Raises
+    ------
+    UsageError
+        The class inherits from none of these, is no frozen dataclass, lacks methods, or its name is taken.
+    """
     if registry := registry_of(cls):
         registry.register(cls)
         return cls
