@@ -10,15 +10,16 @@ STAMP := $(VENV)/.installed-$(VERSION)
 MNIST ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow lint format types bench gpu-test gpu-bench clean
+.PHONY: help install demo test test-slow lint format types bench gpu-test gpu-bench dist clean
 
 help:
 	@echo "make demo       encode real digits, train on the store, evaluate; pictures in demo/"
 	@echo "make test       the tests that take seconds      make test-slow  those that take minutes"
-	@echo "make lint       ruff: style and format           make types      mypy, strict"
-	@echo "make format     mend what ruff can mend          make bench      what is timed"
-	@echo "make gpu-test   the backend on a GPU: its tests, and compute-sanitizer; leaves gpu-report/test.txt, test.json"
-	@echo "make gpu-bench  what is timed on a GPU; leaves gpu-report/bench.json, bench.md"
+	@echo "make lint       ruff and the import rules        make types      mypy, strict"
+	@echo "make format     fix what ruff can fix            make bench      the benchmarks"
+	@echo "make gpu-test   tests of the CUDA backend and compute-sanitizer; writes gpu-report/test.txt, test.json"
+	@echo "make gpu-bench  benchmarks on a GPU; writes gpu-report/bench.json, bench.md"
+	@echo "make dist       a wheel and an sdist in dist/, tested in a fresh environment"
 	@echo "make clean      remove .venv, demo/ and caches"
 
 install: $(STAMP)
@@ -27,7 +28,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $(or $(VERSION),missing)." \
 	    "Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	@# an environment of the same Python is updated in place; of another one, made anew
+	@# an environment of the same Python is updated; one of another Python is replaced
 	@$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null || \
 	  { rm -f $(VENV)/.installed-*; $(PYTHON) -m venv --clear $(VENV); }
 	@# setuptools warns of any folder named like a package; tests run from the root, where both are one
@@ -51,6 +52,7 @@ test-slow: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache --no-logo
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix
@@ -66,7 +68,7 @@ bench: $(STAMP)
 	$(BIN)/spikeprep encode mnist --source $(MNIST) --out .data/mnist.zarr
 	$(BIN)/python -m benchmarks.train .data/mnist.zarr --peers $(ARGS)
 
-# Both need the extra of the driver's CUDA: CUDA=cuda12 for CUDA 12. Another GPU than the first: GPU=1.
+# Both need the extra for the driver's CUDA: CUDA=cuda12 for CUDA 12. Another GPU than the first: GPU=1.
 CUDA ?= cuda13
 GPU ?= 0
 STORE ?=
@@ -81,5 +83,17 @@ gpu-test: $(VENV)/.installed-$(CUDA)
 gpu-bench: $(VENV)/.installed-$(CUDA)
 	$(BIN)/python -m benchmarks.gpu --gpu $(GPU) $(if $(STORE),--store $(STORE)) $(ARGS)
 
+# The archives, and the tests of the sdist against the wheel installed beside them. TESTS: which ones.
+TESTS ?= -m "not slow"
+dist: $(STAMP)
+	rm -rf dist build .dist-venv .dist-tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m build --outdir dist . >/dev/null
+	$(PYTHON) -m venv .dist-venv
+	.dist-venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[dev]"
+	mkdir .dist-tests && tar -xzf dist/*.tar.gz -C .dist-tests --strip-components=1
+	rm -r .dist-tests/spikeprep .dist-tests/cli
+	cd .dist-tests && ../.dist-venv/bin/python -m pytest $(TESTS)
+
 clean:
-	rm -rf $(VENV) demo gpu-report build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) demo gpu-report build dist .dist-venv .dist-tests .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

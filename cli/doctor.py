@@ -31,6 +31,7 @@ def command(as_json: bool) -> None:
         click.echo("\nextras")
         rows = [(e.name, "yes", _here(e)) if e.installed else (e.name, "no", e.install) for e in found.extras]
         click.echo(table(rows))
+        click.echo(f"\nkernel cache\n  {found.kernel_cache}")
     if found.problems:
         raise CapabilityError("; ".join(found.problems))
 

@@ -1,11 +1,210 @@
-"""How Numba compiles kernels here: one set of options, cached on disk, and functions to be inlined into kernels."""
+"""How Numba compiles kernels: one set of options, a disk cache that notices every edit, and inlined helpers.
+
+Numba keys a cached kernel by the file that defines it. A kernel that inlines or calls code of another file (the Poisson
+encoder: `random.philox4x32`) would keep the old code after an edit there. Here the key is a digest over what the kernel
+reaches: the sources of the files of all functions that it calls, directly or through others, and the values of the
+constants that Numba freezes into it. An edit recompiles the kernels that depend on it and no others.
+
+Kernels are cached in the first folder of `kernel_cache.candidates` that can be written. Without one, and where a cached
+file is damaged or the disk is full, they are compiled in memory.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
+import inspect
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numba as nb
+import numpy as np
+from numba.core import caching, config
 
-jit = nb.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
-"""Without the interpreter's lock, cached on disk, indices unchecked, divisions as in NumPy."""
+from . import kernel_cache
 
-inline = nb.njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")
+_OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+# NUMBA_BOUNDSCHECK=1 in the environment overrides `boundscheck`
+
+inline = nb.njit(**_OPTIONS, inline="always")
 """For small functions that become part of the kernel that calls them."""
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a kernel: without the interpreter's lock, cached on disk, indices unchecked, divisions as in NumPy."""
+    dispatcher: Any = nb.njit(**_OPTIONS)(function)
+    if hasattr(dispatcher, "py_func"):  # not with NUMBA_DISABLE_JIT
+        dispatcher._cache = _Cache(function)
+    return dispatcher
+
+
+class _Cache(caching._Cache):  # type: ignore[misc]
+    """A kernel's cache, opened at the kernel's first call: by then everything that it names is defined."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @functools.cached_property
+    def _opened(self) -> Any:
+        folder = kernel_cache.folder_of(os.path.dirname(inspect.getfile(self._function)))
+        stamp = sources_digest(self._function)
+        return _FunctionCache(self._function, folder, stamp) if folder and stamp else caching.NullCache()
+
+    @property
+    def cache_path(self) -> str | None:
+        return self._opened.cache_path  # type: ignore[no-any-return]
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the cached kernel for a signature, or None."""
+        try:
+            return self._opened.load_overload(sig, target_context)
+        except Exception:  # unpickling a damaged file may raise anything
+            self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Write a compiled kernel."""
+        with contextlib.suppress(OSError):  # e.g. a full disk: the kernel in memory will do
+            self._opened.save_overload(sig, data)
+
+    def enable(self) -> None:
+        """Use the cache."""
+        self._opened.enable()
+
+    def disable(self) -> None:
+        """Neither read nor write the cache."""
+        self._opened.disable()
+
+    def flush(self) -> None:
+        """Forget every cached kernel of this function."""
+        with contextlib.suppress(OSError):
+            self._opened.flush()
+
+
+class _Location(caching._CacheLocator):  # type: ignore[misc]
+    """Folder and key of one function's cache, in the form in which Numba asks for them."""
+
+    def __init__(self, function: Callable[..., Any], folder: str, stamp: str) -> None:
+        self._py_file = inspect.getfile(function)
+        self._folder, self._stamp = folder, stamp
+        self._line = function.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return self._folder
+
+    def get_source_stamp(self) -> str:
+        return self._stamp
+
+    def get_disambiguator(self) -> str:
+        return f"{self._line}-checked" if config.BOUNDSCHECK else str(self._line)
+
+
+class _Format(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    """Numba's file format, at a location that is given instead of searched for."""
+
+    def __init__(self, function: Callable[..., Any], location: _Location) -> None:
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = location
+        module = os.path.splitext(os.path.basename(location._py_file))[0]
+        abi = getattr(sys, "abiflags", "")
+        self._filename_base = self.get_filename_base(f"{module}.{function.__qualname__}", abi)
+
+
+class _FunctionCache(caching.FunctionCache):  # type: ignore[misc]
+    def __init__(self, function: Callable[..., Any], folder: str, stamp: str) -> None:
+        location = _Location(function, folder, stamp)
+        self._name, self._py_func = repr(function), function
+        self._impl, self._cache_path = _Format(function, location), folder
+        self._cache_file = caching.IndexDataCacheFile(folder, self._impl.filename_base, stamp)
+        self.enable()
+
+
+def sources_digest(function: Callable[..., Any]) -> str | None:
+    """Return a digest of everything that decides a kernel's machine code; None where a source file is missing.
+
+    It covers the options above, the files of all functions that `function` reaches within its own package and
+    spikeprep, and the values of the constants among their globals. Other libraries count by Numba's version, which
+    is part of the cache's index.
+    """
+    files: set[str] = set()
+    constants: set[str] = set()
+    for kind, value in _reached(function):
+        (files if kind == "file" else constants).add(value)
+    digest = hashlib.sha256(repr((sorted(_OPTIONS.items()), sorted(constants))).encode())
+    try:
+        digests = {_file_digest(path, os.stat(path).st_mtime_ns) for path in files}
+    except OSError:
+        return None
+    for item in sorted(digests):
+        digest.update(item)
+    return digest.hexdigest()
+
+
+@functools.cache
+def _file_digest(path: str, mtime_ns: int) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _reached(root: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """Yield ("file", path) of every function that `root` calls or inlines, and ("constant", "name=value")."""
+    packages = {"spikeprep", root.__module__.partition(".")[0]}
+    seen: set[int] = set()
+    queue: list[Any] = [root]
+    while queue:
+        function = queue.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        yield "file", inspect.getfile(function)
+        for name, value in _names(function):
+            if isinstance(value, _CONSTANTS):
+                yield "constant", f"{name}={_text(value)}"
+                continue
+            value = (
+                getattr(value, "py_func", None) or getattr(value, "_defn", None) or value
+            )  # kernel, intrinsic
+            ours = getattr(value, "__module__", None) or ""
+            if ours.partition(".")[0] not in packages:
+                continue
+            if isinstance(value, types.FunctionType):
+                queue.append(value)
+            elif inspect.isclass(value):
+                yield "file", inspect.getfile(value)
+
+
+def _names(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) of the globals, closed-over variables and modules' attributes that a function names."""
+    names = set(_code_names(function.__code__))
+    scope = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        scope[name] = cell.cell_contents
+    for name, value in scope.items():
+        if isinstance(value, types.ModuleType):
+            yield from (
+                (f"{name}.{member}", getattr(value, member)) for member in names if hasattr(value, member)
+            )
+        else:
+            yield name, value
+
+
+def _code_names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):  # a function or comprehension inside
+            yield from _code_names(constant)
+
+
+_CONSTANTS = (bool, int, float, complex, str, bytes, tuple, np.generic, np.ndarray, np.dtype)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_text, value))})"
+    return f"{type(value).__name__} {value!r}" if isinstance(value, _CONSTANTS) else type(value).__qualname__

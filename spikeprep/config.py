@@ -7,9 +7,10 @@ A range is part of a field's type, in msgspec's notation::
         steps: Annotated[int, Meta(ge=1)] = 400
         rate_max: Probability = 1 / 5.5
 
-msgspec does the checking: it is one small compiled library without dependencies, it leaves dataclasses what they are,
-and the same annotations describe a setting in ``spikeprep list`` and in a JSON schema. Encoders, transforms, sources,
-event formats, layers, learning rules, recipes and training all go through this module.
+msgspec checks the values: it is one small compiled library without dependencies, it works on plain dataclasses, and
+the same annotations describe a setting in ``spikeprep list`` and in a JSON schema. NaN and infinities are refused
+everywhere, whatever the annotation. Encoders, transforms, sources, event formats, layers, learning rules, recipes and
+training all use this module.
 """
 
 from __future__ import annotations
@@ -18,20 +19,30 @@ import dataclasses
 import functools
 import inspect
 import json
+import math
 import re
 import sys
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar, cast
 
 import msgspec
-from msgspec import Meta, ValidationError
+from msgspec import Meta as Meta
+from msgspec import ValidationError
 from msgspec import inspect as types
 
 from .errors import UsageError, near_miss
 
-_LARGEST = sys.float_info.max  # msgspec takes no infinite bounds: this one keeps infinity out
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _cached(function: Function) -> Function:
+    """Cache results by arguments; typed as the function itself, since mypy takes classes for unhashable."""
+    return cast(Function, functools.cache(function))
+
+
+_LARGEST = sys.float_info.max  # msgspec accepts no infinite bounds
 
 Count = Annotated[int, Meta(ge=1)]
 """A whole number of at least 1."""
@@ -49,7 +60,7 @@ NonNegative = Annotated[float, Meta(ge=0, le=_LARGEST)]
 """A finite number of at least 0."""
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
-"""A share: at least 0, below 1."""
+"""A fraction of a whole: at least 0, below 1."""
 
 Probability = Annotated[float, Meta(gt=0, le=1)]
 """Above 0, at most 1."""
@@ -57,10 +68,15 @@ Probability = Annotated[float, Meta(gt=0, le=1)]
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of everything that is configured: its fields are its settings.
+    """Base class of everything configurable: its fields are its settings.
 
-    Building an instance checks every field against its annotation. A subclass with a `__post_init__` of its own calls
-    this one first, and may then rely on types and ranges.
+    Construction checks every field against its annotation. A subclass with its own `__post_init__` calls this one
+    first, and can then rely on types and ranges.
+
+    Raises
+    ------
+    UsageError
+        A value is of another type or out of range.
     """
 
     def __post_init__(self) -> None:
@@ -74,8 +90,7 @@ class Settings:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Build from what `to_json` returned, or from a part of it; raises `UsageError` for what does not fit."""
-        made: Self = build(cls, value)
-        return made
+        return cast(Self, build(cls, value))
 
     def override(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with settings changed: dotted name → value, or nested mappings.
@@ -90,9 +105,20 @@ class Settings:
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, for a person: dotted name, what is allowed, default, and meaning.
+    """The documentation of one setting.
 
-    `required` is whether it has no default.
+    Attributes
+    ----------
+    name
+        Its dotted name.
+    allowed
+        The allowed values, in words.
+    default
+        Its default; None where `required`.
+    meaning
+        Its text in the class's docstring.
+    required
+        Whether it has no default.
     """
 
     name: str
@@ -103,13 +129,13 @@ class Setting:
 
 
 def owner_of(cls: type[Any]) -> str:
-    """Return how messages call a class of settings: a plugin's name, or `owner` where the class has one."""
+    """Return the name of a class of settings in messages: its `owner`, else a plugin's name, else the class's."""
     name = getattr(cls, "owner", None) or getattr(cls, "name", None)
     return name if isinstance(name, str) and name else cls.__name__
 
 
 def check(settings: Any) -> None:
-    """Check every field of a dataclass against its annotation; lists become tuples where tuples are declared.
+    """Check every field of a dataclass against its annotation; lists become tuples where these are declared.
 
     Raises
     ------
@@ -122,9 +148,7 @@ def check(settings: Any) -> None:
         if isinstance(value, Settings):
             _refuse_other_class(cls, name, kind, value)
             continue
-        fit = fitted(value, kind, f"{owner_of(cls)}.{name}")
-        if type(fit) is not type(value) and not (isinstance(fit, float) and type(value) is int):
-            object.__setattr__(settings, name, fit)
+        object.__setattr__(settings, name, fitted(value, kind, f"{owner_of(cls)}.{name}"))
 
 
 def _refuse_other_class(cls: type[Any], name: str, kind: Any, value: Settings) -> None:
@@ -133,26 +157,63 @@ def _refuse_other_class(cls: type[Any], name: str, kind: Any, value: Settings) -
 
 
 def fitted(value: Any, kind: Any, name: str) -> Any:
-    """Return `value` as an annotated type holds it; raises `UsageError`, calling it `name`."""
-    plain = value.item() if hasattr(value, "item") and hasattr(value, "dtype") and value.ndim == 0 else value
-    if plain == "none" and _allows_none(kind):
+    """Return `value` in the form of an annotated type: tuples for lists, Python's numbers for NumPy's.
+
+    An integer given for a float stays an integer, so that a configuration is stored as it was written.
+
+    Raises
+    ------
+    UsageError
+        The value is of another type, out of range or not finite; the message calls it `name`.
+    """
+    plain = value.tolist() if hasattr(value, "tolist") else value  # NumPy's arrays and scalars
+    if isinstance(plain, str) and plain == "none" and _allows_none(kind):
         return None
     try:
-        return msgspec.convert(plain, kind)
-    except ValidationError as error:
+        converted = msgspec.convert(plain, kind)
+    except (ValidationError, OverflowError) as error:  # OverflowError: an integer too large for a float
         raise UsageError(f"got {name} = {value!r}", allowed(kind)) from error
-    except TypeError as error:  # the annotation, not the value
+    except (TypeError, ValueError) as error:  # the annotation, not the value
         raise UsageError(
-            f"the setting {name} is declared as {kind}",
+            f"the setting {name} is declared as {kind} ({error})",
             "bool, int, float, str, None, Literal, tuples, lists or dicts of these, or a class of settings",
             "Change the annotation of the field.",
         ) from error
+    if not _finite(converted):
+        raise UsageError(f"got {name} = {value!r}", f"{allowed(kind)}, finite")
+    return _with_integers(converted, plain)
 
 
-@functools.cache
+def _finite(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _with_integers(converted: Any, given: Any) -> Any:
+    """Return `converted` with the integers of `given` where msgspec turned them into floats."""
+    if isinstance(converted, float) and type(given) is int:
+        return given
+    if isinstance(converted, list | tuple) and isinstance(given, list | tuple):
+        return type(converted)(_with_integers(c, g) for c, g in zip(converted, given, strict=True))
+    if isinstance(converted, dict) and isinstance(given, dict):
+        return {key: _with_integers(item, given.get(key)) for key, item in converted.items()}
+    return converted
+
+
+@_cached
 def hints(cls: type[Any]) -> dict[str, Any]:
     """Return field name → annotation, ranges included, in the order of the fields."""
-    resolved = typing.get_type_hints(cls, include_extras=True)
+    try:
+        resolved = typing.get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise UsageError(
+            f"an annotation of {cls.__module__}.{cls.__qualname__} names {error.name!r}",
+            "names that are defined when the class is used",
+            "Import it at run time, not under TYPE_CHECKING.",
+        ) from error
     return {field.name: resolved[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
@@ -162,7 +223,8 @@ def build(cls: type[Any], value: Mapping[str, Any], prefix: str = "") -> Any:
     Raises
     ------
     UsageError
-        A name is unknown (the hint names the nearest one), is missing, or a value is not allowed.
+        A name is unknown (the hint names the nearest one), is missing, or a value is not allowed, be it by the
+        annotations or by the class's own checks.
     """
     kinds, owner = hints(cls), owner_of(cls)
     if not isinstance(value, Mapping):
@@ -178,7 +240,10 @@ def build(cls: type[Any], value: Mapping[str, Any], prefix: str = "") -> Any:
     needed = [f.name for f in dataclasses.fields(cls) if f.init and _required(f) and f.name not in arguments]
     if needed:
         raise UsageError(f"{owner} lacks the setting {prefix + needed[0]!r}", allowed(kinds[needed[0]]))
-    return cls(**arguments)
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:  # the class's own checks, which may be another package's
+        raise UsageError(f"{owner}: {error}") from error
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -190,15 +255,15 @@ def _settings_class(kind: Any) -> type[Settings] | None:
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted name → value of everything in nested mappings."""
-    found: dict[str, Any] = {}
+    """Return dotted name → value of all values in nested mappings."""
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
+        flat |= leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
 
 
 def overridden(tree: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """Return a tree of settings with some changed: dotted name → value, or nested mappings.
+    """Return a copy of a tree of settings with changes: dotted name → value, or nested mappings.
 
     Raises
     ------
@@ -218,7 +283,7 @@ def overridden(tree: Mapping[str, Any], changes: Mapping[str, Any], owner: str) 
 
 
 def describe(cls: type[Any], prefix: str = "") -> Iterator[Setting]:
-    """Yield every setting of a class, nested ones by dotted name: what is allowed, the default, and the meaning."""
+    """Yield the documentation of every setting of a class, nested ones by dotted name."""
     meanings = documented(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for name, kind in hints(cls).items():
@@ -240,18 +305,18 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return None if field.default is dataclasses.MISSING else field.default
 
 
-@functools.cache
+@_cached
 def documented(cls: type[Any]) -> dict[str, str]:
-    """Return parameter name → its text in the class's docstring or in that of a base class (numpydoc sections)."""
-    found: dict[str, str] = {}
+    """Return parameter name → its text in the docstring of the class, else of a base class (numpydoc sections)."""
+    meanings: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
         if owner.__doc__ and dataclasses.is_dataclass(owner):
-            found |= _sections(inspect.cleandoc(owner.__doc__))
-    return found
+            meanings |= _sections(inspect.cleandoc(owner.__doc__))
+    return meanings
 
 
 def _sections(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for section in re.findall(
         r"^(?:Parameters|Attributes)\n-+\n((?:(?!^\S.*\n-+$).*\n?)*)", text, re.MULTILINE
     ):
@@ -259,14 +324,14 @@ def _sections(text: str) -> dict[str, str]:
         for line in section.splitlines():
             if line and not line[0].isspace():
                 names = [name.strip() for name in line.split(":")[0].split(",")]
-                found |= dict.fromkeys(names, "")
+                meanings |= dict.fromkeys(names, "")
             elif line.strip():
-                found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
-    return found
+                meanings |= {name: f"{meanings[name]} {line.strip()}".strip() for name in names}
+    return meanings
 
 
 def allowed(kind: Any) -> str:
-    """Return what an annotation admits, for a person: ``"a number above 0"``."""
+    """Return the values that an annotation allows, in words: ``"a number above 0"``."""
     return _words(types.type_info(kind))
 
 
@@ -283,14 +348,20 @@ def _words(info: Any) -> str:
         case types.NoneType():
             return '"none"'
         case types.StrType():
-            return "text"
+            length = _limits(((info.min_length, "at least"), (info.max_length, "at most")))
+            words = f"text of{length} characters" if length else "text"
+            return f"{words} that matches {info.pattern}" if info.pattern else words
         case types.LiteralType():
             return " or ".join(
                 f'"{value}"' if isinstance(value, str) else str(value) for value in info.values
             )
         case types.VarTupleType() | types.ListType():
-            least = f" of at least {info.min_length}" if info.min_length else ""
-            return f"a list{least} of: {_words(info.item_type)}"
+            length = _limits(((info.min_length or None, "at least"), (info.max_length, "at most")))
+            return (
+                f"a list of{length}: {_words(info.item_type)}"
+                if length
+                else f"a list of: {_words(info.item_type)}"
+            )
         case types.TupleType():
             return f"a list [{', '.join(_words(item) for item in info.item_types)}]"
         case types.DictType():
@@ -300,9 +371,19 @@ def _words(info: Any) -> str:
 
 
 def _range(info: Any) -> str:
-    bounds = ((info.ge, "at least"), (info.gt, "above"), (info.le, "at most"), (info.lt, "below"))
-    words = [f"{word} {bound:g}" for bound, word in bounds if bound is not None and abs(bound) != _LARGEST]
+    return _limits(((info.ge, "at least"), (info.gt, "above"), (info.le, "at most"), (info.lt, "below")))
+
+
+def _limits(bounds: Iterable[tuple[float | None, str]]) -> str:
+    words = [
+        f"{word} {_number(bound)}" for bound, word in bounds if bound is not None and abs(bound) != _LARGEST
+    ]
     return f" {' and '.join(words)}" if words else ""
+
+
+def _number(bound: float) -> str:
+    """Return a bound in its shortest exact form: 1 for 1.0, 18446744073709551615 unrounded."""
+    return repr(int(bound) if bound == int(bound) else bound)
 
 
 def _allows_none(kind: Any) -> bool:

@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from . import config
 from .errors import CapabilityError, UsageError, near_miss
@@ -45,8 +45,7 @@ class Plugin(config.Settings):
         UsageError
             A setting is unknown (the hint names the nearest one) or its value is not allowed.
         """
-        made: Self = config.build(cls, {key: value for key, value in settings.items() if key != "name"})
-        return made
+        return cast(Self, config.build(cls, {key: value for key, value in settings.items() if key != "name"}))
 
 
 class Registry:
@@ -59,27 +58,27 @@ class Registry:
     group
         The entry-point group that other packages use.
     base
-        ``"module:Class"`` of the class that every entry inherits from.
+        ``"module:Class"`` of the class that every entry inherits from; `base_name` keeps it.
     builtin
         Name → ``"module:Class"``.
     """
 
     def __init__(self, kind: str, group: str, base: str, builtin: Mapping[str, str]) -> None:
-        self.kind, self.group, self._base, self._builtin = kind, group, base, dict(builtin)
+        self.kind, self.group, self.base_name, self._builtin = kind, group, base, dict(builtin)
         self._registered: dict[str, type[Any]] = {}
 
     def _entry_points(self) -> dict[str, list[EntryPoint]]:
-        found: dict[str, list[EntryPoint]] = {}
+        by_name: dict[str, list[EntryPoint]] = {}
         for entry in entry_points(group=self.group):
-            same = found.setdefault(entry.name, [])
+            same = by_name.setdefault(entry.name, [])
             if all(entry.value != other.value for other in same):  # one distribution may be listed twice
                 same.append(entry)
-        return found
+        return by_name
 
     @property
     def base(self) -> type[Any]:
         """The class that every entry inherits from."""
-        return _load(self._base)
+        return _load(self.base_name)
 
     def names(self) -> list[str]:
         """Return every known name, sorted; imports nothing."""
@@ -112,18 +111,26 @@ class Registry:
             raise UsageError(f"unknown {self.kind} {name!r}", "", near_miss(name, self.names()))
         owner = _distribution(offers[0])
         try:
-            found = offers[0].load()
-        except Exception as error:  # a module of somebody else's may raise anything when it is imported
+            cls = offers[0].load()
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # another package's module may raise anything when it is imported
             raise CapabilityError(
                 f"the {self.kind} {name!r} of {owner} could not be imported ({type(error).__name__}: {error})",
                 "",
                 f"Repair or reinstall {owner}.",
             ) from error
-        self._check(found, name, f"of {owner}")
-        return found  # type: ignore[no-any-return]
+        self.check(cls, name, f"of {owner}")
+        return cast(type[Any], cls)
 
     def build(self, settings: Mapping[str, Any]) -> Any:
-        """Build the plugin that ``settings["name"]`` names from the other entries."""
+        """Build the plugin that ``settings["name"]`` names from the other entries; raises `UsageError`."""
+        if not isinstance(settings.get("name"), str):
+            raise UsageError(
+                f"got {dict(settings)!r} for the {self.kind}",
+                'its name and settings, e.g. {"name": "' + self.names()[0] + '"}',
+            )
         return self.get(settings["name"]).from_config(settings)
 
     def register(self, cls: type[Any]) -> None:
@@ -135,7 +142,8 @@ class Registry:
             The class is no plugin of this kind, or the name belongs to a built-in or installed one.
         """
         name = getattr(cls, "name", None)
-        self._check(cls, name if isinstance(name, str) else "", "to register")
+        name = name if isinstance(name, str) else ""
+        self.check(cls, name, "to register")
         if name in self._builtin or name in self._entry_points():
             raise UsageError(
                 f"got {cls.__qualname__} with the name {name!r}",
@@ -144,12 +152,12 @@ class Registry:
             )
         self._registered[name] = cls
 
-    def _check(self, cls: Any, name: str, which: str) -> None:
-        """Refuse what cannot be a plugin, before anything else fails on it with a worse message."""
+    def check(self, cls: Any, name: str, which: str) -> None:
+        """Raise `UsageError` unless `cls` is a plugin of this kind called `name`; `which` tells its origin."""
         what = f"the {self.kind} {name!r} {which}" if name else f"the class {which}"
         if not inspect.isclass(cls) or not issubclass(cls, self.base):
             raise UsageError(
-                f"{what} is {cls!r}", f"a class that inherits from {self._base.replace(':', '.')}"
+                f"{what} is {cls!r}", f"a class that inherits from {self.base_name.replace(':', '.')}"
             )
         if getattr(cls, "name", None) != name or not name:
             raise UsageError(
@@ -157,15 +165,15 @@ class Registry:
                 f"the name it is known by: {name!r}" if name else "a text",
                 f'Write name: ClassVar[str] = "{name or "my_plugin"}" in the class.',
             )
+        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise UsageError(
+                f"{what} lacks {', '.join(missing)}", "every method of its base class", "Define them."
+            )
         if not issubclass(cls, Plugin):
             return
         if "__dataclass_params__" not in vars(cls) or not vars(cls)["__dataclass_params__"].frozen:
             raise UsageError(
                 f"{what} is not a frozen dataclass", "one", "Decorate it with @dataclass(frozen=True)."
-            )
-        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
-            raise UsageError(
-                f"{what} lacks {', '.join(missing)}", "every method of its base class", "Define them."
             )
 
 
@@ -265,20 +273,26 @@ BACKENDS = Registry(
 REGISTRIES = (ENCODERS, TRANSFORMS, SOURCES, EVENT_FORMATS, LAYERS, RULES, BACKENDS)
 
 
+def registry_of(cls: type[Any]) -> Registry | None:
+    """Return the registry of the kind of plugin that a class is; None where it inherits from no plugin's base."""
+    # compared by name: a class that inherits from a base has imported it, so the other bases need not be imported
+    ancestors = {f"{base.__module__}:{base.__qualname__}" for base in getattr(cls, "__mro__", ())}
+    return next((registry for registry in REGISTRIES if registry.base_name in ancestors), None)
+
+
 def register(cls: Class) -> Class:
     """Make a plugin class known by its `name` in this process; usable as a decorator.
 
-    The kind is that of the base class it inherits from: `Encoder`, `Transform`, `Source`, `EventFormat`, `LayerKind`,
-    `LearningRule` or `Backend`. Registering a name again, as a notebook cell does, replaces the class.
+    Its base class decides the kind: `Encoder`, `Transform`, `Source`, `EventFormat`, `LayerKind`, `LearningRule` or
+    `Backend`. Registering a name again, as a notebook cell does, replaces the class.
 
     Raises
     ------
     UsageError
-        The class inherits from none of these, is no frozen dataclass, or its name is taken.
+        The class inherits from none of these, is no frozen dataclass, lacks methods, or its name is taken.
     """
-    for registry in REGISTRIES:
-        if inspect.isclass(cls) and issubclass(cls, registry.base):
-            registry.register(cls)
-            return cls
-    bases = ", ".join(registry.base.__name__ for registry in REGISTRIES)
+    if registry := registry_of(cls):
+        registry.register(cls)
+        return cls
+    bases = ", ".join(registry.base_name.partition(":")[2] for registry in REGISTRIES)
     raise UsageError(f"got {cls!r} to register", f"a class that inherits from one of {bases}")

@@ -1,4 +1,4 @@
-"""What this machine and installation have: versions, cores, backends, optional extras."""
+"""Facts about this machine and installation: versions, cores, backends, optional extras, the kernel cache."""
 
 from __future__ import annotations
 
@@ -12,16 +12,26 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import __version__
+from . import __version__, kernel_cache
 
 PACKAGE = __package__ or "spikeprep"
 
 
 @dataclass(frozen=True)
 class CudaPart:
-    """A part of CUDA beside the driver: the packages that bring it ("{}": CUDA's version), its files in a toolkit."""
+    """A component of CUDA that is not part of the driver.
 
-    what: str
+    Attributes
+    ----------
+    title
+        What messages call it.
+    packages
+        The Python packages that install it; ``{}`` stands for CUDA's major version.
+    files
+        Glob patterns of its files in an installed toolkit.
+    """
+
+    title: str
     packages: tuple[str, ...]
     files: tuple[str, ...]
 
@@ -39,12 +49,12 @@ HEADERS = CudaPart(
 NCCL = CudaPart("NCCL", ("nvidia-nccl-cu{}",), ("lib64/libnccl.so*", "lib/libnccl.so*", "lib/*/libnccl.so*"))
 
 CUPY = {"12": "cupy-cuda12x", "13": "cupy-cuda13x"}
-"""CUDA's major version → the package that brings CuPy for it."""
+"""CUDA's major version → the package of CuPy for it."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """An outside package: its version here (None: not installed), and the range that is needed."""
+    """A dependency: the installed version (None: not installed), and the versions that spikeprep needs."""
 
     name: str
     version: str | None
@@ -53,7 +63,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Extra:
-    """An optional part: what it brings, whether all of it is here, and the command that installs it."""
+    """An extra: its packages, whether all of them are installed, and the command that installs them."""
 
     name: str
     packages: tuple[Package, ...]
@@ -63,9 +73,20 @@ class Extra:
 
 @dataclass(frozen=True)
 class Device:
-    """A backend: whether it can run here, on what, and otherwise what is missing and how to get it.
+    """A backend on this machine.
 
-    `count` is how many GPUs there are; `hint` may also say what an available backend could do better.
+    Attributes
+    ----------
+    name
+        The backend's name.
+    available
+        Whether it can run.
+    detail
+        What it runs on, or what is missing.
+    hint
+        How to install what is missing, or what would make an available backend better.
+    count
+        Number of GPUs.
     """
 
     name: str
@@ -80,7 +101,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a bug report wants to know about a machine."""
+    """What a bug report should say about a machine; sizes in bytes."""
 
     spikeprep: str
     location: str
@@ -91,6 +112,7 @@ class Report:
     packages: tuple[Package, ...]
     devices: tuple[Device, ...]
     extras: tuple[Extra, ...]
+    kernel_cache: kernel_cache.Cache
     problems: tuple[str, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +121,7 @@ class Report:
 
 
 def report() -> Report:
-    """Look at this machine; takes milliseconds, as nothing is imported."""
+    """Return a report on this machine; takes milliseconds, because no dependency is imported."""
     required, extras = _requirements()
     problems = [
         f"{p.name} is not installed: python -m pip install '{p.name}{p.needs}'"
@@ -107,10 +129,13 @@ def report() -> Report:
         if p.version is None
     ]
     if not required:
-        problems.append(f"{PACKAGE} runs from a source tree: python -m pip install -e . tells what it needs")
+        problems.append(
+            f"{PACKAGE} runs from a source tree: python -m pip install -e . installs what it needs"
+        )
+    location = os.path.dirname(os.path.abspath(__file__))
     return Report(
         spikeprep=__version__,
-        location=os.path.dirname(os.path.abspath(__file__)),
+        location=location,
         python=f"{platform.python_implementation()} {platform.python_version()}",
         platform=f"{platform.system()} {platform.machine()}",
         cores=cores(),
@@ -118,6 +143,7 @@ def report() -> Report:
         packages=required,
         devices=devices(),
         extras=extras,
+        kernel_cache=kernel_cache.inspect(location),
         problems=tuple(problems),
     )
 
@@ -131,20 +157,20 @@ def cores() -> int:
 
 
 def available_memory() -> int:
-    """Return the bytes of host memory that can still be had, a container's limit minded; a guess where nobody says."""
-    found = []
+    """Return the available host memory in bytes, honouring cgroup limits; a quarter of all memory where unknown."""
+    limits = []
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
-            found += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
-        with open("/sys/fs/cgroup/memory.max") as most, open("/sys/fs/cgroup/memory.current") as now:
-            found.append(int(most.read()) - int(now.read()))
+            limits += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
+            limits.append(int(limit.read()) - int(used.read()))
     except (OSError, ValueError):  # not Linux, or no limit
         pass
-    return max(0, min(found, default=(_memory() or 0) // 4))
+    return max(0, min(limits, default=(_memory() or 0) // 4))
 
 
 def devices() -> tuple[Device, ...]:
-    """Return every backend, with what it would run on or what it lacks."""
+    """Return every backend, available or not."""
     threads = f"{cores()} core{'s' if cores() > 1 else ''}"
     numba = _version("numba")
     cpu = (
@@ -156,34 +182,39 @@ def devices() -> tuple[Device, ...]:
 
 
 def cuda_device() -> Device:
-    """Return the CUDA backend, without importing CuPy: a driver, a GPU, CuPy for the driver's CUDA, NVRTC, NCCL."""
+    """Return the state of the CUDA backend: driver, GPUs, CuPy for the driver's CUDA, NVRTC, NCCL.
+
+    CuPy is not imported.
+    """
     driver, gpus = _gpus()
     if not gpus:
-        return Device("cuda", False, driver, "The CPU backend does everything; a GPU makes it faster.")
+        return Device("cuda", False, driver, "The CPU backend does all that the CUDA backend does.")
     major = driver.removeprefix("CUDA ").partition(".")[0]
-    wanted = major if major in CUPY else max(CUPY)
-    install = f"python -m pip install '{PACKAGE}[cuda{wanted}]'"
-    there = {cuda: version for cuda, name in CUPY.items() if (version := _version(name))}
+    preferred = major if major in CUPY else max(CUPY)
+    install = f"python -m pip install '{PACKAGE}[cuda{preferred}]'"
+    versions = {cuda: version for cuda, name in CUPY.items() if (version := _version(name))}
     named = f"{', '.join(gpus)} ({driver})"
-    known = int(major) if major.isdigit() else int(wanted)
+    newest = int(major) if major.isdigit() else int(preferred)
 
     def missing(what: str, hint: str = install) -> Device:
         return Device("cuda", False, f"{named}, but {what}", hint, len(gpus))
 
-    if len(there) > 1:  # both fill the same folder: what is there is neither
-        both = " ".join(CUPY[cuda] for cuda in there)
+    if len(versions) > 1:  # both install into the same folder, which then holds a mixture
+        both = " ".join(CUPY[cuda] for cuda in versions)
         return missing("CuPy is installed twice", f"python -m pip uninstall {both}, then {install}")
-    if not there:
+    if not versions:
         other = _version("cupy")
         if other is None:
             return missing("CuPy is not installed")
-        there = {wanted: other}  # built from source, or by conda: of the CUDA that it found there
-    ((cuda, version),) = there.items()
-    if int(cuda) > known:
-        return missing(f"{CUPY[cuda]} wants a driver of CUDA {cuda}", f"Update it, or {install} instead.")
+        versions = {preferred: other}  # built from source or by conda
+    ((cuda, version),) = versions.items()
+    if int(cuda) > newest:
+        return missing(
+            f"{CUPY[cuda]} needs a driver for CUDA {cuda}", f"Update the driver, or {install} instead."
+        )
     for part in (NVRTC, HEADERS):
         if not _has(part, cuda):
-            return missing(f"{part.what} is missing", f"python -m pip install '{PACKAGE}[cuda{cuda}]'")
+            return missing(f"{part.title} is missing", f"python -m pip install '{PACKAGE}[cuda{cuda}]'")
     hint = ""
     if len(gpus) > 1 and not _has(NCCL, cuda):
         hint = f"To train on several of them: python -m pip install '{PACKAGE}[nccl{cuda}]'"
@@ -191,7 +222,7 @@ def cuda_device() -> Device:
 
 
 def _has(part: CudaPart, cuda: str) -> bool:
-    """Whether a part of CUDA is here: in NVIDIA's package for it, an installed toolkit, or a conda environment."""
+    """Whether a component of CUDA is installed: by a Python package, in a toolkit, or in a conda environment."""
     if any(_version(package.format(cuda)) for package in part.packages):
         return True
     homes = [os.environ.get(name, "") for name in ("CUDA_PATH", "CUDA_HOME")]
@@ -200,7 +231,7 @@ def _has(part: CudaPart, cuda: str) -> bool:
 
 
 def _gpus() -> tuple[str, list[str]]:
-    """Ask the driver itself, without CuPy: what it is (or why there is none), and the name of each GPU."""
+    """Return the driver's CUDA version, or why there is none, and the name of each GPU, as the driver tells."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
     except OSError:
@@ -218,7 +249,7 @@ def _gpus() -> tuple[str, list[str]]:
 
 
 def _requirements() -> tuple[tuple[Package, ...], tuple[Extra, ...]]:
-    """Read what is required, and what each extra adds, from the installed metadata."""
+    """Return the required packages and the extras, from the installed metadata."""
     required: list[Package] = []
     extras: dict[str, list[Package]] = {}
     for line in _requires():

@@ -1,331 +1,181 @@
-"""The walls between the rooms, read from the import statements."""
+"""Import rules: those of .importlinter hold and can fail; optional libraries are imported late; imports stay light."""
 
 from __future__ import annotations
 
 import ast
+import configparser
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import spikeprep_cli
+
+import spikeprep
+from spikeprep.registry import ENCODERS, EVENT_FORMATS, LAYERS, RULES, SOURCES, TRANSFORMS
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = {p.__name__: Path(p.__file__).parent for p in (spikeprep, spikeprep_cli)}
 
-# A room imports from floors at or below its own, and never in a circle. The longest prefix counts.
-FLOORS = {
-    "spikeprep": 7,  # the front door itself
-    "spikeprep.errors": 1,
-    "spikeprep.data": 2,
-    "spikeprep.packing": 2,
-    "spikeprep._simd": 2,
-    "spikeprep.random": 2,
-    "spikeprep.system": 2,
-    "spikeprep.registry": 2,
-    "spikeprep.encoders": 3,
-    "spikeprep.transforms": 3,
-    "spikeprep.eventfiles": 3,
-    "spikeprep.sources": 3,
-    "spikeprep.store": 3,
-    "spikeprep.backend": 3,
-    "spikeprep.distributed.ranks": 3,
-    "spikeprep.recipes": 4,
-    "spikeprep.encoding.plan": 4,
-    "spikeprep.encoding.run": 4,
-    "spikeprep.encoding.tune": 5,
-    "spikeprep.feed.batches": 4,
-    "spikeprep.cpu": 4,
-    "spikeprep.cuda": 4,
-    "spikeprep.distributed.launch": 5,
-    "spikeprep.devices": 5,
-    "spikeprep.train": 5,
-    "spikeprep.train_session": 6,
-    "spikeprep.plot": 6,
-    "spikeprep.export": 6,
-    "spikeprep.interop": 6,
-    "spikeprep_cli": 8,
-}
+LINT = """
+import sys
+sys.path.insert(0, {folder!r})
+from importlinter.cli import lint_imports_command
+sys.argv = ["lint-imports", "--config", {config!r}, "--no-cache", "--no-logo"]
+lint_imports_command()
+"""
 
-# Each outside library has one door, so that it can be replaced, or be missing, in one place.
-DOORS = {
-    "zarr": ("spikeprep.store",),
-    "numcodecs": ("spikeprep.store",),
-    "fsspec": ("spikeprep.store",),
-    "numba": (
-        "spikeprep.cpu",
-        "spikeprep._simd",
-        "spikeprep.packing",
-        "spikeprep.random",
-        "spikeprep.encoders",
-        "spikeprep.transforms",
-        "spikeprep.eventfiles",
+
+@pytest.fixture
+def lint(tmp_path):
+    """Return a function that checks a copy of the package, changed by appending lines to modules."""
+    pytest.importorskip("importlinter")
+
+    def run(changes: dict[str, str]) -> tuple[int, str]:
+        for package, folder in FOLDERS.items():
+            ignored = shutil.ignore_patterns("__pycache__", "*.cu*", "*.toml")
+            shutil.copytree(folder, tmp_path / package, ignore=ignored)
+        for module, line in changes.items():
+            with (tmp_path / module).open("a", encoding="utf-8") as file:
+                file.write(f"\n{line}\n")
+        code = LINT.format(folder=str(tmp_path), config=str(ROOT / ".importlinter"))
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def contracts() -> dict[str, configparser.SectionProxy]:
+    """Return name → section of every contract."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / ".importlinter")
+    return {s["name"]: s for title, s in parser.items() if title.startswith("importlinter:contract:")}
+
+
+def test_the_import_rules_hold(lint):
+    code, report = lint({})
+    assert code == 0, report
+    assert f"Contracts: {len(contracts())} kept, 0 broken" in report
+
+
+# module → a forbidden import, and the contracts that it breaks
+VIOLATIONS = {
+    "spikeprep/packing.py": (
+        "def f():\n    from .store import SpikeStore",
+        "A module imports from levels below",
     ),
-    "h5py": ("spikeprep.eventfiles",),
-    "lz4": ("spikeprep.eventfiles",),
-    "zstandard": ("spikeprep.eventfiles",),
-    "hdf5plugin": ("spikeprep.eventfiles",),
-    "llvmlite": ("spikeprep._simd", "spikeprep.cpu"),
-    "cupy": ("spikeprep.cuda.gpu", "spikeprep.cuda.nccl"),
-    "cupyx": ("spikeprep.cuda.gpu",),
-    "mpi4py": ("spikeprep.cpu",),
-    "click": ("spikeprep_cli",),
-    "matplotlib": ("spikeprep.plot",),
-    "nir": ("spikeprep.export",),
-    "tonic": ("spikeprep.sources", "spikeprep.interop"),
-    "torch": ("spikeprep.interop",),
-    "jax": ("spikeprep.interop",),
-    "sklearn": ("spikeprep.sources",),
-    "PIL": ("spikeprep.sources",),
-    "soundfile": ("spikeprep.sources",),
-    "lyon": ("spikeprep.encoders",),
+    "spikeprep/store/reader.py": (
+        "import spikeprep_cli.main",
+        "The library does not import the command line",
+    ),
+    "spikeprep/train/trainer.py": ("from ..cpu import backend", "Training takes its backend as an argument"),
+    "spikeprep/train_session.py": ("from .recipes import Recipe", "Only the API reads a recipe's training"),
+    "spikeprep/distributed/ranks.py": ("from .mpi import MpiRanks", "No import cycles"),
+    "spikeprep/encoders/bsa.py": ("from .poisson import Poisson", "Encoders are independent"),
+    "spikeprep/transforms/events/crop.py": (
+        "from .. import events\nfrom .hot_pixels import *",
+        "Transforms are",
+    ),
+    "spikeprep/sources/idx.py": ("from spikeprep.sources import images", "Sources are independent"),
+    "spikeprep/eventfiles/dat.py": ("from .es import EventStream", "Event formats are independent"),
+    "spikeprep/encoding/run.py": ("import zarr.codecs", "Only the store imports zarr"),
+    "spikeprep/feed/device.py": (
+        "def f():\n    from numba import njit",
+        "Only modules with kernels import numba",
+    ),
+    "spikeprep/encoders/poisson.py": ("import llvmlite.ir", "Only _simd and the CPU backend import llvmlite"),
+    "spikeprep/cuda/runtime.py": ("import cupy", "Only the CUDA backend imports cupy"),
+    "spikeprep/sources/events.py": ("import h5py", "Only event formats import h5py"),
+    "spikeprep/plot/sound.py": ("import soundfile", "Only sources import PIL"),
+    "spikeprep/recipes/__init__.py": ("import matplotlib.figure", "Only plots import matplotlib"),
+    "spikeprep/distributed/launch.py": ("from mpi4py import MPI", "Only the MPI ranks import mpi4py"),
+    "spikeprep/cuda/gpu.py": ("import msgspec", "Only config and the store import msgspec"),
+    "spikeprep/system.py": ("from click import echo", "Only the command line imports click"),
 }
 
-# These are extras: imported inside the function that needs them, so that everything else works without them.
-OPTIONAL = (
-    "mpi4py",
-    "matplotlib",
-    "h5py",
-    "lz4",
-    "zstandard",
-    "hdf5plugin",
-    "cupy",
-    "cupyx",
-    "nir",
-    "tonic",
-    "torch",
-    "jax",
-    "sklearn",
-    "PIL",
-    "fsspec",
-)
 
-# importer → what it never imports
-FORBIDDEN = {
-    "spikeprep.train": ("spikeprep.cpu", "spikeprep.cuda", "spikeprep.devices"),  # the backend is an argument
-    "spikeprep.feed.batches": ("spikeprep.cuda",),
-    "spikeprep": ("spikeprep_cli", "cli"),  # nothing imports the command line
-}
-
-# Modules of these rooms do not know each other, so that any of them can be taken alone.
-SIBLINGS = ("spikeprep.encoders", "spikeprep.transforms", "spikeprep.sources")
-SHARED_BY_SIBLINGS = ("base",)
+def test_every_import_rule_can_be_broken(lint):
+    code, report = lint({module: line for module, (line, _) in VIOLATIONS.items()})
+    assert code == 1, report
+    for module, (_, contract) in VIOLATIONS.items():
+        (result,) = (line for line in report.splitlines() if line.startswith(contract) and line[-1].isupper())
+        assert result.endswith("BROKEN"), (module, result)
+    # rules and layer kinds cannot be broken by one line while there is one of each
+    singles = {s["name"] for s in contracts().values() if len(s.get("modules", "a b").split()) == 1}
+    tried = {name for name in contracts() for _, contract in VIOLATIONS.values() if name.startswith(contract)}
+    assert tried | singles == set(contracts())
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import statement: who imports what, on which line, and whether at import time."""
-
-    importer: str
-    imported: str
-    line: int
-    at_import: bool
-
-    def __str__(self) -> str:
-        return f"{self.importer} line {self.line}: {self.imported}"
+@pytest.mark.parametrize("registry", [ENCODERS, TRANSFORMS, SOURCES, EVENT_FORMATS, RULES, LAYERS])
+def test_every_built_in_plugin_is_among_the_independent_ones(registry):
+    (listed,) = (s["modules"].split() for s in contracts().values() if s.name.endswith(
+        f":{'layer_kinds' if registry is LAYERS else registry.group.removeprefix('spikeprep.')}"))  # fmt: skip
+    assert set(listed) == {target.partition(":")[0] for target in registry._builtin.values()}
 
 
-def sources() -> dict[str, str]:
-    """Return module name → source of every module of the package and the command line."""
-    found = {}
-    for folder, package in (("spikeprep", "spikeprep"), ("cli", "spikeprep_cli")):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT / folder).with_suffix("").parts
-            name = ".".join((package, *(p for p in parts if p != "__init__")))
-            found[name] = path.read_text(encoding="utf-8")
-    return found
+# ------------------------------------------------------------ optional libraries
+
+OPTIONAL = {
+    "PIL", "cupy", "cupyx", "dask", "fsspec", "h5py", "hdf5plugin", "jax", "lz4", "matplotlib", "mpi4py", "nir",
+    "sklearn", "soundfile", "tonic", "torch", "xarray", "zstandard", "IPython",
+}  # fmt: skip
 
 
-def packages(modules: dict[str, str]) -> set[str]:
-    return {m.rpartition(".")[0] for m in modules} | {"spikeprep", "spikeprep_cli"}
-
-
-def imports(modules: dict[str, str]) -> list[Import]:
-    return [found for name, source in modules.items() for found in _imports_of(name, source, modules)]
-
-
-def _imports_of(name: str, source: str, modules: dict[str, str]) -> Iterator[Import]:
-    for node, lazy in _walk(ast.parse(source), False):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(name, alias.name, node.lineno, not lazy)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parent = name.split(".") if name in packages(modules) else name.split(".")[:-1]
-                up = parent[: len(parent) - node.level + 1]
-                base = ".".join([*up, *([base] if base else [])])
-            for alias in node.names:
-                whole = f"{base}.{alias.name}"
-                yield Import(name, whole if whole in modules else base, node.lineno, not lazy)
-
-
-def _walk(node: ast.AST, lazy: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """Yield every node and whether it runs after import; what is only for type checkers is left out."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+def eager_imports(source: str) -> Iterator[str]:
+    """Yield the optional libraries that a module imports when it is imported itself."""
+    nodes: list[ast.AST] = [ast.parse(source)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
-        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        yield child, inside
-        yield from _walk(child, inside)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            nodes += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name for alias in node.names if (name := alias.name.split(".")[0]) in OPTIONAL)
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and not node.level
+            and (node.module or "").split(".")[0] in OPTIONAL
+        ):
+            yield str(node.module)
+        nodes += ast.iter_child_nodes(node)
 
 
-def under(module: str, room: str) -> bool:
-    return module == room or module.startswith(f"{room}.")
-
-
-def floor(module: str) -> int:
-    rooms = [room for room in FLOORS if under(module, room) and (room != "spikeprep" or module == room)]
-    assert rooms, f"{module} is in no room: give it a floor in tests/test_walls.py"
-    return FLOORS[max(rooms, key=len)]
-
-
-def climbs(found: list[Import]) -> list[str]:
-    ours = [i for i in found if i.imported.split(".")[0] in ("spikeprep", "spikeprep_cli")]
-    return [str(i) for i in ours if i.imported != "spikeprep" and floor(i.imported) > floor(i.importer)]
-
-
-def wrong_doors(found: list[Import]) -> list[str]:
-    return [
-        str(i)
-        for i in found
-        if (doors := DOORS.get(i.imported.split(".")[0])) and not any(under(i.importer, d) for d in doors)
-    ]
-
-
-def eager_extras(found: list[Import]) -> list[str]:
-    return [str(i) for i in found if i.at_import and i.imported.split(".")[0] in OPTIONAL]
-
-
-def forbidden(found: list[Import]) -> list[str]:
-    return [
-        str(i)
-        for i in found
-        for room, never in FORBIDDEN.items()
-        if under(i.importer, room) and any(under(i.imported, n) for n in never)
-    ]
-
-
-def sibling_imports(found: list[Import]) -> list[str]:
-    wrong = []
-    for i in found:
-        for room in SIBLINGS:
-            if i.importer.startswith(f"{room}.") and i.imported.startswith(f"{room}."):
-                sibling = i.imported.removeprefix(f"{room}.").split(".")[0]
-                own = i.importer.removeprefix(f"{room}.").split(".")[0]
-                if sibling not in (*SHARED_BY_SIBLINGS, own) and not sibling.startswith("_"):
-                    wrong.append(str(i))
-    return wrong
-
-
-def circle(found: list[Import], modules: dict[str, str]) -> list[str]:
-    """Return the modules of one circle, or nothing; an import inside a function counts too."""
-    below: dict[str, set[str]] = {name: set() for name in modules}
-    for i in found:
-        if i.imported in below and i.imported != i.importer:
-            below[i.importer].add(i.imported)
-    done: set[str] = set()
-
-    def follow(name: str, path: list[str]) -> list[str]:
-        if name in path:
-            return [*path[path.index(name) :], name]
-        if name not in done:
-            for after in sorted(below[name]):
-                if ring := follow(after, [*path, name]):
-                    return ring
-            done.add(name)
-        return []
-
-    return next((ring for name in sorted(below) if (ring := follow(name, []))), [])
-
-
-def test_every_room_has_a_floor():
-    for module in sources():
-        floor(module)
-
-
-def test_imports_never_climb():
-    assert climbs(imports(sources())) == []
-
-
-def test_no_circles():
-    modules = sources()
-    assert circle(imports(modules), modules) == []
-
-
-def test_each_library_has_one_door():
-    assert wrong_doors(imports(sources())) == []
-
-
-def test_extras_are_imported_where_they_are_used():
-    assert eager_extras(imports(sources())) == []
-
-
-def test_forbidden_imports():
-    assert forbidden(imports(sources())) == []
-
-
-def test_siblings_do_not_import_each_other():
-    assert sibling_imports(imports(sources())) == []
-
-
-def test_the_whole_package_is_read():
-    modules = sources()
-    assert {"spikeprep.store.reader", "spikeprep.registry", "spikeprep_cli.main"} <= set(modules)
-    found = imports(modules)
-    assert any(i.importer == "spikeprep.packing" and i.imported == "spikeprep.data" for i in found)
-    assert any(i.importer == "spikeprep.plot.style" and i.imported == "matplotlib.figure" for i in found)
+def test_optional_libraries_are_imported_inside_the_functions_that_use_them():
+    modules = [path for folder in FOLDERS.values() for path in folder.rglob("*.py")]
+    eager = {str(path): list(eager_imports(path.read_text(encoding="utf-8"))) for path in modules}
+    assert {path: names for path, names in eager.items() if names} == {}
 
 
 @pytest.mark.parametrize(
-    ("module", "line", "check"),
+    ("source", "names"),
     [
-        ("spikeprep.packing", "from .store import SpikeStore", climbs),
-        ("spikeprep.packing", "from . import store", climbs),
-        ("spikeprep.encoders.poisson", "def f():\n    from ..pipeline import encode", climbs),
-        ("spikeprep.encoding.run", "import zarr.codecs", wrong_doors),
-        ("spikeprep.store.reader", "from click import echo", wrong_doors),
-        ("spikeprep.plot", "import matplotlib.figure", eager_extras),
-        ("spikeprep.sources.images", "class A:\n    from PIL import Image", eager_extras),
-        ("spikeprep.train.trainer", "from ..cpu import compiled", forbidden),
-        ("spikeprep.train", "def f():\n    from spikeprep.devices import select_backend", forbidden),
-        ("spikeprep.store.reader", "import spikeprep_cli.main", forbidden),
-        ("spikeprep.encoders.bsa", "from .poisson import Poisson", sibling_imports),
-        ("spikeprep.sources.idx", "from spikeprep.sources import images", sibling_imports),
+        ("import matplotlib.figure", ["matplotlib"]),
+        ("class A:\n    from PIL import Image", ["PIL"]),
+        ("try:\n    import cupy\nexcept ImportError:\n    pass", ["cupy"]),
+        ("def f():\n    import cupy", []),
+        ("if TYPE_CHECKING:\n    import torch\nelse:\n    import jax", ["jax"]),
+        ("from .tonic import x\nimport numpy", []),
     ],
 )
-def test_a_hole_in_a_wall_is_seen(module, line, check):
-    modules = sources() | {"spikeprep.train.trainer": "", "spikeprep.encoders.bsa": ""} | {module: line}
-    assert check(imports({module: line} | {m: "" for m in modules if m != module})) != []
+def test_which_imports_are_eager(source, names):
+    assert list(eager_imports(source)) == names
 
 
-def test_a_circle_is_seen():
-    modules = {
-        "spikeprep.data": "from . import packing",
-        "spikeprep.packing": "def f():\n    from .data import Bits",
-    }
-    assert circle(imports(modules), modules) == ["spikeprep.data", "spikeprep.packing", "spikeprep.data"]
+# ------------------------------------------------------------ import time
 
-
-def test_what_is_only_for_type_checkers_is_no_import():
-    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .store import SpikeStore"
-    assert climbs(imports({"spikeprep.packing": source})) == []
-
-
-HEAVY = {
-    "zarr",
-    "numcodecs",
-    "numba",
-    "llvmlite",
-    "cupy",
-    "cupyx",
-    "matplotlib",
-    "scipy",
-    "sklearn",
-    "torch",
-    "PIL",
-    "click",
-}
+HEAVY = {"zarr", "numcodecs", "numba", "llvmlite", "scipy", "click", *OPTIONAL}
 
 
 @pytest.mark.parametrize(

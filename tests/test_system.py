@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from spikeprep import system as machine
+from spikeprep import system
 
 
 def test_a_report_is_json():
-    report = machine.report()
+    report = system.report()
     assert json.loads(json.dumps(report.to_json()))["spikeprep"] == report.spikeprep
     assert report.problems == ()
 
@@ -17,8 +18,8 @@ def test_requirements_come_from_the_installed_metadata(monkeypatch):
     lines = ["numpy>=2.0", "absent-thing>=1 ; python_version > '3'", 'matplotlib>=3.8; extra == "plot"',
              "absent-thing>=1; extra == 'rare'", "numpy; extra == 'rare'", 'spikeprep[plot]; extra == "all"',
              'dask[array]>=2024.1; extra == "dask"']  # fmt: skip
-    monkeypatch.setattr(machine, "_requires", lambda: lines)
-    required, extras = machine._requirements()
+    monkeypatch.setattr(system, "_requires", lambda: lines)
+    required, extras = system._requirements()
     assert [(p.name, p.needs, p.version is None) for p in required] == [
         ("numpy", ">=2.0", False),
         ("absent-thing", ">=1", True),
@@ -32,15 +33,15 @@ def test_requirements_come_from_the_installed_metadata(monkeypatch):
     assert extras[1].install == "python -m pip install 'spikeprep[rare]'"
 
 
-def test_a_missing_requirement_is_a_problem_with_its_mend(monkeypatch):
-    monkeypatch.setattr(machine, "_requires", lambda: ["absent-thing>=1"])
-    (problem,) = machine.report().problems
+def test_a_missing_requirement_is_a_problem_with_its_fix(monkeypatch):
+    monkeypatch.setattr(system, "_requires", lambda: ["absent-thing>=1"])
+    (problem,) = system.report().problems
     assert problem == "absent-thing is not installed: python -m pip install 'absent-thing>=1'"
 
 
 def test_a_source_tree_that_is_not_installed_is_a_problem(monkeypatch):
-    monkeypatch.setattr(machine, "_requires", list)
-    (problem,) = machine.report().problems
+    monkeypatch.setattr(system, "_requires", list)
+    (problem,) = system.report().problems
     assert "pip install -e ." in problem
 
 
@@ -58,7 +59,7 @@ NCCL13 = {"nvidia-nccl-cu13": "2.30"}
          "'spikeprep[cuda12]'"),
         ("CUDA 13.0", ["H100"], {}, False, "'spikeprep[cuda13]'"),
         ("CUDA 14.0", ["H100"], {}, False, "'spikeprep[cuda13]'"),
-        ("CUDA 12.4", ["H100"], CUPY13 | NVRTC13, False, "cupy-cuda13x wants a driver of CUDA 13. Update it"),
+        ("CUDA 12.4", ["H100"], CUPY13 | NVRTC13, False, "cupy-cuda13x needs a driver for CUDA 13. Update the driver"),
         ("CUDA 13.0", ["H100"], CUPY12 | CUPY13, False, "pip uninstall cupy-cuda12x cupy-cuda13x"),
         ("CUDA 13.0", ["H100"], CUPY13, False, "but NVRTC, which compiles the kernels, is missing. python"),
         ("CUDA 13.0", ["H100"], CUPY13 | {"nvidia-cuda-nvrtc": "13"}, False, "half precision"),
@@ -70,11 +71,11 @@ NCCL13 = {"nvidia-nccl-cu13": "2.30"}
         ("CUDA 13.0", ["H100", "H100"], CUPY13 | NVRTC13 | NCCL13, True, "H100, H100 (CUDA 13.0), CuPy 14.2"),
     ],
 )  # fmt: skip
-def test_the_cuda_device_says_what_is_missing(monkeypatch, driver, gpus, installed, available, words):
-    monkeypatch.setattr(machine, "_gpus", lambda: (driver, gpus))
-    monkeypatch.setattr(machine, "_version", installed.get)
-    monkeypatch.setattr(machine.glob, "glob", lambda pattern: [])  # no toolkit beside the packages
-    device = machine.cuda_device()
+def test_what_the_cuda_backend_lacks_is_named(monkeypatch, driver, gpus, installed, available, words):
+    monkeypatch.setattr(system, "_gpus", lambda: (driver, gpus))
+    monkeypatch.setattr(system, "_version", installed.get)
+    monkeypatch.setattr(system.glob, "glob", lambda pattern: [])  # no toolkit beside the packages
+    device = system.cuda_device()
     assert device.available is available
     assert device.count == len(gpus)
     assert words in str(device)
@@ -85,11 +86,27 @@ def test_an_installed_toolkit_is_found(monkeypatch, tmp_path):
     for file in ("lib64/libnvrtc.so.12", "include/cuda_fp16.h"):
         (tmp_path / file).parent.mkdir()
         (tmp_path / file).touch()
-    monkeypatch.setattr(machine, "_gpus", lambda: ("CUDA 12.2", ["GPU"]))
-    monkeypatch.setattr(machine, "_version", CUPY12.get)
+    monkeypatch.setattr(system, "_gpus", lambda: ("CUDA 12.2", ["GPU"]))
+    monkeypatch.setattr(system, "_version", CUPY12.get)
     monkeypatch.setenv("CUDA_PATH", str(tmp_path))
-    assert machine.cuda_device().available
+    assert system.cuda_device().available
 
 
 def test_cores_are_those_this_process_may_use():
-    assert machine.cores() >= 1
+    assert system.cores() >= 1
+
+
+def test_the_kernel_cache_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPIKEPREP_CACHE_DIR", str(tmp_path))
+    cache = system.report().kernel_cache
+    assert cache.folder is not None
+    assert Path(cache.folder).parent == tmp_path
+    assert str(cache).startswith(cache.folder)
+
+
+def test_without_a_kernel_cache_the_report_says_what_to_set(monkeypatch):
+    monkeypatch.setattr(system.kernel_cache, "writable", lambda folder: False)
+    report = system.report()
+    assert report.kernel_cache.folder is None
+    assert "Set SPIKEPREP_CACHE_DIR to a folder that can be written" in str(report.kernel_cache)
+    assert report.problems == ()  # everything works, only slower

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Audio, Sample
-from ..errors import UsageError
+from ..errors import CapabilityError, UsageError
 from .checked_files import Checked, CheckedFiles
 from .labelled_files import Fault, Recording
 
@@ -66,8 +66,7 @@ class Sounds(CheckedFiles[tuple[int, int]]):
 
     def _load(self, recording: Recording, data: bytes | None = None) -> Audio:
         """Return a recording as it is; raises `Fault`."""
-        import soundfile
-
+        soundfile = _soundfile()
         where = recording.id
         if data is not None:
             _check_whole(where, data)
@@ -113,6 +112,19 @@ class Sounds(CheckedFiles[tuple[int, int]]):
         length, own = self._at(split, index).facts
         rate = self.rate or own
         return Audio(np.broadcast_to(0.0, -(-length * rate // own)), rate)
+
+
+def _soundfile() -> Any:
+    """Return the library soundfile; raises `CapabilityError` where it is not installed."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: it finds no libsndfile
+        raise CapabilityError(
+            f"reading sound files needs soundfile, which cannot be imported ({error})",
+            "",
+            "Run: python -m pip install 'spikeprep[audio]'.",
+        ) from error
+    return soundfile
 
 
 def resample(samples: NDArray[np.floating[Any]], rate: int, to: int) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ def library() -> Any:
     try:
         import tonic
     except ImportError as error:
-        hint = "Run: pip install 'spikeprep[events]'."
+        hint = "Run: pip install 'spikeprep[tonic]'."
         raise CapabilityError(
             "reading tonic's data sets needs tonic, which is not installed", "", hint
         ) from error

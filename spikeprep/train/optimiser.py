@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
-
 from ..backend import OptimiserStep
-from ..config import Positive, Settings, Share
+from ..config import Meta, Positive, Settings, Share
 from .layers.per_layer import PerLayerOrZero, at_layer
 
 

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from msgspec import Meta
-
 from .. import config
-from ..config import Count, Natural, Setting, Settings, Share
+from ..config import Count, Meta, Natural, Setting, Settings, Share
 from ..errors import UsageError, near_miss
 from ..registry import RULES
 from .layers.notation import parse_arch

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from msgspec import Meta
-
-from ...config import NonNegative, Positive
+from ...config import Meta, NonNegative, Positive
 from ...errors import UsageError
 
 PerLayer = Positive | Annotated[tuple[Positive, ...], Meta(min_length=1)]

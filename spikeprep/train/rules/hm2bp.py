@@ -12,12 +12,11 @@ from math import prod
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from ...backend import Array, Backend, DeviceLayer, ErrorSignal, LinearMap, Spikes
 from ...composition import Connection
-from ...config import Count, NonNegative, Settings
+from ...config import Count, Meta, NonNegative, Settings
 from ...data import Hm2bpConstants, NeuronParams, PackedBatch, PspParams
 from ...errors import UsageError
 from ..layers.per_layer import PerLayer, at_layer, check_layers

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from ...backend import Array, Backend
-from ...config import Count, Natural, Settings
+from ...config import Count, Meta, Natural, Settings
 from ...errors import UsageError
 
 

@@ -1,0 +1,114 @@
+"""The check that every format of event files passes."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import EVENT, Events
+from ..errors import DataError
+from ..eventfiles import EventFormat, open_events, outline, read
+from ..registry import EVENT_FORMATS
+from .plugins import check_plugin, require
+from .signals import require_same
+
+_HEAD = 4096  # bytes that `matches` gets
+
+
+def check_event_format(
+    format: EventFormat, path: str | Path, events: NDArray[np.void], size: tuple[int, int] | None = None
+) -> None:
+    """Check a format: a file is recognised and gives its events, whole, in pieces of any length, again and again.
+
+    A truncated copy of the file gives a `DataError`, or the beginning of the recording where ``invalid="drop"``.
+
+    Parameters
+    ----------
+    format
+        The format with the options of the test. It is registered: by an entry point, or by `spikeprep.register`.
+    path
+        A file of the format with at least ten events.
+    events
+        Its events, dtype `spikeprep.data.EVENT`, (event,). Of formats whose stamps are a camera's clock, t may be
+        either the stamps or µs since the first event.
+    size
+        (width, height) of the sensor in pixels, where the file does not state it.
+
+    Raises
+    ------
+    AssertionError
+        The format breaks its contract; the message says how.
+    """
+    name, path = format.name, Path(path)
+    require(isinstance(format, EventFormat), f"{format!r} is no EventFormat")
+    check_plugin(format)
+    require(
+        name in EVENT_FORMATS.names() and EVENT_FORMATS.get(name) is type(format),
+        f"{name}: it is not registered: call spikeprep.register({type(format).__qualname__}) first",
+    )
+    require(format.title and format.extensions, f"{name}: it lacks a title or extensions")
+    require(len(events) >= 10 and events.dtype == EVENT, f"{name}: give at least ten events of dtype EVENT")
+    _check_matching(format, path)
+    settings: dict[str, Any] = {"format": name, "size": size} | asdict(format)
+    recording = read(path, **settings)
+    _check_events(recording, events, name)
+    for length in (1, 7, len(events), len(events) + 1):
+        pieces = open_events(path, piece_events=length, **settings)
+        for walk in ("once", "again"):
+            message = f"{name}: read in pieces of {length} events, {walk}"
+            require_same(replace(pieces, pieces=(pieces.array,)), recording, message)
+    last = outline(path, **settings)
+    for fact in ("size", "polarities", "start"):
+        require(getattr(last, fact) == getattr(recording, fact), f"{name}: the outline has another {fact}")
+    require(last.length() == recording.length(), f"{name}: the outline has another duration")
+    _check_truncated(format, path, recording, settings)
+
+
+def _check_matching(format: EventFormat, path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    answers = {type(format).matches(head[:n]) for n in (len(head), len(head) // 2)}
+    require(type(format).matches(head) is not False, f"{format.name}: matches() denies the file {path.name}")
+    require(
+        answers <= {True, False, None},
+        f"{format.name}: matches() returned {answers}; expected a bool or None",
+    )
+    for other in (b"", b"\0" * _HEAD, b"neither header nor events\n" * 9):
+        require(
+            type(format).matches(other) is not True,
+            f"{format.name}: matches() claims the bytes {other[:9]!r}…",
+        )
+
+
+def _check_events(recording: Events, events: NDArray[np.void], name: str) -> None:
+    found = recording.array
+    require(found.dtype == EVENT, f"{name}: its events are {found.dtype}; expected spikeprep.data.EVENT")
+    require(len(found) == len(events), f"{name}: it has {len(found)} events; expected {len(events)}")
+    for field in ("x", "y", "p"):
+        wrong = np.flatnonzero(found[field] != events[field])
+        require(not len(wrong), f"{name}: {field} differs, first of event {wrong[:1]}")
+    same = any(np.array_equal(found["t"], events["t"] - first) for first in (0, events["t"][0]))
+    require(same, f"{name}: t differs: {found['t'][:3]}… µs; expected {events['t'][:3]}…")
+
+
+def _check_truncated(format: EventFormat, path: Path, recording: Events, settings: dict[str, Any]) -> None:
+    data, whole = path.read_bytes(), recording.array
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        for length in sorted({*range(0, len(data), max(1, len(data) // 16)), len(data) - 1}):
+            copy.write_bytes(data[:length])
+            for invalid in ("fail", "drop"):
+                try:
+                    found = read(copy, invalid=invalid, report=lambda changes: None, **settings).array
+                except DataError:
+                    continue
+                except Exception as error:
+                    what = f"{format.name}: the first {length} bytes of {path.name} raise"
+                    raise AssertionError(f"{what} {type(error).__name__}: {error}; expected DataError") from error
+                same = len(found) <= len(whole) and np.array_equal(found, whole[: len(found)])
+                require(same, f"{format.name}: the first {length} bytes of {path.name} give other events")

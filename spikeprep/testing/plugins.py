@@ -1,0 +1,137 @@
+"""The check that every plugin passes, whatever its kind, and what the other checks share."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from .. import config
+from ..errors import SpikeprepError, UsageError
+from ..random import SampleKey
+from ..registry import Plugin, registry_of
+
+T = TypeVar("T")
+
+MAX_PICKLE = 1 << 16
+"""Bytes of the largest pickled plugin: it goes to every worker with every task."""
+
+_THREADS, _CALLS = 4, 24
+
+
+def require(condition: Any, message: str) -> None:
+    """Raise `AssertionError` with a message unless the condition holds, under ``python -O`` too."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def check_plugin(plugin: Plugin) -> None:
+    """Check a plugin's class and configuration.
+
+    The class has a name, a docstring, all methods of its base class and frozen fields. The configuration holds every
+    field, survives JSON and pickling, refuses unknown settings and values that its annotations do not allow.
+
+    Parameters
+    ----------
+    plugin
+        An instance with the settings of the test; those without a default must be given.
+
+    Raises
+    ------
+    AssertionError
+        The plugin breaks its contract; the message says how.
+    """
+    cls, name = type(plugin), plugin.name
+    registry = registry_of(cls)
+    if registry is None:
+        raise AssertionError(
+            f"{cls.__qualname__} inherits from no base class of plugins, e.g. Encoder or Source"
+        )
+    try:
+        registry.check(cls, name, "under test")
+    except UsageError as error:
+        raise AssertionError(str(error)) from error
+    require((cls.__doc__ or "").strip(), f"{name}: the class has no docstring, which `spikeprep list` shows")
+    _check_configuration(plugin)
+    for field in dataclasses.fields(plugin):
+        _check_field(plugin, field.name)
+    check_pickle(plugin)
+
+
+def _check_configuration(plugin: Plugin) -> None:
+    cls, name, fields = type(plugin), plugin.name, [field.name for field in dataclasses.fields(plugin)]
+    configuration = plugin.to_config()
+    require(
+        list(configuration) == ["name", *fields],
+        f"{name}: to_config() has the keys {list(configuration)}; expected {['name', *fields]}",
+    )
+    try:
+        text = json.dumps(configuration, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"{name}: to_config() is not JSON ({error}): {configuration!r}") from error
+    again = cls.from_config(json.loads(text))
+    require(again == plugin, f"{name}: from_config(to_config()) is {again!r}; expected an equal {plugin!r}")
+    require(hash(again) == hash(plugin), f"{name}: equal plugins have unequal hashes")
+    require(
+        json.dumps(again.to_config()) == text,
+        f"{name}: a configuration that went through JSON reads {json.dumps(again.to_config())}; expected {text}",
+    )
+    unknown = max(["x", *fields], key=len) + "x"
+    message = f"{name}: the unknown setting {unknown!r} is accepted"
+    _expect_refusal(lambda: cls.from_config({"name": name, unknown: 1}), message)
+
+
+def _check_field(plugin: Plugin, field: str) -> None:
+    cls, name = type(plugin), plugin.name
+    try:
+        setattr(plugin, field, None)
+    except dataclasses.FrozenInstanceError:
+        pass
+    else:
+        raise AssertionError(f"{name}: the field {field!r} can be changed; expected @dataclass(frozen=True)")
+    allowed = config.allowed(config.hints(cls)[field])
+    require(
+        allowed != "any value",
+        f"{name}: any value is accepted for {field!r}; annotate it with a type that spikeprep.config can check",
+    )
+    values = {other.name: getattr(plugin, other.name) for other in dataclasses.fields(plugin) if other.init}
+    _expect_refusal(
+        lambda: cls(**values | {field: object()}),
+        f"{name}: an object() is accepted for {field!r}; __post_init__ must call super().__post_init__()",
+    )
+
+
+def _expect_refusal(build: Callable[[], Any], message: str) -> None:
+    try:
+        build()
+    except SpikeprepError:
+        return
+    except Exception as error:
+        raise AssertionError(f"{message}: it raises {type(error).__name__}, not UsageError") from error
+    raise AssertionError(message)
+
+
+def check_pickle(plugin: Plugin, when: str = "") -> None:
+    """Check that a plugin can go to another process, and is small: settings travel, caches do not."""
+    data = pickle.dumps(plugin)
+    require(pickle.loads(data) == plugin, f"{plugin.name}: its pickled copy is another{when}")
+    require(
+        len(data) <= MAX_PICKLE,
+        f"{plugin.name}: it takes {len(data):,} bytes pickled{when}; expected at most {MAX_PICKLE:,}: "
+        "leave what was read or computed out of __getstate__",
+    )
+
+
+def keys_for(signals: Sequence[Any]) -> list[SampleKey]:
+    """Return the random keys of the samples of a test."""
+    return [SampleKey(1, "train", n) for n in range(len(signals))]
+
+
+def in_threads(call: Callable[[int], T], count: int) -> Iterator[tuple[int, T]]:
+    """Yield (n, call(n)) for n below `count`, each several times, from several threads at once."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        numbers = [n % count for n in range(max(_CALLS, count))]
+        yield from zip(numbers, pool.map(call, numbers), strict=True)

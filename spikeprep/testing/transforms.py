@@ -1,0 +1,48 @@
+"""The check that every transform passes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from ..encoders.base import Transform
+from .plugins import check_plugin, in_threads, keys_for, require
+from .signals import is_blank, outline_of, require_outline, require_same
+
+
+def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
+    """Check a transform: pure, the same result in any thread, and an outline of the result's shape.
+
+    Parameters
+    ----------
+    transform
+        The transform with the settings of the test.
+    signals
+        Signals whose results are not empty.
+
+    Raises
+    ------
+    AssertionError
+        The transform breaks its contract; the message says how.
+    """
+    name = transform.name
+    require(isinstance(transform, Transform), f"{transform!r} is no Transform")
+    require(signals, f"{name}: give at least one signal")
+    check_plugin(transform)
+    require(transform.citation, f"{name}: it has no citation, which is stored with the data")
+    keys = keys_for(signals)
+    before = copy.deepcopy(signals)
+    results = [transform(signal, rng=key) for signal, key in zip(signals, keys, strict=True)]
+    for n, (signal, result) in enumerate(zip(signals, results, strict=True)):
+        require(not is_blank(result), f"{name}, signal {n}: the result is empty: give another signal")
+        outlines = {"the signal": signal, "its outline": outline_of(signal)}
+        for what, given in outlines.items():
+            outline = transform.outline(given, keys[n])
+            require_outline(
+                outline, result, f"{name}, signal {n}: the outline of {what} differs from the result"
+            )
+    for n, (signal, unchanged) in enumerate(zip(signals, before, strict=True)):
+        require_same(signal, unchanged, f"{name}: it changed signal {n}")
+    for n, result in in_threads(lambda n: transform(signals[n], rng=keys[n]), len(signals)):
+        require_same(result, results[n], f"{name}, signal {n}: another result from another thread or call")
