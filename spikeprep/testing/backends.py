@@ -52,10 +52,10 @@ def check_backend(backend: Backend) -> None:
                 backend, "neurons", _of_neurons(backend, seed, units), _of_neurons(reference, seed, units)
             )
         batch = random_batch(seed, 20, 4)
-        layers, rule = dense_layers(20, 40, 4), Hm2bp((4.0, 3.0))
-        expected = results(network_of(reference, rule, layers, seed), batch)
+        layers, hm2bp = dense_layers(20, 40, 4), Hm2bp((4.0, 3.0))
+        expected = results(network_of(reference, hm2bp, layers, seed), batch)
         for fused in (True, False):
-            network = network_of(backend, rule, layers, seed, fused=fused)
+            network = network_of(backend, hm2bp, layers, seed, fused=fused)
             _compare(
                 backend, "fused layers" if fused else "composed layers", results(network, batch), expected
             )
