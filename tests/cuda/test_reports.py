@@ -85,7 +85,7 @@ def test_the_crossover_lies_between_two_densities():
 
 
 def test_the_report_of_the_tests(tmp_path, monkeypatch):
-    test = "tests/cuda/test_gpu.py::test_more_shared_memory_than_comes_unasked"
+    test = "tests/cuda/test_gpu.py::test_more_shared_memory_than_the_default"
     monkeypatch.setattr(sys, "argv", ["report", "--emulated", "--out", str(tmp_path), test])
     monkeypatch.setenv(
         "CUDA_VISIBLE_DEVICES", ""
