@@ -60,7 +60,10 @@ __device__ __forceinline__ double add(double a, double b) { return __dadd_rn(a, 
 __device__ __forceinline__ double multiply(double a, double b) { return __dmul_rn(a, b); }
 
 #if defined(__CUDACC_RTC__) || defined(__NVCC__)
-#define ASYNC_COPIES  // a GPU compiler; the emulator of the tests copies synchronously
+#define FOR_GPU  // compiled for a GPU, not for the emulator of the tests
+#if __CUDA_ARCH__ >= 800
+#define ASYNC_COPIES  // compute capability 8.0 and higher copy to shared memory in the background
+#endif
 #endif
 
 // Start to copy 16 bytes from global to shared memory; they are there after `copies_done` and a barrier.
@@ -119,7 +122,7 @@ struct Rows {
     int stride;
 
     __device__ __forceinline__ Rows(const Real *table, int lane, int stride) : stride(stride) {
-#ifdef ASYNC_COPIES
+#ifdef FOR_GPU
         if (SHARED) {
             // hidden from the compiler, which would add lane and id again for every row: one more instruction
             unsigned int address = (unsigned int)__cvta_generic_to_shared(table + lane);
