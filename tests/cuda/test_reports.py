@@ -1,4 +1,4 @@
-"""What needs a GPU for its numbers must not need one to be free of slips: benchmark and report, emulated and tiny."""
+"""The GPU benchmark and the test report run without a GPU: emulated, at tiny size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.gpu_sections import SECTIONS, crossover, labels
 from benchmarks.roofline import MNIST, Card, kernels
 
 from . import report
-from .emulator import compiler
+from .emulator import EmulatedRuntime, compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
 
@@ -24,11 +24,11 @@ def test_every_section_of_the_benchmark(tmp_path, monkeypatch, capsys):
     found = json.loads((tmp_path / "bench.json").read_text())["sections"]
     assert set(found) == set(SECTIONS)
     assert [name for name in found if "skipped" in found[name]] in ([], ["bptt"])  # PyTorch may be missing
-    assert all(task["spikes_equal"] for name, task in found["check"].items() if name != "took")
+    assert all(task["spikes_equal"] for name, task in found["check"].items() if name != "seconds")
     for name, task in found["kernels"].items():
-        if name == "took":
+        if name == "seconds":
             continue
-        assert task["floors_without_a_launch"] == []  # every floor has a launch beside it
+        assert task["floors_without_a_launch"] == []
         assert {row["kernel"] for row in task["kernels"] if "floor" not in row} <= {"regular_trains"}
     assert [row["density"] for row in found["density"]["rows"]] == [0.02, 0.5]
     assert {"resident", "pinned", "streamed"} < set(found["tiers"])
@@ -38,7 +38,7 @@ def test_every_section_of_the_benchmark(tmp_path, monkeypatch, capsys):
 
 
 def test_the_check_needs_no_library_of_the_store(tmp_path):
-    """A bare machine with a GPU can be checked with CuPy, NumPy and Numba alone."""
+    """CuPy, NumPy and Numba are enough to check a machine with a GPU."""
     missing = ("zarr", "numcodecs", "google_crc32c", "soundfile", "torch")
     arguments = ["gpu", "--emulated", "--check", "--out", str(tmp_path)]
     script = (
@@ -50,7 +50,7 @@ def test_the_check_needs_no_library_of_the_store(tmp_path):
     assert "| mnist | True |" in (tmp_path / "bench.md").read_text()
 
 
-def test_a_section_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+def test_after_a_section_that_fails_the_others_run(tmp_path, monkeypatch, capsys):
     def broken(bench):
         raise ValueError("no such luck")
 
@@ -64,7 +64,7 @@ def test_a_section_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch
     assert "| copy, read and written |" in text
 
 
-def test_a_launch_has_its_floor_s_name():
+def test_names_of_launches_are_those_of_floors():
     names = [
         "unpack", "transpose", "events", "dense_forward_wide", "events", "dense_drive", "lif_lateral",
         "gate", "events", "psp", "lateral_gain", "regular_trains",
@@ -77,6 +77,25 @@ def test_a_launch_has_its_floor_s_name():
     assert [n for n, word in enumerate(got) if word == "update 1"] == [22, 23]
 
 
+def test_a_bench_at_full_size(monkeypatch):
+    """Everything before the first measurement, with an emulated device in the place of the GPU."""
+    opened = []
+
+    def runtime(number):
+        opened.append(number)
+        return EmulatedRuntime()
+
+    monkeypatch.setattr(bench, "CupyRuntime", runtime)
+    args = bench.options(["--gpu", "1", "--store-samples", "123", "--distinct", "7", "--repeats", "5"])
+    made = bench.on_gpu(args)
+    assert opened == [1]
+    assert (made.store_samples, made.distinct, made.repeats, made.store) == (123, 7, 5, None)
+    assert args.sections == list(SECTIONS)
+    assert bench.options(["--check"]).sections == ["check"]
+    with pytest.raises(SystemExit):
+        bench.options(["--sections", "check,nothing"])
+
+
 def test_the_crossover_lies_between_two_densities():
     rows = [{"density": d, "events": d, "matrix": 0.03} for d in (0.01, 0.1)]
     assert crossover(rows) == pytest.approx(0.03)
@@ -87,9 +106,7 @@ def test_the_crossover_lies_between_two_densities():
 def test_the_report_of_the_tests(tmp_path, monkeypatch):
     test = "tests/cuda/test_gpu.py::test_more_shared_memory_than_the_default"
     monkeypatch.setattr(sys, "argv", ["report", "--emulated", "--out", str(tmp_path), test])
-    monkeypatch.setenv(
-        "CUDA_VISIBLE_DEVICES", ""
-    )  # this is about the report: the GPU, if there is one, can rest
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the report is tested without a GPU
     assert report.main() == 0
     found = json.loads((tmp_path / "test.json").read_text())
     assert found["device"] == {"device": "emulated"}
