@@ -46,7 +46,7 @@ class Bench:
     runtime: Runtime
     tasks: dict[str, Task]
     distinct: int  # different samples, repeated until an epoch is full
-    store_samples: int  # samples of the store that is made for the tiers
+    store_samples: int  # samples of the store that is written for the tiers
     repeats: int
     store: str | None
     card: Card

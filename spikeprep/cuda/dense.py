@@ -26,7 +26,7 @@ _MIN_WARPS = 8
 
 
 class DenseParameter(Parameter):
-    """Weights and moments [pre, width], gradient sums [group, pre, width]; width is post, rounded up to whole tiles.
+    """Weights and moments [pre, width], gradient sums [group, pre, width]; width is post, rounded up to tiles.
 
     Parameters
     ----------

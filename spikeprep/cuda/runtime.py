@@ -31,16 +31,16 @@ def source(path: Path) -> str:
 
     CuPy caches compiled kernels by their text: headers must be part of it.
     """
-    seen: set[Path] = set()
+    headers: set[Path] = set()
 
     def inline(path: Path) -> str:
         text = path.read_text(encoding="utf-8")
 
         def replace(include: re.Match[str]) -> str:
             header = (path.parent / include[1]).resolve()
-            if header in seen:
+            if header in headers:
                 return ""
-            seen.add(header)
+            headers.add(header)
             after = (
                 text.count("\n", 0, include.end()) + 2
             )  # so that compilers name the original file and line

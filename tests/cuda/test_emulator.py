@@ -170,9 +170,9 @@ def test_struct_and_fused_arithmetic(fused):
 
 
 def test_overlapping_arguments_stay_one_memory(runtime):
-    whole = runtime.to_device(np.arange(64, dtype=np.float32))
-    runtime.module(RIGHT).launch("reverse", 1, 16, whole[8:24], whole[16:32], shared=64)
-    np.testing.assert_array_equal(runtime.to_host(whole[16:32]), np.arange(8, 24)[::-1])
+    array = runtime.to_device(np.arange(64, dtype=np.float32))
+    runtime.module(RIGHT).launch("reverse", 1, 16, array[8:24], array[16:32], shared=64)
+    np.testing.assert_array_equal(runtime.to_host(array[16:32]), np.arange(8, 24)[::-1])
 
 
 def test_launches_from_several_threads(runtime):

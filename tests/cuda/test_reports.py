@@ -21,17 +21,20 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="the emulator needs L
 def test_every_section_of_the_benchmark(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpu", "--emulated", "--out", str(tmp_path)])
     assert bench.main() == 0, capsys.readouterr().out
-    found = json.loads((tmp_path / "bench.json").read_text())["sections"]
-    assert set(found) == set(SECTIONS)
-    assert [name for name in found if "skipped" in found[name]] in ([], ["bptt"])  # PyTorch may be missing
-    assert all(task["spikes_equal"] for name, task in found["check"].items() if name != "seconds")
-    for name, task in found["kernels"].items():
+    sections = json.loads((tmp_path / "bench.json").read_text())["sections"]
+    assert set(sections) == set(SECTIONS)
+    assert [name for name in sections if "skipped" in sections[name]] in (
+        [],
+        ["bptt"],
+    )  # PyTorch may be missing
+    assert all(task["spikes_equal"] for name, task in sections["check"].items() if name != "seconds")
+    for name, task in sections["kernels"].items():
         if name == "seconds":
             continue
         assert task["floors_without_a_launch"] == []
         assert {row["kernel"] for row in task["kernels"] if "floor" not in row} <= {"regular_trains"}
-    assert [row["density"] for row in found["density"]["rows"]] == [0.02, 0.5]
-    assert {"resident", "pinned", "streamed"} < set(found["tiers"])
+    assert [row["density"] for row in sections["density"]["rows"]] == [0.02, 0.5]
+    assert {"resident", "pinned", "streamed"} < set(sections["tiers"])
     text = (tmp_path / "bench.md").read_text()
     assert "| dense_gradient 0 |" in text
     assert "| streamed | 12 |" in text
@@ -87,9 +90,9 @@ def test_a_bench_at_full_size(monkeypatch):
 
     monkeypatch.setattr(bench, "CupyRuntime", runtime)
     args = bench.options(["--gpu", "1", "--store-samples", "123", "--distinct", "7", "--repeats", "5"])
-    made = bench.on_gpu(args)
+    full = bench.on_gpu(args)
     assert opened == [1]
-    assert (made.store_samples, made.distinct, made.repeats, made.store) == (123, 7, 5, None)
+    assert (full.store_samples, full.distinct, full.repeats, full.store) == (123, 7, 5, None)
     assert args.sections == list(SECTIONS)
     assert bench.options(["--check"]).sections == ["check"]
     with pytest.raises(SystemExit):

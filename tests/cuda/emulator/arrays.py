@@ -138,15 +138,15 @@ class DeviceModule(ModuleType):
     ndarray = DeviceArray
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(np, name)
-        if isinstance(found, type | ModuleType) or not callable(found):
-            return found
+        function = getattr(np, name)
+        if isinstance(function, type | ModuleType) or not callable(function):
+            return function
         if importlib.util.find_spec("cupy") is not None:
             import cupy
 
             if not hasattr(cupy, name):
                 raise AttributeError(f"CuPy has no {name!r}")
-        return _guarded(found, name)
+        return _guarded(function, name)
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike = float) -> DeviceArray:
         """Return poisoned memory."""
