@@ -128,7 +128,7 @@ class Job:
 
     def cuts(self, layout: SplitLayout) -> list[tuple[int, int]]:
         """Return the runs of units in which a large sample is made."""
-        held = max(_PART // (layout.width * layout.chunk[1]), 1) * layout.chunk[1]
+        held = max(_PART // (layout.unit_bytes * layout.chunk_shape[1]), 1) * layout.chunk_shape[1]
         return [(first, min(first + held, self.units)) for first in range(0, self.units, held)]
 
     def append_large(
@@ -148,27 +148,27 @@ class Job:
             for train in self.chain.encoder.encode_parts(signal, self.cuts(layout), rng=key):
                 go_on()
                 bits, (units, own) = train.bits, train.bits.shape
-                if own < layout.width:
-                    bits = np.zeros((units, layout.width), np.uint8)
+                if own < layout.unit_bytes:
+                    bits = np.zeros((units, layout.unit_bytes), np.uint8)
                     bits[:, :own] = train.bits
                 yield bits[None]
 
-        out.append_parts(parts(), np.array([steps]), np.array([sample.label]), [sample.id])
+        out.append_by_units(parts(), np.array([steps]), np.array([sample.label]), [sample.id])
 
     def probe(self) -> Bits:
         """Return spikes to estimate a store's size by: the first samples, or of a large one the units in its middle."""
         split, layout = next(iter(self.layouts().items()))
-        if layout.parts > 1:
+        if layout.unit_chunks > 1:
             key, cuts = self.key(split, 0), self.cuts(layout)
             signal = self.chain.prepare(self.source.read(split, 0).signal, rng=key)
             middle = cuts[len(cuts) // 2]
             return next(self.chain.encoder.encode_parts(signal, [middle], rng=key)).bits
-        few = max(_PART // max(self.units * layout.width, 1), 1)
-        return self.chunk(split, 0, min(layout.samples, _PROBE, few), layout.width)[0]
+        few = max(_PART // max(self.units * layout.unit_bytes, 1), 1)
+        return self.chunk(split, 0, min(layout.samples, _PROBE, few), layout.unit_bytes)[0]
 
     def needs(self, rows: int, layout: SplitLayout) -> int:
         """Return the bytes that a chunk of `rows` samples takes while it is made."""
-        size = self.units * layout.width if layout.parts == 1 else _PART
+        size = self.units * layout.unit_bytes if layout.unit_chunks == 1 else _PART
         return rows * size + min(size, _STAGED) + (size if rows > 1 or self.chain.encoder.ragged else 0)
 
     def layouts(self) -> dict[str, SplitLayout]:

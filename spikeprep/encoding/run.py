@@ -224,10 +224,10 @@ def _encode_shard(
             samples = min(layout.chunk_samples, shard.stop - start)
             with room.take(job.needs(samples, layout)):
                 go_on()
-                if layout.parts > 1:
+                if layout.unit_chunks > 1:
                     job.append_large(out, shard.split, start, layout, go_on)
                 else:
-                    out.append(*job.chunk(shard.split, start, start + samples, layout.width))
+                    out.append(*job.chunk(shard.split, start, start + samples, layout.unit_bytes))
             count.add(samples)
 
 
