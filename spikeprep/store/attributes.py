@@ -24,6 +24,10 @@ FORMAT = 1
 _PREFIX = "attributes.spikeprep"
 _HINT = "Restore the file from a copy, or encode again with --overwrite."
 _SEEDS = 1 << 64
+
+SPLIT_NAMES = "1 to 200 characters without slashes and control characters, not beginning with . or __"
+"""The allowed names of splits, for messages."""
+
 _SPLIT = re.compile(r"(?!\.|__)[^/\\\x00-\x1f\x7f]{1,200}")
 
 
@@ -113,17 +117,13 @@ def check_attributes(file: str, attributes: Mapping[str, Any], hint: str = _HINT
     if known.seed >= _SEEDS:
         raise StoreError(f"{file}: {_PREFIX}.seed is {known.seed}", "below 2⁶⁴", hint)
     for split in known.samples:
-        check_split_name(split, f"{file}: {_PREFIX}.samples has the split")
+        if not is_split_name(split):
+            raise StoreError(f"{file}: {_PREFIX}.samples has the split {split!r}", SPLIT_NAMES, hint)
 
 
-def check_split_name(split: str, where: str) -> None:
-    """Refuse the name of a split that is not a plain folder name; raises `StoreError`."""
-    if not _SPLIT.fullmatch(split) or split == "zarr.json":
-        raise StoreError(
-            f"{where} {split!r}",
-            "1 to 200 characters without slashes and control characters, not beginning with . or __",
-            "Choose a name such as train, validation or test.",
-        )
+def is_split_name(split: str) -> bool:
+    """Whether a text can be the name of a split, which is also that of its folder."""
+    return _SPLIT.fullmatch(split) is not None and split != "zarr.json"
 
 
 def fingerprint(attributes: Mapping[str, Any]) -> str:

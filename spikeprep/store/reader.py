@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from html import escape
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class SpikeStore(Mapping[str, "SplitReader"]):
         self._readers: dict[str, SplitReader] = {}
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, incomplete: bool = False) -> SpikeStore:
+    def open(cls, path: str | os.PathLike[str], *, incomplete: bool = False) -> Self:
         """Open a store; `incomplete` admits one whose encoding has not finished.
 
         Raises
@@ -73,11 +73,11 @@ class SpikeStore(Mapping[str, "SplitReader"]):
         return store
 
     @classmethod
-    def _reopen(cls, path: str, incomplete: bool) -> SpikeStore:
+    def _reopen(cls, path: str, incomplete: bool) -> Self:
         return cls(open_storage(path), incomplete=incomplete)
 
     def __reduce__(self) -> Any:
-        return SpikeStore._reopen, (self._storage.absolute_path(), self._incomplete)
+        return type(self)._reopen, (self._storage.absolute_path(), self._incomplete)
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -148,8 +148,8 @@ class SpikeStore(Mapping[str, "SplitReader"]):
 
     def stored_bytes(self, split: str | None = None) -> int:
         """Return the bytes on disk of the store, or of one split."""
-        prefix = f"{split}/" if split else ""
-        return sum(self._storage.size(key) for key in self._storage.keys() if key.startswith(prefix))
+        keys, prefix = self._storage.keys(), f"{split}/" if split else ""
+        return sum(self._storage.size(key) for key in keys if key.startswith(prefix))
 
 
 class SplitReader:
@@ -181,11 +181,11 @@ class SplitReader:
         self._local = threading.local()
 
     @classmethod
-    def _reopen(cls, path: str, split: str) -> SplitReader:
+    def _reopen(cls, path: str, split: str) -> Self:
         return cls(open_storage(path), split)
 
     def __reduce__(self) -> Any:
-        return SplitReader._reopen, (self._storage.absolute_path(), self.split)
+        return type(self)._reopen, (self._storage.absolute_path(), self.split)
 
     @cached_property
     def _attributes(self) -> Mapping[str, Any]:

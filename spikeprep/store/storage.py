@@ -1,4 +1,4 @@
-"""Where the bytes of a store lie: under keys, in a folder or behind an fsspec URL; a key is written as a whole or not at all."""
+"""The bytes of a store under keys, in a folder or behind an fsspec URL; a key is written as a whole or not at all."""
 
 from __future__ import annotations
 

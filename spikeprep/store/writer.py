@@ -1,4 +1,4 @@
-"""Write a spike store, one shard at a time: resumable, by many workers, and the same bytes however often interrupted."""
+"""Write a spike store shard by shard: resumable, by many workers, and the same bytes however often interrupted."""
 
 from __future__ import annotations
 
@@ -95,20 +95,10 @@ class SpikeWriter:
         storage, compression = open_storage(path), compression or Compression()
         requested = _requested(attributes, layouts)
         check_attributes(storage.path, requested, "Correct the attributes of the new store.")
-        if isinstance(storage, LocalStorage) and storage.root.exists() and not storage.root.is_dir():
-            raise StoreError(
-                f"{storage.path} is a file", "a folder, or a path that is free", "Choose another --out."
-            )
-        present = storage.keys()
+        present = _present(storage)
         documents: dict[str, bytes] = {}
         for split, layout in layouts.items():
             documents |= split_documents(split, layout, compression)
-        if present and "zarr.json" not in present:
-            raise StoreError(
-                f"{storage.path} is not empty and no spike store",
-                "an empty or new folder",
-                "Choose another --out.",
-            )
         if present:
             stored = parse_attributes(storage.path, storage.get("zarr.json"))
             conflicts = _conflicts(storage, stored, requested, documents, present)
@@ -134,6 +124,18 @@ class SpikeWriter:
             if key not in present:
                 storage.put(key, data)
         return cls(storage, requested, dict(layouts), compression)
+
+    @staticmethod
+    def existing(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+        """Return the attributes of the store at `path`, complete or not; None where nothing is.
+
+        Raises
+        ------
+        StoreError
+            Something else is there, or its attributes are damaged.
+        """
+        storage = open_storage(path)
+        return parse_attributes(storage.path, storage.get("zarr.json")) if _present(storage) else None
 
     @classmethod
     def join(
@@ -351,6 +353,22 @@ class ShardWriter:
             self._write(index)
         else:
             self._storage.put(self._key, b"".join((*self._chunks, index)))
+
+
+def _present(storage: Storage) -> set[str]:
+    """Return the keys of the store at a place, none where nothing is; refuse a file and a folder of other things."""
+    if isinstance(storage, LocalStorage) and storage.root.exists() and not storage.root.is_dir():
+        raise StoreError(
+            f"{storage.path} is a file", "a folder, or a path that is free", "Choose another --out."
+        )
+    present = storage.keys()
+    if present and "zarr.json" not in present:
+        raise StoreError(
+            f"{storage.path} is not empty and no spike store",
+            "an empty or new folder",
+            "Choose another --out.",
+        )
+    return present
 
 
 def _requested(attributes: Mapping[str, Any], layouts: Mapping[str, SplitLayout]) -> dict[str, Any]:

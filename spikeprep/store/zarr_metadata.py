@@ -1,4 +1,4 @@
-"""Zarr v3 metadata of a split's group and arrays: composed by zarr-python, and checked as far as the reader relies on it."""
+"""Zarr v3 metadata of a split: composed by zarr-python, and checked as far as the reader relies on it."""
 
 from __future__ import annotations
 
