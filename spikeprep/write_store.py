@@ -501,10 +501,10 @@ class _Packer:
         try:
             return self._encode(rows) if self.chain else [self._check(row) for row in rows]
         except Exception as error:
-            if len(rows) > 1:  # one by one, to learn which it is
-                return [packed for row in rows for packed in self.pack([row])]
-            error.add_note(f"This is about {rows[0]}.")
-            raise
+            if len(rows) == 1:
+                error.add_note(f"This is about {rows[0]}.")
+                raise
+        return [packed for row in rows for packed in self.pack([row])]  # one by one, to learn which it is
 
     def _encode(self, rows: Sequence[_Row]) -> list[_Packed]:
         assert self.chain is not None
@@ -525,7 +525,7 @@ class _Packer:
         if isinstance(row.sample, SpikeTrain):
             return self._compress(row, row.sample, (len(row.sample.bits),), self.dt)
         spikes = _checked_spikes(row)
-        train = SpikeTrain(pack(spikes.reshape(len(spikes), -1)), len(spikes))
+        train = SpikeTrain(pack(spikes.reshape(len(spikes), prod(spikes.shape[1:]))), len(spikes))
         return self._compress(row, train, spikes.shape[1:], self.dt)
 
     def _compress(self, row: _Row, train: SpikeTrain, unit_shape: tuple[int, ...], dt: float) -> _Packed:

@@ -14,6 +14,9 @@ from ..packing import overrun, popcount
 from .reader import DamagedSamples, SpikeStore, SplitReader
 
 
+_MOST_NUMBERS = 1 << 24  # of samples that a problem lists
+
+
 @dataclass(frozen=True)
 class Problem:
     """One fault of a store.
@@ -23,7 +26,7 @@ class Problem:
     split, shard
         Where it is.
     samples
-        Numbers of the affected samples in their split.
+        Numbers of the affected samples in their split; none where these are all of an implausible number.
     what
         What is wrong, as a sentence without its full stop.
     """
@@ -41,7 +44,7 @@ def _numbers(samples: tuple[int, ...]) -> str:
     if len(samples) > 1 and samples[-1] - samples[0] + 1 == len(samples):
         return f"{samples[0]} to {samples[-1]}"
     more = f" and {len(samples) - 20} more" if len(samples) > 20 else ""
-    return (", ".join(map(str, samples[:20])) or "none") + more
+    return (", ".join(map(str, samples[:20])) or "all") + more
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,7 +104,8 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | 
         try:
             reader = store[split]
         except StoreError as error:
-            samples = tuple(range(store.attributes["samples"][split]))
+            count = store.attributes["samples"][split]
+            samples = tuple(range(count)) if count <= _MOST_NUMBERS else ()
             problems.append(Problem(split, 0, samples, f"{error.got}; expected {error.expected}"))
             continue
         for shard in range(reader.layout.shards):
