@@ -13,7 +13,6 @@ from ..errors import StoreError
 from ..packing import overrun, popcount
 from .reader import DamagedSamples, SpikeStore, SplitReader
 
-
 _MOST_NUMBERS = 1 << 24  # of samples that a problem lists
 
 

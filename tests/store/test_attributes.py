@@ -218,7 +218,7 @@ def test_any_changed_byte_is_read_or_refused(path):
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[" * 100_000, b"{", b'{"a": Infinity}'])
 def test_what_is_no_json(data):
-    with pytest.raises(StoreError, match="/x/zarr.json is not valid JSON.*Fix it"):
+    with pytest.raises(StoreError, match=r"/x/zarr\.json is not valid JSON.*Fix it"):
         parse_json("/x/zarr.json", data, "Fix it.")
 
 
