@@ -38,9 +38,7 @@ def hint_with_flags(text: str, own: Mapping[str, click.Option], others: Mapping[
 
 def rejected_with_flags(text: str, own: Mapping[str, click.Option], args: list[str]) -> str:
     """Return "got name = value" as the flag that was given; unchanged if no argument gave it (a file may have)."""
-    given = {
-        pair.partition("=")[0] for before, pair in pairwise(args) if before == "--set"
-    }
+    given = {pair.partition("=")[0] for before, pair in pairwise(args) if before == "--set"}
 
     def flag(match: re.Match[str]) -> str:
         got, name, value = match.groups()

@@ -20,6 +20,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -148,7 +149,8 @@ class _Report:
         """Report an error, and return its exit code."""
         click.echo(f"spikeprep: {message}", err=True)
         if "--json" in self.args and not self.invocation.json_printed:
-            emit_json({"error": {"type": kind, "message": message, **more, "exit_code": code}})
+            with suppress(BrokenPipeError):
+                emit_json({"error": {"type": kind, "message": message, **more, "exit_code": code}})
         return code
 
     def fail_with(self, error: SpikeprepError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from contextlib import suppress
 from typing import Any
@@ -43,8 +44,8 @@ def select_backend(
     ----------
     device
         "cpu": Numba on all cores; "cuda" or "cuda:1": a GPU, the first or by number; "auto": a GPU where there is a
-        usable one, else the CPU; any other name in the registry `BACKENDS`: that backend, built with `precision` as its
-        only argument.
+        usable one, else the CPU; any other name in the registry `BACKENDS`: that backend, built with those of the
+        arguments `dtype` (the precision), `threads` and `feed` that its constructor has.
     precision
         "float32" or "float64".
     threads
@@ -69,7 +70,9 @@ def select_backend(
     if name == "cuda":
         return _cuda_backend(number or 0, precision, feed)
     backend = BACKENDS.get(name)
-    made: Backend = backend(precision, threads) if name == "cpu" else backend(precision)
+    arguments = {"dtype": precision, "threads": threads, "feed": feed}
+    taken = inspect.signature(backend).parameters
+    made: Backend = backend(**{key: value for key, value in arguments.items() if key in taken})
     return made
 
 
