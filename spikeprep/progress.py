@@ -179,6 +179,7 @@ class _Cell:
     """
 
     interval = 0.3
+    most_notes = 40  # lines that stay; a cell's output is sent whole at every update
 
     def __init__(self, display: Callable[..., Any]) -> None:
         self._display, self._handle = display, None
@@ -196,13 +197,16 @@ class _Cell:
             self._update()
 
     def _update(self, label: str = "", share: float = 0.0, text: str = "") -> None:
-        parts = [f"<pre>{html.escape(chr(10).join(self._notes))}</pre>"] if self._notes else []
+        notes = self._notes[-self.most_notes :]
+        if len(notes) < len(self._notes):
+            notes.insert(0, f"… {len(self._notes) - len(notes)} earlier lines")
+        parts = [f"<pre>{html.escape(chr(10).join(notes))}</pre>"] if notes else []
         if label:
             parts.append(
                 f'{html.escape(label)} <progress max="1" value="{share:.3f}"></progress> '
                 f"{share:.0%} {html.escape(text)}"
             )
-        plain = [*self._notes, *([f"{label} {share:.0%} {text}"] if label else [])]
+        plain = [*notes, *([f"{label} {share:.0%} {text}"] if label else [])]
         data = {"text/html": "".join(parts), "text/plain": "\n".join(plain)}
         if self._handle is None:
             self._handle = self._display(data, raw=True, display_id=True)

@@ -89,6 +89,14 @@ def test_in_a_notebook_one_output_is_updated(clock, notebook):
     assert '<progress max="1" value="0.500">' in "".join(pages)
 
 
+def test_a_notebook_keeps_the_last_lines(notebook):
+    progress = Progress("train")
+    for epoch in range(100):
+        progress.note(f"epoch {epoch}")
+    lines = notebook[-1][1].splitlines()
+    assert lines == ["… 60 earlier lines", *(f"epoch {epoch}" for epoch in range(60, 100))]
+
+
 def test_a_stream_is_used_in_a_notebook_too(clock, notebook):
     work(Progress("encode", stream=(stream := io.StringIO())), clock)
     assert len(stream.getvalue().splitlines()) == 4
