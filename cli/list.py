@@ -21,6 +21,8 @@ KINDS = (
     "encoders", "transforms", "recipes", "sources", "formats", "layers", "rules", "devices", "settings",
 )  # fmt: skip
 
+_SETTINGS_WIDTH = 90  # characters of a plugin's settings in its line
+
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False, metavar=f"[{'|'.join(KINDS)}]")
@@ -112,9 +114,13 @@ def _plugin(registry: Registry, name: str) -> dict[str, Any]:
 
 
 def _described(plugin: type[Any], prefix: str = "") -> list[Setting]:
+    """Return a plugin's settings; a layer has none, as its fields are sizes that `--arch` and the store give."""
     from spikeprep.config import describe
+    from spikeprep.registry import LAYERS, Plugin
 
-    return list(describe(plugin, prefix)) if dataclasses.is_dataclass(plugin) else []
+    if not issubclass(plugin, Plugin) or issubclass(plugin, LAYERS.base):
+        return []
+    return list(describe(plugin, prefix))
 
 
 def _title(plugin: type[Any]) -> str:
@@ -130,7 +136,9 @@ def _line(entry: dict[str, Any]) -> str:
         detail = entry["detail"]
         return str(detail) if entry["available"] else f"unavailable: {detail}. {entry['hint']}"
     settings = entry.get("settings")
-    return f"{entry['title']} ({format_settings(settings)})" if settings else str(entry["title"])
+    if not settings:
+        return str(entry["title"])
+    return f"{entry['title']} ({textwrap.shorten(format_settings(settings), _SETTINGS_WIDTH, placeholder=' …')})"
 
 
 # ---------------------------------------------------------------- every setting
@@ -151,7 +159,7 @@ def _details(kind: str, name: str) -> dict[str, Any]:
         return {"name": name, "title": _line(entry), "prefix": "", "settings": []}
     plugin = _registry(kind).get(name)
     prefix = "" if kind == "rules" else f"{name}."
-    settings = _training_settings(name, rule_only=True) if kind == "rules" else _described(plugin)
+    settings = _described(plugin)
     details = {"name": name, "title": _title(plugin), "prefix": prefix, "settings": settings}
     return details | ({"citation": plugin.citation} if getattr(plugin, "citation", "") else {})
 
@@ -184,10 +192,11 @@ def _use_setting(name: str, value: Any) -> Setting:
     return Setting(name, "true or false", value, "Whether this transform is part of the chain.")
 
 
-def _training_settings(rule: str | None = None, rule_only: bool = False) -> list[Setting]:
-    from spikeprep.train.settings import TrainSettings
+def _training_settings(rule: str = "") -> list[Setting]:
+    """Return the settings of training under a learning rule; by default the default one."""
+    from spikeprep.train.settings import DEFAULT_RULE, describe_settings
 
-    return _described(TrainSettings)
+    return list(describe_settings(rule or DEFAULT_RULE))
 
 
 def _details_text(entry: dict[str, Any]) -> str:

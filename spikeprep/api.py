@@ -15,14 +15,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import leaves
+from .config import describe, leaves
 from .data import PackedBatch, SpikeTrain
 from .devices import select_backend
 from .encoders.base import Chain
 from .encoding import run as encoding
 from .encoding.run import EncodePlan
 from .errors import DataError, RunError, SpikeprepError, UsageError
-from .feed.batches import BatchStream
 from .interruption import Interrupted, delayed_interrupt
 from .packing import pack
 from .progress import Progress, progress_for
@@ -31,11 +30,11 @@ from .recipes import Recipe, known_recipe, load_recipe
 from .results import EncodeResult, EvaluateResult, Predictions, Run, Store, TrainResult
 from .store import SpikeStore
 from .text import format_bytes, format_duration
+from .train.evaluation import count_batches
 from .train.evaluation import evaluate as evaluate_network
-from .train.network import Network
-from .train.rules.hm2bp import predict as winners
+from .train.metrics import predict as winners
 from .train.run_folder import RunFolder
-from .train.settings import TrainSettings
+from .train.settings import DEFAULT_RULE, TrainSettings
 from .train.trainer import load_network
 from .train_session import Record, TrainSession
 
@@ -292,15 +291,23 @@ def train(
     if outcome is None:
         more = {"resume": True} | ({} if run else {"run": str(folder.path)})
         raise Interrupted(f"interrupted; the checkpoint is in {folder.path}", more)
-    summary = {"rule": getattr(trained, "rule", "hm2bp")} | outcome.summary
-    return TrainResult(**summary, history=outcome.history, leads=outcome.leads)
+    return TrainResult(**outcome.summary, history=outcome.history, leads=outcome.leads)
 
 
 def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrainSettings:
     """Return the settings of a new run from a recipe's suggestions and the caller's choices, dotted name → value.
 
-    Lists among the suggestions have an entry per layer, so they hold for the suggested layers only.
+    Lists among the suggestions have an entry per layer, so they are used for the suggested layers only; likewise the
+    settings of the optimiser and of the learning rule for the suggested rule only.
     """
+    rule = suggested.get("rule", DEFAULT_RULE)
+    if chosen.get("rule", rule) != rule:
+        general = {setting.name for setting in describe(TrainSettings)} - {"rule"}
+        suggested = {
+            name: value
+            for name, value in suggested.items()
+            if name in general and not name.startswith("optim.")
+        }
     if "arch" in chosen and chosen["arch"] != suggested.get("arch"):
         suggested = {name: value for name, value in suggested.items() if not isinstance(value, list)}
     return TrainSettings().override(dict(suggested) | dict(chosen))
@@ -335,9 +342,7 @@ class _Listener:
             self.progress(done, self.epochs * record["samples"])
         elif event == "start":
             config = record["config"]
-            thresholds = ", ".join(f"{nu:g}" for nu in config["settings"]["thresholds"])
-            layers = f"{config['units']}-{config['settings']['arch']}-{len(config['classes'])}"
-            self.progress.note(f"{layers}, thresholds {thresholds}")
+            self.progress.note(_network_line(config))
         elif event == "device":
             self.progress.note(_device_line(record))
             if self.device == "auto" and record["device"] == "cpu" and (reason := _unused_gpu()):
@@ -364,6 +369,14 @@ def _unused_gpu() -> str:
     if not gpus.count:
         return ""
     return "device=cuda shows why" if gpus.available else str(gpus)
+
+
+def _network_line(config: Record) -> str:
+    """Return the layers, and their thresholds where the learning rule has them."""
+    settings = config["settings"]
+    layers = f"{config['units']}-{settings['arch']}-{len(config['classes'])}"
+    thresholds = settings.get("thresholds")
+    return f"{layers}, thresholds {', '.join(f'{nu:g}' for nu in thresholds)}" if thresholds else layers
 
 
 def _device_line(record: Record) -> str:
@@ -469,44 +482,38 @@ def predict(
     """
     opened = open_run(run)
     folder, config = opened.folder, opened.config
+    batches: Iterator[NDArray[np.int64]]
+    network = load_network(folder, select_backend(device, config.settings.precision))
     if isinstance(signals, str | os.PathLike | SpikeStore | EncodeResult):
         stored = open_store(signals)
         folder.check_sizes(stored)
         reader = stored[split]
-        total, batches = len(reader), None
+        total = len(reader)
+        batches = (counts for _, counts, _ in count_batches(network, reader, np.arange(total), batch))
     else:
-        spikes = _as_spikes(signals)
-        if spikes is None:
-            chain, seed, unit_shape = _encoding(opened, store)
-            items = _as_signals(signals, chain, unit_shape, SampleKey(seed, split, 0))
-            trains: Iterator[list[SpikeTrain]] = _encoded(items, chain, seed, split, batch)
-            total = len(items)
-        else:
-            trains = (
-                [SpikeTrain(pack(s), len(s)) for s in spikes[at : at + batch]]
-                for at in range(0, len(spikes), batch)
-            )
-            total = len(spikes)
-        batches = _packed(trains, config.units)
-    network = load_network(folder, select_backend(device, config.settings.precision))
-    if batches is None:
-        batches = network.ops.feed(BatchStream(reader, batch, shuffle=False))
+        groups, total = _spike_trains(opened, signals, split, store, batch)
+        batches = (network.counts(part) for part in _packed(groups, config.units))
+    parts, done = [np.zeros((0, len(config.classes)), np.int64)], 0
     with progress_for(progress, "predict") as show:
-        counts = _counts(network, batches, total, show)
-    counts = counts.reshape(total, len(config.classes))
+        for part in batches:
+            parts.append(part)
+            done += len(part)
+            show(done, total)
+    counts = np.concatenate(parts)
     return Predictions(winners(counts), counts, config.classes)
 
 
-def _counts(
-    network: Network, batches: Iterator[PackedBatch], total: int, show: Progress
-) -> NDArray[np.int64]:
-    parts: list[NDArray[np.int64]] = []
-    done = 0
-    for part in batches:
-        parts.append(network.counts(part))
-        done += len(part)
-        show(done, total)
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+def _spike_trains(
+    run: Run, signals: Any, split: str, store: Any, batch: int
+) -> tuple[Iterator[list[SpikeTrain]], int]:
+    """Return the spike trains of signals or spikes, `batch` at a time, and the number of samples."""
+    spikes = _as_spikes(signals)
+    if spikes is not None:
+        starts = range(0, len(spikes), batch)
+        return ([SpikeTrain(pack(s), len(s)) for s in spikes[at : at + batch]] for at in starts), len(spikes)
+    chain, seed, unit_shape = _encoding(run, store)
+    items = _as_signals(signals, chain, unit_shape, SampleKey(seed, split, 0))
+    return _encoded(items, chain, seed, split, batch), len(items)
 
 
 def _as_spikes(signals: Any) -> Sequence[NDArray[np.bool_]] | None:

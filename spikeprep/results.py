@@ -62,7 +62,7 @@ class TrainResult:
     batch, arch, rule
         Samples per update, hidden layers, and name of the learning rule.
     thresholds
-        Firing threshold of each layer, the output last.
+        Firing threshold of each layer, the output last; None if the learning rule has no such setting.
     device, ranks, feed
         Name of the backend, number of processes, and how samples reached the device.
     train_accuracy, validation_accuracy, test_accuracy
@@ -82,7 +82,6 @@ class TrainResult:
     batch: int
     arch: str
     rule: str
-    thresholds: list[float]
     device: str
     ranks: int
     feed: str | None
@@ -94,6 +93,7 @@ class TrainResult:
     seconds_per_epoch: float
     samples_per_second: float
     stall_fraction: float
+    thresholds: list[float] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     leads: bool = True
 
@@ -258,7 +258,7 @@ class Run:
 
     @property
     def layers(self) -> str:
-        """The network's layers, input and output included: ``"64-200-10"``."""
+        """The network's layers in one word, input and output included: ``"64-200-10"``."""
         return f"{self.config.units}-{self.config.settings.arch}-{len(self.config.classes)}"
 
     def describe(self) -> dict[str, Any]:

@@ -176,9 +176,9 @@ def test_another_recipe_suggests_other_settings(encoded, tmp_path):
     for recipe in ("mnist", load_recipe("mnist")):
         run = tmp_path / type(recipe).__name__
         result = spikeprep.train(encoded, recipe=recipe, arch="9", epochs=1, run=run, progress=False)
-        settings = spikeprep.open_run(result).config.settings
-        assert settings.loss.target != load_recipe("digits").train["loss"]["target"]
-        assert tuple(settings.thresholds) != (20, 8)  # they are of the recipe's own layers
+        settings = spikeprep.open_run(result).config.settings.to_json()
+        assert settings["loss"]["target"] != load_recipe("digits").train["loss"]["target"]
+        assert settings["thresholds"] != [20, 8]  # they are of the recipe's own layers
 
 
 def test_resuming_continues_the_run(encoded, tmp_path):

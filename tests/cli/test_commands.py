@@ -356,7 +356,7 @@ def test_evaluate_counts_every_sample_once(spikeprep, trained):
         np.testing.assert_array_equal(confusion.sum(axis=1), truth)
         assert document["samples"] == 60
         assert document["accuracy"] == np.trace(confusion) / 60
-    assert "of 60 samples" in spikeprep("evaluate", run, store).stdout
+    assert "(60 samples)" in spikeprep("evaluate", run, store).stdout
 
 
 def test_train_goes_on_from_where_it_was(spikeprep, trained, tmp_path):
@@ -375,7 +375,7 @@ def test_train_goes_on_from_where_it_was(spikeprep, trained, tmp_path):
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["--arch", "abc"], 2, ["abc", "--arch 800"]),
+        (["--arch", "abc"], 2, ["abc", "800-800"]),
         (["--arch", "0"], 2, ["0"]),
         (["--arch", "12", "--set", "optim.raet=1"], 2, ["optim.raet", "optim.rate"]),
         (["--arch", "12", "--set", "batch=many"], 2, ["many", "whole number"]),

@@ -77,8 +77,8 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("--arch", "abc"), 2, "got 'abc' in --arch abc"),
-        (("--arch", "15C5-P2-300"), 5, "'15C5'"),
+        (("--arch", "abc"), 2, "got 'abc' in arch 'abc'"),
+        (("--arch", "15C5-P2-300"), 2, "'15C5'"),
         (("--set", "optim.rat=1"), 2, "Did you mean 'optim.rate'?"),
         (("--set", "batch=many"), 2, "a whole number"),
         (("--recipe", "digts"), 2, "Did you mean 'digits'?"),
@@ -112,7 +112,7 @@ def test_a_run_of_another_store(spikeprep, store, trained, tmp_path):
     spikeprep("encode", "digits", "--out", other, "--limit", "30", "--seed", "1")
     done = spikeprep("train", other, "--run", trained, "--resume")
     assert done.exit_code == 4
-    assert "differs from in data or encoding" in done.stderr
+    assert "has other data or another encoding" in done.stderr
     again = spikeprep("train", store, "--arch", "20", "--run", trained)
     assert again.exit_code == 4
     assert "--resume" in again.stderr
