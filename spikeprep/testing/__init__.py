@@ -8,10 +8,22 @@ They need no test framework::
         check_encoder(Latency(steps=50), [image, other_image])
 """
 
+from .backends import check_backend
 from .encoders import check_encoder
 from .event_formats import check_event_format
+from .layers import check_layer
 from .plugins import check_plugin
+from .rules import check_rule
 from .sources import check_source
 from .transforms import check_transform
 
-__all__ = ["check_encoder", "check_event_format", "check_plugin", "check_source", "check_transform"]
+__all__ = [
+    "check_backend",
+    "check_encoder",
+    "check_event_format",
+    "check_layer",
+    "check_plugin",
+    "check_rule",
+    "check_source",
+    "check_transform",
+]

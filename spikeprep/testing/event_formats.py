@@ -109,6 +109,8 @@ def _check_truncated(format: EventFormat, path: Path, recording: Events, setting
                     continue
                 except Exception as error:
                     what = f"{format.name}: the first {length} bytes of {path.name} raise"
-                    raise AssertionError(f"{what} {type(error).__name__}: {error}; expected DataError") from error
+                    raise AssertionError(
+                        f"{what} {type(error).__name__}: {error}; expected DataError"
+                    ) from error
                 same = len(found) <= len(whole) and np.array_equal(found, whole[: len(found)])
                 require(same, f"{format.name}: the first {length} bytes of {path.name} give other events")

@@ -1,0 +1,115 @@
+"""The check that every backend passes: each operation, and each entry of its table, against the reference backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Backend, Spikes
+from ..data import NeuronParams, PackedBatch, PspParams
+from ..reference.backend import ReferenceBackend
+from ..registry import LAYERS, RULES
+from ..train.network import build_network
+from ..train.rules.hm2bp import Hm2bp
+from .networks import dense_layers, difference, network_of, random_batch, random_states, results
+from .plugins import require
+
+_SEEDS = 3
+_SHARES = {"float64": 1e-9, "float32": 1e-4}  # of the largest value
+_NEURON = NeuronParams(4.0)
+
+
+def check_backend(backend: Backend) -> None:
+    """Check a backend: spikes, neurons, gates, PSPs, traces, composed and fused layers.
+
+    Parameters
+    ----------
+    backend
+        In float64 or float32.
+
+    Raises
+    ------
+    AssertionError
+        The backend differs from the reference; the message says where.
+    """
+    require(
+        backend.dtype.name in _SHARES,
+        f"{backend.name}: dtype is {backend.dtype}; expected float32 or float64",
+    )
+    for rule, layer in backend.fused:
+        known = rule in RULES.names() and layer in LAYERS.names()
+        require(
+            known,
+            f"{backend.name}: fused names ({rule}, {layer}), which is no registered rule and layer kind",
+        )
+    reference = ReferenceBackend()
+    for seed in range(_SEEDS):
+        for units in (5, 33):
+            batch = random_batch(seed, units, 4)
+            _compare(backend, "spikes", _of_spikes(backend, batch), _of_spikes(reference, batch))
+            _compare(
+                backend, "neurons", _of_neurons(backend, seed, units), _of_neurons(reference, seed, units)
+            )
+        batch = random_batch(seed, 20, 4)
+        layers, hm2bp = dense_layers(20, 40, 4), Hm2bp((4.0, 3.0))
+        expected = results(network_of(reference, hm2bp, layers, seed), batch)
+        for fused in (True, False):
+            network = network_of(backend, hm2bp, layers, seed, fused=fused)
+            _compare(
+                backend, "fused layers" if fused else "composed layers", results(network, batch), expected
+            )
+    _check_state(backend)
+
+
+def _compare(backend: Backend, what: str, got: dict[str, Any], expected: dict[str, Any]) -> None:
+    wrong = difference(got, expected, _SHARES[backend.dtype.name])
+    require(not wrong, f"{backend.name}, {what}: {wrong}")
+
+
+def _of_spikes(backend: Backend, batch: PackedBatch) -> dict[str, Any]:
+    """Return what a backend makes of the spikes of a batch, and of them as a layer's own."""
+    spikes, host = backend.upload(batch), backend.to_host
+    unit, period = np.zeros(len(batch), np.int64), np.array([0, 3, 5, 0])
+    regular = backend.regular_trains(spikes, unit, backend.xp.asarray(period))
+    psp = backend.psp(spikes, spikes, _NEURON, PspParams(40))
+    counts = backend.counts(spikes)
+    labels = batch.labels % spikes.units
+    return {
+        "unpack": backend.unpack(spikes),
+        "regular_trains": backend.unpack(regular),
+        "counts": host(counts),
+        "dense": host(backend.dense(spikes)),
+        "trace": host(backend.trace(spikes, 20.0)),
+        "gate": host(backend.gate(spikes, _NEURON, PspParams(40))),
+        "gate without a window": host(backend.gate(spikes, _NEURON, PspParams(None))),
+        "psp": host(psp),
+        "lateral_gain": host(backend.lateral_gain(psp, counts, labels, 4.0)),
+    }
+
+
+def _of_neurons(backend: Backend, seed: int, units: int) -> dict[str, Any]:
+    """Return what neurons do on a random drive, multiples of 1/8, with and without lateral inhibition."""
+    rng = np.random.default_rng(seed)
+    drive = rng.integers(-8, 24, (2, 50, units)) / 8
+    lengths, found = np.array([50, 31]), {}
+    for lateral in (0.0, 0.5):
+        spikes: Spikes = backend.simulate(
+            backend.array(drive.astype(backend.dtype)), lengths, _NEURON, lateral
+        )
+        found[f"simulate, lateral {lateral}"] = backend.unpack(spikes)
+    trace = backend.trace_neurons(drive[0], _NEURON)
+    return found | {"trace_neurons": trace.spikes, "membrane": trace.membrane, "current": trace.current}
+
+
+def _check_state(backend: Backend) -> None:
+    layers = dense_layers(20, 40)
+    states = random_states(layers, 0)
+    for fused in (True, False):
+        network = build_network(backend, Hm2bp(4.0), layers, states, fused=fused)
+        for name in ("value", "moment", "variance"):
+            got, given = (getattr(s[0]["weight"], name) for s in (network.states(), states))
+            require(
+                np.array_equal(got, given.astype(backend.dtype)),
+                f"{backend.name}: the {name} of a parameter comes back with other values than it was made from",
+            )

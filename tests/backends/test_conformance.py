@@ -1,0 +1,129 @@
+"""The conformance checks of rules, layer kinds and backends: passed by ours, failed by ones with a mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeprep.cpu.backend import CpuBackend
+from spikeprep.reference.backend import ReferenceBackend
+from spikeprep.registry import LAYERS
+from spikeprep.testing import check_backend, check_layer, check_rule
+from spikeprep.train.layers.dense import Dense
+from spikeprep.train.rules.hm2bp import Hm2bp
+from spikeprep.train.rules.loss import LossSettings
+
+from .backends import BACKENDS, DOUBLE, backend
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_backend(name: str) -> None:
+    check_backend(backend(name))
+
+
+@pytest.mark.parametrize("loss", ["rate", "softmax"])
+def test_hm2bp(loss: str) -> None:
+    rule = Hm2bp((4.0, 3.0), loss=LossSettings(loss, target=10, off_target=1, margin=1))  # type: ignore[arg-type]
+    check_rule(rule, [backend(name) for name in DOUBLE])
+
+
+@pytest.mark.parametrize("layer", [Dense((7,), 5), Dense((2, 3), 1)])
+def test_dense(layer: Dense) -> None:
+    check_layer(layer)
+
+
+def wrong_layer(**methods: Any) -> type[Dense]:
+    return dataclass(frozen=True)(
+        type("Wrong", (Dense,), {"__doc__": "A layer with a mistake.", "__module__": __name__, **methods})
+    )
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (
+            {"transpose": lambda self, xp, arrays, y: y @ arrays["weight"] * 2},
+            "transpose is not the transpose",
+        ),
+        ({"transpose": lambda self, xp, arrays, y: y}, "transpose returns"),
+        (
+            {"correlate": lambda self, xp, arrays, y, x: {"weight": np.zeros((5, 7))}},
+            "correlate, weight is not the derivative of apply",
+        ),
+        ({"correlate": lambda self, xp, arrays, y, x: {}}, "correlate, weight has the shape None"),
+        ({"parse": classmethod(lambda cls, text: {"units_out": 1})}, "parse accepts 'no layer'"),
+    ],
+)
+def test_layers_with_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, methods: dict[str, Any], message: str
+) -> None:
+    cls = wrong_layer(**methods)
+    monkeypatch.setitem(LAYERS._builtin, "dense", f"{__name__}:Wrong")
+    monkeypatch.setitem(globals(), "Wrong", cls)
+    with pytest.raises(AssertionError, match=message):
+        check_layer(cls((7,), 5))
+
+
+class Deaf(CpuBackend):
+    """Ignores lateral inhibition."""
+
+    def simulate(self, drive: Any, steps: Any, neuron: Any, lateral: float = 0.0) -> Any:
+        return super().simulate(drive, steps, neuron)
+
+
+class Shifted(CpuBackend):
+    """Gates one step late."""
+
+    def gate(self, post: Any, neuron: Any, psp: Any) -> Any:
+        return np.roll(super().gate(post, neuron, psp), 1, axis=1)
+
+
+class Wide(CpuBackend):
+    """Fused layers of another refractory time."""
+
+    fused = {  # noqa: RUF012
+        ("hm2bp", "dense"): lambda device, layer, states: WideLayer(
+            CpuBackend.fused["hm2bp", "dense"](device, layer, states)
+        )
+    }
+
+
+class WideLayer:
+    def __init__(self, layer: Any) -> None:
+        self.layer, self.parameters = layer, layer.parameters
+
+    def forward(self, pre: Any, constants: Any) -> Any:
+        return self.layer.forward(pre, replace(constants, neuron=replace(constants.neuron, refractory=5)))
+
+    def backward(self, *args: Any) -> Any:
+        return self.layer.backward(*args)
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [(Deaf, "neurons: simulate, lateral 0.5"), (Shifted, "spikes: gate"), (Wide, "fused layers")],
+)
+def test_backends_with_a_mistake(device: type[CpuBackend], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_backend(device(np.float64))
+
+
+def test_a_rule_whose_results_depend_on_the_backend() -> None:
+    @dataclass(frozen=True)
+    class Odd(Hm2bp):
+        """HM2-BP, doubled on the CPU."""
+
+        name = "odd"
+
+        def backward(
+            self, backend: Any, connection: Any, pre: Any, post: Any, signal: Any, *args: Any
+        ) -> Any:
+            factor = 1 if isinstance(backend, ReferenceBackend) else 2
+            doubled = replace(signal, error=signal.error * factor)
+            return super().backward(backend, connection, pre, post, doubled, *args)
+
+    with pytest.raises(AssertionError, match="odd on cpu, fused, against the reference: gradient"):
+        check_rule(Odd((4.0, 3.0)), [CpuBackend(np.float64)])
