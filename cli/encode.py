@@ -11,7 +11,8 @@ from .options import emit_json, json_option, resumable, settings_option, size
 from .progress import Progress, clock
 
 if TYPE_CHECKING:
-    from spikeprep.encoding.run import EncodePlan, EncodeSummary
+    from spikeprep.encoding.plan import EncodePlan
+    from spikeprep.encoding.run import EncodeSummary
 
 AT_LEAST_1 = click.IntRange(min=1)
 
@@ -44,7 +45,8 @@ def command(
     RECIPE is a name that `spikeprep list recipes` shows, or a recipe file (.toml). Interrupted anywhere, the
     same command finishes the job.
     """
-    from spikeprep.encoding.run import encode, plan
+    from spikeprep.encoding.plan import plan
+    from spikeprep.encoding.run import encode
     from spikeprep.recipes import load_recipe
 
     chosen = load_recipe(recipe).override(settings)

@@ -116,9 +116,9 @@ def heard(store: SpikeStore, split: str, index: int, source_path: str | os.PathL
     if not isinstance(sample.signal, Audio) or not isinstance(frames, Frames):
         raise UsageError(f"{store.path} is not of sound", "", "Leave --source out.")
     ears = [
-        transform.ear(sample.signal.rate).centres
+        transform.filters(sample.signal.rate).centres
         for transform in chain.transforms
-        if hasattr(transform, "ear")
+        if hasattr(transform, "filters")
     ]
     return hearing(
         sample.signal,
