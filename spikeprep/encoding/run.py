@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -80,6 +81,8 @@ class ShardTask:
         Steps of each sample of the shard, uint32 (sample,), where samples differ in steps; else None.
     writer, shard
         The store, and which of its shards.
+    call
+        A name of the call of `encode`: each call opens the source anew, whatever a process has opened before.
     """
 
     recipe: Recipe
@@ -90,6 +93,7 @@ class ShardTask:
     lengths: NDArray[np.uint32] | None
     writer: SpikeWriter
     shard: Shard
+    call: str
 
     @property
     def samples(self) -> int:
@@ -153,7 +157,8 @@ def encode(
     plan = StorePlan(recipe, source_path, seed, limit, workers)
     attributes = plan.attributes()
     writer = SpikeWriter.open(out, attributes, plan.layouts(), overwrite=overwrite)
-    tasks = [_task(plan, writer, shard) for shard in writer.pending()]
+    call = uuid.uuid4().hex
+    tasks = [_task(plan, writer, shard, call) for shard in writer.pending()]
     todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())
     _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
     writer.complete()
@@ -167,9 +172,11 @@ def encode(
     )
 
 
-def _task(plan: StorePlan, writer: SpikeWriter, shard: Shard) -> ShardTask:
+def _task(plan: StorePlan, writer: SpikeWriter, shard: Shard, call: str) -> ShardTask:
     lengths = plan.steps(shard.split, shard.start, shard.stop) if plan.shape.ragged else None
-    return ShardTask(plan.recipe, plan.source_path, plan.seed, plan.limit, plan.shape, lengths, writer, shard)
+    return ShardTask(
+        plan.recipe, plan.source_path, plan.seed, plan.limit, plan.shape, lengths, writer, shard, call
+    )
 
 
 def _run(
@@ -181,7 +188,7 @@ def _run(
     try:
         for task in tasks:
             if isinstance(pool, ThreadPoolExecutor):
-                futures.append(pool.submit(_encode_shard, task, encoder, control))
+                futures.append(pool.submit(_encode_or_stop, task, encoder, control))
             else:
                 futures.append(pool.submit(encode_shard, task))
                 futures[-1].add_done_callback(control.count.add_result)
@@ -194,13 +201,14 @@ def _run(
             future.cancel()
         if executor is None:
             pool.shutdown()
-    wait(futures)
+        else:
+            wait(futures)
     errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
     errors = [error for error in errors if not isinstance(error, _Stopped)]
-    for error in sorted(errors, key=lambda error: isinstance(error, BrokenExecutor)):
+    for error in errors:
         if not isinstance(error, BrokenExecutor):
             raise error
-    if len(errors) or len(futures) < len(tasks):
+    if errors or len(futures) < len(tasks):
         raise CapabilityError(
             "a worker process of the executor ended before its shard was written",
             "",
@@ -211,16 +219,25 @@ def _run(
 def encode_shard(task: ShardTask) -> int:
     """Encode and write one shard; return the number of its samples. Runs in any process.
 
-    The source is opened anew where this process has not opened it for another shard.
+    A process opens the source once for all its shards of a call of `encode`.
     """
     recipe = json.dumps(task.recipe.to_json(), sort_keys=True)
-    encoder = _opened(recipe, task.source_path, task.seed, task.limit)
+    encoder = _opened(task.call, recipe, task.source_path, task.seed, task.limit)
     return _encode_shard(task, encoder, _Control(_Count(task.samples, 0, None), _process_memory))
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(recipe: str, source_path: str | None, seed: int, limit: int | None) -> SampleEncoder:
+def _opened(call: str, recipe: str, source_path: str | None, seed: int, limit: int | None) -> SampleEncoder:
     return open_encoder(Recipe.from_json(json.loads(recipe)), source_path, seed, limit)
+
+
+def _encode_or_stop(task: ShardTask, encoder: SampleEncoder, control: _Control) -> int:
+    """Encode a shard in a thread; after an error stop the other threads at once."""
+    try:
+        return _encode_shard(task, encoder, control)
+    except BaseException:
+        control.stop.set()
+        raise
 
 
 def _encode_shard(task: ShardTask, encoder: SampleEncoder, control: _Control) -> int:

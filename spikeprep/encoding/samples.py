@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,11 @@ class SampleEncoder:
     def key(self, split: str, index: int) -> SampleKey:
         """Return the key of a sample's random numbers."""
         return SampleKey(self.seed, split, index)
+
+    def _encoding(self, sample: Sample) -> AbstractContextManager[None]:
+        """Name the encoder and the sample in errors, and the transforms, whose result the encoder refuses perhaps."""
+        after = ", ".join(transform.name for transform in self.chain.transforms)
+        return naming(self.chain.encoder, f"{sample.id} (after {after})" if after else sample.id)
 
     def describe(self, split: str, index: int) -> Description:
         """Return what a sample becomes, from its outline."""
@@ -128,14 +133,14 @@ class SampleEncoder:
         """Return a large sample and its spikes, uint8 (1, unit, byte), one range of units after another."""
         sample, signal = self.read(split, index)
         encoder, key = self.chain.encoder, self.key(split, index)
-        with naming(encoder, sample.id):
+        with self._encoding(sample):
             description = encoder.describe(signal, key)
         self._check_size(sample, signal, key, (description.units, description.steps), steps, shape)
 
         def bits() -> Iterator[Bits]:
             trains = encoder.encode_parts(signal, ranges, rng=key)
             for first, stop in ranges:
-                with naming(encoder, sample.id):
+                with self._encoding(sample):
                     train = next(trains)
                     check_train(encoder, train, stop - first, steps)
                     _check_padding(encoder, train.bits[None], np.array([train.steps]), [sample])
@@ -189,10 +194,10 @@ class SampleEncoder:
 
     def _train(self, sample: Sample, signal: Any, key: SampleKey, steps: int, shape: Shape) -> SpikeTrain:
         encoder = self.chain.encoder
-        with naming(encoder, sample.id):
+        with self._encoding(sample):
             train = encoder.encode(signal, rng=key)
         if not isinstance(train, SpikeTrain):
-            with naming(encoder, sample.id):
+            with self._encoding(sample):
                 check_train(encoder, train, shape.units, steps)
         self._check_size(sample, signal, key, (len(train.bits), train.steps), steps, shape)
         _check_padding(encoder, train.bits[None], np.array([steps]), [sample])
@@ -205,7 +210,7 @@ class SampleEncoder:
         if got == (shape.units, steps):
             return
         encoder, became = self.chain.encoder, f"{got[0]} units of {got[1]} steps"
-        with naming(encoder, sample.id):
+        with self._encoding(sample):
             own = encoder.describe(signal, key)
         if got != (own.units, own.steps):
             expected = f"{own.units} units of {own.steps} steps, as it describes"
