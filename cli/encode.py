@@ -12,7 +12,7 @@ from spikeprep.text import format_bytes, format_duration, samples_by_split
 from .options import emit_json, json_option, settings_option
 
 if TYPE_CHECKING:
-    from spikeprep.encoding.run import EncodePlan
+    from spikeprep.encoding.plan import EncodePlan
     from spikeprep.results import EncodeResult
 
 AT_LEAST_1 = click.IntRange(min=1)

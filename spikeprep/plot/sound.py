@@ -119,9 +119,9 @@ def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | o
     if not isinstance(sample.signal, Audio) or not isinstance(frames, Frames):
         raise UsageError(f"{store.path} does not contain sound", "", "Leave source out.")
     centres = [
-        transform.ear(sample.signal.rate).centres
+        transform.filters(sample.signal.rate).centres
         for transform in chain.transforms
-        if hasattr(transform, "ear")
+        if hasattr(transform, "filters")
     ]
     return cochleagram(
         sample.signal,

@@ -38,6 +38,10 @@ class Source(Plugin, ABC):
         """Return a signal of the shape of a sample's; overridden where that costs less than reading the sample."""
         return self.read(split, index).signal
 
+    def limited(self, samples: int) -> Source:
+        """Return a source that offers the first `samples` samples of each split; overridden where that saves reading."""
+        return self
+
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
         """Return ``{"licence", "files": {name: sha256}}``, or one ``"sha256"`` digest over many files.
