@@ -62,7 +62,7 @@ def main() -> None:
         figures["store_bytes_per_sample"] = summary.bytes_per_sample
         reader = SpikeStore.open(out)["train"]
         size = min(1024, len(reader))
-        bits = np.zeros((size, reader.units, reader.layout.width), np.uint8)
+        bits = np.zeros((size, reader.units, reader.layout.unit_bytes), np.uint8)
         seconds = best(lambda: reader.packed(slice(size), out=bits), 20)
         figures["read_gigabytes_per_second_one_core"] = bits.nbytes / seconds / 1e9
     print(json.dumps(figures, indent=2))

@@ -150,7 +150,7 @@ def stored(path, chain=CHAIN, shape=(2, 4, 6), samples=None, **encoder):
         with writer.shard(shard) as out:
             for start in range(shard.start, shard.stop, layout.chunk_samples):
                 part = trains[start : min(start + layout.chunk_samples, shard.stop)]
-                bits = np.zeros((len(part), layout.units, layout.width), np.uint8)
+                bits = np.zeros((len(part), layout.units, layout.unit_bytes), np.uint8)
                 for row, train in zip(bits, part, strict=True):
                     row[:, : train.bits.shape[1]] = train.bits
                 numbers = np.arange(start, start + len(part))

@@ -197,23 +197,23 @@ class StorePlan:
     def probe(self) -> Bits:
         """Return spikes to estimate a store's size by: the first samples, or the middle units of a large one."""
         split, layout = next(iter(self.layouts().items()))
-        if layout.parts > 1:
+        if layout.unit_chunks > 1:
             ranges = unit_ranges(layout)
             middle = [ranges[len(ranges) // 2]]
             _, parts = self.encoder.parts(split, 0, int(self.steps(split, 0, 1)[0]), self.shape, middle)
             return next(parts)
-        few = max(_RANGE_BYTES // max(self.shape.units * layout.width, 1), 1)
+        few = max(_RANGE_BYTES // max(self.shape.units * layout.unit_bytes, 1), 1)
         rows = min(layout.samples, _PROBE_SAMPLES, few)
         return self.encoder.chunk(split, 0, self.steps(split, 0, rows), self.shape)[0]
 
 
 def unit_ranges(layout: SplitLayout) -> list[tuple[int, int]]:
     """Return the ranges [start, stop) of units in which a large sample is encoded."""
-    units = max(_RANGE_BYTES // (layout.width * layout.chunk[1]), 1) * layout.chunk[1]
+    units = max(_RANGE_BYTES // (layout.unit_bytes * layout.chunk_shape[1]), 1) * layout.chunk_shape[1]
     return [(first, min(first + units, layout.units)) for first in range(0, layout.units, units)]
 
 
 def chunk_bytes(rows: int, layout: SplitLayout, ragged: bool) -> int:
     """Return the bytes of memory that a chunk of `rows` samples takes while it is encoded."""
-    size = layout.units * layout.width if layout.parts == 1 else _RANGE_BYTES
+    size = layout.units * layout.unit_bytes if layout.unit_chunks == 1 else _RANGE_BYTES
     return rows * size + min(size, _STAGING_BYTES) + (size if rows > 1 or ragged else 0)

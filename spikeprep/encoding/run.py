@@ -252,7 +252,7 @@ def _encode_shard(task: ShardTask, encoder: SampleEncoder, control: _Control) ->
             steps = lengths[start - shard.start : stop - shard.start]
             with control.memory.reserve(chunk_bytes(stop - start, layout, shape.ragged)):
                 control.check()
-                if layout.parts > 1:
+                if layout.unit_chunks > 1:
                     _append_large(encoder, out, task, start, steps, control)
                 else:
                     out.append(*encoder.chunk(shard.split, start, steps, shape))
@@ -278,7 +278,7 @@ def _append_large(
             control.check()
             yield bits
 
-    out.append_parts(checked(), steps, np.array([sample.label]), [sample.id])
+    out.append_by_units(checked(), steps, np.array([sample.label]), [sample.id])
 
 
 class _Stopped(Exception):

@@ -100,8 +100,8 @@ class BatchStream:
             self.samples, reader.steps, reader.chunk_samples, self.window_chunks, batch, seed, shuffle
         )
         self._buffers: dict[int, Bits] = {}
-        windows = 2 * min(self.window_chunks * reader.chunk_bytes, len(self.samples) * reader.train_bytes)
-        self.tier = Tier("streamed", 0, windows + 2 * batch * reader.train_bytes)
+        windows = 2 * min(self.window_chunks * reader.chunk_bytes, len(self.samples) * reader.sample_bytes)
+        self.tier = Tier("streamed", 0, windows + 2 * batch * reader.sample_bytes)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -223,7 +223,7 @@ class BatchStream:
         """
         buffer = self._buffers.get(which)
         if buffer is None or len(buffer) < self.batch + size:
-            shape = (self.batch + size, self.reader.units, self.reader.layout.width)
+            shape = (self.batch + size, self.reader.units, self.reader.layout.unit_bytes)
             buffer = self._buffers[which] = np.empty(shape, np.uint8)
         self.reader.bits(window, out=buffer[self.batch : self.batch + len(window)], each=each)
         return buffer

@@ -127,7 +127,7 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
         axes.set_axis_off()
     for axes, (label, index) in zip(panels, shown.items(), strict=False):
         if len(split.unit_shape) > 1:
-            per_unit = np.concatenate([popcount(part) for part in split.runs(index)])
+            per_unit = np.concatenate([popcount(part) for part in split.sample_by_units(index)])
             axes.imshow(_as_image(per_unit, split.unit_shape), cmap=COUNTS)
         else:  # units on one axis: show them over time instead
             batch = split.packed(np.array([index]))

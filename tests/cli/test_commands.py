@@ -145,7 +145,7 @@ def test_encode_never_mixes_configurations(spikeprep, store):
     args = ["encode", "digits", "--out", store, "--limit", "30", "--set", "poisson.steps=50"]
     done = spikeprep(*args)
     assert done.exit_code == 4
-    assert "200 in the store, 50 asked for" in done.stderr
+    assert "200 in the store, 50 requested" in done.stderr
     assert "--overwrite" in done.stderr
     assert files(store) == before
     assert spikeprep(*args, "--overwrite").exit_code == 0

@@ -135,7 +135,7 @@ def test_large_samples(data, tmp_path, monkeypatch):
     encode(recipe, tmp_path / "s.zarr", source_path=path, executor=Pickling())
     encode(recipe, tmp_path / "own.zarr", source_path=path)
     assert tree(tmp_path / "s.zarr") == tree(tmp_path / "own.zarr")
-    assert SpikeStore.open(tmp_path / "s.zarr")["train"].layout.parts > 1
+    assert SpikeStore.open(tmp_path / "s.zarr")["train"].layout.unit_chunks > 1
 
 
 def test_an_error_of_a_task_is_raised_as_it_was(data, tmp_path, monkeypatch):

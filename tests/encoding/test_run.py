@@ -22,7 +22,7 @@ from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.recipes import Recipe, load_recipe
 from spikeprep.store import SpikeStore, SplitLayout, verify
-from spikeprep.store.objects import LocalObjects
+from spikeprep.store.storage import LocalStorage
 
 from ..assets import asset
 from ..sources.event_folders import class_folder
@@ -148,7 +148,7 @@ SCRIPT = """
 import os, signal, sys
 from spikeprep.encoding.run import encode
 from spikeprep.store import SplitLayout
-from spikeprep.store.objects import LocalObjects
+from spikeprep.store.storage import LocalStorage
 from tests.encoding.test_run import RECIPE
 
 SplitLayout.fit = staticmethod(lambda n, u, t: SplitLayout(n, u, t, 4, 8))
@@ -187,7 +187,7 @@ def test_killed_and_resumed(raw, whole, tmp_path, at, workers):
 
 
 def test_an_error_in_a_worker_reaches_the_caller_and_the_rest_stays(raw, whole, tmp_path, monkeypatch):
-    put, threads = LocalObjects.put, set(threading.enumerate())
+    put, threads = LocalStorage.put, set(threading.enumerate())
 
     def failing(self, key, data):
         if key == "train/spikes/c/3/0/0":
@@ -195,7 +195,7 @@ def test_an_error_in_a_worker_reaches_the_caller_and_the_rest_stays(raw, whole, 
         put(self, key, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalObjects, "put", failing)
+        patch.setattr(LocalStorage, "put", failing)
         with pytest.raises(StoreError, match="caught fire"):
             encode(RECIPE, tmp_path / "s.zarr", source_path=raw, workers=2)
     assert set(threading.enumerate()) <= threads
@@ -369,12 +369,12 @@ def test_samples_too_large_for_a_chunk_give_the_same_spikes(tmp_path, monkeypatc
     whole, cut = (SpikeStore.open(tmp_path / name) for name in ("whole.zarr", "cut.zarr"))
     for split in whole:
         one, other = whole[split], cut[split]
-        assert (one.layout.parts, other.layout.parts) == (1, 6)  # 2 × 17 × 17 units
+        assert (one.layout.unit_chunks, other.layout.unit_chunks) == (1, 6)  # 2 × 17 × 17 units
         np.testing.assert_array_equal(one.packed(slice(None)).bits, other.packed(slice(None)).bits)
         for name in ("steps", "labels", "counts", "ids"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert verify(tmp_path / "cut.zarr").ok
-    assert planned.raw_bytes == 6 * 578 * other.layout.width
+    assert planned.raw_bytes == 6 * 578 * other.layout.unit_bytes
     assert 0.2 < planned.estimated_bytes / summary.stored_bytes < 5
 
 

@@ -46,9 +46,9 @@ class Watched:
     def __len__(self):
         return len(self.reader)
 
-    def chunk(self, chunk, out):
+    def read_chunk(self, chunk, out):
         self.before(chunk)
-        self.reader.chunk(chunk, out)
+        self.reader.read_chunk(chunk, out)
         self.read.append(chunk)
 
 
@@ -251,7 +251,7 @@ def test_the_bound_on_device_memory_is_held(reader, tier, epochs):
     for _ in range(4):
         drawn(runtime, feeder, stream)
     ring_and_batch = runtime.allocated
-    assert ring_and_batch == 2 * reader.chunk_bytes + 3 * reader.train_bytes
+    assert ring_and_batch == 2 * reader.chunk_bytes + 3 * reader.sample_bytes
     assert ring_and_batch < stream.tier.device_bytes == streamed_bound(stream)
     slots = 2 * 3 * reader.chunk_bytes
     all_chunks = 5 * reader.chunk_bytes

@@ -8,7 +8,7 @@ import zarr
 
 from spikeprep.errors import StoreError
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout, verify
-from spikeprep.store.objects import LocalObjects
+from spikeprep.store.storage import LocalStorage
 
 from .stores import ATTRIBUTES, content, tree
 
@@ -29,7 +29,7 @@ def write(path, split_at=(), broken=None):
                     raise broken_by
 
         with writer.shard(shard) as out:
-            out.append_parts(parts(), steps[here], labels[here], ids[here])
+            out.append_by_units(parts(), steps[here], labels[here], ids[here])
     writer.complete()
 
 
@@ -47,7 +47,7 @@ def test_any_reader_sees_whole_samples(whole):
     bits, steps, labels, ids = content("test")
     np.testing.assert_array_equal(zarr.open_group(whole, mode="r")["test/spikes"][:], bits)
     reader = SpikeStore.open(whole)["test"]
-    assert (reader.layout, reader.layout.parts) == (CUT, 2)
+    assert (reader.layout, reader.layout.unit_chunks) == (CUT, 2)
     batch = reader.packed(slice(None))
     np.testing.assert_array_equal(batch.bits, bits)
     np.testing.assert_array_equal(batch.steps, steps)
@@ -55,9 +55,9 @@ def test_any_reader_sees_whole_samples(whole):
     np.testing.assert_array_equal(reader.packed(np.array([4, 1, 4])).bits, bits[[4, 1, 4]])
     np.testing.assert_array_equal(reader.counts, np.bitwise_count(bits).sum(axis=(1, 2)))
     assert reader.ids.tolist() == ids
-    assert [part.shape for part in reader.parts(2)] == [(1, 4, 3), (1, 2, 3)]
-    np.testing.assert_array_equal(np.concatenate([*reader.parts(2)], axis=1), bits[2:3])
-    np.testing.assert_array_equal(np.concatenate([*reader.runs(3)]), bits[3])
+    assert [part.shape for part in reader.chunk_by_units(2)] == [(1, 4, 3), (1, 2, 3)]
+    np.testing.assert_array_equal(np.concatenate([*reader.chunk_by_units(2)], axis=1), bits[2:3])
+    np.testing.assert_array_equal(np.concatenate([*reader.sample_by_units(3)]), bits[3])
     assert verify(whole).ok
 
 
@@ -77,7 +77,7 @@ def test_too_few_units(tmp_path):
     writer = SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, {"test": CUT})
     bits, steps, labels, ids = content("test")
     with pytest.raises(ValueError, match="got 4 units; expected 6"), writer.shard(writer.pending()[0]) as out:
-        out.append_parts([bits[:1, :4]], steps[:1], labels[:1], ids[:1])
+        out.append_by_units([bits[:1, :4]], steps[:1], labels[:1], ids[:1])
 
 
 def test_an_error_of_the_source_is_its_own_and_leaves_no_half_shard(whole, tmp_path):
@@ -93,12 +93,12 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     def full(self, key):
         from contextlib import contextmanager
 
-        from spikeprep.store import objects
+        from spikeprep.store import storage
 
         @contextmanager
         def writing():
             def write(data):
-                with objects._writing(f"{self.path}/{key}"):
+                with storage._write_errors(f"{self.path}/{key}"):
                     raise OSError(errno.ENOSPC, "No space left on device")
 
             yield write
@@ -106,13 +106,13 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
         return writing()
 
     monkeypatch.setattr(
-        LocalObjects, "writing", lambda self, key: full(self, key) if "/c/" in key else real(self, key)
+        LocalStorage, "writing", lambda self, key: full(self, key) if "/c/" in key else real(self, key)
     )
     with pytest.raises(StoreError, match="Free some space"):
         write(tmp_path / "s.zarr")
 
 
-real = LocalObjects.writing
+real = LocalStorage.writing
 
 
 def test_damage_names_the_sample(whole, tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 from spikeprep.errors import StoreError, UsageError
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, verify
-from spikeprep.store.objects import LocalObjects
+from spikeprep.store.partial_files import new_partial_name, release
+from spikeprep.store.storage import LocalStorage
 
 from .stores import ATTRIBUTES, LAYOUTS, content, make, tree, write_shard
 
@@ -43,11 +44,13 @@ PUTS = 1 + 2 * (1 + 5) + 5 * 5 + 1  # root, documents, five objects a shard, roo
 @pytest.mark.parametrize("at", range(PUTS))
 def test_interrupted_at_any_write(tmp_path, whole, monkeypatch, at):
     """Die in the middle of the n-th write, for every n; the same command then gives the same bytes."""
-    path, put, done = tmp_path / "s.zarr", LocalObjects.put, []
+    path, put, done = tmp_path / "s.zarr", LocalStorage.put, []
 
     def dying(self, key, data):
         if len(done) == at:
-            file = self.root / f"{key}.0123.partial"  # half a file under another name: what a kill leaves
+            file = self.root / key  # half a file under another name: what a kill leaves
+            file = file.with_name(new_partial_name(file.name))
+            release(file.name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data[: len(data) // 2])
             raise Crash
@@ -55,7 +58,7 @@ def test_interrupted_at_any_write(tmp_path, whole, monkeypatch, at):
         put(self, key, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalObjects, "put", dying)
+        patch.setattr(LocalStorage, "put", dying)
         with pytest.raises(Crash):
             make(path)
     assert len(done) == at
@@ -105,8 +108,8 @@ def test_full_disk(tmp_path, whole, monkeypatch, at):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"chain": [{"name": "poisson", "steps": 22}]}, r"chain\[0\]\.steps: 21 in the store, 22 asked for"),
-        ({"seed": 4}, "seed: 3 in the store, 4 asked for"),
+        ({"chain": [{"name": "poisson", "steps": 22}]}, r"chain\[0\]\.steps: 21 in the store, 22 requested"),
+        ({"seed": 4}, "seed: 3 in the store, 4 requested"),
         ({"source": {"licence": "none", "sha256": "1"}}, r"source\.sha256"),
         ({"classes": ["a", "b"]}, "classes"),
     ],
@@ -168,7 +171,7 @@ def test_an_interrupted_replacement_is_never_taken_for_a_store(tmp_path, whole, 
     for at in range(12):
         shutil.rmtree(path, ignore_errors=True)
         make(path)
-        delete, done = LocalObjects.delete, []
+        delete, done = LocalStorage.delete, []
 
         def dying(self, key, at=at, delete=delete, done=done):
             if len(done) == at:
@@ -177,7 +180,7 @@ def test_an_interrupted_replacement_is_never_taken_for_a_store(tmp_path, whole, 
             delete(self, key)
 
         with monkeypatch.context() as patch:
-            patch.setattr(LocalObjects, "delete", dying)
+            patch.setattr(LocalStorage, "delete", dying)
             with pytest.raises(Crash):
                 SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
         for use in (lambda: SpikeStore.open(path), lambda: make(path)):
