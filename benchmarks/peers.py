@@ -1,10 +1,10 @@
-"""PyTorch BPTT peers of one dense spiking network: milliseconds a sample to train and to infer, on the CPU.
+"""PyTorch BPTT peers of one dense spiking network: milliseconds per sample to train and to infer, on the CPU.
 
 Every peer gets the same task: leaky integrate-and-fire layers ``784-800-10``, 400 steps, batches of
 binary input at a given density, rate readout (spike counts), cross-entropy, surrogate-gradient
-backpropagation through time and one Adam step a batch. What helps a peer is on: all cores, denormals
-flushed, the whole sequence given to its linear layers at once where the library's own modules do so; and
-the best batch of several is reported.
+backpropagation through time and one Adam step per batch. Peers run at their best: all cores, denormals
+flushed, the sequence given to their linear layers at once where the library's own modules do so; the best
+batch of several is reported.
 
 Run alone (``python -m benchmarks.peers --help``) or from another benchmark in the same process::
 
@@ -30,7 +30,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Task:
-    """The network and its input: layer sizes, steps, samples a batch, spikes an input unit and step."""
+    """The network and its input: layer sizes, steps, samples per batch, spikes per input unit and step."""
 
     sizes: tuple[int, ...] = (784, 800, 10)
     steps: int = 400
@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Timing:
-    """Best of `Task.batches`, in milliseconds a sample."""
+    """Best of `Task.batches`, in milliseconds per sample."""
 
     peer: str
     version: str
@@ -125,7 +125,7 @@ BUILDERS: dict[str, Callable[[tuple[int, ...]], Network]] = {
 
 
 def available() -> list[str]:
-    """Return the peers that can be imported here; none without torch."""
+    """Return the names of the installed peers; none without torch."""
     found = []
     for name in BUILDERS:
         try:

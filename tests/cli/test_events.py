@@ -203,7 +203,7 @@ def test_plot(spikeprep, encoded, tmp_path):
 def test_list(spikeprep):
     names = {entry["name"] for entry in json.loads(spikeprep("list", "recipes", "--json").stdout)["recipes"]}
     assert {"nmnist", "events", "tonic:NAME"} <= names
-    readers = {
-        entry["name"] for entry in json.loads(spikeprep("list", "readers", "--json").stdout)["readers"]
+    sources = {
+        entry["name"] for entry in json.loads(spikeprep("list", "sources", "--json").stdout)["sources"]
     }
-    assert {"nmnist", "events", "tonic"} <= readers
+    assert {"nmnist", "events", "tonic"} <= sources
