@@ -30,11 +30,12 @@ from numpy.typing import NDArray
 from . import __version__
 from .config import Count, Natural, Positive, fitted
 from .data import Audio, Bits, Frames, SpikeTrain
-from .encoders.base import Chain, Encoder
-from .encoding.run import EncodeSummary
-from .errors import CapabilityError, DataError, StoreError, UsageError, near_miss
+from .encoders.base import Chain, Encoder, check_train
+from .encoding.samples import naming
+from .errors import DataError, SpikeprepError, StoreError, UsageError, near_miss
 from .packing import overrun, pack
 from .random import SampleKey
+from .results import EncodeResult
 from .store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
 from .store.attributes import SPLIT_NAMES, differences, is_split_name
 from .system import cores
@@ -69,7 +70,7 @@ def write_store(
     overwrite: bool = False,
     workers: int | None = None,
     compression: Compression | None = None,
-) -> EncodeSummary:
+) -> EncodeResult:
     """Write samples in hand into a complete spike store, encoding them first if an encoder is given.
 
     ::
@@ -135,7 +136,10 @@ def write_store(
     StoreError
         There is something at `out` already, or it cannot be written.
 
-    An exception of the iterable or of the encoder comes through as it is. In all these cases `out` is as it was before.
+    PluginError
+        The encoder or a transform raises an exception that is no error of spikeprep, or returns what it may not.
+
+    An exception of the iterable comes through as it is. In all these cases `out` is as it was before.
     """
     began = time.perf_counter()
     packer = _Packer.of(encoder, seed, dt, unit_shape)
@@ -164,7 +168,7 @@ def write_store(
             out, attributes, data.layouts(), compression=compression, overwrite=overwrite
         )
         _write_shards(writer, data, spool, threads)
-    return EncodeSummary(
+    return EncodeResult(
         path=os.fspath(out),
         samples={name: len(part.labels) for name, part in data.splits.items()},
         encoded=sum(len(part.labels) for part in data.splits.values()),
@@ -216,9 +220,13 @@ class _Row:
     id: str
     group: int | None
 
+    @property
+    def place(self) -> str:
+        """The sample's number, split and id, for messages."""
+        return f"{self.number} of {self.split}" + ("" if self.id == str(self.number) else f" ({self.id})")
+
     def __str__(self) -> str:
-        name = "" if self.id == str(self.number) else f" ({self.id})"
-        return f"{self.split} sample {self.number}{name}"
+        return f"sample {self.place}"
 
 
 def _rows(samples: Any, labels: Any, split: Any, ids: Any, groups: Any, table: _Table) -> Iterator[_Row]:
@@ -343,11 +351,11 @@ class _Table:
         if id is None:
             return str(number)
         if not isinstance(id, str | int | np.integer):
-            raise DataError(f"{split} sample {number} has the id {id!r}", "text")
+            raise DataError(f"sample {number} of {split} has the id {id!r}", "text")
         try:
             str(id).encode()
         except UnicodeEncodeError as error:
-            raise DataError(f"{split} sample {number} has the id {id!r}", "valid Unicode text") from error
+            raise DataError(f"sample {number} of {split} has the id {id!r}", "valid Unicode text") from error
         return str(id)
 
     def _label(self, label: Any, where: _Row) -> int:
@@ -498,27 +506,33 @@ class _Packer:
 
     def pack(self, rows: Sequence[_Row]) -> list[_Packed]:
         """Return the packed spikes of some samples; an error names the sample."""
+        if self.chain is None:
+            return [self._check(row) for row in rows]
         try:
-            return self._encode(rows) if self.chain else [self._check(row) for row in rows]
-        except Exception as error:
+            return self._encode(self.chain, rows)
+        except SpikeprepError:
             if len(rows) == 1:
-                error.add_note(f"This is about {rows[0]}.")
                 raise
         return [packed for row in rows for packed in self.pack([row])]  # one by one, to learn which it is
 
-    def _encode(self, rows: Sequence[_Row]) -> list[_Packed]:
-        assert self.chain is not None
-        encoder, signals, keys = self.chain.encoder, [], []
-        for row in rows:
+    def _encode(self, chain: Chain, rows: Sequence[_Row]) -> list[_Packed]:
+        keys = [SampleKey(self.seed, row.split, row.number) for row in rows]
+        signals = []
+        for row, key in zip(rows, keys, strict=True):
             _check_finite(row)
-            keys.append(SampleKey(self.seed, row.split, row.number))
-            signals.append(self.chain.prepare(row.sample, rng=keys[-1]))
-        trains = encoder.encode_batch(signals, rngs=keys)
-        described = [_describe(encoder, signal, key) for signal, key in zip(signals, keys, strict=True)]
-        return [
-            self._compress(row, train, about.unit_shape, about.dt)
-            for row, train, about in zip(rows, trains, described, strict=True)
-        ]
+            signal = row.sample
+            for transform in chain.transforms:
+                with naming(transform, row.place):
+                    signal = transform(signal, rng=key)
+            signals.append(signal)
+        encoder, packed = chain.encoder, []
+        with naming(encoder, rows[0].place):  # right where it matters: for one row, see `pack`
+            trains = encoder.encode_batch(signals, rngs=keys)
+            described = [encoder.describe(signal, key) for signal, key in zip(signals, keys, strict=True)]
+            for row, train, description in zip(rows, trains, described, strict=True):
+                check_train(encoder, train, description.units, description.steps)
+                packed.append((row, train, description.unit_shape, description.dt))
+        return [self._compress(*arguments) for arguments in packed]
 
     def _check(self, row: _Row) -> _Packed:
         assert self.dt is not None
@@ -529,10 +543,6 @@ class _Packer:
         return self._compress(row, train, spikes.shape[1:], self.dt)
 
     def _compress(self, row: _Row, train: SpikeTrain, unit_shape: tuple[int, ...], dt: float) -> _Packed:
-        if not isinstance(train, SpikeTrain) or len(train.bits) != prod(unit_shape):
-            raise CapabilityError(
-                f"{row}: the encoder returned {train!r}", f"a SpikeTrain with units {unit_shape}"
-            )
         shape = self.unit_shape or unit_shape
         if prod(shape) != prod(unit_shape):
             raise DataError(f"{row} has units {unit_shape}", f"{prod(shape)} units, for unit_shape {shape}")
@@ -547,14 +557,6 @@ class _Packer:
         digest.update(bits.data)
         data = _SPOOL_COMPRESSION.encode(bits)
         return _Packed(data, int(train.steps), shape, dt, digest.digest(), bits.nbytes)
-
-
-def _describe(encoder: Any, signal: Any, key: SampleKey) -> Any:
-    if hasattr(encoder, "describe"):
-        return encoder.describe(signal, key)
-    from types import SimpleNamespace
-
-    return SimpleNamespace(unit_shape=encoder.unit_shape(signal), dt=encoder.step_seconds(signal))
 
 
 def _check_finite(row: _Row) -> None:
