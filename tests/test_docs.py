@@ -132,7 +132,7 @@ def small_data(tmp_path, monkeypatch):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for n in range(4):
             Image.new("L", (6, 6), 90 * label + 20 * n + 10).save(tmp_path / "photos" / name / f"{n}.png")
-    ti46_corpus(tmp_path / "ti46")
+    ti46_corpus(tmp_path / "corpus")
     nmnist_folder(tmp_path / "N-MNIST", train=20, test=10)
     class_folder(tmp_path / "recordings", each=3)
     monkeypatch.chdir(tmp_path)
