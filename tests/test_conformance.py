@@ -450,13 +450,6 @@ def test_a_broken_event_format_fails_with_the_reason(tmp_path, change, message):
 
 
 def test_the_public_checks_are_documented():
-    assert set(testing.__all__) == {
-        "check_plugin",
-        "check_encoder",
-        "check_transform",
-        "check_source",
-        "check_event_format",
-    }
     for name in testing.__all__:
         assert "Raises" in getattr(testing, name).__doc__
     assert inspect.isabstract(EventFormat)

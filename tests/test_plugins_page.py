@@ -13,7 +13,7 @@ import pytest
 
 from spikeprep import testing
 from spikeprep.data import Audio, Events
-from spikeprep.registry import ENCODERS, EVENT_FORMATS, SOURCES, TRANSFORMS
+from spikeprep.registry import REGISTRIES, SOURCES
 
 from .test_conformance import FOLDERS
 
@@ -45,7 +45,7 @@ def test_the_encoder_encodes_both_kinds_of_images(page):
 
 
 def test_the_kinds_of_plugins_are_those_of_the_registries():
-    by_group = {registry.group: registry for registry in (ENCODERS, TRANSFORMS, SOURCES, EVENT_FORMATS)}
+    by_group = {registry.group: registry for registry in REGISTRIES}
     for _, group, base, check in rows("# Plugins"):
         module, _, name = base.strip("`").rpartition(".")
         assert by_group.pop(group.strip("`")).base is getattr(importlib.import_module(module), name)
