@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .devices import connect, rank_device, select_backend
 from .distributed.launch import launch
-from .distributed.ranks import Alone, Ranks
+from .distributed.ranks import Ranks, SingleRank
 from .errors import UsageError
 from .store import SpikeStore
 from .system import cores
@@ -65,7 +65,7 @@ class Session:
         if self.ranks == "mpi":
             return self._run_by_mpi(tell, should_stop)
         if self.ranks == 1:
-            return _train(self, Alone(), tell, should_stop)
+            return _train(self, SingleRank(), tell, should_stop)
         if self.ranks < 1:
             raise UsageError(f"got {self.ranks} ranks", "at least one")
         # before any process is started: what does not fit is said at once
@@ -83,7 +83,7 @@ class Session:
             session = replace(self, device=device, threads=threads)
             return _train(session, ranks, tell if ranks.leads else lambda record: None, should_stop)
         except BaseException:
-            ranks.give_up()
+            ranks.abort_at_exit()
             raise
 
 
