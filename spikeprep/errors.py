@@ -24,6 +24,10 @@ class SpikeprepError(Exception):
         head = f"{got}; expected {expected}." if expected else f"{got.rstrip('.')}."
         super().__init__(f"{head} {hint}".strip())
 
+    def __reduce__(self) -> tuple[type[SpikeprepError], tuple[str, str, str]]:
+        """Pickle all three parts, so that an error of a worker process arrives as it was raised."""
+        return type(self), (self.got, self.expected, self.hint)
+
 
 class UsageError(SpikeprepError):
     """A name, option or setting that does not exist or does not fit."""
@@ -43,6 +47,10 @@ class RunError(SpikeprepError):
 
 class CapabilityError(SpikeprepError):
     """Something this machine or installation lacks: a device, or an optional package."""
+
+
+class PluginError(CapabilityError):
+    """A plugin that breaks its contract: a wrong result, or an exception that is no `SpikeprepError`."""
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
