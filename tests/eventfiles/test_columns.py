@@ -66,7 +66,7 @@ def test_prophesee(tmp_path):
 def test_names_of_ones_own(tmp_path):
     tree = named("left/col", "left/row", "left/when", "left/sign")
     path = h5(tmp_path, tree, width=9, height=9)
-    with pytest.raises(DataError, match=r"no events that are known among \['left', .*Pass the names"):
+    with pytest.raises(DataError, match=r"no columns of events among \['left', .*Pass the names"):
         read(path)
     assert read(path, t="when", p="sign").array.tolist() == ROWS
     whole = {"x": "left/col", "y": "left/row", "t": "left/when", "p": "left/sign"}
@@ -110,14 +110,14 @@ def test_columns_of_different_lengths(tmp_path):
 
 def test_a_size_that_the_file_does_not_tell(tmp_path):
     path = h5(tmp_path, named("x", "y", "t", "p"))
-    with pytest.raises(DataError, match="does not tell the size"):
+    with pytest.raises(DataError, match="does not state the size"):
         read(path)
     assert read(path, size=(9, 9)).array.tolist() == ROWS
 
 
 def test_a_size_that_no_sensor_has(tmp_path):
     path = h5(tmp_path, named("x", "y", "t", "p"), width=0, height=99999)
-    with pytest.raises(DataError, match="says a sensor of 0 × 99999; expected sides between 1 and 65535"):
+    with pytest.raises(DataError, match="states a sensor of 0 × 99999; expected sides between 1 and 65535"):
         read(path)
 
 
@@ -174,7 +174,7 @@ def test_values_that_an_event_has_no_room_for(tmp_path):
 
 def test_a_stamp_ahead_of_the_start(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y, t=[-5, 2000, 3000], p=P)
-    with pytest.raises(DataError, match="event 0: t -5 µs lies before the start"):
+    with pytest.raises(DataError, match="event 0: t -5 µs is before the start"):
         read(tmp_path / "a.npz", size=(9, 9))
 
 
@@ -196,12 +196,12 @@ def test_columns_that_are_no_numbers(tmp_path, column, values, message):
 
 @pytest.mark.parametrize(
     "options",
-    [{"unit": "min"}, {"off": 2}, {"origin": "last"}, {"columns": "xyt"}],
-    ids=lambda o: next(iter(o)),
+    [{"unit": "min"}, {"off": 2}, {"origin": "last"}, {"columns": "xyt"}, {"columns": "xxytp"}],
+    ids=str,
 )
 def test_settings_that_do_not_fit(tmp_path, options):
     np.savez(tmp_path / "a.npz", x=X, y=Y, t=T, p=P)
-    with pytest.raises(UsageError, match=f"numpy: got {next(iter(options))}"):
+    with pytest.raises(UsageError, match=f"got numpy.{next(iter(options))} = "):
         read(tmp_path / "a.npz", size=(9, 9), **options)
 
 

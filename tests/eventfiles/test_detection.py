@@ -34,7 +34,7 @@ def test_another_format_under_a_familiar_ending_is_named(tmp_path):
     path = tmp_path / "00001.bin"
     path.write_bytes(writing.aedat4_bytes(events))
     with pytest.raises(
-        DataError, match=r"holds AEDAT 4, and its name is that of N-MNIST .bin.*format='aedat4'"
+        DataError, match=r"holds AEDAT 4, and its name ends like N-MNIST .bin.*format='aedat4'"
     ):
         read(path)
     with pytest.raises(DataError, match=r"begins with .*: AEDAT 4; expected N-MNIST .bin"):
@@ -154,11 +154,8 @@ class Lines(ChunkDecoder):
             t, x, y, p = map(int, line.split())
             yield Chunk(np.array([(x, y, t, p)], EVENT))
 
-    def most(self):
+    def max_events(self):
         return None
-
-    def close(self):
-        pass
 
 
 @dataclass(frozen=True)
@@ -173,6 +170,6 @@ class Text(EventFormat):
     def matches(cls, head):
         return head.startswith(b"t x y p")
 
-    def open(self, path):
-        return Lines(path)
+    def decoder(self, file):
+        return Lines(file.path)
 '''

@@ -252,7 +252,7 @@ def test_an_event_that_cannot_be_is_named(tmp_path, name, what):
     text = str(caught.value)
     assert str(path) in text
     assert "event 4" in text
-    assert {"x": f"x {form.size[0]},", "y": f"y {form.size[1]} ", "t": "runs back"}[what] in text
+    assert {"x": f"x {form.size[0]},", "y": f"y {form.size[1]} ", "t": " is before "}[what] in text
     assert "invalid='drop'" in text
     if form.offset:
         assert f"at byte {form.offset(path.read_bytes(), 4)}:" in text

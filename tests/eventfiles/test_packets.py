@@ -55,7 +55,7 @@ def test_a_damaged_header_of_a_packet(tmp_path, field):
     path = put(tmp_path, "a.aedat", raw)
     at = len(HEADER) + 28 + 24
     for invalid in ("fail", "drop"):
-        with pytest.raises(DataError, match=f"the packet at byte {at} says type"):
+        with pytest.raises(DataError, match=f"the packet at byte {at} has type"):
             read(path, invalid=invalid)
 
 
@@ -82,17 +82,17 @@ def test_packets_of_aedat4_that_are_too_short(tmp_path, size):
 @pytest.mark.parametrize("end", [20, 60, 300])
 def test_a_header_of_aedat4_that_is_cut(tmp_path, end):
     path = put(tmp_path, "a.aedat4", writing.aedat4_bytes(SOME)[:end])
-    with pytest.raises(DataError, match="its header cannot be decoded"):
+    with pytest.raises(DataError, match="the header cannot be decoded"):
         read(path)
 
 
 def test_a_stream_of_aedat4_is_asked_for(tmp_path):
     path = put(tmp_path, "a.aedat4", writing.aedat4_bytes(SOME))
     assert len(read(path, stream=0).array) == 3
-    with pytest.raises(DataError, match=r"has streams of events \[0\]; expected stream 1"):
+    with pytest.raises(DataError, match=r"has the event streams \[0\]; expected stream 1"):
         read(path, stream=1)
     path = put(tmp_path, "b.aedat4", writing.aedat4_bytes(SOME).replace(b">EVTS<", b">XXXX<"))
-    with pytest.raises(DataError, match="has streams of events none; expected one at least"):
+    with pytest.raises(DataError, match="has the event streams none; expected at least one"):
         read(path)
 
 

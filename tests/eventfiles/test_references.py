@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeprep.eventfiles import Changes, aedat2, dat, es, evt2, evt3, open_events, read
-from spikeprep.eventfiles.kernels import all_sound, onward
+from spikeprep.eventfiles.kernels import all_valid, onward
 
 from .test_formats import FORMS, recording
 from .writing import events_of
@@ -109,7 +109,7 @@ def test_the_check_sees_each_thing_that_is_wrong(data):
     count = data.draw(st.integers(1, 40))
     width, height = data.draw(st.integers(1, 65535)), data.draw(st.integers(1, 65535))
     events = events_of(width - 1, height - 1, 7 + np.arange(count) // 2, 1)
-    assert all_sound(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+    assert all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7)
     n = data.draw(st.integers(0, count - 1))
     what = data.draw(st.sampled_from("xytp"))
     events[what][n] = {
@@ -120,7 +120,7 @@ def test_the_check_sees_each_thing_that_is_wrong(data):
         if n == 0
         else events["t"][n - 1] - data.draw(st.integers(1, 10**15)),
     }[what]
-    assert not all_sound(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+    assert not all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7)
 
 
 # ---------------------------------------------------------------- the readers of others, where they are right
