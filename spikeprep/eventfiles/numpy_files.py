@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,15 @@ class _Npy(ColumnDecoder):
     """A .npy file, mapped into memory."""
 
     def __init__(self, file: InputFile, form: ColumnFormat) -> None:
-        file.stream.seek(0)
+        stream: Any = file.stream
+        stream.seek(0)
         try:
-            shape, fortran, dtype = _header(file.stream)
-            offset, order = file.stream.tell(), "F" if fortran else "C"
+            shape, fortran, dtype = _header(stream)
             if dtype.hasobject:
-                raise ValueError("objects")
-            array = (
-                np.memmap(file.stream, dtype, "r", offset, shape, order)
-                if np.prod(shape)
-                else np.empty(shape, dtype)
-            )  # type: ignore[call-overload]
+                raise ValueError("it holds Python objects")
+            offset, empty = stream.tell(), 0 in shape  # an empty file section cannot be mapped
+            order: Literal["C", "F"] = "F" if fortran else "C"
+            array = np.empty(shape, dtype) if empty else np.memmap(stream, dtype, "r", offset, shape, order)
         except Exception as error:  # a damaged header raises whatever Python's parser does
             raise DataError(
                 f"{file.path} cannot be read ({error})",

@@ -34,7 +34,7 @@ def test_another_format_under_a_familiar_ending_is_named(tmp_path):
     path = tmp_path / "00001.bin"
     path.write_bytes(writing.aedat4_bytes(events))
     with pytest.raises(
-        DataError, match=r"holds AEDAT 4, and its name ends like N-MNIST .bin.*format='aedat4'"
+        DataError, match=r"holds AEDAT 4, but its name ends like N-MNIST .bin.*format='aedat4'"
     ):
         read(path)
     with pytest.raises(DataError, match=r"begins with .*: AEDAT 4; expected N-MNIST .bin"):
