@@ -13,7 +13,7 @@ from .checks import Changes, Invalid
 
 
 @cache
-def _formats() -> tuple[type[EventFormat], ...]:
+def formats() -> tuple[type[EventFormat], ...]:
     """Return every format that can be imported; looked up once, as every file of a data set needs it."""
     formats = []
     for name in EVENT_FORMATS.names():
@@ -47,7 +47,7 @@ def find_format(
     if name:
         named: type[EventFormat] = EVENT_FORMATS.get(name)
         matches = named.matches(head)
-        others = [] if matches else [f.title for f in _formats() if f.matches(head)]
+        others = [] if matches else [f.title for f in formats() if f.matches(head)]
         if matches is False or others:
             looks = f": {others[0]}" if others else ""
             raise DataError(
@@ -56,8 +56,8 @@ def find_format(
                 "Leave out the format to have it detected.",
             )
         return named.from_config(options)
-    by_content = [f for f in _formats() if f.matches(head)]
-    by_ending = [f for f in _formats() if path.name.lower().endswith(f.extensions)]
+    by_content = [f for f in formats() if f.matches(head)]
+    by_ending = [f for f in formats() if path.name.lower().endswith(f.extensions)]
     if not by_content:
         # formats without a signature are recognised by the ending alone
         by_content = [f for f in by_ending if f.matches(head) is None]

@@ -53,7 +53,7 @@ def test_a_list_of_test_files(tmp_path):
     samples = everything(AudioFiles(path=str(tmp_path), test_list="testing.txt"))
     assert sorted(s.id for s in samples["test"]) == ["no/9.wav", "yes/3.wav"]
     assert len(samples["train"]) == 18
-    with pytest.raises(DataError, match=r"elsewhere\.txt is not there"):
+    with pytest.raises(DataError, match=r"elsewhere\.txt does not exist"):
         AudioFiles(path=str(tmp_path), test_list="elsewhere.txt").splits()
 
 

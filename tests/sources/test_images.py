@@ -116,7 +116,7 @@ def test_a_table(tmp_path):
 
 def test_no_folder(tmp_path):
     for path in ("", str(tmp_path / "no")):
-        with pytest.raises(DataError, match="--source"):
+        with pytest.raises(DataError, match="source=FOLDER"):
             ImageFolder(path=path).splits()
 
 

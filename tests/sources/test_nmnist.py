@@ -48,7 +48,7 @@ def test_the_case_of_folders_does_not_matter(tmp_path):
 
 def test_where_there_is_no_data(tmp_path):
     for path in ("", str(tmp_path / "no"), str(tmp_path)):
-        with pytest.raises(DataError, match=r"no folder Train.*--source"):
+        with pytest.raises(DataError, match=r"no folder Train.*source=FOLDER"):
             Nmnist(path=path).splits()
     nmnist_folder(tmp_path, train=30)
     for file in (tmp_path / "Train/7").iterdir():

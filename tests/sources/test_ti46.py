@@ -72,7 +72,7 @@ def test_subsets(tmp_path):
     assert labels["words"] == {"en": "enter", "ys": "yes"}
     assert labels["all"] == labels["alphabet"] | labels["digits"] | labels["words"]
     assert [len(prompts) for prompts in PROMPTS.values()] == [26, 10, 10, 46]
-    with pytest.raises(UsageError, match="Did you mean 'digits'"):
+    with pytest.raises(UsageError, match=r'got ti46\.subset = .*"digits"'):
         Ti46(subset="digit")
 
 
@@ -118,12 +118,12 @@ BAD = {
     "0zf2set1.wav": (b"no sound at all", "is no audio", "replace or remove"),
     "0zf2set2.wav": (
         sphere(spoken(0))[:3000],
-        "cut short: 1,976 bytes of sound, the header promises 5,000",
+        "truncated: 1,976 bytes of sound, the header states 5,000",
         "copy",
     ),
-    "0zf2set3.wav": (wav(spoken(0))[:3000], "cut short: 2,956 bytes", "copy it again"),
+    "0zf2set3.wav": (wav(spoken(0))[:3000], "truncated: 2,956 bytes", "copy it again"),
     "0zf2set4.wav": (b"", "is empty", "copy it again"),
-    "0zf2set5.sph": (sphere(np.zeros(0, np.int16)), "holds no samples", "remove it"),
+    "0zf2set5.sph": (sphere(np.zeros(0, np.int16)), "has no samples", "remove it"),
     "0zf2set6.sph": (sphere(np.zeros(900, np.int16)), "is silent", "remove it"),
     "0zf2set7.sph": (sphere(np.stack([spoken(0)] * 2, axis=1)), "has 2 channels", "source.channel=0"),
     "0zf2set8.sph": (sphere(spoken(0), rate=16000), "has 16000 Hz, not 12500", "source.rate=12500"),
@@ -165,7 +165,7 @@ def test_what_real_shorten_says(tmp_path):
 
 
 def test_a_folder_without_the_corpus(tmp_path):
-    with pytest.raises(DataError, match=r"no utterance of TI46.*\{ti20,ti_alpha\}"):
+    with pytest.raises(DataError, match=r"no utterances of TI46.*\{ti20,ti_alpha\}"):
         Ti46(path=str(tmp_path)).splits()
     with pytest.raises(DataError, match="no folder"):
         Ti46(path=str(tmp_path / "nowhere")).splits()
@@ -176,5 +176,5 @@ def test_without_data_the_recipe_says_where_to_get_them(tmp_path):
 
     with pytest.raises(DataError) as caught:
         encode(load_recipe("ti46"), tmp_path / "s.zarr")
-    for words in ("LDC93S9", "catalog.ldc.upenn.edu", "ti_alpha", "--source"):
+    for words in ("LDC93S9", "catalog.ldc.upenn.edu", "ti_alpha", "source=FOLDER"):
         assert words in str(caught.value)
