@@ -16,9 +16,9 @@ from typing import Annotated, ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
+from ..config import Meta
 from ..data import EVENT
 from ..errors import CapabilityError, DataError
 from .base import Decoder, EventFormat, InputFile, as_words

@@ -13,9 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from msgspec import Meta
-
-from ..config import Count
+from ..config import Count, Meta
 from ..data import Sample
 from ..errors import PluginError, SpikeprepError, UsageError
 from ..registry import Plugin
@@ -204,7 +202,7 @@ def _class_name(source: Source) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 

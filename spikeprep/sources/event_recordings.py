@@ -49,11 +49,18 @@ class EventFiles(CheckedFiles[Scan]):
         if len(self.size) == 1:
             raise UsageError(f"got {self.name}.size = {list(self.size)}", "[width, height] in pixels")
         if self.format:
-            EVENT_FORMATS.get(self.format).from_config(self.options)
+            form = EVENT_FORMATS.get(self.format)
+            try:
+                form.from_config(self.options)
+            except UsageError as error:
+                got = f"got {self.name}.options = {self.options}: {error.got}"
+                raise UsageError(got, error.expected, error.hint) from error
         elif self.options:
             known = {option.name for form in formats() for option in fields(form)}
             if unknown := [key for key in self.options if key not in known]:
-                got = f"no event format has the option {unknown[0]!r} ({self.name}.options)"
+                got = (
+                    f"got {self.name}.options = {self.options}: no event format has the option {unknown[0]!r}"
+                )
                 raise UsageError(got, "", near_miss(unknown[0], known))
 
     def _check_file(self, recording: Recording) -> tuple[str, Scan]:

@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
+from ..config import Meta
 from ..data import Audio, Sample
 from ..errors import CapabilityError
 from .checked_files import CheckedFile, CheckedFiles

@@ -138,7 +138,7 @@ def test_no_folder(tmp_path):
 
 def test_without_tonic_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tonic", None)
-    with pytest.raises(CapabilityError, match=r"spikeprep\[events\]"):
+    with pytest.raises(CapabilityError, match=r"spikeprep\[tonic\]"):
         poker(tmp_path).splits()
 
 
