@@ -13,7 +13,7 @@ from .options import emit_json, json_option, settings_option
 
 if TYPE_CHECKING:
     from spikeprep.encoding.plan import EncodePlan
-    from spikeprep.results import EncodeResult
+    from spikeprep.encoding.run import EncodeSummary
 
 AT_LEAST_1 = click.IntRange(min=1)
 
@@ -80,7 +80,7 @@ def _plan_text(plan: EncodePlan) -> str:
     )
 
 
-def _result_text(result: EncodeResult) -> str:
+def _result_text(result: EncodeSummary) -> str:
     stored = f"{format_bytes(result.stored_bytes)}, {result.bytes_per_sample:,.0f} B per sample"
     samples = f"{samples_by_split(result.samples)}, {stored}"
     if not result.encoded:

@@ -138,7 +138,9 @@ def _line(entry: dict[str, Any]) -> str:
     settings = entry.get("settings")
     if not settings:
         return str(entry["title"])
-    return f"{entry['title']} ({textwrap.shorten(format_settings(settings), _SETTINGS_WIDTH, placeholder=' …')})"
+    return (
+        f"{entry['title']} ({textwrap.shorten(format_settings(settings), _SETTINGS_WIDTH, placeholder=' …')})"
+    )
 
 
 # ---------------------------------------------------------------- every setting

@@ -16,17 +16,13 @@ if TYPE_CHECKING:
 AT_LEAST_1 = click.IntRange(min=1)
 
 
-class _RanksType(click.ParamType):
-    """A number of processes, or ``mpi``."""
-
-    name = "ranks"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, or "mpi"."""
-        text = str(value)
-        if text != "mpi" and not (text.isdecimal() and int(text) >= 1):
-            self.fail(f"{text!r} is neither a number of processes nor mpi.", param, ctx)
-        return text if text == "mpi" else int(text)
+def _ranks(ctx: click.Context, param: click.Parameter, text: str) -> int | str:
+    """Return a number of processes, or "mpi"."""
+    if text == "mpi":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is neither a number of processes nor mpi.")
+    return int(text)
 
 
 @click.command("train")
@@ -45,8 +41,8 @@ class _RanksType(click.ParamType):
 )
 @click.option(
     "--ranks",
-    type=_RanksType(),
-    default=1,
+    callback=_ranks,
+    default="1",
     show_default=True,
     metavar="N|mpi",
     help="Processes that share every batch, each with a GPU or a share of the cores; mpi: those of mpirun.",

@@ -19,15 +19,17 @@ from .config import describe, leaves
 from .data import PackedBatch, SpikeTrain
 from .devices import select_backend
 from .encoders.base import Chain
+from .encoding import plan as planning
 from .encoding import run as encoding
-from .encoding.run import EncodePlan
+from .encoding.plan import EncodePlan
+from .encoding.run import EncodeSummary
 from .errors import DataError, RunError, SpikeprepError, UsageError
 from .interruption import Interrupted, delayed_interrupt
 from .packing import pack
 from .progress import Progress, progress_for
 from .random import SampleKey
 from .recipes import Recipe, known_recipe, load_recipe
-from .results import EncodeResult, EvaluateResult, Predictions, Run, Store, TrainResult
+from .results import EvaluateResult, Predictions, Run, Store, TrainResult
 from .store import SpikeStore
 from .text import format_bytes, format_duration
 from .train.evaluation import count_batches
@@ -47,7 +49,7 @@ with (samples done, samples in all)."""
 # ---------------------------------------------------------------- stores and runs
 
 
-def open_store(store: Path_ | EncodeResult | SpikeStore, *, incomplete: bool = False) -> Store:
+def open_store(store: Path_ | EncodeSummary | SpikeStore, *, incomplete: bool = False) -> Store:
     """Open a spike store for reading.
 
     Parameters
@@ -109,7 +111,7 @@ def encode(
     executor: Executor | None = None,
     overwrite: bool = False,
     progress: ShowProgress = None,
-) -> EncodeResult:
+) -> EncodeSummary:
     """Encode a data set into a spike store.
 
     Interrupted anywhere, the same call finishes the store. Its bytes depend on the recipe, the raw data, `seed` and
@@ -124,7 +126,7 @@ def encode(
     source
         Folder of the raw data, for recipes that need one.
     encoder
-        Name of an encoder to use in place of the recipe's, with that encoder's default settings.
+        Name of an encoder to use in place of the recipe's, at its default settings.
     settings
         Changes to the recipe: dotted name → value, such as ``{"poisson.steps": 200}``.
     seed
@@ -152,18 +154,17 @@ def encode(
         Ctrl-C; what is written stays, and the same call continues from there.
     """
     chosen = _recipe(recipe, encoder, settings)
-    more = {} if executor is None else {"executor": executor}
     with progress_for(progress, "encode") as show:
         try:
             summary = encoding.encode(
                 chosen, out, source_path=source, seed=seed, limit=limit, workers=workers, overwrite=overwrite,
-                progress=show, **more,
+                progress=show, executor=executor,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {os.fspath(out)} keeps what is written", {}) from None
         if summary.note:
             show.note(f"note: {summary.note}")
-    return EncodeResult.of(summary)
+    return summary
 
 
 def plan(
@@ -184,7 +185,7 @@ def plan(
         As `encode`.
     """
     chosen = _recipe(recipe, encoder, settings)
-    return encoding.plan(chosen, out, source_path=source, seed=seed, limit=limit)
+    return planning.plan(chosen, out, source_path=source, seed=seed, limit=limit)
 
 
 def _recipe(
@@ -200,7 +201,7 @@ def _recipe(
 
 
 def train(
-    store: Path_ | EncodeResult | SpikeStore,
+    store: Path_ | EncodeSummary | SpikeStore,
     *,
     arch: str | None = None,
     rule: str | None = None,
@@ -398,7 +399,7 @@ def _device_line(record: Record) -> str:
 
 def evaluate(
     run: Path_ | TrainResult | Run,
-    store: Path_ | EncodeResult | SpikeStore,
+    store: Path_ | EncodeSummary | SpikeStore,
     *,
     split: str = "test",
     device: str = "auto",
@@ -440,7 +441,7 @@ def predict(
     signals: Any,
     *,
     split: str = "test",
-    store: Path_ | EncodeResult | SpikeStore | None = None,
+    store: Path_ | EncodeSummary | SpikeStore | None = None,
     device: str = "auto",
     batch: int = 64,
     progress: ShowProgress = None,
@@ -484,7 +485,7 @@ def predict(
     folder, config = opened.folder, opened.config
     batches: Iterator[NDArray[np.int64]]
     network = load_network(folder, select_backend(device, config.settings.precision))
-    if isinstance(signals, str | os.PathLike | SpikeStore | EncodeResult):
+    if isinstance(signals, str | os.PathLike | SpikeStore | EncodeSummary):
         stored = open_store(signals)
         folder.check_sizes(stored)
         reader = stored[split]
@@ -576,7 +577,7 @@ def _as_signals(signals: Any, chain: Chain, unit_shape: tuple[int, ...], key: Sa
 
 def _unit_shape(chain: Chain, signal: Any, key: SampleKey) -> tuple[int, ...] | None:
     try:
-        return tuple(chain.encoder.unit_shape(chain.outline(signal)))
+        return chain.describe(signal, key).unit_shape
     except (SpikeprepError, ValueError, TypeError, IndexError, AttributeError):  # not a signal of this chain
         return None
 
@@ -587,7 +588,8 @@ def _encoded(
     for first in range(0, len(signals), batch):
         part = signals[first : first + batch]
         keys = [SampleKey(seed, split, first + n) for n in range(len(part))]
-        yield chain.encode_batch(part, rngs=keys)
+        signals_ = [chain.prepare(signal, rng=key) for signal, key in zip(part, keys, strict=True)]
+        yield chain.encoder.encode_batch(signals_, rngs=keys)
 
 
 def _packed(groups: Iterator[list[SpikeTrain]], units: int) -> Iterator[PackedBatch]:

@@ -1,4 +1,4 @@
-"""The error tree. Every message says what was got, what was expected, and the hint."""
+"""Exceptions. Every message says what was found, what was expected, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable
 
 
 class SpikeprepError(Exception):
-    """Base of every error that a user can hint.
+    """Base of every error that a user can fix.
 
     Parameters
     ----------
     got
-        What was found, with the name of the file, option or value.
+        What was found, with the name of the file, setting or value.
     expected
-        What would have been right; may be empty where `got` says it.
+        What is allowed; may be empty where `got` says it.
     hint
-        What to do about it, as an imperative sentence.
+        How to fix it, as an imperative sentence.
     """
 
     def __init__(self, got: str, expected: str = "", hint: str = "") -> None:

@@ -41,8 +41,8 @@ def delayed_interrupt() -> Iterator[list[int]]:
 
     previous: dict[int, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
+        for asked in (signal.SIGINT, signal.SIGTERM):
+            previous[asked] = signal.signal(asked, handle)
     except ValueError:  # not the main thread
         pass
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import shutil
 import sys
 import threading
@@ -220,9 +221,8 @@ def _notebook_display() -> Callable[..., Any] | None:
     shell = ipython.get_ipython() if ipython else None
     if shell is None or not hasattr(shell, "kernel"):
         return None
-    from IPython.display import display
-
-    return display  # type: ignore[no-any-return]
+    display: Callable[..., Any] = importlib.import_module("IPython.display").display
+    return display
 
 
 def _per_second(rate: float) -> str:

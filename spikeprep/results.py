@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoding.run import EncodeSummary
 from .errors import SpikeprepError
 from .store import SpikeStore
 from .text import format_bytes, html_table, samples_by_split
@@ -20,33 +19,6 @@ from .train.run_folder import RunConfig, RunFolder
 
 MOST_CLASSES = 30
 """A table by class is shown for so many classes at most."""
-
-
-@dataclass(frozen=True, repr=False)
-class EncodeResult(EncodeSummary):
-    """What `spikeprep.encode` did; see `EncodeSummary` for its attributes."""
-
-    @classmethod
-    def of(cls, summary: EncodeSummary) -> EncodeResult:
-        """Return the result of what `spikeprep.encoding.run.encode` returned."""
-        return cls(**{f.name: getattr(summary, f.name) for f in fields(EncodeSummary)})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``spikeprep encode --json`` prints."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"bytes_per_sample": self.bytes_per_sample}
-
-    def __repr__(self) -> str:
-        return (
-            f"EncodeResult({self.path!r}: {samples_by_split(self.samples)}, {format_bytes(self.stored_bytes)}, "
-            f"{self.encoded:,} encoded now)"
-        )
-
-    def _repr_html_(self) -> str:
-        rows = [("split", "samples"), *((split, f"{n:,}") for split, n in self.samples.items())]
-        return html_table(
-            rows, f"{self.path}: {format_bytes(self.stored_bytes)}, {self.encoded:,} encoded now"
-        )
 
 
 @dataclass(frozen=True, repr=False)

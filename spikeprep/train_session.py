@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .devices import connect, rank_device, select_backend
 from .distributed.launch import launch
-from .distributed.ranks import Alone, Ranks
+from .distributed.ranks import SingleRank, Ranks
 from .errors import UsageError
 from .store import SpikeStore
 from .system import cores
@@ -76,7 +76,7 @@ class TrainSession:
         if self.ranks == "mpi":
             return self._run_by_mpi(listener, should_stop)
         if self.ranks == 1:
-            return _train(self, Alone(), listener, should_stop)
+            return _train(self, SingleRank(), listener, should_stop)
         if self.ranks < 1:
             raise UsageError(f"got ranks = {self.ranks}", "at least 1")
         rank_device(self.device, self.ranks - 1, self.ranks)  # fail before any process is started
@@ -93,7 +93,7 @@ class TrainSession:
             session = replace(self, device=device, threads=threads)
             return _train(session, ranks, listener if ranks.leads else lambda record: None, should_stop)
         except BaseException:
-            ranks.give_up()
+            ranks.abort_at_exit()
             raise
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from spikeprep import devices
 from spikeprep.devices import connect, parse_device, rank_device, select_backend
-from spikeprep.distributed.shared_memory import Meeting, SharedRanks
+from spikeprep.distributed.shared_memory import SharedGroup, SharedRanks
 from spikeprep.errors import CapabilityError, UsageError
 from spikeprep.system import Device
 
@@ -91,7 +91,7 @@ def test_each_rank_has_its_device(found):
 
 
 def test_ranks_on_cpus_use_shared_memory_and_on_gpus_need_nccl(found):
-    ranks = SharedRanks(Meeting(2), 0)
+    ranks = SharedRanks(SharedGroup(2), 0)
     backend = select_backend("cpu", threads=1)
     assert connect(backend, ranks) is ranks
     nccl = pytest.importorskip("cupy.cuda.nccl", exc_type=ImportError)

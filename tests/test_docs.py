@@ -65,20 +65,6 @@ def test_every_command_and_exit_code_is_documented():
         assert re.search(rf"^\| {code} \|", text, re.MULTILINE)
 
 
-def test_the_encoder_of_the_plugin_page_works():
-    import numpy as np
-
-    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    (source,) = (
-        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Latency" in block
-    )
-    namespace: dict[str, object] = {"__name__": "my_package.latency"}
-    exec(compile(source, "docs/plugins.md", "exec", dont_inherit=True), namespace)
-    spikes = namespace["Latency"](steps=11)(np.array([[255, 0], [128, 51]], np.uint8))
-    np.testing.assert_array_equal(np.argmax(spikes, axis=0), [0, 10, 5, 8])
-    np.testing.assert_array_equal(spikes.sum(axis=0), [1, 1, 1, 1])
-
-
 def test_the_python_of_the_page_on_transforms_works():
     page = (ROOT / "docs" / "transforms.md").read_text(encoding="utf-8")
     (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -132,7 +118,7 @@ def small_data(tmp_path, monkeypatch):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for n in range(4):
             Image.new("L", (6, 6), 90 * label + 20 * n + 10).save(tmp_path / "photos" / name / f"{n}.png")
-    ti46_corpus(tmp_path / "ti46")
+    ti46_corpus(tmp_path / "corpus")
     nmnist_folder(tmp_path / "N-MNIST", train=20, test=10)
     class_folder(tmp_path / "recordings", each=3)
     monkeypatch.chdir(tmp_path)

@@ -35,7 +35,7 @@ class Split:
     def __getitem__(self, index):
         return self.dense[index]
 
-    def runs(self, sample):
+    def sample_by_units(self, sample):
         bits = pack(self.dense[sample])
         yield from (bits[:5], bits[5:])
 

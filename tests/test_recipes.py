@@ -18,7 +18,7 @@ from spikeprep.registry import SOURCES, register
 from spikeprep.sources.base import Source
 
 
-def test_the_names():
+def test_recipe_names():
     images = ["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"]
     events = ["events", "nmnist", "tonic"]
     assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events])
@@ -53,7 +53,7 @@ def used(recipe):
     return [plugin["name"] for plugin in recipe.build_chain().to_config()]
 
 
-def test_an_offered_transform_is_switched_on():
+def test_an_offered_transform_is_used_once_set():
     recipe = load_recipe("nmnist")
     assert used(recipe.override({"stabilise_saccades.use": "true"})) == ["stabilise_saccades", "dvs"]
     both = recipe.override(
@@ -70,7 +70,7 @@ def test_an_offered_transform_is_switched_on():
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "words"),
     [
         ("event_downsample.factor", "0", "factor"),
         ("event_downsample.fator", "2", "Did you mean 'factor'"),
@@ -79,12 +79,12 @@ def test_an_offered_transform_is_switched_on():
         ("downsample.factor", "2", "Did you mean 'event_downsample.factor'"),
     ],
 )
-def test_an_offered_transform_is_checked(setting, value, said):
-    with pytest.raises(UsageError, match=said):
+def test_an_offered_transform_is_checked(setting, value, words):
+    with pytest.raises(UsageError, match=words):
         load_recipe("nmnist").override({setting: value})
 
 
-def test_a_data_set_of_tonics_is_named_after_its_recipe():
+def test_a_data_set_of_tonic_is_a_recipe():
     recipe = load_recipe("tonic:DVSGesture")
     assert recipe.name == "tonic:DVSGesture"
     assert "DVSGesture" in recipe.title
@@ -121,7 +121,7 @@ def test_override_reaches_every_field():
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "words"),
     [
         ("poisson.step", "Did you mean 'steps'"),
         ("poison.steps", r"Did you mean 'poisson\.steps'"),
@@ -130,12 +130,12 @@ def test_override_reaches_every_field():
         ("soruce.path", r"Did you mean 'source\.path'"),
     ],
 )
-def test_an_unknown_setting_has_its_near_miss(setting, said):
-    with pytest.raises(UsageError, match=said):
+def test_an_unknown_setting_names_the_nearest(setting, words):
+    with pytest.raises(UsageError, match=words):
         load_recipe("mnist").override({setting: "1"})
 
 
-def test_a_value_that_does_not_fit():
+def test_a_value_that_is_not_allowed():
     with pytest.raises(UsageError, match="steps = 'many'"):
         load_recipe("mnist").override({"poisson.steps": "many"})
 
@@ -159,14 +159,14 @@ steps = 9
 """
 
 
-def test_a_file_of_ones_own(tmp_path):
+def test_a_recipe_file(tmp_path):
     (tmp_path / "mine.toml").write_text(TEXT)
     recipe = load_recipe(tmp_path / "mine.toml")
     assert (recipe.name, recipe.chain[0]["steps"], recipe.train) == ("mine", 9, {})
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "words"),
     [
         ('title = "My digits"', 'tilte = "x"', "Did you mean 'title'"),
         ('title = "My digits"', "", "lacks the setting 'title'"),
@@ -185,7 +185,7 @@ def test_a_file_of_ones_own(tmp_path):
         ),
     ],
 )
-def test_a_file_that_is_wrong(tmp_path, old, new, said):
+def test_a_recipe_file_that_is_wrong(tmp_path, old, new, words):
     assert old in TEXT
     text = TEXT.replace(old, new)
     if "chain = []" in text:
@@ -193,11 +193,11 @@ def test_a_file_that_is_wrong(tmp_path, old, new, said):
     if 'source = "' in text:
         text = 'source = "digits"\n' + text.replace('source = "digits"', "")
     (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=words):
         load_recipe(tmp_path / "mine.toml")
 
 
-def test_a_file_that_is_no_text(tmp_path):
+def test_a_recipe_file_that_is_not_text(tmp_path):
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not TOML"):
         load_recipe(tmp_path / "mine.toml")
@@ -268,7 +268,7 @@ def test_the_recipes_own_encoder_changes_nothing():
     assert load_recipe("mnist").with_encoder("poisson") == load_recipe("mnist")
 
 
-def test_what_is_no_encoder():
+def test_names_that_are_not_encoders():
     with pytest.raises(UsageError, match="Did you mean 'poisson'"):
         load_recipe("mnist").with_encoder("poison")
     with pytest.raises(UsageError, match="'lyon', which is a transform; expected an encoder"):
@@ -345,7 +345,7 @@ def test_plain_data_survives_toml(table):
 
 @pytest.fixture
 def ramp():
-    """A source that is registered as in a notebook, and forgotten again."""
+    """A source registered as in a notebook, for one test."""
 
     @dataclass(frozen=True)
     class Ramp(Source):

@@ -15,7 +15,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from ..errors import CapabilityError
 from ..recipes import Recipe
 from ..store import Shard, ShardWriter, SpikeStore, SpikeWriter
 from ..system import cores
+from ..text import format_bytes, html_table, samples_by_split
 from .plan import StorePlan, chunk_bytes, open_encoder, unit_ranges
 from .samples import SampleEncoder, Shape
 
@@ -34,7 +36,7 @@ Progress = Callable[[int, int], None]
 _MEMORY_BYTES = 256 << 20  # of spikes that all workers of a process hold together
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EncodeSummary:
     """What `encode` did.
 
@@ -65,6 +67,20 @@ class EncodeSummary:
     def bytes_per_sample(self) -> float:
         """Bytes of the store per sample."""
         return self.stored_bytes / max(sum(self.samples.values()), 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes and `bytes_per_sample`, JSON-ready."""
+        return asdict(self) | {"bytes_per_sample": self.bytes_per_sample}
+
+    def __str__(self) -> str:
+        return f"{samples_by_split(self.samples)}, {format_bytes(self.stored_bytes)}, {self.encoded:,} encoded now"
+
+    def __repr__(self) -> str:
+        return f"EncodeSummary({self.path!r}: {self})"
+
+    def _repr_html_(self) -> str:
+        rows = [("split", "samples"), *((split, f"{n:,}") for split, n in self.samples.items())]
+        return html_table(rows, f"{self.path}: {self}")
 
 
 @dataclass(frozen=True)

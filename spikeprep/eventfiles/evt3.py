@@ -75,9 +75,8 @@ def _decode_fast(
             first = fields >> 32 & 0x7FF | fields & _ROW | fields >> 43 << 32
             t = np.uint64(time + (fields & 0xFFF))
             while left:
-                for _ in range(
-                    4
-                ):  # without a test of how many are left: what is not an event is overwritten later
+                # four without a test of how many are left: what is not an event is overwritten later
+                for _ in range(4):
                     flat[two * at] = np.uint64(first + trailing_zeros(left | np.uint64(1 << 60)))
                     flat[two * at + one] = t
                     left &= left - one

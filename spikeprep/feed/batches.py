@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Bits, PackedBatch
-from ..distributed.ranks import span
+from ..distributed.ranks import rank_range
 from ..errors import RunError
 from ..store import SplitReader
 from .order import SampleOrder
@@ -144,7 +144,7 @@ class BatchStream:
 
     def own(self, size: int) -> slice:
         """Return which samples of a batch of `size` are this rank's."""
-        return slice(*span(size, *self.share))
+        return slice(*rank_range(size, *self.share))
 
     def hand_out(self, drawn: NDArray[np.int64], bits: Any) -> PackedBatch:
         """Return this rank's share of the batch `drawn`, whose `bits` may be on a device, and move past the batch."""

@@ -1,4 +1,4 @@
-"""tonic's arrays of events as `Events`, and tonic's transforms ahead of that."""
+"""Tonic's arrays of events as `Events`, after tonic's transforms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _random_lock = threading.Lock()
 
 
 def library() -> Any:
-    """Return tonic; raises `CapabilityError` where it is not installed."""
+    """Return the library tonic; raises `CapabilityError` where it is not installed."""
     try:
         import tonic
     except ImportError as error:

@@ -123,7 +123,7 @@ def test_encode_dry_run_writes_nothing(spikeprep, tmp_path):
         (["digits", "--set", "posson.steps=3"], 2, ["'posson.steps'", "Did you mean 'poisson.steps'?"]),
         (["digits", "--set", "poisson.steps=0"], 2, ["poisson", "steps"]),
         (["digits", "--set", "poisson.steps=many"], 2, ["poisson", "many"]),
-        (["digits", "--source", "."], 2, ["--source"]),
+        (["digits", "--source", "."], 2, ["needs no raw data"]),
         (["mnist"], 3, ["train-images-idx3-ubyte", "--source"]),
         (["mnist", "--source", "nowhere"], 3, ["nowhere", "--source"]),
         (["images", "--source", "empty"], 3, ["empty"]),

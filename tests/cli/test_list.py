@@ -57,7 +57,7 @@ def test_every_entry_has_a_page(spikeprep, kind):
 def test_the_page_of_an_encoder(spikeprep):
     text = spikeprep("list", "encoders", "poisson").stdout
     assert "poisson.steps = 400\n    A whole number" in text
-    assert "HM2-BP's MNIST setting is 400" in text
+    assert "with probability rate_max" in text
     settings = json.loads(spikeprep("list", "encoders", "poisson", "--json").stdout)["settings"]
     assert [s["name"] for s in settings] == ["steps", "rate_max", "dt"]
 

@@ -81,19 +81,19 @@ def test_the_recipe_reaches_the_subset_by_either_name():
         assert load_recipe("ti46").override({name: "words"}).source["subset"] == "words"
 
 
-def test_another_subset_than_what_is_there(corpus):
+def test_a_subset_without_utterances(corpus):
     with pytest.raises(DataError, match=r"36 utterances of TI46, none of the subset digits.*ti20"):
         Ti46(path=str(corpus), subset="digits").splits()
 
 
-def test_a_partial_corpus_is_said(corpus):
+def test_an_incomplete_corpus_is_noted(corpus):
     note = Ti46(path=str(corpus)).provenance()["note"]
     assert "24 of 4,142 train and 12 of 6,628 test" in note
     assert "no speaker f2, f3" in note
     assert "f1" not in note
 
 
-def test_a_whole_corpus_needs_no_note(tmp_path):
+def test_a_complete_corpus_needs_no_note(tmp_path):
     sound = wav(spoken(0, samples=40))
     for code in PROMPTS["digits"]:
         for speaker in (f"{sex}{n}" for sex in "fm" for n in range(1, 9)):
@@ -133,7 +133,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_named_with_its_mend(corpus, name):
+def test_a_bad_file_is_named_with_its_fix(corpus, name):
     data, what, hint = BAD[name]
     put(corpus / name, data)
     with pytest.raises(DataError) as caught:
@@ -142,7 +142,7 @@ def test_a_bad_file_is_named_with_its_mend(corpus, name):
         assert words.lower() in str(caught.value).lower()
 
 
-def test_nothing_else_is_lost(corpus):
+def test_no_other_file_is_left_out(corpus):
     for name, (data, *_) in BAD.items():
         put(corpus / name, data)
     with pytest.raises(DataError, match=r"11 of the files cannot be used.*and 6 more"):
@@ -156,7 +156,7 @@ def test_nothing_else_is_lost(corpus):
     assert "left out: " in facts["note"]
 
 
-def test_what_real_shorten_says(tmp_path):
+def test_a_real_file_compressed_with_shorten(tmp_path):
     from ..assets import asset
 
     shutil.copy(asset("data/nist_sphere/123_1pcle_shn.sph"), tmp_path / "0af1set0.sph")
@@ -171,7 +171,7 @@ def test_a_folder_without_the_corpus(tmp_path):
         Ti46(path=str(tmp_path / "nowhere")).splits()
 
 
-def test_without_data_the_recipe_says_where_to_get_them(tmp_path):
+def test_without_data_the_recipe_states_where_to_get_them(tmp_path):
     from spikeprep.encoding.run import encode
 
     with pytest.raises(DataError) as caught:
