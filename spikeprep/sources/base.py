@@ -39,7 +39,7 @@ class Source(Plugin, ABC):
         return self.read(split, index).signal
 
     def limited(self, samples: int) -> Source:
-        """Return a source that offers the first `samples` samples of each split; overridden where that saves reading."""
+        """Return a source of the first `samples` samples of each split; overridden where that saves reading."""
         return self
 
     @abstractmethod
