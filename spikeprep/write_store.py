@@ -192,7 +192,7 @@ def _refuse_existing(out: str | os.PathLike[str], about: Mapping[str, Any], over
     stored = SpikeWriter.existing(out)
     if stored is None or overwrite:
         return
-    hint = "Set overwrite=True to replace it, or choose another path."
+    hint = "Use overwrite=True to replace it, or choose another path."
     if stored["complete"]:
         raise StoreError(f"there is a store at {os.fspath(out)}", "a new path", hint)
     unlike = differences({key: stored.get(key) for key in about}, json.loads(json.dumps(about)))

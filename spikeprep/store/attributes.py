@@ -22,7 +22,7 @@ FORMAT = 1
 """The format version that this package writes, and the newest that it reads."""
 
 _PREFIX = "attributes.spikeprep"
-_HINT = "Restore the file from a copy, or encode again with --overwrite."
+_HINT = "Restore the file from a copy, or write the store again with overwrite=True."
 _SEEDS = 1 << 64
 
 SPLIT_NAMES = "1 to 200 characters without slashes and control characters, not beginning with . or __"

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from html import escape
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from .shards import Compression, DamageError, decode_index, index_bytes, is_abse
 from .storage import Storage, open_storage
 from .zarr_metadata import parse_split
 
-_HINT = "Run `spikeprep verify` for all of the damage, then encode again with --overwrite."
+_HINT = "Run `spikeprep verify` for all of the damage, then write the store again with overwrite=True."
 
 
 class DamagedSamples(StoreError):
@@ -124,23 +123,6 @@ class SpikeStore(Mapping[str, "SplitReader"]):
             f"<SpikeStore {self.path}: {about['recipe']}, {samples}, units {shape}, "
             f"{len(about['classes'])} classes, dt {about['dt']:g} s{state}>"
         )
-
-    def _repr_html_(self) -> str:
-        about = self.attributes
-        rows = {
-            "store": self.path,
-            "recipe": f"{about['recipe']} {about.get('title', '')}".strip(),
-            **{split: f"{count} samples" for split, count in about["samples"].items()},
-            "units": " × ".join(map(str, about["unit_shape"])),
-            "dt": f"{about['dt']:g} s",
-            "classes": len(about["classes"]),
-            "complete": "yes" if self.complete else "no",
-        }
-        cells = "".join(
-            f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table>{cells}</table>"
 
     def fingerprint(self) -> str:
         """Return a sha256 that two stores share if they were made from the same data in the same way."""

@@ -106,7 +106,7 @@ class SpikeWriter:
                 raise StoreError(
                     f"{storage.path} was encoded with another configuration ({'; '.join(conflicts[:5])})",
                     "",
-                    "Give --overwrite to replace it, or another --out.",
+                    "Use overwrite=True to replace it, or choose another path.",
                 )
             if overwrite and (conflicts or stored["complete"]):
                 # marked first: interrupted here, the remains are neither read nor resumed
@@ -359,14 +359,14 @@ def _present(storage: Storage) -> set[str]:
     """Return the keys of the store at a place, none where nothing is; refuse a file and a folder of other things."""
     if isinstance(storage, LocalStorage) and storage.root.exists() and not storage.root.is_dir():
         raise StoreError(
-            f"{storage.path} is a file", "a folder, or a path that is free", "Choose another --out."
+            f"{storage.path} is a file", "a folder, or a path that is free", "Choose another path."
         )
     present = storage.keys()
     if present and "zarr.json" not in present:
         raise StoreError(
             f"{storage.path} is not empty and no spike store",
             "an empty or new folder",
-            "Choose another --out.",
+            "Choose another path.",
         )
     return present
 
