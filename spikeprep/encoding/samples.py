@@ -234,7 +234,10 @@ def misfit(got: str, expected: str) -> DataError:
 
 @contextmanager
 def naming(plugin: Plugin, sample: str) -> Iterator[None]:
-    """Turn a plugin's exceptions into errors that name it and the sample; errors of sources name their files."""
+    """Turn a plugin's exceptions into errors that name it and the sample.
+
+    Errors of sources stay as they are, since they name files, and so do those of the system below a built-in plugin.
+    """
     try:
         yield
     except SpikeprepError as error:
@@ -242,6 +245,9 @@ def naming(plugin: Plugin, sample: str) -> Iterator[None]:
             raise
         raise _named(error, plugin, sample) from error
     except Exception as error:
+        built_in = type(plugin).__module__.startswith("spikeprep.")
+        if built_in and isinstance(error, OSError | MemoryError):
+            raise
         raise _named(error, plugin, sample) from error
 
 
