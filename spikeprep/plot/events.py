@@ -85,7 +85,12 @@ def recorded(
         raise UsageError(f"got sample {index}", f"0 to {len(reader) - 1}", "Name a sample of this split.")
     steps, step_us = int(reader.steps[index]), 1e6 * store.attributes["dt"]
     seen = look_at_spikes(
-        reader.sample_by_units(index), store.attributes["unit_shape"], steps, step_us, tau_us=tau_us, at_us=at_us
+        reader.sample_by_units(index),
+        store.attributes["unit_shape"],
+        steps,
+        step_us,
+        tau_us=tau_us,
+        at_us=at_us,
     )
     shown = shown_classes(reader.labels, len(classes))
     heights = [_height(seen), *([0.3 + 1.05 * -(-len(shown) // 10)] if shown else [])]
