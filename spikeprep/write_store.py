@@ -31,11 +31,11 @@ from . import __version__
 from .config import Count, Natural, Positive, fitted
 from .data import Audio, Bits, Frames, SpikeTrain
 from .encoders.base import Chain, Encoder, check_train
+from .encoding.run import EncodeSummary
 from .encoding.samples import naming
 from .errors import DataError, SpikeprepError, StoreError, UsageError, near_miss
 from .packing import overrun, pack
 from .random import SampleKey
-from .results import EncodeResult
 from .store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
 from .store.attributes import SPLIT_NAMES, differences, is_split_name
 from .system import cores
@@ -43,9 +43,7 @@ from .system import cores
 _BATCH_BYTES = 4 << 20  # of signals or packed spikes that a thread takes at a time
 _BATCH_SAMPLES = 256
 _WRITE_BYTES = 256 << 20  # of packed spikes that all threads together hold while they write the store
-_MOST_CLASSES = (
-    1 << 16
-)  # that label numbers may stand for without `classes`; more are a mistake in the labels
+_MOST_CLASSES = 1 << 16  # without `classes`; a larger label number is a mistake
 _INT32 = 1 << 31
 _SPOOL_COMPRESSION = Compression("zstd", 1)
 
@@ -70,7 +68,7 @@ def write_store(
     overwrite: bool = False,
     workers: int | None = None,
     compression: Compression | None = None,
-) -> EncodeResult:
+) -> EncodeSummary:
     """Write samples in hand into a complete spike store, encoding them first if an encoder is given.
 
     ::
@@ -135,11 +133,11 @@ def write_store(
         label outside the classes; or there are no samples. The message names the sample.
     StoreError
         There is something at `out` already, or it cannot be written.
-
     PluginError
         The encoder or a transform raises an exception that is no error of spikeprep, or returns what it may not.
 
-    An exception of the iterable comes through as it is. In all these cases `out` is as it was before.
+    An exception of the iterable comes through as it is. In all these cases `out` is as it was before, except where the
+    disk fails while the store is written: the same call then resumes.
     """
     began = time.perf_counter()
     packer = _Packer.of(encoder, seed, dt, unit_shape)
@@ -150,7 +148,7 @@ def write_store(
         fitted(text, str, name)
     about = {"recipe": recipe, "title": title, "citation": citation, **packer.attributes()}
     _refuse_existing(out, about if names is None else {**about, "classes": names}, overwrite)
-    table = _Table(names, packer)
+    table = _Table(names)
     with _Spool(out) as spool:
         for row, packed in _pack_all(_rows(samples, labels, split, ids, groups, table), packer, threads):
             table.add(row, packed)
@@ -168,7 +166,7 @@ def write_store(
             out, attributes, data.layouts(), compression=compression, overwrite=overwrite
         )
         _write_shards(writer, data, spool, threads)
-    return EncodeResult(
+    return EncodeSummary(
         path=os.fspath(out),
         samples={name: len(part.labels) for name, part in data.splits.items()},
         encoded=sum(len(part.labels) for part in data.splits.values()),
@@ -322,8 +320,8 @@ class _Data:
 class _Table:
     """Checks labels, splits, ids and groups as they come, and collects them; the spikes go to the spool."""
 
-    def __init__(self, names: list[str] | None, packer: _Packer) -> None:
-        self._names, self._packer = names, packer
+    def __init__(self, names: list[str] | None) -> None:
+        self._names = names
         self._indexes = {name: n for n, name in enumerate(names or ())}
         self._text: bool | None = None  # whether labels are names, where no classes are given
         self._counts: dict[str, int] = {}
@@ -494,11 +492,12 @@ class _Packer:
             raise UsageError("got spikes without dt", "the seconds of a time step", "Give e.g. dt=0.001.")
         if chain is not None and dt is not None:
             raise UsageError(f"got an encoder and dt = {dt!r}", "the encoder's own dt", "Leave dt out.")
+        shape = unit_shape.tolist() if isinstance(unit_shape, np.ndarray) else unit_shape
         return cls(
             chain,
             seed,
             None if dt is None else fitted(dt, Positive, "dt"),
-            None if unit_shape is None else fitted(list(unit_shape), tuple[Count, ...], "unit_shape"),
+            None if unit_shape is None else fitted(shape, tuple[Count, ...], "unit_shape"),
         )
 
     def attributes(self) -> dict[str, Any]:
@@ -680,7 +679,7 @@ def _write_shards(writer: SpikeWriter, data: _Data, spool: _Spool, threads: int)
 
     def write(shard: Shard) -> None:
         part, layout = data.splits[shard.split], writer.layouts[shard.split]
-        labels, steps, groups = (np.array(column) for column in (part.labels, part.steps, part.groups))
+        labels, steps, groups = (np.asarray(column) for column in (part.labels, part.steps, part.groups))
         with writer.shard(shard) as out:
             for start in range(shard.start, shard.stop, layout.chunk_samples):
                 rows = slice(start, min(start + layout.chunk_samples, shard.stop))

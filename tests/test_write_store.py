@@ -147,7 +147,7 @@ def test_both_forms_and_any_number_of_workers_give_the_same_bytes(tmp_path):
 
 def test_unit_shape_names_the_order_of_flat_units(tmp_path):
     flat = SPIKES.reshape(12, 21, 6)
-    write_store(tmp_path / "a.zarr", flat, LABELS, dt=0.001, unit_shape=(2, 3))
+    write_store(tmp_path / "a.zarr", flat, LABELS, dt=0.001, unit_shape=np.array([2, 3]))
     write_store(tmp_path / "b.zarr", SPIKES, LABELS, dt=0.001)
     assert tree(tmp_path / "a.zarr") == tree(tmp_path / "b.zarr")
 
@@ -372,6 +372,7 @@ BAD = [
     (ARRAYS | {"dt": "1ms"}, UsageError, "dt = '1ms'"),
     (ARRAYS | {"unit_shape": (7,)}, DataError, r"units \(2, 3\); expected 7 units"),
     (ARRAYS | {"unit_shape": (0,)}, UsageError, "unit_shape"),
+    (ARRAYS | {"unit_shape": 6}, UsageError, "unit_shape = 6"),
     (ARRAYS | {"seed": -1}, UsageError, "seed = -1"),
     (ARRAYS | {"seed": 2**64}, UsageError, "below 2⁶⁴"),
     (ARRAYS | {"workers": 0}, UsageError, "workers = 0"),
