@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from click.testing import CliRunner
 from spikeprep_cli.main import main
 
 import spikeprep
+from spikeprep.api import run_settings
 from spikeprep.errors import DataError, RunError, StoreError, UsageError
 from spikeprep.interruption import Interrupted, delayed_interrupt
 from spikeprep.recipes import load_recipe
 from spikeprep.train.checkpoint import load_checkpoint
+from spikeprep.train.settings import TrainSettings
 
 
 @pytest.fixture(scope="module")
@@ -394,3 +397,93 @@ def test_ctrl_c_in_a_process_of_its_own(encoded, tmp_path):
     _, text = process.communicate(timeout=60)
     assert "Interrupted: interrupted; the checkpoint is in" in text
     assert load_checkpoint(tmp_path / "run" / "last.npz")[1]["step"] >= 1
+
+
+# plugins, other learning rules, executors, stores of arrays
+
+
+def test_another_learning_rule_takes_no_setting_that_a_recipe_suggests_for_its_own(
+    encoded, tmp_path, monkeypatch
+):
+    from spikeprep.registry import RULES
+
+    from .toy_package.toy_plugins.delta_rule import DeltaRule
+
+    monkeypatch.setattr(RULES, "_registered", {})
+    spikeprep.register(DeltaRule)
+    result = spikeprep.train(
+        encoded, rule="delta", epochs=1, settings={"wanted": 7}, run=tmp_path / "a", progress=False
+    )
+    assert (result.rule, result.arch, result.thresholds) == (
+        "delta",
+        load_recipe("digits").train["arch"],
+        None,
+    )
+    settings = spikeprep.open_run(result).config.settings.to_json()
+    assert (settings["rule"], settings["wanted"]) == ("delta", 7)
+    assert settings["optim"]["rate"] == TrainSettings().optim.rate
+    with pytest.raises(UsageError, match=r"loss\.target"):
+        spikeprep.train(
+            encoded, rule="delta", settings={"loss.target": 7}, run=tmp_path / "b", progress=False
+        )
+    assert spikeprep.predict(result, encoded, progress=False).counts.shape == (60, 10)
+
+
+def test_suggestions_for_each_layer_hold_for_the_suggested_layers():
+    suggested = {"arch": "800-800", "init": [1, 2, 3], "epochs": 7}
+    assert run_settings(suggested, {}).init == (1, 2, 3)
+    assert run_settings(suggested, {"arch": "800-800"}).init == (1, 2, 3)
+    other = run_settings(suggested, {"arch": "20"})
+    assert (other.init, other.epochs, other.arch) == (TrainSettings().init, 7, "20")
+
+
+def test_unknown_names(encoded, tmp_path):
+    for arguments, words in (
+        ({"rule": "hm2pb"}, "Did you mean 'hm2bp'"),
+        ({"settings": {"optim.rat": 1}}, "Did you mean 'optim.rate'"),
+        ({"recipe": "mnits"}, "Did you mean 'mnist'"),
+        ({"device": "gpu"}, "got device = 'gpu'"),
+        ({"ranks": 0}, "got ranks = 0"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            spikeprep.train(encoded, run=tmp_path / "run", progress=False, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_executor_of_the_caller_s_encodes_the_same_bytes(encoded, tmp_path):
+    with ThreadPoolExecutor(2) as executor:
+        spikeprep.encode("digits", tmp_path / "a.zarr", limit=60, executor=executor, progress=False)
+    assert digest(tmp_path / "a.zarr") == digest(Path(encoded.path))
+
+
+def test_a_store_of_arrays_trains_and_its_spikes_are_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    spikes = rng.random((40, 50, 12)) < 0.05 + 0.3 * (labels[:, None, None] == np.arange(12) % 2)
+    summary = spikeprep.write_store(tmp_path / "a.zarr", spikes, labels, dt=0.001)
+    assert "40 train samples" in repr(summary)
+    assert summary._repr_html_().startswith("<table>")
+    result = spikeprep.train(
+        summary, arch="8", epochs=3, batch=4, run=tmp_path / "run", progress=False,
+        settings={"loss.target": 10, "loss.off_target": 1, "loss.margin": 1, "validation": 0},
+    )  # fmt: skip
+    predictions = spikeprep.predict(result, spikes, progress=False)
+    assert (predictions.labels == labels).mean() > 0.9
+    with pytest.raises(UsageError, match="without an encoder"):
+        spikeprep.predict(result, rng.random((3, 12)), progress=False)
+
+
+def test_a_store_of_encoded_arrays_predicts_signals(tmp_path):
+    from spikeprep.encoders import Poisson
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (20, 4, 4), dtype=np.uint8), np.arange(20) % 2
+    summary = spikeprep.write_store(
+        tmp_path / "a.zarr", images, labels, encoder=Poisson(steps=60), split=["train"] * 10 + ["test"] * 10
+    )
+    result = spikeprep.train(
+        summary, arch="8", epochs=1, run=tmp_path / "run", settings={"loss.target": 10}, progress=False
+    )
+    stored = spikeprep.predict(result, summary, progress=False)
+    raw = spikeprep.predict(result, images[10:], progress=False)
+    np.testing.assert_array_equal(raw.counts, stored.counts)
