@@ -122,7 +122,7 @@ def test_a_shorter_store_begins_like_the_longer_one(raw, tmp_path):
             SpikeStore.open(tmp_path / name)[split].packed(slice(9)) for name in ("few.zarr", "all.zarr")
         )
         np.testing.assert_array_equal(few.bits, full.bits)
-    with pytest.raises(StoreError, match=r"samples\.train: 9 in the store, 43 asked for"):
+    with pytest.raises(StoreError, match=r"samples\.train: 9 in the store, 43 requested"):
         encode(RECIPE, tmp_path / "few.zarr", source_path=raw)
 
 
