@@ -1,9 +1,9 @@
-"""How fast events become bits, against tonic's ToFrame and numpy.histogramdd, on one core, in one run.
+"""Speed of binning events, compared with tonic's ToFrame and numpy.histogramdd, on one core, in one run.
 
 python -m benchmarks.binning [--source FOLDER_OF_NMNIST] [--events N] [--json]
 
-Each begins with the whole recording in memory, an array of (x, y, t, p), and ends where it ends: `DVS` with packed
-bits, ready to be stored, ToFrame with int16 frames, histogramdd with float64 counts.
+Each starts with the recording in memory, an array of (x, y, t, p). `DVS` returns packed bits, ready to be stored,
+ToFrame int16 frames, histogramdd float64 counts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from spikeprep.eventfiles import read
 from spikeprep.packing import pack
 
 ROUNDS = 7
-_LARGEST = 1 << 30  # bytes of a dense array that is still worth the wait
+_LARGEST = 1 << 30  # bytes of a dense array that is computed
 
 
 def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Processor seconds of the fastest of some calls of each, called turn about; a slow call is repeated less often."""
+    """Return the processor seconds of the fastest call of each, called in turn; slow ones are repeated less often."""
     fastest = dict.fromkeys(calls, float("inf"))
     spent = dict.fromkeys(calls, 0.0)
     for n in range(rounds):
@@ -43,13 +43,13 @@ def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[s
 
 
 def each(call: Callable[[Events], object], recordings: list[Events]) -> None:
-    """Call with each recording, and let go of the result."""
+    """Call with each recording, without keeping the results."""
     for events in recordings:
         call(events)
 
 
 def synthetic(count: int, width: int, height: int, duration: int) -> Events:
-    """Events of uniformly random pixels and polarities: no place is cached better than another."""
+    """Return events of uniformly random pixels and polarities: no place is cached better than another."""
     rng = np.random.default_rng(0)
     events = np.zeros(count, EVENT)
     events["x"], events["y"] = rng.integers(0, width, count), rng.integers(0, height, count)
@@ -58,9 +58,9 @@ def synthetic(count: int, width: int, height: int, duration: int) -> Events:
 
 
 def floor(events: Events, encoder: DVS) -> Callable[[], object]:
-    """Return the least that must be done: read each event's 16 bytes, and write each byte of the bits."""
+    """Return the minimum of work: read each event's 16 bytes, and write each byte of the bits."""
     words = events.array.view(np.int64)
-    size = events.size[0] * events.size[1] * events.polarities * -(-encoder.max_steps(events) // 8)
+    size = events.size[0] * events.size[1] * events.polarities * -(-encoder.describe(events).steps // 8)
 
     def touch() -> None:
         words.sum()
@@ -70,9 +70,9 @@ def floor(events: Events, encoder: DVS) -> Callable[[], object]:
 
 
 def compare(what: str, recordings: list[Events], bin_us: int, figures: dict[str, float]) -> None:
-    """Bin recordings each way, and note what it takes."""
+    """Bin recordings in each way, and add the times to `figures`."""
     encoder, first = DVS(bin_us=bin_us), recordings[0]
-    steps = encoder.max_steps(first)
+    steps = encoder.describe(first).steps
     units = first.size[0] * first.size[1] * 2
     floors = [floor(events, encoder) for events in recordings]
     calls: dict[str, Callable[[], object]] = {
@@ -84,7 +84,7 @@ def compare(what: str, recordings: list[Events], bin_us: int, figures: dict[str,
             warnings.simplefilter("ignore")
             from tonic.transforms import ToFrame
     except ImportError as error:
-        print(f"tonic is not there ({error}): no comparison with it")
+        print(f"tonic cannot be imported ({error}): no comparison with it")
     else:
         frames = ToFrame(sensor_size=(*first.size, 2), time_window=bin_us, include_incomplete=True)
         if 2 * steps * units <= _LARGEST:
@@ -105,7 +105,7 @@ def compare(what: str, recordings: list[Events], bin_us: int, figures: dict[str,
 
 def histogram(events: Events, encoder: DVS) -> np.ndarray:
     """Count with numpy.histogramdd: float64 (time, polarity, row, column)."""
-    steps, (width, height) = encoder.max_steps(events), events.size
+    steps, (width, height) = encoder.describe(events).steps, events.size
     sample = [events.array[axis] for axis in "tpyx"]
     stamps = encoder.binning(events).stamps(np.arange(steps + 1))
     edges = [stamps, *(np.arange(size + 1) for size in (2, height, width))]

@@ -1,18 +1,18 @@
-"""How fast recordings are decoded, on one core, beside the floor and the readers that others have.
+"""How fast recordings are decoded on one core, compared with memory bandwidth and with other libraries.
 
 python -m benchmarks.decoding [--events N] [--repeats N] [--peers]
 
-Recordings are made up: events all over the sensor, two a microsecond, so that row, stamp and address are seldom those
-of the event before; ``evt3 vectors`` has the runs along rows of a camera that sees edges. Three figures each, in the
-processor's seconds, which others that share it change less than those of the clock:
+Recordings are synthetic: events all over the sensor, two per microsecond, so that row, stamp and address rarely repeat;
+``evt3 vectors`` has the runs along rows of a camera that sees edges. Three figures each, in the processor's seconds,
+which depend less on other load than wall-clock time:
 
 - ``kernel``: from bytes in the cache into a buffer of 32 768 events that is used again and again;
-- ``walk``: a file in the system's memory, read, decoded and checked, into such a buffer (what `outline` does);
-- ``read``: the same into a new array for all events, much of which is the system handing out fresh pages.
+- ``walk``: a file in the page cache, read, decoded and checked, into such a buffer (`outline` does this);
+- ``read``: the same into a new array for all events; much of it is the allocation of fresh pages.
 
-The floor is what has to be moved: an event's bytes in the file, and the 16 that are written. ``kernel`` is compared
-with copying as much within the cache, ``walk`` with copying it from memory into the cache, ``read`` with writing zeros
-to as much fresh memory.
+The floor is the data that has to be moved: an event's bytes in the file, and the 16 bytes that are written. ``kernel``
+is compared with copying as much within the cache, ``walk`` with copying it from memory into the cache, ``read`` with
+writing zeros to as much fresh memory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TILE = 1 << 15
 
 
 def best(call: Callable[[], object], repeats: int) -> float:
-    """Processor seconds of the fastest of some calls."""
+    """Return the processor seconds of the fastest of some calls."""
     times = []
     for _ in range(repeats):
         began = time.thread_time()
@@ -48,7 +48,7 @@ def best(call: Callable[[], object], repeats: int) -> float:
 
 
 def scattered(count: int, size: tuple[int, int], per_us: float = 2.0) -> NDArray[Any]:
-    """Return `count` events anywhere on a sensor."""
+    """Return `count` random events all over a sensor."""
     rng = np.random.default_rng(0)
     t = np.arange(count) / per_us
     return writing.events_of(
@@ -100,57 +100,57 @@ def kernel(path: Path, name: str, repeats: int) -> tuple[float, int]:
     with EVENT_FORMATS.get(name)().open(path) as decoder:
         assert isinstance(decoder, ByteDecoder)
         tile = np.empty(TILE, EVENT)
-        decoder.fill(tile[:100])  # past the beginning, where the state is not known yet
+        decoder.fill(tile[:100])  # past the beginning, where the state is incomplete
         raw, state = decoder._buffer[decoder._low : decoder._high].copy(), decoder.state.copy()
-        none = np.empty(0, np.int64)
+        no_indices = np.empty(0, np.int64)
         counts: list[int] = []
 
-        def some() -> None:
-            decoder.state[:], used, made = state, 0, 0
+        def decode() -> None:
+            decoder.state[:], used, count = state, 0, 0
             while used < len(raw):
-                records, events = decoder.decode(raw[used:], as_words(tile), none, decoder.state)
-                used, made = used + records * decoder.record, made + events
+                records, events = decoder.decode(raw[used:], as_words(tile), no_indices, decoder.state)
+                used, count = used + records * decoder.record, count + events
                 if not records:
                     break
-            counts.append(made)
+            counts.append(count)
 
-        seconds = min(best(some, 20) for _ in range(repeats))
+        seconds = min(best(decode, 20) for _ in range(repeats))
         return seconds, counts[0]
 
 
 def floors(repeats: int) -> dict[str, float]:
-    """Return bytes a second of the three copies that the figures are compared with."""
+    """Return the bytes per second of the three copies that the figures are compared with."""
     inner, outer = np.ones(CHUNK, np.uint8), np.ones(1 << 27, np.uint8)
     target = np.ones(CHUNK, np.uint8)
 
-    def sweep() -> None:
+    def copy_all() -> None:
         for start in range(0, outer.size, CHUNK):
             target[:] = outer[start : start + CHUNK]
 
-    def fresh() -> None:
+    def allocate() -> None:
         np.empty(1 << 27, np.uint8)[:] = 0
 
     return {
         "kernel": 2 * CHUNK / best(lambda: np.copyto(target, inner), 100),
-        "walk": 2 * outer.size / best(sweep, repeats),
-        "read": outer.size / best(fresh, repeats),
+        "walk": 2 * outer.size / best(copy_all, repeats),
+        "read": outer.size / best(allocate, repeats),
     }
 
 
 def peers(path: Path, name: str) -> dict[str, Callable[[], int]]:
-    """Return the other readers of a format that are installed."""
-    found: dict[str, Callable[[], int]] = {}
+    """Return the other libraries that read a format: name → a call that returns the number of events."""
+    calls: dict[str, Callable[[], int]] = {}
     if name in ("dat", "evt2", "evt3"):
         from expelliarmus import Wizard
 
         wizard = Wizard(encoding=name)
-        found["expelliarmus"] = lambda: len(wizard.read(str(path)))
+        calls["expelliarmus"] = lambda: len(wizard.read(str(path)))
     elif name in ("nmnist", "aedat2"):
         from tonic import io
 
         if name == "nmnist":
-            found["tonic"] = lambda: len(io.read_mnist_file(str(path), io.events_struct))
-    return found
+            calls["tonic"] = lambda: len(io.read_mnist_file(str(path), io.events_struct))
+    return calls
 
 
 def main() -> None:
@@ -171,13 +171,13 @@ def main() -> None:
             path.write_bytes(data)
             count = len(read(path).array)
             moved = len(data) / count + EVENT.itemsize
-            seconds, some = kernel(path, name, options.repeats)
+            seconds, decoded = kernel(path, name, options.repeats)
             rates = {
-                "kernel": some / seconds,
+                "kernel": decoded / seconds,
                 "walk": count / best(lambda p=path: outline(p), options.repeats),  # type: ignore[misc]
                 "read": count / best(lambda p=path: read(p), options.repeats),  # type: ignore[misc]
             }
-            figures[label] = {"bytes an event": round(len(data) / count, 2)}
+            figures[label] = {"bytes per event": round(len(data) / count, 2)}
             for kind, rate in rates.items():
                 least = limits[kind] / (EVENT.itemsize if kind == "read" else moved)
                 figures[label][kind] = {

@@ -1,4 +1,4 @@
-"""How fast images become a store, and how small it is; and how fast it is read back.
+"""Speed of encoding images into a store, size of the store, and speed of reading it.
 
 python -m benchmarks.encode --source FOLDER_OF_MNIST [--workers N] [--limit N]
 """
@@ -22,7 +22,7 @@ from spikeprep.store import SpikeStore
 
 
 def best(call: Callable[[], object], repeats: int) -> float:
-    """Seconds of the fastest of some calls."""
+    """Return the seconds of the fastest of some calls."""
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -44,8 +44,9 @@ def main() -> None:
     images = [source.read("train", n).signal for n in range(512)]
     keys = [SampleKey(0, "train", n) for n in range(512)]
     poisson = Poisson()
-    poisson.encode_batch(images, rngs=keys)  # compiled before it is timed
-    seconds = best(lambda: poisson.encode_batch(images, rngs=keys), 20)
+    trains = np.zeros((512, 784, 50), np.uint8)
+    poisson.encode_into(images, trains, rngs=keys)  # compiled before it is timed
+    seconds = best(lambda: poisson.encode_into(images, np.zeros_like(trains), rngs=keys), 20)
     drawn = sum(int(np.count_nonzero(image)) for image in images) * poisson.steps
     figures["encoder_us_per_image_one_core"] = seconds / len(images) * 1e6
     figures["encoder_draws_per_second_one_core_nonzero_pixels"] = drawn / seconds
@@ -62,7 +63,7 @@ def main() -> None:
         figures["store_bytes_per_sample"] = summary.bytes_per_sample
         reader = SpikeStore.open(out)["train"]
         size = min(1024, len(reader))
-        bits = np.zeros((size, reader.units, reader.layout.width), np.uint8)
+        bits = np.zeros((size, reader.units, reader.layout.unit_bytes), np.uint8)
         seconds = best(lambda: reader.packed(slice(size), out=bits), 20)
         figures["read_gigabytes_per_second_one_core"] = bits.nbytes / seconds / 1e9
     print(json.dumps(figures, indent=2))

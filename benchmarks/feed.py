@@ -25,10 +25,10 @@ def read_rate(reader: SplitReader, threads: int, size: int) -> tuple[float, floa
     busy: list[float] = []
 
     def read(first: int) -> None:
-        out = np.empty((reader.chunk_samples, reader.units, reader.layout.width), np.uint8)
+        out = np.empty((reader.chunk_samples, reader.units, reader.layout.unit_bytes), np.uint8)
         started = time.thread_time()
         for n in range(thread_chunks):
-            reader.chunk((first + n) % chunks, out)
+            reader.read_chunk((first + n) % chunks, out)
         busy.append(time.thread_time() - started)
 
     workers = [threading.Thread(target=read, args=(n * thread_chunks,)) for n in range(threads)]
@@ -55,7 +55,7 @@ def feed_rates(reader: SplitReader, tier: str, batch: int, threads: int | None) 
         for _batch in feeder.feed(stream):
             pass
         runtime.synchronize()
-        rates.append(len(reader) * reader.train_bytes / 1e9 / (time.perf_counter() - started))
+        rates.append(len(reader) * reader.sample_bytes / 1e9 / (time.perf_counter() - started))
     return rates
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true")
     args = parser.parse_args()
     reader = SpikeStore.open(args.store)["train"]
-    epoch = len(reader) * reader.train_bytes / 1e9
+    epoch = len(reader) * reader.sample_bytes / 1e9
     needed = epoch / args.epoch_seconds
     print(
         f"an epoch: {epoch:.2f} GB packed; read in every epoch of {args.epoch_seconds:g} s: {needed:.2f} GB/s"

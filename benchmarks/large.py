@@ -1,9 +1,9 @@
-"""What memory `spikeprep encode events` takes for recordings of a gigabyte, and how long.
+"""Memory and time that `spikeprep encode events` takes for recordings of a gigabyte.
 
 python -m benchmarks.large [--gigabytes N] [--folder TEMP]
 
-Recordings are made up, of uniform noise, which is the worst for the compressor, and written to a temporary folder: .bin
-of 34 × 34 pixels and EVT2 of 640 × 480. The command runs as anybody runs it; its peak is what the system counted.
+Recordings are uniform noise, the worst case for the compressor, written to a temporary folder: .bin of 34 × 34 pixels
+and EVT2 of 640 × 480. The command runs in a process of its own; its peak memory is that of the system's accounting.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EVENTS = 1 << 20  # written at a time
 def write(
     path: Path, size: tuple[int, int], gigabytes: float, seconds: float, encode: Callable[[Any], bytes]
 ) -> None:
-    """Write noise on a sensor of (width, height) until the file is as large as that."""
+    """Write noise on a sensor of (width, height) until the file has `gigabytes`."""
     rng, clock = np.random.default_rng(0), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--folder", help="where temporary files go")
     options = parser.parse_args()
-    assert resource.getpagesize()  # a system that counts
+    assert resource.getpagesize()  # a system that measures memory
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         root = Path(temporary)
         for name, size, seconds, encode, settings in (

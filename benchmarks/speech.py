@@ -1,8 +1,8 @@
-"""How fast speech becomes spikes: Lyon's ear against the package `lyon`, BSA, and a whole store.
+"""Speed of encoding speech: Lyon's ear compared with the package `lyon`, BSA, and a whole store.
 
 python -m benchmarks.speech --source FOLDER_OF_FSDD [--files N] [--workers N]
 
-The first two run on one core and are compared in the same run, turn about, so that other load slows both.
+Lyon and the package run on one core, in turn, so that other load slows both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDS = 5
 
 
 def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Seconds of the fastest of some calls of each, called turn about."""
+    """Return the seconds of the fastest of some calls of each, called in turn."""
     fastest = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for name, call in calls.items():
@@ -38,7 +38,7 @@ def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[s
 
 
 def one_core() -> Callable[[], object]:
-    """Keep this process on one core; returns what lets it go again."""
+    """Keep this process on one core; return a function that releases it."""
     if not hasattr(os, "sched_setaffinity"):
         return lambda: None
     cores = os.sched_getaffinity(0)
@@ -46,23 +46,23 @@ def one_core() -> Callable[[], object]:
     return lambda: os.sched_setaffinity(0, cores)
 
 
-def lyon(sounds: list[Audio], figures: dict[str, float]) -> list[Frames]:
+def compare_lyon(sounds: list[Audio], figures: dict[str, float]) -> list[Frames]:
     """Compare Lyon's ear with the package on the same files, both on one core."""
     seconds_of_sound = sum(sound.samples.size / sound.rate for sound in sounds)
-    ears = {precision: Lyon(decimation=200, precision=precision) for precision in ("float64", "float32")}
-    calls: dict[str, Callable[[], object]] = {
-        name: lambda ear=ear: [ear(sound) for sound in sounds]  # type: ignore[misc]
-        for name, ear in ears.items()
+    transforms = {
+        precision: Lyon(decimation=200, precision=precision) for precision in ("float64", "float32")
     }
-    heard = {
-        name: [ear(sound).values for sound in sounds] for name, ear in ears.items()
-    }  # compiled before timed
+    calls: dict[str, Callable[[], object]] = {
+        name: lambda lyon=lyon: [lyon(sound) for sound in sounds]  # type: ignore[misc]
+        for name, lyon in transforms.items()
+    }
+    values = {name: [lyon(sound).values for sound in sounds] for name, lyon in transforms.items()}  # compiles
     try:
         from lyon.calc import LyonCalc
 
         package = LyonCalc()
         calls["package"] = lambda: [package.lyon_passive_ear(s.samples, 12500, 200) for s in sounds]
-        heard["package"] = [package.lyon_passive_ear(s.samples, 12500, 200) for s in sounds]
+        values["package"] = [package.lyon_passive_ear(s.samples, 12500, 200) for s in sounds]
     except (ImportError, OSError) as error:
         print(f"the package lyon does not run here ({error}): no comparison")
     release = one_core()
@@ -70,19 +70,19 @@ def lyon(sounds: list[Audio], figures: dict[str, float]) -> list[Frames]:
     release()
     for name, spent in seconds.items():
         figures[f"lyon_{name}_times_real_time"] = seconds_of_sound / spent
-    if "package" in heard:
-        for name in ears:
+    if "package" in values:
+        for name in transforms:
             figures[f"lyon_{name}_speedup"] = seconds["package"] / seconds[name]
             figures[f"lyon_{name}_error"] = max(
                 float(np.abs(a - b).max() / np.abs(b).max())
-                for a, b in zip(heard[name], heard["package"], strict=True)
+                for a, b in zip(values[name], values["package"], strict=True)
             )
-    return [ears["float64"](sound) for sound in sounds]
+    return [transforms["float64"](sound) for sound in sounds]
 
 
-def bsa(heard: list[Frames], figures: dict[str, float]) -> None:
+def bsa(cochleagrams: list[Frames], figures: dict[str, float]) -> None:
     """Time BSA on 1 s: 100 frames, held 10 steps each, of real speech."""
-    frames = np.concatenate([h.values for h in heard])[:100]
+    frames = np.concatenate([cochleagram.values for cochleagram in cochleagrams])[:100]
     encoder = BSA()
     encoder.encode(frames)
     release = one_core()
@@ -102,7 +102,7 @@ GOALS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True, help="folder of FSDD")
-    parser.add_argument("--files", type=int, default=60, help="how many to compare the ears on")
+    parser.add_argument("--files", type=int, default=60, help="how many to compare with the package")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -110,7 +110,7 @@ def main() -> None:
     recipe = load_recipe("fsdd")
     source = recipe.build_source(options.source)
     number = min(options.files, source.splits()["train"])
-    bsa(lyon([source.read("train", n).signal for n in range(number)], figures), figures)
+    bsa(compare_lyon([source.read("train", n).signal for n in range(number)], figures), figures)
     with tempfile.TemporaryDirectory() as folder:
         summary = encode(
             recipe, Path(folder) / "fsdd.zarr", source_path=options.source, workers=options.workers

@@ -6,8 +6,9 @@ import click
 
 from spikeprep.errors import CapabilityError
 from spikeprep.system import Extra, report
+from spikeprep.text import format_bytes, table
 
-from .options import emit_json, json_option, size, table
+from .options import emit_json, json_option
 
 
 @click.command("doctor")
@@ -15,26 +16,27 @@ from .options import emit_json, json_option, size, table
 def command(as_json: bool) -> None:
     """Show versions, backends (cpu, cuda) and optional extras, and how to get the missing ones.
 
-    Exit code 5 where something that spikeprep needs is missing.
+    Exit code 5 if something that spikeprep needs is missing.
     """
-    found = report()
+    machine = report()
     if as_json:
-        emit_json(found.to_json())
+        emit_json(machine.to_json())
     else:
-        memory = f", {size(found.memory_bytes)} of memory" if found.memory_bytes else ""
-        click.echo(f"spikeprep {found.spikeprep}  {found.location}")
-        click.echo(f"{found.python} on {found.platform}, {found.cores} cores{memory}")
+        memory = f", {format_bytes(machine.memory_bytes)} of memory" if machine.memory_bytes else ""
+        click.echo(f"spikeprep {machine.spikeprep}  {machine.location}")
+        click.echo(f"{machine.python} on {machine.platform}, {machine.cores} cores{memory}")
         click.echo("\nbackends")
-        click.echo(table([(d.name, "yes" if d.available else "no", str(d)) for d in found.devices]))
+        click.echo(table([(d.name, "yes" if d.available else "no", str(d)) for d in machine.devices]))
         click.echo("\npackages")
-        click.echo(table([(p.name, p.version or "missing", f"needs {p.needs}") for p in found.packages]))
+        click.echo(table([(p.name, p.version or "missing", f"needs {p.needs}") for p in machine.packages]))
         click.echo("\nextras")
-        rows = [(e.name, "yes", _here(e)) if e.installed else (e.name, "no", e.install) for e in found.extras]
-        click.echo(table(rows))
-        click.echo(f"\nkernel cache\n  {found.kernel_cache}")
-    if found.problems:
-        raise CapabilityError("; ".join(found.problems))
+        click.echo(table([_extra_row(extra) for extra in machine.extras]))
+        click.echo(f"\nkernel cache\n  {machine.kernel_cache}")
+    if machine.problems:
+        raise CapabilityError("; ".join(machine.problems))
 
 
-def _here(extra: Extra) -> str:
-    return ", ".join(f"{package.name} {package.version}" for package in extra.packages)
+def _extra_row(extra: Extra) -> tuple[str, str, str]:
+    if not extra.installed:
+        return extra.name, "no", extra.install
+    return extra.name, "yes", ", ".join(f"{package.name} {package.version}" for package in extra.packages)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import emit_json, json_option, resumable, settings_option, size
-from .progress import Progress, clock
+from spikeprep.text import format_bytes, format_duration, samples_by_split
+
+from .options import emit_json, json_option, settings_option
 
 if TYPE_CHECKING:
-    from spikeprep.encoding.run import EncodePlan, EncodeSummary
+    from spikeprep.encoding.plan import EncodePlan
+    from spikeprep.encoding.run import EncodeSummary
 
 AT_LEAST_1 = click.IntRange(min=1)
 
@@ -19,18 +21,22 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.command("encode")
 @click.argument("recipe")
 @click.option("--out", required=True, metavar="STORE", help="The store to write: a path or an fsspec URL.")
-@click.option("--source", metavar="PATH", help="Where the raw files are; not for data that ships along.")
-@click.option("--seed", default=0, show_default=True, help="Seed of every random draw.")
+@click.option(
+    "--source", metavar="PATH", help="Folder of the raw data; not for data that ships with a package."
+)
+@click.option("--encoder", metavar="NAME", help="An encoder to use in place of the recipe's.")
+@click.option("--seed", default=0, show_default=True, help="Seed of every random number.")
 @settings_option("a setting of the source or the chain, e.g. poisson.steps=200")
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
-@click.option("--workers", type=AT_LEAST_1, metavar="N", help="Parallel workers.  [default: all cores]")
-@click.option("--overwrite", is_flag=True, help="Replace a store of another configuration.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--workers", type=AT_LEAST_1, metavar="N", help="Parallel workers.  [default: one per core]")
+@click.option("--overwrite", is_flag=True, help="Replace a complete store, or one of another configuration.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @json_option
 def command(
     recipe: str,
     out: str,
     source: str | None,
+    encoder: str | None,
     seed: int,
     settings: dict[str, str],
     limit: int | None,
@@ -41,51 +47,45 @@ def command(
 ) -> None:
     """Encode a data set into a spike store.
 
-    RECIPE is a name that `spikeprep list recipes` shows, or a recipe file (.toml). Interrupted anywhere, the
-    same command finishes the job.
+    RECIPE is a name that `spikeprep list recipes` shows, or a recipe file (.toml). After an interruption the
+    same command finishes the store.
     """
-    from spikeprep.encoding.run import encode, plan
-    from spikeprep.recipes import load_recipe
+    from spikeprep import api
 
-    chosen = load_recipe(recipe).override(settings)
     if dry_run:
-        planned = plan(chosen, out, source_path=source, seed=seed, limit=limit)
+        planned = api.plan(
+            recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit
+        )
         if as_json:
             emit_json(asdict(planned))
         else:
-            click.echo(_planned(planned))
+            click.echo(_plan_text(planned))
         return
-    resumable()
-    with Progress("encode") as progress:
-        done = encode(
-            chosen, out, source_path=source, seed=seed, limit=limit,
-            workers=workers, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
-    if done.note:
-        click.echo(f"note: {done.note}", err=True)
+    result = api.encode(
+        recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit,
+        workers=workers, overwrite=overwrite,
+    )  # fmt: skip
     if as_json:
-        emit_json(asdict(done) | {"bytes_per_sample": done.bytes_per_sample})
+        emit_json(result.to_json())
     else:
-        click.echo(_done(done))
+        click.echo(_result_text(result))
 
 
-def _planned(plan: EncodePlan) -> str:
+def _plan_text(plan: EncodePlan) -> str:
     shape = " × ".join(map(str, plan.unit_shape))
     return (
-        f"would encode {_samples(plan.samples)} of {len(plan.classes)} classes into {plan.path}\n"
+        f"would encode {samples_by_split(plan.samples)} of {len(plan.classes)} classes into {plan.path}\n"
         f"  each: {shape} units, {plan.steps} steps of {1e3 * plan.dt:g} ms\n"
-        f"  about {size(plan.estimated_bytes)} ({size(plan.raw_bytes)} before compression)"
+        f"  about {format_bytes(plan.estimated_bytes)} ({format_bytes(plan.raw_bytes)} before compression)"
     )
 
 
-def _done(summary: EncodeSummary) -> str:
-    size_ = f"{size(summary.stored_bytes)}, {summary.bytes_per_sample:,.0f} B a sample"
-    what = f"{_samples(summary.samples)}, {size_}"
-    if not summary.encoded:
-        return f"{summary.path} is complete already: {what}"
-    rate = f"{summary.encoded / max(summary.seconds, 1e-9):,.0f}/s"
-    return f"{summary.path}: {what}; encoded {summary.encoded:,} in {clock(summary.seconds)}, {rate}"
-
-
-def _samples(samples: dict[str, int]) -> str:
-    return " + ".join(f"{number:,} {split}" for split, number in samples.items()) + " samples"
+def _result_text(result: EncodeSummary) -> str:
+    stored = f"{format_bytes(result.stored_bytes)}, {result.bytes_per_sample:,.0f} B per sample"
+    samples = f"{samples_by_split(result.samples)}, {stored}"
+    if not result.encoded:
+        return f"{result.path} is complete already: {samples}"
+    rate = f"{result.encoded / max(result.seconds, 1e-9):,.0f}/s"
+    return (
+        f"{result.path}: {samples}; encoded {result.encoded:,} in {format_duration(result.seconds)}, {rate}"
+    )

@@ -1,72 +1,231 @@
-"""``spikeprep list``: the encoders, recipes, readers, event formats and devices that can be named."""
+"""``spikeprep list``: what other commands take by name, and the settings of each."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import emit_json, in_words, json_option, table
+from spikeprep.errors import CapabilityError, UsageError
+from spikeprep.text import format_settings, table
 
-KINDS = ("encoders", "recipes", "readers", "formats", "devices")
+from .options import emit_json, json_option
+
+if TYPE_CHECKING:
+    from spikeprep.config import Setting
+    from spikeprep.registry import Registry
+
+KINDS = (
+    "encoders", "transforms", "recipes", "sources", "formats", "layers", "rules", "devices", "settings",
+)  # fmt: skip
+
+_SETTINGS_WIDTH = 90  # characters of a plugin's settings in its line
 
 
 @click.command("list")
-@click.argument(
-    "kind", type=click.Choice(KINDS), required=False, metavar="[encoders|recipes|readers|formats|devices]"
-)
+@click.argument("kind", type=click.Choice(KINDS), required=False, metavar=f"[{'|'.join(KINDS)}]")
+@click.argument("name", required=False)
 @json_option
-def command(kind: str | None, as_json: bool) -> None:
-    """List what other commands take by name: encoders, recipes, readers, event formats, devices; all by default."""
-    kinds = [kind] if kind else list(KINDS)
-    found = {k: _describe(k) for k in kinds}
-    if as_json:
-        emit_json(found)
+def command(kind: str | None, name: str | None, as_json: bool) -> None:
+    """List what other commands take by name; with NAME, show every setting of one.
+
+    `spikeprep list` shows everything, one line each; `spikeprep list encoders poisson` shows the type, range, default
+    and meaning of each of that encoder's settings; `spikeprep list settings` those of training, with NAME the ones of
+    another learning rule.
+    """
+    if name is not None:
+        assert kind is not None
+        entry = _details(kind, name)
+        if as_json:
+            emit_json(entry | {"settings": [dataclasses.asdict(setting) for setting in entry["settings"]]})
+        else:
+            click.echo(_details_text(entry))
         return
-    for k in kinds:
-        if len(kinds) > 1:
-            click.echo(k)
-        click.echo(table([(entry["name"], _line(entry)) for entry in found[k]], indent=2 * (len(kinds) > 1)))
+    kinds = [kind] if kind else list(KINDS)
+    entries = {k: _entries(k) for k in kinds}
+    if as_json:
+        emit_json(entries)
+    elif kind == "settings":
+        click.echo(_settings_text(_training_settings(), ""))
+    else:
+        for k in kinds:
+            if len(kinds) > 1:
+                click.echo(k)
+            click.echo(table([(e["name"], _line(e)) for e in entries[k]], indent=2 * (len(kinds) > 1)))
 
 
-def _describe(kind: str) -> list[dict[str, Any]]:
+# ---------------------------------------------------------------- one line each
+
+
+def _entries(kind: str) -> list[dict[str, Any]]:
     if kind == "recipes":
         from spikeprep.recipes import FAMILIES, load_recipe, recipe_names
 
-        recipes = (load_recipe(name) for name in recipe_names())
-        shown = ((r, f"{r.name}:NAME" if r.name in FAMILIES else r.name) for r in recipes)
-        return [{"name": name, "title": r.title, "citation": r.citation} for r, name in shown]
+        recipes = [load_recipe(name) for name in recipe_names()]
+        return [
+            {
+                "name": f"{r.name}:NAME" if r.name in FAMILIES else r.name,
+                "title": r.title,
+                "citation": r.citation,
+            }
+            for r in recipes
+        ]
     if kind == "devices":
-        from spikeprep.system import devices
-
-        return [dataclasses.asdict(device) for device in devices()]
-    from spikeprep.registry import ENCODERS, EVENT_FORMATS, SOURCES
-
-    registry = {"encoders": ENCODERS, "readers": SOURCES, "formats": EVENT_FORMATS}[kind]
+        return _devices()
+    if kind == "settings":
+        return [dataclasses.asdict(setting) for setting in _training_settings()]
+    registry = _registry(kind)
     return [_plugin(registry, name) for name in registry.names()]
 
 
-def _plugin(registry: Any, name: str) -> dict[str, Any]:
-    from spikeprep.errors import CapabilityError
+def _devices() -> list[dict[str, Any]]:
+    """Return the built-in devices, with what they lack, and the backends of other packages."""
+    from spikeprep.registry import BACKENDS
+    from spikeprep.system import devices
 
+    entries = [dataclasses.asdict(device) for device in devices()]
+    known = {entry["name"] for entry in entries}
+    return entries + [_plugin(BACKENDS, name) for name in BACKENDS.names() if name not in known]
+
+
+def _registry(kind: str) -> Registry:
+    from spikeprep import registry
+
+    return {
+        "encoders": registry.ENCODERS,
+        "transforms": registry.TRANSFORMS,
+        "sources": registry.SOURCES,
+        "formats": registry.EVENT_FORMATS,
+        "layers": registry.LAYERS,
+        "rules": registry.RULES,
+        "devices": registry.BACKENDS,
+    }[kind]
+
+
+def _plugin(registry: Registry, name: str) -> dict[str, Any]:
     try:
         plugin = registry.get(name)
-    except CapabilityError as error:  # one broken plugin of another package hides no other
+    except (CapabilityError, UsageError) as error:  # a broken plugin of another package hides no other
         return {"name": name, "title": str(error), "settings": None}
-    title = (plugin.__doc__ or "").strip().splitlines()[0].rstrip(".").replace("``", "")
-    settings = {f.name: _default(f) for f in dataclasses.fields(plugin) if f.init}
-    return {"name": name, "title": title, "settings": settings}
+    settings = {setting.name: setting.default for setting in _described(plugin)}
+    return {"name": name, "title": _title(plugin), "settings": settings}
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return None if field.default is dataclasses.MISSING else field.default
+def _described(plugin: type[Any], prefix: str = "") -> list[Setting]:
+    """Return a plugin's settings; a layer has none, as its fields are sizes that `--arch` and the store give."""
+    from spikeprep.config import describe
+    from spikeprep.registry import LAYERS, Plugin
+
+    if not issubclass(plugin, Plugin) or issubclass(plugin, LAYERS.base):
+        return []
+    return list(describe(plugin, prefix))
+
+
+def _title(plugin: type[Any]) -> str:
+    return (
+        (plugin.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ").rstrip(".").replace("``", "")
+    )
 
 
 def _line(entry: dict[str, Any]) -> str:
+    if "allowed" in entry:
+        return f"{_value(entry['default'])}, {entry['allowed']}"
     if "available" in entry:
-        return str(entry["detail"]) if entry["available"] else f"not here: {entry['detail']}. {entry['hint']}"
+        detail = entry["detail"]
+        return str(detail) if entry["available"] else f"unavailable: {detail}. {entry['hint']}"
     settings = entry.get("settings")
-    return f"{entry['title']} ({in_words(settings)})" if settings else str(entry["title"])
+    if not settings:
+        return str(entry["title"])
+    return (
+        f"{entry['title']} ({textwrap.shorten(format_settings(settings), _SETTINGS_WIDTH, placeholder=' …')})"
+    )
+
+
+# ---------------------------------------------------------------- every setting
+
+
+def _details(kind: str, name: str) -> dict[str, Any]:
+    """Return name, title, citation and settings (`spikeprep.config.Setting`) of one entry."""
+    if kind == "recipes":
+        return _recipe_details(name)
+    if kind == "settings":
+        return {
+            "name": name,
+            "title": "training settings",
+            "prefix": "",
+            "settings": _training_settings(name),
+        }
+    if kind == "devices" and (entry := next((d for d in _devices() if d["name"] == name), None)):
+        return {"name": name, "title": _line(entry), "prefix": "", "settings": []}
+    plugin = _registry(kind).get(name)
+    prefix = "" if kind == "rules" else f"{name}."
+    settings = _described(plugin)
+    details = {"name": name, "title": _title(plugin), "prefix": prefix, "settings": settings}
+    return details | ({"citation": plugin.citation} if getattr(plugin, "citation", "") else {})
+
+
+def _recipe_details(name: str) -> dict[str, Any]:
+    from spikeprep.recipes import load_recipe
+    from spikeprep.registry import ENCODERS, SOURCES, TRANSFORMS
+
+    recipe = load_recipe(name)
+    values = recipe.settings()
+    owners = [("source", SOURCES.get(recipe.source["name"]))]
+    for step in recipe.chain:
+        registry = TRANSFORMS if step["name"] in TRANSFORMS.names() else ENCODERS
+        owners.append((step["name"], registry.get(step["name"])))
+    described = [s for owner, plugin in owners for s in _described(plugin, f"{owner}.")]
+    described += [dataclasses.replace(s, name=f"train.{s.name}") for s in _training_settings()]
+    settings = [dataclasses.replace(s, default=values[s.name]) for s in described if s.name in values]
+    known = {setting.name for setting in settings}
+    settings += [
+        _use_setting(n, value) for n, value in values.items() if n not in known and n.endswith(".use")
+    ]
+    return {
+        "name": name, "title": recipe.title, "citation": recipe.citation, "prefix": "", "settings": settings,
+    }  # fmt: skip
+
+
+def _use_setting(name: str, value: Any) -> Setting:
+    from spikeprep.config import Setting
+
+    return Setting(name, "true or false", value, "Whether this transform is part of the chain.")
+
+
+def _training_settings(rule: str = "") -> list[Setting]:
+    """Return the settings of training under a learning rule; by default the default one."""
+    from spikeprep.train.settings import DEFAULT_RULE, describe_settings
+
+    return list(describe_settings(rule or DEFAULT_RULE))
+
+
+def _details_text(entry: dict[str, Any]) -> str:
+    lines = [f"{entry['name']}: {entry['title']}"]
+    if entry.get("citation"):
+        lines.append(f"  {entry['citation']}")
+    if entry["settings"]:
+        lines += ["", _settings_text(entry["settings"], entry["prefix"])]
+    return "\n".join(lines)
+
+
+def _settings_text(settings: list[Setting], prefix: str) -> str:
+    blocks = []
+    for setting in settings:
+        value = "(required)" if setting.required else _value(setting.default)
+        text = f"{setting.allowed[:1].upper()}{setting.allowed[1:]}. {setting.meaning}".strip()
+        indented = textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    ")
+        blocks.append(f"{prefix}{setting.name} = {value}\n{indented}")
+    return "\n".join(blocks)
+
+
+def _value(value: Any) -> str:
+    """Return a value as `--set` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_value, value))}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

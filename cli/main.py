@@ -1,4 +1,4 @@
-"""The group of commands, and the only place that maps errors to exit codes.
+"""The group of commands, and the only place that turns errors into messages and exit codes.
 
 ==== =========================================================
  0   done
@@ -20,6 +20,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -35,12 +36,15 @@ from spikeprep.errors import (
     UsageError,
     near_miss,
 )
+from spikeprep.interruption import Interrupted
 
-from .options import Session
+from .flags import flags_of, hint_with_flags, rejected_with_flags
+from .options import Invocation, emit_json
 
-# name → module, in the order in which they are used; a module is loaded when its command is asked for
+# name → module, in the order in which they are used; a module is loaded when its command is called
 COMMANDS = {
     "list": ".list",
+    "recipe": ".recipe",
     "encode": ".encode",
     "tune": ".tune",
     "train": ".train",
@@ -61,7 +65,7 @@ EXIT_CODES: dict[type[SpikeprepError], int] = {
 
 COMPLETE = "_SPIKEPREP_COMPLETE"  # set by a shell that asks for completions
 
-# what the operating system refuses and a person can hint
+# errors of the operating system that a user can fix
 REFUSALS = {
     errno.ENOSPC: "Free some space, then run the same command again.",
     errno.EDQUOT: "Free some of your quota, then run the same command again.",
@@ -72,14 +76,14 @@ REFUSALS = {
 
 
 class CommandGroup(click.Group):
-    """Commands loaded by name, and errors turned into one paragraph and an exit code."""
+    """Commands loaded by name; errors become one paragraph and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command; None where there is none of that name."""
+        """Import and return a command; None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         command = importlib.import_module(COMMANDS[cmd_name], __package__).command
@@ -89,48 +93,96 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that `args` begins with; an unknown one fails with the near miss."""
+        """Find the command that `args` begins with; for an unknown one name the nearest known."""
         if not args[0].startswith("-") and args[0] not in COMMANDS:
             ctx.fail(f"No such command {args[0]!r}. {near_miss(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
-        """Run, and leave the process with the exit code of the table above."""
+        """Run, and exit with a code of the table above."""
         extra.pop("prog_name", None)
         sys.exit(self._run(list(sys.argv[1:] if args is None else args), extra))
 
     def _run(self, args: list[str], extra: dict[str, Any]) -> int:
         if asked := os.environ.get(COMPLETE):
             return shell_complete(self, {}, "spikeprep", COMPLETE, asked)
-        session = Session(args)
+        report = _Report(self, args)
         try:
-            with self.make_context("spikeprep", list(args), obj=session, **extra) as ctx:
+            with self.make_context("spikeprep", list(args), obj=report.invocation, **extra) as ctx:
                 self.invoke(ctx)
-            sys.stdout.flush()  # here, where a reader that has gone can still be answered
+            sys.stdout.flush()  # here, where a closed pipe can still be handled
         except click.exceptions.Exit as done:  # --help, --version
             return done.exit_code
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             return 2
         except click.ClickException as error:
-            return _fail(_usage(error), 2)
+            return report.fail("UsageError", _usage(error), 2)
         except SpikeprepError as error:
-            return _fail(str(error), next(c for e, c in EXIT_CODES.items() if isinstance(error, e)))
+            return report.fail_with(error)
+        except Interrupted as error:
+            return report.fail("Interrupted", f"interrupted. To resume: {report.resuming(error)}", 130)
         except (click.Abort, KeyboardInterrupt):
-            then = f" To go on: {session.goes_on}" if session.goes_on else ""
-            return _fail(f"interrupted.{then}", 130)
+            return report.fail("Interrupted", "interrupted.", 130)
         except BrokenPipeError:
-            # whoever read our output has enough (`| head`): stay silent, in the interpreter's last flush too
+            # whoever reads our output has closed it (`| head`): stay silent, in the interpreter's last flush too
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except OSError as error:
             if error.errno not in REFUSALS:
-                return _bug(args)
+                return report.bug(error)
             place = f" ({error.filename})" if error.filename else ""
-            return _fail(f"{error.strerror}{place}. {REFUSALS[error.errno]}", 5)
-        except Exception:
-            return _bug(args)
+            return report.fail("OSError", f"{error.strerror}{place}. {REFUSALS[error.errno]}", 5)
+        except Exception as error:
+            return report.bug(error)
         return 0
+
+
+class _Report:
+    """Turns what ended a command into one paragraph on standard error, and with ``--json`` a document too."""
+
+    def __init__(self, group: CommandGroup, args: list[str]) -> None:
+        self.group, self.args = group, args
+        self.invocation = Invocation(args)
+
+    def fail(self, kind: str, message: str, code: int, **more: str) -> int:
+        """Report an error, and return its exit code."""
+        click.echo(f"spikeprep: {message}", err=True)
+        if "--json" in self.args and not self.invocation.json_printed:
+            with suppress(BrokenPipeError):
+                emit_json({"error": {"type": kind, "message": message, **more, "exit_code": code}})
+        return code
+
+    def fail_with(self, error: SpikeprepError) -> int:
+        """Report an error of the library, its arguments and settings as flags."""
+        own = self._flags(name) if (name := next((a for a in self.args if a in COMMANDS), "")) else {}
+        others = {key: flag for other in COMMANDS for key, flag in self._flags(other).items()}
+        got = rejected_with_flags(error.got, own, self.args)
+        hint = hint_with_flags(error.hint, own, others)
+        code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+        message = str(SpikeprepError(got, error.expected, hint))
+        return self.fail(type(error).__name__, message, code, got=got, expected=error.expected, hint=hint)
+
+    def _flags(self, name: str) -> dict[str, click.Option]:
+        command = self.group.get_command(click.Context(self.group), name)
+        return flags_of(command) if command else {}
+
+    def resuming(self, error: Interrupted) -> str:
+        """Return the command that resumes the interrupted work."""
+        given = error.arguments.items()
+        words = [word for key, value in given if f"--{key}" not in self.args for word in _words(key, value)]
+        return shlex.join(["spikeprep", *self.args, *words])
+
+    def bug(self, error: Exception) -> int:
+        """Report an error that is none of a user's, with its traceback."""
+        traceback.print_exception(error)
+        command = shlex.join(["spikeprep", *self.args])
+        message = f"this is a bug; please report the lines above with the command: {command}"
+        return self.fail(type(error).__name__, message, 1)
+
+
+def _words(name: str, value: object) -> list[str]:
+    return [f"--{name}"] if value is True else [f"--{name}", str(value)]
 
 
 def _usage(error: click.ClickException) -> str:
@@ -141,26 +193,12 @@ def _usage(error: click.ClickException) -> str:
     return f"{message}{end} See: {path} --help"
 
 
-def _fail(message: str, code: int) -> int:
-    click.echo(f"spikeprep: {message}", err=True)
-    return code
-
-
-def _bug(args: list[str]) -> int:
-    traceback.print_exc()
-    command = shlex.join(["spikeprep", *args])
-    click.echo(
-        f"spikeprep: this is a bug; please report the lines above with the command: {command}", err=True
-    )
-    return 1
-
-
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(spikeprep.__version__, message="spikeprep %(version)s")
 def main() -> None:
     """Turn real data into spike stores, and train spiking networks straight from them.
 
-    A first way through, with data that ships with scikit-learn:
+    A first example, with data that ships with scikit-learn:
 
     \b
       spikeprep encode digits --out digits.zarr

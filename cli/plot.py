@@ -17,27 +17,25 @@ def command(path: str, out: str, split: str | None, sample: int, source: str | N
     """Draw a picture.
 
     Of a store: every spike of one sample, its rate, the spikes of each unit, and a sample of each class; with
-    --source waveform, cochleagram and spikes of a sound. Of a run: accuracy by epoch, and how much each layer
-    spikes.
+    --source waveform, cochleagram and spikes of a sound. Of a run: accuracy and firing rate of each layer by epoch.
     """
-    from spikeprep.plot import heard, is_recorded, raster, recorded, save, training_curve
-    from spikeprep.store import SpikeStore
+    from spikeprep import api, plot
     from spikeprep.train.run_folder import RunFolder
 
-    folder = RunFolder(path)
-    if folder.exists():
-        config = folder.config()
-        layers = "-".join(map(str, (config.units, config.settings.arch, len(config.classes))))
-        figure = training_curve(folder.journal.epochs(), title=f"{layers} on {config.store}")
+    if RunFolder(path).exists():
+        run = api.open_run(path)
+        figure = plot.training_curve(run.history, title=f"{run.layers} on {run.config.store}")
     else:
-        store = SpikeStore.open(path)
-        chosen = split or ("test" if "test" in store.splits else store.splits[0])
-        about = store.attributes
+        store = api.open_store(path)
+        name = split or ("test" if "test" in store.splits else store.splits[0])
+        attributes = store.attributes
         if source is not None:
-            figure = heard(store, chosen, sample, source)
-        elif is_recorded(store):
-            figure = recorded(store, chosen, sample)
+            figure = plot.stored_sound(store, name, sample, source)
+        elif plot.has_event_units(store):
+            figure = plot.stored_recording(store, name, sample)
         else:
-            figure = raster(store[chosen], sample, seconds_per_step=about["dt"], classes=about["classes"])
-    save(figure, out)
+            figure = plot.raster(
+                store[name], sample, seconds_per_step=attributes["dt"], classes=attributes["classes"]
+            )
+    plot.save(figure, out)
     click.echo(f"wrote {out}", err=True)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import emit_json, json_option, settings_option, table
+from spikeprep.text import table
+
+from .options import emit_json, json_option, settings_option
 
 if TYPE_CHECKING:
     from spikeprep.encoding.tune import Trial
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 @click.command("tune")
 @click.argument("encoder", type=click.Choice(["bsa"]), metavar="bsa")
 @click.argument("what", metavar="RECIPE|STORE")
-@click.option("--source", metavar="PATH", help="Where the raw files are; not for data that ships along.")
+@click.option(
+    "--source", metavar="PATH", help="Folder of the raw data; not for data that ships with a package."
+)
 @settings_option("a setting of the source or the chain, e.g. lyon.decimation=128")
 @click.option("--samples", default=24, show_default=True, help="How many samples to try, drawn by --seed.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the draw.")
@@ -30,9 +34,9 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Try BSA's threshold θ and gain: how well its spikes rebuild the signal, and what they cost.
+    """Try BSA's threshold θ and gain: how well the spikes reconstruct the signal, and how many there are.
 
-    RECIPE as for `spikeprep encode`; of a STORE its own recipe is taken.
+    RECIPE as for `spikeprep encode`; of a STORE its own recipe is used.
     """
     from spikeprep.encoding.tune import tune_bsa
     from spikeprep.recipes import find_recipe
@@ -46,7 +50,7 @@ def command(
 
 def _table(trials: list[Trial]) -> str:
     best = {trial.scale: trial for trial in sorted(trials, key=lambda trial: trial.snr_db)}
-    rows: list[tuple[str, ...]] = [("scale", "theta", "SNR", "MSE", "spikes a step", "a second", "")]
+    rows: list[tuple[str, ...]] = [("scale", "theta", "SNR", "MSE", "spikes per step", "per second", "")]
     rows += [
         (
             f"{trial.scale:g}",
@@ -60,6 +64,6 @@ def _table(trials: list[Trial]) -> str:
         for trial in trials
     ]
     return (
-        f"{table(rows, 'rrrrrrl')}\n\nA larger scale tells more and costs more spikes. To encode with a row: "
-        "--set bsa.scale=… --set bsa.theta=…"
+        f"{table(rows, 'rrrrrrl')}\n\nA larger scale reconstructs better and takes more spikes. To encode with a "
+        "row: --set bsa.scale=… --set bsa.theta=…"
     )

@@ -1,13 +1,13 @@
-"""``spikeprep verify``: read everything in a store and say what is damaged."""
+"""``spikeprep verify``: read everything in a store and report what is damaged."""
 
 from __future__ import annotations
 
 import click
 
 from spikeprep.errors import StoreError
+from spikeprep.progress import Progress
 
 from .options import emit_json, json_option
-from .progress import Progress
 
 
 @click.command("verify")
@@ -16,7 +16,7 @@ from .progress import Progress
 def command(store: str, as_json: bool) -> None:
     """Read every chunk of STORE and check it: checksums, counts, padding bits, labels.
 
-    Exit code 4 where something is damaged; the shards and samples concerned are named.
+    Exit code 4 if something is damaged; the damaged shards and samples are listed.
     """
     from spikeprep.store import verify
 
@@ -25,12 +25,14 @@ def command(store: str, as_json: bool) -> None:
     if as_json:
         emit_json(report.to_json())
     elif report.ok:
-        click.echo(f"{store}: all {report.samples:,} samples are as they were written")
+        click.echo(f"{store}: OK: {report.samples:,} samples verified")
     else:
         for problem in report.problems:
             click.echo(f"{problem}")
     if report.problems:
         number = f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}"
-        raise StoreError(f"{store} has {number}", "", "Encode it again with --overwrite, or restore a copy.")
+        raise StoreError(
+            f"{store} has {number}", "", "Encode it again with overwrite=True, or restore a copy."
+        )
     if not report.complete:
-        raise StoreError(f"{store} is not complete", "", "Give its `spikeprep encode` command again.")
+        raise StoreError(f"{store} is not complete", "", "Run its `spikeprep encode` command again.")

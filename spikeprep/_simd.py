@@ -1,12 +1,12 @@
-"""A vector type for Numba: numbers that live in registers, for kernels that walk neurons or channels a tile at a time.
+"""A vector type for Numba: kernels process a tile of neurons or channels at a time, in vector registers.
 
-LLVM finds the vectors in a plain loop over 32 neurons only sometimes, and never keeps them in registers from one time
-step to the next. Here they are values: ``a + b``, ``a - b``, ``a * b`` work lane by lane, `above` and `select` make and
-take masks (unsigned, bit k is lane k), and LLVM splits each value over whatever registers the machine has. Nothing is
-reassociated or fused: results are those of scalar code, on every machine.
+LLVM vectorises a plain loop over 32 neurons only sometimes, and never keeps them in registers from one time step to the
+next. Here they are values: ``a + b``, ``a - b`` and ``a * b`` operate on each lane, `above` returns a mask (unsigned,
+bit k is lane k), `select` applies one, and LLVM splits each value over the machine's registers. Nothing is reassociated
+or fused: results are those of scalar code, on every machine.
 
-`load` and `spread` make values of `LANES` lanes, `load_line` and `spread_line` of a cache line's lanes: 8 float64,
-16 float32.
+`load` and `spread` return values of `LANES` lanes; `load_line` and `spread_line` return those of one cache line:
+8 float64 or 16 float32.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ LANES = 32
 LINE = 64
 """Bytes of a cache line, and of the widest register."""
 
-_UNROLL = 4  # independent sums in `sum_rows`: an addition's latency is three to four times its throughput
+_UNROLL = (
+    4  # independent sums in `sum_rows`: the latency of an addition is three to four times its throughput
+)
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
@@ -56,11 +58,11 @@ def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-# ---------------------------------------------------------------- in IR
+# ---------------------------------------------------------------- LLVM IR
 
 
 def _vector_at(context: Any, builder: Any, array: Any, value: Any, at: Any, count: int) -> Any:
-    """Return a pointer to `count` elements of a 1-D array from `at` on."""
+    """Return a pointer to the `count` elements of a 1-D array that start at index `at`."""
     data = context.make_array(array)(context, builder, value).data
     vector = ir.VectorType(context.get_data_type(array.dtype), count)
     return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
@@ -76,7 +78,7 @@ def _itemsize(dtype: Any) -> int:
 
 
 def _loading(lanes: Lanes, array: Any) -> Any:
-    """Return signature and code of a load of `lanes` from a 1-D array."""
+    """Return signature and code generator of a load from a 1-D array."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = builder.load(_vector_at(context, builder, array, args[0], args[1], lanes.count))
@@ -87,7 +89,7 @@ def _loading(lanes: Lanes, array: Any) -> Any:
 
 
 def _spreading(lanes: Lanes, scalar: Any) -> Any:
-    """Return signature and code of lanes that all hold a scalar."""
+    """Return signature and code generator of lanes that all hold one scalar."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         blank = ir.Constant(ir.VectorType(args[0].type, lanes.count), ir.Undefined)
@@ -97,24 +99,24 @@ def _spreading(lanes: Lanes, scalar: Any) -> Any:
     return lanes(scalar), codegen
 
 
-# ---------------------------------------------------------------- the type's operations
+# ---------------------------------------------------------------- operations on lanes
 
 
 @intrinsic
 def load(typingctx: Any, array: Any, at: Any) -> Any:
-    """Return the LANES elements of a 1-D array from `at` on."""
+    """Return the `LANES` elements of a 1-D array that start at index `at`."""
     return _loading(Lanes(array.dtype), array)
 
 
 @intrinsic
 def load_line(typingctx: Any, array: Any, at: Any) -> Any:
-    """Return a cache line's elements of a 1-D array from `at` on."""
+    """Return the elements of one cache line, of a 1-D array from index `at`."""
     return _loading(Lanes(array.dtype, LINE // _itemsize(array.dtype)), array)
 
 
 @intrinsic
 def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
-    """Write `lanes` into a 1-D array from `at` on."""
+    """Write `lanes` into a 1-D array from index `at`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _vector_at(context, builder, signature.args[0], args[0], args[1], lanes.count)
@@ -126,13 +128,13 @@ def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
 
 @intrinsic
 def spread(typingctx: Any, scalar: Any) -> Any:
-    """Return LANES lanes that all hold `scalar`."""
+    """Return `LANES` lanes that all hold `scalar`."""
     return _spreading(Lanes(scalar), scalar)
 
 
 @intrinsic
 def spread_line(typingctx: Any, scalar: Any) -> Any:
-    """Return a cache line's lanes that all hold `scalar`."""
+    """Return the lanes of one cache line, all of which hold `scalar`."""
     return _spreading(Lanes(scalar, LINE // _itemsize(scalar)), scalar)
 
 
@@ -179,7 +181,7 @@ def smaller(typingctx: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def shift_up(typingctx: Any, before: Any, lanes: Any) -> Any:
-    """Return `lanes` moved up by a lane; the first one is the last of `before`."""
+    """Return `lanes` shifted up by one lane; the first one is the last of `before`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _shuffle(builder, args[0], args[1], list(range(lanes.count - 1, 2 * lanes.count - 1)))
@@ -189,7 +191,7 @@ def shift_up(typingctx: Any, before: Any, lanes: Any) -> Any:
 
 @intrinsic
 def shift_down(typingctx: Any, lanes: Any, after: Any) -> Any:
-    """Return `lanes` moved down by a lane; the last one is the first of `after`."""
+    """Return `lanes` shifted down by one lane; the last one is the first of `after`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _shuffle(builder, args[0], args[1], list(range(1, lanes.count + 1)))
@@ -199,7 +201,7 @@ def shift_down(typingctx: Any, lanes: Any, after: Any) -> Any:
 
 @intrinsic
 def total(typingctx: Any, lanes: Any) -> Any:
-    """Return the sum of all lanes: upper half onto lower half, again and again."""
+    """Return the sum of all lanes: the upper half is added to the lower half until one lane is left."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, width = args[0], lanes.count
@@ -223,7 +225,7 @@ def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
 
     @overload(symbol, inline="always")
     def operation(a: Any, b: Any) -> Any:
-        def lane_by_lane(a: Any, b: Any) -> Any:  # numba wants the very signature of `operation`
+        def lane_by_lane(a: Any, b: Any) -> Any:  # Numba requires the signature of `operation`
             return lanewise(a, b)
 
         return lane_by_lane if isinstance(a, Lanes) and a == b else None
@@ -237,7 +239,7 @@ for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (o
 def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any) -> Any:
     """Return Σ_{n = start … stop−1} table[table_at + LANES · index[n] : + LANES]; arrays 1-D, indices not negative.
 
-    The order of addition is fixed: `_UNROLL` interleaved partial sums, added pairwise, then what is left over.
+    The order of addition is fixed: `_UNROLL` interleaved partial sums, added pairwise, then the remaining rows.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -293,7 +295,7 @@ def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, 
 
 @intrinsic
 def load_word(typingctx: Any, data: Any, at: Any) -> Any:
-    """Return the 8 bytes of the 1-D uint8 array `data` from `at` on, as a uint64; no alignment is needed."""
+    """Return the 8 bytes of the 1-D uint8 array `data` from index `at`, as a uint64 of any alignment."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = builder.gep(
@@ -308,7 +310,7 @@ def load_word(typingctx: Any, data: Any, at: Any) -> Any:
 
 @intrinsic
 def store_word(typingctx: Any, data: Any, at: Any, word: Any) -> Any:
-    """Write the 8 bytes of a uint64 into the 1-D uint8 array `data` from `at` on; no alignment is needed."""
+    """Write the 8 bytes of a uint64 into the 1-D uint8 array `data` from index `at`, of any alignment."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = builder.gep(
@@ -344,7 +346,7 @@ def ones(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def swap_bytes(typingctx: Any, word: Any) -> Any:
-    """Return an unsigned integer with its bytes in the other order: big-endian data on a little-endian machine."""
+    """Return an unsigned integer with its bytes reversed: for big-endian data on a little-endian machine."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bswap(args[0])

@@ -97,6 +97,9 @@ class Events:
     duration
         How long the recording lasted, in µs: every t is below it. None: until its last event, see `length`. A filter
         does not shorten a recording, so what it gives has the duration of what it took.
+    checked
+        Whether every event is known to be on the sensor, of one of its polarities, not earlier than the one before it
+        and within the duration. Readers that check set it, so that nobody after them checks again.
     """
 
     pieces: Iterable[NDArray[np.void]]
@@ -104,6 +107,7 @@ class Events:
     polarities: int = 2
     start: int = 0
     duration: int | None = None
+    checked: bool = False
 
     @classmethod
     def of(cls, events: NDArray[np.void], size: tuple[int, int], polarities: int = 2) -> Events:

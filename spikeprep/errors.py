@@ -1,4 +1,4 @@
-"""The error tree. Every message says what was got, what was expected, and the hint."""
+"""Exceptions. Every message says what was found, what was expected, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from collections.abc import Iterable
 
 
 class SpikeprepError(Exception):
-    """Base of every error that a user can hint.
+    """Base of every error that a user can fix.
 
     Parameters
     ----------
     got
-        What was found, with the name of the file, option or value.
+        What was found, with the name of the file, setting or value.
     expected
-        What would have been right; may be empty where `got` says it.
+        What is allowed; may be empty where `got` says it.
     hint
-        What to do about it, as an imperative sentence.
+        How to fix it, as an imperative sentence.
     """
 
     def __init__(self, got: str, expected: str = "", hint: str = "") -> None:
         self.got, self.expected, self.hint = got, expected, hint
         head = f"{got}; expected {expected}." if expected else f"{got.rstrip('.')}."
         super().__init__(f"{head} {hint}".strip())
+
+    def __reduce__(self) -> tuple[type[SpikeprepError], tuple[str, str, str]]:
+        """Pickle all three parts, so that an error of a worker process arrives as it was raised."""
+        return type(self), (self.got, self.expected, self.hint)
 
 
 class UsageError(SpikeprepError):
@@ -43,6 +47,10 @@ class RunError(SpikeprepError):
 
 class CapabilityError(SpikeprepError):
     """Something this machine or installation lacks: a device, or an optional package."""
+
+
+class PluginError(CapabilityError):
+    """A plugin that breaks its contract: a wrong result, or an exception that is no `SpikeprepError`."""
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:

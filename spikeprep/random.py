@@ -1,22 +1,19 @@
 """Counter-based random numbers: (seed, split, sample, copy) → bits, the same on every machine and device.
 
-The generator is Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2,
-3"): a bijection of a 128-bit counter under a 64-bit key, so that any number can be computed without its
-predecessors.
+The generator is Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"): a
+bijection of a 128-bit counter under a 64-bit key, so that any number can be computed without its predecessors.
 
-The mapping, exactly (all words 32 bits; ``lo``, ``hi`` the halves of a 64-bit number; H is 64-bit BLAKE2b of
-the UTF-8 name, little endian; ``philox(counter; key)`` gives words x0 x1 x2 x3):
+The mapping, exactly (all words have 32 bits; ``lo`` and ``hi`` are the halves of a 64-bit number; H is 64-bit BLAKE2b
+of the UTF-8 name, little endian; ``philox(counter; key)`` returns words x0 x1 x2 x3):
 
 - split key   = x0, x1 of ``philox(H(split).lo, H(split).hi, 0, 0x80000001; seed.lo, seed.hi)``
 - sample key  = x0, x1 of ``philox(sample.lo, sample.hi, copy, 0x80000002; split key)``
-- an encoder's draws = ``philox(unit, step block, depth, purpose; sample key)`` with `purpose` below
-  0x80000000
-- draws for events = ``philox(block.lo, block.hi, 0, purpose; sample key)``, two events a block
-- NumPy generators have 128-bit keys, x0 + x1 2³² + x2 2⁶⁴ + x3 2⁹⁶ of a Philox block whose last counter word
-  is 0x80000003 (of a sample) or 0x80000004 (of `generator`, after folding its arguments in with 0x80000005)
+- an encoder's draws = ``philox(unit, step block, depth, purpose; sample key)`` with `purpose` below 0x80000000
+- draws for events = ``philox(block.lo, block.hi, 0, purpose; sample key)``, two events per block
+- NumPy generators have 128-bit keys, x0 + x1 2³² + x2 2⁶⁴ + x3 2⁹⁶ of a Philox block whose last counter word is
+  0x80000003 (of a sample) or 0x80000004 (of `generator`, after its arguments are folded in with 0x80000005)
 
-The last counter word keeps the uses apart: no two of them ever evaluate the same counter under one key's
-role.
+The last counter word separates the uses: no two of them ever evaluate the same counter under one key's role.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ from numpy.typing import NDArray
 from .errors import UsageError
 
 POISSON, DROP_EVENTS, TIME_JITTER = 1, 2, 3
-"""Purpose words of what draws: the Poisson encoder, and transforms of events."""
+"""Purpose words: of the Poisson encoder, and of two transforms of events."""
 
 _SPLIT, _SAMPLE, _SAMPLE_GENERATOR, _GENERATOR, _FOLD = (0x80000000 + n for n in range(1, 6))
 
@@ -47,10 +44,10 @@ _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
     """Return the Philox4x32-10 block of a counter under a key: four 32-bit words held in uint64.
 
-    Every argument is a uint64 below 2³², a NumPy scalar or an array (they broadcast). The body is also what
-    the compiled kernels inline, so the reference and they cannot drift apart.
+    Every argument is a uint64 below 2³², a NumPy scalar or an array (they broadcast). The compiled kernels inline this
+    same body, so they cannot differ from it.
     """
-    # The masks change nothing; they tell a compiler that 32-bit multiplies will do.
+    # The masks change nothing; they tell a compiler that 32-bit multiplies suffice.
     c0, c1, c2, c3, k0, k1 = c0 & _MASK, c1 & _MASK, c2 & _MASK, c3 & _MASK, k0 & _MASK, k1 & _MASK
     for _ in range(10):
         a, b = c0 * _MUL_0, c2 * _MUL_1
@@ -66,7 +63,7 @@ def _block(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[in
 
 def _halves(number: int, what: str) -> tuple[int, int]:
     if not 0 <= number < 1 << 64:
-        raise UsageError(f"got {what} {number}", "0 ≤ it < 2⁶⁴")
+        raise UsageError(f"got {what} {number}", f"0 ≤ {what} < 2⁶⁴")
     return number & 0xFFFFFFFF, number >> 32
 
 
@@ -86,7 +83,7 @@ def _split_key(seed: int, split: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class SampleKey:
-    """Names the random numbers of one stored sample.
+    """The name of one stored sample's random numbers.
 
     Attributes
     ----------
@@ -97,7 +94,7 @@ class SampleKey:
     sample
         Position of the sample in its split, before copying.
     copy
-        Which of the sample's stored copies, from 0.
+        Number of the stored copy of the sample, from 0.
     """
 
     seed: int
@@ -106,12 +103,12 @@ class SampleKey:
     copy: int = 0
 
     def philox_key(self) -> tuple[int, int]:
-        """Return the sample's own Philox4x32 key: two 32-bit words (see the module for the mapping)."""
+        """Return the sample's Philox4x32 key: two 32-bit words (the module's docstring has the mapping)."""
         k0, k1 = philox_keys([self])[0].tolist()
         return k0, k1
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """Return a NumPy generator of its own for each (key, purpose): for transforms."""
+        """Return a NumPy generator, an independent stream for each (key, purpose): for transforms."""
         return _numpy_generator(_block((*_name_halves(purpose), 0, _SAMPLE_GENERATOR), self.philox_key()))
 
 
@@ -130,7 +127,7 @@ def philox_keys(keys: Sequence[SampleKey]) -> NDArray[np.uint64]:
 def generator(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     """Return a NumPy generator, an independent stream for each distinct (seed, purpose, numbers).
 
-    For what belongs to no sample: weight initialisation, shuffles, fair draws. Each number is 0 ≤ it < 2⁶⁴.
+    For what belongs to no sample: initial weights, the order of samples. Each number is at least 0 and below 2⁶⁴.
     """
     key = _halves(seed, "seed")
     words = [_name_halves(purpose), *(_halves(number, "number") for number in numbers)]

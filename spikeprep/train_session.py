@@ -1,4 +1,4 @@
-"""One training session: a store, a run folder, a device or several, from here to the end or an interruption."""
+"""One training session: a store, a run folder and a device or several, until the last epoch or an interruption."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .devices import connect, rank_device, select_backend
 from .distributed.launch import launch
-from .distributed.ranks import Alone, Ranks
+from .distributed.ranks import SingleRank, Ranks
 from .errors import UsageError
 from .store import SpikeStore
 from .system import cores
@@ -17,11 +17,22 @@ from .train.settings import TrainSettings
 from .train.trainer import Trainer
 
 Record = dict[str, Any]
+Listener = Callable[[Record], None]
+ShouldStop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
-class Session:
-    """What to train, and where.
+class Outcome:
+    """A finished run: the trainer's summary, one record per epoch, and whether this process wrote the run folder."""
+
+    summary: Record
+    history: list[Record]
+    leads: bool
+
+
+@dataclass(frozen=True)
+class TrainSession:
+    """What to train, and on which devices; small, so that it can be sent to other processes.
 
     Attributes
     ----------
@@ -30,14 +41,14 @@ class Session:
     folder
         Path of the run folder.
     settings
-        Of a new run; of a resumed one what `RunFolder.resumed_settings` gives.
+        Of a new run complete; of a resumed one what `RunFolder.resumed_settings` returned.
     resume, limit
         See `Trainer`.
     device, threads, feed
-        See `select_backend`; of several ranks each has `threads` CPU cores, by default an even share.
+        See `select_backend`. Each of several ranks has `threads` CPU cores, by default an equal share.
     ranks
-        Processes that share every batch, on GPUs each with one of its own: so many, started here, or "mpi": those that
-        `mpirun` has started, this one among them.
+        Number of processes that share every batch, each with a GPU of its own where they train on GPUs. They are
+        started here; "mpi" uses those that `mpirun` has started, this one among them.
     """
 
     store: str
@@ -51,29 +62,28 @@ class Session:
     ranks: int | Literal["mpi"] = 1
 
     def run(
-        self,
-        tell: Callable[[Record], None] = lambda record: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> Record | None:
-        """Train to the end and return the summary; None where `should_stop` asked for an end first.
+        self, listener: Listener = lambda record: None, should_stop: ShouldStop = lambda: False
+    ) -> Outcome | None:
+        """Train to the last epoch; return None where `should_stop` returned true before.
+
+        `listener` is called with every record of the journal, and with ``{"event": "progress", …}`` after every batch.
 
         Raises
         ------
         SpikeprepError
-            Whatever is wrong with store, run, settings or device; of several ranks the first one's error.
+            The store, the run folder, the settings or the device do not fit; of several ranks the first one's error.
         """
         if self.ranks == "mpi":
-            return self._run_by_mpi(tell, should_stop)
+            return self._run_by_mpi(listener, should_stop)
         if self.ranks == 1:
-            return _train(self, Alone(), tell, should_stop)
+            return _train(self, SingleRank(), listener, should_stop)
         if self.ranks < 1:
-            raise UsageError(f"got {self.ranks} ranks", "at least one")
-        # before any process is started: what does not fit is said at once
-        rank_device(self.device, self.ranks - 1, self.ranks)
+            raise UsageError(f"got ranks = {self.ranks}", "at least 1")
+        rank_device(self.device, self.ranks - 1, self.ranks)  # fail before any process is started
         threads = self.threads or max(1, cores() // self.ranks)
-        return launch(_train_as_rank, (replace(self, threads=threads),), self.ranks, tell, should_stop)
+        return launch(_train_as_rank, (replace(self, threads=threads),), self.ranks, listener, should_stop)
 
-    def _run_by_mpi(self, tell: Callable[[Record], None], should_stop: Callable[[], bool]) -> Record | None:
+    def _run_by_mpi(self, listener: Listener, should_stop: ShouldStop) -> Outcome | None:
         from .distributed.mpi import MpiRanks
 
         ranks = MpiRanks()
@@ -81,22 +91,22 @@ class Session:
             device = rank_device(self.device, ranks.local_rank, ranks.local_size)
             threads = self.threads or max(1, cores() // ranks.local_size)
             session = replace(self, device=device, threads=threads)
-            return _train(session, ranks, tell if ranks.leads else lambda record: None, should_stop)
+            return _train(session, ranks, listener if ranks.leads else lambda record: None, should_stop)
         except BaseException:
-            ranks.give_up()
+            ranks.abort_at_exit()
             raise
 
 
 def _train_as_rank(
-    session: Session, ranks: Ranks, tell: Callable[[Record], None], should_stop: Callable[[], bool]
-) -> Record | None:
+    session: TrainSession, ranks: Ranks, listener: Listener, should_stop: ShouldStop
+) -> Outcome | None:
     device = rank_device(session.device, ranks.rank, ranks.size)
-    return _train(replace(session, device=device), ranks, tell, should_stop)
+    return _train(replace(session, device=device), ranks, listener, should_stop)
 
 
 def _train(
-    session: Session, ranks: Ranks, tell: Callable[[Record], None], should_stop: Callable[[], bool]
-) -> Record | None:
+    session: TrainSession, ranks: Ranks, listener: Listener, should_stop: ShouldStop
+) -> Outcome | None:
     backend = select_backend(session.device, session.settings.precision, session.threads, session.feed)
     trainer = Trainer(
         SpikeStore.open(session.store),
@@ -105,7 +115,8 @@ def _train(
         backend,
         resume=session.resume,
         limit=session.limit,
-        listener=tell,
+        listener=listener,
         ranks=connect(backend, ranks),
     )
-    return trainer.run(should_stop)
+    summary = trainer.run(should_stop)
+    return None if summary is None else Outcome(summary, trainer.history, ranks.leads)

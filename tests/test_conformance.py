@@ -1,24 +1,41 @@
-"""Every registered plugin passes the checks, and every plugin that is written is registered."""
+"""The checks of `spikeprep.testing`: every plugin of spikeprep passes them, and broken plugins fail with a reason."""
 
+from __future__ import annotations
+
+import dataclasses
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import spikeprep.encoders
+import spikeprep.eventfiles
 import spikeprep.sources
 import spikeprep.transforms
-from spikeprep.data import EVENT, Audio, Events, Frames
+from spikeprep import testing
+from spikeprep.config import Count, Positive
+from spikeprep.data import EVENT, Audio, Events, Frames, Sample, SpikeTrain
 from spikeprep.encoders import Encoder, Transform
-from spikeprep.errors import UsageError
-from spikeprep.registry import ENCODERS, SOURCES, Plugin
+from spikeprep.encoders.base import Description
+from spikeprep.eventfiles import EventFormat
+from spikeprep.packing import pack
+from spikeprep.registry import ENCODERS, EVENT_FORMATS, REGISTRIES, SOURCES, TRANSFORMS, Plugin, register
 from spikeprep.sources.base import Source
+from spikeprep.testing import (
+    check_encoder,
+    check_event_format,
+    check_plugin,
+    check_source,
+    check_transform,
+)
 from spikeprep.transforms import EventTransform
 
-from .conformance import check_encoder, check_reader, check_transform
+from .eventfiles.test_formats import FORMS, recording, relative
 from .sources.event_folders import class_folder, nmnist_folder, poker_folder
 from .sources.idx_files import pictures, write_idx
 from .sources.sound_files import put, spoken, ti46_corpus, wav
@@ -68,7 +85,7 @@ def tonic_files(path):
     return {"path": str(poker_folder(path)), "dataset": "POKERDVS"}
 
 
-def none_needed(path):
+def no_files(path):
     pytest.importorskip("sklearn")
     return {}
 
@@ -79,22 +96,22 @@ CHANNELS = [Frames(np.random.default_rng(n).uniform(0, 1e-3, (n, 9)), 100.0) for
 
 
 def recordings() -> list[Events]:
-    """Two recordings of unlike sensors, one of them streamed, in which all transforms find something to do."""
-    found = []
+    """Two recordings of unlike sensors, one of them streamed, in which every transform has something to do."""
+    made = []
     for n, (width, height) in ((400, (9, 6)), (300, (5, 8))):
         rng = np.random.default_rng(n)
         events = np.zeros(n, EVENT)
         events["x"], events["y"] = rng.integers(0, width, n), rng.integers(0, height, n)
         events["t"], events["p"] = np.sort(rng.integers(0, 40_000, n)), rng.integers(0, 2, n)
-        found.append(Events.of(events, (width, height)))
-    return [found[0], Events([found[1].array[:100], found[1].array[100:]], found[1].size)]
+        made.append(Events.of(events, (width, height)))
+    return [made[0], Events([made[1].array[:100], made[1].array[100:]], made[1].size)]
 
 
 EVENTS = recordings()
-SIGNALS = {"bsa": CHANNELS, "lyon": SOUNDS, "poisson": IMAGES}
+SIGNALS = {"bsa": CHANNELS, "dvs": EVENTS, "lyon": SOUNDS, "poisson": IMAGES}
 FOLDERS = {
     "audio": audio_folder,
-    "digits": none_needed,
+    "digits": no_files,
     "events": event_files,
     "fsdd": fsdd_folder,
     "idx": idx_folder,
@@ -105,47 +122,334 @@ FOLDERS = {
 }
 
 
-def written(package, *kinds: type) -> Iterator[type[Plugin]]:
-    """Every finished plugin class of a package's modules."""
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        for found in vars(importlib.import_module(module.name)).values():
-            if inspect.isclass(found) and issubclass(found, kinds) and not inspect.isabstract(found):
-                yield found
-
-
 @pytest.mark.parametrize("name", ENCODERS.names())
 def test_encoder(name):
-    plugin = ENCODERS.get(name)()
-    signals = EVENTS if name == "dvs" or isinstance(plugin, EventTransform) else SIGNALS[name]
-    (check_transform if isinstance(plugin, Transform) else check_encoder)(plugin, signals)
+    check_encoder(ENCODERS.get(name)(), SIGNALS[name])
+
+
+@pytest.mark.parametrize("name", TRANSFORMS.names())
+def test_transform(name):
+    transform = TRANSFORMS.get(name)()
+    check_transform(transform, EVENTS if isinstance(transform, EventTransform) else SIGNALS[name])
 
 
 @pytest.mark.parametrize("name", SOURCES.names())
-def test_reader(name, tmp_path):
-    check_reader(SOURCES.get(name)(**FOLDERS[name](tmp_path)))
+def test_source(name, tmp_path):
+    check_source(SOURCES.get(name)(**FOLDERS[name](tmp_path)))
 
 
-def test_every_plugin_that_is_written_is_registered():
-    rooms = (spikeprep.encoders, spikeprep.transforms)
-    plugins = {found.name: found for room in rooms for found in written(room, Encoder, Transform)}
-    assert {"dvs", "event_crop"} <= set(plugins)
-    assert {name: ENCODERS.get(name) for name in plugins} == plugins
-    readers = {found.name: found for found in written(spikeprep.sources, Source)}
-    assert readers
-    assert {name: SOURCES.get(name) for name in readers} == readers
+@pytest.mark.parametrize("name", FORMS)
+def test_event_format(name, tmp_path):
+    form = FORMS[name]
+    events = recording(form, 25)
+    options = dict(form.options)
+    format = EVENT_FORMATS.get(options.pop("format", form.name))(**options)
+    check_event_format(
+        format, form.put(tmp_path, events), relative(form, events), form.size if form.given_size else None
+    )
 
 
-def test_the_public_names_are_the_plugins():
-    for name in ENCODERS.names():
-        found = ENCODERS.get(name)
-        room = spikeprep.transforms if issubclass(found, EventTransform) else spikeprep.encoders
-        assert getattr(room, found.__name__) is found
-        assert found.__name__ in room.__all__
+def test_every_event_format_is_tested():
+    assert {form.options.get("format", form.name) for form in FORMS.values()} == set(EVENT_FORMATS.names())
+
+
+# ------------------------------------------------------------ what is registered
+
+
+def finished(package: Any, base: type) -> Iterator[type[Plugin]]:
+    """Yield every plugin class in the modules of a package."""
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for cls in vars(importlib.import_module(module.name)).values():
+            if (
+                inspect.isclass(cls)
+                and issubclass(cls, base)
+                and not inspect.isabstract(cls)
+                and "name" in vars(cls)
+            ):
+                yield cls
 
 
 @pytest.mark.parametrize(
-    ("registry", "name", "near"), [(ENCODERS, "poison", "poisson"), (SOURCES, "digit", "digits")]
+    ("registry", "package"),
+    [
+        (ENCODERS, spikeprep.encoders),
+        (TRANSFORMS, spikeprep.transforms),
+        (SOURCES, spikeprep.sources),
+        (EVENT_FORMATS, spikeprep.eventfiles),
+    ],
 )
-def test_an_unknown_name_has_its_near_miss(registry, name, near):
-    with pytest.raises(UsageError, match=f"Did you mean '{near}'"):
-        registry.get(name)
+def test_every_plugin_of_spikeprep_is_registered(registry, package):
+    plugins = {cls.name: cls for cls in finished(package, registry.base)}
+    assert plugins == {name: registry.get(name) for name in registry.names()}
+
+
+@pytest.mark.parametrize(
+    ("registry", "package"), [(ENCODERS, spikeprep.encoders), (TRANSFORMS, spikeprep.transforms)]
+)
+def test_plugins_are_public(registry, package):
+    for name in registry.names():
+        cls = registry.get(name)
+        assert getattr(package, cls.__name__) is cls
+        assert cls.__name__ in package.__all__
+
+
+# ------------------------------------------------------------ broken plugins
+
+
+@dataclass(frozen=True)
+class First(Encoder):
+    """A spike per pixel, the brighter the earlier."""
+
+    name: ClassVar[str] = "first_spike"
+    citation: ClassVar[str] = "none"
+    steps: Count = 20
+    dt: Positive = 1e-3
+
+    def describe(self, signal, rng=None):
+        return Description(np.shape(signal), self.steps, self.dt)
+
+    def encode(self, signal, *, rng=None):
+        values = np.ravel(signal) / (255 if signal.dtype == np.uint8 else 1)
+        steps = np.rint((1 - values) * (self.steps - 1)).astype(int)
+        return SpikeTrain(pack(np.arange(self.steps)[:, None] == steps), self.steps)
+
+
+@dataclass(frozen=True)
+class Half(Transform):
+    """Half of an image."""
+
+    name: ClassVar[str] = "half"
+    citation: ClassVar[str] = "none"
+
+    def __call__(self, signal, *, rng=None):
+        return signal[::2] * np.asarray(0.5, np.float32)
+
+
+@dataclass(frozen=True)
+class Stripes(Source):
+    """Stripes, drawn anew for every sample."""
+
+    name: ClassVar[str] = "stripes"
+    classes = ("rows", "columns")
+
+    def splits(self):
+        return {"train": 4, "test": 2}
+
+    def read(self, split, index):
+        image = np.full((4, 4), 10 + index, np.uint8)
+        image[::2] = 200
+        return Sample(image.T if index % 2 else image, index % 2, f"{split} {index}")
+
+    def provenance(self):
+        return {"licence": "CC0-1.0", "sha256": 64 * "0"}
+
+
+def broken(base: type, **changes: Any) -> type:
+    """Return a subclass with other attributes, decorated as a plugin is."""
+    names = {"__doc__": "Broken.", "__module__": __name__, "__qualname__": "Broken"}
+    globals()["Broken"] = dataclass(frozen=True)(type("Broken", (base,), names | changes))
+    return globals()["Broken"]  # pickle looks it up by its name
+
+
+def test_correct_plugins_pass():
+    check_encoder(First(), IMAGES)
+    check_transform(Half(), IMAGES)
+    check_source(Stripes())
+
+
+def changed(method, change):
+    """Return a method whose result is changed."""
+    return lambda self, *args, **kwargs: change(method(self, *args, **kwargs))
+
+
+def writes_to_its_signal(self, signal, *, rng=None):
+    train = First.encode(self, signal, rng=rng)
+    signal[0, 0] = 1
+    return train
+
+
+def counts_its_calls(self, signal, *, rng=None):
+    CALLS.append(0)
+    return SpikeTrain(np.roll(First.encode(self, signal).bits, len(CALLS), 0), self.steps)
+
+
+def one_by_one(self, signals, *, rngs):
+    return [self.encode(signal) for signal in signals]
+
+
+CALLS: list[int] = []
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": ""}, "has name = ''"),
+        ({"__doc__": " "}, "first_spike: the class has no docstring"),
+        ({"citation": ""}, "first_spike: it has no citation"),
+        ({"to_config": lambda self: {"name": self.name}}, r"to_config\(\) has the keys \['name'\]"),
+        ({"to_config": changed(First.to_config, lambda c: c | {"dt": 1j})}, r"to_config\(\) is not JSON"),
+        ({"from_config": classmethod(lambda cls, config: cls(steps=3))}, "expected an equal Broken"),
+        ({"from_config": classmethod(lambda cls, config: cls())}, "the unknown setting 'stepsx' is accepted"),
+        ({"__post_init__": lambda self: None}, r"an object\(\) is accepted for 'steps'; __post_init__ must call"),
+        ({"__annotations__": {"slope": "Any"}, "slope": 1}, "any value is accepted for 'slope'"),
+        ({"__getstate__": lambda self: {"ballast": bytes(99_999)}}, "its pickled copy is another|bytes pickled"),
+        ({"encode": writes_to_its_signal}, "encode or describe changed signal 0: other values"),
+        ({"encode": counts_its_calls}, "other|gives other spikes"),
+        ({"encode": lambda self, signal, *, rng=None: None}, "signal 0: encode returned a NoneType, no SpikeTrain"),
+        ({"encode": changed(First.encode, lambda t: SpikeTrain(t.bits[1:], t.steps))}, "19 units and 20 steps, desc"),
+        ({"encode": changed(First.encode, lambda t: SpikeTrain(t.bits | 255, t.steps))}, "at and past step 20 are set"),
+        ({"encode": changed(First.encode, lambda t: SpikeTrain(t.bits * 0, t.steps))}, "signal 0: no spikes"),
+        ({"describe": lambda self, signal, rng=None: ((4, 5), 20, 1e-3)}, "describe returned .*, no Description"),
+        ({"describe": lambda self, signal, rng=None: Description((4, 5), 20, signal.max() + 1)}, "its outline is desc"),
+        ({"__call__": changed(First.__call__, np.logical_not)}, "calling the encoder gives other spikes"),
+        ({"encode_parts": lambda self, signal, ranges, *, rng=None: [self.encode(signal)] * 2}, "encode_parts gives"),
+        ({"encode_batch": lambda self, signals, *, rngs: [self.encode(signals[0])] * len(signals)}, "in a batch than"),
+        ({"encode_batch": one_by_one, "encode_into": lambda *_, **__: np.full(2, 20)}, "encode_into writes other bits"),
+        ({"encode_batch": one_by_one, "encode_into": lambda *_, **__: np.full(2, 19)}, "encode_into returned .*steps"),
+    ],
+)  # fmt: skip
+def test_a_broken_encoder_fails_with_the_reason(changes, message):
+    with pytest.raises(AssertionError, match=message):
+        check_encoder(broken(First, **changes)(), [image.copy() for image in IMAGES])
+
+
+def test_an_encoder_of_unlike_steps_says_so():
+    def describe(self, signal, rng=None):
+        return Description((signal.size,), 10 * len(signal), self.dt, self.ragged)
+
+    def encode(self, signal, *, rng=None):
+        return SpikeTrain(pack(np.ones((10 * len(signal), signal.size), bool)), 10 * len(signal))
+
+    signals = [np.ones((2, 3)), np.ones((3, 2))]
+    check_encoder(broken(First, describe=describe, encode=encode, ragged=True)(), signals)
+    with pytest.raises(AssertionError, match=r"signals get \[20, 30\] steps, but ragged is false"):
+        check_encoder(broken(First, describe=describe, encode=encode, ragged=False)(), signals)
+
+
+def darkens(self, signal, *, rng=None):
+    signal[:] = (signal / 2).astype(signal.dtype)
+    return signal[::2].copy()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"citation": ""}, "half: it has no citation"),
+        ({"__call__": darkens}, "half: it changed signal 0: other values"),
+        ({"__call__": lambda self, signal, *, rng=None: signal * 0}, "signal 0: the result is empty"),
+        ({"__call__": lambda self, signal, *, rng=None: signal[::2] + RANDOM.random()}, "from another thread"),
+        ({"outline": lambda self, signal, rng=None: signal}, r"the outline of the signal .* \(4, 5\), not \(2,"),
+        ({"outline": lambda self, signal, rng=None: signal.tolist()}, "a list, not a ndarray"),
+        ({"outline": lambda self, signal, rng=None: signal[: 2 if signal.any() else 1]}, "the outline of its outline"),
+    ],
+)  # fmt: skip
+def test_a_broken_transform_fails_with_the_reason(changes, message):
+    with pytest.raises(AssertionError, match=message):
+        check_transform(broken(Half, **changes)(), [image.copy() for image in IMAGES])
+
+
+def reading(**changes):
+    """Return a `read` whose sample has other attributes."""
+    return {"read": changed(Stripes.read, lambda sample: dataclasses.replace(sample, **changes))}
+
+
+def keeps_what_it_reads(self, split, index):
+    object.__setattr__(self, "kept", bytes(99_999))
+    return Stripes.read(self, split, index)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"splits": lambda self: {"training": 4}}, r"it has the splits \['training'\]; expected train, test"),
+        ({"splits": lambda self: {"train": 4.0}}, "it has splits of"),
+        ({"classes": ["rows", "columns"]}, "its classes are .*; expected a tuple of texts"),
+        ({"classes": ("rows", "rows")}, "two classes have one name"),
+        (reading(label=2), "train sample 0: its label is 2; expected one of 2 classes"),
+        (reading(label=np.int64(0)), r"its label is .*0.*; expected an int"),
+        (reading(id=""), "its id is ''; expected a text"),
+        (reading(id="one"), "two train samples have one id"),
+        (reading(signal=[1, 2]), "its signal is a list"),
+        (reading(signal=np.zeros(4)), r"an image of shape \(4,\); expected \(row, column"),
+        (reading(signal=np.zeros((4, 4), np.int32)), "its values are int32; expected floats, or uint8"),
+        (reading(signal=np.full((4, 4), 2.0)), "its values go from 2.0 to 2.0; expected 0 to 1"),
+        (reading(signal=np.full((4, 4), np.nan)), "some values are not finite"),
+        (reading(signal=Audio(np.zeros((4, 1)), 8000)), "its values have 2 axes; expected 1"),
+        (reading(signal=Audio(np.zeros(4), 0)), "its rate is 0 Hz"),
+        (reading(signal=Audio(np.full(4, -1.5), 8000)), "from -1.5 to -1.5; expected -1 to 1"),
+        (reading(signal=Events.of(np.zeros(2, [("x", "i4"), ("t", "i8")]), (4, 4))), "expected spikeprep.data.EVENT"),
+        ({"read": lambda self, split, index: None}, "read returned a NoneType, no Sample"),
+        ({"read": changed(Stripes.read, lambda s: dataclasses.replace(s, signal=RANDOM.random((4, 4))))}, "another"),
+        ({"read": keeps_what_it_reads, "__getstate__": lambda self: vars(self)}, "bytes pickled after its samples are"),
+        ({"outline": lambda self, split, index: np.zeros((2, 2))}, r"its outline differs .*: the shape \(2, 2\), not"),
+        ({"limited": lambda self, samples: self}, r"limited\(1\) has .*; expected {'train': 1, 'test': 1}"),
+        ({"provenance": lambda self: {"sha256": 64 * "0"}}, 'its provenance lacks "licence"'),
+        ({"provenance": lambda self: {"licence": "x"}}, 'expected one of "files" and "sha256"'),
+        ({"provenance": lambda self: {"licence": "x", "files": {"a": "0x1"}}}, "the sha256 of a is '0x1'; expected 64"),
+        ({"provenance": lambda self: {"licence": 1j}}, "its provenance is not JSON"),
+        ({"path": "/data", "provenance": lambda self: Stripes.provenance(self) | {"note": "/data/x"}}, "has the path"),
+    ],
+)  # fmt: skip
+def test_a_broken_source_fails_with_the_reason(changes, message):
+    with pytest.raises(AssertionError, match=message):
+        check_source(broken(Stripes, **changes)())
+
+
+def test_a_plugin_of_no_kind_fails():
+    @dataclass(frozen=True)
+    class Lonely(Plugin):
+        """Of no kind."""
+
+        name: ClassVar[str] = "lonely"
+
+    with pytest.raises(AssertionError, match="Lonely inherits from no base class of plugins"):
+        check_plugin(Lonely())
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Leave no registered class behind."""
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, None),
+        ("matches", "matches.. denies the file"),
+        ("claims", "matches.. claims the bytes b''"),
+        ("unregistered", "it is not registered: call spikeprep.register"),
+        ("events", "x differs, first of event .3"),
+        ("time", "t differs"),
+        ("fewer", "it has 25 events; expected 24"),
+    ],
+)
+def test_a_broken_event_format_fails_with_the_reason(tmp_path, change, message):
+    form = FORMS["nmnist"]
+    events = recording(form, 25)
+    path = form.put(tmp_path, events)
+    expected = relative(form, events)
+    base = EVENT_FORMATS.get("nmnist")
+    answers = {"matches": False, "claims": True}
+    matches = {"matches": classmethod(lambda cls, head: answers[change])} if change in answers else {}
+    cls = broken(base, name="other_nmnist", **matches)
+    if change != "unregistered":
+        register(cls)
+    if change == "events":
+        expected["x"][3] += 1
+    if change == "time":
+        expected["t"][3:] += 1
+    if message is None:
+        return check_event_format(cls(), path, expected)
+    with pytest.raises(AssertionError, match=message):
+        check_event_format(cls(), path, expected[: 24 if change == "fewer" else 25])
+    return None
+
+
+def test_the_public_checks_are_documented():
+    for name in testing.__all__:
+        assert "Raises" in getattr(testing, name).__doc__
+    assert inspect.isabstract(EventFormat)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+import types
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from spikeprep_cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
@@ -62,20 +65,6 @@ def test_every_command_and_exit_code_is_documented():
         assert re.search(rf"^\| {code} \|", text, re.MULTILINE)
 
 
-def test_the_encoder_of_the_plugin_page_works():
-    import numpy as np
-
-    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    (source,) = (
-        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Latency" in block
-    )
-    namespace: dict[str, object] = {"__name__": "my_package.latency"}
-    exec(compile(source, "docs/plugins.md", "exec", dont_inherit=True), namespace)
-    spikes = namespace["Latency"](steps=11)(np.array([[255, 0], [128, 51]], np.uint8))
-    np.testing.assert_array_equal(np.argmax(spikes, axis=0), [0, 10, 5, 8])
-    np.testing.assert_array_equal(spikes.sum(axis=0), [1, 1, 1, 1])
-
-
 def test_the_python_of_the_page_on_transforms_works():
     page = (ROOT / "docs" / "transforms.md").read_text(encoding="utf-8")
     (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -88,28 +77,82 @@ def test_the_python_of_the_page_on_transforms_works():
 
 def test_every_transform_of_recordings_is_on_its_page():
     from spikeprep import transforms
-    from spikeprep.registry import ENCODERS
+    from spikeprep.registry import TRANSFORMS
 
     page = (ROOT / "docs" / "transforms.md").read_text(encoding="utf-8")
-    for name in ENCODERS.names():
-        found = ENCODERS.get(name)
-        if issubclass(found, transforms.EventTransform):
-            assert f"| `{name}` | `{found.__name__}` |" in page
+    classes = {name: TRANSFORMS.get(name) for name in TRANSFORMS.names()}
+    of_events = {name: cls for name, cls in classes.items() if issubclass(cls, transforms.EventTransform)}
+    assert len(of_events) >= 10
+    for name, cls in of_events.items():
+        assert f"| `{name}` | `{cls.__name__}` |" in page
 
 
-def test_the_python_of_the_readme_works(tmp_path, monkeypatch):
-    import numpy as np
+# README and the page of the command line: every block of Python and of console runs, in order, on small data
 
-    from spikeprep.encoding.run import encode
-    from spikeprep.recipes import load_recipe
 
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return the language and text of every ``python`` and ``console`` block of a page."""
+    return re.findall(
+        r"^```(python|console)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def console(block: str) -> list[list[str]]:
+    """Return the words of every `spikeprep …` line of a console block."""
+    lines = [shlex.split(line[2:], comments=True) for line in block.splitlines() if line.startswith("$ ")]
+    return [words[1:] for words in lines if words[0] == "spikeprep"]
+
+
+@pytest.fixture
+def small_data(tmp_path, monkeypatch):
+    """The folders that the pages name, with a few samples in each; the working directory is theirs."""
+    from PIL import Image
+
+    from .sources.event_folders import class_folder, nmnist_folder
+    from .sources.idx_files import pictures, write_idx
+    from .sources.sound_files import ti46_corpus
+
+    for split, n in (("train", 40), ("t10k", 20)):
+        write_idx(tmp_path / "mnist", *pictures(n, 28, 28, 10, seed=n), split=split)
+    for label, name in enumerate(("cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for n in range(4):
+            Image.new("L", (6, 6), 90 * label + 20 * n + 10).save(tmp_path / "photos" / name / f"{n}.png")
+    ti46_corpus(tmp_path / "corpus")
+    nmnist_folder(tmp_path / "N-MNIST", train=20, test=10)
+    class_folder(tmp_path / "recordings", each=3)
     monkeypatch.chdir(tmp_path)
-    encode(load_recipe("digits"), "mnist.zarr", limit=3)
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    namespace: dict[str, object] = {"image": np.full((4, 4), 255, np.uint8)}
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        exec(compile(block, "README.md", "exec", dont_inherit=True), namespace)
-    assert namespace["spikes"].shape == (400, 16)
-    assert len(namespace["train"].labels) == 3
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/cli.md"])
+def test_every_block_of_the_page_runs(page, small_data, monkeypatch):
+    from spikeprep.registry import ENCODERS
+
+    monkeypatch.setattr(ENCODERS, "_registered", {})
+    namespace: dict[str, object] = {"__name__": "readme"}
+    monkeypatch.setitem(sys.modules, "readme", types.ModuleType("readme"))
+    for language, text in blocks(ROOT / page):
+        if language == "python":
+            exec(compile(text, page, "exec", dont_inherit=True), namespace)
+            continue
+        for words in console(text):
+            words, _, target = (words, None, None) if ">" not in words else (words[:-2], ">", words[-1])
+            done = CliRunner().invoke(main, words)
+            assert done.exit_code == 0, (words, done.output)
+            if target:
+                (small_data / target).write_text(done.stdout)
+    if page == "README.md":
+        result = namespace["result"]
+        assert (result.samples, result.accuracy > 0.9) == (355, True)
+        assert len(namespace["prediction"].names) == 5
+        assert namespace["train"].packed(slice(0, 512)).bits.shape == (512, 64, 25)
+        assert (small_data / "curve.png").exists()
+
+
+def test_the_readme_shows_every_function():
+    import spikeprep
+
+    text = "".join(text for language, text in blocks(ROOT / "README.md") if language == "python")
+    for name in set(spikeprep.__all__) - {"__version__", "plan"}:  # plan is `encode --dry-run`
+        assert f"spikeprep.{name}" in text

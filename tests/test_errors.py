@@ -11,7 +11,7 @@ from spikeprep.errors import (
 )
 
 
-def test_a_message_says_got_expected_and_the_mend():
+def test_a_message_has_what_was_found_what_was_expected_and_the_fix():
     error = DataError("train.idx has 3 dimensions", "1", "Name the label file.")
     assert str(error) == "train.idx has 3 dimensions; expected 1. Name the label file."
     assert (error.got, error.expected, error.hint) == (

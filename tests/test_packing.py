@@ -43,12 +43,12 @@ def test_popcount_counts_spikes(dense):
     np.testing.assert_array_equal(popcount(pack(dense)), dense.sum(axis=-2))
 
 
-@pytest.mark.parametrize("width", [1, 7, 8, 16, 50])
-def test_popcount_by_words_and_by_bytes_agree(width):
-    bits = np.random.default_rng(0).integers(256, size=(3, 5, width), dtype=np.uint8)
+@pytest.mark.parametrize("unit_bytes", [1, 7, 8, 16, 50])
+def test_popcount_by_words_and_by_bytes_agree(unit_bytes):
+    bits = np.random.default_rng(0).integers(256, size=(3, 5, unit_bytes), dtype=np.uint8)
     expected = np.unpackbits(bits, axis=-1).sum(axis=-1)
     np.testing.assert_array_equal(popcount(bits), expected)
-    wide = np.zeros((3, 5, width + 3), np.uint8)
+    wide = np.zeros((3, 5, unit_bytes + 3), np.uint8)
     wide[..., 1:-2] = bits  # neither contiguous nor aligned
     np.testing.assert_array_equal(popcount(wide[..., 1:-2]), expected)
 
@@ -59,9 +59,9 @@ def test_popcount_of_no_time_is_zero():
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=5))
 def test_padding_mask_has_ones_at_and_past_the_end(lengths):
-    width = 5
-    dense = np.arange(8 * width)[None, :] >= np.array(lengths)[:, None]
-    mask = padding_mask(np.array(lengths), width)
+    unit_bytes = 5
+    dense = np.arange(8 * unit_bytes)[None, :] >= np.array(lengths)[:, None]
+    mask = padding_mask(np.array(lengths), unit_bytes)
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(np.unpackbits(mask, axis=-1, bitorder="little"), dense)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikeprep.data import Audio, Frames, PackedBatch
 from spikeprep.errors import CapabilityError, UsageError
 from spikeprep.packing import pack
-from spikeprep.plot import MOST_CLASSES, hearing, raster, save, training_curve
+from spikeprep.plot import MOST_CLASSES, cochleagram, raster, save, training_curve
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Split:
     def __getitem__(self, index):
         return self.dense[index]
 
-    def runs(self, sample):
+    def sample_by_units(self, sample):
         bits = pack(self.dense[sample])
         yield from (bits[:5], bits[5:])
 
@@ -65,7 +65,7 @@ def test_raster_draws_every_spike_at_its_time_and_unit():
 def test_raster_rate_keeps_all_spikes():
     data = split(steps=333)
     axes = drawn(raster(data, 0))
-    values, edges, _ = axes["spikes\na step"].patches[0].get_data()
+    values, edges, _ = axes["spikes\nper step"].patches[0].get_data()
     assert values @ np.diff(edges) == pytest.approx(data[0].sum())
     assert (edges[0], edges[-1]) == (0, 333)
 
@@ -129,7 +129,7 @@ def test_raster_says_what_it_shows():
 @pytest.mark.parametrize(("dt", "label"), [(None, "time (steps)"), (0.001, "time (ms)"), (0.2, "time (s)")])
 def test_time_has_its_unit(dt, label):
     axes = drawn(raster(split(), 0, seconds_per_step=dt))
-    assert axes["spikes\na step"].get_xlabel() == label
+    assert axes["spikes\nper step"].get_xlabel() == label
 
 
 def test_hearing_shows_sound_channels_and_spikes_on_one_time_axis():
@@ -138,7 +138,7 @@ def test_hearing_shows_sound_channels_and_spikes_on_one_time_axis():
     frames = Frames(rng.uniform(0, 1e-3, (6, 5)), 62.5)
     spikes = rng.random((60, 5)) < 0.2
     centres = np.array([4200.0, 2100.0, 1000.0, 500.0, 150.0])
-    axes = hearing(audio, frames, spikes, seconds_per_step=0.0016, centres=centres, title="a").get_axes()
+    axes = cochleagram(audio, frames, spikes, seconds_per_step=0.0016, centres=centres, title="a").get_axes()
     wave, ear, dots = axes[:3]
     (line,) = wave.get_lines()
     np.testing.assert_array_equal(line.get_ydata(), audio.samples)
@@ -157,7 +157,7 @@ def test_hearing_shows_sound_channels_and_spikes_on_one_time_axis():
         assert set(labels) == {"0.2", "0.5", "1", "2", "3", "4"}
         assert (labels["1"], labels["0.5"]) == (2, 3)
         assert 1 < labels["2"] < 2
-    numbered = hearing(audio, frames, spikes, seconds_per_step=0.0016).get_axes()[2]
+    numbered = cochleagram(audio, frames, spikes, seconds_per_step=0.0016).get_axes()[2]
     assert numbered.get_ylabel() == "channel"
 
 
@@ -190,7 +190,7 @@ def lines(axes):
 def test_training_curve_draws_each_share_and_each_layer():
     records = [record(e) for e in (1, 2, 3)]
     axes = drawn(training_curve(records, title="run"))
-    accuracy, rates = lines(axes["samples classified correctly"]), lines(axes["how much each layer spikes"])
+    accuracy, rates = lines(axes["accuracy by epoch"]), lines(axes["firing rate of each layer"])
     assert list(accuracy) == ["train", "validation", "test"]
     np.testing.assert_allclose(accuracy["validation"].get_ydata(), [0.81, 0.82, 0.83])
     assert accuracy["validation"].get_label() == "validation, last 83.00%"
@@ -200,22 +200,22 @@ def test_training_curve_draws_each_share_and_each_layer():
 
 def test_training_curve_leaves_out_what_was_not_measured():
     records = [record(1), record(2, test_accuracy=None), record(3)]
-    accuracy = lines(drawn(training_curve(records))["samples classified correctly"])
+    accuracy = lines(drawn(training_curve(records))["accuracy by epoch"])
     np.testing.assert_array_equal(accuracy["test"].get_xdata(), [1, 3])
     unmeasured = [record(e, validation_accuracy=None, rates=None) for e in (1, 2)]
-    assert list(lines(drawn(training_curve(unmeasured))["samples classified correctly"])) == ["train", "test"]
+    assert list(lines(drawn(training_curve(unmeasured))["accuracy by epoch"])) == ["train", "test"]
 
 
 def test_training_curve_marks_the_best_epoch_on_validation():
     best = {"validation_accuracy": 0.99}
     records = [record(1, **best), record(2, **best), record(3)]  # of equals the later one is kept
-    axes = drawn(training_curve(records))["samples classified correctly"]
+    axes = drawn(training_curve(records))["accuracy by epoch"]
     assert [t.get_text() for t in axes.texts] == ["best on validation: epoch 2"]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_epochs_are_whole_numbers(epochs):
-    axes = drawn(training_curve([record(e) for e in range(1, epochs + 1)]))["how much each layer spikes"]
+    axes = drawn(training_curve([record(e) for e in range(1, epochs + 1)]))["firing rate of each layer"]
     left, right = axes.get_xlim()
     ticks = [t for t in axes.get_xticks() if left <= t <= right]
     assert ticks

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from spikeprep.data import EVENT, Events
 from spikeprep.encoders import DVS
 from spikeprep.errors import UsageError
-from spikeprep.plot import event_counts as seen
-from spikeprep.plot import is_recorded, look, recorded, recording
-from spikeprep.plot.event_counts import look_at_spikes
+from spikeprep.plot import count_events, event_counts, has_event_units, recording, stored_recording
+from spikeprep.plot.event_counts import count_spikes
 from spikeprep.plot.style import BLUE, ORANGE
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout
 
@@ -33,7 +32,7 @@ def streamed(events, *cuts):
 
 def test_what_is_drawn_is_what_happened():
     events = some()
-    found, array = look(events, bin_us=7000, tau_us=3000, at_us=20_000), events.array
+    found, array = count_events(events, bin_us=7000, tau_us=3000, at_us=20_000), events.array
     for p in (0, 1):
         for y in range(4):
             for x in range(6):
@@ -51,16 +50,16 @@ def test_what_is_drawn_is_what_happened():
 @given(st.lists(st.integers(0, 200), max_size=4).map(sorted), st.integers(1, 2))
 def test_any_cutting_into_pieces_looks_the_same(cuts, polarities):
     events = some(polarities=polarities)
-    one, other = look(events), look(streamed(events, *cuts))
+    one, other = count_events(events), count_events(streamed(events, *cuts))
     for field in ("frame", "surface", "rate", "map", "events"):
         np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
     assert (one.bin_us, one.tau_us) == (other.bin_us, other.tau_us) == (500, 5000)
 
 
 def test_of_very_many_events_only_sums_are_kept(monkeypatch):
-    monkeypatch.setattr(seen, "MOST_DOTS", 100)
+    monkeypatch.setattr(event_counts, "MOST_DOTS", 100)
     events = some()
-    found = look(streamed(events, 60))
+    found = count_events(streamed(events, 60))
     assert found.events is None
     assert found.map.sum() == 200
     rows = np.histogram(events.array["y"], np.arange(5))[0]
@@ -81,12 +80,14 @@ def test_a_recording_is_drawn_by_polarity():
     events = some()
     array, figure = events.array, recording(events, tau_us=4000, title="mine")
     drawn = panels(figure)
-    np.testing.assert_array_equal(drawn["accumulated, ON"].get_images()[0].get_array(), look(events).frame[1])
     np.testing.assert_array_equal(
-        drawn["accumulated, OFF"].get_images()[0].get_array(), look(events).frame[0]
+        drawn["accumulated, ON"].get_images()[0].get_array(), count_events(events).frame[1]
+    )
+    np.testing.assert_array_equal(
+        drawn["accumulated, OFF"].get_images()[0].get_array(), count_events(events).frame[0]
     )
     surface = drawn["time surface, ON"].get_images()[0].get_array()
-    np.testing.assert_allclose(surface, look(events, tau_us=4000).surface[1])
+    np.testing.assert_allclose(surface, count_events(events, tau_us=4000).surface[1])
     dots = {d.get_label(): d for d in drawn["every event, pixels in order of row, then column"].collections}
     for name, p, colour in (("ON", 1, ORANGE), ("OFF", 0, BLUE)):
         own = array[array["p"] == p]
@@ -102,7 +103,7 @@ def test_a_recording_is_drawn_by_polarity():
         values, edges, _ = patch.get_data()
         assert values @ np.diff(edges) == pytest.approx((array["p"] == p).sum())  # thousands a second, ms
     labels = {axes.get_ylabel() for axes in figure.get_axes()}
-    assert {"events a pixel", "exp(−age / 4 ms)\nat the end", "row"} <= labels
+    assert {"events per pixel", "exp(−age / 4 ms)\nat the end", "row"} <= labels
     titles = [figure.get_suptitle(), *(sub.get_suptitle() for sub in figure.subfigs)]
     assert "mine: 200 events in 50 ms, 6 × 4 pixels" in titles
 
@@ -149,7 +150,7 @@ def stored(path, chain=CHAIN, shape=(2, 4, 6), samples=None, **encoder):
         with writer.shard(shard) as out:
             for start in range(shard.start, shard.stop, layout.chunk_samples):
                 part = trains[start : min(start + layout.chunk_samples, shard.stop)]
-                bits = np.zeros((len(part), layout.units, layout.width), np.uint8)
+                bits = np.zeros((len(part), layout.units, layout.unit_bytes), np.uint8)
                 for row, train in zip(bits, part, strict=True):
                     row[:, : train.bits.shape[1]] = train.bits
                 numbers = np.arange(start, start + len(part))
@@ -162,8 +163,8 @@ def stored(path, chain=CHAIN, shape=(2, 4, 6), samples=None, **encoder):
 
 def test_a_stored_sample_is_drawn_at_the_resolution_of_its_bins(tmp_path):
     store = stored(tmp_path / "s.zarr")
-    assert is_recorded(store)
-    figure = recorded(store, "train", 2)
+    assert has_event_units(store)
+    figure = stored_recording(store, "train", 2)
     drawn = panels(figure)
     spikes = store["train"][2]
     image = drawn["accumulated, ON"].get_images()[0].get_array()
@@ -180,26 +181,28 @@ def test_a_stored_sample_is_drawn_at_the_resolution_of_its_bins(tmp_path):
 
 def test_stores_of_other_encoders_and_levels(tmp_path):
     levels = stored(tmp_path / "l.zarr", [{"name": "dvs", "bin_us": 1000, "levels": 2}], (2, 2, 4, 6))
-    assert is_recorded(levels)
-    image = panels(recorded(levels, "train", 0))["accumulated, OFF"].get_images()[0].get_array()
+    assert has_event_units(levels)
+    image = panels(stored_recording(levels, "train", 0))["accumulated, OFF"].get_images()[0].get_array()
     np.testing.assert_array_equal(image, levels["train"][0].sum(axis=0).reshape(2, 2, 4, 6).sum(axis=0)[0])
     flat = stored(tmp_path / "f.zarr", shape=(48,))
-    assert not is_recorded(flat)
+    assert not has_event_units(flat)
     with pytest.raises(UsageError, match="raster"):
-        recorded(flat, "train", 0)
+        stored_recording(flat, "train", 0)
     other = stored(tmp_path / "p.zarr", [{"name": "poisson", "steps": 50}])
-    assert is_recorded(other)
-    assert panels(recorded(other, "train", 0))["accumulated, ON"].get_images()
+    assert has_event_units(other)
+    assert panels(stored_recording(other, "train", 0))["accumulated, ON"].get_images()
 
 
 @pytest.mark.parametrize(("chunk_units", "dense"), [(0, 1 << 24), (7, 1 << 24), (7, 60)])
 def test_spikes_look_like_the_events_that_they_are(monkeypatch, chunk_units, dense):
-    monkeypatch.setattr(seen, "_DENSE", dense)
+    monkeypatch.setattr(event_counts, "_BLOCK", dense)
     events, encoder = some(count=500), DVS(bin_us=1000)
     train = encoder.encode(events)
-    whole = look(encoder.decode(train, (2, 4, 6), duration=50_000), bin_us=1000, tau_us=4000, at_us=30_000)
+    whole = count_events(
+        encoder.decode(train, (2, 4, 6), duration=50_000), bin_us=1000, tau_us=4000, at_us=30_000
+    )
     parts = np.split(train.bits, range(chunk_units, 48, chunk_units)) if chunk_units else [train.bits]
-    found = look_at_spikes(parts, (2, 4, 6), train.steps, 1000, tau_us=4000, at_us=30_000)
+    found = count_spikes(parts, (2, 4, 6), train.steps, 1000, tau_us=4000, at_us=30_000)
     for field in ("frame", "surface", "rate"):
         np.testing.assert_allclose(getattr(found, field), getattr(whole, field))
     np.testing.assert_array_equal(np.sort(found.events, order=["t", "p", "y", "x"]), whole.events)
@@ -208,9 +211,9 @@ def test_spikes_look_like_the_events_that_they_are(monkeypatch, chunk_units, den
 
 
 def test_a_sample_of_several_chunks_is_drawn_like_another(tmp_path, monkeypatch):
-    one = panels(recorded(stored(tmp_path / "a.zarr"), "train", 1))
+    one = panels(stored_recording(stored(tmp_path / "a.zarr"), "train", 1))
     monkeypatch.setattr(SplitLayout, "fit", staticmethod(lambda n, u, t: SplitLayout(n, u, t, 1, 1, 10)))
-    other = panels(recorded(stored(tmp_path / "b.zarr"), "train", 1))
+    other = panels(stored_recording(stored(tmp_path / "b.zarr"), "train", 1))
     for name in ("accumulated, ON", "time surface, OFF"):
         np.testing.assert_array_equal(*(p[name].get_images()[0].get_array() for p in (one, other)))
 
@@ -218,4 +221,4 @@ def test_a_sample_of_several_chunks_is_drawn_like_another(tmp_path, monkeypatch)
 @pytest.mark.parametrize("index", [4, -1])
 def test_a_sample_that_is_not_there(tmp_path, index):
     with pytest.raises(UsageError, match="0 to 3"):
-        recorded(stored(tmp_path / "s.zarr"), "train", index)
+        stored_recording(stored(tmp_path / "s.zarr"), "train", index)

@@ -30,7 +30,7 @@ def test_known_answers(philox, counter, key, block):
 
 
 def plain_philox(counter, key):
-    """The algorithm once more, in Python's integers."""
+    """The algorithm again, in Python's integers."""
     c, k = list(counter), list(key)
     for _ in range(10):
         a, b = c[0] * 0xD2511F53, c[2] * 0xCD9E8D57
@@ -48,7 +48,7 @@ def test_arrays_and_scalars_agree_with_plain_integers(words):
 
 
 def test_sample_key_is_as_documented():
-    """The bits of every store hang on this mapping: it may not change."""
+    """The bits of every store depend on this mapping: it must not change."""
     import hashlib
 
     def halves(n):
@@ -72,7 +72,7 @@ def test_every_field_changes_the_key():
     assert len({key.philox_key() for key in [base, *others]}) == 5
 
 
-def test_many_keys_at_once_are_the_single_ones():
+def test_many_keys_at_once_equal_single_ones():
     keys = [SampleKey(5, split, n, n % 3) for split in ("train", "test") for n in range(50)]
     assert [tuple(row) for row in philox_keys(keys).tolist()] == [key.philox_key() for key in keys]
     assert philox_keys([]).shape == (0, 2)
@@ -92,7 +92,7 @@ def test_numbers_out_of_range_are_refused(key):
         key.philox_key()
 
 
-def test_generators_are_reproducible_and_apart():
+def test_generators_are_reproducible_and_distinct():
     def draw(rng):
         return rng.integers(0, 2**63, 4).tolist()
 
@@ -112,7 +112,7 @@ def test_generators_are_reproducible_and_apart():
 
 
 def test_generator_stream_is_pinned():
-    """Weights and shuffles of old runs hang on this."""
+    """Weights and shuffles of earlier runs depend on this."""
     assert generator(7, "weights", 3).integers(0, 2**32, 3).tolist() == [686178443, 3546834293, 2546302133]
 
 

@@ -1,21 +1,31 @@
 import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from spikeprep.data import Sample
 from spikeprep.encoders.base import Chain
-from spikeprep.errors import UsageError
-from spikeprep.recipes import Recipe, known_recipe, load_recipe, recipe_names
-from spikeprep.registry import SOURCES
+from spikeprep.errors import DataError, UsageError
+from spikeprep.recipes import Recipe, find_recipe, known_recipe, load_recipe, recipe_names
+from spikeprep.recipes.toml import toml_lines
+from spikeprep.registry import SOURCES, register
+from spikeprep.sources.base import Source
 
 
-def test_the_names():
+def test_recipe_names():
     images = ["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"]
     events = ["events", "nmnist", "tonic"]
     assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events])
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_whole_and_survives_json(name):
+def test_every_recipe_is_complete_and_survives_json(name):
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.title
@@ -24,7 +34,7 @@ def test_every_recipe_is_whole_and_survives_json(name):
     assert isinstance(recipe.build_chain(), Chain)
     assert isinstance(recipe.build_source(), SOURCES.get(recipe.source["name"]))
     if name != "digits":
-        assert "--source" in recipe.obtain
+        assert "source=" in recipe.obtain
 
 
 def test_mnist_is_the_published_encoding():
@@ -43,7 +53,7 @@ def used(recipe):
     return [plugin["name"] for plugin in recipe.build_chain().to_config()]
 
 
-def test_an_offered_transform_is_switched_on():
+def test_an_offered_transform_is_used_once_set():
     recipe = load_recipe("nmnist")
     assert used(recipe.override({"stabilise_saccades.use": "true"})) == ["stabilise_saccades", "dvs"]
     both = recipe.override(
@@ -51,8 +61,8 @@ def test_an_offered_transform_is_switched_on():
     )  # in the recipe's order
     assert used(both) == ["hot_pixels", "event_downsample", "dvs"]
     assert both.build_chain().transforms[0].rate_hz == 5
-    kept_out = recipe.override({"event_downsample.factor": "2", "event_downsample.use": "false"})
-    assert used(kept_out) == ["dvs"]
+    left_out = recipe.override({"event_downsample.factor": "2", "event_downsample.use": "false"})
+    assert used(left_out) == ["dvs"]
     assert used(recipe) == ["dvs"]
     assert recipe.settings()["stabilise_saccades.use"] is False
     assert both.settings()["event_downsample.use"] is True
@@ -60,7 +70,7 @@ def test_an_offered_transform_is_switched_on():
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "words"),
     [
         ("event_downsample.factor", "0", "factor"),
         ("event_downsample.fator", "2", "Did you mean 'factor'"),
@@ -69,12 +79,12 @@ def test_an_offered_transform_is_switched_on():
         ("downsample.factor", "2", "Did you mean 'event_downsample.factor'"),
     ],
 )
-def test_an_offered_transform_is_checked(setting, value, said):
-    with pytest.raises(UsageError, match=said):
+def test_an_offered_transform_is_checked(setting, value, words):
+    with pytest.raises(UsageError, match=words):
         load_recipe("nmnist").override({setting: value})
 
 
-def test_a_data_set_of_tonics_is_named_after_its_recipe():
+def test_a_data_set_of_tonic_is_a_recipe():
     recipe = load_recipe("tonic:DVSGesture")
     assert recipe.name == "tonic:DVSGesture"
     assert "DVSGesture" in recipe.title
@@ -105,13 +115,13 @@ def test_override_reaches_every_field():
     assert changed.chain[0] == {"name": "poisson", "steps": 200, "rate_max": 0.5, "dt": 0.001}
     assert changed.source == {"name": "images", "size": [28, 28], "mode": "rgb", "licence": "CC0"}
     assert changed.train["arch"] == "100-100"
-    assert recipe == load_recipe("images")  # the first one is as it was
+    assert recipe == load_recipe("images")  # the first one is unchanged
     for name in recipe.settings():
         assert name.split(".")[0] in ("poisson", "source", "train")
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "words"),
     [
         ("poisson.step", "Did you mean 'steps'"),
         ("poison.steps", r"Did you mean 'poisson\.steps'"),
@@ -120,13 +130,13 @@ def test_override_reaches_every_field():
         ("soruce.path", r"Did you mean 'source\.path'"),
     ],
 )
-def test_an_unknown_setting_has_its_near_miss(setting, said):
-    with pytest.raises(UsageError, match=said):
+def test_an_unknown_setting_names_the_nearest(setting, words):
+    with pytest.raises(UsageError, match=words):
         load_recipe("mnist").override({setting: "1"})
 
 
-def test_a_value_that_does_not_fit():
-    with pytest.raises(UsageError, match="steps 'many'"):
+def test_a_value_that_is_not_allowed():
+    with pytest.raises(UsageError, match="steps = 'many'"):
         load_recipe("mnist").override({"poisson.steps": "many"})
 
 
@@ -149,17 +159,17 @@ steps = 9
 """
 
 
-def test_a_file_of_ones_own(tmp_path):
+def test_a_recipe_file(tmp_path):
     (tmp_path / "mine.toml").write_text(TEXT)
     recipe = load_recipe(tmp_path / "mine.toml")
     assert (recipe.name, recipe.chain[0]["steps"], recipe.train) == ("mine", 9, {})
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "words"),
     [
         ('title = "My digits"', 'tilte = "x"', "Did you mean 'title'"),
-        ('title = "My digits"', "", "lacks title"),
+        ('title = "My digits"', "", "lacks the setting 'title'"),
         ('name = "poisson"', 'name = "poison"', "Did you mean 'poisson'"),
         ('name = "poisson"', "", "no name"),
         ('name = "digits"', 'name = "digit"', "Did you mean 'digits'"),
@@ -175,7 +185,7 @@ def test_a_file_of_ones_own(tmp_path):
         ),
     ],
 )
-def test_a_file_that_is_wrong(tmp_path, old, new, said):
+def test_a_recipe_file_that_is_wrong(tmp_path, old, new, words):
     assert old in TEXT
     text = TEXT.replace(old, new)
     if "chain = []" in text:
@@ -183,16 +193,212 @@ def test_a_file_that_is_wrong(tmp_path, old, new, said):
     if 'source = "' in text:
         text = 'source = "digits"\n' + text.replace('source = "digits"', "")
     (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=words):
         load_recipe(tmp_path / "mine.toml")
 
 
-def test_a_file_that_is_no_text(tmp_path):
+def test_a_recipe_file_that_is_not_text(tmp_path):
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not TOML"):
         load_recipe(tmp_path / "mine.toml")
 
 
 def test_a_source_that_needs_no_path():
-    with pytest.raises(UsageError, match="Leave --source out"):
+    with pytest.raises(UsageError, match="Leave the source path out"):
         load_recipe("digits").build_source("/tmp")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('name = "mine"', "name = 3", "recipe.name = 3; expected text"),
+        ('name = "poisson"', "name = 3", "entry has name = 3; expected a text"),
+        ('name = "poisson"', 'name = ["poisson"]', "expected a text"),
+        ('name = "digits"', "name = true", r"\[source\] has name = True"),
+        ("steps = 9", "steps = 2020-01-01", "is not JSON"),
+        ("steps = 9", 'steps = "many"', "poisson.steps = 'many'"),
+        ("steps = 9", 'use = "no"', "poisson.use = 'no'; expected true or false"),
+        ("steps = 9", "steps = 9\n[train]\nrate = nan", "is not JSON"),
+        ("steps = 9", "steps = 9\n[train]\nday = 2020-01-01", "is not JSON"),
+        ('citation = ""', 'citation = ""\ntrain = 3', "recipe.train = 3; expected settings by name"),
+        ('citation = ""', 'citation = ""\nobtain = ["x"]', "recipe.obtain"),
+        ("steps = 9", "use = false", "transforms followed by exactly one encoder"),
+    ],
+)
+def test_a_value_of_the_wrong_type_names_the_file_and_the_key(tmp_path, old, new, words):
+    assert old in TEXT
+    (tmp_path / "mine.toml").write_text(TEXT.replace(old, new))
+    with pytest.raises(UsageError, match=words) as caught:
+        load_recipe(tmp_path / "mine.toml")
+    assert "mine.toml" in str(caught.value)
+
+
+def test_settings_of_nested_tables():
+    recipe = load_recipe("tonic:NMNIST").override({"source.options.first_saccade_only": True})
+    assert recipe.build_source().options == {"first_saccade_only": True}
+    changed = load_recipe("digits").override({"train.loss.target": "30", "train.optim.rate": 0.5})
+    assert changed.train["loss"] == {"target": 30, "off_target": 3, "margin": 3}
+    assert changed.settings()["train.loss.target"] == 30
+    assert load_recipe("digits").train["loss"]["target"] == 20
+
+
+def test_a_step_that_occurs_twice_cannot_be_named():
+    value = load_recipe("nmnist").to_json()
+    value["chain"].insert(0, dict(value["chain"][0]))
+    with pytest.raises(UsageError, match=r"several steps 'event_crop'.*TOML file"):
+        Recipe.from_json(value).override({"event_crop.x": "1"})
+
+
+# ---------------------------------------------------------------- another encoder
+
+
+def test_another_encoder_has_its_defaults_and_the_transforms_stay():
+    recipe = load_recipe("fsdd").with_encoder("poisson")
+    assert recipe.chain == [{"name": "lyon", "decimation": 200}, {"name": "poisson"}]
+    assert recipe.source == load_recipe("fsdd").source
+    assert recipe.train == load_recipe("fsdd").train
+    assert recipe.title.endswith("; with the encoder poisson instead of bsa")
+    assert recipe.override({"poisson.steps": "7"}).build_chain().encoder.steps == 7
+    offered = load_recipe("nmnist").with_encoder("poisson")
+    assert used(offered) == ["poisson"]
+    assert offered.chain[:-1] == load_recipe("nmnist").chain[:-1]
+
+
+def test_the_recipes_own_encoder_changes_nothing():
+    assert load_recipe("mnist").with_encoder("poisson") == load_recipe("mnist")
+
+
+def test_names_that_are_not_encoders():
+    with pytest.raises(UsageError, match="Did you mean 'poisson'"):
+        load_recipe("mnist").with_encoder("poison")
+    with pytest.raises(UsageError, match="'lyon', which is a transform; expected an encoder"):
+        load_recipe("mnist").with_encoder("lyon")
+
+
+def test_a_setting_of_another_encoder_is_named():
+    recipe = load_recipe("mnist").with_encoder("bsa")
+    with pytest.raises(
+        UsageError, match=r"'poisson\.steps': its chain has no poisson.*choose the encoder poisson"
+    ):
+        recipe.override({"poisson.steps": "200"})
+    with pytest.raises(UsageError, match=r"its chain has no lyon; expected a setting of poisson\. Leave"):
+        load_recipe("mnist").override({"lyon.decimation": "200"})
+
+
+# ---------------------------------------------------------------- TOML
+
+
+@pytest.mark.parametrize("name", [*recipe_names(), "tonic:DVSGesture"])
+def test_a_recipe_survives_toml(tmp_path, name):
+    recipe = load_recipe(name)
+    (tmp_path / "a.toml").write_text(recipe.to_toml())
+    assert load_recipe(tmp_path / "a.toml") == recipe
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_setting_is_in_the_toml_and_its_default_is_allowed(tmp_path, name):
+    recipe = load_recipe(name)
+    lines = recipe.to_toml().splitlines()
+    plain = [
+        line.removeprefix("# ").partition("  # ")[0] if line.startswith("# ") else line for line in lines
+    ]
+    (tmp_path / "a.toml").write_text("\n".join(plain))
+    complete = load_recipe(tmp_path / "a.toml")
+    assert complete.build_source() == recipe.build_source()
+    assert complete.build_chain() == recipe.build_chain()
+    settings = {key for config in (complete.source, *complete.chain) for key in config}
+    assert settings >= {key.split(".", 1)[1] for key in recipe.settings() if not key.startswith("train.")}
+
+
+def test_changes_survive_toml(tmp_path):
+    changes = {
+        "source.options.camera": '"DVS\\u00e9"',
+        "source.format": "aedat2",
+        "train.thresholds": "[1.5, 20]",
+    }
+    changes["source.options.camera"] = "DAVIS346"
+    recipe = load_recipe("events").override(changes)
+    (tmp_path / "a.toml").write_text(recipe.to_toml())
+    assert load_recipe(tmp_path / "a.toml") == recipe
+
+
+PLAIN = st.recursive(
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(table=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), PLAIN, max_size=4))
+def test_plain_data_survives_toml(table):
+    assert tomllib.loads("\n".join(toml_lines(table))) == table
+
+
+# ---------------------------------------------------------------- plugins of the user
+
+
+@pytest.fixture
+def ramp():
+    """A source registered as in a notebook, for one test."""
+
+    @dataclass(frozen=True)
+    class Ramp(Source):
+        """Images of one grey level."""
+
+        name: ClassVar[str] = "ramp"
+        level: float = 0.5
+
+        @property
+        def classes(self) -> tuple[str, ...]:
+            return ("grey",)
+
+        def splits(self) -> Mapping[str, int]:
+            return {"train": 3}
+
+        def read(self, split: str, index: int) -> Sample:
+            return Sample(np.full((2, 2), self.level), 0, str(index))
+
+        def provenance(self) -> dict[str, Any]:
+            return {"licence": "", "sha256": "0" * 64}
+
+    register(Ramp)
+    yield Ramp
+    SOURCES._registered.pop("ramp")
+
+
+def test_a_registered_source_is_used_by_name(ramp, tmp_path):
+    text = TEXT.replace('name = "digits"', 'name = "ramp"\nlevel = 0.25')
+    (tmp_path / "a.toml").write_text(text)
+    recipe = load_recipe(tmp_path / "a.toml")
+    assert recipe.build_source() == ramp(0.25)
+    assert recipe.open_source(limit=2).splits() == {"train": 2}
+    assert recipe.override({"ramp.level": "0.75"}).open_source().read("train", 1).signal[0, 0] == 0.75
+    with pytest.raises(UsageError, match="needs no raw data"):
+        recipe.open_source(tmp_path)
+
+
+def test_raw_data_that_do_not_exist(tmp_path):
+    with pytest.raises(DataError, match=r"recipe mnist has no raw data.*70 000 handwritten digits"):
+        load_recipe("mnist").open_source()
+    with pytest.raises(DataError, match=r"nowhere does not exist"):
+        load_recipe("mnist").open_source(tmp_path / "nowhere")
+
+
+def test_a_limit_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="= 0; expected a whole number at least 1"):
+        load_recipe("digits").open_source(limit=0)
+
+
+def test_a_store_without_a_recipe(monkeypatch, tmp_path):
+    class Opened:
+        attributes: ClassVar[dict[str, Any]] = {"recipe": "", "source": {}}
+
+    monkeypatch.setattr("spikeprep.recipes.load.SpikeStore.open", lambda *a, **k: Opened)
+    with pytest.raises(UsageError, match="was not encoded with a recipe"):
+        find_recipe(tmp_path)

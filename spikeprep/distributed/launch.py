@@ -1,7 +1,7 @@
-"""Several processes of this machine doing one piece of work as ranks, watched over by the one that started them.
+"""Launch several processes of this machine as ranks, supervise them, and return rank 0's result.
 
-The first error of any rank, or the death of one, ends all of them: there is no rank left waiting for another. Rank 0's
-records arrive where the caller is, so that one process speaks.
+The first rank that fails or dies ends all of them, so that none waits for another. Rank 0's records are sent to the
+caller, which is the only process that reports them.
 """
 
 from __future__ import annotations
@@ -20,48 +20,48 @@ from typing import Any, TypeVar
 from .. import errors
 from ..errors import RunError, SpikeprepError
 from .ranks import Ranks
-from .shared_memory import Meeting, SharedRanks
+from .shared_memory import SharedGroup, SharedRanks
 
 T = TypeVar("T")
 Record = dict[str, Any]
 Work = Callable[..., T]
-"""Called in every rank as ``work(*args, ranks, tell, should_stop)``; a function that a new process can import."""
+"""Called in every rank as ``work(*args, ranks, report, should_stop)``; a function that a new process can import."""
 
-_LOOK = 0.1  # seconds between two looks at should_stop
-_GRACE = 1.0  # seconds for processes that are done to leave by themselves
+_POLL = 0.1  # seconds between two calls of should_stop
+_GRACE = 1.0  # seconds in which processes that have finished may exit
 
 
 class RankFailed(Exception):
-    """A rank met a bug; the message holds its traceback."""
+    """A rank raised an exception that is not a `SpikeprepError`; the message has its traceback."""
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What a rank tells: a record, its result, or what went wrong."""
+class _Message:
+    """What a rank sends: a record, its result, or its error."""
 
-    kind: str  # "record", "done", "error", "bug"
-    value: Any
+    kind: str  # "record", "result", "error", "bug"
+    content: Any
 
 
 class _Rank:
-    """A rank as its watcher sees it."""
+    """A rank as seen by the process that launched it."""
 
-    def __init__(self, number: int, process: BaseProcess, ear: Connection) -> None:
-        self.number, self.process, self.ear = number, process, ear
-        self.listening, self.done = True, False
+    def __init__(self, number: int, process: BaseProcess, connection: Connection) -> None:
+        self.number, self.process, self.connection = number, process, connection
+        self.is_open, self.is_done = True, False
 
-    def heard(self) -> list[_Said]:
-        """Return what it has said by now."""
-        said = []
-        while self.listening and self.ear.poll():
+    def receive(self) -> list[_Message]:
+        """Return the messages that have arrived."""
+        messages = []
+        while self.is_open and self.connection.poll():
             try:
-                said.append(self.ear.recv())
+                messages.append(self.connection.recv())
             except (EOFError, OSError):
-                self.listening = False
-        return said
+                self.is_open = False
+        return messages
 
-    def end(self) -> str:
-        """Return how its process ended, for a person."""
+    def exit_reason(self) -> str:
+        """Return how the process ended, in words."""
         code = self.process.exitcode or 0
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
@@ -70,7 +70,7 @@ def launch(
     work: Work[T],
     args: tuple[Any, ...],
     size: int,
-    tell: Callable[[Record], None] = lambda record: None,
+    report: Callable[[Record], None] = lambda record: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> T:
     """Run `work` in `size` new processes, and return rank 0's result.
@@ -78,106 +78,109 @@ def launch(
     Parameters
     ----------
     work, args
-        What each does, and with what; see `Work`.
+        The function that every rank calls, and its first arguments; see `Work`.
     size
-        How many processes.
-    tell
-        Given what rank 0 tells, here.
+        Number of processes.
+    report
+        Called in this process with each record that rank 0 reports.
     should_stop
-        Asked from time to time, here; what it says reaches every rank's own `should_stop`, in its own time.
+        Called in this process ten times per second; the ranks' own `should_stop` return its latest answer.
 
     Raises
     ------
     SpikeprepError
-        A rank's own, or `RunError` where one was killed.
+        The error of the first rank that failed; `RunError` where a rank was killed.
     RankFailed
-        A rank met a bug.
+        A rank raised another exception.
     """
     spawning = multiprocessing.get_context("spawn")
-    meeting, stop = Meeting(size), spawning.RawValue("b", 0)
+    group, stop = SharedGroup(size), spawning.RawValue("b", 0)
     ranks: list[_Rank] = []
     try:
         for number in range(size):
-            ear, mouth = spawning.Pipe(duplex=False)
-            given = (work, args, meeting, number, mouth, stop)
-            process = spawning.Process(target=_rank, args=given, name=f"spikeprep-rank-{number}")
+            receiver, sender = spawning.Pipe(duplex=False)
+            process = spawning.Process(
+                target=_run_rank,
+                args=(work, args, group, number, sender, stop),
+                name=f"spikeprep-rank-{number}",
+            )
             process.start()
-            mouth.close()  # so that its end is heard
-            ranks.append(_Rank(number, process, ear))
+            sender.close()  # so that the receiver sees when the rank closes its copy
+            ranks.append(_Rank(number, process, receiver))
         result: Any = None
-        while not all(rank.done for rank in ranks):
+        while not all(rank.is_done for rank in ranks):
             stop.value = should_stop()
             wait(
-                [rank.ear for rank in ranks if rank.listening]
-                + [rank.process.sentinel for rank in ranks if not rank.done],
-                _LOOK,
+                [rank.connection for rank in ranks if rank.is_open]
+                + [rank.process.sentinel for rank in ranks if not rank.is_done],
+                _POLL,
             )
             for rank in ranks:
-                over = not rank.process.is_alive()  # asked first: what it said last is heard then
-                for said in rank.heard():
-                    if said.kind == "record":
-                        tell(said.value)
-                    elif said.kind == "done":
-                        rank.done = True
-                        result = said.value if rank.number == 0 else result
+                ended = not rank.process.is_alive()  # before receive(), so that no last message is missed
+                for message in rank.receive():
+                    if message.kind == "record":
+                        report(message.content)
+                    elif message.kind == "result":
+                        rank.is_done = True
+                        result = message.content if rank.number == 0 else result
                     else:
-                        raise _error(rank.number, said)
-                if over and not rank.done:
+                        raise _exception(rank.number, message)
+                if ended and not rank.is_done:
                     raise RunError(
-                        f"rank {rank.number} of {size} {rank.end()}",
+                        f"rank {rank.number} of {size} {rank.exit_reason()}",
                         "",
-                        "What was saved is whole: give the same command again with --resume.",
+                        "The last checkpoint is complete: resume the run.",
                     )
         return result  # type: ignore[no-any-return]
     finally:
         _end([rank.process for rank in ranks])
 
 
-def _error(number: int, said: _Said) -> Exception:
-    if said.kind == "bug":
-        return RankFailed(f"rank {number} failed:\n{said.value}")
-    kind, got, expected, hint = said.value
-    made: SpikeprepError = getattr(errors, kind)(got, expected, hint)
-    return made
+def _exception(number: int, message: _Message) -> Exception:
+    if message.kind == "bug":
+        return RankFailed(f"rank {number} failed:\n{message.content}")
+    kind, got, expected, hint = message.content
+    error: SpikeprepError = getattr(errors, kind)(got, expected, hint)
+    return error
 
 
 def _end(processes: list[BaseProcess]) -> None:
     for process in processes:
-        process.join(_GRACE / len(processes))  # one that is done is on its way out
+        process.join(_GRACE / len(processes))
     for process in processes:
-        process.kill()  # it leaves nothing half done: files are whole or not there
+        process.kill()  # safe at any time: files are written under other names and renamed when complete
         process.join()
         process.close()
 
 
-def _rank(
-    work: Work[Any], args: tuple[Any, ...], meeting: Meeting, number: int, mouth: Any, stop: Any
+def _run_rank(
+    work: Work[Any], args: tuple[Any, ...], group: SharedGroup, number: int, sender: Any, stop: Any
 ) -> None:
-    """Be one rank: the body of a new process."""
-    for asked in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked, signal.SIG_IGN)  # the watcher hears of them too, and tells
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    ranks: Ranks = SharedRanks(meeting, number)
+    """Do the work of one rank: the main function of a new process."""
+    for interrupt in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interrupt, signal.SIG_IGN)  # the launching process gets them too, and sets `stop`
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    ranks: Ranks = SharedRanks(group, number)
 
-    def tell(record: Record) -> None:
+    def report(record: Record) -> None:
         if ranks.leads:
-            mouth.send(_Said("record", record))
+            sender.send(_Message("record", record))
 
     try:
-        result = work(*args, ranks, tell, lambda: bool(stop.value))
-        mouth.send(_Said("done", result if ranks.leads else None))
+        result = work(*args, ranks, report, lambda: bool(stop.value))
+        sender.send(_Message("result", result if ranks.leads else None))
     except SpikeprepError as error:
-        # by the kind's name: a subclass may want other arguments than these three
+        # by the name of its class in `errors`: a subclass may take other arguments than these three
         kind = next(c.__name__ for c in type(error).__mro__ if c.__module__ == errors.__name__)
-        mouth.send(_Said("error", (kind, error.got, error.expected, error.hint)))
+        sender.send(_Message("error", (kind, error.got, error.expected, error.hint)))
     except BaseException:
-        mouth.send(_Said("bug", traceback.format_exc()))
+        sender.send(_Message("bug", traceback.format_exc()))
     finally:
-        mouth.close()
+        sender.close()
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that watches it is gone."""
+def _exit_with_parent() -> None:
+    """Exit when the process that launched this one ends."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

@@ -1,7 +1,7 @@
-"""Processes that train one network together: each takes its part of every batch, and the gradients are summed.
+"""Processes that train one network together: each computes a share of every batch, and the gradients are summed.
 
-Every rank draws the same batches in the same order and keeps a copy of the weights; after the sum all of them take the
-same step, so that the copies stay equal. Rank 0 speaks for all and keeps the run folder.
+Every rank draws the same batches in the same order and holds a copy of the weights. After the sum all of them take the
+same step, so the copies stay equal. Rank 0 reports progress and writes the run folder.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ Array = Any
 """An array of the backend's module."""
 
 
-def span(size: int, rank: int, ranks: int) -> tuple[int, int]:
-    """Return the first of `size` consecutive things that are rank's, and the one after its last.
+def rank_range(size: int, rank: int, ranks: int) -> tuple[int, int]:
+    """Return start and stop of a rank's range among `size` items.
 
-    Parts differ by one at most; where there are fewer things than ranks, some have none.
+    The ranges of all ranks cover the items in order. Their sizes differ by at most one; with fewer items than ranks
+    some are empty.
     """
     return size * rank // ranks, size * (rank + 1) // ranks
 
 
 class Ranks(ABC):
-    """How ranks speak to each other. Every rank makes the same calls in the same order.
+    """How ranks exchange arrays. Every rank makes the same calls in the same order.
 
     Attributes
     ----------
-    rank, size
-        Which one this is, from 0, of how many.
+    rank
+        Number of this rank, from 0.
+    size
+        Number of ranks.
     """
 
     rank: int
@@ -39,31 +42,31 @@ class Ranks(ABC):
 
     @property
     def leads(self) -> bool:
-        """Whether this is the rank that speaks and writes for all."""
+        """Whether this is rank 0, which reports and writes for all."""
         return self.rank == 0
 
     @abstractmethod
     def all_reduce(self, arrays: Sequence[Array]) -> None:
-        """Replace arrays of the backend, alike on all ranks, by their sums over the ranks, in place.
+        """Replace arrays of the backend by their sums over the ranks, in place.
 
-        The sums are the same bits on every rank, and from run to run.
+        All ranks pass the same shapes and dtypes. The sums are the same bits on every rank and in every run.
         """
 
     @abstractmethod
     def total(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the sum over the ranks of small host arrays."""
+        """Return the sum over the ranks of small arrays in host memory."""
 
     @abstractmethod
     def broadcast(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return rank 0's values; every rank gives an array of their shape and dtype."""
+        """Return rank 0's values; every rank passes an array of their shape and dtype."""
 
     @abstractmethod
     def barrier(self) -> None:
-        """Return once every rank has come here."""
+        """Return when every rank has called this."""
 
 
-class Alone(Ranks):
-    """The only rank."""
+class SingleRank(Ranks):
+    """The only rank: nothing is exchanged."""
 
     rank, size = 0, 1
 
@@ -82,8 +85,8 @@ class Alone(Ranks):
         """See `Ranks.barrier`."""
 
 
-def drifted(ranks: Ranks, checksum: int) -> bool:
-    """Whether ranks differ in a checksum of what should be equal on all of them."""
-    seen = np.zeros(ranks.size)
-    seen[ranks.rank] = checksum
-    return bool((ranks.total(seen) != checksum).any())
+def checksums_differ(ranks: Ranks, checksum: int) -> bool:
+    """Return whether ranks have different checksums of arrays that should be equal on all of them."""
+    checksums = np.zeros(ranks.size)
+    checksums[ranks.rank] = checksum
+    return bool((ranks.total(checksums) != checksum).any())

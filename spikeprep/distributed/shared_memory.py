@@ -1,4 +1,4 @@
-"""Ranks that are processes of this machine, adding up through memory that all of them see."""
+"""Ranks that are processes of one machine and sum arrays in shared memory."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .ranks import Array, Ranks, span
+from .ranks import Array, Ranks, rank_range
 
-_PIECE = 4 << 20
-"""Bytes that a rank lays open at a time; larger arrays go in pieces."""
+_BLOCK = 4 << 20
+"""Bytes that each rank shares at a time; larger arrays are exchanged in several blocks."""
 
-_LINE = 64
+_LINE = 64  # bytes of a cache line
 
 
-class Meeting:
-    """What ranks on one machine share: memory, and a way to wait for each other. Goes to spawned processes.
+class SharedGroup:
+    """Memory and semaphores that the ranks of one machine share; passed to spawned processes.
 
     Parameters
     ----------
     size
-        How many ranks there are.
-    piece
-        Bytes that each lays open at a time.
+        Number of ranks.
+    block
+        Bytes that each rank shares at a time.
     """
 
-    def __init__(self, size: int, piece: int = _PIECE) -> None:
+    def __init__(self, size: int, block: int = _BLOCK) -> None:
         spawning = multiprocessing.get_context("spawn")
-        self.size, self.piece = size, piece
-        # two tables: while a slow rank still reads from one, a fast one writes to the other, and gets no further
-        self.memory = spawning.RawArray("B", 2 * size * piece)
-        # two semaphores a rank, for odd and even meetings: who has come to the next one is not counted in this one
-        self.arrived = [[spawning.Semaphore(0) for _ in range(size)] for _ in range(2)]
+        self.size, self.block = size, block
+        # Two tables: a fast rank may write to one while a slow rank still reads the other. It cannot get further ahead.
+        self.memory = spawning.RawArray("B", 2 * size * block)
+        # Two semaphores per rank, for odd and even barriers: a rank that has reached the next barrier does not count in
+        # this one.
+        self.arrivals = [[spawning.Semaphore(0) for _ in range(size)] for _ in range(2)]
 
 
 class SharedRanks(Ranks):
-    """One rank of a meeting."""
+    """One rank of a `SharedGroup`."""
 
-    def __init__(self, meeting: Meeting, rank: int) -> None:
-        self.rank, self.size = rank, meeting.size
-        self._meeting = meeting
-        whole = np.frombuffer(meeting.memory, np.uint8)
-        self._tables = whole.reshape(2, meeting.size, meeting.piece)
-        self._meetings = self._exchanges = 0
+    def __init__(self, group: SharedGroup, rank: int) -> None:
+        self.rank, self.size = rank, group.size
+        self._group = group
+        self._tables = np.frombuffer(group.memory, np.uint8).reshape(2, group.size, group.block)
+        self._barriers = self._exchanges = 0
 
     def all_reduce(self, arrays: Sequence[Array]) -> None:
         """See `Ranks.all_reduce`: terms are added in the order of the ranks, so sums are the same in every run."""
-        for group in _groups(arrays, self._meeting.piece):
-            self._exchange(group)
+        for views in _blocks(arrays, self._group.block):
+            self._exchange(views)
 
     def total(self, values: NDArray[Any]) -> NDArray[Any]:
         """See `Ranks.total`."""
@@ -64,61 +64,62 @@ class SharedRanks(Ranks):
 
     def barrier(self) -> None:
         """See `Ranks.barrier`."""
-        arrived = self._meeting.arrived[self._meetings % 2]
-        self._meetings += 1
+        arrivals = self._group.arrivals[self._barriers % 2]
+        self._barriers += 1
         for rank in range(self.size):
             if rank != self.rank:
-                arrived[rank].release()
+                arrivals[rank].release()
         for _ in range(self.size - 1):
-            arrived[self.rank].acquire()
+            arrivals[self.rank].acquire()
 
-    def _exchange(self, pieces: Sequence[NDArray[Any]]) -> None:
+    def _exchange(self, views: Sequence[NDArray[Any]]) -> None:
+        """Replace views, which fit into one block together, by their sums over the ranks."""
         table = self._tables[self._exchanges % 2]
         self._exchanges += 1
-        laid: list[list[NDArray[Any]]] = []
-        at = 0
-        for piece in pieces:
-            laid.append([row[at : at + piece.nbytes].view(piece.dtype) for row in table])
-            np.copyto(laid[-1][self.rank].reshape(piece.shape), piece)
-            at += _padded(piece.nbytes)
+        shared: list[list[NDArray[Any]]] = []  # for each view, its term of every rank
+        offset = 0
+        for view in views:
+            shared.append([row[offset : offset + view.nbytes].view(view.dtype) for row in table])
+            np.copyto(shared[-1][self.rank].reshape(view.shape), view)
+            offset += _padded(view.nbytes)
         self.barrier()
-        for terms in laid:  # each rank adds up its part, where rank 0 has laid its own term
-            first, last = span(len(terms[0]), self.rank, self.size)
+        for terms in shared:  # each rank sums its range of the elements, into rank 0's term
+            start, stop = rank_range(len(terms[0]), self.rank, self.size)
             for term in terms[1:]:
-                terms[0][first:last] += term[first:last]
+                terms[0][start:stop] += term[start:stop]
         self.barrier()
-        for piece, terms in zip(pieces, laid, strict=True):
-            np.copyto(piece, terms[0].reshape(piece.shape))
+        for view, terms in zip(views, shared, strict=True):
+            np.copyto(view, terms[0].reshape(view.shape))
 
 
 def _padded(size: int) -> int:
     return -(-size // _LINE) * _LINE
 
 
-def _groups(arrays: Sequence[NDArray[Any]], most: int) -> Iterator[list[NDArray[Any]]]:
-    """Yield the arrays in pieces, as many together as `most` bytes hold."""
-    group: list[NDArray[Any]] = []
-    room = most
-    for piece in (piece for array in arrays for piece in _pieces(array, most)):
-        if _padded(piece.nbytes) > room:
-            yield group
-            group, room = [], most
-        group.append(piece)
-        room -= _padded(piece.nbytes)
-    if group:
-        yield group
+def _blocks(arrays: Sequence[NDArray[Any]], block: int) -> Iterator[list[NDArray[Any]]]:
+    """Yield lists of views that together cover the arrays, each list of at most `block` bytes."""
+    views: list[NDArray[Any]] = []
+    free = block
+    for view in (view for array in arrays for view in _views(array, block)):
+        if _padded(view.nbytes) > free:
+            yield views
+            views, free = [], block
+        views.append(view)
+        free -= _padded(view.nbytes)
+    if views:
+        yield views
 
 
-def _pieces(array: NDArray[Any], most: int) -> Iterator[NDArray[Any]]:
-    """Yield views of an array, contiguous or not, of at most `most` bytes each."""
+def _views(array: NDArray[Any], block: int) -> Iterator[NDArray[Any]]:
+    """Yield views that cover an array, contiguous or not, each of at most `block` bytes."""
     if not array.size:
         return
-    if array.nbytes <= most:
+    if array.nbytes <= block:
         yield array
-    elif array.ndim > 1 and array[0].nbytes > most:
+    elif array.ndim > 1 and array[0].nbytes > block:
         for row in array:
-            yield from _pieces(row, most)
+            yield from _views(row, block)
     else:
-        rows = most // array[0].nbytes
-        for at in range(0, len(array), rows):
-            yield array[at : at + rows]
+        rows = block // array[0].nbytes
+        for start in range(0, len(array), rows):
+            yield array[start : start + rows]

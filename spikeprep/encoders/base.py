@@ -1,17 +1,18 @@
-"""What a transform, an encoder and a chain of them are."""
+"""What transforms, encoders and chains of them are."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, prod
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import SpikeTrain
-from ..errors import UsageError, near_miss
+from ..data import Bits, SpikeTrain
+from ..errors import PluginError, UsageError, near_miss
 from ..packing import unpack
 from ..random import SampleKey
 from ..registry import ENCODERS, TRANSFORMS, Plugin
@@ -19,65 +20,117 @@ from ..registry import ENCODERS, TRANSFORMS, Plugin
 
 @dataclass(frozen=True)
 class Transform(Plugin, ABC):
-    """Signal → signal. Pure: equal signal, config and `rng` give equal results."""
+    """Signal → signal. Pure: equal signal, settings and `rng` give equal results."""
 
     citation: ClassVar[str] = ""
 
     @abstractmethod
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
-        """Return the transformed signal."""
+        """Return the transformed signal; `rng` names the sample's random numbers."""
 
-    def outline(self, signal: Any) -> Any:
+    def outline(self, signal: Any, rng: SampleKey | None = None) -> Any:
         """Return a signal of the shape that `signal` becomes; overridden where that costs less than the signal."""
-        return self(signal)
+        return self(signal, rng=rng)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an encoder makes of a signal, known before encoding.
+
+    Attributes
+    ----------
+    unit_shape
+        Shape of the units, whose order is C order over it.
+    steps
+        Number of time steps.
+    dt
+        Length of a time step in seconds.
+    ragged
+        Whether other signals may get other `steps`. The pipeline then describes every sample before it encodes one.
+    """
+
+    unit_shape: tuple[int, ...]
+    steps: int
+    dt: float
+    ragged: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unit_shape", tuple(int(size) for size in self.unit_shape))
+        if self.units < 1 or self.steps < 0 or not (isfinite(self.dt) and self.dt > 0):
+            raise ValueError(
+                f"got {self}; expected at least 1 unit, at least 0 steps, and seconds above 0 as dt."
+            )
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return prod(self.unit_shape)
 
 
 @dataclass(frozen=True)
 class Encoder(Plugin, ABC):
-    """Signal → spikes. Pure: equal signal, config and `rng` give equal bits on every machine.
+    """Signal → spikes. Pure: equal signal, settings and `rng` give equal bits on every machine.
 
-    Calling an encoder gives a person's spikes, bool (time, unit); `encode` gives the packed form.
+    A subclass has `describe` and `encode`. Calling an encoder gives unpacked spikes, bool (time, unit).
     """
 
     citation: ClassVar[str] = ""
 
-    @property
-    def ragged(self) -> bool:
-        """Whether samples can differ in steps: the pipeline then looks at every sample's outline ahead of encoding."""
-        return False
+    @abstractmethod
+    def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
+        """Return the units and steps that `signal` becomes; an outline, which has its shape alone, must do."""
 
     @abstractmethod
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
-        """Return the packed spikes of one signal."""
+        """Return the packed spikes of one signal; `rng` names the sample's random numbers."""
 
-    def encode_parts(
-        self, signal: Any, cuts: Sequence[tuple[int, int]], *, rng: SampleKey | None = None
-    ) -> Iterator[SpikeTrain]:
-        """Yield the spikes of the units [start, stop) of each cut; overridden where that takes less memory."""
-        train = self.encode(signal, rng=rng)
-        for start, stop in cuts:
-            yield SpikeTrain(train.bits[start:stop], train.steps)
+    def encode_into(
+        self, signals: Iterable[Any], out: Bits, *, rngs: Sequence[SampleKey | None]
+    ) -> NDArray[np.uint32]:
+        """Encode one signal per row of `out`: the batch form of `encode`, overridden by kernels that write there.
+
+        Parameters
+        ----------
+        signals
+            As many as `rngs`. They may be read one by one as this iterable is walked, so walk it once, and keep no
+            more of them than needed.
+        out
+            uint8 (sample, unit, byte) with as many bytes as the longest sample needs or more; all zero.
+
+        Returns
+        -------
+        The number of steps of each signal, uint32 (sample,).
+
+        Raises
+        ------
+        PluginError
+            `encode` returned anything but a `SpikeTrain` that fits `out`.
+        """
+        steps = np.zeros(len(rngs), np.uint32)
+        for row, (signal, rng) in enumerate(zip(signals, rngs, strict=True)):
+            train = self.encode(signal, rng=rng)
+            check_train(self, train, out.shape[1], 8 * out.shape[2])
+            out[row, :, : train.bits.shape[1]] = train.bits
+            steps[row] = train.steps
+        return steps
 
     def encode_batch(self, signals: Sequence[Any], *, rngs: Sequence[SampleKey | None]) -> list[SpikeTrain]:
-        """Return what `encode` returns for each signal; overridden where a batch is faster."""
-        return [self.encode(signal, rng=rng) for signal, rng in zip(signals, rngs, strict=True)]
+        """Return what `encode` returns for each signal, by one call of `encode_into` where all have the same units."""
+        described = [self.describe(signal, rng) for signal, rng in zip(signals, rngs, strict=True)]
+        if len({description.units for description in described}) != 1:
+            return [self.encode(signal, rng=rng) for signal, rng in zip(signals, rngs, strict=True)]
+        longest = max(description.steps for description in described)
+        out = np.zeros((len(signals), described[0].units, -(-longest // 8)), np.uint8)
+        steps = self.encode_into(signals, out, rngs=rngs).tolist()
+        return [SpikeTrain(bits[:, : -(-n // 8)], n) for bits, n in zip(out, steps, strict=True)]
 
-    @abstractmethod
-    def unit_shape(self, signal: Any) -> tuple[int, ...]:
-        """Return the shape of the units that `signal` becomes; their order is C order over it."""
-
-    @abstractmethod
-    def max_steps(self, signal: Any) -> int:
-        """Return how many steps `signal` becomes; its shape decides, so that an outline will do."""
-
-    @property
-    @abstractmethod
-    def seconds_per_step(self) -> float:
-        """Length of a time step in seconds."""
-
-    def step_seconds(self, signal: Any) -> float:
-        """Return the length of a time step of `signal`; overridden where the signal's own rate decides it."""
-        return self.seconds_per_step
+    def encode_parts(
+        self, signal: Any, ranges: Sequence[tuple[int, int]], *, rng: SampleKey | None = None
+    ) -> Iterator[SpikeTrain]:
+        """Yield the spikes of each range [start, stop) of units; overridden where that takes less memory."""
+        train = self.encode(signal, rng=rng)
+        for start, stop in ranges:
+            yield SpikeTrain(train.bits[start:stop], train.steps)
 
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> NDArray[np.bool_]:
         """Return the spikes of one signal, bool (time, unit)."""
@@ -95,37 +148,41 @@ class Chain:
     @classmethod
     def from_config(cls, configs: Sequence[Mapping[str, Any]]) -> Chain:
         """Build from a list of plugin configs; the last one, and only it, must be an encoder."""
-        plugins = [build_step(config) for config in configs]
-        *transforms, encoder = plugins or [None]
-        wrong = [p.name for p in transforms if not isinstance(p, Transform)]
-        if not isinstance(encoder, Encoder) or wrong:
-            raise UsageError(
-                f"got the chain {[c['name'] for c in configs]}",
-                "transforms followed by exactly one encoder",
-                "Put the one encoder last." if wrong else "End the chain with an encoder, e.g. poisson.",
-            )
-        return cls(tuple(transforms), encoder)
+        steps = [build_step(config) for config in configs]
+        transforms = tuple(step for step in steps if isinstance(step, Transform))
+        encoder = steps[-1] if steps else None
+        if isinstance(encoder, Encoder) and len(transforms) == len(steps) - 1:
+            return cls(transforms, encoder)
+        has_encoder = len(transforms) < len(steps)
+        raise UsageError(
+            f"got the chain {[c['name'] for c in configs]}",
+            "transforms followed by exactly one encoder",
+            "Put the one encoder last." if has_encoder else "End the chain with an encoder, e.g. poisson.",
+        )
 
     def to_config(self) -> list[dict[str, Any]]:
         """Return the configs of every transform and the encoder, in order."""
         return [plugin.to_config() for plugin in (*self.transforms, self.encoder)]
 
     def prepare(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
-        """Return `signal` after every transform, ready for the encoder."""
+        """Return `signal` after every transform: what the encoder gets."""
         for transform in self.transforms:
             signal = transform(signal, rng=rng)
         return signal
 
-    def outline(self, signal: Any) -> Any:
+    def outline(self, signal: Any, rng: SampleKey | None = None) -> Any:
         """Return a signal of the shape in which `signal`, or its outline, reaches the encoder."""
         for transform in self.transforms:
-            signal = transform.outline(signal)
+            signal = transform.outline(signal, rng)
         return signal
 
-    def encode_batch(self, signals: Sequence[Any], *, rngs: Sequence[SampleKey | None]) -> list[SpikeTrain]:
-        """Return the packed spikes of each signal."""
-        ready = [self.prepare(s, rng=rng) for s, rng in zip(signals, rngs, strict=True)]
-        return self.encoder.encode_batch(ready, rngs=rngs)
+    def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
+        """Return the units and steps that `signal`, or its outline, becomes."""
+        return self.encoder.describe(self.outline(signal, rng), rng)
+
+    def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
+        """Return the packed spikes of one signal."""
+        return self.encoder.encode(self.prepare(signal, rng=rng), rng=rng)
 
 
 def build_step(config: Mapping[str, Any]) -> Transform | Encoder:
@@ -139,3 +196,39 @@ def build_step(config: Mapping[str, Any]) -> Transform | Encoder:
         known = [*TRANSFORMS.names(), *ENCODERS.names()]
         raise UsageError(f"unknown transform or encoder {name!r}", "", near_miss(name, known))
     return step
+
+
+def check_train(encoder: Encoder, train: Any, units: int, most_steps: int) -> None:
+    """Check what a plugin's `encode` returned: `units` units of at most `most_steps` steps.
+
+    Raises
+    ------
+    PluginError
+        It is no `SpikeTrain`, or one of another size; the message names the encoder.
+    """
+    if not isinstance(train, SpikeTrain):
+        raise plugin_error(encoder, f"returned {_kind(train)}", "a spikeprep.data.SpikeTrain")
+    if len(train.bits) != units or train.steps > most_steps:
+        raise plugin_error(
+            encoder,
+            f"returned {len(train.bits)} units of {train.steps} steps",
+            f"{units} units of at most {most_steps} steps, as it described",
+        )
+
+
+def plugin_error(plugin: Plugin, got: str, expected: str = "", sample: str = "") -> PluginError:
+    """Return the error for a plugin that breaks its contract: `got` is what it did, `sample` the sample's id."""
+    cls, kind = type(plugin), "encoder" if isinstance(plugin, Encoder) else "transform"
+    kind = kind if isinstance(plugin, Encoder | Transform) else "source"
+    where = f"sample {sample}: " if sample else ""
+    return PluginError(
+        f"{where}the {kind} {plugin.name} {got}",
+        expected,
+        f"Correct {cls.__module__}.{cls.__qualname__}, or report this to its authors.",
+    )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array {value.dtype} {value.shape}"
+    return "None" if value is None else f"an object of type {type(value).__name__}"

@@ -7,19 +7,20 @@ spikes and h is subtracted from s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from .._jit import jit
 from .._simd import LANES, above, aligned_zeros, larger, load, load_word, select, smaller, spread, store
-from ..data import Frames, SpikeTrain
-from ..errors import DataError, UsageError, near_miss
+from ..config import Meta, Positive, Real
+from ..data import Bits, Frames, SpikeTrain
+from ..errors import DataError, UsageError
 from ..random import SampleKey
-from .base import Encoder
+from .base import Description, Encoder
 
 _TRANSPOSE = tuple(
     (np.uint64(shift), np.uint64(mask))
@@ -39,45 +40,45 @@ def _low_pass() -> tuple[float, ...]:
     return tuple((h / h.sum()).tolist())
 
 
-# schrauwen2003 designs its filter for each kind of data: a general one stands in here, the threshold is the paper's.
+# schrauwen2003: the paper designs a filter for each kind of data, here a general low-pass; the threshold is its own.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "hm2bp": {"filter": _gaussian(), "theta": 0.6, "scale": 2000.0, "hold": 10, "delay": 1},
     "schrauwen2003": {"filter": _low_pass(), "theta": 0.955, "scale": 1.0, "hold": 1, "delay": 0},
 }
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _encode(
     frames: NDArray[np.float64],
     width: int,
     hold: int,
     h: NDArray[np.float64],
-    enough: float,
+    least: float,
     delay: int,
     window: NDArray[np.float64],
     bits: NDArray[np.uint8],
 ) -> None:
-    """Write the spikes of `frames` [frame · width] to `bits` (channel, byte); width is whole tiles of LANES.
+    """Write the spikes of `frames` [frame · width] to `bits` (channel, byte); width is a multiple of LANES.
 
-    Σ_j of the part of h[j] that s[t+j] covers, s clipped to between 0 and h, is (e2 − e1 + Σ|h|) / 2; `enough` is what
-    it is at the threshold.
+    A channel spikes where Σ_j of the part of h[j] that s[t+j] covers, s clipped to between 0 and h, exceeds `least`:
+    that sum is (e2 − e1 + Σ|h|) / 2, and `least` is its value at the threshold.
 
-    `window` [(tap + 1) · LANES] is scratch: what is left of the signal at the taps. A step's spikes are subtracted as
-    the next step moves it on, in one pass and without a branch that would have to be guessed.
+    `window` [(tap + 1) · LANES] is scratch: what is left of the signal at the taps. The spikes of a step are
+    subtracted while the next step shifts the window, in one pass and without branches.
     """
     channels, steps, taps = bits.shape[0], frames.size // width * hold, h.size
-    zero, limit = spread(0.0), spread(enough)
+    zero, limit = spread(0.0), spread(least)
     following = np.append(h[1:], 0.0)
     signed = (h < 0).any()
     fired = np.zeros((LANES // 8, 8 * bits.shape[1] + delay), np.uint8)
     for first in range(0, channels, LANES):
         window[:] = 0.0
-        for j in range(1, min(taps, steps + 1)):  # moved on once before the first decision
+        for j in range(1, min(taps, steps + 1)):  # shifted once before the first decision
             store(window, j * LANES, load(frames, (j - 1) // hold * width + first))
         spikes = above(zero, zero)
         for step in range(steps):
-            coming = (step + taps - 1) // hold * width + first
-            store(window, taps * LANES, load(frames, coming) if coming < frames.size else zero)
+            entering = (step + taps - 1) // hold * width + first
+            store(window, taps * LANES, load(frames, entering) if entering < frames.size else zero)
             covered = zero
             for j in range(taps):
                 s = load(window, (j + 1) * LANES) - select(spikes, spread(following[j]), zero)
@@ -104,7 +105,7 @@ def _encode(
 
 
 def bsa_reference(signal: NDArray[np.float64], h: NDArray[np.float64], theta: float) -> NDArray[np.bool_]:
-    """Encode `signal` (time, channel), literally: bool (time, channel), spikes at the steps that decide them.
+    """Encode `signal` (time, channel) as the paper writes it: bool (time, channel), spikes at the deciding steps.
 
     `theta` is absolute; the signal is taken as 0 past its end.
     """
@@ -120,18 +121,18 @@ def bsa_reference(signal: NDArray[np.float64], h: NDArray[np.float64], theta: fl
 
 @dataclass(frozen=True)
 class Quality:
-    """How well spikes tell a signal: of all channels together, and of each.
+    """How well spikes represent a signal, over all channels together and per channel.
 
     Attributes
     ----------
     snr_db, channel_snr_db
-        Signal to noise, 10 log₁₀(Σ s² / Σ (s − decoded)²); infinite where nothing is lost, NaN for a silent channel.
+        Signal to noise, 10 log₁₀(Σ s² / Σ (s − decoded)²); infinite without any error, NaN for a silent channel.
     mse, channel_mse
-        Mean squared error, in the signal's own units.
+        Mean squared error, in the signal's own units squared.
     density, channel_density
-        Spikes a step.
+        Spikes per step.
     rate, channel_rate
-        Spikes a second.
+        Spikes per second.
     """
 
     snr_db: float
@@ -148,8 +149,8 @@ class Quality:
 class BSA(Encoder):
     """Ben's Spiker Algorithm: each channel's spikes, convolved with a filter, rebuild the channel.
 
-    Encodes `Frames`, or an array (time, channel) or (time,). A setting that is left out is the preset's. What counts
-    as the end is the signal's own: past it the signal is 0, and a spike that `delay` moves past it is dropped.
+    Encodes `Frames`, or an array (time, channel) or (time,). A setting that is left out is that of the preset. Past its
+    end the signal is 0; a spike that `delay` moves past the end is dropped.
 
     Parameters
     ----------
@@ -157,18 +158,18 @@ class BSA(Encoder):
         ``"hm2bp"``: Jin, Zhang & Li 2018, for cochleagrams of Lyon's ear. ``"schrauwen2003"``: Schrauwen & Van
         Campenhout's threshold with a 24-tap low-pass filter, for signals in [0, 1]; theirs is designed for their data.
     theta
-        Threshold θ as a share of the filter's Σh, below 1: at 1 every step whose signal covers the filter would be an
-        exact tie, which rounding decides.
+        Threshold θ as a share of the filter's Σh. At 1 every step whose signal covers the filter would be an exact tie,
+        which rounding decides; above 1 no step could spike.
     filter
-        The taps h.
+        The taps h; their sum is above 0.
     scale
-        What the signal is multiplied by first.
+        Factor applied to the signal first.
     hold
         Steps for which each frame is held.
     delay
         Steps from a decision to its spike; HM2-BP's is 1.
     dt
-        Seconds of a step, of signals that have no rate of their own.
+        Length of a step in seconds, for signals that have no rate of their own.
     """
 
     name: ClassVar[str] = "bsa"
@@ -176,42 +177,26 @@ class BSA(Encoder):
         "Schrauwen & Van Campenhout 2003, BSA, a fast and accurate spike train encoding scheme, IJCNN"
     )
 
-    preset: str = "hm2bp"
-    theta: float | None = None
-    filter: tuple[float, ...] = ()
-    scale: float | None = None
-    hold: int | None = None
-    delay: int | None = None
-    dt: float = 1e-3
+    preset: Literal["hm2bp", "schrauwen2003"] = "hm2bp"
+    theta: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    filter: tuple[Real, ...] = ()
+    scale: Positive | None = None
+    hold: Annotated[int, Meta(ge=1, le=65_536)] | None = None
+    delay: Annotated[int, Meta(ge=0, le=65_536)] | None = None
+    dt: Positive = 1e-3
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise UsageError(f"bsa: got preset {self.preset!r}", "", near_miss(str(self.preset), PRESETS))
+        if isinstance(self.filter, tuple | list | np.ndarray):  # of NumPy's numbers, where a filter was designed
+            taps = tuple(tap.item() if isinstance(tap, np.generic) else tap for tap in self.filter)
+            object.__setattr__(self, "filter", taps)
+        super().__post_init__()
         for key, value in PRESETS[self.preset].items():
             if getattr(self, key) in (None, ()):
                 object.__setattr__(self, key, value)
-        object.__setattr__(self, "filter", tuple(self.filter))
-        h = self.taps
-        if h.size < 1 or not np.isfinite(h).all() or not h.sum() > 0:
-            raise UsageError(f"bsa: got the filter {list(self.filter)}", "finite taps with a sum above 0")
-        if not 0 < self._theta < 1:
-            raise UsageError(
-                f"bsa: got theta {self.theta}",
-                "a share of the filter's sum above 0 and below 1",
-                "At 1 every step whose signal covers the filter is an exact tie, which rounding decides; above 1 none "
-                "can spike.",
-            )
-        if not (
-            isinstance(self.hold, int) and isinstance(self.delay, int) and self.hold > 0 and self.delay >= 0
-        ):
-            raise UsageError(
-                f"bsa: got hold {self.hold!r}, delay {self.delay!r}",
-                "whole steps, hold at least 1, delay at least 0",
-            )
-        if not (self._scale > 0 and np.isfinite(self._scale) and self.dt > 0):
-            raise UsageError(f"bsa: got scale {self.scale}, dt {self.dt}", "both above 0")
+        if not sum(self.filter) > 0 or sum(map(abs, self.filter)) == float("inf"):
+            raise UsageError(f"got bsa.filter = {list(self.filter)}", "taps with a finite sum above 0")
 
-    # what __post_init__ has filled in
+    # __post_init__ has replaced every None by the preset's value
     @property
     def taps(self) -> NDArray[np.float64]:
         """The filter h as an array (tap,)."""
@@ -237,48 +222,55 @@ class BSA(Encoder):
         assert self.delay is not None
         return self.delay
 
-    @property
-    def ragged(self) -> bool:
-        """Return True: a signal has as many steps as it has frames to hold."""
-        return True
-
-    @property
-    def seconds_per_step(self) -> float:
-        """Return `dt`, the step of signals that have no rate; see `step_seconds`."""
-        return self.dt
-
-    def step_seconds(self, signal: Any) -> float:
-        """Return the length of a step: of `Frames` their own, held; of an array `dt`."""
-        return 1 / (signal.rate * self._hold) if isinstance(signal, Frames) else self.dt
-
-    def unit_shape(self, signal: Any) -> tuple[int, ...]:
-        """Return (channels,)."""
-        return (_values(signal).shape[1],)
-
-    def max_steps(self, signal: Any) -> int:
-        """Return frames × `hold`."""
-        return len(_values(signal)) * self._hold
+    def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
+        """Return a unit per channel and `hold` steps per frame; `Frames` have a rate, other signals steps of `dt`."""
+        frames, channels = _values(signal).shape
+        dt = 1 / (signal.rate * self._hold) if isinstance(signal, Frames) else self.dt
+        return Description((channels,), frames * self._hold, dt, ragged=True)
 
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
         """Return the packed spikes; raises `DataError` for anything but finite analogue channels."""
-        values = _values(signal)
-        if not np.isfinite(values).all():
-            raise DataError("bsa: got values that are NaN or infinite", "finite ones", "Repair the signal.")
-        (frames, channels), hold, h = values.shape, self._hold, self.taps
+        frames, channels = _values(signal).shape
+        bits = np.zeros((channels, -(-frames * self._hold // 8)), np.uint8)
+        return SpikeTrain(bits, self._write(signal, bits))
+
+    def encode_into(
+        self, signals: Iterable[Any], out: Bits, *, rngs: Sequence[SampleKey | None]
+    ) -> NDArray[np.uint32]:
+        """Write the spikes that `encode` returns for each signal to `out`."""
+        return np.array(
+            [self._write(signal, bits) for signal, bits in zip(signals, out, strict=True)], np.uint32
+        )
+
+    def _write(self, signal: Any, bits: Bits) -> int:
+        """Write the spikes of a signal to zeroed `bits` (channel, byte); return the number of steps."""
+        values, hold, h = _values(signal), self._hold, self.taps
+        frames, channels = values.shape
+        if channels != len(bits) or frames * hold > 8 * bits.shape[1]:
+            raise DataError(
+                f"bsa: got {channels} channels of {frames} frames",
+                f"{len(bits)} channels of at most {8 * bits.shape[1] // hold} frames",
+            )
         width = -(-channels // LANES) * LANES
-        held = aligned_zeros((frames, width), np.float64)
-        held[:, :channels] = values
-        held *= self._scale
-        bits = np.zeros((channels, -(-frames * hold // 8)), np.uint8)
-        enough = (float(np.abs(h).sum()) + self._theta * float(h.sum())) / 2
+        scaled = aligned_zeros((frames, width), np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled[:, :channels] = values
+            scaled *= self._scale
+        if not np.isfinite(scaled).all():
+            raise DataError(
+                "bsa: got values that are NaN or infinite, or become so by bsa.scale",
+                "finite ones",
+                "Repair the signal.",
+            )
+        least = (float(np.abs(h).sum()) + self._theta * float(h.sum())) / 2
         window = aligned_zeros(((h.size + 1) * LANES,), np.float64)
-        _encode(held.reshape(-1), width, hold, h, enough, self._delay, window, bits)
-        return SpikeTrain(bits, frames * hold)
+        _encode(scaled.reshape(-1), width, hold, h, least, self._delay, window, bits)
+        return int(frames * hold)
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), a value a step, from spikes (time, channel)."""
         decided = np.zeros(spikes.shape)
-        decided[: len(spikes) - self._delay] = spikes[self._delay :]
+        decided[: max(len(spikes) - self._delay, 0)] = spikes[self._delay :]
         rebuilt = np.zeros(spikes.shape)
         for j, tap in enumerate(self.filter[: len(spikes)]):
             rebuilt[j:] += tap * decided[: len(spikes) - j]
@@ -289,18 +281,17 @@ class BSA(Encoder):
         return np.repeat(_values(signal).astype(np.float64), self._hold, axis=0)
 
     def quality(self, signal: Any) -> Quality:
-        """Encode `signal`, decode it again, and return how well that went."""
-        spikes, signal_at = self(signal), self.held(signal)
-        error = (signal_at - self.decode(spikes)) ** 2
-        power = (signal_at**2).sum(axis=0)
+        """Encode `signal`, decode the spikes, and return how well they represent it."""
+        spikes, target = self(signal), self.held(signal)
+        error = (target - self.decode(spikes)) ** 2
+        power = (target**2).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            snr = 10 * np.log10(power / error.sum(axis=0))
-            whole = 10 * np.log10(power.sum() / error.sum())
-        density = spikes.mean(axis=0)
-        seconds = self.step_seconds(signal)
+            channel_snr_db = 10 * np.log10(power / error.sum(axis=0))
+            snr_db = 10 * np.log10(power.sum() / error.sum())
+        density, dt = spikes.mean(axis=0), self.describe(signal).dt
         return Quality(
-            float(whole), float(error.mean()), float(density.mean()), float(density.mean() / seconds),
-            snr, error.mean(axis=0), density, density / seconds,
+            float(snr_db), float(error.mean()), float(density.mean()), float(density.mean() / dt),
+            channel_snr_db, error.mean(axis=0), density, density / dt,
         )  # fmt: skip
 
 

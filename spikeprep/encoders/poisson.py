@@ -14,36 +14,37 @@ beginning of a longer one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from .._jit import inline, jit
+from ..config import Meta, Positive, Probability
 from ..data import Bits, SpikeTrain
 from ..errors import DataError, UsageError
 from ..random import POISSON, SampleKey, philox4x32, philox_keys
-from .base import Encoder
+from .base import Description, Encoder
 
-_LANES = 8  # step blocks decided together; more than a register's worth hides the multiplier's latency
+_LANES = (
+    8  # blocks of steps decided together; more than a register holds, which hides the multiplier's latency
+)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ALWAYS = _ALL  # the fraction that stands for p = 1: no float64 below 1 comes so near
 _ZERO, _ONE, _TWO, _EIGHT, _HALF, _TOP, _BYTE = (np.uint64(n) for n in (0, 1, 2, 8, 32, 63, 255))
 _PURPOSE = np.uint64(POISSON)
-
-# numba caches compiled kernels by this file's date alone: after a change in random.py, delete __pycache__
-_philox = njit(inline="always")(philox4x32)
+_philox = inline(philox4x32)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _encode(fractions: NDArray[np.uint64], keys: NDArray[np.uint64], steps: int, bits: Bits) -> None:
     """Write the spikes of probabilities (sample, unit), as fractions, to zeroed bits (sample, unit, byte)."""
     samples, units = fractions.shape
     width = bits.shape[2]
-    # One array for both parts: with two, LLVM would want an overlap check and give up vectorising.
-    lane = np.empty(2 * _LANES, np.uint64)  # [0, 8) steps still undecided, [8, 16) spikes
+    # One array for both: with two, LLVM checks them for overlap and does not vectorise.
+    lane = np.empty(2 * _LANES, np.uint64)  # [0, 8) undecided steps, [8, 16) spikes
     for n in range(samples):
         k0, k1 = keys[n, 0], keys[n, 1]
         for unit in range(units):
@@ -61,7 +62,7 @@ def _encode(fractions: NDArray[np.uint64], keys: NDArray[np.uint64], steps: int,
                     lane[_LANES + j] = undecided if fraction == _ALWAYS else _ZERO
                 digits = _ZERO if fraction == _ALWAYS else fraction
                 depth = _ZERO
-                while digits != _ZERO:  # once p has only zeros left, no undecided u can come below it
+                while digits != _ZERO:  # where p has only zeros left, no undecided u is below it
                     one = _ZERO - (digits >> _TOP)  # p's digit, in all 64 lanes
                     next_one = _ZERO - (digits << _ONE >> _TOP)
                     open_steps = _ZERO
@@ -96,7 +97,7 @@ def _to_fractions(p: NDArray[np.float64]) -> NDArray[np.uint64]:
 
 
 def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDArray[np.bool_]:
-    """Draw the same spikes as `Poisson` in plain NumPy: compare every u with p.
+    """Return the spikes that `Poisson` draws, in plain NumPy: every u is compared with p.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDA
     steps
         Number of time steps.
     rng
-        Names the sample's random numbers.
+        Key of the sample's random numbers.
 
     Returns
     -------
@@ -129,17 +130,17 @@ def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDA
 
 @dataclass(frozen=True)
 class Poisson(Encoder):
-    """One Bernoulli draw a pixel and step, with probability ``rate_max`` × intensity; step 0 never spikes.
+    """One Bernoulli draw per pixel and step, with probability ``rate_max`` × intensity; step 0 never spikes.
 
     An image is uint8 (intensity = value / 255) or floating point in [0, 1], of any shape; a pixel is a unit.
-    Spikes are reproducible from the `SampleKey` alone, whatever the batch they are drawn in.
+    Spikes depend on the `SampleKey`, the unit and the intensity alone, not on the batch they are drawn in.
 
     Parameters
     ----------
     steps
         Time steps of a sample; HM2-BP's MNIST setting is 400.
     rate_max
-        Probability of a spike in a step at intensity 1, in (0, 1]; HM2-BP's is 1/5.5.
+        Probability of a spike per step at intensity 1; HM2-BP's is 1/5.5.
     dt
         Length of a step in seconds.
     """
@@ -150,30 +151,13 @@ class Poisson(Encoder):
         "Networks, NeurIPS 31"
     )
 
-    steps: int = 400
-    rate_max: float = 1 / 5.5
-    dt: float = 0.001
+    steps: Annotated[int, Meta(ge=1, le=2**32 - 1)] = 400
+    rate_max: Probability = 1 / 5.5
+    dt: Positive = 0.001
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise UsageError(f"poisson: got steps {self.steps!r}", "a whole number of at least 1")
-        if not 0 < self.rate_max <= 1:
-            raise UsageError(f"poisson: got rate_max {self.rate_max!r}", "a probability in (0, 1]")
-        if not self.dt > 0:
-            raise UsageError(f"poisson: got dt {self.dt!r}", "seconds above 0")
-
-    def unit_shape(self, signal: Any) -> tuple[int, ...]:
-        """Return the image's shape: a unit is a pixel (and channel)."""
-        return np.shape(signal)
-
-    def max_steps(self, signal: Any) -> int:
-        """Return `steps`, whatever the image."""
-        return self.steps
-
-    @property
-    def seconds_per_step(self) -> float:
-        """Return `dt`."""
-        return self.dt
+    def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
+        """Return a unit per pixel (and channel), and `steps` steps of `dt`, whatever the image."""
+        return Description(np.shape(signal), self.steps, self.dt)
 
     def probabilities(self, image: Any) -> NDArray[np.float64]:
         """Return each pixel's probability of a spike in a step, float64, in the image's shape.
@@ -201,35 +185,54 @@ class Poisson(Encoder):
         return np.asarray(self.rate_max * image.astype(np.float64))
 
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
-        """Return the packed spikes of one image; raises `DataError` for anything but an image."""
-        return self.encode_batch([signal], rngs=[rng])[0]
+        """Return the packed spikes of one image.
 
-    def encode_batch(self, signals: Sequence[Any], *, rngs: Sequence[SampleKey | None]) -> list[SpikeTrain]:
-        """Return the packed spikes of each image: what `encode` gives, one compiled call for all."""
-        images = [np.asarray(signal) for signal in signals]
-        if not images:
-            return []
-        known = [rng for rng in rngs if rng is not None]
-        if len(known) < len(images):
+        Raises
+        ------
+        DataError
+            `signal` is no image, see `probabilities`.
+        UsageError
+            `rng` is None.
+        """
+        bits = np.zeros((1, np.size(signal), -(-self.steps // 8)), np.uint8)
+        self.encode_into([signal], bits, rngs=[rng])
+        return SpikeTrain(bits[0], self.steps)
+
+    def encode_into(
+        self, signals: Iterable[Any], out: Bits, *, rngs: Sequence[SampleKey | None]
+    ) -> NDArray[np.uint32]:
+        """Write the spikes that `encode` returns for each image to `out`, by one compiled call."""
+        images = [np.ravel(signal) for signal in signals]
+        keys = [rng for rng in rngs if rng is not None]
+        if len(keys) < len(images):
             raise UsageError(
                 "poisson: got no random numbers", "a SampleKey", "Pass rng=SampleKey(seed, split, n)."
             )
-        if len({(image.shape, image.dtype) for image in images}) > 1:
-            return [self.encode(image, rng=rng) for image, rng in zip(images, known, strict=True)]
-        flat = np.stack(images).reshape(len(images), -1)
-        if flat.dtype == np.uint8:  # 256 probabilities at most
-            levels = np.arange(256, dtype=np.uint8)
-            fractions = _to_fractions(self.probabilities(levels))[flat]
-        else:
-            fractions = _to_fractions(self.probabilities(flat))
-        bits = np.zeros((*flat.shape, -(-self.steps // 8)), np.uint8)
-        _encode(fractions, philox_keys(known), self.steps, bits)
-        return [SpikeTrain(sample, self.steps) for sample in bits]
+        for image in images:
+            if image.size != out.shape[1]:
+                raise DataError(
+                    f"poisson: got an image of {image.size} pixels",
+                    f"{out.shape[1]}, like the first one",
+                    "Bring all images to one size.",
+                )
+        if images:
+            fractions = np.empty((len(images), out.shape[1]), np.uint64)
+            same = len({image.dtype for image in images}) == 1
+            for rows, pixels in [(slice(None), np.stack(images))] if same else enumerate(images):
+                fractions[rows] = self._fractions(pixels)
+            _encode(fractions, philox_keys(keys), self.steps, out)
+        return np.full(len(images), self.steps, np.uint32)
+
+    def _fractions(self, pixels: NDArray[Any]) -> NDArray[np.uint64]:
+        if pixels.dtype == np.uint8:  # 256 probabilities at most
+            fractions = _to_fractions(self.probabilities(np.arange(256, dtype=np.uint8)))
+            return np.asarray(fractions[pixels])
+        return _to_fractions(self.probabilities(pixels))
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Return each pixel's estimated intensity, float64 (unit,), from spikes (time, unit).
 
-        The maximum-likelihood estimate: spikes a step over the steps that may spike, divided by ``rate_max``.
+        The maximum-likelihood estimate: spikes per step, over the steps that may spike, divided by ``rate_max``.
         Its standard error is sqrt(p (1 − p) / (steps − 1)) / rate_max; it may exceed 1.
         """
         count = np.count_nonzero(spikes, axis=0)

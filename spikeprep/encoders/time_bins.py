@@ -1,8 +1,8 @@
 """Time bins whose width is an exact fraction of microseconds, and the kernels that set the bits of events.
 
 With a width of a / b µs, t an integer, and c = 0 (bins closed on the left) or a − 1 (on the right), the bin of t is
-floor((t b + c) / a): floor(t / width) or ceil(t / width). Time never decreases, so an event is compared with the first
-stamp of the next bin, and only one that reaches it costs a division.
+floor((t b + c) / a): floor(t / width) or ceil(t / width). Time never decreases, so each event is compared with the
+first stamp of the next bin; only an event that reaches it costs a division.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from .._jit import inline, jit
 from .._simd import store_word
 from ..data import Bits
 
 _LARGEST = (1 << 63) - 1
-_jit = njit(nogil=True, cache=True, error_model="numpy")
-_inline = njit(nogil=True, inline="always")
 _ZERO, _ONE, _THREE, _SEVEN, _EIGHT, _63, _64, _BYTE = (np.uint64(n) for n in (0, 1, 3, 7, 8, 63, 64, 0xFF))
 _MATRICES = np.uint64(8 * 64)  # words of 8 matrices of 64 × 64 bits
-# the low half of every 64, 32, 16, 8, 4, 2 bits
+# the lower half of every 64, 32, 16, 8, 4, 2 bits
 _LOW = tuple(np.uint64((1 << 64) // ((1 << half) + 1)) for half in (32, 16, 8, 4, 2, 1))
 
 
@@ -74,7 +72,7 @@ class Bins:
         return (edges // b if self.right else -(-edges // b)).astype(np.int64)
 
 
-@_jit
+@jit
 def scatter(
     events: NDArray[np.void],
     start: int,
@@ -86,10 +84,10 @@ def scatter(
     stop: int,
     strides: tuple[int, int, int],
     levels: int,
-    fresh: Any,
+    cleared: Any,
     out: NDArray[np.uint8],
 ) -> tuple[Any, int, Any, bool]:
-    """Set the bits of events `start` … in `out`, until one falls into step `stop` or a later one.
+    """Set the bits of events `start` … in `out`, up to the first that falls into step `stop` or a later one.
 
     Parameters
     ----------
@@ -100,14 +98,14 @@ def scatter(
     bins
         (a, b, c), see the module.
     latest
-        The latest t that may be, one that a bin can be computed for.
+        The latest t allowed, one whose bin can be computed.
     first
-        The step whose bits have the lowest places of `out`.
+        The step whose bits come first in `out`.
     strides
         Bits of `out` from one unit, step and level to the next.
     levels
-        How many events of a unit and step are kept apart; the others are merged into the last level.
-    fresh
+        How many events of a unit and step are told apart; further ones are merged into the last level.
+    cleared
         How many steps of `out` are zero or written. Others are zeroed when they are first needed, which brings them
         into the cache in order.
     out
@@ -115,8 +113,8 @@ def scatter(
 
     Returns
     -------
-    The number of the first event that was not written, t of the one before it, `fresh`, and whether that event is none
-    of such a sensor at such a time.
+    The number of the first event that was not written, t of the one before it, `cleared`, and whether that event is
+    wrong: off the sensor, earlier than the one before, or later than `latest`.
     """
     # unsigned numbers are not checked for being negative when they index
     width, height, polarities = np.uint32(sensor[0]), np.uint32(sensor[1]), np.uint32(sensor[2])
@@ -127,24 +125,24 @@ def scatter(
     while n < size:
         t = events[n].t
         if (t < last) | (t > latest):
-            return np.int64(n), last, fresh, True
+            return np.int64(n), last, cleared, True
         ahead = t * b + c - beyond
         skip = 1 if ahead < a else ahead // a + 1
         if step + skip >= stop:
-            return np.int64(n), last, fresh, False
+            return np.int64(n), last, cleared, False
         step += skip
         beyond += skip * a
         edge = min(beyond - c if b == 1 else (beyond - c + b - 1) // b, latest + 1)
-        row, zeroed = np.uint64(step - first), np.uint64(fresh)
+        row, zeroed = np.uint64(step - first), np.uint64(cleared)
         for k in range(zeroed * by_step >> _THREE, max(zeroed, row + _ONE) * by_step >> _THREE):
             out[k] = 0
-        fresh = max(fresh, step - first + 1)
+        cleared = max(cleared, step - first + 1)
         place = row * by_step
         while True:
             event = events[n]
             x, y, p = np.uint32(event.x), np.uint32(event.y), np.uint32(event.p)
             if (x >= width) | (y >= height) | (p >= polarities) | (t < last):
-                return np.int64(n), last, fresh, True
+                return np.int64(n), last, cleared, True
             bit = np.uint64((p * height + y) * width + x) * by_unit + place
             if levels > 1:
                 for _ in range(levels - 1):
@@ -159,12 +157,12 @@ def scatter(
             t = events[n].t
             if t >= edge:
                 break
-    return np.int64(n), last, fresh, False
+    return np.int64(n), last, cleared, False
 
 
-@_inline
+@inline
 def _exchange(words: NDArray[np.uint64], first: Any, rows: Any, mask: Any) -> None:
-    """In 8 matrices of 64 × 64 bits exchange the high bits of rows with the low bits of those `rows` further down."""
+    """Exchange, in 8 matrices of 64 × 64 bits, the high bits of rows with the low bits of those `rows` further down."""
     apart = rows * _EIGHT
     for start in range(first, first + _MATRICES, apart + apart):
         for k in range(start, start + apart):
@@ -173,19 +171,19 @@ def _exchange(words: NDArray[np.uint64], first: Any, rows: Any, mask: Any) -> No
             words[k], words[k + apart] = upper ^ swapped << rows, lower ^ swapped
 
 
-@_jit
-def turn(steps: NDArray[np.uint64], stride: int, count: int, first: int, width: int, bits: Bits) -> None:
-    """Write `count` steps, a bit a unit, to zeroed bits, a bit a step: from byte `first` of each unit on.
+@jit
+def transpose(steps: NDArray[np.uint64], stride: int, count: int, first: int, width: int, bits: Bits) -> None:
+    """Transpose `count` steps of one bit per unit into zeroed bits of one bit per step, from byte `first` of each unit.
 
-    A tile has a cache line of each step, 512 units: every 64 steps of it are 8 matrices of 64 × 64 bits side by side,
-    which are transposed together (Warren, Hacker's Delight, 7-3). Of silent units nothing is written.
+    A tile is a cache line of each step, 512 units: every 64 steps of it are 8 matrices of 64 × 64 bits side by side,
+    which are transposed together (Warren, Hacker's Delight, 7-3). Silent units are not written.
 
     Parameters
     ----------
     steps
         uint64 [step · stride + word]: bit k of word w is unit 64 w + k. `stride` is a multiple of 8.
     width
-        Bytes of a unit.
+        Bytes per unit.
     bits
         uint8 [unit · width + byte].
     """

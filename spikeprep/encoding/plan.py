@@ -1,198 +1,219 @@
-"""Source → chain → spikes: the samples of a recipe, encoded in chunks, or large ones by runs of units."""
+"""What would be written: the samples of a recipe, their size, and the layout and attributes of the store."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from math import prod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..data import Bits, Sample, SpikeTrain
-from ..encoders.base import Chain, Encoder
+from ..data import Bits
+from ..encoders.base import Description
 from ..errors import DataError, UsageError
-from ..random import SampleKey
 from ..recipes import Recipe
 from ..sources.base import Source
-from ..store import ShardWriter, SplitLayout
+from ..store import Compression, SplitLayout
 from ..system import cores
+from .samples import SampleEncoder, Shape, misfit
 
-Chunk = tuple[Bits, NDArray[Any], NDArray[Any], list[str]]
-"""Spikes (sample, unit, byte), and each sample's steps, label and id."""
-
-_PROBE = 32  # samples that estimate a store's size
-_STAGED = 32 << 20  # bytes at most that an encoder holds beside the spikes that it makes
-_PART = 64 << 20  # bytes of a large sample's spikes that are made at a time
-_LARGEST = 16 << 30  # bytes of a sample: whoever reads it holds all of it
+_PROBE_SAMPLES = 32  # that estimate a store's size
+_STAGING_BYTES = 32 << 20  # that an encoder holds beside the spikes, at most
+_RANGE_BYTES = 64 << 20  # of a large sample's spikes that are made at a time
+_LARGEST_BYTES = 16 << 30  # of a sample: a reader holds all of it
 
 
-class Job:
-    """A recipe with its source opened, and the shape of all samples known.
+@dataclass(frozen=True)
+class EncodePlan:
+    """What `encode` would do.
 
     Attributes
     ----------
+    path
+        Where the store would be.
+    recipe
+        Name of the recipe.
     samples
-        Split → how many samples of it are encoded.
-    unit_shape, units, dt, max_steps
-        Of a sample: the shape and number of its units, the seconds of a step, the steps of the longest.
-    workers
-        How many there are to be.
+        Split → number of samples.
+    classes
+        Name of each class.
+    unit_shape, steps, dt
+        Shape of a sample's units, the time steps of the longest, and the seconds per step.
+    raw_bytes, estimated_bytes
+        Size of all samples packed, and compressed as well as the first ones.
+    """
+
+    path: str
+    recipe: str
+    samples: dict[str, int]
+    classes: tuple[str, ...]
+    unit_shape: tuple[int, ...]
+    steps: int
+    dt: float
+    raw_bytes: int
+    estimated_bytes: int
+
+
+def plan(
+    recipe: Recipe,
+    out: str | os.PathLike[str],
+    *,
+    source_path: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+) -> EncodePlan:
+    """Return what `encode` would do with the same arguments; writes nothing.
+
+    Raises
+    ------
+    UsageError
+        `limit` is below 1, or samples would be too large.
+    DataError
+        The raw data are missing or damaged.
+    """
+    store = StorePlan(recipe, source_path, seed, limit)
+    raw_bytes = sum(store.samples.values()) * max(store.shape.units * store.shape.width, 1)
+    probe = store.probe()
+    return EncodePlan(
+        path=os.fspath(out),
+        recipe=recipe.name,
+        samples=store.samples,
+        classes=store.source.classes,
+        unit_shape=store.shape.unit_shape,
+        steps=store.shape.steps,
+        dt=store.dt,
+        raw_bytes=raw_bytes,
+        estimated_bytes=raw_bytes * len(Compression().encode(probe)) // max(probe.nbytes, 1),
+    )
+
+
+def open_encoder(
+    recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None
+) -> SampleEncoder:
+    """Open a recipe's source, of which the first `limit` samples per split are wanted; None: all."""
+    source = recipe.open_source(source_path)
+    return SampleEncoder(source if limit is None else source.limited(limit), recipe.build_chain(), seed)
+
+
+class StorePlan:
+    """A recipe with its source opened, and the size of all samples known.
+
+    Attributes
+    ----------
+    recipe, source_path, seed, limit
+        The arguments.
+    encoder, source
+        What encodes samples, and its source.
+    samples
+        Split → number of samples.
+    shape, dt
+        Size of a sample; seconds per step.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        source_path: str | os.PathLike[str] | None,
-        seed: int,
-        limit: int | None,
+        source_path: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        limit: int | None = None,
         workers: int | None = None,
     ) -> None:
         if limit is not None and limit < 1:
-            raise UsageError(f"got limit {limit}", "at least 1 sample a split")
-        self.recipe, self.seed = recipe, seed
-        self.source: Source = recipe.open_source(source_path)
-        self.chain: Chain = recipe.build_chain()
+            raise UsageError(f"got limit {limit}", "at least 1 sample per split")
+        self.recipe, self.seed, self.limit = recipe, seed, limit
+        self.source_path = None if source_path is None else os.fspath(source_path)
+        self.encoder = open_encoder(recipe, self.source_path, seed, limit)
+        self.source: Source = self.encoder.source
         available = self.source.splits()
         self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
-        self.workers = workers or cores()
-        encoder, split = self.chain.encoder, next(iter(self.samples))
-        outline = self.chain.outline(self.source.outline(split, 0))
-        self.unit_shape = encoder.unit_shape(outline)
-        self.units, self.dt = prod(self.unit_shape), encoder.step_seconds(outline)
-        self.max_steps = self._longest() if encoder.ragged else encoder.max_steps(outline)
-        if (size := self.units * -(-self.max_steps // 8)) > _LARGEST:
+        if not any(self.samples.values()):
+            raise DataError(f"the source {self.source.name} has no samples", "at least 1")
+        first = self.encoder.describe(next(split for split, n in self.samples.items() if n), 0)
+        self._lengths = self._describe_all(first, workers or cores()) if first.ragged else {}
+        longest = max((int(steps.max(initial=0)) for steps in self._lengths.values()), default=first.steps)
+        self.shape, self.dt = Shape(first.unit_shape, first.units, longest, first.ragged), first.dt
+        self._check_size()
+
+    def _check_size(self) -> None:
+        shape, encoder = self.shape, self.encoder.chain.encoder
+        if not shape.steps:
+            raise DataError("no sample has a time step", "at least 1 in the longest", "Give longer signals.")
+        if (size := shape.units * shape.width) > _LARGEST_BYTES:
             raise UsageError(
-                f"a sample would be {self.units:,} units of {self.max_steps:,} steps, {size / 1e9:.1f} GB",
-                f"at most {_LARGEST / 1e9:.1f} GB",
-                f"Have {encoder.name} make fewer or wider steps, or a transform ahead of it make the signal smaller.",
+                f"a sample would be {shape.units:,} units of {shape.steps:,} steps, {size / 1e9:.1f} GB",
+                f"at most {_LARGEST_BYTES / 1e9:.1f} GB",
+                f"Set {encoder.name} to fewer or wider steps, or make the signal smaller by a transform ahead of it.",
             )
 
-    def _longest(self) -> int:
-        """Return the steps of the longest sample, from outlines of all: what no sample's order can change."""
+    def _describe_all(self, first: Description, workers: int) -> dict[str, NDArray[np.uint32]]:
+        """Return the steps of every sample, from outlines: they must not depend on the order of encoding."""
 
-        def steps(where: tuple[str, int]) -> int:
-            outline = self.chain.outline(self.source.outline(*where))
-            if (shape := self.chain.encoder.unit_shape(outline)) != self.unit_shape:
-                sample = f"sample {self.source.read(*where).id}"
-                raise _misfit(
-                    f"{sample} would have units {shape}", f"{self.unit_shape}, like the first sample"
+        def steps(split: str, index: int) -> int:
+            description = self.encoder.describe(split, index)
+            if description.unit_shape != first.unit_shape:
+                sample = f"sample {self.source.read(split, index).id}"
+                raise misfit(f"{sample} would have units {description.unit_shape}", f"{first.unit_shape}")
+            return description.steps
+
+        lengths = {}
+        with ThreadPoolExecutor(workers) as pool:
+            for split, n in self.samples.items():
+                lengths[split] = np.fromiter(
+                    pool.map(steps, [split] * n, range(n), chunksize=64), np.uint32, n
                 )
-            return self.chain.encoder.max_steps(outline)
+        return lengths
 
-        every = [(split, n) for split, count in self.samples.items() for n in range(count)]
-        with ThreadPoolExecutor(self.workers) as pool:
-            return max(pool.map(steps, every, chunksize=64))
-
-    def key(self, split: str, sample: int) -> SampleKey:
-        """Return what a sample's random numbers are drawn by."""
-        return SampleKey(self.seed, split, sample)
-
-    def encode(self, split: str, start: int, stop: int) -> Iterator[tuple[Sample, SpikeTrain]]:
-        """Yield samples [start, stop) of a split with their spikes."""
-        encoder = self.chain.encoder
-        if type(encoder).encode_batch is Encoder.encode_batch:
-            # without a form for batches one after another, so that one signal is held
-            for n in range(start, stop):
-                sample, key = self.source.read(split, n), self.key(split, n)
-                yield sample, encoder.encode(self.chain.prepare(sample.signal, rng=key), rng=key)
-            return
-        samples = [self.source.read(split, n) for n in range(start, stop)]
-        keys = [self.key(split, n) for n in range(start, stop)]
-        yield from zip(samples, self.chain.encode_batch([s.signal for s in samples], rngs=keys), strict=True)
-
-    def chunk(self, split: str, start: int, stop: int, width: int) -> Chunk:
-        """Return samples [start, stop) of a split as the store holds them, `width` bytes a unit."""
-        rows = stop - start
-        bits = np.empty((rows, self.units, 0), np.uint8)
-        steps, labels, ids = [], [], []
-        for row, (sample, train) in enumerate(self.encode(split, start, stop)):
-            units, own = train.bits.shape
-            if units != self.units or train.steps > self.max_steps:
-                raise _misfit(
-                    f"sample {sample.id} became {units} units of {train.steps} steps",
-                    f"{self.units} units of at most {self.max_steps} steps, like the first sample",
-                )
-            if rows == 1 and own == width:
-                bits = train.bits[None]  # a large sample is not copied
-            else:
-                bits = bits if bits.shape[2] else np.zeros((rows, self.units, width), np.uint8)
-                bits[row, :, :own] = train.bits
-            steps.append(train.steps)
-            labels.append(sample.label)
-            ids.append(sample.id)
-        return bits, np.array(steps), np.array(labels), ids
-
-    def cuts(self, layout: SplitLayout) -> list[tuple[int, int]]:
-        """Return the runs of units in which a large sample is made."""
-        held = max(_PART // (layout.width * layout.chunk[1]), 1) * layout.chunk[1]
-        return [(first, min(first + held, self.units)) for first in range(0, self.units, held)]
-
-    def append_large(
-        self, out: ShardWriter, split: str, n: int, layout: SplitLayout, go_on: Callable[[], None]
-    ) -> None:
-        """Encode a sample and write it, a run of its units after another; `go_on` may raise between them."""
-        sample, key = self.source.read(split, n), self.key(split, n)
-        signal = self.chain.prepare(sample.signal, rng=key)
-        steps = self.chain.encoder.max_steps(signal)
-        if (shape := self.chain.encoder.unit_shape(signal)) != self.unit_shape or steps > self.max_steps:
-            raise _misfit(
-                f"sample {sample.id} would have units {shape} and {steps} steps",
-                f"{self.unit_shape} and at most {self.max_steps} steps, like the first sample",
-            )
-
-        def parts() -> Iterator[Bits]:
-            for train in self.chain.encoder.encode_parts(signal, self.cuts(layout), rng=key):
-                go_on()
-                bits, (units, own) = train.bits, train.bits.shape
-                if own < layout.width:
-                    bits = np.zeros((units, layout.width), np.uint8)
-                    bits[:, :own] = train.bits
-                yield bits[None]
-
-        out.append_parts(parts(), np.array([steps]), np.array([sample.label]), [sample.id])
-
-    def probe(self) -> Bits:
-        """Return spikes to estimate a store's size by: the first samples, or of a large one the units in its middle."""
-        split, layout = next(iter(self.layouts().items()))
-        if layout.parts > 1:
-            key, cuts = self.key(split, 0), self.cuts(layout)
-            signal = self.chain.prepare(self.source.read(split, 0).signal, rng=key)
-            middle = cuts[len(cuts) // 2]
-            return next(self.chain.encoder.encode_parts(signal, [middle], rng=key)).bits
-        few = max(_PART // max(self.units * layout.width, 1), 1)
-        return self.chunk(split, 0, min(layout.samples, _PROBE, few), layout.width)[0]
-
-    def needs(self, rows: int, layout: SplitLayout) -> int:
-        """Return the bytes that a chunk of `rows` samples takes while it is made."""
-        size = self.units * layout.width if layout.parts == 1 else _PART
-        return rows * size + min(size, _STAGED) + (size if rows > 1 or self.chain.encoder.ragged else 0)
+    def steps(self, split: str, start: int, stop: int) -> NDArray[np.uint32]:
+        """Return the steps of samples [start, stop), uint32 (sample,)."""
+        if split in self._lengths:
+            return self._lengths[split][start:stop]
+        return np.full(stop - start, self.shape.steps, np.uint32)
 
     def layouts(self) -> dict[str, SplitLayout]:
-        """Return how each split is cut."""
-        return {split: SplitLayout.fit(n, self.units, self.max_steps) for split, n in self.samples.items()}
+        """Return split → layout of its arrays."""
+        shape = self.shape
+        return {split: SplitLayout.fit(n, shape.units, shape.steps) for split, n in self.samples.items()}
 
     def attributes(self) -> dict[str, Any]:
-        """Return the store's attributes: what was made from what, and nothing of where or when."""
-        reader = {
-            key: value for key, value in self.source.to_config().items() if key not in ("path", "licence")
-        }
+        """Return the store's attributes: what was encoded and how; neither where nor when."""
+        reader = self.recipe.build_source(self.source_path).to_config()  # without the limit
+        reader = {key: value for key, value in reader.items() if key not in ("path", "licence")}
         return {
             "version": __version__,
             "recipe": self.recipe.name,
             "title": self.recipe.title,
             "citation": self.recipe.citation,
-            "chain": self.chain.to_config(),
+            "chain": self.encoder.chain.to_config(),
             "seed": self.seed,
             "dt": self.dt,
-            "unit_shape": list(self.unit_shape),
+            "unit_shape": list(self.shape.unit_shape),
             "classes": list(self.source.classes),
             "source": {"reader": reader, **self.source.provenance()},
         }
 
+    def probe(self) -> Bits:
+        """Return spikes to estimate a store's size by: the first samples, or the middle units of a large one."""
+        split, layout = next(iter(self.layouts().items()))
+        if layout.unit_chunks > 1:
+            ranges = unit_ranges(layout)
+            middle = [ranges[len(ranges) // 2]]
+            _, parts = self.encoder.parts(split, 0, int(self.steps(split, 0, 1)[0]), self.shape, middle)
+            return next(parts)
+        few = max(_RANGE_BYTES // max(self.shape.units * layout.unit_bytes, 1), 1)
+        rows = min(layout.samples, _PROBE_SAMPLES, few)
+        return self.encoder.chunk(split, 0, self.steps(split, 0, rows), self.shape)[0]
 
-def _misfit(got: str, expected: str) -> DataError:
-    return DataError(got, expected, "Bring all samples to one size, or remove this one.")
+
+def unit_ranges(layout: SplitLayout) -> list[tuple[int, int]]:
+    """Return the ranges [start, stop) of units in which a large sample is encoded."""
+    units = max(_RANGE_BYTES // (layout.unit_bytes * layout.chunk_shape[1]), 1) * layout.chunk_shape[1]
+    return [(first, min(first + units, layout.units)) for first in range(0, layout.units, units)]
+
+
+def chunk_bytes(rows: int, layout: SplitLayout, ragged: bool) -> int:
+    """Return the bytes of memory that a chunk of `rows` samples takes while it is encoded."""
+    size = layout.units * layout.unit_bytes if layout.unit_chunks == 1 else _RANGE_BYTES
+    return rows * size + min(size, _STAGING_BYTES) + (size if rows > 1 or ragged else 0)

@@ -1,61 +1,42 @@
-"""Source → chain → store, in parallel: a worker encodes and writes whole shards, a chunk at a time.
+"""Encode into a store, in parallel: a worker encodes and writes whole shards, a chunk at a time.
 
-Workers are threads: the encoders' kernels and the compressors release the interpreter's lock. Where samples are large
-no more workers are let on at once than fit into `_ROOM`.
+Workers are threads unless an executor is given: the kernels of encoders and the compressors release the interpreter's
+lock. A task is small when pickled, settings and paths and no data, so that processes and machines can run it too.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Bits
+from ..errors import CapabilityError
 from ..recipes import Recipe
-from ..store import Compression, Shard, SpikeStore, SpikeWriter
-from .plan import Job
+from ..store import Shard, ShardWriter, SpikeStore, SpikeWriter
+from ..system import cores
+from ..text import format_bytes, html_table, samples_by_split
+from .plan import StorePlan, chunk_bytes, open_encoder, unit_ranges
+from .samples import SampleEncoder, Shape
 
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all), one call at a time, from any thread."""
 
-_ROOM = 256 << 20  # bytes of spikes that all workers together may hold
+_MEMORY_BYTES = 256 << 20  # of spikes that all workers of a process hold together
 
 
-@dataclass(frozen=True)
-class EncodePlan:
-    """What `encode` would do.
-
-    Attributes
-    ----------
-    path
-        Where the store would be.
-    recipe
-        Name of the recipe.
-    samples
-        Split → number of samples.
-    classes
-        Name of each class.
-    unit_shape, steps, dt
-        Shape of a sample's units, the time steps of the longest, and the seconds of a step.
-    raw_bytes, estimated_bytes
-        Size of all samples packed, and compressed as the first ones are.
-    """
-
-    path: str
-    recipe: str
-    samples: dict[str, int]
-    classes: tuple[str, ...]
-    unit_shape: tuple[int, ...]
-    steps: int
-    dt: float
-    raw_bytes: int
-    estimated_bytes: int
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EncodeSummary:
     """What `encode` did.
 
@@ -66,13 +47,13 @@ class EncodeSummary:
     samples
         Split → number of samples in the store.
     encoded
-        Samples encoded by this call; the others were there already.
+        Samples encoded by this call; the others were there before.
     seconds
-        What this call took.
+        Duration of this call.
     stored_bytes
         Size of the whole store.
     note
-        What a person should know about the data, or nothing.
+        What a person should know about the data; may be empty.
     """
 
     path: str
@@ -87,37 +68,53 @@ class EncodeSummary:
         """Bytes of the store per sample."""
         return self.stored_bytes / max(sum(self.samples.values()), 1)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes and `bytes_per_sample`, JSON-ready."""
+        return asdict(self) | {"bytes_per_sample": self.bytes_per_sample}
 
-def plan(
-    recipe: Recipe,
-    out: str | os.PathLike[str],
-    *,
-    source_path: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-) -> EncodePlan:
-    """Return what `encode` would do with the same arguments; writes nothing.
+    def __str__(self) -> str:
+        return f"{samples_by_split(self.samples)}, {format_bytes(self.stored_bytes)}, {self.encoded:,} encoded now"
 
-    Raises
-    ------
-    DataError
-        The raw data are missing or damaged.
+    def __repr__(self) -> str:
+        return f"EncodeSummary({self.path!r}: {self})"
+
+    def _repr_html_(self) -> str:
+        rows = [("split", "samples"), *((split, f"{n:,}") for split, n in self.samples.items())]
+        return html_table(rows, f"{self.path}: {self}")
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard to encode: settings and paths, no data; see `encode_shard`.
+
+    Attributes
+    ----------
+    recipe, source_path, seed, limit
+        As for `encode`.
+    shape
+        Size of the store's samples.
+    lengths
+        Steps of each sample of the shard, uint32 (sample,), where samples differ in steps; else None.
+    writer, shard
+        The store, and which of its shards.
+    call
+        A name of the call of `encode`: each call opens the source anew, whatever a process has opened before.
     """
-    job = Job(recipe, source_path, seed, limit)
-    each, total = max(job.units * -(-job.max_steps // 8), 1), sum(job.samples.values())
-    probe = job.probe()
-    packed = Compression().encode(probe)
-    return EncodePlan(
-        path=os.fspath(out),
-        recipe=recipe.name,
-        samples=job.samples,
-        classes=job.source.classes,
-        unit_shape=job.unit_shape,
-        steps=job.max_steps,
-        dt=job.dt,
-        raw_bytes=total * each,
-        estimated_bytes=total * each * len(packed) // max(probe.nbytes, 1),
-    )
+
+    recipe: Recipe
+    source_path: str | None
+    seed: int
+    limit: int | None
+    shape: Shape
+    lengths: NDArray[np.uint32] | None
+    writer: SpikeWriter
+    shard: Shard
+    call: str
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of the shard."""
+        return self.shard.stop - self.shard.start
 
 
 def encode(
@@ -130,10 +127,11 @@ def encode(
     workers: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> EncodeSummary:
     """Encode a recipe's data into a spike store; goes on where an interrupted call stopped.
 
-    The store's bytes depend on the recipe, the raw data, `seed` and `limit` alone, not on `workers` or
+    The store's bytes depend on the recipe, the raw data, `seed` and `limit` alone, not on `workers`, the executor or
     interruptions.
 
     Parameters
@@ -147,44 +145,42 @@ def encode(
     seed
         Seed of every random number, 0 ≤ seed < 2⁶⁴.
     limit
-        At most so many samples of each split, the first ones.
+        The number of samples of each split, the first ones; None: all.
     workers
-        Threads; as many as the machine has cores unless told otherwise.
+        Number of threads; None: as many as the machine has cores.
     overwrite
         Whether to replace a spike store that is complete, or of another configuration.
     progress
         Called with (samples done, samples in all), one call at a time, from any thread.
+    executor
+        Runs the tasks instead of threads of this call: any `concurrent.futures` executor, such as a
+        `ProcessPoolExecutor`. It is not shut down. Other processes open the source themselves, once each, and know the
+        plugins of installed packages, not those registered in this process. Progress then counts whole shards.
 
     Raises
     ------
     DataError
-        The raw data are missing or damaged. What was written stays, and is gone on with.
+        The raw data are missing or damaged. What was written stays, and the next call goes on from there.
+    PluginError
+        A plugin breaks its contract; the message names it and the sample.
     StoreError
         Something else, or a store of another configuration, is at `out`; or it cannot be written.
+    CapabilityError
+        A process of the executor ended.
     """
     began = time.perf_counter()
-    job = Job(recipe, source_path, seed, limit, workers)
-    attributes = job.attributes()
-    writer = SpikeWriter.open(out, attributes, job.layouts(), overwrite=overwrite)
-    pending = writer.pending()
-    todo = sum(shard.stop - shard.start for shard in pending)
-    count = _Count(total := sum(job.samples.values()), total - todo, progress)
-    stop, room = threading.Event(), _Room(_ROOM)
-    with ThreadPoolExecutor(max_workers=job.workers) as pool:
-        tasks = [pool.submit(_encode_shard, job, writer, shard, room, count, stop) for shard in pending]
-        try:
-            wait(tasks, return_when=FIRST_EXCEPTION)
-        finally:  # after an error or Ctrl-C the others stop at their next chunk
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-    errors = [error for task in tasks if not task.cancelled() and (error := task.exception())]
-    for error in errors:
-        if not isinstance(error, _Stopped):
-            raise error
+    workers = workers or cores()
+    plan = StorePlan(recipe, source_path, seed, limit, workers)
+    attributes = plan.attributes()
+    writer = SpikeWriter.open(out, attributes, plan.layouts(), overwrite=overwrite)
+    call = uuid.uuid4().hex
+    tasks = [_task(plan, writer, shard, call) for shard in writer.pending()]
+    todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())
+    _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
     writer.complete()
     return EncodeSummary(
         path=os.fspath(out),
-        samples=job.samples,
+        samples=plan.samples,
         encoded=todo,
         seconds=time.perf_counter() - began,
         stored_bytes=SpikeStore.open(out).stored_bytes(),
@@ -192,12 +188,121 @@ def encode(
     )
 
 
+def _task(plan: StorePlan, writer: SpikeWriter, shard: Shard, call: str) -> ShardTask:
+    lengths = plan.steps(shard.split, shard.start, shard.stop) if plan.shape.ragged else None
+    return ShardTask(
+        plan.recipe, plan.source_path, plan.seed, plan.limit, plan.shape, lengths, writer, shard, call
+    )
+
+
+def _run(
+    tasks: list[ShardTask], encoder: SampleEncoder, control: _Control, executor: Executor | None, workers: int
+) -> None:
+    """Run tasks; after an error or Ctrl-C the threads stop at their next chunk, other workers after their shard."""
+    pool = executor or ThreadPoolExecutor(workers)
+    futures: list[Future[int]] = []
+    try:
+        for task in tasks:
+            if isinstance(pool, ThreadPoolExecutor):
+                futures.append(pool.submit(_encode_or_stop, task, encoder, control))
+            else:
+                futures.append(pool.submit(encode_shard, task))
+                futures[-1].add_done_callback(control.count.add_result)
+        wait(futures, return_when=FIRST_EXCEPTION)
+    except BrokenExecutor:
+        pass  # answered below
+    finally:
+        control.stop.set()
+        for future in futures:
+            future.cancel()
+        if executor is None:
+            pool.shutdown()
+        else:
+            wait(futures)
+    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
+    errors = [error for error in errors if not isinstance(error, _Stopped)]
+    for error in errors:
+        if not isinstance(error, BrokenExecutor):
+            raise error
+    if errors or len(futures) < len(tasks):
+        raise CapabilityError(
+            "a worker process of the executor ended before its shard was written",
+            "",
+            "Give it more memory, or use fewer workers; the same call goes on where this one stopped.",
+        )
+
+
+def encode_shard(task: ShardTask) -> int:
+    """Encode and write one shard; return the number of its samples. Runs in any process.
+
+    A process opens the source once for all its shards of a call of `encode`.
+    """
+    recipe = json.dumps(task.recipe.to_json(), sort_keys=True)
+    encoder = _opened(task.call, recipe, task.source_path, task.seed, task.limit)
+    return _encode_shard(task, encoder, _Control(_Count(task.samples, 0, None), _process_memory))
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(call: str, recipe: str, source_path: str | None, seed: int, limit: int | None) -> SampleEncoder:
+    return open_encoder(Recipe.from_json(json.loads(recipe)), source_path, seed, limit)
+
+
+def _encode_or_stop(task: ShardTask, encoder: SampleEncoder, control: _Control) -> int:
+    """Encode a shard in a thread; after an error stop the other threads at once."""
+    try:
+        return _encode_shard(task, encoder, control)
+    except BaseException:
+        control.stop.set()
+        raise
+
+
+def _encode_shard(task: ShardTask, encoder: SampleEncoder, control: _Control) -> int:
+    writer, shard, shape = task.writer, task.shard, task.shape
+    layout = writer.layouts[shard.split]
+    lengths = task.lengths
+    if lengths is None:
+        lengths = np.full(task.samples, shape.steps, np.uint32)
+    with writer.shard(shard) as out:
+        for start in range(shard.start, shard.stop, layout.chunk_samples):
+            stop = min(start + layout.chunk_samples, shard.stop)
+            steps = lengths[start - shard.start : stop - shard.start]
+            with control.memory.reserve(chunk_bytes(stop - start, layout, shape.ragged)):
+                control.check()
+                if layout.unit_chunks > 1:
+                    _append_large(encoder, out, task, start, steps, control)
+                else:
+                    out.append(*encoder.chunk(shard.split, start, steps, shape))
+            control.count.add(stop - start)
+    return task.samples
+
+
+def _append_large(
+    encoder: SampleEncoder,
+    out: ShardWriter,
+    task: ShardTask,
+    index: int,
+    steps: NDArray[np.uint32],
+    control: _Control,
+) -> None:
+    """Encode a sample and write it, one range of its units after another."""
+    split = task.shard.split
+    ranges = unit_ranges(task.writer.layouts[split])
+    sample, parts = encoder.parts(split, index, int(steps[0]), task.shape, ranges)
+
+    def checked() -> Iterator[Bits]:
+        for bits in parts:
+            control.check()
+            yield bits
+
+    out.append_by_units(checked(), steps, np.array([sample.label]), [sample.id])
+
+
 class _Stopped(Exception):
     """Raised in a worker because another one failed."""
 
 
 class _Count:
-    """Adds up samples of all workers."""
+    """Adds up the samples of all workers."""
 
     def __init__(self, total: int, done: int, progress: Progress | None) -> None:
         self._total, self._done, self._progress, self._lock = total, done, progress, threading.Lock()
@@ -209,43 +314,41 @@ class _Count:
             if self._progress:
                 self._progress(self._done, self._total)
 
-
-def _encode_shard(
-    job: Job, writer: SpikeWriter, shard: Shard, room: _Room, count: _Count, stop: threading.Event
-) -> None:
-    layout = writer.layouts[shard.split]
-
-    def go_on() -> None:
-        if stop.is_set():
-            raise _Stopped
-
-    with writer.shard(shard) as out:
-        for start in range(shard.start, shard.stop, layout.chunk_samples):
-            samples = min(layout.chunk_samples, shard.stop - start)
-            with room.take(job.needs(samples, layout)):
-                go_on()
-                if layout.parts > 1:
-                    job.append_large(out, shard.split, start, layout, go_on)
-                else:
-                    out.append(*job.chunk(shard.split, start, start + samples, layout.width))
-            count.add(samples)
+    def add_result(self, future: Future[int]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self.add(future.result())
 
 
-class _Room:
-    """Lets workers on while what they need together fits; one alone may need more."""
+class _Memory:
+    """Delays workers while what they hold together is more than `size` bytes; one alone may hold more."""
 
     def __init__(self, size: int) -> None:
-        self._size, self._taken, self._change = size, 0, threading.Condition()
+        self._size, self._reserved, self._change = size, 0, threading.Condition()
 
     @contextmanager
-    def take(self, size: int) -> Iterator[None]:
-        """Wait until there is room for `size` more, and hold it."""
+    def reserve(self, size: int) -> Iterator[None]:
+        """Wait until `size` more bytes fit, and hold them."""
         with self._change:
-            self._change.wait_for(lambda: not self._taken or self._taken + size <= self._size)
-            self._taken += size
+            self._change.wait_for(lambda: not self._reserved or self._reserved + size <= self._size)
+            self._reserved += size
         try:
             yield
         finally:
             with self._change:
-                self._taken -= size
+                self._reserved -= size
                 self._change.notify_all()
+
+
+_process_memory = _Memory(_MEMORY_BYTES)
+
+
+class _Control:
+    """What the workers of one process share: the progress, the memory, and whether to stop."""
+
+    def __init__(self, count: _Count, memory: _Memory | None = None) -> None:
+        self.count, self.memory, self.stop = count, memory or _Memory(_MEMORY_BYTES), threading.Event()
+
+    def check(self) -> None:
+        """Raise `_Stopped` where the workers are to stop."""
+        if self.stop.is_set():
+            raise _Stopped

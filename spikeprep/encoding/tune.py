@@ -1,4 +1,4 @@
-"""Search an encoder's settings on a sample of the data, by how well the spikes tell the signal."""
+"""Search an encoder's settings on some of the data, by how well the spikes represent the signal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SAMPLES = 24
 
 @dataclass(frozen=True)
 class Trial:
-    """What BSA makes of the samples with one θ and scale, all samples and channels together.
+    """The quality of BSA's spikes with one θ and scale, over all samples and channels together.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class Trial:
     snr_db
         10 log₁₀(Σ s² / Σ (s − decoded)²).
     mse
-        Mean squared error, in the signal's own units.
+        Mean squared error, in the signal's own units squared.
     density, rate
-        Spikes a step, and a second, of a channel.
+        Spikes of a channel per step, and per second.
     """
 
     theta: float
@@ -64,16 +64,16 @@ def tune_bsa(
     source_path
         Folder of the raw data, for recipes that need one.
     samples
-        How many to try, drawn by `seed`.
+        Number of samples to try, chosen by `seed`.
     thetas
-        As shares of the filter's sum.
+        Thresholds as shares of the filter's sum.
     gains
-        What to multiply the recipe's own scale by.
+        Factors of the recipe's own scale.
 
     Returns
     -------
-    A trial for each gain and θ, in that order. A higher gain always tells more, and costs as many more spikes; the θ
-    with the best `snr_db` at a given gain is the one to take.
+    A trial for each gain and θ, in that order. A higher gain represents the signal better and costs more spikes; at a
+    given gain choose the θ with the highest `snr_db`.
 
     Raises
     ------
@@ -117,5 +117,5 @@ def _trial(bsa: BSA, signals: Sequence[Any]) -> Trial:
     assert bsa.scale is not None
     with np.errstate(divide="ignore", invalid="ignore"):
         snr = float(10 * np.log10(np.float64(power) / error))
-    rate = density / bsa.step_seconds(signals[0])
+    rate = density / bsa.describe(signals[0]).dt
     return Trial(bsa.theta, bsa.scale, snr, error / max(slots, 1), density, rate)

@@ -1,9 +1,9 @@
-"""Event recordings in the formats of cameras and data sets, one a file, behind `read` and `open_events`."""
+"""Event recordings in files: a format per module, behind `read`, `open_events`, `outline` and `scan`."""
 
-from .base import ByteDecoder, Decoder, EventFormat
+from .base import ByteDecoder, Decoder, EventFormat, InputFile
 from .checks import ChangedEvents, Changes, Invalid
 from .chunks import Chunk, ChunkDecoder
-from .reading import open_events, outline, read
+from .reading import Scan, open_events, outline, read, scan
 
 __all__ = [
     "ByteDecoder",
@@ -13,8 +13,11 @@ __all__ = [
     "ChunkDecoder",
     "Decoder",
     "EventFormat",
+    "InputFile",
     "Invalid",
+    "Scan",
     "open_events",
     "outline",
     "read",
+    "scan",
 ]

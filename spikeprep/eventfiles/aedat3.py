@@ -1,8 +1,8 @@
 """AEDAT 3.1, cAER's format: lines of text, then packets of events of one type, little-endian.
 
 A packet's header has 28 bytes: type and source (2 bytes each); then, in 4 bytes each, an event's size, where its stamp
-is, what the stamps' upper bits are, and how many events fit, are there, and are valid. Type 1 is of pixels: a word with
-the event's validity in bit 0, p in bit 1, y in bits 2 to 16, x in 17 to 31; then 31 bits of t, in µs.
+is, the upper bits of the stamps, and how many events fit, are present, and are valid. Type 1 are pixel events: a word
+with the event's validity in bit 0, p in bit 1, y in bits 2 to 16, x in 17 to 31; then 31 bits of t, in µs.
 Source: https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-3.1.html
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -19,42 +18,38 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError
-from .base import Decoder, EventFormat, head_of
+from .base import Decoder, EventFormat, InputFile
 from .cameras import CAMERAS, camera_in
 from .chunks import Chunk, PacketDecoder
 
-_MARK, _END = b"#!AER-DAT3.1", b"#!END-HEADER\r\n"
+_SIGNATURE, _END = b"#!AER-DAT3.1", b"#!END-HEADER\r\n"
 _HEADER = struct.Struct("<hhiiiiii")
 _POLARITY, _RECORD = 1, 8
 
 
 def decode_packet(raw: NDArray[np.uint8], overflow: int) -> NDArray[np.void]:
-    """Decode a packet's polarity events, uint8 (8 · event,): dtype `EVENT`, those that are marked as valid."""
+    """Decode a packet's polarity events, uint8 (8 · event,): dtype `EVENT`, only those marked as valid."""
     word, stamp = raw.view("<u4").reshape(-1, 2).T
     events = np.zeros(len(word), EVENT)
     events["x"], events["y"], events["p"] = word >> 17, word >> 2 & 0x7FFF, word >> 1 & 1
     events["t"] = stamp.astype(np.int64) + (overflow << 31)
-    kept: NDArray[np.void] = events if (word & 1).all() else events[word & 1 == 1]
-    return kept
+    valid: NDArray[np.void] = events if (word & 1).all() else events[word & 1 == 1]
+    return valid
 
 
 @dataclass(frozen=True)
 class _Packet:
-    at: int  # of its first event
+    at: int  # byte offset of its first event
     count: int
     overflow: int
 
 
 class _Decoder(PacketDecoder[_Packet]):
-    def __init__(self, path: Path, begin: int) -> None:
-        super().__init__(path)
-        try:
-            self._packets = list(self._walk(begin))
-        except DataError:
-            self.close()
-            raise
+    def __init__(self, file: InputFile, begin: int) -> None:
+        super().__init__(file)
+        self._packets = list(self._headers(begin))
 
-    def _walk(self, at: int) -> Iterator[_Packet]:
+    def _headers(self, at: int) -> Iterator[_Packet]:
         end, source = self._length, None
         while at < end:
             header = self.header(at, _HEADER)
@@ -69,19 +64,19 @@ class _Decoder(PacketDecoder[_Packet]):
                 or (kind == _POLARITY and size != _RECORD)
             ):
                 raise DataError(
-                    f"{self.path}: the packet at byte {at} says type {kind}, "
+                    f"{self.path}: the packet at byte {at} has type {kind}, "
                     f"{count} of {capacity} events of {size} bytes",
-                    "a packet's header, as AEDAT 3.1 has it",
+                    "a packet's header of AEDAT 3.1",
                     "The file is damaged before this byte: cut it there, or fetch it again.",
                 )
             at += _HEADER.size
-            whole = min(count, (end - at) // size)
+            complete = min(count, (end - at) // size)
             if capacity * size > end - at:
                 left = f"{end - at} of its {capacity * size} bytes of events"
                 self.cut = f"the packet at byte {at - _HEADER.size} has {left}"
-            if kind == _POLARITY and whole and source in (None, origin):
+            if kind == _POLARITY and complete and source in (None, origin):
                 source = origin
-                yield _Packet(at, whole, overflow)
+                yield _Packet(at, complete, overflow)
             at += capacity * size
 
     def packets(self) -> list[_Packet]:
@@ -90,16 +85,16 @@ class _Decoder(PacketDecoder[_Packet]):
     def read(self, packet: _Packet) -> Chunk:
         raw = np.frombuffer(self.bytes_at(packet.at, packet.count * _RECORD), np.uint8)
         events = decode_packet(raw, packet.overflow)
-        # where some are not valid, the others' places are the packet's
+        # where some events are not valid, the offset of the others is the packet's
         return Chunk(events, packet.at, _RECORD if len(events) == packet.count else 0)
 
-    def most(self) -> int:
+    def max_events(self) -> int:
         return sum(packet.count for packet in self._packets)
 
 
 @dataclass(frozen=True)
 class Aedat3(EventFormat):
-    """AEDAT 3.1 (.aedat), such as DVS128 Gesture's; of several cameras in a file the first one is read."""
+    """AEDAT 3.1 (.aedat), such as DVS128 Gesture; of several cameras in a file the first one is read."""
 
     name: ClassVar[str] = "aedat3"
     title: ClassVar[str] = "AEDAT 3.1"
@@ -107,27 +102,27 @@ class Aedat3(EventFormat):
 
     @classmethod
     def matches(cls, head: bytes) -> bool:
-        """Return whether the first line says AEDAT 3.1."""
-        return head.startswith(_MARK)
+        """Return whether the first line is that of AEDAT 3.1."""
+        return head.startswith(_SIGNATURE)
 
-    def open(self, path: Path) -> Decoder:
-        """Read the header; see `EventFormat.open`."""
-        head = head_of(path, 1 << 20)
+    def decoder(self, file: InputFile) -> Decoder:
+        """Read the header; see `EventFormat.decoder`."""
+        path, head = file.path, file.head(1 << 20)
         header, end, _ = head.partition(_END)
-        if not (head.startswith(_MARK) and end):
+        if not (head.startswith(_SIGNATURE) and end):
             raise DataError(
                 f"{path} has no header of AEDAT 3.1",
                 "lines from '#!AER-DAT3.1' to '#!END-HEADER'",
                 "Fetch it again.",
             )
         lines = header.decode("latin-1").split("\r\n")
-        said = dict(line[1:].split(": ", 1) for line in lines if ": " in line)
-        form = said.get("Format", "RAW").strip()
+        fields = dict(line[1:].split(": ", 1) for line in lines if ": " in line)
+        form = fields.get("Format", "RAW").strip()
         if form != "RAW":
             raise DataError(
                 f"{path} is compressed: Format {form}", "RAW", "Save it uncompressed, with cAER or DV."
             )
-        camera = camera_in(next((value for key, value in said.items() if key.startswith("Source")), ""))
-        decoder = _Decoder(path, len(header) + len(end))
+        camera = camera_in(next((value for key, value in fields.items() if key.startswith("Source")), ""))
+        decoder = _Decoder(file, len(header) + len(end))
         decoder.size = CAMERAS[camera][1] if camera else None
         return decoder

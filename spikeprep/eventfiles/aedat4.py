@@ -1,8 +1,8 @@
-"""AEDAT 4, iniVation DV's format: a line of text, a header, then packets of compressed FlatBuffers, a stream each.
+"""AEDAT 4, iniVation DV's format: a line of text, a header, then compressed FlatBuffer packets, each of one stream.
 
-The header (``IOHE``) has the compression, where the packets end, and XML with what each stream is. A packet has its
+The header (``IOHE``) has the compression, where the packets end, and XML that describes each stream. A packet has its
 stream's number and its size in 4 bytes each. A packet of events (``EVTS``) is a vector of t (8 bytes, µs), x and y (2
-bytes each, signed), p (1 byte) and 3 bytes of nothing: but for the order, `EVENT`.
+bytes each, signed), p (1 byte) and 3 bytes of padding: except for the order, `EVENT`.
 Source: https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-4.0.html
 """
 
@@ -12,19 +12,20 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import Meta
 from ..data import EVENT
 from ..errors import CapabilityError, DataError
-from .base import Decoder, EventFormat, as_words, head_of
+from .base import Decoder, EventFormat, InputFile, as_words
 from .chunks import Chunk, PacketDecoder
 from .flatbuffer import Table
 
-_MARK = b"#!AER-DAT4.0\r\n"
+_SIGNATURE = b"#!AER-DAT4.0\r\n"
 _PACKET = struct.Struct("<ii")
 _EVENT = 16  # bytes
 
@@ -32,7 +33,7 @@ Decompress = Callable[[bytes], bytes]
 
 
 def _decompressor(compression: int, path: Path) -> Decompress:
-    """Return what undoes a compression of the header's: 0 none, 1 and 2 LZ4, 3 and 4 Zstandard."""
+    """Return the decompression of the header's compression number: 0 none, 1 and 2 LZ4, 3 and 4 Zstandard."""
     if compression == 0:
         return bytes
     if compression in (1, 2):
@@ -53,8 +54,8 @@ def _decompressor(compression: int, path: Path) -> Decompress:
                 "Install spikeprep[events].",
             ) from error
         unpacker = ZstdDecompressor()
-        return lambda data: unpacker.decompressobj().decompress(data)  # sizes need not be in the frame
-    raise DataError(f"{path} is of compression {compression}", "0 to 4", "Save it with LZ4, with DV.")
+        return lambda data: unpacker.decompressobj().decompress(data)  # a frame need not state its size
+    raise DataError(f"{path} has compression {compression}", "0 to 4", "Save it with LZ4, with DV.")
 
 
 def decode_packet(data: bytes) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]:
@@ -70,11 +71,11 @@ def decode_packet(data: bytes) -> tuple[NDArray[np.void], NDArray[np.int64], NDA
 
 
 class _Decoder(PacketDecoder[tuple[int, int]]):
-    """A packet is the place and the size of what is in it."""
+    """A packet is (byte offset, size) of its content."""
 
-    def __init__(self, path: Path, begin: int, end: int, stream: int, decompress: Decompress) -> None:
+    def __init__(self, file: InputFile, begin: int, end: int, stream: int, decompress: Decompress) -> None:
         self._begin, self._stream, self._decompress = begin, stream, decompress
-        super().__init__(path)
+        super().__init__(file)
         self._end = end if begin <= end <= self._length else self._length
 
     def packets(self) -> Iterator[tuple[int, int]]:
@@ -85,7 +86,7 @@ class _Decoder(PacketDecoder[tuple[int, int]]):
                 return
             stream, size = header
             if stream < 0 or size < 0:
-                raise self._damaged(at, f"says stream {stream} and {size} bytes")
+                raise self._damaged(at, f"has stream {stream} and {size} bytes")
             at += _PACKET.size
             if size > self._end - at:
                 self.cut = f"the packet at byte {at - _PACKET.size} has {self._end - at} of its {size} bytes"
@@ -106,66 +107,66 @@ class _Decoder(PacketDecoder[tuple[int, int]]):
         raw = self.bytes_at(at, size)
         try:
             events, x, y = decode_packet(self._decompress(raw))
-        except Exception as error:  # the compression's own errors have no common class
+        except Exception as error:  # the errors of the compression libraries have no common class
             raise self._damaged(at - _PACKET.size, f"cannot be decoded ({error})") from error
         return Chunk(events, at - _PACKET.size, 0, {"x": x, "y": y})
 
-    def most(self) -> None:
+    def max_events(self) -> None:
         """Return None: only decompressing tells."""
 
 
 @dataclass(frozen=True)
 class Aedat4(EventFormat):
-    """AEDAT 4 (.aedat4), of DVXplorer, DAVIS and others, uncompressed or with LZ4 or Zstandard.
+    """AEDAT 4 (.aedat4) of DVXplorer, DAVIS and others, uncompressed or compressed with LZ4 or Zstandard.
 
     Parameters
     ----------
     stream
-        Number of the stream of events to read; the first one where −1.
+        Number of the event stream to read; −1: the first one.
     """
 
     name: ClassVar[str] = "aedat4"
     title: ClassVar[str] = "AEDAT 4"
     extensions: ClassVar[tuple[str, ...]] = (".aedat4",)
 
-    stream: int = -1
+    stream: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
 
     @classmethod
     def matches(cls, head: bytes) -> bool:
-        """Return whether the first line says AEDAT 4.0."""
-        return head.startswith(_MARK)
+        """Return whether the first line is that of AEDAT 4.0."""
+        return head.startswith(_SIGNATURE)
 
-    def open(self, path: Path) -> Decoder:
-        """Read the header; see `EventFormat.open`."""
-        head = head_of(path, len(_MARK) + 4)
+    def decoder(self, file: InputFile) -> Decoder:
+        """Read the header; see `EventFormat.decoder`."""
+        path, head = file.path, file.head(len(_SIGNATURE) + 4)
         try:
-            size = struct.unpack_from("<I", head, len(_MARK))[0]
-            head = head_of(path, begin := len(_MARK) + 4 + size)
-            table = Table.root(head[len(_MARK) :], b"IOHE")
+            size = struct.unpack_from("<I", head, len(_SIGNATURE))[0]
+            head = file.head(begin := len(_SIGNATURE) + 4 + size)
+            table = Table.root(head[len(_SIGNATURE) :], b"IOHE")
             compression, end = table.scalar(0, "<i"), table.scalar(1, "<q", -1)
             streams = _streams(table.string(2))
         except (ValueError, struct.error, ElementTree.ParseError) as error:
             raise DataError(
-                f"{path}: its header cannot be decoded ({error})", "that of AEDAT 4", "Fetch it again."
+                f"{path}: the header cannot be decoded ({error})", "a header of AEDAT 4", "Fetch it again."
             ) from error
         if (self.stream >= 0 and self.stream not in streams) or not streams:
             raise DataError(
-                f"{path} has streams of events {sorted(streams) or 'none'}",
-                f"stream {self.stream}" if self.stream >= 0 else "one at least",
+                f"{path} has the event streams {sorted(streams) or 'none'}",
+                f"stream {self.stream}" if self.stream >= 0 else "at least one",
                 "Record the camera's events.",
             )
         number = self.stream if self.stream >= 0 else min(streams)
-        decoder = _Decoder(path, begin, end, number, _decompressor(compression, path))
+        decoder = _Decoder(file, begin, end, number, _decompressor(compression, path))
         decoder.size = streams[number]
         return decoder
 
 
 def _streams(xml: str) -> dict[int, tuple[int, int] | None]:
-    """Return the streams of events that the header tells of: number → (width, height)."""
-    found: dict[int, tuple[int, int] | None] = {}
+    """Return the event streams of the header's XML: number → (width, height), None where it states no size."""
+    streams: dict[int, tuple[int, int] | None] = {}
     for node in ElementTree.fromstring(xml.rstrip("\0\n ")).iterfind("./node[@name='outInfo']/node"):
-        told = {attr.get("key"): attr.text for attr in node.iter("attr")}
-        if told.get("typeIdentifier") == "EVTS":
-            wide, high = told.get("sizeX"), told.get("sizeY")
-            found[int(node.get("name", ""))] = (int(wide), int(high)) if wide and high else None
-    return found
+        facts = {attr.get("key"): attr.text for attr in node.iter("attr")}
+        if facts.get("typeIdentifier") == "EVTS":
+            width, height = facts.get("sizeX"), facts.get("sizeY")
+            streams[int(node.get("name", ""))] = (int(width), int(height)) if width and height else None
+    return streams

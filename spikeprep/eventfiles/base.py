@@ -1,9 +1,11 @@
-"""What a format of event recordings is, and how one is walked from its first event to its last."""
+"""What an event-file format and its decoder are; files that are opened once."""
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -15,10 +17,12 @@ from ..errors import DataError
 from ..registry import Plugin
 
 Words = NDArray[np.uint64]
-"""Events as kernels see them: uint64 (event, 2), x | y << 16 | p << 32 and then t."""
+"""Events as kernels read and write them: uint64 (event, 2), x | y << 16 | p << 32 and then t."""
 
 CHUNK = 1 << 18
-"""Bytes of a file that are held at a time: with the events that they become they stay in a core's own cache."""
+"""Bytes of a file that are decoded at a time: with the events they become they fit into a core's own cache."""
+
+_HEAD = 4096  # bytes that formats are recognised by
 
 
 def as_words(events: NDArray[np.void]) -> Words:
@@ -26,11 +30,57 @@ def as_words(events: NDArray[np.void]) -> Words:
     return events.view(np.uint64).reshape(-1, 2)
 
 
+class InputFile:
+    """A file that is opened once, on first use: its path, its first bytes, its stream and its digest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream: FileIO | None = None
+        self._head = b""
+
+    @property
+    def stream(self) -> FileIO:
+        """The file, unbuffered, at any position: seek before reading; raises `DataError` where it cannot be opened."""
+        if self._stream is None:
+            try:
+                self._stream = self.path.open("rb", buffering=0)
+            except OSError as error:
+                raise self._unreadable(error) from error
+        return self._stream
+
+    def head(self, size: int = _HEAD) -> bytes:
+        """Return the first bytes, at most `size`; raises `DataError` where they cannot be read."""
+        if len(self._head) < size:
+            self.stream.seek(0)
+            try:
+                self._head = self.stream.read(max(size, _HEAD))
+            except OSError as error:
+                raise self._unreadable(error) from error
+        return self._head[:size]
+
+    def length(self) -> int:
+        """Return the number of bytes in the file."""
+        return self.stream.seek(0, 2)
+
+    def sha256(self) -> str:
+        """Return the sha256 of the file in hexadecimal."""
+        self.stream.seek(0)
+        return hashlib.file_digest(self.stream, "sha256").hexdigest()
+
+    def close(self) -> None:
+        """Close the file if it is open."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def _unreadable(self, error: OSError) -> DataError:
+        return DataError(f"cannot read {self.path} ({error.strerror or error})", "", "Check the path.")
+
+
 @dataclass(frozen=True)
 class EventFormat(Plugin, ABC):
-    """One file format. Its fields are its options, for what a file does not tell of itself.
+    """A file format of event recordings; its fields are options, for facts that the files do not state.
 
-    Class attributes: `title` is what people call the format, `extensions` what its files' names end in.
+    Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names.
     """
 
     title: ClassVar[str]
@@ -39,38 +89,57 @@ class EventFormat(Plugin, ABC):
     @classmethod
     @abstractmethod
     def matches(cls, head: bytes) -> bool | None:
-        """Say whether a file that begins with `head` (up to 4 KiB) is of this format; None: its bytes cannot tell."""
+        """Return whether a file that begins with `head` (at most 4 KiB) has this format; None: bytes cannot decide."""
 
     @abstractmethod
-    def open(self, path: Path) -> Decoder:
-        """Read the header and return a decoder that stands before the first event.
+    def decoder(self, file: InputFile) -> Decoder:
+        """Read the header and return a decoder positioned before the first event.
+
+        The decoder may read `file.stream`, or open `file.path` with a library of its own.
 
         Raises
         ------
         DataError
-            The header is damaged, or says that the file is something else.
+            The header is damaged, or belongs to another format.
         """
+
+    def open(self, path: Path) -> Decoder:
+        """Open a file and return its decoder, which closes the file; raises like `decoder`."""
+        return self.open_file(InputFile(path))
+
+    def open_file(self, file: InputFile) -> Decoder:
+        """Return the decoder of a file, which closes the file; an error closes it too."""
+        try:
+            decoder = self.decoder(file)
+        except BaseException:
+            file.close()
+            raise
+        decoder.file, decoder.path = file, file.path
+        return decoder
 
 
 class Decoder(ABC):
-    """One walk over a recording, in the order of the file; a context manager that closes the file.
+    """One pass over a recording, in file order; a context manager that closes the file.
 
     Attributes
     ----------
+    file, path
+        The file; `EventFormat.open_file` sets both.
     size
-        (width, height) of the sensor, None where neither the file nor its format tells.
+        (width, height) of the sensor in pixels, None where neither the file nor its format states it.
     camera_clock
-        Whether stamps are of the camera's own clock, so that the first one has to be subtracted.
+        Whether time stamps come from the camera's own clock, so that the first one has to be subtracted.
     origin
-        What is subtracted from every stamp, in µs.
+        What is subtracted from every time stamp, in µs.
     offset_of_start
-        What the file says that its own stamps count from, in µs.
+        What the file's own time stamps count from, in µs, where the file states it.
     flip_y
-        Whether y is to be counted from the other side of the sensor.
+        Whether y counts from the opposite side of the sensor.
     undated
-        How many events came ahead of the first word that tells the time: they are left out.
+        Number of events before the first word that sets the time: they are left out.
     """
 
+    file: InputFile
     path: Path
     size: tuple[int, int] | None = None
     camera_clock: bool = False
@@ -81,44 +150,44 @@ class Decoder(ABC):
 
     @abstractmethod
     def fill(self, out: NDArray[np.void]) -> int:
-        """Decode the next events into `out` (event,), which has room for one at least.
+        """Decode the next events into `out`, dtype `EVENT`, (event,), at least one long.
 
-        Returns how many there are: 0 at the end of the recording only, and otherwise any number that fits.
+        Returns the number of events: 0 only at the end of the recording, otherwise any number that fits.
         """
 
     @abstractmethod
     def offset(self, count: int, index: int) -> int:
-        """Return the byte offset in the file of event `index` of the `count` that `fill` returned last; −1 if none."""
+        """Return the byte offset in the file of event `index` of the last `fill`'s `count` events; −1 if none."""
 
     @abstractmethod
-    def most(self) -> int | None:
-        """Return an upper bound of how many events there are; None where it cannot be had without decoding."""
+    def max_events(self) -> int | None:
+        """Return an upper bound of the number of events; None where only decoding can tell."""
 
-    def room(self, wanted: int) -> int:
-        """Return how long an array needs to be for `wanted` events, if there are as many: a little recording's less."""
-        most = self.most()
-        return wanted if most is None else max(min(wanted, most), 1)
+    def buffer_length(self, events: int) -> int:
+        """Return the length of a buffer for `events` events: less where the recording is shorter."""
+        bound = self.max_events()
+        return events if bound is None else max(min(events, bound), 1)
 
     @abstractmethod
     def rewind(self) -> None:
         """Go back to before the first event."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a decoder that holds more overrides this and calls it too."""
+        self.file.close()
 
-    def rest(self) -> str:
-        """Say, at the end, what is left of a record that was cut off; empty where all are whole."""
+    def incomplete_end(self) -> str:
+        """Return, after the last event, a description of an incomplete record at the end; empty where there is none."""
         return ""
 
-    def last(self) -> NDArray[np.void] | None:
-        """Return the last event (1,) where it can be had without the others, else None."""
+    def last_event(self) -> NDArray[np.void] | None:
+        """Return the last event (1,) where it can be read without the others, else None."""
         return None
 
-    def stored(self, name: str, events: NDArray[np.void]) -> NDArray[np.int64]:
+    def raw_field(self, name: str, events: NDArray[np.void]) -> NDArray[np.int64]:
         """Return field `name` of the last `fill`'s `events` as the file has it, where `EVENT` is too narrow for it.
 
-        A value that does not fit stands in `events` as the largest that does: it is off any sensor.
+        In `events`, a value that does not fit is replaced by the largest that does: it lies off any sensor.
         """
         return events[name].astype(np.int64)
 
@@ -130,33 +199,27 @@ class Decoder(ABC):
 
 
 class ByteDecoder(Decoder):
-    """A decoder of a stream of records of `record` bytes each, by a kernel with a state of a few numbers.
+    """A decoder of records of `record` bytes each, by a kernel whose state is a few numbers.
 
-    Subclasses implement `decode`, and set `record`, `fresh` and what `Decoder` has.
+    Subclasses implement `decode`, and set `record`, `initial_state` and the attributes of `Decoder`.
     """
 
     record: ClassVar[int]
-    fresh: ClassVar[tuple[int, ...]] = (0,)
-    """The kernel's state before the first record; its first number is t, less `origin`."""
+    initial_state: ClassVar[tuple[int, ...]] = (0,)
+    """The kernel's state before the first record; its first number is t minus `origin`."""
 
-    def __init__(self, path: Path, begin: int, end: int | None = None) -> None:
-        self.path, self._begin = path, begin
-        self._file = path.open("rb", buffering=0)
-        length = self._file.seek(0, 2) if end is None else end
-        self._end = max(length, begin)
+    def __init__(self, file: InputFile, begin: int) -> None:
+        self.file, self.path, self._begin = file, file.path, begin
+        self._end = max(file.length(), begin)
         self._buffer = np.empty(min(CHUNK, self._end - begin) // self.record * self.record, np.uint8)
         self.rewind()
 
     def rewind(self) -> None:
         """Go back to before the first event."""
-        self._at = self._file.seek(self._begin)  # of the first byte in the buffer
-        self._low = self._high = 0  # what of the buffer is still to be decoded
-        self.state = np.array(self.fresh, np.int64)
+        self._at = self.file.stream.seek(self._begin)  # offset in the file of the buffer's first byte
+        self._low = self._high = 0  # bytes of the buffer that are not decoded yet
+        self.state = np.array(self.initial_state, np.int64)
         self.state[0] -= self.origin
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     @abstractmethod
     def decode(
@@ -164,79 +227,70 @@ class ByteDecoder(Decoder):
     ) -> tuple[int, int]:
         """Decode whole records `raw` into `out` until either ends.
 
-        Returns how many records were used and how many events they became. `where`, unless it is empty, receives the
-        number of each event's record.
+        Returns the number of records used and of events written. `where`, unless it is empty, receives the number of
+        each event's record.
         """
 
     def _refill(self) -> bool:
-        """Read on, behind what is left of the buffer; return whether there is more."""
-        left = self._high - self._low
-        self._buffer[:left] = self._buffer[self._low : self._high]
+        """Read on behind the undecoded bytes of the buffer; return whether there was more to read."""
+        undecoded = self._high - self._low
+        self._buffer[:undecoded] = self._buffer[self._low : self._high]
         self._at += self._low
-        self._low, self._high = 0, left
-        whole = (self._end - self._begin) // self.record * self.record
-        wanted = min(self._buffer.size, self._begin + whole - self._at)
+        self._low, self._high = 0, undecoded
+        records_end = self._begin + (self._end - self._begin) // self.record * self.record
+        wanted = min(self._buffer.size, records_end - self._at)
         while self._high < wanted:
-            got = self._file.readinto(self._buffer[self._high : wanted].data)
-            if not got:
+            count = self.file.stream.readinto(self._buffer[self._high : wanted].data)
+            if not count:
                 raise DataError(
                     f"{self.path} ends at byte {self._at + self._high}",
                     f"{self._end} bytes, as when it was opened",
-                    "Do not change a file that is being read.",
+                    "Do not change a file while it is read.",
                 )
-            self._high += got
-        return wanted > left
+            self._high += count
+        return wanted > undecoded
 
     def fill(self, out: NDArray[np.void]) -> int:
-        """Decode the next events, out of one buffer."""
+        """Decode the next events, from one buffer."""
         while True:
             if self._low < self._high or self._pending():
                 self._before = self._low, self.state.copy()
                 raw = self._buffer[self._low : self._high]
-                used, made = self.decode(raw, as_words(out), _NOWHERE, self.state)
+                used, events = self.decode(raw, as_words(out), _NO_INDICES, self.state)
                 self._low += used * self.record
-                if made:
-                    return made
+                if events:
+                    return events
                 if used:
                     continue
-            # what a kernel leaves is a record of variable length that is not whole yet
+            # bytes that the kernel did not use are a record of variable length that is incomplete so far
             if not self._refill():
                 return 0
 
     def _pending(self) -> bool:
-        """Return whether events of a record that was used are still to come."""
+        """Return whether a record that was used still has events to write."""
         return False
 
     def offset(self, count: int, index: int) -> int:
-        """Decode the last events once more, this time with the number of each one's record."""
+        """Decode the last events again, now with the number of each event's record."""
         low, state = self._before
         records = np.empty(count, np.int64)
         self.decode(self._buffer[low : self._high], np.empty((count, 2), np.uint64), records, state.copy())
         return int(self._at + low + records[index] * self.record)
 
-    def most(self) -> int:
-        """Return how many events there are if every record is one."""
+    def max_events(self) -> int:
+        """Return the number of events if every record is one."""
         return (self._end - self._begin) // self.record
 
-    def rest(self) -> str:
-        """Say how many bytes of a record are there at the end."""
+    def incomplete_end(self) -> str:
+        """Return how many bytes of an incomplete record are at the end."""
         if left := (self._end - self._begin) % self.record:
             return f"the record at byte {self._end - left} has {left} of its {self.record} bytes"
         return ""
 
 
-_NOWHERE = np.empty(0, np.int64)
-
-
-def head_of(path: Path, size: int = 4096) -> bytes:
-    """Return the first bytes of a file; raises `DataError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(size)
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror or error})", "", "Check the path.") from error
+_NO_INDICES = np.empty(0, np.int64)
 
 
 def empty_events() -> NDArray[np.void]:
-    """Return no events."""
+    """Return an array of no events."""
     return np.empty(0, EVENT)

@@ -1,4 +1,4 @@
-"""iniVation's cameras, as jAER and cAER name them: family of the address layout, and sensor (width, height)."""
+"""iniVation's cameras, by the names that jAER and cAER write: family of the address layout, sensor (width, height)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALIASES = {"TMPDIFF128": "DVS128", "SBRET10": "DAVIS240", "SBRET20": "DAVIS240"
 
 
 def camera_in(text: str) -> str:
-    """Return the camera that a header names (``eu.seebetter.ini.chips.davis.DAVIS240C``), else nothing."""
+    """Return the camera that a header names (``eu.seebetter.ini.chips.davis.DAVIS240C``), empty where it is unknown."""
     name = text.rpartition(".")[2].upper()
     for start, camera in {**{c: c for c in CAMERAS}, **_ALIASES}.items():
         if name.startswith(start):

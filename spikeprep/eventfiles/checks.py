@@ -1,6 +1,6 @@
-"""What is wrong with a recording's events, and what becomes of them: an error, a hint, or their leaving.
+"""Invalid events of a recording: refused, clipped into range, or dropped.
 
-The compiled check `kernels.all_sound` sees every event; this room sees only the pieces that it does not pass.
+The compiled check `kernels.all_valid` sees every event; this module sees only the blocks that fail it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..errors import DataError
 from .base import Decoder
 
 Invalid = Literal["fail", "clip", "drop"]
-"""What is done about an event that cannot be: raise `DataError`; hint it; or leave it out.
+"""What happens to an invalid event: raise `DataError`, clip it into range, or drop it.
 
-Clipping takes a coordinate to the sensor's edge, a stamp that runs back to the latest seen, and p to 0 or 1. With
-either of the two the whole records of a file that was cut off are kept, and a recording may have no events.
+Clipping moves a coordinate to the sensor's edge, a time stamp that runs backwards to the latest one seen, and p to 0 or
+1. With "clip" and "drop" a truncated file keeps its complete records, and a recording may have no events.
 """
 
-MENDS = "or pass invalid='drop' to go on without such events, invalid='clip' to hint them."
+REPAIR_HINT = "or pass invalid='drop' to leave such events out, invalid='clip' to move them into range."
 
 
 class ChangedEvents(UserWarning):
@@ -39,15 +39,15 @@ class Changes:
     path
         The file.
     clipped, dropped
-        Events that were mended, and that were left out.
+        Number of events that were clipped, and dropped.
     undated
-        Events ahead of the first word that tells the time: nobody knows when they were, so that they always leave.
+        Number of events before the first word that sets the time. Their time is unknown, so they are always left out.
     first
-        The first thing that was wrong: which event, at which byte, and what.
+        The first invalid event: its number, its byte offset, and what is wrong with it.
     rest
-        What was left of a record that was cut off.
+        The incomplete record at the end of a truncated file.
     other
-        What else the file is not as it should be.
+        What else is wrong with the file.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Changes:
             f"{self.clipped} events clipped" if self.clipped else "",
             f"{self.dropped} events dropped" if self.dropped else "",
             f"first {self.first}" if self.first else "",
-            f"{self.undated} events left out ahead of the first word that tells the time"
+            f"{self.undated} events left out before the first word that sets the time"
             if self.undated
             else "",
             f"{self.rest}: left out" if self.rest else "",
@@ -76,11 +76,11 @@ class Changes:
 
 
 def warn(changes: Changes) -> None:
-    """Say what was changed as a `ChangedEvents` warning."""
+    """Report changes as a `ChangedEvents` warning."""
     warnings.warn(ChangedEvents(changes), stacklevel=2)
 
 
-def hint(
+def repair(
     decoder: Decoder,
     events: NDArray[np.void],
     size: tuple[int, int],
@@ -89,55 +89,56 @@ def hint(
     changes: Changes,
     index: int,
 ) -> int:
-    """Mend the events of the decoder's last `fill` in place, or raise `DataError` at the first that is wrong.
+    """Clip or drop the invalid events of the decoder's last `fill` in place, or raise `DataError` at the first one.
 
     Parameters
     ----------
     events
-        Dtype `EVENT`, (event,); the ones that are kept are moved to its front.
+        Dtype `EVENT`, (event,); the events that remain are moved to its front.
+    size
+        (width, height) of the sensor in pixels.
     latest
-        The largest stamp of the events before, in µs from the recording's start.
+        The largest time stamp of the events before, in µs from the recording's start.
     index
-        How many events of the file came before.
+        Number of events of the file that came before.
 
     Returns
     -------
     int
-        How many events are kept.
+        How many events remain.
     """
     (width, height), t = size, events["t"]
-    x, y, p = (decoder.stored(name, events) for name in "xyp")
-    off = (x < 0) | (x >= width) | (y < 0) | (y >= height)
-    sound = ~off & (p >= 0) & (p <= 1)
-    # an event that is dropped, for whatever reason, says nothing about the time
-    counted = np.where(sound, t, latest) if invalid == "drop" else t
-    seen = np.maximum.accumulate(np.concatenate([[latest], counted]))
-    wrong = ~sound | (t < seen[:-1])
+    x, y, p = (decoder.raw_field(name, events) for name in "xyp")
+    off_sensor = (x < 0) | (x >= width) | (y < 0) | (y >= height)
+    valid = ~off_sensor & (p >= 0) & (p <= 1)
+    # an event that is dropped, for whatever reason, does not move the latest time
+    clock = np.where(valid, t, latest) if invalid == "drop" else t
+    latest_before = np.maximum.accumulate(np.concatenate([[latest], clock]))
+    wrong = ~valid | (t < latest_before[:-1])
     n = int(wrong.argmax())
     if not changes.first or invalid == "fail":
-        if off[n]:
+        if off_sensor[n]:
             what = f"x {x[n]}, y {y[n]} lies off the sensor"
             expected = f"x below {width} and y below {height}"
-            advice = f"Give size=(width, height) if the sensor is not of {width} × {height}, {MENDS}"
-        elif not sound[n]:
+            fix = f"Give size=(width, height) if the sensor is not {width} × {height}, {REPAIR_HINT}"
+        elif not valid[n]:
             what, expected = f"has polarity {p[n]}", "0 (OFF) or 1 (ON)"
-            advice = f"Check that the file is of this format, {MENDS}"
+            fix = f"Check that the file is of this format, {REPAIR_HINT}"
         else:
-            what = (
-                f"t {t[n]} µs runs back from {seen[n]}" if seen[n] else f"t {t[n]} µs lies before the start"
-            )
-            expected, advice = "stamps that never decrease", f"Repair the recording, {MENDS}"
+            back = latest_before[n]
+            what = f"t {t[n]} µs is before {back}" if back else f"t {t[n]} µs is before the start"
+            expected, fix = "time stamps that never decrease", f"Repair the recording, {REPAIR_HINT}"
         at = decoder.offset(len(events), n)
         what = f"event {index + n}{f' at byte {at}' if at >= 0 else ''}: {what}"
         if invalid == "fail":
-            raise DataError(f"{decoder.path}: {what}", expected, advice)
+            raise DataError(f"{decoder.path}: {what}", expected, fix)
         changes.first = what
     if invalid == "drop":
         changes.dropped += int(wrong.sum())
-        kept = events[~wrong]
-        events[: len(kept)] = kept
-        return len(kept)
+        remaining = events[~wrong]
+        events[: len(remaining)] = remaining
+        return len(remaining)
     changes.clipped += int(wrong.sum())
     events["x"], events["y"] = x.clip(0, width - 1), y.clip(0, height - 1)
-    events["p"], events["t"] = p.clip(0, 1), seen[1:]
+    events["p"], events["t"] = p.clip(0, 1), latest_before[1:]
     return len(events)

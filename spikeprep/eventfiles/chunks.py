@@ -1,4 +1,4 @@
-"""Decoders of files that hold events in packets or columns, rather than as a stream of words."""
+"""Decoders of files that hold events in packets or columns, not as a stream of words."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ import struct
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Decoder, as_words
+from .base import Decoder, InputFile, as_words
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Events as they come out of a file together.
+    """Events that are decoded together.
 
     Attributes
     ----------
     events
         Dtype `EVENT`, (event,), t as the file has it, in µs.
     at
-        Byte offset in the file of the first one, or of what they are compressed in; −1 where there is none.
+        Byte offset in the file of the first event, or of the block they are compressed in; −1 where there is none.
     stride
-        Bytes from one to the next; 0 where they share an offset.
+        Bytes from one event to the next; 0 where all have one offset.
     wide
-        Fields with values that `EVENT` is too narrow for, int64 (event,); what stands there is then off any sensor.
+        Fields with values that `EVENT` is too narrow for, int64 (event,); in `events` they lie off any sensor.
     """
 
     events: NDArray[np.void]
@@ -38,78 +37,78 @@ class Chunk:
 
 
 class ChunkDecoder(Decoder):
-    """A decoder that copies from one chunk after the other; subclasses implement `chunks`."""
+    """A decoder that copies events from one chunk after the other; subclasses implement `chunks`."""
 
     def __init__(self) -> None:
         self.rewind()
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
-        """Yield the recording from its beginning."""
+        """Yield the chunks of the recording, from its beginning."""
 
     def rewind(self) -> None:
         """Go back to before the first event."""
-        self._coming = self.chunks()
+        self._remaining = self.chunks()
         self._chunk: Chunk | None = None
         self._low = self._high = 0
 
     def fill(self, out: NDArray[np.void]) -> int:
-        """Copy the next events, out of one chunk."""
+        """Copy the next events, from one chunk."""
         while self._chunk is None or self._high == len(self._chunk.events):
-            self._chunk = next(self._coming, None)
+            self._chunk = next(self._remaining, None)
             self._low = self._high = 0
             if self._chunk is None:
                 return 0
         self._low = self._high
         self._high = min(self._low + len(out), len(self._chunk.events))
-        made = self._high - self._low
-        words = as_words(out[:made])  # field by field, the bytes between them would be left as they were
+        count = self._high - self._low
+        words = as_words(out[:count])  # copying field by field would leave the padding bytes as they were
         words[:] = as_words(self._chunk.events[self._low : self._high])
         if self.origin:
             words[:, 1] -= np.uint64(self.origin)
-        return made
+        return count
 
     def offset(self, count: int, index: int) -> int:
         """Return the byte offset of an event of the last `fill`, −1 where the file has none."""
         assert self._chunk is not None
         return self._chunk.at + self._chunk.stride * (self._low + index)
 
-    def stored(self, name: str, events: NDArray[np.void]) -> NDArray[np.int64]:
+    def raw_field(self, name: str, events: NDArray[np.void]) -> NDArray[np.int64]:
         """Return a field as the file has it."""
         assert self._chunk is not None
         if name in self._chunk.wide:
             return self._chunk.wide[name][self._low : self._high]
-        return super().stored(name, events)
+        return super().raw_field(name, events)
 
 
 P = TypeVar("P")
-"""What a format knows of a packet before it is decoded."""
+"""What a format knows of a packet before decoding it."""
 
 
 class PacketDecoder(ChunkDecoder, Generic[P]):
-    """A decoder of packets, one behind the other in the file, each with a header of its own and a camera's stamps.
+    """A decoder of consecutive packets, each with a header of its own, with time stamps of a camera's clock.
 
-    Subclasses implement `packets`, which says in `cut` what is left of one that is cut off, and `read`.
+    Subclasses implement `packets`, which describes an incomplete last packet in `cut`, and `read`.
     """
 
     camera_clock = True
     cut = ""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self._file = path, path.open("rb")
-        self._length = self._file.seek(0, 2)
+    def __init__(self, file: InputFile) -> None:
+        self.file, self.path = file, file.path
+        self._length = file.length()
         super().__init__()
 
     @abstractmethod
     def packets(self) -> Iterable[P]:
-        """Walk the packets of events, by their headers alone."""
+        """Yield the packets of events, reading only their headers."""
 
     @abstractmethod
     def read(self, packet: P) -> Chunk:
         """Decode a packet."""
 
     def header(self, at: int, form: struct.Struct) -> tuple[Any, ...] | None:
-        """Return what the header at byte `at` says; None, with `cut` set, where the file ends within it."""
+        """Return the fields of the header at byte `at`; None, with `cut` set, where the file ends within it."""
         raw = self.bytes_at(at, form.size)
         if len(raw) == form.size:
             return form.unpack(raw)
@@ -118,20 +117,20 @@ class PacketDecoder(ChunkDecoder, Generic[P]):
 
     def bytes_at(self, at: int, size: int) -> bytes:
         """Return bytes of the file, fewer at its end."""
-        self._file.seek(at)
-        return self._file.read(size)
+        self.file.stream.seek(at)
+        return self.file.stream.read(size)
 
     def chunks(self) -> Iterator[Chunk]:
         """Decode packet after packet."""
         for packet in self.packets():
             yield self.read(packet)
 
-    def rest(self) -> str:
-        """Say what is left of a packet that is cut off."""
+    def incomplete_end(self) -> str:
+        """Return a description of an incomplete last packet."""
         return self.cut
 
-    def last(self) -> NDArray[np.void] | None:
-        """Return the last event, of the last packet that has one."""
+    def last_event(self) -> NDArray[np.void] | None:
+        """Return the last event, from the last packet that has one."""
         packets = list(self.packets())
         if self.cut:
             return None
@@ -141,7 +140,3 @@ class PacketDecoder(ChunkDecoder, Generic[P]):
                 events["t"] -= self.origin
                 return events
         return None
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

@@ -1,6 +1,6 @@
-"""Prophesee's and Chronocam's .dat: lines of ``% key value``, two bytes, then eight bytes an event, little-endian.
+"""Prophesee's and Chronocam's .dat: lines of ``% key value``, two bytes, then eight bytes per event, little-endian.
 
-The two bytes are the events' type (0 or 12: of pixels) and size (8). An event is t in µs, 32 bits, and a word:
+The two bytes are the events' type (0 or 12: pixel events) and size (8). An event is t in µs, 32 bits, and a word:
 
 | version | x | y | p |
 | --- | --- | --- | --- |
@@ -14,16 +14,16 @@ Source: https://docs.prophesee.ai/stable/data/file_formats/dat.html
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._jit import jit
 from ..data import EVENT
 from ..errors import DataError
-from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
-from .kernels import jit, onward, onward_reference
+from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from .kernels import onward, onward_reference
 from .prophesee import header_of, sensor_of
 
 # x mask, y's lowest bit and mask, p's lowest bit and mask
@@ -58,7 +58,7 @@ def _decode(
 
 
 def decode_reference(raw: NDArray[np.uint8], version: int = 2) -> NDArray[np.void]:
-    """Decode whole records, uint8 (8 · event,), literally: dtype `EVENT`."""
+    """Decode complete records, uint8 (8 · event,), without a kernel: dtype `EVENT`."""
     stamp, word = raw.view("<u4").astype(np.int64).reshape(-1, 2).T
     x_mask, y_at, y_mask, p_at, p_mask = LAYOUTS[version]
     events = np.zeros(len(word), EVENT)
@@ -68,7 +68,7 @@ def decode_reference(raw: NDArray[np.uint8], version: int = 2) -> NDArray[np.voi
 
 
 class _Decoder(ByteDecoder):
-    record, fresh = 8, (0, -1)
+    record, initial_state = 8, (0, -1)
     layout: NDArray[np.int64]
 
     def decode(
@@ -79,7 +79,7 @@ class _Decoder(ByteDecoder):
 
 @dataclass(frozen=True)
 class Dat(EventFormat):
-    """Prophesee's .dat. Headers of old files do not tell the sensor: it is then the 304 × 240 of those cameras."""
+    """Prophesee's .dat; old headers state no sensor size: it is then 304 × 240, that of the cameras of that time."""
 
     name: ClassVar[str] = "dat"
     title: ClassVar[str] = "Prophesee .dat"
@@ -87,27 +87,27 @@ class Dat(EventFormat):
 
     @classmethod
     def matches(cls, head: bytes) -> bool:
-        """Return whether the file begins with lines of ``%`` that have a version and no encoding of .raw files."""
+        """Return whether the file begins with lines of ``%`` that have a version and no encoding, as .raw files do."""
         fields, length = header_of(head)
         return length > 0 and "version" in fields and "evt" not in fields
 
-    def open(self, path: Path) -> Decoder:
-        """Read the header; see `EventFormat.open`."""
-        head = head_of(path, 1 << 16)
+    def decoder(self, file: InputFile) -> Decoder:
+        """Read the header; see `EventFormat.decoder`."""
+        path, head = file.path, file.head(1 << 16)
         fields, length = header_of(head)
         version = fields.get("version", "2")
         if version not in ("1", "2"):
             raise DataError(
-                f"{path} is of version {version}", "1 or 2", "Convert it with its publisher's tools."
+                f"{path} has version {version}", "1 or 2", "Convert it with its publisher's tools."
             )
         kind = tuple(head[length : length + 2])
         if kind not in ((0, 8), (12, 8)):
             raise DataError(
-                f"{path} says at byte {length} that its events are of type and size {kind or 'nothing'}",
-                "type 0 or 12 and 8 bytes, events of pixels",
-                "Export the events of pixels (CD) from the recording.",
+                f"{path} has events of type and size {kind or 'nothing'} (byte {length})",
+                "type 0 or 12 and 8 bytes, pixel events",
+                "Export the pixel events (CD) from the recording.",
             )
-        decoder = _Decoder(path, length + 2)
+        decoder = _Decoder(file, length + 2)
         decoder.layout = np.array(LAYOUTS[int(version)])
         decoder.size = sensor_of(fields) or (304, 240)
         return decoder

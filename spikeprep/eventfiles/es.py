@@ -1,26 +1,25 @@
-"""Event Stream (.es), version 2, recordings of a DVS: a header of 20 bytes, then five bytes an event, little-endian.
+"""Event Stream (.es), version 2, recordings of a DVS: a header of 20 bytes, then five bytes per event, little-endian.
 
 Header: ``Event Stream``, version (3 bytes), type (1: DVS), width and height (2 bytes each). An event is a byte with the
-µs since the one before in bits 7 to 1 and p in bit 0, then x and y in two bytes each. The byte 0xFF alone says that
-127 µs passed; 0xFE alone marks a place from which a stream can be taken up.
+µs since the event before in bits 7 to 1 and p in bit 0, then x and y in two bytes each. A byte 0xFF alone means that
+127 µs passed; 0xFE alone marks a position from which decoding can start.
 Source: https://github.com/neuromorphic-paris/event_stream
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._jit import jit
 from ..data import EVENT
 from ..errors import DataError
-from .base import ByteDecoder, Decoder, EventFormat, Words, head_of
-from .kernels import jit
+from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
 
-_MARK = b"Event Stream"
+_SIGNATURE = b"Event Stream"
 _KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "display events", 4: "colour events"}
 
 
@@ -28,10 +27,10 @@ _KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "display e
 def _decode(
     raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
 ) -> tuple[int, int]:
-    """Decode bytes, of which those of an event that is not whole are left; `state` is (t,)."""
+    """Decode bytes, except those of an incomplete event at the end; `state` is (t,)."""
     t = state[0]
-    made = used = 0
-    while used < len(raw) and made < len(out):
+    count = used = 0
+    while used < len(raw) and count < len(out):
         first = np.int64(raw[used])
         if first >= 0xFE:
             t += 127 * (first == 0xFF)
@@ -42,18 +41,18 @@ def _decode(
         t += first >> 1
         x = np.int64(raw[used + 1]) | np.int64(raw[used + 2]) << 8
         y = np.int64(raw[used + 3]) | np.int64(raw[used + 4]) << 8
-        out[made, 0] = np.uint64(x | y << 16 | (first & 1) << 32)
-        out[made, 1] = np.uint64(t)
+        out[count, 0] = np.uint64(x | y << 16 | (first & 1) << 32)
+        out[count, 1] = np.uint64(t)
         if len(where):
-            where[made] = used
-        made += 1
+            where[count] = used
+        count += 1
         used += 5
     state[0] = t
-    return used, made
+    return used, count
 
 
 def decode_reference(raw: bytes) -> NDArray[np.void]:
-    """Decode what follows the header, an event at a time: dtype `EVENT`."""
+    """Decode the bytes after the header, one event at a time: dtype `EVENT`."""
     events = []
     t = at = 0
     while at < len(raw):
@@ -78,12 +77,12 @@ class _Decoder(ByteDecoder):
     ) -> tuple[int, int]:
         return _decode(raw, out, where, state)  # type: ignore[no-any-return]
 
-    def most(self) -> int:
-        """Return how many events there are if no byte but theirs is there."""
+    def max_events(self) -> int:
+        """Return the number of events if there are no other bytes."""
         return (self._end - self._begin) // 5
 
-    def rest(self) -> str:
-        """Say how many bytes of an event are there at the end."""
+    def incomplete_end(self) -> str:
+        """Return how many bytes of an incomplete event are at the end."""
         if left := self._high - self._low:
             return f"the event at byte {self._at + self._low} has {left} of its 5 bytes"
         return ""
@@ -91,12 +90,12 @@ class _Decoder(ByteDecoder):
 
 @dataclass(frozen=True)
 class EventStream(EventFormat):
-    """Event Stream (.es) of a DVS; y is the file's own, which counts from the bottom.
+    """Event Stream (.es) of a DVS; y is that of the file, which counts from the bottom.
 
     Parameters
     ----------
     flip_y
-        Count y from the top, as all other formats do.
+        Whether to count y from the top, as the other formats do.
     """
 
     name: ClassVar[str] = "es"
@@ -108,26 +107,28 @@ class EventStream(EventFormat):
     @classmethod
     def matches(cls, head: bytes) -> bool:
         """Return whether the file begins with ``Event Stream``."""
-        return head.startswith(_MARK)
+        return head.startswith(_SIGNATURE)
 
-    def open(self, path: Path) -> Decoder:
-        """Read the header; see `EventFormat.open`."""
-        head = head_of(path, 20)
+    def decoder(self, file: InputFile) -> Decoder:
+        """Read the header; see `EventFormat.decoder`."""
+        path, head = file.path, file.head(20)
         if len(head) >= 16 and head[12] != 2:
             raise DataError(
-                f"{path} is of version {head[12]}.{head[13]}.{head[14]}",
+                f"{path} has version {head[12]}.{head[13]}.{head[14]}",
                 "2",
                 "Convert it with its publisher's tools.",
             )
         if len(head) >= 16 and head[15] != 1:
             raise DataError(
-                f"{path} says at byte 15 that it holds {_KINDS.get(head[15], f'type {head[15]}')}",
+                f"{path} holds {_KINDS.get(head[15], f'type {head[15]}')} (byte 15)",
                 "type 1, events of a DVS",
-                "Take a recording of a camera, as events of a DVS.",
+                "Export the recording as events of a DVS.",
             )
         if len(head) < 20:
-            raise DataError(f"{path} is truncated: {len(head)} bytes", "a header of 20", "Fetch it again.")
-        decoder = _Decoder(path, 20)
+            raise DataError(
+                f"{path} is truncated: {len(head)} bytes", "a header of 20 bytes", "Fetch it again."
+            )
+        decoder = _Decoder(file, 20)
         decoder.size = int.from_bytes(head[16:18], "little"), int.from_bytes(head[18:20], "little")
         decoder.flip_y = self.flip_y
         return decoder

@@ -7,10 +7,10 @@ Bits 15 to 12 are a word's type:
 | 0 | ADDR_Y | y from bits 10 to 0 |
 | 2 | ADDR_X | one event: x from bits 10 to 0, p from bit 11 |
 | 3 | VECT_BASE_X | x and p of the vectors that follow |
-| 4, 5 | VECT_12, VECT_8 | an event for each set bit of 12 or 8, bit 0 at the base, which moves on by as much |
+| 4, 5 | VECT_12, VECT_8 | an event for each set bit of 12 or 8, bit 0 at the base; the base then moves by 12 or 8 |
 | 6, 8 | TIME_LOW, TIME_HIGH | lower and upper 12 bits of t; a new TIME_HIGH sets the lower ones to 0 |
 
-Other types (triggers, vendor's data) are no events of pixels. t wraps at 2²⁴ µs (16.8 s).
+Other types (triggers, vendor data) are not pixel events. t wraps at 2²⁴ µs (16.8 s).
 Source: https://docs.prophesee.ai/stable/data/encoding_formats/evt3.html
 """
 
@@ -18,119 +18,116 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._jit import jit
 from .._simd import ones, trailing_zeros
 from ..data import EVENT
-from .base import ByteDecoder, Decoder, EventFormat, Words
-from .kernels import jit, onward
-from .prophesee import encoding_of, open_raw
+from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from .kernels import onward
+from .prophesee import encoding_of, raw_decoder
 
 _Y, _X, _BASE, _VECT_12, _VECT_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
 
-# t of the last TIME_HIGH; that one or −1; whether there was an ADDR_Y; what is `_SHOWN`; a vector's bits that are yet
-# to come, and the event of the lowest; events that came too early
-_FRESH = (0, -1, 0, 0, 0, 0, 0)
+# t of the last TIME_HIGH; its 12 bits or −1; whether there was an ADDR_Y; the fields as in `_FIELDS`; the bits of a
+# vector that are not decoded yet, and the event of the lowest; events before the first TIME_HIGH and ADDR_Y
+_INITIAL = (0, -1, 0, 0, 0, 0, 0)
 
-# t's lower bits, y, and the vectors' x and p share a number, 16 bits each: the mask of what a word of a type sets
-_SHOWN = np.zeros(16, np.int64)
-_SHOWN[_LOW], _SHOWN[_Y], _SHOWN[_BASE] = 0xFFF, 0x7FF << 16, 0xFFF << 32
+# t's lower bits, y, and the vectors' x and p share one integer, 16 bits each: the mask of the bits that a type sets
+_FIELDS = np.zeros(16, np.int64)
+_FIELDS[_LOW], _FIELDS[_Y], _FIELDS[_BASE] = 0xFFF, 0x7FF << 16, 0xFFF << 32
 _EVERYWHERE = 1 | 1 << 16 | 1 << 32
 _ROW, _BASE_X = 0x7FF << 16, 0x7FF << 32
 _RARE = 1 << _HIGH | 1 << _VECT_12 | 1 << _VECT_8
-_MOST = 12  # events of a word
+_MAX_EVENTS = 12  # of a word
 
 
 @jit
-def _usual(
-    words: NDArray[np.uint16], used: int, out: Words, made: int, time: int, before: int, shown: int
+def _decode_fast(
+    words: NDArray[np.uint16], used: int, out: Words, count: int, time: int, before: int, fields: int
 ) -> tuple[int, int, int, int, int]:
-    """Decode words as long as there is room for whatever comes; the state is known, and no vector is half done."""
-    flat, two = (
-        out.reshape(-1),
-        np.uint64(2),
-    )  # unsigned indices need no look at whether they count from the end
-    w, n, one = np.uint64(used), np.uint64(made), np.uint64(1)
-    end, room = np.uint64(len(words)), np.uint64(len(out) - _MOST)
-    while w < end and n <= room:
+    """Decode words while `out` can hold the events of any word; time and row are known, no vector is half decoded."""
+    flat = out.reshape(-1)
+    two = np.uint64(2)  # unsigned indices need no test for counting from the end
+    w, n, one = np.uint64(used), np.uint64(count), np.uint64(1)
+    end, last_start = np.uint64(len(words)), np.uint64(len(out) - _MAX_EVENTS)
+    while w < end and n <= last_start:
         kind, value = int(words[w]) >> 12, int(words[w]) & 0xFFF
         w += one
-        # a table, not branches, which would have to be guessed: the types follow each other without a rule
-        mask = _SHOWN[np.uint64(kind)]
-        shown = shown & ~mask | value * _EVERYWHERE & mask
+        # a table instead of branches, which would be mispredicted: the types follow no pattern
+        mask = _FIELDS[np.uint64(kind)]
+        fields = fields & ~mask | value * _EVERYWHERE & mask
         if not _RARE >> kind & 1:
-            flat[two * n] = np.uint64(value & 0x7FF | shown & _ROW | value >> 11 << 32)
-            flat[two * n + one] = np.uint64(time + (shown & 0xFFF))
+            flat[two * n] = np.uint64(value & 0x7FF | fields & _ROW | value >> 11 << 32)
+            flat[two * n + one] = np.uint64(time + (fields & 0xFFF))
             n += np.uint64(kind == _X)
         elif kind == _HIGH:
             moved = onward(value, before, 12)
             time, before = time + (moved << 12), value
-            shown = shown & ~0xFFF if moved else shown
+            fields = fields & ~0xFFF if moved else fields
         else:
             length = 12 if kind == _VECT_12 else 8
             left, at = np.uint64(value & ((1 << length) - 1)), n
             n += np.uint64(ones(left))
-            first, t = (
-                shown >> 32 & 0x7FF | shown & _ROW | shown >> 43 << 32,
-                np.uint64(time + (shown & 0xFFF)),
-            )
+            first = fields >> 32 & 0x7FF | fields & _ROW | fields >> 43 << 32
+            t = np.uint64(time + (fields & 0xFFF))
             while left:
-                for _ in range(4):  # without a look at how many are left: what is no event is written over
+                # four without a test of how many are left: what is not an event is overwritten later
+                for _ in range(4):
                     flat[two * at] = np.uint64(first + trailing_zeros(left | np.uint64(1 << 60)))
                     flat[two * at + one] = t
                     left &= left - one
                     at += one
-            shown = shown & ~_BASE_X | (shown + (length << 32)) & _BASE_X
-    return np.int64(w), np.int64(n), time, before, shown  # type: ignore[return-value]
+            fields = fields & ~_BASE_X | (fields + (length << 32)) & _BASE_X
+    return np.int64(w), np.int64(n), time, before, fields  # type: ignore[return-value]
 
 
 @jit
 def _decode(
     words: NDArray[np.uint16], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
 ) -> tuple[int, int]:
-    """Decode words; `state` is as `_FRESH`. A vector that `out` has no room for goes on with the next call."""
-    time, before, known, shown, bits, coming, early = state
-    made = used = 0
-    while made < len(out) and (bits or used < len(words)):
-        if before >= 0 and known and not bits and made + _MOST <= len(out) and len(where) == 0:
-            used, made, time, before, shown = _usual(words, used, out, made, time, before, shown)
+    """Decode words; `state` is as `_INITIAL`. A vector that does not fit into `out` continues with the next call."""
+    time, before, known, fields, bits, event, early = state
+    count = used = 0
+    while count < len(out) and (bits or used < len(words)):
+        if before >= 0 and known and not bits and count + _MAX_EVENTS <= len(out) and len(where) == 0:
+            used, count, time, before, fields = _decode_fast(words, used, out, count, time, before, fields)
         elif bits:
             if bits & 1:
-                out[made, 0], out[made, 1] = np.uint64(coming), np.uint64(time + (shown & 0xFFF))
+                out[count, 0], out[count, 1] = np.uint64(event), np.uint64(time + (fields & 0xFFF))
                 if len(where):
-                    where[made] = used - 1
-                made += 1
-            bits, coming = bits >> 1, coming + 1
+                    where[count] = used - 1
+                count += 1
+            bits, event = bits >> 1, event + 1
         else:
             kind, value = int(words[used]) >> 12, int(words[used]) & 0xFFF
             used += 1
-            shown = shown & ~_SHOWN[kind] | value * _EVERYWHERE & _SHOWN[kind]
+            fields = fields & ~_FIELDS[kind] | value * _EVERYWHERE & _FIELDS[kind]
             known |= int(kind == _Y)
             if kind == _HIGH:
-                shown = shown if value == before else shown & ~0xFFF
+                fields = fields if value == before else fields & ~0xFFF
                 time += (onward(value, before, 12) if before >= 0 else value) << 12
                 before = value
             elif kind in (_X, _VECT_12, _VECT_8):
                 length = 1 if kind == _X else 12 if kind == _VECT_12 else 8
-                base = value if kind == _X else shown >> 32
+                base = value if kind == _X else fields >> 32
                 set_bits = 1 if kind == _X else value & ((1 << length) - 1)
                 if before >= 0 and known:
-                    bits, coming = set_bits, base & 0x7FF | shown & _ROW | base >> 11 << 32
-                else:  # nobody knows when, or in which row
+                    bits, event = set_bits, base & 0x7FF | fields & _ROW | base >> 11 << 32
+                else:  # the time or the row is unknown
                     early += ones(np.uint64(set_bits))
                 if kind != _X:
-                    shown = shown & ~_BASE_X | (shown + (length << 32)) & _BASE_X
-    state[:] = time, before, known, shown, bits, coming, early
-    return used, made
+                    fields = fields & ~_BASE_X | (fields + (length << 32)) & _BASE_X
+    state[:] = time, before, known, fields, bits, event, early
+    return used, count
 
 
 @jit
 def _count(words: NDArray[np.uint16], each: NDArray[np.uint8]) -> int:
-    """Return how many events `words` are; `each` has that number for every word there is."""
+    """Return the number of events in `words`; `each` has that number for every possible word."""
     count = 0
     for word in words:
         count += each[word]
@@ -139,7 +136,7 @@ def _count(words: NDArray[np.uint16], each: NDArray[np.uint8]) -> int:
 
 @cache
 def _events_of_words() -> NDArray[np.uint8]:
-    """Return how many events each word is, uint8 (65536,)."""
+    """Return the number of events in each possible word, uint8 (65536,)."""
     word = np.arange(1 << 16)
     kind = word >> 12
     bits = np.where(kind == _VECT_12, word & 0xFFF, np.where(kind == _VECT_8, word & 0xFF, 0))
@@ -181,24 +178,24 @@ def decode_reference(words: NDArray[np.uint16]) -> NDArray[np.void]:
 
 
 class _Decoder(ByteDecoder):
-    record, fresh, camera_clock = 2, _FRESH, True
+    record, initial_state, camera_clock = 2, _INITIAL, True
 
     def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
-        used, made = _decode(raw.view(np.uint16), out, where, state)
+        used, count = _decode(raw.view(np.uint16), out, where, state)
         self.undated = int(self.state[6])
-        return used, made
+        return used, count
 
     def _pending(self) -> bool:
         return bool(self.state[4])
 
-    def room(self, wanted: int) -> int:
-        """Return the length for as many events as words could be."""
-        return max(min(wanted, super().most() * _MOST), 1)
+    def buffer_length(self, events: int) -> int:
+        """Return the length for as many events as the words could hold."""
+        return max(min(events, super().max_events() * _MAX_EVENTS), 1)
 
-    def most(self) -> int:
-        """Return how many events there are: a word is up to twelve, so that they are counted in a pass of its own."""
+    def max_events(self) -> int:
+        """Return the exact number of events, from a pass of its own: a word holds up to twelve."""
         count = 0
         self.rewind()
         while self._refill():
@@ -210,7 +207,7 @@ class _Decoder(ByteDecoder):
 
 @dataclass(frozen=True)
 class Evt3(EventFormat):
-    """Prophesee's EVT 3.0 (.raw); the sensor's size is in the header, or known of the camera that it names."""
+    """Prophesee's EVT 3.0 (.raw); the sensor's size is in the header, or known from the camera that it names."""
 
     name: ClassVar[str] = "evt3"
     title: ClassVar[str] = "Prophesee EVT3 .raw"
@@ -218,9 +215,9 @@ class Evt3(EventFormat):
 
     @classmethod
     def matches(cls, head: bytes) -> bool:
-        """Return whether a header of Prophesee's says EVT 3.0."""
+        """Return whether a Prophesee header states EVT 3.0."""
         return encoding_of(head) == "3.0"
 
-    def open(self, path: Path) -> Decoder:
-        """Read the header; see `EventFormat.open`."""
-        return open_raw(path, "3.0", _Decoder)
+    def decoder(self, file: InputFile) -> Decoder:
+        """Read the header; see `EventFormat.decoder`."""
+        return raw_decoder(file, "3.0", _Decoder)

@@ -1,4 +1,4 @@
-"""The few things of FlatBuffers that AEDAT 4 needs: tables with scalars, a string, a vector of structs.
+"""The part of FlatBuffers that AEDAT 4 needs: tables with scalars, a string, a vector of structs.
 
 Source: https://flatbuffers.dev/internals/
 """
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """A table in `data`, which is one size-prefixed buffer; whatever points outside raises `struct.error`."""
+    """A table in `data`, one size-prefixed buffer; offsets that point outside it raise `struct.error`."""
 
     data: bytes
     at: int
 
     @classmethod
-    def root(cls, data: bytes, mark: bytes) -> Table:
-        """Return the root table of a size-prefixed buffer; raises `ValueError` where its identifier is not `mark`."""
-        if data[8:12] != mark:
-            raise ValueError(f"marked {data[8:12]!r}, not {mark!r}")
+    def root(cls, data: bytes, identifier: bytes) -> Table:
+        """Return the root table of a size-prefixed buffer; raises `ValueError` unless it has `identifier`."""
+        if data[8:12] != identifier:
+            raise ValueError(f"identifier {data[8:12]!r}, not {identifier!r}")
         return cls(data, 4 + struct.unpack_from("<I", data, 4)[0])
 
     def _field(self, slot: int) -> int:
-        """Return where field `slot` is, 0 where it is left out."""
+        """Return the offset of field `slot`, 0 where it is absent."""
         vtable = self.at - self._unpack("<i", self.at)
         if vtable < 0 or 4 + 2 * slot >= self._unpack("<H", vtable):
             return 0
@@ -40,7 +40,7 @@ class Table:
         return self._unpack(form, at) if at else default
 
     def vector(self, slot: int, itemsize: int) -> tuple[int, int]:
-        """Return where a vector's first item is and how many there are; raises `ValueError` where they do not fit."""
+        """Return the offset of a vector's first item and their number; raises `ValueError` where they do not fit."""
         at = self._field(slot)
         if not at:
             return 0, 0

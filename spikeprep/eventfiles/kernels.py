@@ -1,40 +1,38 @@
-"""How the decoders are compiled, and the check that every event passes."""
+"""Clocks of a few bits, and the check that every event passes."""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from .._jit import inline, jit
 from .base import Words
-
-jit = njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
-"""Without the GIL, cached, indices unchecked."""
-
-inline = njit(nogil=True, error_model="numpy", boundscheck=False, inline="always")
 
 
 @inline
 def onward(stamp: int, before: int, bits: int) -> int:
-    """Return how far a clock of `bits` bits went from `before` to `stamp`: at most half its range, either way.
+    """Return how far a clock of `bits` bits moved from `before` to `stamp`: at most half its range, either way.
 
-    A clock that wraps goes on, exactly; one that goes back stays seen as going back.
+    A clock that wraps goes on exactly; one that runs backwards gives a negative distance.
     """
     half = 1 << (bits - 1)
     return ((stamp - before + half) & ((1 << bits) - 1)) - half
 
 
 def onward_reference(stamps: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """Return where a clock of `bits` bits stood at each stamp (event,), counted on from the first by `onward`."""
+    """Return the unwrapped time of a clock of `bits` bits at each stamp (event,), by `onward` from the first one."""
     half = 1 << (bits - 1)
     steps = (np.diff(stamps, prepend=stamps[:1]) + half) % (1 << bits) - half
-    counted: NDArray[np.int64] = stamps[:1] + np.cumsum(steps)
-    return counted
+    unwrapped: NDArray[np.int64] = stamps[:1] + np.cumsum(steps)
+    return unwrapped
 
 
 @jit
-def all_sound(events: Words, width: int, height: int, last: int) -> bool:
-    """Return whether every event is on the sensor, with p 0 or 1 and a stamp not before the one ahead of it."""
+def all_valid(events: Words, width: int, height: int, last: int) -> bool:
+    """Return whether every event is on the sensor, has p 0 or 1, and is not earlier than the one before it.
+
+    `last` is the time stamp of the event before the first one, in µs.
+    """
     # a field at or past its limit carries into the bit above it, where it stays
     xp, xp_limit = np.int64(0xFF0000FFFF), np.int64(65536 - width) | np.int64(256 - 2) << 32
     y, y_limit = np.int64(0xFFFF0000), np.int64(65536 - height) << 16

@@ -1,21 +1,21 @@
-"""The files of N-MNIST and N-Caltech101 (Orchard, Jayawant, Cohen & Thakor 2015): five bytes an event, no header.
+"""The files of N-MNIST and N-Caltech101 (Orchard, Jayawant, Cohen & Thakor 2015): five bytes per event, no header.
 
 Bytes of an event: x; y; p in bit 7 and t in bits 6 to 0, then t's two lower bytes. t is in µs from the recording's
-start and wraps at 2²³ (8.4 s). An event with y = 240 is none: it says that the clock passed 2¹³ µs once more.
+start and wraps at 2²³ (8.4 s). A record with y = 240 is no event: it means that 2¹³ µs more have passed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._jit import jit
 from ..data import EVENT
-from .base import ByteDecoder, Decoder, EventFormat, Words
-from .kernels import jit, onward
+from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from .kernels import onward
 
 _OVERFLOW_Y, _OVERFLOW = 240, 1 << 13
 
@@ -26,43 +26,43 @@ def _decode(
 ) -> tuple[int, int]:
     """Decode 5-byte records; `state` is (t, stamp of the last record or −1)."""
     t, before = state
-    made = used = 0
+    count = used = 0
     if before < 0 and len(raw) > 0:
         before = (np.int64(raw[2]) & 127) << 16 | np.int64(raw[3]) << 8 | np.int64(raw[4])
         t += before
-    while used < len(raw) // 5 and made < len(out):
+    while used < len(raw) // 5 and count < len(out):
         b = 5 * used
         x, y, high = np.int64(raw[b]), np.int64(raw[b + 1]), np.int64(raw[b + 2])
         stamp = (high & 127) << 16 | np.int64(raw[b + 3]) << 8 | np.int64(raw[b + 4])
         overflow = y == _OVERFLOW_Y
         t += onward(stamp, before, 23) + overflow * _OVERFLOW
         before = stamp
-        out[made, 0] = np.uint64(x | y << 16 | high >> 7 << 32)
-        out[made, 1] = np.uint64(t)
+        out[count, 0] = np.uint64(x | y << 16 | high >> 7 << 32)
+        out[count, 1] = np.uint64(t)
         if len(where):
-            where[made] = used
-        made += not overflow
+            where[count] = used
+        count += not overflow
         used += 1
     state[:] = t, before
-    return used, made
+    return used, count
 
 
 def decode_reference(raw: NDArray[np.uint8]) -> NDArray[np.void]:
-    """Decode whole records, uint8 (5 · event,), literally: dtype `EVENT`."""
+    """Decode complete records, uint8 (5 · event,), without a kernel: dtype `EVENT`."""
     x, y, high, middle, low = raw.reshape(-1, 5).astype(np.int64).T
     stamp = (high & 127) << 16 | middle << 8 | low
     steps = np.diff(stamp, prepend=stamp[:1])
-    steps = (steps + (1 << 22)) % (1 << 23) - (1 << 22)  # a clock of 23 bits goes on when it wraps
+    steps = (steps + (1 << 22)) % (1 << 23) - (1 << 22)  # unwraps a clock of 23 bits
     overflow = y == _OVERFLOW_Y
     t = stamp[:1] + np.cumsum(steps + overflow * _OVERFLOW)
     events = np.zeros(len(x), EVENT)
     events["x"], events["y"], events["t"], events["p"] = x, y, t, high >> 7
-    kept: NDArray[np.void] = events[~overflow]
-    return kept
+    pixel_events: NDArray[np.void] = events[~overflow]
+    return pixel_events
 
 
 class _Decoder(ByteDecoder):
-    record, fresh = 5, (0, -1)
+    record, initial_state = 5, (0, -1)
 
     def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
@@ -72,7 +72,7 @@ class _Decoder(ByteDecoder):
 
 @dataclass(frozen=True)
 class Nmnist(EventFormat):
-    """N-MNIST's .bin: a sensor of 34 × 34, stamps from the recording's start."""
+    """N-MNIST's .bin: a sensor of 34 × 34 pixels, time stamps from the recording's start."""
 
     name: ClassVar[str] = "nmnist"
     title: ClassVar[str] = "N-MNIST .bin"
@@ -81,18 +81,18 @@ class Nmnist(EventFormat):
 
     @classmethod
     def matches(cls, head: bytes) -> None:
-        """Return None: any five bytes are an event."""
+        """Return None: any five bytes can be an event."""
 
-    def open(self, path: Path) -> Decoder:
+    def decoder(self, file: InputFile) -> Decoder:
         """Return a decoder; there is no header."""
-        decoder = _Decoder(path, 0)
+        decoder = _Decoder(file, 0)
         decoder.size = self.size
         return decoder
 
 
 @dataclass(frozen=True)
 class NCaltech101(Nmnist):
-    """N-Caltech101's .bin: N-MNIST's layout, of a sensor of 240 × 180. To be named, as the bytes do not tell."""
+    """N-Caltech101's .bin: N-MNIST's layout, a sensor of 240 × 180 pixels; must be named, as content cannot tell."""
 
     name: ClassVar[str] = "ncaltech101"
     title: ClassVar[str] = "N-Caltech101 .bin"

@@ -1,10 +1,10 @@
-"""Read a recording: `read` whole, `open_events` in pieces, `outline` for its duration alone."""
+"""Read a recording: `read` into memory, `open_events` in pieces, `outline` for its duration, `scan` to check it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from ..data import EVENT, Events
 from ..errors import DataError, UsageError
-from .base import Decoder, EventFormat, as_words, empty_events
-from .checks import Changes, Invalid, hint, warn
+from .base import Decoder, EventFormat, InputFile, as_words, empty_events
+from .checks import Changes, Invalid, repair, warn
 from .detect import find_format
-from .kernels import all_sound
+from .kernels import all_valid
 
-_TILE = 1 << 15  # events that are decoded and then checked, while they are in a core's own cache
+_BLOCK = 1 << 15  # events that are decoded and then checked while they are in a core's own cache
 _PIECE = 1 << 20
-_LIMIT = 65535  # pixels of a side: EVENT's x and y are 16 bits, of which the largest value stands for "off"
+MAX_SIDE = 65535
+"""Most pixels of a sensor's side: `EVENT`'s x and y have 16 bits, of which the largest value means "off the sensor"."""
 
 Report = Callable[[Changes], None]
 
@@ -34,49 +35,38 @@ def read(
     report: Report = warn,
     **options: Any,
 ) -> Events:
-    """Read a recording whole.
+    """Read a recording into memory.
 
-    Stamps of camera clocks (AEDAT, EVT2, EVT3) become µs from the first event's stamp, which is `Events.start`; formats
-    whose stamps count from the recording's start already keep them.
+    Time stamps of camera clocks (AEDAT, EVT2, EVT3) become µs from the first event's stamp, which is `Events.start`;
+    formats whose stamps count from the recording's start keep them.
 
     Parameters
     ----------
     path
         The file.
     format
-        A name in `spikeprep.registry.EVENT_FORMATS`; found by content and extension where empty.
+        A name in `spikeprep.registry.EVENT_FORMATS`; detected by content and extension where empty.
     size
-        (width, height) of the sensor in pixels, for a file that does not tell it or tells it wrong.
+        (width, height) of the sensor in pixels, for a file that does not state it or states it wrong.
     invalid
-        What is done about events that cannot be, and files cut off: see `spikeprep.eventfiles.Invalid`.
+        What happens to invalid events and truncated files: see `spikeprep.eventfiles.Invalid`.
     report
-        Called with `Changes` where something was changed or left out; warns with `ChangedEvents` unless given.
+        Called with `Changes` where something was changed or left out; warns with `ChangedEvents` by default.
     options
         Settings of the format, such as ``camera="DAVIS346"``.
 
     Raises
     ------
     DataError
-        The file is missing, of another format, damaged, without events, or does not tell its sensor's size.
+        The file is missing, of another format, damaged, without events, or does not state its sensor's size.
     UsageError
-        A setting is unknown or does not fit.
+        A setting is unknown or not allowed.
     CapabilityError
         The format needs a library that is not installed.
     """
-    recording = _Recording.of(path, format, size, invalid, options)
-    with recording.begin() as decoder:
-        changes = recording.new_changes()
-        walk = _Walk(recording, decoder, changes)
-        if (most := decoder.most()) is None:
-            events = Events(tuple(walk.pieces(_PIECE)), (0, 0)).array
-        else:
-            events = np.empty(most, EVENT)
-            count = walk.fill(events)
-            events.resize(count, refcheck=False)  # gives back what was asked for and never touched
-        walk.end()
-        if changes:
-            report(changes)
-        return Events((events,), recording.size_of(decoder), start=recording.start_of(decoder))
+    recording, decoder = _open(path, format, size, invalid, options, report)
+    with decoder:
+        return recording.read(decoder)
 
 
 def open_events(
@@ -89,15 +79,15 @@ def open_events(
     piece_events: int = _PIECE,
     **options: Any,
 ) -> Events:
-    """Open a recording whose `pieces` are decoded anew on every walk, `piece_events` events (16 bytes each) at a time.
+    """Open a recording whose `pieces` are decoded again on every pass, `piece_events` events (16 bytes each) at a time.
 
-    Whatever their number, the pieces together are what `read` returns. Errors and reports come with the walk; see
+    Whatever their length, the pieces together are what `read` returns. Errors and reports come with the pass; see
     `read` for the other parameters.
     """
     if piece_events < 1:
         raise UsageError(f"got piece_events {piece_events}", "at least 1")
-    recording = _Recording.of(path, format, size, invalid, options, report, piece_events)
-    with recording.begin() as decoder:
+    recording, decoder = _open(path, format, size, invalid, options, report, piece_events)
+    with decoder:
         return Events(recording, recording.size_of(decoder), start=recording.start_of(decoder))
 
 
@@ -109,26 +99,81 @@ def outline(
     invalid: Invalid = "fail",
     **options: Any,
 ) -> Events:
-    """Return a recording's last event alone, exactly as `read` has it: what decides the duration.
+    """Return a recording's last event alone, exactly as `read` has it: it decides the duration.
 
-    Formats with stamps that cannot wrap tell it from their tail, unchecked; of the others every event is decoded, in
-    a buffer that stays in the cache. What was changed is not reported: `read` does.
+    Formats whose time stamps cannot wrap read it from the end of the file, unchecked; for the others every event is
+    decoded, in a buffer that stays in the cache. Changes are not reported: `read` does.
     """
-    recording = _Recording.of(path, format, size, invalid, options)
-    with recording.begin() as decoder:
-        last = decoder.last() if invalid == "fail" else None
+    recording, decoder = _open(path, format, size, invalid, options)
+    with decoder:
+        last = decoder.last_event() if invalid == "fail" else None
         if last is None:
-            walk = _Walk(recording, decoder, recording.new_changes())
-            last, buffer = empty_events(), np.empty(decoder.room(_TILE), EVENT)
-            while count := walk.fill(buffer):
-                last = buffer[count - 1 : count].copy()
-            walk.end()
+            last = recording.check(decoder)[0]
         return Events((last,), recording.size_of(decoder), start=recording.start_of(decoder))
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """The result of one checked pass over a recording: enough to read it later without looking at its header.
+
+    Attributes
+    ----------
+    outline
+        The last event alone, with the recording's size, start and duration.
+    events
+        Number of events that remain after the checks.
+    changes
+        What the checks changed; None where nothing.
+    sha256
+        Digest of the file in hexadecimal.
+    """
+
+    outline: Events
+    events: int
+    changes: Changes | None
+    sha256: str
+    _recording: _Recording
+
+    def read(self) -> Events:
+        """Read the recording into memory, without a report; raises `DataError` where it has changed since the scan."""
+        recording = self._recording
+        with recording.begin() as decoder:
+            events = recording.read(decoder)
+        if len(events.array) != self.events or events.length() > self.outline.length():
+            hint = "Do not change files while they are read."
+            raise DataError(f"{recording.path} has changed since it was checked", "", hint)
+        return replace(events, duration=self.outline.duration)
+
+    def open(self, piece_events: int) -> Events:
+        """Return the recording in pieces that are decoded on every pass, without a report."""
+        return replace(self.outline, pieces=replace(self._recording, piece_events=piece_events))
+
+
+def scan(
+    path: str | os.PathLike[str],
+    *,
+    format: str = "",
+    size: tuple[int, int] | None = None,
+    invalid: Invalid = "fail",
+    **options: Any,
+) -> Scan:
+    """Decode and check every event of a recording, and digest the file, opening it once; see `read` for the rest."""
+    recording, decoder = _open(path, format, size, invalid, options, _ignore)
+    with decoder:
+        last, events, changes = recording.check(decoder)
+        pixels, start = recording.size_of(decoder), recording.start_of(decoder)
+        duration = int(last["t"][0]) + 1 if len(last) else 0
+        outlined = Events((last,), pixels, start=start, duration=duration, checked=True)
+        return Scan(outlined, events, changes if changes else None, decoder.file.sha256(), recording)
+
+
+def _ignore(changes: Changes) -> None:
+    """Drop a report that an earlier pass has made."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Recording:
-    """A file, and how it is read; iterating decodes it."""
+    """A file and how it is read; iterating decodes it."""
 
     path: Path
     format: EventFormat
@@ -138,31 +183,9 @@ class _Recording:
     piece_events: int = _PIECE
     other: str = field(default="", kw_only=True)
 
-    @classmethod
-    def of(
-        cls,
-        path: str | os.PathLike[str],
-        format: str,
-        size: tuple[int, int] | None,
-        invalid: Invalid,
-        options: Mapping[str, Any],
-        report: Report = warn,
-        piece_events: int = _PIECE,
-    ) -> _Recording:
-        if invalid not in get_args(Invalid):
-            raise UsageError(f"got invalid {invalid!r}", f"one of {', '.join(get_args(Invalid))}")
-        if size is not None:
-            size = (int(size[0]), int(size[1]))
-            if not (0 < size[0] <= _LIMIT and 0 < size[1] <= _LIMIT):
-                raise UsageError(f"got size {size}", f"(width, height) between 1 and {_LIMIT}")
-        path = Path(path)
-        changes = Changes(path)
-        built = find_format(path, format, options, invalid, changes)
-        return cls(path, built, size, invalid, report, piece_events, other=changes.other)
-
-    def begin(self) -> Decoder:
-        """Open the file; return a decoder before its first event that counts from it where it should."""
-        decoder = self.format.open(self.path)
+    def begin(self, file: InputFile | None = None) -> Decoder:
+        """Open the file; return a decoder positioned before its first event, with the origin of a camera clock set."""
+        decoder = self.format.open_file(file or InputFile(self.path))
         try:
             self.size_of(decoder)
             if decoder.camera_clock:
@@ -179,11 +202,11 @@ class _Recording:
         size = self.size or decoder.size
         hint = "Give size=(width, height), in pixels."
         if not size:
-            raise DataError(f"{self.path} does not tell the size of its sensor", "", hint)
-        if not all(0 < side <= _LIMIT for side in size):
+            raise DataError(f"{self.path} does not state the size of its sensor", "", hint)
+        if not all(0 < side <= MAX_SIDE for side in size):
             raise DataError(
-                f"{self.path} says a sensor of {size[0]} × {size[1]}",
-                f"sides between 1 and {_LIMIT} pixels",
+                f"{self.path} states a sensor of {size[0]} × {size[1]}",
+                f"sides between 1 and {MAX_SIDE} pixels",
                 hint,
             )
         return size
@@ -194,60 +217,113 @@ class _Recording:
     def new_changes(self) -> Changes:
         return Changes(self.path, other=self.other)
 
+    def read(self, decoder: Decoder) -> Events:
+        """Return all events in one array."""
+        changes = self.new_changes()
+        checked = _CheckedPass(self, decoder, changes)
+        if (bound := decoder.max_events()) is None:
+            events = Events(tuple(checked.pieces(_PIECE)), (0, 0)).array
+        else:
+            events = np.empty(bound, EVENT)
+            count = checked.fill(events)
+            events.resize(count, refcheck=False)  # returns memory that was reserved and never touched
+        checked.finish()
+        if changes:
+            self.report(changes)
+        size, start = self.size_of(decoder), self.start_of(decoder)
+        return Events((events,), size, start=start, checked=True)
+
+    def check(self, decoder: Decoder) -> tuple[NDArray[np.void], int, Changes]:
+        """Decode and check every event; return the last one (1,), or none (0,), their number, and what was changed."""
+        changes = self.new_changes()
+        checked = _CheckedPass(self, decoder, changes)
+        last, buffer = empty_events(), np.empty(decoder.buffer_length(_BLOCK), EVENT)
+        while count := checked.fill(buffer):
+            last = buffer[count - 1 : count].copy()
+        checked.finish()
+        return last, checked.events, changes
+
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         with self.begin() as decoder:
             changes = self.new_changes()
-            walk = _Walk(self, decoder, changes)
-            yield from walk.pieces(self.piece_events)
-            walk.end()
+            checked = _CheckedPass(self, decoder, changes)
+            yield from checked.pieces(self.piece_events)
+            checked.finish()
             if changes:
                 self.report(changes)
 
 
-class _Walk:
-    """One walk over a recording: decode a tile, check it, hint it where it does not pass."""
+def _open(
+    path: str | os.PathLike[str],
+    format: str,
+    size: tuple[int, int] | None,
+    invalid: Invalid,
+    options: Mapping[str, Any],
+    report: Report = warn,
+    piece_events: int = _PIECE,
+) -> tuple[_Recording, Decoder]:
+    """Check the arguments, detect the format and open the file, once."""
+    if invalid not in get_args(Invalid):
+        raise UsageError(f"got invalid {invalid!r}", f"one of {', '.join(get_args(Invalid))}")
+    if size is not None:
+        size = (int(size[0]), int(size[1]))
+        if not (0 < size[0] <= MAX_SIDE and 0 < size[1] <= MAX_SIDE):
+            raise UsageError(f"got size {size}", f"(width, height) between 1 and {MAX_SIDE}")
+    file = InputFile(Path(path))
+    try:
+        changes = Changes(file.path)
+        built = find_format(file, format, options, invalid, changes)
+        recording = _Recording(file.path, built, size, invalid, report, piece_events, other=changes.other)
+        return recording, recording.begin(file)
+    except BaseException:
+        file.close()
+        raise
+
+
+class _CheckedPass:
+    """One pass over a recording: decode a block, check it, repair it where it is invalid."""
 
     def __init__(self, recording: _Recording, decoder: Decoder, changes: Changes) -> None:
         self.decoder, self.changes, self.invalid = decoder, changes, recording.invalid
         self.size = recording.size_of(decoder)
-        self.index = self.kept = self.latest = 0
+        self.decoded = self.events = self.latest = 0
 
     def fill(self, events: NDArray[np.void]) -> int:
         """Decode and check the next events into `events`; return how many: fewer than fit at the end only."""
         count = 0
         while count < len(events):
-            tile = events[count : count + _TILE]
-            made = self.decoder.fill(tile)
-            if not made:
+            block = events[count : count + _BLOCK]
+            decoded = self.decoder.fill(block)
+            if not decoded:
                 break
-            tile, kept = tile[:made], made
-            if not all_sound(as_words(tile), *self.size, self.latest):
-                kept = hint(
-                    self.decoder, tile, self.size, self.latest, self.invalid, self.changes, self.index
+            block, valid = block[:decoded], decoded
+            if not all_valid(as_words(block), *self.size, self.latest):
+                valid = repair(
+                    self.decoder, block, self.size, self.latest, self.invalid, self.changes, self.decoded
                 )
             if self.decoder.flip_y:
-                rows = tile["y"][:kept]
+                rows = block["y"][:valid]
                 np.subtract(self.size[1] - 1, rows, out=rows)
-            if kept:
-                self.latest = int(tile["t"][kept - 1])
-            self.index += made
-            count += kept
-        self.kept += count
+            if valid:
+                self.latest = int(block["t"][valid - 1])
+            self.decoded += decoded
+            count += valid
+        self.events += count
         return count
 
-    def pieces(self, most: int) -> Iterator[NDArray[np.void]]:
-        """Yield what is left, `most` events at a time."""
-        most = self.decoder.room(most)
+    def pieces(self, piece_events: int) -> Iterator[NDArray[np.void]]:
+        """Yield the remaining events, `piece_events` at a time."""
+        length = self.decoder.buffer_length(piece_events)
         while True:
-            piece = np.empty(most, EVENT)
+            piece = np.empty(length, EVENT)
             if not (count := self.fill(piece)):
                 break
             yield piece[:count]
 
-    def end(self) -> None:
-        """Look at what there is only when all has been decoded."""
+    def finish(self) -> None:
+        """Check what is known only after the last event: a truncated file, a recording without events."""
         self.changes.undated = self.decoder.undated
-        rest = self.decoder.rest()
+        rest = self.decoder.incomplete_end()
         if self.invalid != "fail":
             self.changes.rest = rest
             return
@@ -256,9 +332,9 @@ class _Walk:
             raise DataError(
                 f"{path} is truncated: {rest}",
                 "",
-                "Fetch it again, or pass invalid='drop' to keep the whole records.",
+                "Fetch it again, or pass invalid='drop' to keep the complete records.",
             )
-        if not self.kept:
+        if not self.events:
             raise DataError(
-                f"{path} has no events", "", "Leave it out, or pass invalid='drop' to take it as silence."
+                f"{path} has no events", "", "Leave it out, or pass invalid='drop' to read it as silence."
             )

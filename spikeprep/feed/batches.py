@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Bits, PackedBatch
-from ..distributed.ranks import span
+from ..distributed.ranks import rank_range
 from ..errors import RunError
 from ..store import SplitReader
 from .order import SampleOrder
@@ -100,8 +100,8 @@ class BatchStream:
             self.samples, reader.steps, reader.chunk_samples, self.window_chunks, batch, seed, shuffle
         )
         self._buffers: dict[int, Bits] = {}
-        windows = 2 * min(self.window_chunks * reader.chunk_bytes, len(self.samples) * reader.train_bytes)
-        self.tier = Tier("streamed", 0, windows + 2 * batch * reader.train_bytes)
+        windows = 2 * min(self.window_chunks * reader.chunk_bytes, len(self.samples) * reader.sample_bytes)
+        self.tier = Tier("streamed", 0, windows + 2 * batch * reader.sample_bytes)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -144,7 +144,7 @@ class BatchStream:
 
     def own(self, size: int) -> slice:
         """Return which samples of a batch of `size` are this rank's."""
-        return slice(*span(size, *self.share))
+        return slice(*rank_range(size, *self.share))
 
     def hand_out(self, drawn: NDArray[np.int64], bits: Any) -> PackedBatch:
         """Return this rank's share of the batch `drawn`, whose `bits` may be on a device, and move past the batch."""
@@ -223,7 +223,7 @@ class BatchStream:
         """
         buffer = self._buffers.get(which)
         if buffer is None or len(buffer) < self.batch + size:
-            shape = (self.batch + size, self.reader.units, self.reader.layout.width)
+            shape = (self.batch + size, self.reader.units, self.reader.layout.unit_bytes)
             buffer = self._buffers[which] = np.empty(shape, np.uint8)
         self.reader.bits(window, out=buffer[self.batch : self.batch + len(window)], each=each)
         return buffer

@@ -46,7 +46,7 @@ def streamed_bound(stream: BatchStream) -> int:
     reader = stream.reader
     chunks = min(stream.window_chunks, -(-len(reader) // reader.chunk_samples))
     rows = 2 * chunks * reader.chunk_samples
-    return rows * (reader.train_bytes + 8) + stream.batch * reader.train_bytes
+    return rows * (reader.sample_bytes + 8) + stream.batch * reader.sample_bytes
 
 
 @dataclass

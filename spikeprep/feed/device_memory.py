@@ -87,7 +87,7 @@ class Loader:
         try:
             if slot.copied is not None:
                 slot.copied.synchronize()
-            reader.chunk(chunk, slot.bits)
+            reader.read_chunk(chunk, slot.bits)
             slot.copied = self._copy(slot.bits, target, after)
             return slot.copied
         finally:
@@ -114,7 +114,7 @@ class HostCache:
         """Return a chunk of the reader's, uint8 (sample, unit, byte)."""
         with self._locks[chunk]:
             if not self._is_read[chunk]:
-                reader.chunk(chunk, self._bits[chunk])
+                reader.read_chunk(chunk, self._bits[chunk])
                 self._is_read[chunk] = True
         bits: Bits = self._bits[chunk]
         return bits
@@ -124,9 +124,9 @@ class SampleRows:
     """Samples on a device as rows of words, of the largest word that a sample's bytes are a multiple of."""
 
     def __init__(self, runtime: CopyDevice, reader: SplitReader, samples: int) -> None:
-        word = next(w for w in (8, 4, 2, 1) if reader.train_bytes % w == 0)
-        self._shape = (reader.units, reader.layout.width)
-        self.words = runtime.xp.empty((samples, reader.train_bytes // word), f"u{word}")
+        word = next(w for w in (8, 4, 2, 1) if reader.sample_bytes % w == 0)
+        self._shape = (reader.units, reader.layout.unit_bytes)
+        self.words = runtime.xp.empty((samples, reader.sample_bytes // word), f"u{word}")
         self._xp = runtime.xp
 
     @property
@@ -223,7 +223,7 @@ class WindowBuffers:
 
 def chunk_shape(reader: SplitReader) -> tuple[int, int, int]:
     """Return (sample, unit, byte) of a reader's chunks."""
-    return reader.chunk_samples, reader.units, reader.layout.width
+    return reader.chunk_samples, reader.units, reader.layout.unit_bytes
 
 
 def _is_done(load: Future[Event]) -> bool:

@@ -1,25 +1,25 @@
-"""Pictures: spikes, sound and events of a store, a run's training curve. The one door to matplotlib.
+"""Pictures of spikes, sounds, event recordings and training; the only package that imports matplotlib.
 
-Every function returns a `matplotlib.figure.Figure` that belongs to nobody's global state; `save` writes it.
+Every function returns a `matplotlib.figure.Figure` outside matplotlib's global state; `save` writes it to a file.
 """
 
-from .event_counts import Seen, look
-from .events import is_recorded, recorded, recording
-from .sound import heard, hearing
+from .event_counts import EventCounts, count_events
+from .events import has_event_units, recording, stored_recording
+from .sound import cochleagram, stored_sound
 from .spikes import MOST_CLASSES, raster
 from .style import save
 from .training import training_curve
 
 __all__ = [
     "MOST_CLASSES",
-    "Seen",
-    "heard",
-    "hearing",
-    "is_recorded",
-    "look",
+    "EventCounts",
+    "cochleagram",
+    "count_events",
+    "has_event_units",
     "raster",
-    "recorded",
     "recording",
     "save",
+    "stored_recording",
+    "stored_sound",
     "training_curve",
 ]

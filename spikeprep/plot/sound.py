@@ -1,4 +1,4 @@
-"""How a sound becomes spikes."""
+"""How a sound becomes spikes: waveform, cochleagram, spikes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..data import Audio, Frames
 from ..errors import DataError, UsageError
 from ..random import SampleKey
 from ..recipes import stored_recipe
-from .style import BLUE, COUNTS, blank, styled
+from .spikes import check_sample
+from .style import BLUE, COUNTS, empty_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @styled
-def hearing(
+def cochleagram(
     audio: Audio,
     frames: Frames,
     spikes: NDArray[np.bool_],
@@ -30,7 +31,7 @@ def hearing(
     centres: NDArray[np.float64] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw how a sound becomes spikes: waveform, cochleagram and spikes, one above the other on one time axis.
+    """Draw the waveform, the cochleagram and the spikes of a sound, one above the other on one time axis.
 
     Parameters
     ----------
@@ -40,91 +41,93 @@ def hearing(
         Length of a time step of `spikes`.
     centres
         Each channel's frequency in Hz; without it channels are numbered.
+    title
+        The figure's title.
 
     Raises
     ------
     CapabilityError
         matplotlib is not installed.
     """
-    figure = blank(9.6, 7.0)
+    figure = empty_figure(9.6, 7.0)
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    wave, ear, dots = figure.subplots(3, 1, sharex=True, height_ratios=[1, 2, 2])
+    waveform, channels, dots = figure.subplots(3, 1, sharex=True, height_ratios=[1, 2, 2])
     end = max(audio.samples.size / audio.rate, len(spikes) * seconds_per_step)
     scale, unit = (1.0, "s") if end > 5 else (1e3, "ms")
-    channels = spikes.shape[1]
+    number = spikes.shape[1]
 
-    wave.plot(scale * np.arange(audio.samples.size) / audio.rate, audio.samples, color=BLUE, linewidth=0.6)
+    waveform.plot(
+        scale * np.arange(audio.samples.size) / audio.rate, audio.samples, color=BLUE, linewidth=0.6
+    )
     largest = 1.05 * float(np.abs(audio.samples).max(initial=1e-9))
-    wave.set(ylabel="amplitude", ylim=(-largest, largest), title=f"waveform, {audio.rate:g} Hz")
+    waveform.set(ylabel="amplitude", ylim=(-largest, largest), title=f"waveform, {audio.rate:g} Hz")
 
-    # a frame is the end of its samples: it is drawn over them. The square root shows what is soft, too.
-    extent = (0.0, scale * len(frames.values) / frames.rate, channels - 0.5, -0.5)
-    drawn = ear.imshow(np.sqrt(frames.values.T), cmap=COUNTS, aspect="auto", extent=extent)
-    ear.set_title(f"cochleagram, {frames.rate:g} frames a second")
-    figure.colorbar(drawn, ax=ear, label="√ activity", pad=0.01, aspect=15)
+    # a frame is drawn over the samples it summarises; the square root makes soft sounds visible
+    extent = (0.0, scale * len(frames.values) / frames.rate, number - 0.5, -0.5)
+    image = channels.imshow(np.sqrt(frames.values.T), cmap=COUNTS, aspect="auto", extent=extent)
+    channels.set_title(f"cochleagram, {frames.rate:g} frames/s")
+    figure.colorbar(image, ax=channels, label="√ activity", pad=0.01, aspect=15)
 
-    when, which = np.nonzero(spikes)
-    tall = float(np.clip(150 / channels, 1.0, 9.0))
+    step, channel = np.nonzero(spikes)
+    height = float(np.clip(150 / number, 1.0, 9.0))
     dots.plot(
-        scale * seconds_per_step * (when + 0.5),
-        which,
+        scale * seconds_per_step * (step + 0.5),
+        channel,
         linestyle="none",
         marker="|",
         color="black",
-        ms=tall,
+        ms=height,
         mew=0.7,
     )
-    dots.set(ylim=(channels - 0.5, -0.5), xlim=(0, scale * end), xlabel=f"time ({unit})")
+    dots.set(ylim=(number - 0.5, -0.5), xlim=(0, scale * end), xlabel=f"time ({unit})")
     dots.set_title(f"spikes: {spikes.sum():,} in {len(spikes):,} steps, density {spikes.mean():.2%}")
-    for axes in (ear, dots):
+    for axes in (channels, dots):
         axes.set_ylabel("channel" if centres is None else "frequency (kHz)")
         if centres is not None:
-            # channels are no frequencies but fall with them: marks stand where round ones would be
-            marks = np.array(
+            # channels are not spaced like frequencies: ticks stand where round frequencies lie between them
+            ticks = np.array(
                 [f for f in (0.2, 0.5, 1, 2, 3, 4, 6, 8, 12, 16) if centres[-1] <= 1e3 * f <= centres[0]]
             )
-            places = np.interp(1e3 * marks, centres[::-1], np.arange(channels)[::-1])
-            axes.set_yticks(places, [f"{mark:g}" for mark in marks])
+            places = np.interp(1e3 * ticks, centres[::-1], np.arange(number)[::-1])
+            axes.set_yticks(places, [f"{tick:g}" for tick in ticks])
     return figure
 
 
-def heard(store: SpikeStore, split: str, index: int, source_path: str | os.PathLike[str]) -> Figure:
-    """Draw a stored sample with the sound it was made of, read again from the raw data: see `hearing`.
+def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | os.PathLike[str]) -> Figure:
+    """Draw a stored sample with its sound, read again from the raw data; see `cochleagram`.
 
     Raises
     ------
     UsageError
         There is no such sample, or the store is not of sound.
     DataError
-        The raw data are missing, damaged, or others than the store was made of.
+        The raw data are missing, damaged, or not those that the store was made from.
     """
     recipe, reader = stored_recipe(store.attributes), store[split]
     chain = recipe.build_chain()
-    if not 0 <= index < len(reader):
-        raise UsageError(f"got sample {index}", f"0 to {len(reader) - 1}", "Name a sample of this split.")
+    check_sample(index, len(reader))
     source = recipe.open_source(source_path)
-    there = index < source.splits().get(split, 0)
-    sample = source.read(split, index) if there else None
+    sample = source.read(split, index) if index < source.splits().get(split, 0) else None
     origin = str(reader.ids[index])
     if sample is None or sample.id != origin:
         raise DataError(
             f"{os.fspath(source_path)} has {sample.id if sample else 'nothing'} as sample {index} of {split}",
             f"{origin}, as in the store",
-            "Give the raw data that the store was made of.",
+            "Pass the raw data that the store was made from.",
         )
     frames = chain.prepare(sample.signal, rng=SampleKey(store.attributes["seed"], split, index))
     if not isinstance(sample.signal, Audio) or not isinstance(frames, Frames):
-        raise UsageError(f"{store.path} is not of sound", "", "Leave --source out.")
-    ears = [
-        transform.ear(sample.signal.rate).centres
+        raise UsageError(f"{store.path} does not contain sound", "", "Leave source out.")
+    centres = [
+        transform.filters(sample.signal.rate).centres
         for transform in chain.transforms
-        if hasattr(transform, "ear")
+        if hasattr(transform, "filters")
     ]
-    return hearing(
+    return cochleagram(
         sample.signal,
         frames,
         reader[index],
         seconds_per_step=store.attributes["dt"],
-        centres=ears[-1] if ears else None,
+        centres=centres[-1] if centres else None,
         title=f"sample {index} ({origin}), class {store.attributes['classes'][sample.label]}",
     )

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..packing import popcount
-from .style import BLUE, COUNTS, blank, styled, time_axis
+from .style import BLUE, COUNTS, empty_figure, styled, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..store import SplitReader
 
-MOST_CLASSES = 20  # in one picture
+MOST_CLASSES = 20
+"""Classes of which a sample is shown, at most."""
 
 
 @styled
@@ -44,12 +45,11 @@ def raster(
     CapabilityError
         matplotlib is not installed.
     """
-    if not 0 <= index < len(split):
-        raise UsageError(f"got sample {index}", f"0 to {len(split) - 1}", "Name a sample of this split.")
+    check_sample(index, len(split))
     spikes = split[index]
-    shown = shown_classes(split.labels, len(classes))
-    heights = [4.6, *([0.3 + 1.05 * -(-len(shown) // 10)] if shown else [])]  # inches
-    figure = blank(9.6, sum(heights))
+    shown = first_of_each_class(split.labels, len(classes))
+    heights = [4.6, *([class_rows_height(len(shown))] if shown else [])]  # inches
+    figure = empty_figure(9.6, sum(heights))
     top, *bottom = np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))
     _draw_sample(top, spikes, split.unit_shape, seconds_per_step)
     top.suptitle(
@@ -64,8 +64,14 @@ def raster(
     return figure
 
 
+def check_sample(index: int, samples: int) -> None:
+    """Raise `UsageError` if a split of so many samples has none at `index`."""
+    if not 0 <= index < samples:
+        raise UsageError(f"got sample = {index}", f"0 to {samples - 1}", "Choose a sample of this split.")
+
+
 def sample_title(split: SplitReader, index: int, classes: Sequence[str]) -> str:
-    """Return what a sample is called in a picture: its number, where it came from, and its class."""
+    """Return a sample's number, origin and class as a title."""
     label, origin = int(split.labels[index]), str(split.ids[index])
     name = f"class {classes[label]}" if label < len(classes) else f"label {label}"
     sample = f"sample {index}" if origin == str(index) else f"sample {index} ({origin})"
@@ -77,10 +83,12 @@ def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], 
     image = _as_image(spikes.sum(axis=0), shape)
     grid = panel.add_gridspec(2, 2, height_ratios=[4, 1], width_ratios=[4, 1.8 if image is not None else 0.9])
     dots = panel.add_subplot(grid[0, 0])
-    when, which = np.nonzero(spikes)
-    # ticks as tall as a unit's row, so that trains of few units read as bars and those of many as texture
-    tall = float(np.clip(190 / spikes.shape[1], 1.0, 9.0))
-    dots.plot(when * scale, which, linestyle="none", marker="|", color="black", ms=tall, mew=min(1.0, tall))
+    step, which = np.nonzero(spikes)
+    # markers as high as a unit's row: few units look like bars, many like a texture
+    height = float(np.clip(190 / spikes.shape[1], 1.0, 9.0))
+    dots.plot(
+        step * scale, which, linestyle="none", marker="|", color="black", ms=height, mew=min(1.0, height)
+    )
     dots.set(ylabel="unit", ylim=(spikes.shape[1] - 0.5, -0.5), title="every spike")
     dots.tick_params(labelbottom=False)
 
@@ -90,14 +98,14 @@ def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], 
     edges = np.arange(0, len(per_step), width)
     mean = np.add.reduceat(per_step, edges) / np.diff([*edges, len(per_step)])
     rate.stairs(mean, [*(edges * scale), len(per_step) * scale], fill=True, color=BLUE)
-    rate.set(xlabel=f"time ({unit})", ylabel="spikes\na step", xlim=(0, len(per_step) * scale))
+    rate.set(xlabel=f"time ({unit})", ylabel="spikes\nper step", xlim=(0, len(per_step) * scale))
 
     if image is not None:
         counts = panel.add_subplot(grid[0, 1], anchor="N")
-        drawn = counts.imshow(image, cmap=COUNTS)
+        shown = counts.imshow(image, cmap=COUNTS)
         counts.set(title="spikes of each unit", xlabel="column", ylabel="row")
         counts.spines[:].set_visible(False)
-        panel.colorbar(drawn, ax=counts, label="spikes", shrink=0.8, aspect=25, anchor=(0.0, 1.0))
+        panel.colorbar(shown, ax=counts, label="spikes", shrink=0.8, aspect=25, anchor=(0.0, 1.0))
     else:
         counts = panel.add_subplot(grid[0, 1], sharey=dots)
         counts.barh(np.arange(spikes.shape[1]), spikes.sum(axis=0), height=1.0, color=BLUE)
@@ -105,8 +113,13 @@ def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], 
         counts.tick_params(labelleft=False)
 
 
+def class_rows_height(classes: int) -> float:
+    """Return the height of `draw_classes` in inches: ten classes to a row."""
+    return 0.3 + 1.05 * -(-classes // 10)
+
+
 def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], classes: Sequence[str]) -> None:
-    """Draw the first sample of each class, small: `shown` is label → position."""
+    """Draw the first sample of each class, small; `shown` is label → position."""
     rows = -(-len(shown) // 10)
     columns = -(-len(shown) // rows)
     panels = np.ravel(panel.subplots(rows, columns, squeeze=False))
@@ -114,9 +127,9 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
         axes.set_axis_off()
     for axes, (label, index) in zip(panels, shown.items(), strict=False):
         if len(split.unit_shape) > 1:
-            per_unit = np.concatenate([popcount(part) for part in split.runs(index)])
+            per_unit = np.concatenate([popcount(part) for part in split.sample_by_units(index)])
             axes.imshow(_as_image(per_unit, split.unit_shape), cmap=COUNTS)
-        else:  # units in a row: show them over time instead
+        else:  # units on one axis: show them over time instead
             batch = split.packed(np.array([index]))
             axes.imshow(_over_time(batch.bits[0], int(batch.steps[0])), cmap=COUNTS, aspect="auto")
         axes.set_title(classes[label], loc="center", fontsize=9)
@@ -126,7 +139,7 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
 
 
 def _as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """Return a value per unit as (row, column), channels added up; None where units are in a row."""
+    """Return a value per unit as (row, column), channels summed; None for units on one axis."""
     if len(shape) < 2:
         return None
     image = per_unit.reshape(-1, *shape[-2:]).sum(axis=0)
@@ -134,15 +147,15 @@ def _as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | 
 
 
 def _over_time(bits: NDArray[np.uint8], steps: int) -> NDArray[np.float64]:
-    """Return spikes a step (unit, bin) in at most 64 bins of whole bytes of time."""
+    """Return spikes per step (unit, bin) in at most 64 bins, each of whole bytes of 8 steps."""
     per_byte = np.bitwise_count(bits[:, : -(-steps // 8)])
     first = np.arange(0, per_byte.shape[1], -(-per_byte.shape[1] // 64))
     spikes = np.add.reduceat(per_byte, first, axis=1, dtype=np.float64)
     return np.asarray(spikes / np.diff([*(8 * first), steps]))
 
 
-def shown_classes(labels: NDArray[np.int32], classes: int) -> dict[int, int]:
+def first_of_each_class(labels: NDArray[np.int32], classes: int) -> dict[int, int]:
     """Return label → position of its first sample, of the first `MOST_CLASSES` classes that occur."""
-    found, first = np.unique(labels, return_index=True)
-    pairs = [(int(label), int(i)) for label, i in zip(found, first, strict=True) if label < classes]
+    present, first = np.unique(labels, return_index=True)
+    pairs = [(int(label), int(i)) for label, i in zip(present, first, strict=True) if label < classes]
     return dict(pairs[:MOST_CLASSES])

@@ -1,6 +1,6 @@
-"""How every picture looks, and how it is saved.
+"""The style of every picture, and how it is saved.
 
-Colours are Okabe & Ito's (2008), told apart by every kind of colour vision.
+Colours are those of Okabe & Ito (2008), distinguishable with every kind of colour vision.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY = "#666666"
-COUNTS = "cividis"  # perceptually even, and the same to colour-blind eyes
+COUNTS = "cividis"  # perceptually uniform, also with colour-vision deficiency
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -33,14 +33,14 @@ STYLE: dict[Any, Any] = {
 }
 
 
-Drawn = ParamSpec("Drawn")
+Arguments = ParamSpec("Arguments")
 
 
-def styled(draw: Callable[Drawn, Figure]) -> Callable[Drawn, Figure]:
-    """Draw in `STYLE` and leave matplotlib's own settings as they were; say what to install without it."""
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Draw in `STYLE` without changing matplotlib's own settings; raise `CapabilityError` without matplotlib."""
 
     @functools.wraps(draw)
-    def drawn(*args: Drawn.args, **kwargs: Drawn.kwargs) -> Figure:
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
         try:
             import matplotlib
         except ImportError as error:
@@ -49,11 +49,11 @@ def styled(draw: Callable[Drawn, Figure]) -> Callable[Drawn, Figure]:
         with matplotlib.rc_context(STYLE):
             return draw(*args, **kwargs)
 
-    return drawn
+    return wrapper
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, dots_per_inch: int = 150) -> None:
-    """Write a figure; the name's ending picks the format.
+    """Write a figure to a file; the ending of its name chooses the format.
 
     Raises
     ------
@@ -66,20 +66,20 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dots_per_inch: int = 1
         raise UsageError(
             f"got the picture file {os.fspath(path)!r}",
             f"one that ends in {', '.join(f'.{e}' for e in ('png', 'svg', 'pdf'))}",
-            "Give it another ending.",
+            "Use another ending.",
         )
     figure.savefig(path, dpi=dots_per_inch)
 
 
-def blank(width: float, height: float) -> Figure:
-    """Return an empty figure of `width` × `height` inches, known to no window and no global list."""
+def empty_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of `width` × `height` inches that pyplot does not know."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def time_axis(steps: int, seconds_per_step: float | None) -> tuple[float, str]:
-    """Return what a step is on the axis, and the axis's unit."""
+    """Return the length of a step on a time axis, and the axis's unit: steps, ms or s."""
     if seconds_per_step is None:
         return 1.0, "steps"
     return (seconds_per_step, "s") if steps * seconds_per_step > 5 else (1e3 * seconds_per_step, "ms")

@@ -1,4 +1,4 @@
-"""A run's training curve; each line has its own colour and its own marker."""
+"""A run's training curve; lines differ in colour and in marker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import UsageError
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, blank, styled
+from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, empty_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 @styled
 def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
-    """Draw accuracy by epoch, and below it how much each layer spikes.
+    """Draw the accuracy by epoch, and below it the firing rate of each layer.
 
     Parameters
     ----------
     epochs
-        A record an epoch, as `spikeprep.train.journal.Journal.epochs` gives them. Drawn are ``epoch``,
-        ``train_accuracy``, ``validation_accuracy``, ``test_accuracy`` (shares or None) and ``rates``
-        (mean spikes a neuron and sample, by layer).
+        One record per epoch, as in ``spikeprep.open_run(…).history``. Drawn are ``epoch``, ``train_accuracy``,
+        ``validation_accuracy``, ``test_accuracy`` (in [0, 1], or None) and ``rates`` (mean spikes per neuron and
+        sample, by layer).
     title
-        What was trained, e.g. the architecture and the store.
+        The figure's title, e.g. the architecture and the store.
 
     Raises
     ------
     UsageError
-        No epoch is finished yet.
+        There is no finished epoch.
     CapabilityError
         matplotlib is not installed.
     """
     if not epochs:
-        raise UsageError("the journal has no finished epoch", "", "Train for at least one epoch first.")
+        raise UsageError("the run has no finished epoch", "", "Train for at least one epoch first.")
     x = [record["epoch"] for record in epochs]
-    figure = blank(8, 5.6)
+    figure = empty_figure(8, 5.6)
     accuracy, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
 
@@ -47,9 +47,7 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> F
     validation = [record.get("validation_accuracy") for record in epochs]
     if any(v is not None for v in validation):
         shares = np.array([-1.0 if v is None else v for v in validation])
-        best = x[
-            int(np.flatnonzero(shares == shares.max())[-1])
-        ]  # of equals the later one, as the trainer keeps it
+        best = x[int(np.flatnonzero(shares == shares.max())[-1])]  # of equals the last, as in the trainer
         for axes in (accuracy, rates):
             axes.axvline(best, color=BLUE, linewidth=0.8, linestyle=":")
         accuracy.annotate(
@@ -58,7 +56,7 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> F
             ha="right" if best > np.mean(x) else "left", color=BLUE, fontsize=8,
         )  # fmt: skip
     accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
-    accuracy.set(ylabel="accuracy (%)", title="samples classified correctly")
+    accuracy.set(ylabel="accuracy (%)", title="accuracy by epoch")
     accuracy.grid(visible=True, axis="y")
     accuracy.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
@@ -68,8 +66,8 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> F
         colour, marker = [(GREEN, "o"), (PURPLE, "s"), (BLUE, "^"), (GREY, "v")][layer % 4]
         mean = [(record.get("rates") or [None] * layers)[layer] for record in epochs]
         _line(rates, x, mean, name, colour, marker, "{:.1f}")
-    rates.set(xlabel="epoch", ylabel="spikes a neuron\nand sample", ylim=(0, None))
-    rates.set_title("how much each layer spikes")
+    rates.set(xlabel="epoch", ylabel="spikes per neuron\nand sample", ylim=(0, None))
+    rates.set_title("firing rate of each layer")
     rates.grid(visible=True, axis="y")
     rates.set_xlim(x[0] - 0.5, x[-1] + 0.5)
     rates.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -87,7 +85,7 @@ def _line(
     marker: str,
     number: str = "{:.2%}",
 ) -> None:
-    """Draw what is known of a series; the legend carries its last value, written as `number`."""
+    """Draw the known values of a series; the legend shows the last one, formatted by `number`."""
     known = [(e, v) for e, v in zip(x, values, strict=True) if v is not None]
     if known:
         (line,) = axes.plot(*zip(*known, strict=True), label=f"{name}, last {number.format(known[-1][1])}")

@@ -1,1 +1,1 @@
-"""Where samples come from: one file format a module, each a reader plugin."""
+"""Sources of samples: a data set or a file layout per module."""

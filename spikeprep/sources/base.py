@@ -1,24 +1,38 @@
-"""What a source of samples is."""
+"""What a source of samples is, and the checked form in which the pipeline uses one."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Self
 
+from ..config import Count, Meta
 from ..data import Sample
+from ..errors import PluginError, SpikeprepError, UsageError
 from ..registry import Plugin
+
+Side = Annotated[int, Meta(ge=1, le=65535)]
+"""Pixels of a side of an image or a sensor."""
+
+Size = Annotated[tuple[Side, ...], Meta(max_length=2)]
+"""Two sides in pixels, or empty; a class that has one refuses a length of 1."""
 
 
 @dataclass(frozen=True)
 class Source(Plugin, ABC):
-    """Reads samples of one format.
+    """Reads the samples of a data set or of a file layout.
 
-    Its fields are its configuration; a field `path`, if it has one, is where the raw files are. Opening is
-    lazy: nothing is read before `splits`, and samples are read one at a time, from any thread.
+    Its fields are its configuration; a field `path`, if it has one, is where the raw files are. Opening is lazy:
+    nothing is read before `splits`, and samples are read one at a time, from any thread. What a source has read is
+    kept in cached properties, which are not pickled: a copy in another process has the path and the settings, and
+    reads again what it needs.
     """
 
     @property
@@ -32,11 +46,18 @@ class Source(Plugin, ABC):
 
     @abstractmethod
     def read(self, split: str, index: int) -> Sample:
-        """Return one sample; raises `DataError` naming the file and the hint where it is damaged."""
+        """Return one sample; raises `DataError` with the file and the fix where it is damaged."""
 
     def outline(self, split: str, index: int) -> Any:
         """Return a signal of the shape of a sample's; overridden where that costs less than reading the sample."""
         return self.read(split, index).signal
+
+    def limited(self, samples: int) -> Source:
+        """Return a source that offers only the first `samples` samples of each split, with the same configuration.
+
+        Sources that list files override this, so that the other files are never opened.
+        """
+        return CheckedSource(self, samples)
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
@@ -44,6 +65,145 @@ class Source(Plugin, ABC):
 
         A ``"note"`` is added where a person should know what was decided from the data.
         """
+
+    def __getstate__(self) -> dict[str, Any]:
+        cls = type(self)
+        return {k: v for k, v in vars(self).items() if not isinstance(getattr(cls, k, None), cached_property)}
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """Base of sources that list files before opening any: `limited` drops files from the list.
+
+    Subclasses offer at most `limit` samples of each split where it is not None.
+    """
+
+    limit: ClassVar[int | None] = (
+        None  # set on the copies that `limited` returns; not part of the configuration
+    )
+
+    def limited(self, samples: int) -> Self:
+        """Return a source that lists only the first `samples` files of each split, and opens no other."""
+        if samples < 1:
+            raise UsageError(f"got a limit of {samples} samples", "at least 1 per split")
+        limited = copy.copy(self)  # without caches
+        object.__setattr__(limited, "limit", min(samples, self.limit or samples))
+        return limited
+
+
+@dataclass(frozen=True)
+class CheckedSource(Source):
+    """A source whose answers are checked, so that a plugin that breaks its contract is named where it does.
+
+    Parameters
+    ----------
+    source
+        The source; configuration, provenance and samples are its own.
+    samples
+        Offer only so many of each split, the first ones; None: all.
+
+    Raises
+    ------
+    PluginError
+        From every method: the source returned what the contract does not allow, or another package's source raised an
+        exception that is not a `SpikeprepError`. The message has the source, the split and the sample's index.
+    """
+
+    source: Source
+    samples: Count | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "name", self.source.name)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class, in label order."""
+        with self._errors("its classes"):
+            classes = self.source.classes
+        if not _are_texts(classes) or len(set(classes)) < len(classes):
+            raise self._broken(f"has classes = {classes!r}", "different texts, at least one")
+        return tuple(classes)
+
+    def splits(self) -> Mapping[str, int]:
+        """Return split name → number of samples offered."""
+        with self._errors("splits()"):
+            splits = self.source.splits()
+        if not (isinstance(splits, Mapping) and splits and _are_texts(tuple(splits))):
+            raise self._broken(
+                f"returned {splits!r} from splits()", "split name → number of samples, not empty"
+            )
+        for split, size in splits.items():
+            if type(size) is not int or size < 1:
+                raise self._broken(f"has {size!r} samples in split {split!r}", "an int of at least 1")
+        return {split: min(size, self.samples or size) for split, size in splits.items()}
+
+    def read(self, split: str, index: int) -> Sample:
+        """Return one sample."""
+        with self._errors(f"read({split!r}, {index})"):
+            sample = self.source.read(split, index)
+        where = f"from read({split!r}, {index})"
+        if not isinstance(sample, Sample):
+            raise self._broken(f"returned {_short(sample)} {where}", "a spikeprep.data.Sample")
+        if type(sample.label) is not int or not 0 <= sample.label < len(self.classes):
+            expected = f"an int below {len(self.classes)}, the number of classes"
+            raise self._broken(f"returned the label {sample.label!r} {where}", expected)
+        if not (isinstance(sample.id, str) and sample.id):
+            raise self._broken(f"returned the id {sample.id!r} {where}", "a text")
+        return sample
+
+    def outline(self, split: str, index: int) -> Any:
+        """Return a signal of the shape of a sample's."""
+        with self._errors(f"outline({split!r}, {index})"):
+            return self.source.outline(split, index)
+
+    def limited(self, samples: int) -> CheckedSource:
+        """Return a checked source that offers only the first `samples` samples of each split."""
+        limited = self.source.limited(min(samples, self.samples or samples))
+        return limited if isinstance(limited, CheckedSource) else CheckedSource(limited)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return where the data come from."""
+        with self._errors("provenance()"):
+            facts = self.source.provenance()
+            json.dumps(facts)
+        if not (isinstance(facts, Mapping) and "licence" in facts):
+            raise self._broken(f"returned {_short(facts)} from provenance()", 'a mapping with "licence"')
+        return dict(facts)
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the configuration of the source."""
+        return self.source.to_config()
+
+    def _broken(self, got: str, expected: str) -> PluginError:
+        return PluginError(
+            f"the source {self.name!r} {got}", expected, f"Correct {_class_name(self.source)}."
+        )
+
+    @contextmanager
+    def _errors(self, call: str) -> Iterator[None]:
+        try:
+            yield
+        except (SpikeprepError, MemoryError):
+            raise
+        except Exception as error:
+            if type(self.source).__module__.startswith("spikeprep."):
+                raise  # a bug of ours, or an error of the operating system
+            got = f"raised {type(error).__name__} from {call}: {error}"
+            raise self._broken(got, "") from error
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, tuple | list) and bool(values) and all(isinstance(v, str) and v for v in values)
+
+
+def _class_name(source: Source) -> str:
+    return f"{type(source).__module__}.{type(source).__qualname__}"
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def file_sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,42 +12,51 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import DataError
 from ..system import cores
-from .base import Source
-from .labelled_files import Fault, Recording, by_split, digest_of, left_out, refusal
+from .base import FileSource
+from .labelled_files import BadFile, Recording, bad_files_error, bad_files_note, by_split, lines_digest
 
 Facts = TypeVar("Facts")
-"""What a source wants to know of a file."""
+"""What a source keeps of the check of a file."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source found: its recordings, what is wrong with names, and what a person should know."""
+    """The recordings of a source, by name alone; files that cannot be used; a note for the user."""
 
     recordings: Sequence[Recording]
-    faults: Sequence[Fault] = ()
+    bad: Sequence[BadFile] = ()
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Checked(Recording, Generic[Facts]):
-    """A recording that can be read: its sha256, and what it is like."""
+class CheckedFile(Recording, Generic[Facts]):
+    """A recording that can be used: its sha256, and the facts of its check."""
 
     sha256: str
     facts: Facts
 
 
 @dataclass(frozen=True)
-class CheckedFiles(Source, Generic[Facts]):
-    """Base of the readers of recordings.
+class _Scan(Generic[Facts]):
+    """The files of every split that can be used, those that cannot, and a note for the user."""
+
+    files: dict[str, list[CheckedFile[Facts]]]
+    bad: Sequence[BadFile]
+    note: str
+
+
+@dataclass(frozen=True)
+class CheckedFiles(FileSource, Generic[Facts]):
+    """Base of the sources of recordings in files.
 
     Parameters
     ----------
     path
-        Where the files are.
+        Folder of the files.
     skip_bad
-        Whether to go on without files that cannot be used, and to record them, instead of refusing.
+        Whether to leave out files that cannot be used, with a record in the store, instead of refusing.
     licence
-        Note kept with the store.
+        Licence note kept with the store.
     """
 
     endings: ClassVar[str] = ""  # of the files' names, for messages
@@ -57,65 +67,115 @@ class CheckedFiles(Source, Generic[Facts]):
 
     @abstractmethod
     def listing(self) -> Listing:
-        """Find the files of `path`; raises `DataError` where there is nothing to find."""
+        """List the files of `path` without opening them; raises `DataError` where there are none."""
 
     @abstractmethod
-    def _look(self, recording: Recording) -> tuple[str, Facts]:
-        """Read and check one file; return its sha256 and what it is like; raises `Fault`."""
+    def _check_file(self, recording: Recording) -> tuple[str, Facts]:
+        """Read and check one file; return its sha256 and facts; raises `BadFile`."""
 
-    def _unlike(self, checked: Sequence[Checked[Facts]]) -> Sequence[Fault]:
-        """Say which files do not go with the others."""
+    def _find_outliers(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[BadFile]:
+        """Return the files that do not go with the others."""
         return ()
 
-    def _remarks(self, checked: Sequence[Checked[Facts]]) -> str:
-        """Return what a person should know about files that can be used."""
+    def _note(self, files: Sequence[CheckedFile[Facts]]) -> str:
+        """Return a note for the user about files that can be used."""
         return ""
 
     @cached_property
-    def _scan(self) -> tuple[dict[str, list[Checked[Facts]]], list[Fault], str]:
-        """Read every file once; raises `DataError` for all faults together unless `skip_bad`."""
-        listing = self.listing()
+    def _listing(self) -> Listing:
+        return self.listing()
+
+    @cached_property
+    def _listed(self) -> dict[str, list[Recording]]:
+        return by_split(self._listing.recordings)
+
+    @cached_property
+    def _scan(self) -> _Scan[Facts]:
+        """Read every file once; raises `DataError` for all bad files together unless `skip_bad`.
+
+        With a limit, files are checked in their order until each split has enough that can be used.
+        """
+        unchecked = list(self._listing.recordings)
+        good: list[CheckedFile[Facts]] = []
+        bad: list[BadFile] = []
+        outliers: Sequence[BadFile] = ()
         with ThreadPoolExecutor(cores()) as pool:
-            results = list(pool.map(self._check, listing.recordings, chunksize=16))
-        good = [result for result in results if isinstance(result, Checked)]
-        faults = [*listing.faults, *(result for result in results if isinstance(result, Fault))]
-        unlike = self._unlike(good)
-        odd = {fault.file for fault in unlike}
-        good = [checked for checked in good if checked.id not in odd]
-        faults += unlike
-        if faults and (not self.skip_bad or not good):
-            raise self._refusal(faults)
+            while batch := self._next_batch(unchecked, good, outliers):
+                for result in pool.map(self._try_check, batch, chunksize=16):
+                    if isinstance(result, BadFile):
+                        bad.append(result)
+                    else:
+                        good.append(result)
+                outliers = self._find_outliers(good)
+        outlier_ids = {file.file for file in outliers}
+        good = [file for file in good if file.id not in outlier_ids]
+        bad = [*self._listing.bad, *bad, *outliers]
+        if bad and (not self.skip_bad or not good):
+            raise self._refusal(bad)
         if not good:
-            hint = "Give their folder."
+            hint = "Give their folder as source=FOLDER."
             raise DataError(f"{self.path} has no recordings", f"files ending in {self.endings}", hint)
-        return by_split(good), faults, "; ".join(filter(None, (listing.note, self._remarks(good))))
+        note = "; ".join(filter(None, (self._listing.note, self._note(good))))
+        return _Scan(by_split(good, self.limit), bad, note)
 
-    def _check(self, recording: Recording) -> Checked[Facts] | Fault:
+    def _next_batch(
+        self,
+        unchecked: list[Recording],
+        good: Sequence[CheckedFile[Facts]],
+        outliers: Sequence[BadFile],
+    ) -> list[Recording]:
+        """Take the recordings to check next from `unchecked`, as many as the splits lack."""
+        outlier_ids = {file.file for file in outliers}
+        number = Counter(file.split for file in good if file.id not in outlier_ids)
+        batch, rest = [], []
+        for recording in unchecked:
+            if self.limit is None or number[recording.split] < self.limit:
+                batch.append(recording)
+                number[recording.split] += 1
+            else:
+                rest.append(recording)
+        unchecked[:] = rest
+        return batch
+
+    def _try_check(self, recording: Recording) -> CheckedFile[Facts] | BadFile:
         try:
-            sha256, facts = self._look(recording)
-        except Fault as fault:
-            return fault
+            sha256, facts = self._check_file(recording)
+        except BadFile as bad:
+            return bad
         except OSError as error:
-            hint = "check the disk and the permissions"
-            return Fault(recording.id, f"cannot be read ({error.strerror})", hint)
-        return Checked(recording.split, recording.file, recording.label, recording.id, sha256, facts)
+            fix = "check the disk and the permissions"
+            return BadFile(recording.id, f"cannot be read ({error.strerror})", fix)
+        return CheckedFile(recording.split, recording.file, recording.label, recording.id, sha256, facts)
 
-    def _refusal(self, faults: Sequence[Fault]) -> DataError:
-        hint = "Or go on without, keeping a record of what is left out: --set source.skip_bad=true."
-        return refusal(self.path, faults, hint)
+    def _refusal(self, bad: Sequence[BadFile]) -> DataError:
+        hint = "Or leave such files out, with a record in the store: use source.skip_bad=true."
+        return bad_files_error(self.path, bad, hint)
 
-    def _at(self, split: str, index: int) -> Checked[Facts]:
-        return self._scan[0][split][index]
+    def _recording(self, split: str, index: int) -> Recording:
+        """Return a sample's file; without a scan before, as in another process, the list of files decides."""
+        if self.skip_bad or "_scan" in vars(self):
+            return self._scan.files[split][index]
+        if self._listing.bad:
+            raise self._refusal(self._listing.bad)
+        return self._listed[split][index]
+
+    def _file(self, split: str, index: int) -> CheckedFile[Facts]:
+        """Return a sample's file with its facts; without a scan before, it alone is checked."""
+        recording = self._recording(split, index)
+        result = recording if isinstance(recording, CheckedFile) else self._try_check(recording)
+        if isinstance(result, BadFile):
+            raise self._refusal([result])
+        return result
 
     def splits(self) -> Mapping[str, int]:
         """Return split name → number of recordings."""
-        return {split: len(recordings) for split, recordings in self._scan[0].items()}
+        return {split: len(files) for split, files in self._scan.files.items()}
 
     def provenance(self) -> dict[str, Any]:
-        """Return the licence note, one sha256 over the sha256 and id of every file, and what was left out."""
-        found, faults, note = self._scan
-        lines = (f"{checked.sha256}  {checked.id}\n" for files in found.values() for checked in files)
-        note = "; ".join(filter(None, (note, left_out(faults))))
-        facts = {"licence": self.licence, "sha256": digest_of(lines)}
-        more = {"left_out": [str(fault) for fault in faults]} if faults else {}
-        return facts | ({"note": note} if note else {}) | more
+        """Return the licence note, one sha256 over the sha256 and id of every file, and the files left out."""
+        scan = self._scan
+        lines = (f"{file.sha256}  {file.id}\n" for files in scan.files.values() for file in files)
+        note = "; ".join(filter(None, (scan.note, bad_files_note(scan.bad))))
+        facts = {"licence": self.licence, "sha256": lines_digest(lines)}
+        left_out = {"left_out": [str(file) for file in scan.bad]} if scan.bad else {}
+        return facts | ({"note": note} if note else {}) | left_out

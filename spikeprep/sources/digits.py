@@ -20,8 +20,8 @@ from .base import Source
 class Digits(Source):
     """The digits that come with scikit-learn; intensities are sixteenths, k / 16.
 
-    The data have no split of their own. Here every fifth sample of each class, in file order, is test (355),
-    the others train (1 442): fixed, stratified, and without a random number. The same writers are in both.
+    The data have no split. Here every fifth sample of each class, in file order, is test (355), the others are
+    train (1 442): fixed, stratified, without random numbers. The same writers are in both.
     """
 
     name: ClassVar[str] = "digits"
@@ -38,11 +38,11 @@ class Digits(Source):
             ) from error
         bunch = load_digits()
         images, labels = np.asarray(bunch.images, np.float64), np.asarray(bunch.target, np.int64)
-        place = np.empty(len(labels), np.int64)  # of a sample in its class
+        position = np.empty(len(labels), np.int64)  # of a sample in its class
         for label in range(10):
             members = labels == label
-            place[members] = np.arange(members.sum())
-        numbers = {"train": np.flatnonzero(place % 5 != 4), "test": np.flatnonzero(place % 5 == 4)}
+            position[members] = np.arange(members.sum())
+        numbers = {"train": np.flatnonzero(position % 5 != 4), "test": np.flatnonzero(position % 5 == 4)}
         return {split: (images[n] / 16, labels[n], n) for split, n in numbers.items()}
 
     @property

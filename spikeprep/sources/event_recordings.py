@@ -1,104 +1,88 @@
-"""What all sources of event recordings in files share."""
+"""Base of the sources of event recordings in files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
+from ..data import Events, Sample
+from ..errors import DataError, UsageError, near_miss
+from ..eventfiles import Invalid, Scan, scan
+from ..eventfiles.detect import formats
+from ..registry import EVENT_FORMATS
+from .base import Size
+from .checked_files import CheckedFile, CheckedFiles
+from .labelled_files import BadFile, Recording, bad_files_error
 
-from ..data import EVENT, Events, Sample
-from ..errors import DataError, UsageError
-from ..eventfiles import Changes, Invalid, open_events
-from .base import file_sha256
-from .checked_files import Checked, CheckedFiles
-from .labelled_files import Fault, Recording, refusal
+IN_MEMORY_EVENTS = 1 << 18
+"""Events (16 bytes each, 4 MiB) of the largest recording that is read into memory, and of a piece of larger ones."""
 
-_PIECE = 1 << 16  # events of a piece while checking: 1 MiB, which stays in a core's cache
-WHOLE = (
-    1 << 18
-)  # events of the largest recording that is handed out in one piece, and of a piece of others: 4 MiB
 _SHOWN = 3  # changed files in one note
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a recording is like: its last event (see `spikeprep.eventfiles.outline`), how many, what was changed."""
-
-    outline: Events
-    events: int
-    changes: Changes | None
-
-
-@dataclass(frozen=True)
-class EventFiles(CheckedFiles[Facts]):
-    """Base of the readers of event recordings; a sample's signal is `Events`, streamed where they are many.
+class EventFiles(CheckedFiles[Scan]):
+    """Base of the sources of event recordings; a sample's signal is `Events`, streamed where they are many.
 
     Parameters
     ----------
     size
-        (width, height) of the sensor in pixels, for files that do not tell it or tell it wrong.
+        (width, height) of the sensor in pixels, for files that do not state it or state it wrong.
     invalid
-        What is done about events that cannot be, and files that are cut off: "fail", "clip" or "drop", see
-        `spikeprep.eventfiles.Invalid`. What was changed is recorded with the store.
+        What happens to invalid events and truncated files: "fail", "clip" or "drop", see
+        `spikeprep.eventfiles.Invalid`. What was changed is recorded in the store.
     format
-        A name in `spikeprep.registry.EVENT_FORMATS`; each file's own content and ending decide where it is empty.
+        A name in `spikeprep.registry.EVENT_FORMATS`; empty: each file's content and ending decide.
     options
-        Settings of the format, for what its files do not tell, e.g. an HDF5 file's names.
+        Settings of the format, for facts that its files do not state, e.g. an HDF5 file's names.
     """
 
-    size: tuple[int, ...] = ()
+    size: Size = ()
     invalid: Invalid = "fail"
     format: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(self.size))
-        whole = all(type(side) is int and side > 0 for side in self.size)
-        if self.size and not (len(self.size) == 2 and whole):
-            raise UsageError(f"{self.name}: got size {list(self.size)}", "[width, height] in pixels")
-        if not isinstance(self.options, Mapping):
-            hint = 'For example: --set source.options={camera="DAVIS346"}'
-            raise UsageError(f"{self.name}: got options {self.options!r}", "a table of settings", hint)
+        super().__post_init__()
+        if len(self.size) == 1:
+            raise UsageError(f"got {self.name}.size = {list(self.size)}", "[width, height] in pixels")
+        if self.format:
+            form = EVENT_FORMATS.get(self.format)
+            try:
+                form.from_config(self.options)
+            except UsageError as error:
+                got = f"got {self.name}.options = {self.options}: {error.got}"
+                raise UsageError(got, error.expected, error.hint) from error
+        elif self.options:
+            known = {option.name for form in formats() for option in fields(form)}
+            if unknown := [key for key in self.options if key not in known]:
+                got = (
+                    f"got {self.name}.options = {self.options}: no event format has the option {unknown[0]!r}"
+                )
+                raise UsageError(got, "", near_miss(unknown[0], known))
 
-    def _open(self, recording: Recording, piece_events: int, report: Any) -> Events:
-        return open_events(
-            recording.file, format=self.format, size=self._sensor, invalid=self.invalid, report=report,
-            piece_events=piece_events, **self.options,
-        )  # fmt: skip
-
-    @property
-    def _sensor(self) -> tuple[int, int] | None:
-        return (self.size[0], self.size[1]) if self.size else None
-
-    def _look(self, recording: Recording) -> tuple[str, Facts]:
-        changed: list[Changes] = []
+    def _check_file(self, recording: Recording) -> tuple[str, Scan]:
         if not recording.file.is_file():
-            raise Fault(recording.id, "is not there", "correct the table, or fetch the file")
+            raise BadFile(recording.id, "does not exist", "correct the table, or fetch the file")
+        size = (self.size[0], self.size[1]) if self.size else None
         try:
-            events = self._open(recording, _PIECE, changed.append)
-            count, last = 0, np.empty(0, EVENT)
-            for piece in events.pieces:
-                count, last = count + len(piece), piece[-1:].copy()
+            result = scan(recording.file, format=self.format, size=size, invalid=self.invalid, **self.options)
         except DataError as error:
-            raise _fault(recording, error) from error
-        walked = int(last["t"][0]) + 1 if count else 0
-        outline = replace(events, pieces=(last,), duration=events.length(walked))
-        facts = Facts(outline, count, changed[0] if changed else None)
-        return file_sha256(recording.file), facts
+            raise _bad_file(recording, error) from error
+        return result.sha256, result
 
-    def _refusal(self, faults: Sequence[Fault]) -> DataError:
+    def _refusal(self, bad: Sequence[BadFile]) -> DataError:
         hint = (
-            "Or go on, keeping a record of it in the store: --set source.invalid=drop leaves such events out, "
-            "=clip mends them, --set source.skip_bad=true leaves the files out."
+            "Or go on, with a record in the store: use source.invalid=drop to leave such events out, "
+            "source.invalid=clip to move them into range, source.skip_bad=true to leave the files out."
         )
-        return refusal(self.path, faults, hint)
+        return bad_files_error(self.path, bad, hint)
 
-    def _remarks(self, checked: Sequence[Checked[Facts]]) -> str:
-        """Say what was changed in files whose events were clipped or dropped."""
-        changes = [(c.id, c.facts.changes) for c in checked if c.facts.changes is not None]
+    def _note(self, files: Sequence[CheckedFile[Scan]]) -> str:
+        """Return what was changed in files whose events were clipped or dropped."""
+        changes = [(file.id, file.facts.changes) for file in files if file.facts.changes is not None]
         if not changes:
             return ""
         totals = {
@@ -106,37 +90,33 @@ class EventFiles(CheckedFiles[Facts]):
             "dropped": sum(c.dropped for _, c in changes),
             "left out ahead of the first time stamp": sum(c.undated for _, c in changes),
         }
-        said = [f"events {what}: {number:,}" for what, number in totals.items() if number]
-        said += [f"files cut off: {number:,}" for number in [sum(bool(c.rest) for _, c in changes)] if number]
-        shown = ", ".join(where for where, _ in changes[:_SHOWN])
+        parts = [f"events {what}: {number:,}" for what, number in totals.items() if number]
+        if truncated := sum(bool(c.rest) for _, c in changes):
+            parts.append(f"files cut off: {truncated:,}")
+        shown = ", ".join(id_ for id_, _ in changes[:_SHOWN])
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-        return f"{', '.join(said) or 'named as another format'} (in {shown}{more})"
+        return f"{', '.join(parts) or 'named as another format'} (in {shown}{more})"
 
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
-        found = self._at(split, index)
+        file = self._file(split, index)
+        large = file.facts.events > IN_MEMORY_EVENTS
         try:
-            events = replace(self._open(found, WHOLE, _known), duration=found.facts.outline.duration)
-            if found.facts.events <= WHOLE:
-                events = replace(events, pieces=(events.array,))
-        except DataError as error:  # it has changed since it was checked
-            raise self._refusal([_fault(found, error)]) from error
-        return Sample(events, found.label, found.id)
+            events = file.facts.open(IN_MEMORY_EVENTS) if large else file.facts.read()
+        except DataError as error:  # the file has changed since it was checked
+            raise self._refusal([_bad_file(file, error)]) from error
+        return Sample(events, file.label, file.id)
 
     def outline(self, split: str, index: int) -> Events:
-        """Return a recording's last event alone, as it was when it was checked."""
-        return self._at(split, index).facts.outline
+        """Return a recording's last event alone, with its size and duration, from the check of the file."""
+        return self._file(split, index).facts.outline
 
 
-def _known(changes: Changes) -> None:
-    """Let a change pass: it was noted when the file was checked."""
-
-
-def _fault(recording: Recording, error: DataError) -> Fault:
+def _bad_file(recording: Recording, error: DataError) -> BadFile:
     what = error.got.removeprefix(str(recording.file)).lstrip(": ")
     if error.expected:
         what += f" (expected {error.expected})"
-    # the reader speaks to Python; here its arguments are settings
-    hint = re.sub(r"([Pp]ass )?\b(format|invalid)='(\w+)'", r"--set source.\2=\3", error.hint)
-    hint = hint.replace("Give size=(width, height)", "--set source.size=[width,height]")
-    return Fault(recording.id, what, hint.rstrip("."))
+    # `spikeprep.eventfiles` names its arguments; here they are settings of the source
+    fix = re.sub(r"([Pp]ass )?\b(format|invalid)='(\w+)'", r"use source.\2=\3", error.hint)
+    fix = fix.replace("Give size=(width, height)", "use source.size=[width,height]")
+    return BadFile(recording.id, what, fix.rstrip("."))

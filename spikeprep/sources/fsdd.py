@@ -9,19 +9,19 @@ from typing import ClassVar
 
 from ..errors import DataError
 from .checked_files import Listing
-from .labelled_files import Fault, Recording, files_under, mixed
-from .sound_files import SUFFIXES, Sounds
+from .labelled_files import BadFile, Recording, files_under, shuffled
+from .sound_files import SUFFIXES, SoundFiles
 
 _NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
-_TEST = 5  # recordings 0 to 4 of each digit and speaker are the test split, as upstream defines
+_TEST_NUMBERS = 5  # recordings 0 to 4 of each digit and speaker are the test split, as upstream defines
 
 
 @dataclass(frozen=True)
-class Fsdd(Sounds):
+class Fsdd(SoundFiles):
     """Spoken digits in files ``DIGIT_SPEAKER_NUMBER.wav``; numbers 0 to 4 are test, the others training."""
 
     name: ClassVar[str] = "fsdd"
-    own_rate: ClassVar[int] = 8000
+    native_rate: ClassVar[int] = 8000
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -29,24 +29,24 @@ class Fsdd(Sounds):
         return tuple("0123456789")
 
     def listing(self) -> Listing:
-        """Find the recordings below `path`."""
+        """List the recordings below `path`."""
         root = Path(self.path)
-        found: dict[tuple[str, ...], Recording] = {}
-        faults = []
+        recordings: dict[tuple[str, ...], Recording] = {}
+        bad = []
         for file in files_under(root, SUFFIXES) if self.path else ():
-            where = file.relative_to(root).as_posix()
+            id_ = file.relative_to(root).as_posix()
             parts = _NAME.fullmatch(file.name)
             if parts is None:
-                faults.append(Fault(where, "is not named DIGIT_SPEAKER_NUMBER.wav", "rename or remove it"))
-            elif (twin := found.get(parts.groups())) is not None:
-                faults.append(Fault(where, f"is the same recording as {twin.id}", "remove one of the two"))
+                bad.append(BadFile(id_, "is not named DIGIT_SPEAKER_NUMBER.wav", "rename or remove it"))
+            elif (twin := recordings.get(parts.groups())) is not None:
+                bad.append(BadFile(id_, f"is the same recording as {twin.id}", "remove one of the two"))
             else:
-                split = "test" if int(parts[3]) < _TEST else "train"
-                found[parts.groups()] = Recording(split, file, int(parts[1]), where)
-        if not found:
+                split = "test" if int(parts[3]) < _TEST_NUMBERS else "train"
+                recordings[parts.groups()] = Recording(split, file, int(parts[1]), id_)
+        if not recordings:
             raise DataError(
                 f"{self.path or 'no folder'} has no recordings of FSDD",
                 "recordings/DIGIT_SPEAKER_NUMBER.wav, such as 7_jackson_32.wav",
-                "Give the data set's folder as --source.",
+                "Give the data set's folder as source=FOLDER.",
             )
-        return Listing(mixed(found.values()), faults)
+        return Listing(shuffled(recordings.values()), bad)

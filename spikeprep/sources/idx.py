@@ -1,8 +1,9 @@
-"""IDX files: the format of MNIST and of the data sets made in its image (LeCun, Cortes & Burges 1998)."""
+"""IDX files: the format of MNIST and of data sets modelled on it (LeCun, Cortes & Burges 1998)."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 import zlib
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..data import Sample
 from ..errors import DataError, UsageError
-from .base import Source, file_sha256
+from .base import Size, Source
 
 _IMAGES, _LABELS = 0x00000803, 0x00000801  # unsigned bytes in three dimensions, and in one
 # …-train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, emnist-balanced-train-0-999-images-idx3-ubyte.gz, …
@@ -27,13 +28,13 @@ _NAME = re.compile(
 _SPLITS = {"train": "train", "test": "test", "t10k": "test"}
 
 
-def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
-    """Read one IDX file of unsigned bytes, plain or gzipped, as uint8 of the dimensions it states.
+def read_idx(path: Path, magic: int) -> tuple[NDArray[np.uint8], str]:
+    """Read one IDX file of unsigned bytes, plain or gzipped; return uint8 of the dimensions it states, and its sha256.
 
     Raises
     ------
     DataError
-        The file is not IDX of this `magic`, truncated, too long, or does not decompress.
+        The file is not IDX of this `magic`, is truncated or too long, or does not decompress.
     """
     again = "Fetch the file again from its publisher."
     try:
@@ -43,25 +44,26 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
         raise DataError(
             f"cannot read {path} ({error})", "an IDX file, gzipped if its name ends in .gz", again
         ) from error
-    found = int.from_bytes(data[:4], "big")
-    if len(data) < 4 or found != magic:
+    actual = int.from_bytes(data[:4], "big")
+    if len(data) < 4 or actual != magic:
         kinds = {_IMAGES: "images", _LABELS: "labels"}
-        hint = f" (that of {kinds[found]})" if found in kinds else ""
+        kind = f" (the magic of {kinds[actual]})" if actual in kinds else ""
         raise DataError(
-            f"{path} begins with {data[:4].hex() or 'nothing'}{hint}",
+            f"{path} begins with {data[:4].hex() or 'nothing'}{kind}",
             f"the IDX magic {magic:08x} of {kinds[magic]}",
-            "Check that images and labels are not interchanged, and that the file is not packed otherwise.",
+            "Check that images and labels are not interchanged, and that the file is not compressed otherwise.",
         )
     rank = magic & 0xFF
     header = 4 + 4 * rank
     shape = tuple(int(n) for n in np.frombuffer(data[4:header].ljust(4 * rank, b"\0"), ">u4"))
     size = header + int(np.prod(shape, dtype=np.int64))
     if len(data) != size:
-        what = "is truncated" if len(data) < size else "is longer than its header says"
+        what = "is truncated" if len(data) < size else "is longer than its header states"
         raise DataError(
             f"{path} {what}: {len(data)} bytes", f"{size} bytes for {' × '.join(map(str, shape))}", again
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    array = np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    return array, hashlib.sha256(raw).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,14 @@ class _Split:
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     files: tuple[Path, Path]
+    sha256: dict[str, str]  # of each file, by name
 
 
 @dataclass(frozen=True)
 class Idx(Source):
-    """Images and labels in IDX files, found by name anywhere in the folder `path`.
+    """Images and labels in IDX files, at any depth in the folder `path`.
 
-    The names are MNIST's and EMNIST's own: ``[PREFIX-]train-images-idx3-ubyte[.gz]`` with
+    Their names are those of MNIST and EMNIST: ``[PREFIX-]train-images-idx3-ubyte[.gz]`` with
     ``…-labels-idx1-ubyte[.gz]``, and ``test`` or ``t10k`` for the test split; a part of a split may have its
     rows in the name (``emnist-balanced-train-103680-112799-images-…``).
 
@@ -86,16 +89,16 @@ class Idx(Source):
     prefix
         What their names begin with; EMNIST's is the variant, e.g. ``"emnist-balanced"``.
     class_names
-        Name of each class. Where empty, they are taken from ``PREFIX-mapping.txt`` (label, then character
+        Name of each class. Where empty, the names come from ``PREFIX-mapping.txt`` (label, then character
         codes), or else are the numbers up to the largest label.
     shape
-        (row, column) that every image must have; any where empty.
+        (row, column) that every image must have, in pixels; any where empty.
     transpose
         Whether to exchange rows and columns. NIST publishes EMNIST transposed, and some copies are upright;
-        ``"auto"`` looks at the images of the class named ``1``, whose strokes stand when upright, and says in
-        the store's provenance what it did.
+        ``"auto"`` decides by the images of the class named ``1``, whose strokes are vertical when upright, and
+        records the decision in the store's provenance.
     licence
-        Note kept with the store.
+        Licence note kept with the store.
     """
 
     name: ClassVar[str] = "idx"
@@ -103,15 +106,18 @@ class Idx(Source):
     path: str = ""
     prefix: str = ""
     class_names: tuple[str, ...] = ()
-    shape: tuple[int, ...] = ()
+    shape: Size = ()
     transpose: bool | Literal["auto"] = False
     licence: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
-        object.__setattr__(self, "shape", tuple(self.shape))
-        if self.transpose not in (True, False, "auto"):
-            raise UsageError(f"idx: got transpose {self.transpose!r}", 'true, false or "auto"')
+        super().__post_init__()
+        if len(self.shape) == 1:
+            raise UsageError(f"got idx.shape = {list(self.shape)}", "[rows, columns] in pixels")
+        if len(set(self.class_names)) < len(self.class_names):
+            raise UsageError(
+                f"got idx.class_names = {list(self.class_names)}", "a different name for each class"
+            )
 
     @property
     def _layout(self) -> str:
@@ -120,34 +126,35 @@ class Idx(Source):
         return f"{names} (plain or .gz), and the same for test"
 
     @cached_property
-    def _found(self) -> dict[str, dict[str, Path]]:
+    def _paths(self) -> dict[str, dict[str, Path]]:
+        """Split → kind ("images" or "labels") → file."""
         root = Path(self.path)
         if not self.path or not root.is_dir():
             raise DataError(
-                f"no folder {self.path!r}", self._layout, "Give the folder of the files as --source."
+                f"no folder {self.path!r}", self._layout, "Give the folder of the files as source=FOLDER."
             )
-        found: dict[str, dict[str, list[Path]]] = {}
+        candidates: dict[str, dict[str, list[Path]]] = {}
         for file in sorted(root.rglob("*-ubyte*")):
             match = _NAME.match(file.name)
             if match and (match["prefix"] or "") == self.prefix:
-                files = found.setdefault(_SPLITS[match["split"]], {}).setdefault(match["kind"], [])
-                plain = [other for other in files if f"{other}.gz" == str(file)]
-                if not plain:  # a file and its .gz beside it are one
+                files = candidates.setdefault(_SPLITS[match["split"]], {}).setdefault(match["kind"], [])
+                uncompressed = [other for other in files if f"{other}.gz" == str(file)]
+                if not uncompressed:  # a file and its .gz beside it count as one
                     files.append(file)
-        if not found:
-            raise DataError(f"no IDX files in {root}", self._layout, "Give their folder as --source.")
+        if not candidates:
+            raise DataError(f"no IDX files in {root}", self._layout, "Give their folder as source=FOLDER.")
         chosen: dict[str, dict[str, Path]] = {}
         for split in ("train", "test"):
             for kind in ("images", "labels"):
-                files = found.get(split, {}).get(kind, [])
+                files = candidates.get(split, {}).get(kind, [])
                 if len(files) > 1:
                     names = ", ".join(str(file) for file in files)
                     raise DataError(
                         f"{root} has {len(files)} files of {split} {kind}: {names}",
                         "one",
-                        "Give the folder of one data set as --source.",
+                        "Give the folder of one data set as source=FOLDER.",
                     )
-                if split in found and not files:
+                if split in candidates and not files:
                     raise DataError(f"{root} has no {split} {kind}", self._layout, "Fetch the missing file.")
                 if files:
                     chosen.setdefault(split, {})[kind] = files[0]
@@ -155,14 +162,15 @@ class Idx(Source):
 
     @cached_property
     def _data(self) -> dict[str, _Split]:
-        return {split: self._load(files["images"], files["labels"]) for split, files in self._found.items()}
+        return {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
 
     def _load(self, images_path: Path, labels_path: Path) -> _Split:
-        images, labels = read_idx(images_path, _IMAGES), read_idx(labels_path, _LABELS)
+        images, images_sha256 = read_idx(images_path, _IMAGES)
+        labels, labels_sha256 = read_idx(labels_path, _LABELS)
         if len(images) != len(labels):
             raise DataError(
                 f"{images_path.name} has {len(images)} images and {labels_path.name} {len(labels)} labels",
-                "as many",
+                "equal numbers",
                 "Fetch both files of one data set again.",
             )
         if not len(images):
@@ -171,21 +179,25 @@ class Idx(Source):
             raise DataError(
                 f"{images_path} has images of {images.shape[1:]}",
                 f"{self.shape}",
-                f"Set source.shape={list(images.shape[1:])} if that is meant.",
+                f"If that is intended, use source.shape={list(images.shape[1:])}.",
             )
-        return _Split(images, labels, (images_path, labels_path))
+        sha256 = {images_path.name: images_sha256, labels_path.name: labels_sha256}
+        return _Split(images, labels, (images_path, labels_path), sha256)
 
     @cached_property
-    def _mapping(self) -> Path | None:
+    def _mapping(self) -> tuple[Path, bytes] | None:
+        """The mapping file and its content, where the class names come from it."""
         name = f"{self.prefix}-mapping.txt" if self.prefix else "mapping.txt"
-        return min(Path(self.path).rglob(name), default=None)
+        if self.class_names or not (file := min(Path(self.path).rglob(name), default=None)):
+            return None
+        return file, file.read_bytes()
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Name of each class, in label order."""
         names = self.class_names
-        if not names and self._mapping:
-            names = self._read_mapping(self._mapping)
+        if self._mapping:
+            names = _class_names(*self._mapping)
         largest = max(int(split.labels.max()) for split in self._data.values())
         if not names:
             return tuple(str(label) for label in range(largest + 1))
@@ -196,46 +208,31 @@ class Idx(Source):
                     n = outside[0]
                     raise DataError(
                         f"{data.files[1]} has label {data.labels[n]} for {split} sample {n}",
-                        f"a class below {len(names)}",
+                        f"a label below {len(names)}",
                         "Check that the labels belong to this data set, or name every class in "
                         "source.class_names.",
                     )
         return names
 
-    def _read_mapping(self, path: Path) -> tuple[str, ...]:
-        try:
-            rows = [
-                [int(word) for word in line.split()] for line in path.read_text().splitlines() if line.strip()
-            ]
-            if sorted(row[0] for row in rows) != list(range(len(rows))):
-                raise ValueError("labels are not 0, 1, 2, …")
-            return tuple("".join(chr(code) for code in row[1:]) for row in sorted(rows))
-        except (ValueError, IndexError) as error:
-            raise DataError(
-                f"cannot read {path} ({error})",
-                "lines of a label and its character code",
-                "Fetch the file again.",
-            ) from error
-
     @cached_property
     def _transposed(self) -> bool:
         if self.transpose != "auto":
             return bool(self.transpose)
-        standing = [
-            _standing(data.images[data.labels == self.classes.index("1")][:200])
+        heights = [
+            _excess_height(data.images[data.labels == self.classes.index("1")][:200])
             for data in self._data.values()
             if "1" in self.classes and (data.labels == self.classes.index("1")).any()
         ]
-        if not standing:
+        if not heights:
             raise DataError(
-                "no images of a class named 1 to tell the orientation by",
+                "no images of a class named 1, which decide the orientation",
                 "some",
-                "Set source.transpose=true for NIST's own EMNIST files, or false for upright ones.",
+                "For NIST's own EMNIST files use source.transpose=true, for upright ones source.transpose=false.",
             )
-        return float(np.mean(standing)) < 0
+        return float(np.mean(heights)) < 0
 
     def splits(self) -> Mapping[str, int]:
-        """Return split name → number of samples: ``train``, then ``test``, those that are there."""
+        """Return split name → number of samples: ``train``, then ``test``, those that exist."""
         return {split: len(data.images) for split, data in self._data.items()}
 
     def read(self, split: str, index: int) -> Sample:
@@ -246,13 +243,11 @@ class Idx(Source):
 
     def provenance(self) -> dict[str, Any]:
         """Return the licence note, each file's sha256, and whether images were transposed."""
-        used = [file for data in self._data.values() for file in data.files]
-        if self._mapping and not self.class_names:
-            used.append(self._mapping)
-        facts: dict[str, Any] = {
-            "licence": self.licence,
-            "files": {file.name: file_sha256(file) for file in used},
-        }
+        files = {name: digest for data in self._data.values() for name, digest in data.sha256.items()}
+        if self._mapping:
+            file, content = self._mapping
+            files[file.name] = hashlib.sha256(content).hexdigest()
+        facts: dict[str, Any] = {"licence": self.licence, "files": files}
         if self.transpose == "auto":
             facts["note"] = (
                 "images were transposed to stand upright"
@@ -262,7 +257,24 @@ class Idx(Source):
         return facts
 
 
-def _standing(images: NDArray[np.uint8]) -> float:
-    """Return by how many pixels ink spreads more over rows than over columns, (sample, row, column)."""
+def _class_names(path: Path, content: bytes) -> tuple[str, ...]:
+    """Return the class names of a mapping file: lines of a label and its character codes."""
+    try:
+        rows = [
+            [int(word) for word in line.split()] for line in content.decode().splitlines() if line.strip()
+        ]
+        if sorted(row[0] for row in rows) != list(range(len(rows))):
+            raise ValueError("labels are not 0, 1, 2, …")
+        return tuple("".join(chr(code) for code in row[1:]) for row in sorted(rows))
+    except (ValueError, IndexError) as error:
+        raise DataError(
+            f"cannot read {path} ({error})",
+            "lines of a label and its character code",
+            "Fetch the file again.",
+        ) from error
+
+
+def _excess_height(images: NDArray[np.uint8]) -> float:
+    """Return how many more rows than columns have ink, on average over images (sample, row, column)."""
     rows, columns = (images > 127).any(axis=2).sum(axis=1), (images > 127).any(axis=1).sum(axis=1)
     return float((rows - columns).mean())

@@ -1,4 +1,4 @@
-"""Your own images: a folder per class, or a table of files and labels."""
+"""Images of the user: a folder per class, or a table of files and labels."""
 
 from __future__ import annotations
 
@@ -6,77 +6,82 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import Share
 from ..data import Sample
 from ..errors import CapabilityError, DataError, UsageError
-from .base import Source
-from .labelled_files import Found, Recording, by_split, check_share, digest, find, refusal
+from .base import FileSource, Size
+from .labelled_files import (
+    LabelledFiles,
+    Recording,
+    bad_files_error,
+    by_split,
+    files_digest,
+    find_labelled_files,
+)
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _MODES = {"grey": "L", "rgb": "RGB"}
 
 
 @dataclass(frozen=True)
-class ImageFolder(Source):
-    """Images (PNG, JPEG and others that Pillow reads) in a folder per class.
+class ImageFolder(FileSource):
+    """Images (PNG, JPEG and others that Pillow reads) in a folder per class, or named in a CSV file.
 
-    The folder holds ``CLASS/…`` or ``train/CLASS/…`` and ``test/CLASS/…``; or a CSV file has the columns ``path``,
-    ``label`` and, where the data has its own split, ``split``. Without one a share of each class is test, chosen by a
+    The folder holds ``CLASS/…`` or ``train/CLASS/…`` and ``test/CLASS/…``. A CSV file has the columns ``path``,
+    ``label`` and, where the data have a split, ``split``. Without a split, a share of each class is test, chosen by a
     seeded hash of the path, so that the choice is the same on every machine. Samples are in the order of such a hash
-    too: any run of them mixes the classes.
+    too, so that any range of them mixes the classes.
 
     Parameters
     ----------
     path
         The folder, or the CSV file.
     size
-        (row, column) to which every image is resized (bilinear, with Pillow). Where empty all must be of one
-        size.
+        (row, column) in pixels to which every image is resized (bilinear, with Pillow). Where empty, all must
+        have one size.
     mode
         ``"grey"``: (row, column), or ``"rgb"``: (row, column, 3).
     test_share
-        Share of each class that is test where the folder has no split of its own; may be 0.
+        Share of each class that is test where the data have no split; may be 0.
     split_seed
-        Another number gives another choice.
+        Seed of that choice and of the order.
     licence
-        Note kept with the store.
+        Licence note kept with the store.
     """
 
     name: ClassVar[str] = "images"
 
     path: str = ""
-    size: tuple[int, ...] = ()
-    mode: str = "grey"
-    test_share: float = 0.2
+    size: Size = ()
+    mode: Literal["grey", "rgb"] = "grey"
+    test_share: Share = 0.2
     split_seed: int = 0
     licence: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(self.size))
-        if self.mode not in _MODES:
-            raise UsageError(f"images: got mode {self.mode!r}", '"grey" or "rgb"')
-        if self.size and (len(self.size) != 2 or min(self.size) < 1):
-            raise UsageError(f"images: got size {list(self.size)}", "[rows, columns]")
-        check_share(self.name, self.test_share)
+        super().__post_init__()
+        if len(self.size) == 1:
+            raise UsageError(f"got images.size = {list(self.size)}", "[rows, columns] in pixels")
 
     @cached_property
-    def _found(self) -> Found:
-        return find(self.path, "images", _SUFFIXES)
+    def _labelled(self) -> LabelledFiles:
+        return find_labelled_files(self.path, "images", _SUFFIXES)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the class folders, or the labels, sorted."""
-        return self._found.classes
+        return self._labelled.classes
 
     @cached_property
     def _files(self) -> dict[str, list[Recording]]:
-        if self._found.faults:
-            raise refusal(self.path, self._found.faults)
-        return by_split(self._found.divided(self.test_share, self.split_seed))
+        if self._labelled.bad:
+            raise bad_files_error(self.path, self._labelled.bad)
+        return by_split(self._labelled.recordings(self.test_share, self.split_seed), self.limit)
 
     def splits(self) -> Mapping[str, int]:
         """Return split name → number of images: ``train``, then ``test`` unless it is empty."""
@@ -84,19 +89,25 @@ class ImageFolder(Source):
 
     def read(self, split: str, index: int) -> Sample:
         """Return one image, uint8 (row, column) or (row, column, 3); its id is its path inside the folder."""
-        found = self._files[split][index]
-        file = found.file
+        recording = self._files[split][index]
+        file = recording.file
         image = self._decode(file)
         if not self.size and image.shape != self._shape:
             raise DataError(
                 f"{file} has shape {image.shape}",
                 f"{self._shape}, like the first image",
-                "Set source.size=[rows, columns] to resize all images, or remove this one.",
+                "To resize all images use source.size=[rows,columns], or remove this one.",
             )
-        return Sample(image, found.label, found.id)
+        return Sample(image, recording.label, recording.id)
+
+    def outline(self, split: str, index: int) -> NDArray[np.uint8]:
+        """Return a black image of the shape of all; decodes one file at most."""
+        return np.broadcast_to(np.uint8(0), self._shape)
 
     @cached_property
     def _shape(self) -> tuple[int, ...]:
+        if self.size:
+            return (*self.size, 3) if self.mode == "rgb" else self.size
         return self._decode(next(iter(self._files.values()))[0].file).shape
 
     def _decode(self, file: Path) -> NDArray[np.uint8]:
@@ -109,14 +120,14 @@ class ImageFolder(Source):
                 "Run: pip install 'spikeprep[images]'.",
             ) from error
         try:
-            with Image.open(file) as opened:
-                if opened.mode.startswith(("I", "F")):
+            with Image.open(file) as original:
+                if original.mode.startswith(("I", "F")):
                     raise DataError(
-                        f"{file} has more than 8 bits a pixel (mode {opened.mode})",
+                        f"{file} has more than 8 bits per pixel (mode {original.mode})",
                         "8 bits",
                         "Convert it to 8 bits.",
                     )
-                image = opened.convert(_MODES[self.mode])
+                image = original.convert(_MODES[self.mode])
                 if self.size:
                     image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
                 return np.asarray(image, np.uint8)
@@ -127,5 +138,5 @@ class ImageFolder(Source):
 
     def provenance(self) -> dict[str, Any]:
         """Return the licence note and one sha256 over the sha256 and path of every file."""
-        every = (found for files in self._files.values() for found in files)
-        return {"licence": self.licence, "sha256": digest(every)}
+        recordings = (recording for files in self._files.values() for recording in files)
+        return {"licence": self.licence, "sha256": files_digest(recordings)}

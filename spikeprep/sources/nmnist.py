@@ -1,17 +1,19 @@
-"""N-MNIST: the digits of MNIST, seen by an event camera that moved in three saccades."""
+"""N-MNIST: the digits of MNIST, recorded by an event camera that moved in three saccades."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from ..config import Share
 from ..errors import DataError
 from .checked_files import Listing
 from .event_recordings import EventFiles
-from .labelled_files import Fault, Recording, check_share, files_under
+from .labelled_files import BadFile, Recording, files_under
 
 _LAYOUT = "Train/DIGIT/NUMBER.bin and Test/DIGIT/NUMBER.bin, such as Train/5/00001.bin"
 _COMPLETE = {"train": 60_000, "test": 10_000}
@@ -19,10 +21,10 @@ _COMPLETE = {"train": 60_000, "test": 10_000}
 
 @dataclass(frozen=True)
 class Nmnist(EventFiles):
-    """N-MNIST as it is published: ``Train/DIGIT/NUMBER.bin`` and ``Test/DIGIT/NUMBER.bin``.
+    """N-MNIST as published: ``Train/DIGIT/NUMBER.bin`` and ``Test/DIGIT/NUMBER.bin``.
 
-    Samples are in the order of the numbers, which are those of MNIST's images: any run of them mixes the digits. Where
-    there is no ``Test`` folder the last recordings by number are the test split.
+    Samples are in the order of the numbers, which are those of MNIST's images, so that any range of them mixes the
+    digits. Where there is no ``Test`` folder, the last recordings by number are the test split.
 
     Parameters
     ----------
@@ -33,11 +35,7 @@ class Nmnist(EventFiles):
     name: ClassVar[str] = "nmnist"
 
     format: str = "nmnist"
-    test_share: float = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share(self.name, self.test_share)
+    test_share: Share = 0.2
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -46,47 +44,51 @@ class Nmnist(EventFiles):
 
     @cached_property
     def _folders(self) -> dict[str, Path]:
-        """Split → its folder, whatever the case of the name."""
+        """Split → its folder, whose name may be in any case."""
         root = Path(self.path)
-        inside = sorted(root.iterdir()) if self.path and root.is_dir() else []
-        folders = {f.name.lower(): f for f in inside if f.name.lower() in _COMPLETE and f.is_dir()}
+        entries = sorted(root.iterdir()) if self.path and root.is_dir() else []
+        folders = {f.name.lower(): f for f in entries if f.name.lower() in _COMPLETE and f.is_dir()}
         if "train" not in folders:
-            there = ", ".join(f.name for f in inside[:5]) or "nothing"
-            got = f"{self.path or 'no folder'} has no folder Train (there is {there})"
-            raise DataError(got, _LAYOUT, "Give the folder that holds Train as --source.")
+            names = ", ".join(f.name for f in entries[:5]) or "nothing"
+            got = f"{self.path or 'no folder'} has no folder Train (it has {names})"
+            raise DataError(got, _LAYOUT, "Give the folder that holds Train as source=FOLDER.")
         return {split: folders[split] for split in _COMPLETE if split in folders}
 
     def listing(self) -> Listing:
-        """Find the recordings, and the test split where there is only Train."""
-        found, faults = [], []
+        """List the recordings, and choose the test split where there is only Train."""
+        recordings: list[Recording] = []
+        bad: list[BadFile] = []
         for split, folder in self._folders.items():
-            numbers: dict[int, Recording] = {}
-            for file in files_under(folder, (".bin",)):
-                where = file.relative_to(self.path).as_posix()
-                digit, number = file.parent.name, file.stem
-                if digit not in self.classes or not (number.isascii() and number.isdigit()):
-                    faults.append(Fault(where, "is not DIGIT/NUMBER.bin", "rename or remove it"))
-                elif twin := numbers.get(int(number)):
-                    faults.append(Fault(where, f"has the number of {twin.id}", "remove one of the two"))
-                else:
-                    numbers[int(number)] = Recording(split, file, int(digit), where)
-            if missing := sorted(set(self.classes) - {str(r.label) for r in numbers.values()}):
-                hint = "Copy the data set again, or give the folder that holds Train as --source."
-                raise DataError(f"{folder} has no recordings of {', '.join(missing)}", _LAYOUT, hint)
-            found += [numbers[n] for n in sorted(numbers)]
+            recordings += self._split(split, folder, bad)
         if len(self._folders) > 1:
-            return Listing(found, faults, _short(found))
-        test = round(self.test_share * len(found))
-        first = len(found) - test
-        kept = [
-            Recording("train" if n < first else "test", r.file, r.label, r.id) for n, r in enumerate(found)
-        ]
-        note = f"there is no folder Test: the last {test:,} of {len(found):,} recordings are the test split"
-        return Listing(kept, faults, note if test else "")
+            return Listing(recordings, bad, _incomplete(recordings))
+        test = round(self.test_share * len(recordings))
+        first = len(recordings) - test
+        recordings[first:] = [replace(recording, split="test") for recording in recordings[first:]]
+        total = f"{len(recordings):,}"
+        note = f"there is no folder Test: the last {test:,} of {total} recordings are the test split"
+        return Listing(recordings, bad, note if test else "")
+
+    def _split(self, split: str, folder: Path, bad: list[BadFile]) -> list[Recording]:
+        """Return the recordings of a folder by number; files that cannot be used are added to `bad`."""
+        numbers: dict[int, Recording] = {}
+        for file in files_under(folder, (".bin",)):
+            id_ = file.relative_to(self.path).as_posix()
+            digit, number = file.parent.name, file.stem
+            if digit not in self.classes or not (number.isascii() and number.isdigit()):
+                bad.append(BadFile(id_, "is not DIGIT/NUMBER.bin", "rename or remove it"))
+            elif twin := numbers.get(int(number)):
+                bad.append(BadFile(id_, f"has the number of {twin.id}", "remove one of the two"))
+            else:
+                numbers[int(number)] = Recording(split, file, int(digit), id_)
+        if missing := sorted(set(self.classes) - {str(r.label) for r in numbers.values()}):
+            fix = "Copy the data set again, or give the folder that holds Train as source=FOLDER."
+            raise DataError(f"{folder} has no recordings of {', '.join(missing)}", _LAYOUT, fix)
+        return [numbers[n] for n in sorted(numbers)]
 
 
-def _short(found: list[Recording]) -> str:
-    """Return a note where the data set is not complete."""
-    have = Counter(recording.split for recording in found)
-    short = [f"{have[s]:,} of {number:,} {s}" for s, number in _COMPLETE.items() if have[s] < number]
+def _incomplete(recordings: Sequence[Recording]) -> str:
+    """Return a note where recordings of the data set are missing."""
+    number = Counter(recording.split for recording in recordings)
+    short = [f"{number[s]:,} of {total:,} {s}" for s, total in _COMPLETE.items() if number[s] < total]
     return f"{' and '.join(short)} recordings" if short else ""

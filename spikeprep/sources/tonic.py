@@ -1,4 +1,4 @@
-"""Data sets that tonic knows, from the folder where the user has them."""
+"""Data sets that tonic can read, from a folder of the user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -15,34 +15,34 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..config import Share
 from ..data import Sample
 from ..errors import DataError, UsageError, near_miss
-from .base import Source
+from .base import FileSource, Size
 from .labelled_files import (
     SPLITS,
     Entry,
-    Found,
+    LabelledFiles,
     Recording,
     by_split,
-    check_share,
-    digest,
+    files_digest,
     files_under,
-    hashed,
+    id_hash,
 )
 from .tonic_samples import as_events, library, transformed
 
 # data sets whose targets are poses, tracks, depth and the like
 _NO_CLASSES = ("DAVISDATA", "DSEC", "EBSSA", "MVSEC", "NERDD", "ThreeET_Eyetracking", "TUMVIE", "VPR")
 _ARCHIVES = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".md5")
-_OURS = ("save_to", "transform", "target_transform", "transforms")
+_SET_HERE = ("save_to", "transform", "target_transform", "transforms")
 
 
 @dataclass(frozen=True)
-class TonicData(Source):
-    """A data set of tonic's (Lenz et al. 2021), read by tonic, with its transforms where they are asked for.
+class TonicData(FileSource):
+    """A data set of tonic's (Lenz et al. 2021), read by tonic, with its transforms where configured.
 
-    Events need fields x, t, p and, of sensors with rows, y. Its training and test parts are the splits; where it has no
-    parts, or only the training part is there, a share of each class is test, chosen by a seeded hash.
+    Events need the fields x, t, p and, of sensors with rows, y. Its training and test parts are the splits; where it
+    has no parts, or only the training part exists, a share of each class is test, chosen by a seeded hash.
 
     Parameters
     ----------
@@ -51,55 +51,51 @@ class TonicData(Source):
     dataset
         The class in `tonic.datasets`, e.g. ``"DVSGesture"``.
     options
-        More arguments of that class, e.g. ``{"first_saccade_only": true}``.
+        Further arguments of that class, e.g. ``{"first_saccade_only": true}``.
     transforms
         Classes of `tonic.transforms` with their arguments, in order, e.g. ``[{"name": "Denoise", "filter_time":
         10000}]``; `sensor_size` is filled in. Random ones are seeded by `seed`, the split and the sample.
     size
-        (width, height) in pixels: of data sets without one size, or after a transform that changes it.
+        (width, height) of the sensor in pixels, for data sets without a single size, or after a transform that changes
+        it.
     from_first
-        Whether stamps count from the first event, for data sets that keep the camera's clock; by default they are
-        kept, and a recording that begins late is refused.
+        Whether time stamps count from the first event, for data sets that keep the camera's clock; by default they
+        are kept, and a recording that begins late is refused.
     download
-        Whether tonic may fetch what is missing.
+        Whether tonic may download what is missing.
     test_share, split_seed
-        Share of each class that is test where the data set does not say, and the seed of the choice.
+        Share of each class that is test where the data set has no split, and the seed of that choice.
     seed
-        Of random transforms of tonic's.
+        Seed of tonic's random transforms.
+    licence
+        Licence note kept with the store.
     """
 
     name: ClassVar[str] = "tonic"
 
     path: str = ""
     dataset: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    transforms: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
-    size: tuple[int, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+    transforms: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+    size: Size = ()
     from_first: bool | None = None
     download: bool = False
-    test_share: float = 0.2
+    test_share: Share = 0.2
     split_seed: int = 0
     seed: int = 0
     licence: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(self.size))
-        if self.size and not (len(self.size) == 2 and all(type(n) is int and n > 0 for n in self.size)):
-            raise UsageError(f"tonic: got size {list(self.size)}", "[width, height] in pixels")
-        if not isinstance(self.options, Mapping):
-            raise UsageError(f"tonic: got options {self.options!r}", "a table of the data set's arguments")
-        tables = isinstance(self.transforms, Sequence) and not isinstance(self.transforms, str)
-        if not (tables and all(isinstance(t, Mapping) and "name" in t for t in self.transforms)):
-            hint = 'For example: --set source.transforms=[{name="Denoise", filter_time=10000}]'
-            raise UsageError(
-                f"tonic: got transforms {self.transforms!r}", "a list of tables with a name", hint
-            )
-        object.__setattr__(self, "transforms", tuple(dict(t) for t in self.transforms))
-        check_share(self.name, self.test_share)
+        super().__post_init__()
+        if len(self.size) == 1:
+            raise UsageError(f"got tonic.size = {list(self.size)}", "[width, height] in pixels")
+        if not all(isinstance(transform.get("name"), str) for transform in self.transforms):
+            hint = 'For example: source.transforms=[{name="Denoise",filter_time=10000}].'
+            raise UsageError(f"got tonic.transforms = {list(self.transforms)}", "a name in each", hint)
 
     @cached_property
     def _class(self) -> type[Any]:
-        """The data set's class; its download refuses unless it was asked for."""
+        """The data set's class; its download refuses unless `download` allows it."""
         datasets = library().datasets
         known = [name for name in datasets.__all__ if name not in _NO_CLASSES]
         if self.dataset in _NO_CLASSES:
@@ -108,119 +104,117 @@ class TonicData(Source):
                 "a data set for classification", f"Known: {', '.join(known)}.",
             )  # fmt: skip
         if self.dataset not in known:
-            got = (
-                f"tonic has no data set {self.dataset!r}"
-                if self.dataset
-                else "no data set of tonic's is named"
-            )
+            got = f"tonic has no data set {self.dataset!r}" if self.dataset else "no data set is named"
             hint = near_miss(self.dataset, known) if self.dataset else f"Known: {', '.join(known)}."
             raise UsageError(got, "a recipe such as tonic:DVSGesture", hint)
-        found: type[Any] = getattr(datasets, self.dataset)
-        # tonic looks in the folder of the class's own name
-        return found if self.download else type(found.__name__, (found,), {"download": _refuse})
+        cls: type[Any] = getattr(datasets, self.dataset)
+        # tonic looks in a folder with the name of the class
+        return cls if self.download else type(cls.__name__, (cls,), {"download": _refuse})
 
     @cached_property
     def _root(self) -> Path:
         root = Path(self.path)
         if not self.path or not root.is_dir():
             got = f"no folder {self.path!r}"
-            raise DataError(got, f"the folder that holds {self.dataset}", "Give it as --source.")
+            raise DataError(got, f"the folder that holds {self.dataset}", "Give it as source=FOLDER.")
         return root.parent if root.name == self.dataset and not (root / self.dataset).is_dir() else root
 
     @cached_property
     def _parts(self) -> dict[str, Any]:
-        """Split → tonic's data set; what belongs to no split is under the empty name."""
+        """Split → tonic's data set; one without splits has the empty name."""
         accepted = inspect.signature(self._class.__init__).parameters
-        open_ = [key for key in accepted if key not in (*_OURS, "self", "train", "split")]
+        allowed = [key for key in accepted if key not in (*_SET_HERE, "self", "train", "split")]
         for key in self.options:
-            if key not in open_:
-                raise UsageError(f"tonic's {self.dataset} has no argument {key!r}", "", near_miss(key, open_))
-        by_part: tuple[dict[str, Any], ...] = ({},)
+            if key not in allowed:
+                raise UsageError(
+                    f"tonic's {self.dataset} has no argument {key!r}", "", near_miss(key, allowed)
+                )
+        arguments: tuple[dict[str, Any], ...] = ({},)
         if "train" in accepted:
-            by_part = ({"train": True}, {"train": False})
+            arguments = ({"train": True}, {"train": False})
         elif "split" in accepted:
-            by_part = ({"split": "train"}, {"split": "test"})
-        parts = [self._construct(part) for part in by_part]
+            arguments = ({"split": "train"}, {"split": "test"})
+        parts = [self._construct(part) for part in arguments]
         if parts[0] is None:
-            own = Path(self._root, self.dataset)
+            folder = Path(self._root, self.dataset)
             raise DataError(
-                f"tonic does not find {self.dataset} in {self._root}: {own} is "
-                f"{'incomplete' if own.is_dir() else 'not there'}",
-                "the archives and what was in them, as tonic leaves them",
-                "Give the folder that tonic calls save_to as --source, or let tonic fetch the data there: "
-                "--set source.download=true.",
+                f"tonic does not find {self.dataset} in {self._root}: {folder} "
+                f"{'is incomplete' if folder.is_dir() else 'does not exist'}",
+                "the archives and their content, as tonic leaves them",
+                "Give the folder that tonic calls save_to as source=FOLDER, or let tonic download the data there: "
+                "use source.download=true.",
             )
         if len(parts) == 1 or parts[1] is None:
             return {"": parts[0]}
         return dict(zip(SPLITS, parts, strict=True))
 
-    def _construct(self, part: Mapping[str, Any]) -> Any:
+    def _construct(self, arguments: Mapping[str, Any]) -> Any:
         """Return tonic's data set, or None where its files are missing."""
         try:
             with contextlib.redirect_stdout(sys.stderr):  # some of tonic's data sets print
-                return self._class(str(self._root), **part, **self.options)
+                return self._class(str(self._root), **arguments, **self.options)
         except _Missing:
             return None
         except (Exception, SystemExit) as error:  # one of tonic's data sets exits
             raise DataError(
                 f"tonic cannot open {self.dataset} in {self._root} ({type(error).__name__}: {error})",
                 "the data set as tonic lays it out",
-                "Give the folder that tonic calls save_to as --source.",
+                "Give the folder that tonic calls save_to as source=FOLDER.",
             ) from error
 
     @cached_property
     def _targets(self) -> dict[str, list[Any]]:
         """Split → the target of every sample, a number or a name."""
-        found = {}
+        by_part = {}
         for split, part in self._parts.items():
             targets = getattr(part, "targets", ())
-            if len(targets) != len(part):  # some keep none: they are asked for
+            if len(targets) != len(part):  # some data sets keep no targets: read every sample
                 targets = [part[n][1] for n in range(len(part))]
             plain = [target.item() if isinstance(target, np.generic) else target for target in targets]
-            odd = next((t for t in plain if not isinstance(t, (int, str))), None)
-            if odd is not None:
+            other = next((t for t in plain if not isinstance(t, (int, str))), None)
+            if other is not None:
                 raise DataError(
-                    f"tonic's {self.dataset} has targets such as {odd!r}", "a class for each sample",
+                    f"tonic's {self.dataset} has targets such as {other!r}", "a class for each sample",
                     "Choose a data set for classification.",
                 )  # fmt: skip
-            found[split] = plain
-        return found
+            by_part[split] = plain
+        return by_part
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """What tonic calls the classes, in label order; else the targets that occur, sorted."""
-        named = getattr(next(iter(self._parts.values())), "classes", None)
-        occur = {target for targets in self._targets.values() for target in targets}
-        if named is None:
-            return tuple(map(str, sorted(occur)))
-        if isinstance(named, Mapping):
-            named = [name for name, _ in sorted(named.items(), key=lambda pair: pair[1])]
-        return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in named)
+        """Tonic's names of the classes, in label order; else the targets that occur, sorted."""
+        names = getattr(next(iter(self._parts.values())), "classes", None)
+        present = {target for targets in self._targets.values() for target in targets}
+        if names is None:
+            return tuple(map(str, sorted(present)))
+        if isinstance(names, Mapping):
+            names = [name for name, _ in sorted(names.items(), key=lambda pair: pair[1])]
+        return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
 
     def _label(self, target: int | str) -> str:
         """Return the name of a target's class."""
-        named = hasattr(next(iter(self._parts.values())), "classes")
-        if isinstance(target, int) and named and 0 <= target < len(self.classes):
+        has_names = hasattr(next(iter(self._parts.values())), "classes")
+        if isinstance(target, int) and has_names and 0 <= target < len(self.classes):
             return self.classes[target]
         if str(target) in self.classes:
             return str(target)
         raise DataError(
             f"tonic's {self.dataset} has the target {target!r}", f"one of its {len(self.classes)} classes",
-            "Its files and tonic's version do not go together.",
+            "Its files do not match the installed version of tonic.",
         )  # fmt: skip
 
     @cached_property
     def _samples(self) -> dict[str, list[_Member]]:
-        entries, place = [], {}
+        entries, origin = [], {}
         for split, part in self._parts.items():
             for n, target in enumerate(self._targets[split]):
                 file = _file(part, n)
                 id_ = file.relative_to(self._root).as_posix() if file else f"{split or 'sample'}/{n}"
                 entries.append(Entry(split, file or Path(), self._label(target), id_))
-                place[id_] = (part, n)
-        found = Found(entries, self.classes).divided(self.test_share, self.split_seed)
-        members = [_Member(r.split, r.file, r.label, r.id, *place[r.id]) for r in found]
-        return by_split(members)
+                origin[id_] = (part, n)
+        recordings = LabelledFiles(entries, self.classes).recordings(self.test_share, self.split_seed)
+        members = [_Member(r.split, r.file, r.label, r.id, *origin[r.id]) for r in recordings]
+        return by_split(members, self.limit)
 
     @property
     def _note(self) -> str:
@@ -236,35 +230,35 @@ class TonicData(Source):
     def read(self, split: str, index: int) -> Sample:
         """Return one recording, after tonic's transforms."""
         member = self._samples[split][index]
-        where, events = f"{member.id} of tonic's {self.dataset}", member.part[member.number][0]
+        label, events = f"{member.id} of tonic's {self.dataset}", member.part[member.number][0]
         sensor = getattr(member.part, "sensor_size", None)
         if self.transforms:
-            seed = int.from_bytes(hashed(self.seed, "transforms", member.id)[:4], "little")
-            events = transformed(events, self.transforms, sensor or (*self.size, 2), seed, where)
-        return Sample(as_events(events, sensor, self.size, self.from_first, where), member.label, member.id)
+            seed = int.from_bytes(id_hash(self.seed, "transforms", member.id)[:4], "little")
+            events = transformed(events, self.transforms, sensor or (*self.size, 2), seed, label)
+        return Sample(as_events(events, sensor, self.size, self.from_first, label), member.label, member.id)
 
     def provenance(self) -> dict[str, Any]:
-        """Return the licence note, tonic's version, and one sha256 over the files that the samples are in."""
-        every = [member for members in self._samples.values() for member in members]
-        files: list[Recording] = [member for member in every if member.file.name]
+        """Return the licence note, tonic's version, and one sha256 over the files of the samples."""
+        offered = [member for members in self._samples.values() for member in members]
+        files: list[Recording] = [member for member in offered if member.file.name]
         if not files:
             root = Path(next(iter(self._parts.values())).location_on_system)
-            inside = [f for f in files_under(root, ()) if not f.name.endswith(_ARCHIVES)]
-            files = [Recording("", f, 0, f.relative_to(root).as_posix()) for f in inside]
-        facts = {"licence": self.licence, "tonic": metadata.version("tonic"), "sha256": digest(files)}
+            unpacked = [f for f in files_under(root, ()) if not f.name.endswith(_ARCHIVES)]
+            files = [Recording("", f, 0, f.relative_to(root).as_posix()) for f in unpacked]
+        facts = {"licence": self.licence, "tonic": metadata.version("tonic"), "sha256": files_digest(files)}
         return facts | ({"note": self._note} if self._note else {})
 
 
 @dataclass(frozen=True)
 class _Member(Recording):
-    """A sample, and where tonic has it."""
+    """A sample, with its data set and number in tonic."""
 
     part: Any
     number: int
 
 
 class _Missing(Exception):
-    """tonic wanted to fetch files, and was not to."""
+    """tonic tried to download files without permission."""
 
 
 def _refuse(dataset: Any) -> None:
@@ -272,7 +266,7 @@ def _refuse(dataset: Any) -> None:
 
 
 def _file(part: Any, number: int) -> Path | None:
-    """Return the file that a sample is in, where tonic keeps a list of them."""
+    """Return a sample's file, where tonic keeps a list of files."""
     data = getattr(part, "data", None)
     if isinstance(data, list) and number < len(data) and isinstance(data[number], (str, os.PathLike)):
         return Path(data[number])

@@ -1,10 +1,11 @@
 """Spike stores, format version 1: Zarr v3 groups of bit-packed spikes.
 
-What is on disk is described in `layout`. `SpikeWriter` makes a store, `SpikeStore` and its `SplitReader` read
-one, `verify` checks every byte of one.
+`layout` has the arrays and the chunk layout, `attributes` the metadata. `SpikeWriter` writes a store, `SpikeStore` and
+its `SplitReader` read one, `verify` checks every byte of one.
 """
 
-from .layout import FORMAT, SplitLayout
+from .attributes import FORMAT, StoreAttributes
+from .layout import SplitLayout
 from .reader import SpikeStore, SplitReader
 from .shards import Compression
 from .verify import Problem, VerifyReport, verify
@@ -20,6 +21,7 @@ __all__ = [
     "SpikeWriter",
     "SplitLayout",
     "SplitReader",
+    "StoreAttributes",
     "VerifyReport",
     "verify",
 ]

@@ -1,78 +1,57 @@
-"""The layout of a spike store, format version 1.
+"""The chunk layout of a spike store, format version 1: its arrays, and how they are cut into chunks and shards.
 
 ::
 
-    NAME.zarr/                  attributes: "spikeprep": {…}
-      train/  test/  …          one group a split
-        spikes   uint8  (sample, unit, byte)   bit k of byte b = step 8 b + k; sharded
-        steps    uint32 (sample,)              the sample's own length; bits at and past it are 0
-        labels   int32  (sample,)
-        counts   uint32 (sample,)              spikes in the sample
-        ids      string (sample,)              where the sample came from
+    NAME.zarr/                  Zarr v3 group; attributes "spikeprep": {…}, see `spikeprep.store.attributes`
+      train/  test/  …          one group per split
+        spikes   uint8  [sample, unit, byte]   bit k of byte b is time step 8 b + k (little bit order)
+        steps    uint32 [sample]               the sample's own length in steps; bits at and past it are 0
+        labels   int32  [sample]               class index
+        counts   uint32 [sample]               number of spikes
+        groups   int32  [sample]               optional: speaker, subject, source image of a copy
+        ids      string [sample]               where the sample came from
 
-The attributes under ``"spikeprep"``: `format` (1), `version` (of the package), `recipe`, `title`, `citation`,
-`chain` (config of every transform and the encoder), `seed`, `dt` (seconds a step), `unit_shape`, `classes`,
-`source` (reader config, licence note, sha256 of the files), `samples` (split → number), and `complete` (false
-until the last shard is in). There is no time of creation: two encodes of the same data are equal byte for
-byte.
+The brackets hold the dimension names that the metadata carries. Time is the packed, fastest axis of `spikes`; a step
+lasts `dt` seconds; units are in C order over `unit_shape`.
 
-A chunk of `spikes` has several samples; of a sample that is larger than `_LARGE` it has some of the units.
-
-A shard of `spikes` and the one chunk of each small array that covers the same samples are written by one
-worker, `spikes` last: where that object exists, its samples are done.
+A chunk of `spikes` is compressed alone and has several samples; a sample larger than `_LARGE_SAMPLE` is divided into
+chunks along its units. A shard is one file of many chunks. One worker writes a shard together with the one chunk of
+each other array that covers the same samples, `spikes` last: where that file exists, the shard's samples are complete.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from ..errors import StoreError
-from .shards import Compression
-
-FORMAT = 1
 SPIKES = "spikes"
-SMALL = {"steps": "uint32", "labels": "int32", "counts": "uint32", "ids": "string"}
-NEEDED = (
-    "format",
-    "version",
-    "recipe",
-    "chain",
-    "seed",
-    "dt",
-    "unit_shape",
-    "classes",
-    "source",
-    "samples",
-    "complete",
-)
+SAMPLE_ARRAYS = {"steps": "uint32", "labels": "int32", "counts": "uint32", "ids": "string"}
+"""Arrays of every split with one value per sample: name → Zarr data type."""
 
-_CHUNK_BYTES = 2 << 20  # decoded: stays in a core's cache, and small enough to shuffle by
-_LARGE = 32 << 20  # decoded bytes of a sample whose units are cut into chunks
-_CHUNKS_A_SHARD = 32
-_SHARDS_A_SPLIT = 8
+OPTIONAL_ARRAYS = {"groups": "int32"}
+"""Arrays with one value per sample that a split may have."""
+
+_CHUNK_BYTES = 2 << 20  # decoded: fits in a core's cache, and is small enough to shuffle by
+_LARGE_SAMPLE = 32 << 20  # decoded bytes above which a sample is divided along its units
+_MAX_CHUNKS_PER_SHARD = 32
+_MIN_SHARDS_PER_SPLIT = 8
 
 
 @dataclass(frozen=True)
 class SplitLayout:
-    """How the arrays of one split are cut.
+    """Shape of one split and the sizes of its chunks and shards.
 
     Attributes
     ----------
     samples, units, max_steps
-        Size of the split.
+        Size of the split: samples, units per sample, time steps of the longest sample of the store.
     chunk_samples
         Samples that are compressed together.
     shard_samples
-        Samples in one object, a multiple of `chunk_samples`.
+        Samples per shard, a multiple of `chunk_samples`.
     chunk_units
         Units that are compressed together; 0: all of a sample's.
+    groups
+        Whether the split has the optional array `groups`.
     """
 
     samples: int
@@ -81,53 +60,65 @@ class SplitLayout:
     chunk_samples: int
     shard_samples: int
     chunk_units: int = 0
+    groups: bool = False
 
     @classmethod
-    def fit(cls, samples: int, units: int, max_steps: int) -> SplitLayout:
-        """Choose chunks of 1 to 2 MiB, less only where the split has no more, and shards of up to 32 chunks.
+    def fit(cls, samples: int, units: int, max_steps: int, *, groups: bool = False) -> SplitLayout:
+        """Choose chunks of 1 to 2 MiB (smaller only if the split is) and shards of up to 32 chunks.
 
-        A split of many chunks has 8 shards at least, so that as many workers can write it. A sample of more than
-        2 MiB is a chunk of its own, and of such chunks a shard has fewer: a worker holds it until it is written. One of
-        more than 32 MiB is a shard of its own, of chunks of up to 2 MiB, so that it need never be held.
+        A split of many chunks gets at least 8 shards, so that as many workers can write it. A sample of more than
+        2 MiB is a chunk of its own, with fewer chunks per shard, because a worker holds a shard until it is written. A
+        sample of more than 32 MiB is a shard of its own, of chunks of up to 2 MiB, so that it need never be held.
         """
-        sample = max(units * -(-max_steps // 8), 1)
-        if sample > _LARGE:
-            return cls(samples, units, max_steps, 1, 1, max(_CHUNK_BYTES // -(-max_steps // 8), 1))
-        most = max(_CHUNK_BYTES // sample, 1)
+        sample_bytes = max(units * -(-max_steps // 8), 1)
+        if sample_bytes > _LARGE_SAMPLE:
+            chunk_units = max(_CHUNK_BYTES // -(-max_steps // 8), 1)
+            return cls(samples, units, max_steps, 1, 1, chunk_units, groups)
+        largest = max(_CHUNK_BYTES // sample_bytes, 1)
         enough = 1 << max(samples - 1, 0).bit_length()
-        chunk = min(1 << most.bit_length() - 1, enough)
-        together = min(_CHUNKS_A_SHARD, max(enough // chunk // _SHARDS_A_SPLIT, 1))
-        together = min(together, max(_CHUNKS_A_SHARD * _CHUNK_BYTES // (chunk * sample), 1))
-        return cls(samples, units, max_steps, chunk, chunk * together)
+        chunk = min(1 << largest.bit_length() - 1, enough)
+        chunks = min(_MAX_CHUNKS_PER_SHARD, max(enough // chunk // _MIN_SHARDS_PER_SPLIT, 1))
+        chunks = min(chunks, max(_MAX_CHUNKS_PER_SHARD * _CHUNK_BYTES // (chunk * sample_bytes), 1))
+        return cls(samples, units, max_steps, chunk, chunk * chunks, 0, groups)
 
     @property
-    def width(self) -> int:
-        """Bytes of one unit's train."""
+    def unit_bytes(self) -> int:
+        """Packed bytes of one unit of one sample."""
         return -(-self.max_steps // 8)
 
     @property
     def shards(self) -> int:
-        """Number of shards."""
+        """Number of shards of the split."""
         return -(-self.samples // self.shard_samples)
 
     @property
-    def parts(self) -> int:
-        """Number of chunks that a sample's units are cut into."""
+    def unit_chunks(self) -> int:
+        """Number of chunks along a sample's units; 1 unless samples are large."""
         return -(-self.units // (self.chunk_units or self.units))
 
     @property
-    def chunk(self) -> tuple[int, int, int]:
+    def chunk_shape(self) -> tuple[int, int, int]:
         """Shape of a chunk: (sample, unit, byte). The last one of a sample may reach past its units."""
-        return self.chunk_samples, self.chunk_units or self.units, self.width
+        return self.chunk_samples, self.chunk_units or self.units, self.unit_bytes
 
     @property
-    def places(self) -> int:
-        """Number of chunks in a full shard, those of one sample one after another."""
-        return self.shard_samples // self.chunk_samples * self.parts
+    def chunks_per_shard(self) -> int:
+        """Number of chunks in a full shard; those of one sample follow one another."""
+        return self.shard_samples // self.chunk_samples * self.unit_chunks
 
-    def span(self, shard: int) -> tuple[int, int]:
+    @property
+    def sample_arrays(self) -> tuple[str, ...]:
+        """Names of the split's arrays with one value per sample."""
+        return (*SAMPLE_ARRAYS, *OPTIONAL_ARRAYS) if self.groups else tuple(SAMPLE_ARRAYS)
+
+    def sample_range(self, shard: int) -> tuple[int, int]:
         """Return the first sample of a shard, and the one after its last."""
         return shard * self.shard_samples, min((shard + 1) * self.shard_samples, self.samples)
+
+
+def metadata_key(split: str, array: str) -> str:
+    """Return the key of an array's metadata document."""
+    return f"{split}/{array}/zarr.json"
 
 
 def shard_key(split: str, shard: int) -> str:
@@ -135,154 +126,6 @@ def shard_key(split: str, shard: int) -> str:
     return f"{split}/{SPIKES}/c/{shard}/0/0"
 
 
-def small_key(split: str, array: str, shard: int) -> str:
-    """Return the key of the chunk of a small array that covers a shard's samples."""
+def sample_array_key(split: str, array: str, shard: int) -> str:
+    """Return the key of the chunk of an array with one value per sample that covers a shard's samples."""
     return f"{split}/{array}/c/{shard}"
-
-
-def document(value: Mapping[str, Any]) -> bytes:
-    """Return a metadata document's bytes."""
-    return json.dumps(value, indent=2, ensure_ascii=False).encode()
-
-
-def root_document(attributes: Mapping[str, Any]) -> bytes:
-    """Return the root group's metadata document."""
-    return document({"attributes": {"spikeprep": dict(attributes)}, "zarr_format": 3, "node_type": "group"})
-
-
-def split_documents(split: str, layout: SplitLayout, compression: Compression) -> dict[str, bytes]:
-    """Return key → metadata document of a split's group and arrays, as zarr-python composes them."""
-    import zarr
-    from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, VLenUTF8Codec, ZstdCodec
-    from zarr.storage import MemoryStore
-
-    packers: list[Any] = [Crc32cCodec()]
-    if compression.name == "zstd":
-        packers.insert(0, ZstdCodec(level=compression.level))
-    elif compression.name == "lz4":
-        packers.insert(0, BloscCodec(**compression.codecs()[0]["configuration"]))
-    composed: dict[str, Any] = {}
-    group = zarr.create_group(MemoryStore(composed), path=split, zarr_format=3)
-    group.create_array(
-        SPIKES,
-        shape=(layout.samples, layout.units, layout.width),
-        dtype="uint8",
-        chunks=(layout.shard_samples, layout.parts * layout.chunk[1], layout.width),
-        serializer=ShardingCodec(chunk_shape=layout.chunk, codecs=[BytesCodec(), *packers]),
-        compressors=None,
-        filters=None,
-        fill_value=0,
-        dimension_names=["sample", "unit", "byte"],
-        attributes={"max_steps": layout.max_steps},
-    )
-    for name, dtype in SMALL.items():
-        group.create_array(
-            name,
-            shape=(layout.samples,),
-            dtype=dtype,
-            chunks=(layout.shard_samples,),
-            serializer=VLenUTF8Codec() if dtype == "string" else BytesCodec(),
-            compressors=packers,
-            filters=None,
-            fill_value="" if dtype == "string" else 0,
-            dimension_names=["sample"],
-        )
-    return {key: value.to_bytes() for key, value in composed.items() if key.startswith(f"{split}/")}
-
-
-@functools.cache
-def _vlen() -> Any:
-    from numcodecs.vlen import VLenUTF8
-
-    return VLenUTF8()
-
-
-def encode_small(array: str, values: Any, layout: SplitLayout, compression: Compression) -> bytes:
-    """Return the stored chunk of a small array, padded to a whole chunk as Zarr wants."""
-    missing = layout.shard_samples - len(values)
-    if SMALL[array] == "string":
-        raw = bytes(_vlen().encode(np.array([*values, *[""] * missing], object)))
-    else:
-        raw = np.pad(np.asarray(values, SMALL[array]), (0, missing)).astype(f"<{SMALL[array][0]}4").tobytes()
-    return compression.encode(raw)
-
-
-def decode_small(array: str, data: bytes, count: int, compression: Compression) -> list[Any]:
-    """Return the first `count` values of a stored chunk of a small array; raises `DamageError`."""
-    raw = compression.decode(data)
-    if SMALL[array] == "string":
-        return _vlen().decode(raw)[:count].tolist()  # type: ignore[no-any-return]
-    return np.frombuffer(raw, f"<{SMALL[array][0]}4")[:count].tolist()  # type: ignore[no-any-return]
-
-
-def parse_attributes(path: str, root: bytes | None) -> dict[str, Any]:
-    """Return the ``"spikeprep"`` attributes from a root metadata document.
-
-    Raises
-    ------
-    StoreError
-        There is no store, it is not a spike store, a needed key is missing, or its format is newer.
-    """
-    hint = "Check the path, or make a store with `spikeprep encode`."
-    if root is None:
-        raise StoreError(f"no store at {path}", "a Zarr v3 group made by spikeprep", hint)
-    try:
-        attributes = json.loads(root)["attributes"]["spikeprep"]
-        missing = [key for key in NEEDED if key not in attributes]
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{path} is not a spike store", "a Zarr v3 group made by spikeprep", hint) from None
-    found = attributes.get("format")
-    if isinstance(found, int) and found > FORMAT:
-        raise StoreError(
-            f"{path} has format version {found}",
-            f"at most {FORMAT}",
-            "Update spikeprep: pip install -U spikeprep.",
-        )
-    if found != FORMAT or missing:
-        lacks = f"lacks the attributes {', '.join(missing)}" if missing else f"has format version {found!r}"
-        raise StoreError(
-            f"{path} {lacks}", f"a store of format {FORMAT}", "Encode it again with --overwrite."
-        )
-    return dict(attributes)
-
-
-def parse_split(path: str, split: str, spikes: bytes | None) -> tuple[SplitLayout, Compression]:
-    """Return the layout of a split from its `spikes` array's metadata document; raises `StoreError`."""
-    try:
-        meta = json.loads(spikes or b"")
-        samples, units, _ = meta["shape"]
-        shard = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
-        (sharding,) = meta["codecs"]
-        inner = sharding["configuration"]
-        max_steps, cut = meta["attributes"]["max_steps"], inner["chunk_shape"][1]
-        return (
-            SplitLayout(samples, units, max_steps, inner["chunk_shape"][0], shard, cut if cut < units else 0),
-            Compression.from_codecs(inner["codecs"][1:]),
-        )
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise StoreError(
-            f"{path}: the array {split}/{SPIKES} is missing or not laid out by spikeprep ({error})",
-            f"the layout of format {FORMAT}",
-            "Encode it again with --overwrite.",
-        ) from error
-
-
-def fingerprint(attributes: Mapping[str, Any]) -> str:
-    """Return the sha256 over the attributes that decide the bits: all but `version` and `complete`."""
-    identity = {k: v for k, v in attributes.items() if k not in ("version", "complete")}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def differences(stored: Any, asked: Any, where: str = "") -> list[str]:
-    """Return a line for each leaf in which two JSON values differ.
-
-    ``chain[0].steps: 400 in the store, 200 asked for``
-    """
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        keys = [*stored, *(key for key in asked if key not in stored)]
-        pairs = [(f"{where}.{key}".lstrip("."), stored.get(key), asked.get(key)) for key in keys]
-    elif isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
-        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(stored, asked, strict=True))]
-    else:
-        return [] if stored == asked else [f"{where}: {stored!r} in the store, {asked!r} asked for"]
-    return [line for name, a, b in pairs for line in differences(a, b, name)]

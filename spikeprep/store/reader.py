@@ -1,4 +1,4 @@
-"""Read a spike store: splits, small arrays, and packed spikes by the fast path."""
+"""Read a spike store: its splits, arrays with one value per sample, and packed spikes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,55 +14,81 @@ from numpy.typing import NDArray
 from ..data import Bits, PackedBatch
 from ..errors import StoreError, UsageError, near_miss
 from ..packing import unpack
-from . import layout as form
-from .layout import SplitLayout
-from .objects import Objects, open_objects
-from .shards import Compression, DamageError, index_bytes, is_absent, parse_index
+from .attributes import fingerprint, parse_attributes
+from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
+from .sample_arrays import decode_sample_array
+from .shards import Compression, DamageError, decode_index, index_bytes, is_absent
+from .storage import Storage, open_storage
+from .zarr_metadata import parse_split
 
-_MEND = "Run `spikeprep verify` for all of the damage, then encode again with --overwrite."
+_HINT = "Run `spikeprep verify` for all of the damage, then write the store again with overwrite=True."
 
 
 class DamagedSamples(StoreError):
-    """Samples of a store that cannot be read; `what` says which part of it is missing or damaged."""
+    """Samples of a store that cannot be read; `what` says what is missing or damaged."""
 
     def __init__(self, where: str, what: str) -> None:
         self.what = what
-        super().__init__(f"{where} cannot be read: {what}", "", _MEND)
+        super().__init__(f"{where} cannot be read: {what}", "", _HINT)
+
+    def __reduce__(self) -> Any:
+        return DamagedSamples, (self.got.removesuffix(f" cannot be read: {self.what}"), self.what)
+
+
+class UnknownSplit(UsageError, KeyError):
+    """The name of a split that a store does not have."""
+
+    __str__ = Exception.__str__  # KeyError's would show quotation marks
 
 
 class SpikeStore(Mapping[str, "SplitReader"]):
     """A spike store, opened for reading: a mapping of split name → `SplitReader`.
+
+    It pickles as its path or URL; a copy opens the store again when it is first used, in any process that can reach it.
 
     Attributes
     ----------
     path
         Where it is: a path or an fsspec URL.
     attributes
-        The ``"spikeprep"`` attributes (see `spikeprep.store.layout`).
+        The ``"spikeprep"`` attributes (see `spikeprep.store.attributes`).
     """
 
-    def __init__(self, objects: Objects, attributes: dict[str, Any]) -> None:
-        self.path, self.attributes, self._objects = objects.path, attributes, objects
+    def __init__(self, storage: Storage, *, incomplete: bool = False) -> None:
+        self.path, self._storage, self._incomplete = storage.path, storage, incomplete
         self._readers: dict[str, SplitReader] = {}
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, incomplete: bool = False) -> SpikeStore:
+    def open(cls, path: str | os.PathLike[str], *, incomplete: bool = False) -> Self:
         """Open a store; `incomplete` admits one whose encoding has not finished.
 
         Raises
         ------
         StoreError
-            There is no store, it is foreign, of a newer format, or not complete.
+            There is no store, it is foreign, damaged, of a newer format, or not complete.
         """
-        objects = open_objects(path)
-        attributes = form.parse_attributes(objects.path, objects.get("zarr.json"))
-        if not (attributes["complete"] or incomplete):
+        store = cls(open_storage(path), incomplete=incomplete)
+        _ = store.attributes
+        return store
+
+    @classmethod
+    def _reopen(cls, path: str, incomplete: bool) -> Self:
+        return cls(open_storage(path), incomplete=incomplete)
+
+    def __reduce__(self) -> Any:
+        return type(self)._reopen, (self._storage.absolute_path(), self._incomplete)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """The ``"spikeprep"`` attributes, as the store has them."""
+        attributes = parse_attributes(self.path, self._storage.get("zarr.json"))
+        if not (attributes["complete"] or self._incomplete):
             raise StoreError(
-                f"{objects.path} is not complete",
+                f"{self.path} is not complete",
                 "a finished store",
-                "Give its `spikeprep encode` command again.",
+                "Repeat the `spikeprep encode` command or the call that began it: it resumes.",
             )
-        return cls(objects, attributes)
+        return attributes
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -76,9 +102,11 @@ class SpikeStore(Mapping[str, "SplitReader"]):
 
     def __getitem__(self, split: str) -> SplitReader:
         if split not in self.splits:
-            raise UsageError(f"{self.path} has no split {split!r}", "", near_miss(split, self.splits))
+            raise UnknownSplit(f"{self.path} has no split {split!r}", "", near_miss(split, self.splits))
         if split not in self._readers:
-            self._readers[split] = SplitReader(self._objects, split, tuple(self.attributes["unit_shape"]))
+            reader = SplitReader(self._storage, split, self.attributes)
+            _ = reader.layout  # damaged metadata shows here, not at the first sample
+            self._readers[split] = reader
         return self._readers[split]
 
     def __iter__(self) -> Iterator[str]:
@@ -87,18 +115,29 @@ class SpikeStore(Mapping[str, "SplitReader"]):
     def __len__(self) -> int:
         return len(self.splits)
 
+    def __repr__(self) -> str:
+        about, shape = self.attributes, tuple(self.attributes["unit_shape"])
+        samples = ", ".join(f"{split} {count}" for split, count in about["samples"].items())
+        state = "" if self.complete else ", incomplete"
+        return (
+            f"<SpikeStore {self.path}: {about['recipe']}, {samples}, units {shape}, "
+            f"{len(about['classes'])} classes, dt {about['dt']:g} s{state}>"
+        )
+
     def fingerprint(self) -> str:
         """Return a sha256 that two stores share if they were made from the same data in the same way."""
-        return form.fingerprint(self.attributes)
+        return fingerprint(self.attributes)
 
     def stored_bytes(self, split: str | None = None) -> int:
-        """Return the bytes that the store, or one split of it, takes where it lies."""
-        inside = f"{split}/" if split else ""
-        return sum(self._objects.size(key) for key in self._objects.names() if key.startswith(inside))
+        """Return the bytes on disk of the store, or of one split."""
+        keys, prefix = self._storage.keys(), f"{split}/" if split else ""
+        return sum(self._storage.size(key) for key in keys if key.startswith(prefix))
 
 
 class SplitReader:
     """The samples of one split. Thread-safe.
+
+    It pickles as (path or URL, split); a copy opens the split again when it is first used.
 
     Attributes
     ----------
@@ -107,69 +146,148 @@ class SplitReader:
     units, unit_shape
         Number of units of a sample, and the shape they form in C order.
     max_steps
-        Steps of the longest sample; every train has ceil(max_steps / 8) bytes.
+        Time steps of the longest sample of the store; every unit has ceil(max_steps / 8) bytes.
     chunk_samples, shard_samples
-        Samples that are decompressed together, and samples in one object.
-    train_bytes, chunk_bytes
+        Samples that are decompressed together, and samples in one shard.
+    sample_bytes, chunk_bytes
         Packed bytes of a sample, and of a chunk.
     requests
-        Chunks that are worth reading at a time where nothing else keeps the processor busy.
+        Number of chunks to read at the same time when nothing else keeps the processor busy.
     """
 
-    def __init__(self, objects: Objects, split: str, unit_shape: tuple[int, ...]) -> None:
-        self._objects, self.split, self.unit_shape = objects, split, unit_shape
-        meta = objects.get(f"{split}/{form.SPIKES}/zarr.json")
-        self.layout: SplitLayout
-        self._compression: Compression
-        self.layout, self._compression = form.parse_split(objects.path, split, meta)
-        self.units, self.max_steps = self.layout.units, self.layout.max_steps
-        self.chunk_samples, self.shard_samples = self.layout.chunk_samples, self.layout.shard_samples
-        self.train_bytes = self.units * self.layout.width
-        self.chunk_bytes = self.chunk_samples * self.train_bytes
-        self.requests = objects.requests
+    def __init__(self, storage: Storage, split: str, attributes: Mapping[str, Any] | None = None) -> None:
+        self._storage, self.split, self.requests = storage, split, storage.requests
+        if attributes is not None:
+            self._attributes = attributes
         self._indexes: dict[int, NDArray[np.uint64]] = {}
-        self._scratch = threading.local()
+        self._local = threading.local()
+
+    @classmethod
+    def _reopen(cls, path: str, split: str) -> Self:
+        return cls(open_storage(path), split)
+
+    def __reduce__(self) -> Any:
+        return type(self)._reopen, (self._storage.absolute_path(), self.split)
+
+    @cached_property
+    def _attributes(self) -> Mapping[str, Any]:
+        return parse_attributes(self._storage.path, self._storage.get("zarr.json"))
+
+    @cached_property
+    def _metadata(self) -> tuple[SplitLayout, Compression]:
+        spikes = self._storage.get(metadata_key(self.split, SPIKES))
+        groups = self._storage.get(metadata_key(self.split, "groups")) is not None
+        return parse_split(self._storage.path, self.split, spikes, self._attributes, groups=groups)
+
+    @cached_property
+    def layout(self) -> SplitLayout:
+        """The split's chunk layout; raises `StoreError` where its metadata is damaged."""
+        return self._metadata[0]
+
+    @cached_property
+    def _compression(self) -> Compression:
+        return self._metadata[1]
+
+    @cached_property
+    def unit_shape(self) -> tuple[int, ...]:
+        """Shape of a sample's units."""
+        return tuple(self._attributes["unit_shape"])
+
+    @cached_property
+    def units(self) -> int:
+        """Number of units of a sample."""
+        return self.layout.units
+
+    @cached_property
+    def max_steps(self) -> int:
+        """Time steps of the longest sample of the store."""
+        return self.layout.max_steps
+
+    @cached_property
+    def chunk_samples(self) -> int:
+        """Samples that are decompressed together."""
+        return self.layout.chunk_samples
+
+    @cached_property
+    def shard_samples(self) -> int:
+        """Samples in one shard."""
+        return self.layout.shard_samples
+
+    @cached_property
+    def sample_bytes(self) -> int:
+        """Packed bytes of a sample."""
+        return self.units * self.layout.unit_bytes
+
+    @cached_property
+    def chunk_bytes(self) -> int:
+        """Packed bytes of a chunk."""
+        return self.chunk_samples * self.sample_bytes
 
     def __len__(self) -> int:
         return self.layout.samples
 
+    def __repr__(self) -> str:
+        return (
+            f"<SplitReader {self._storage.path}/{self.split}: {len(self)} samples, units {self.unit_shape}, "
+            f"up to {self.max_steps} steps>"
+        )
+
     @cached_property
     def steps(self) -> NDArray[np.uint32]:
-        """Each sample's own length in steps, uint32 (sample,)."""
-        return np.array(self._small("steps"), np.uint32)
+        """Each sample's own length in time steps, uint32 (sample,)."""
+        steps = np.array(self._sample_array("steps"), np.uint32)
+        self._require(steps <= self.max_steps, "steps", steps, f"at most {self.max_steps}")
+        return steps
 
     @cached_property
     def labels(self) -> NDArray[np.int32]:
         """Each sample's class, int32 (sample,)."""
-        return np.array(self._small("labels"), np.int32)
+        labels, classes = np.array(self._sample_array("labels"), np.int32), len(self._attributes["classes"])
+        self._require((labels >= 0) & (labels < classes), "labels", labels, f"0 to {classes - 1}")
+        return labels
 
     @cached_property
     def counts(self) -> NDArray[np.uint32]:
         """Each sample's number of spikes, uint32 (sample,)."""
-        return np.array(self._small("counts"), np.uint32)
+        return np.array(self._sample_array("counts"), np.uint32)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int32] | None:
+        """Each sample's group (speaker, subject, source image), int32 (sample,); None where the split has none."""
+        return np.array(self._sample_array("groups"), np.int32) if self.layout.groups else None
 
     @cached_property
     def ids(self) -> NDArray[np.str_]:
         """Where each sample came from, str (sample,)."""
-        return np.array(self._small("ids"), np.str_)
+        return np.array(self._sample_array("ids"), np.str_)
 
-    def _small(self, array: str) -> list[Any]:
-        return [value for shard in range(self.layout.shards) for value in self.small_chunk(array, shard)]
+    def _require(self, valid: NDArray[np.bool_], array: str, values: NDArray[Any], expected: str) -> None:
+        if not valid.all():
+            sample = int(np.argmin(valid))
+            raise StoreError(
+                f"{self._storage.path}/{self.split}/{array}: sample {sample} has {values[sample]}",
+                expected,
+                _HINT,
+            )
 
-    def small_chunk(self, array: str, shard: int) -> list[Any]:
-        """Return a small array's values for one shard's samples.
+    def _sample_array(self, array: str) -> list[Any]:
+        shards = range(self.layout.shards)
+        return [value for shard in shards for value in self.read_sample_array(array, shard)]
+
+    def read_sample_array(self, array: str, shard: int) -> list[Any]:
+        """Return an array's values for one shard's samples: `steps`, `labels`, `counts`, `groups` or `ids`.
 
         Raises
         ------
         StoreError
             They are missing or damaged.
         """
-        start, stop = self.layout.span(shard)
-        data = self._objects.get(form.small_key(self.split, array, shard))
+        start, stop = self.layout.sample_range(shard)
+        data = self._storage.get(sample_array_key(self.split, array, shard))
         if data is None:
             raise self._damage(start, stop, f"the {array} of shard {shard} are missing")
         try:
-            return form.decode_small(array, data, stop - start, self._compression)
+            return decode_sample_array(array, data, stop - start, self._compression)
         except DamageError as error:
             raise self._damage(start, stop, f"the chunk of {array} of shard {shard} {error}") from error
 
@@ -189,69 +307,69 @@ class SplitReader:
         index
             A slice, or sample numbers (sample,), which may repeat.
         out
-            uint8 (sample, unit, byte) to fill and hand out instead of a new array.
+            uint8 (sample, unit, byte) to fill and return instead of a new array.
 
         Raises
         ------
         StoreError
             A shard is missing or a chunk damaged; the message names the samples.
 
-        Notes ----- A chunk that lies wholly inside a slice is decompressed straight into its place. Any other
-        is decompressed once a call and its samples copied out, so many numbers in one call are cheaper than
-        one at a time.
+        Notes
+        -----
+        A chunk of which a slice takes every sample is decompressed straight into its place. Any other is decompressed
+        once per call and its samples copied out, so many numbers in one call are cheaper than one at a time.
         """
         if isinstance(index, slice):
-            wanted = np.arange(*index.indices(len(self)))
+            numbers = np.arange(*index.indices(len(self)))
         else:
-            wanted = np.asarray(index, np.int64)
-            if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
-                raise IndexError(f"got samples {wanted.min()} to {wanted.max()} of {len(self)}")
-        return PackedBatch(self.bits(wanted, out=out), self.steps[wanted], self.labels[wanted], wanted)
+            numbers = np.asarray(index, np.int64)
+            if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(self)):
+                raise IndexError(f"got samples {numbers.min()} to {numbers.max()} of {len(self)}")
+        return PackedBatch(self.bits(numbers, out=out), self.steps[numbers], self.labels[numbers], numbers)
 
     def bits(
         self,
-        wanted: NDArray[np.int64],
+        numbers: NDArray[np.int64],
         *,
         out: Bits | None = None,
         each: Callable[..., Iterable[None]] = map,
     ) -> Bits:
         """Return the spikes alone, uint8 (sample, unit, byte), of samples given by number; see `packed`.
 
-        `each` maps a function over chunks: one at a time, or an executor's `map`.
+        `each` maps a function over chunks: `map` reads one at a time, an executor's `map` several.
         """
-        shape = (len(wanted), self.units, self.layout.width)
+        shape = (len(numbers), self.units, self.layout.unit_bytes)
         if out is None:
             out = np.empty(shape, np.uint8)
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise UsageError(f"got out {out.dtype} {out.shape}", f"contiguous uint8 {shape}")
-        chunk_of = wanted // self.chunk_samples
+        chunk_of = numbers // self.chunk_samples
         order = np.argsort(chunk_of, kind="stable")
 
-        def bring(run: tuple[int, NDArray[np.intp]]) -> None:
-            chunk, places = run
-            inside = wanted[places] - chunk * self.chunk_samples
-            whole = len(places) == self.chunk_samples and bool((np.diff(places) == 1).all())
-            if whole and inside[0] == 0 and bool((np.diff(inside) == 1).all()):
-                self.chunk(chunk, out[places[0] : places[0] + self.chunk_samples])
+        def read(item: tuple[int, NDArray[np.intp]]) -> None:
+            chunk, rows = item
+            inside = numbers[rows] - chunk * self.chunk_samples
+            adjacent = len(rows) == self.chunk_samples and bool((np.diff(rows) == 1).all())
+            if adjacent and inside[0] == 0 and bool((np.diff(inside) == 1).all()):
+                self.read_chunk(chunk, out[rows[0] : rows[0] + self.chunk_samples])
             else:
-                block = self._block()
-                self.chunk(chunk, block)
-                out[places] = block[inside]
+                buffer = self._buffer()
+                self.read_chunk(chunk, buffer)
+                out[rows] = buffer[inside]
 
-        for _ in each(bring, _runs(chunk_of, order)):
+        for _ in each(read, _rows_by_chunk(chunk_of, order)):
             pass
         return out
 
-    def _block(self) -> Bits:
+    def _buffer(self) -> Bits:
         # kept between calls: the pages of a new array cost more than the decompression
-        block: Bits | None = getattr(self._scratch, "block", None)
-        if block is None:
-            block = self._scratch.block = np.empty(
-                (self.chunk_samples, self.units, self.layout.width), np.uint8
-            )
-        return block
+        buffer: Bits | None = getattr(self._local, "buffer", None)
+        if buffer is None:
+            shape = (self.chunk_samples, self.units, self.layout.unit_bytes)
+            buffer = self._local.buffer = np.empty(shape, np.uint8)
+        return buffer
 
-    def chunk(self, chunk: int, out: Bits) -> None:
+    def read_chunk(self, chunk: int, out: Bits) -> None:
         """Decompress a chunk into `out`, contiguous uint8 (chunk_samples, unit, byte); the last one ends in zeros.
 
         Raises
@@ -259,42 +377,42 @@ class SplitReader:
         StoreError
             The shard is missing or the chunk damaged; the message names the samples.
         """
-        if self.layout.parts == 1:
-            self._read(chunk, 0, out)
+        if self.layout.unit_chunks == 1:
+            self._decode(chunk, 0, out)
             return
-        cut = self.layout.chunk[1]
-        for n, part in enumerate(self.parts(chunk)):
-            out[:, n * cut : n * cut + part.shape[1]] = part
+        chunk_units = self.layout.chunk_shape[1]
+        for n, bits in enumerate(self.chunk_by_units(chunk)):
+            out[:, n * chunk_units : n * chunk_units + bits.shape[1]] = bits
 
-    def parts(self, chunk: int) -> Iterator[Bits]:
-        """Yield a chunk's samples by runs of units, uint8 (sample, unit, byte), so that large ones need not be held.
+    def chunk_by_units(self, chunk: int) -> Iterator[Bits]:
+        """Yield a chunk's samples one range of units at a time, uint8 (sample, unit, byte): large ones are never held.
 
         Raises
         ------
         StoreError
             The shard is missing or the chunk damaged; the message names the samples.
         """
-        cut = self.layout.chunk[1]
-        for n in range(self.layout.parts):
-            part = np.empty(self.layout.chunk, np.uint8)
-            self._read(chunk, n, part)
-            yield part[:, : self.units - n * cut]
+        chunk_units = self.layout.chunk_shape[1]
+        for n in range(self.layout.unit_chunks):
+            bits = np.empty(self.layout.chunk_shape, np.uint8)
+            self._decode(chunk, n, bits)
+            yield bits[:, : self.units - n * chunk_units]
 
-    def runs(self, sample: int) -> Iterator[Bits]:
-        """Yield one sample's spikes by runs of units, uint8 (unit, byte), so that a large one need not be held."""
-        chunk, place = divmod(sample, self.chunk_samples)
-        for part in self.parts(chunk):
-            yield part[place]
+    def sample_by_units(self, sample: int) -> Iterator[Bits]:
+        """Yield one sample's spikes one range of units at a time, uint8 (unit, byte): a large one is never held."""
+        chunk, row = divmod(sample, self.chunk_samples)
+        for bits in self.chunk_by_units(chunk):
+            yield bits[row]
 
-    def _read(self, chunk: int, part: int, out: Bits) -> None:
-        shard, place = divmod(chunk * self.layout.parts + part, self.layout.places)
+    def _decode(self, chunk: int, unit_chunk: int, out: Bits) -> None:
+        shard, place = divmod(chunk * self.layout.unit_chunks + unit_chunk, self.layout.chunks_per_shard)
         start = chunk * self.chunk_samples
         stop = min(start + self.chunk_samples, len(self))
         entry = self.shard_index(shard)[place]
         if is_absent(entry):
             raise self._damage(start, stop, f"chunk {place} of shard {shard} is missing")
         first, length = int(entry[0]), int(entry[1])
-        data = self._objects.get(form.shard_key(self.split, shard), first, first + length)
+        data = self._storage.get(shard_key(self.split, shard), first, first + length)
         try:
             if data is None or len(data) != length:
                 raise DamageError("is cut short")
@@ -311,25 +429,26 @@ class SplitReader:
             The shard is missing or its index damaged.
         """
         if shard not in self._indexes:
-            start, stop = self.layout.span(shard)
-            tail = self._objects.get(form.shard_key(self.split, shard), -index_bytes(self.layout.places))
+            start, stop = self.layout.sample_range(shard)
+            size = index_bytes(self.layout.chunks_per_shard)
+            tail = self._storage.get(shard_key(self.split, shard), -size)
             if tail is None:
                 raise self._damage(start, stop, f"shard {shard} is missing")
             try:
-                self._indexes[shard] = parse_index(tail, self.layout.places)
+                self._indexes[shard] = decode_index(tail, self.layout.chunks_per_shard)
             except DamageError as error:
                 raise self._damage(start, stop, f"shard {shard} {error}") from error
         return self._indexes[shard]
 
     def _damage(self, start: int, stop: int, what: str) -> DamagedSamples:
-        return DamagedSamples(f"{self._objects.path}: {self.split} samples {start} to {stop - 1}", what)
+        return DamagedSamples(f"{self._storage.path}: {self.split} samples {start} to {stop - 1}", what)
 
 
-def _runs(
+def _rows_by_chunk(
     chunk_of: NDArray[np.integer[Any]], order: NDArray[np.intp]
 ) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Yield each chunk with the positions that want samples of it."""
+    """Yield each chunk with the rows of the result that take samples of it."""
     if order.size:
         cuts = np.flatnonzero(np.diff(chunk_of[order])) + 1
-        for places in np.split(order, cuts):
-            yield int(chunk_of[places[0]]), places
+        for rows in np.split(order, cuts):
+            yield int(chunk_of[rows[0]]), rows

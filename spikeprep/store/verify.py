@@ -1,4 +1,4 @@
-"""Read everything in a store and say what is wrong with which samples."""
+"""Read everything in a store and report what is wrong with which samples."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import numpy as np
 
 from ..errors import StoreError
 from ..packing import overrun, popcount
-from .layout import SMALL
 from .reader import DamagedSamples, SpikeStore, SplitReader
+
+_MOST_NUMBERS = 1 << 24  # of samples that a problem lists
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One fault of a store.
 
     Attributes
     ----------
     split, shard
-        Where.
+        Where it is.
     samples
-        Numbers of the samples in their split.
+        Numbers of the affected samples in their split; none where these are all of an implausible number.
     what
-        What is wrong, as a sentence without its stop.
+        What is wrong, as a sentence without its full stop.
     """
 
     split: str
@@ -35,16 +36,19 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        first, last = self.samples[0], self.samples[-1]
-        run = len(self.samples) > 1 and last - first + 1 == len(self.samples)
-        named = f"{first} to {last}" if run else ", ".join(map(str, self.samples[:20]))
-        more = f" and {len(self.samples) - 20} more" if not run and len(self.samples) > 20 else ""
-        return f"{self.split}, shard {self.shard}, samples {named}{more}: {self.what}"
+        return f"{self.split}, shard {self.shard}, samples {_numbers(self.samples)}: {self.what}"
 
 
-@dataclass(frozen=True)
+def _numbers(samples: tuple[int, ...]) -> str:
+    if len(samples) > 1 and samples[-1] - samples[0] + 1 == len(samples):
+        return f"{samples[0]} to {samples[-1]}"
+    more = f" and {len(samples) - 20} more" if len(samples) > 20 else ""
+    return (", ".join(map(str, samples[:20])) or "all") + more
+
+
+@dataclass(frozen=True, repr=False)
 class VerifyReport:
-    """What `verify` found.
+    """Result of `verify`.
 
     Attributes
     ----------
@@ -53,7 +57,7 @@ class VerifyReport:
     complete
         Whether its encoding has finished.
     samples
-        How many samples were read.
+        Number of samples read.
     problems
         Everything that is wrong.
     """
@@ -68,6 +72,10 @@ class VerifyReport:
         """Whether the store is complete and nothing is wrong."""
         return self.complete and not self.problems
 
+    def __repr__(self) -> str:
+        state = "OK" if self.ok else f"{len(self.problems)} problems" if self.complete else "not complete"
+        return f"<VerifyReport {self.path}: {state}, {self.samples} samples read>"
+
     def to_json(self) -> dict[str, Any]:
         """Return the report, JSON-ready."""
         return {"ok": self.ok, **asdict(self)}
@@ -81,29 +89,27 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | 
     path
         A path or an fsspec URL.
     progress
-        Called with (samples done, samples in all).
+        Called with (samples read, samples of the store).
 
     Raises
     ------
     StoreError
-        There is no store to look into at all. What is wrong inside it is reported, not raised.
+        There is no spike store at `path`. What is wrong inside one is reported, not raised.
     """
     store = SpikeStore.open(path, incomplete=True)
     total, done = sum(store.attributes["samples"].values()), 0
     problems: list[Problem] = []
     for split in store.splits:
-        expected = store.attributes["samples"][split]
         try:
             reader = store[split]
         except StoreError as error:
-            problems.append(Problem(split, 0, tuple(range(expected)), error.got))
+            count = store.attributes["samples"][split]
+            samples = tuple(range(count)) if count <= _MOST_NUMBERS else ()
+            problems.append(Problem(split, 0, samples, f"{error.got}; expected {error.expected}"))
             continue
-        if len(reader) != expected:
-            numbers = tuple(sorted((len(reader), expected)))
-            problems.append(Problem(split, 0, numbers, f"has {len(reader)} samples, not {expected}"))
         for shard in range(reader.layout.shards):
             problems += _shard_problems(reader, shard, len(store.attributes["classes"]))
-            start, stop = reader.layout.span(shard)
+            start, stop = reader.layout.sample_range(shard)
             done += stop - start
             if progress:
                 progress(done, total)
@@ -111,37 +117,35 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | 
 
 
 def _shard_problems(reader: SplitReader, shard: int, classes: int) -> Iterator[Problem]:
-    start, stop = reader.layout.span(shard)
-    everything = tuple(range(start, stop))
-    small: dict[str, Any] = {}
-    for name in SMALL:
+    start, stop = reader.layout.sample_range(shard)
+    arrays: dict[str, Any] = {}
+    for name in reader.layout.sample_arrays:
         try:
-            small[name] = np.array(reader.small_chunk(name, shard))
+            arrays[name] = np.array(reader.read_sample_array(name, shard))
         except DamagedSamples as error:
-            yield Problem(reader.split, shard, everything, error.what)
+            yield Problem(reader.split, shard, tuple(range(start, stop)), error.what)
 
-    def wrong(bad: Any, first: int, what: str) -> Iterator[Problem]:
-        if bad.any():
-            yield Problem(reader.split, shard, tuple((first + np.flatnonzero(bad)).tolist()), what)
+    def problem(wrong: Any, first: int, what: str) -> Iterator[Problem]:
+        if wrong.any():
+            yield Problem(reader.split, shard, tuple((first + np.flatnonzero(wrong)).tolist()), what)
 
-    if "labels" in small:
-        yield from wrong(
-            (small["labels"] < 0) | (small["labels"] >= classes), start, "label outside the classes"
-        )
-    if "steps" in small:
-        yield from wrong(small["steps"] > reader.max_steps, start, "more steps than the store has")
+    if "labels" in arrays:
+        outside = (arrays["labels"] < 0) | (arrays["labels"] >= classes)
+        yield from problem(outside, start, "label outside the classes")
+    if "steps" in arrays:
+        yield from problem(arrays["steps"] > reader.max_steps, start, "more steps than the store has")
     for first in range(start, stop, reader.chunk_samples):
         last = min(first + reader.chunk_samples, stop)
         counts, over = np.zeros(last - first, np.int64), np.zeros(last - first, bool)
-        here = slice(first - start, last - start)
+        rows = slice(first - start, last - start)
         try:
-            for part in reader.parts(first // reader.chunk_samples):
-                bits = np.ascontiguousarray(part[: last - first])
+            for chunk in reader.chunk_by_units(first // reader.chunk_samples):
+                bits = np.ascontiguousarray(chunk[: last - first])
                 counts += popcount(bits.reshape(last - first, -1))
-                over |= overrun(bits, small["steps"][here]) if "steps" in small else False
+                over |= overrun(bits, arrays["steps"][rows]) if "steps" in arrays else False
         except DamagedSamples as error:
             yield Problem(reader.split, shard, tuple(range(first, last)), error.what)
             continue
-        if "counts" in small:
-            yield from wrong(counts != small["counts"][here], first, "counts differ from the spikes")
-        yield from wrong(over, first, "spikes at or past the sample's own steps")
+        if "counts" in arrays:
+            yield from problem(counts != arrays["counts"][rows], first, "counts differ from the spikes")
+        yield from problem(over, first, "spikes at or past the sample's own steps")

@@ -1,4 +1,4 @@
-"""Write a spike store, whole shards at a time: resumable, and the same bytes however often interrupted."""
+"""Write a spike store shard by shard: resumable, by many workers, and the same bytes however often interrupted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from ..data import Bits
 from ..errors import StoreError
 from ..packing import overrun, popcount
-from . import layout as form
-from .layout import SplitLayout
-from .objects import LocalObjects, Objects, Write, open_objects
-from .shards import Compression, index_of
+from .attributes import FORMAT, check_attributes, differences, parse_attributes, root_document
+from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
+from .sample_arrays import encode_sample_array
+from .shards import Compression, encode_index
+from .storage import LocalStorage, Storage, Write, open_storage
+from .zarr_metadata import split_documents
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Shard:
 
 
 class SpikeWriter:
-    """Creates a store or goes on with one. Shards may be written from many threads at once.
+    """Creates a store or resumes one. Any number of threads may write shards at the same time.
 
     ::
 
@@ -43,16 +45,19 @@ class SpikeWriter:
             with writer.shard(shard) as out:
                 out.append(bits, steps, labels, ids)  # chunk_samples at a time
         writer.complete()
+
+    Other processes, on this machine or another, join with `join`; a pickled writer is one that has joined. Each writes
+    shards that the others do not, and one of them calls `complete` at the end.
     """
 
     def __init__(
         self,
-        objects: Objects,
+        storage: Storage,
         attributes: dict[str, Any],
         layouts: dict[str, SplitLayout],
         compression: Compression,
     ) -> None:
-        self._objects, self._attributes = objects, attributes
+        self._storage, self._attributes = storage, attributes
         self.layouts, self._compression = layouts, compression
 
     @classmethod
@@ -65,7 +70,7 @@ class SpikeWriter:
         compression: Compression | None = None,
         overwrite: bool = False,
     ) -> SpikeWriter:
-        """Create the store, or take up one that was begun with the same attributes and layout.
+        """Create the store, or resume one that was begun with the same attributes and layout.
 
         Parameters
         ----------
@@ -76,110 +81,155 @@ class SpikeWriter:
         layouts
             Split → layout, in order.
         compression
-            zstd at level 1 unless told otherwise.
+            Default: zstd at level 1.
         overwrite
-            Whether to delete a spike store that is complete, or of another configuration, first. An
-            incomplete one of this configuration is gone on with all the same, and anything but a spike store
-            is never deleted.
+            Whether to first delete a spike store that is complete, or of another configuration. An incomplete one of
+            this configuration is resumed all the same, and anything but a spike store is never deleted.
 
         Raises
         ------
         StoreError
-            Something else is there, or a store of another configuration (the message names what differs).
+            Something else is there, or a store of another configuration (the message names what differs); or the
+            attributes do not fit their schema.
         """
-        objects, compression = open_objects(path), compression or Compression()
-        samples = {split: layout.samples for split, layout in layouts.items()}
-        asked = {"format": form.FORMAT, **attributes, "samples": samples, "complete": False}
-        asked = json.loads(json.dumps(asked))  # tuples → lists, as they come back from a store
-        if isinstance(objects, LocalObjects) and objects.root.exists() and not objects.root.is_dir():
-            raise StoreError(
-                f"{objects.path} is a file", "a folder, or a path that is free", "Choose another --out."
-            )
-        present = objects.names()
+        storage, compression = open_storage(path), compression or Compression()
+        requested = _requested(attributes, layouts)
+        check_attributes(storage.path, requested, "Correct the attributes of the new store.")
+        present = _present(storage)
         documents: dict[str, bytes] = {}
         for split, layout in layouts.items():
-            documents |= form.split_documents(split, layout, compression)
-        if present and "zarr.json" not in present:
-            raise StoreError(
-                f"{objects.path} is not empty and no spike store",
-                "an empty or new folder",
-                "Choose another --out.",
-            )
+            documents |= split_documents(split, layout, compression)
         if present:
-            stored = form.parse_attributes(objects.path, objects.get("zarr.json"))
-            unlike = _unlike(objects, stored, asked, documents, present)
-            replace = overwrite and (bool(unlike) or stored["complete"])
-            if unlike and not overwrite:
+            stored = parse_attributes(storage.path, storage.get("zarr.json"))
+            conflicts = _conflicts(storage, stored, requested, documents, present)
+            if conflicts and not overwrite:
                 raise StoreError(
-                    f"{objects.path} was encoded with another configuration ({'; '.join(unlike[:5])})",
+                    f"{storage.path} was encoded with another configuration ({'; '.join(conflicts[:5])})",
                     "",
-                    "Give --overwrite to replace it, or another --out.",
+                    "Use overwrite=True to replace it, or choose another path.",
                 )
-            if replace:
-                # marked first: interrupted here, the remains are neither read nor gone on with
-                objects.put(
-                    "zarr.json", form.root_document({**stored, "complete": False, "being_replaced": True})
-                )
+            if overwrite and (conflicts or stored["complete"]):
+                # marked first: interrupted here, the remains are neither read nor resumed
+                replaced = {**stored, "complete": False, "being_replaced": True}
+                storage.put("zarr.json", root_document(replaced))
                 for key in sorted(present - {"zarr.json"}):
-                    objects.delete(key)
+                    storage.delete(key)
                 present = set()
             elif stored["complete"]:
-                asked["complete"] = True
-        objects.sweep()
+                requested["complete"] = True
+        storage.remove_abandoned()
         if not present:
-            objects.put("zarr.json", form.root_document(asked))
+            storage.put("zarr.json", root_document(requested))
         for key, data in documents.items():
             if key not in present:
-                objects.put(key, data)
-        return cls(objects, asked, dict(layouts), compression)
+                storage.put(key, data)
+        return cls(storage, requested, dict(layouts), compression)
+
+    @staticmethod
+    def existing(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+        """Return the attributes of the store at `path`, complete or not; None where nothing is.
+
+        Raises
+        ------
+        StoreError
+            Something else is there, or its attributes are damaged.
+        """
+        storage = open_storage(path)
+        return parse_attributes(storage.path, storage.get("zarr.json")) if _present(storage) else None
+
+    @classmethod
+    def join(
+        cls,
+        path: str | os.PathLike[str],
+        attributes: Mapping[str, Any],
+        layouts: Mapping[str, SplitLayout],
+        *,
+        compression: Compression | None = None,
+    ) -> SpikeWriter:
+        """Return a writer for a store that another process created with the same arguments.
+
+        Reads one metadata document; creates, deletes and lists nothing, so it is cheap enough for every task of an
+        executor, and the unfinished files of other workers are safe.
+
+        Raises
+        ------
+        StoreError
+            There is no such store, or it has another configuration by now.
+        """
+        storage = open_storage(path)
+        requested = _requested(attributes, layouts)
+        stored = parse_attributes(storage.path, storage.get("zarr.json"))
+        if conflicts := differences({**stored, "complete": False}, requested):
+            raise StoreError(
+                f"{storage.path} has another configuration than the writer that joins it "
+                f"({'; '.join(conflicts[:5])})",
+                "the one that created it",
+                "Stop this worker: another call has replaced the store.",
+            )
+        requested["complete"] = stored["complete"]
+        return cls(storage, requested, dict(layouts), compression or Compression())
+
+    @classmethod
+    def _rejoin(
+        cls,
+        path: str,
+        attributes: dict[str, Any],
+        layouts: dict[str, SplitLayout],
+        compression: Compression,
+    ) -> SpikeWriter:
+        return cls.join(path, attributes, layouts, compression=compression)
+
+    def __reduce__(self) -> Any:
+        path = self._storage.absolute_path()
+        return SpikeWriter._rejoin, (path, self._attributes, self.layouts, self._compression)
 
     def shards(self) -> list[Shard]:
         """Return every shard of every split."""
         return [
-            Shard(split, number, *layout.span(number))
+            Shard(split, number, *layout.sample_range(number))
             for split, layout in self.layouts.items()
             for number in range(layout.shards)
         ]
 
     def pending(self) -> list[Shard]:
         """Return the shards that are not written yet."""
-        present = self._objects.names()
-        return [shard for shard in self.shards() if form.shard_key(shard.split, shard.number) not in present]
+        present = self._storage.keys()
+        return [shard for shard in self.shards() if shard_key(shard.split, shard.number) not in present]
 
     def shard(self, shard: Shard) -> ShardWriter:
-        """Return a context to append one shard's samples in; it is written when the context ends well."""
-        return ShardWriter(self._objects, shard, self.layouts[shard.split], self._compression)
+        """Return a context to append one shard's samples in; the shard is written when it ends without an error."""
+        return ShardWriter(self._storage, shard, self.layouts[shard.split], self._compression)
 
     def complete(self) -> None:
         """Mark the store as complete; raises `StoreError` where shards are still missing."""
         missing = self.pending()
         if missing:
             raise StoreError(
-                f"{self._objects.path} lacks {len(missing)} shards", "every shard", "Write them first."
+                f"{self._storage.path} lacks {len(missing)} shards", "every shard", "Write them first."
             )
         if not self._attributes["complete"]:
             self._attributes["complete"] = True
-            self._objects.put("zarr.json", form.root_document(self._attributes))
+            self._storage.put("zarr.json", root_document(self._attributes))
 
 
 class ShardWriter:
-    """Collects one shard chunk by chunk, compressed, and writes it in one piece at the end.
+    """Collects one shard chunk by chunk, compressed, and writes it as one file at the end.
 
-    Where a sample is cut into several chunks they go to the disk as they come.
+    Where a sample has several chunks they go to the disk as they come.
     """
 
-    def __init__(self, objects: Objects, shard: Shard, layout: SplitLayout, compression: Compression) -> None:
-        self._objects, self._shard, self._layout, self._compression = objects, shard, layout, compression
+    def __init__(self, storage: Storage, shard: Shard, layout: SplitLayout, compression: Compression) -> None:
+        self._storage, self._shard, self._layout, self._compression = storage, shard, layout, compression
         self._chunks: list[bytes] = []
-        self._small: dict[str, list[Any]] = {name: [] for name in form.SMALL}
-        self._key = form.shard_key(shard.split, shard.number)
+        self._arrays: dict[str, list[Any]] = {name: [] for name in layout.sample_arrays}
+        self._key = shard_key(shard.split, shard.number)
         self._write: Write | None = None
         self._context = ExitStack()
         self._lengths: list[int] = []
 
     def __enter__(self) -> Self:
-        if self._layout.parts > 1:
-            self._write = self._context.enter_context(self._objects.writing(self._key))
+        if self._layout.unit_chunks > 1:
+            self._write = self._context.enter_context(self._storage.writing(self._key))
         return self
 
     def append(
@@ -188,6 +238,7 @@ class ShardWriter:
         steps: NDArray[np.integer[Any]],
         labels: NDArray[np.integer[Any]],
         ids: Sequence[str],
+        groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
     ) -> None:
         """Add the next `chunk_samples` samples (the last ones of a shard may be fewer).
 
@@ -197,53 +248,81 @@ class ShardWriter:
             uint8 (sample, unit, byte), bits at and past `steps` 0.
         steps, labels, ids
             (sample,) each.
-        """
-        self.append_parts([bits], steps, labels, ids)
+        groups
+            (sample,) where the split's layout has groups, else None.
 
-    def append_parts(
+        Raises
+        ------
+        ValueError
+            An argument has another shape or dtype, or there are spikes at or past a sample's own steps.
+        """
+        self.append_by_units([bits], steps, labels, ids, groups)
+
+    def append_by_units(
         self,
-        parts: Iterable[Bits],
+        ranges: Iterable[Bits],
         steps: NDArray[np.integer[Any]],
         labels: NDArray[np.integer[Any]],
         ids: Sequence[str],
+        groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
     ) -> None:
-        """Add the next samples by runs of units: what `append` does, without holding all of a large sample.
+        """Add the next samples one range of units at a time, so that a large sample need not be held.
 
         Parameters
         ----------
-        parts
-            uint8 (sample, unit, byte), one run of units after another; all but the last have a multiple of the
-            layout's `chunk_units`.
+        ranges
+            uint8 (sample, unit, byte), successive ranges of units; all but the last have a multiple of the layout's
+            `chunk_units`.
+        steps, labels, ids, groups
+            As in `append`.
+
+        Raises
+        ------
+        ValueError
+            As `append`.
         """
-        layout, done = self._layout, len(self._small["ids"])
-        (whole, cut, width), steps = layout.chunk, np.asarray(steps)
-        room = min(whole, self._shard.stop - self._shard.start - done)
-        if not len(steps) == len(labels) == len(ids) == room:
-            raise ValueError(f"got {len(ids)} ids and {len(steps)} steps; expected {room} of each.")
-        counts, units = np.zeros(room, np.int64), 0
-        for bits in parts:
-            held = bits.shape[1] if bits.ndim == 3 else 0
-            fits = 0 < held <= layout.units - units and (held % cut == 0 or held == layout.units - units)
-            if bits.shape != (room, held, width) or bits.dtype != np.uint8 or not fits:
+        layout, done = self._layout, len(self._arrays["ids"])
+        (chunk_samples, chunk_units, unit_bytes), steps = layout.chunk_shape, np.asarray(steps)
+        count = min(chunk_samples, self._shard.stop - self._shard.start - done)
+        if not len(steps) == len(labels) == len(ids) == count:
+            raise ValueError(f"got {len(ids)} ids and {len(steps)} steps; expected {count} of each.")
+        if (groups is not None) != layout.groups or (groups is not None and len(groups) != count):
+            raise ValueError(
+                f"got {'no' if groups is None else len(groups)} groups; "
+                f"expected {count if layout.groups else 'no'} groups, as the layout says."
+            )
+        counts, units = np.zeros(count, np.int64), 0
+        for bits in ranges:
+            size = bits.shape[1] if bits.ndim == 3 else 0
+            remaining = layout.units - units
+            fits = 0 < size <= remaining and (size % chunk_units == 0 or size == remaining)
+            if bits.shape != (count, size, unit_bytes) or bits.dtype != np.uint8 or not fits:
                 raise ValueError(
-                    f"got bits {bits.dtype} {bits.shape} at unit {units} for {room} ids; "
-                    f"expected uint8 {(room, layout.units - units, width)}."
+                    f"got bits {bits.dtype} {bits.shape} at unit {units} for {count} ids; "
+                    f"expected uint8 {(count, remaining, unit_bytes)}."
                 )
             if overrun(bits, steps).any():
                 raise ValueError(
                     "got spikes at or past a sample's own steps; expected every such bit to be 0."
                 )
-            counts += popcount(np.ascontiguousarray(bits).reshape(room, -1))
-            for first in range(0, held, cut):
-                self._add(bits[:, first : first + cut])
-            units += held
+            counts += popcount(np.ascontiguousarray(bits).reshape(count, -1))
+            for first in range(0, size, chunk_units):
+                self._add(bits[:, first : first + chunk_units])
+            units += size
         if units != layout.units:
             raise ValueError(f"got {units} units; expected {layout.units}.")
-        for name, values in (("steps", steps), ("labels", labels), ("counts", counts), ("ids", ids)):
-            self._small[name].extend(values)
+        values: dict[str, Any] = {
+            "steps": steps,
+            "labels": labels,
+            "counts": counts,
+            "groups": groups,
+            "ids": ids,
+        }
+        for name, array in self._arrays.items():
+            array.extend(values[name])
 
     def _add(self, bits: Bits) -> None:
-        if bits.shape != (shape := self._layout.chunk):  # Zarr stores whole chunks
+        if bits.shape != (shape := self._layout.chunk_shape):  # Zarr stores full chunks
             padded = np.zeros(shape, np.uint8)
             padded[: bits.shape[0], : bits.shape[1]] = bits
             bits = padded
@@ -263,33 +342,64 @@ class ShardWriter:
         self._context.__exit__(kind, error, trace)
 
     def _finish(self) -> None:
-        if len(self._small["ids"]) != self._shard.stop - self._shard.start:
-            raise ValueError(f"got {len(self._small['ids'])} samples; expected all of {self._shard}.")
-        for name, values in self._small.items():
-            data = form.encode_small(name, values, self._layout, self._compression)
-            self._objects.put(form.small_key(self._shard.split, name, self._shard.number), data)
-        # last, because its presence says that the shard is done
-        index = index_of(self._lengths, self._layout.places)
+        if len(self._arrays["ids"]) != self._shard.stop - self._shard.start:
+            raise ValueError(f"got {len(self._arrays['ids'])} samples; expected all of {self._shard}.")
+        for name, values in self._arrays.items():
+            data = encode_sample_array(name, values, self._layout, self._compression)
+            self._storage.put(sample_array_key(self._shard.split, name, self._shard.number), data)
+        # last, because its presence marks the shard as complete
+        index = encode_index(self._lengths, self._layout.chunks_per_shard)
         if self._write:
             self._write(index)
         else:
-            self._objects.put(self._key, b"".join((*self._chunks, index)))
+            self._storage.put(self._key, b"".join((*self._chunks, index)))
 
 
-def _unlike(
-    objects: Objects,
+def _present(storage: Storage) -> set[str]:
+    """Return the keys of the store at a place, none where nothing is; refuse a file and a folder of other things."""
+    if isinstance(storage, LocalStorage) and storage.root.exists() and not storage.root.is_dir():
+        raise StoreError(
+            f"{storage.path} is a file", "a folder, or a path that is free", "Choose another path."
+        )
+    present = storage.keys()
+    if present and "zarr.json" not in present:
+        raise StoreError(
+            f"{storage.path} is not empty and no spike store",
+            "an empty or new folder",
+            "Choose another path.",
+        )
+    return present
+
+
+def _requested(attributes: Mapping[str, Any], layouts: Mapping[str, SplitLayout]) -> dict[str, Any]:
+    """Return the attributes of an incomplete store, in the form in which JSON gives them back."""
+    samples = {split: layout.samples for split, layout in layouts.items()}
+    requested = {"format": FORMAT, **attributes, "samples": samples, "complete": False}
+    values: dict[str, Any] = json.loads(json.dumps(requested))
+    return values
+
+
+def _conflicts(
+    storage: Storage,
     stored: dict[str, Any],
-    asked: dict[str, Any],
+    requested: dict[str, Any],
     documents: Mapping[str, bytes],
     present: set[str],
 ) -> list[str]:
-    """Return what of a store's attributes and layout differs from what is asked for."""
-    lines = form.differences({**stored, "complete": False}, asked)
-    for key, data in documents.items():
-        if key in present and key.endswith(f"{form.SPIKES}/zarr.json"):
-            where = key.removesuffix("/zarr.json")
-            try:
-                lines += form.differences(json.loads(objects.get(key) or b""), json.loads(data), where)
-            except ValueError:
-                lines.append(f"{where}: damaged in the store")
+    """Return a line for everything in which a store's attributes and layout differ from those requested."""
+    lines = differences({**stored, "complete": False}, requested)
+    for split in requested["samples"]:
+        key, groups = metadata_key(split, SPIKES), metadata_key(split, "groups")
+        if key not in present:
+            continue
+        where = key.removesuffix("/zarr.json")
+        try:
+            lines += differences(json.loads(storage.get(key) or b""), json.loads(documents[key]), where)
+        except ValueError:
+            lines.append(f"{where}: damaged in the store")
+        begun = any(name.startswith(f"{where}/c/") for name in present)
+        if groups in present and groups not in documents:
+            lines.append(f"{split}/groups: in the store, not requested")
+        elif begun and groups in documents and groups not in present:
+            lines.append(f"{split}/groups: requested, not in the store")
     return lines

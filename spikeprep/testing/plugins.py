@@ -116,7 +116,10 @@ def _expect_refusal(build: Callable[[], Any], message: str) -> None:
 
 def check_pickle(plugin: Plugin, when: str = "") -> None:
     """Check that a plugin can go to another process, and is small: settings travel, caches do not."""
-    data = pickle.dumps(plugin)
+    try:
+        data = pickle.dumps(plugin)
+    except Exception as error:  # a field or a cache may raise anything
+        raise AssertionError(f"{plugin.name}: it cannot be pickled{when} ({error})") from error
     require(pickle.loads(data) == plugin, f"{plugin.name}: its pickled copy is another{when}")
     require(
         len(data) <= MAX_PICKLE,

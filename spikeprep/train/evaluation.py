@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distributed.ranks import Alone, Ranks, span
+from ..distributed.ranks import Ranks, SingleRank, rank_range
 from ..feed.batches import BatchStream
 from ..store import SplitReader
 from .metrics import predict
@@ -43,9 +43,9 @@ def evaluate(
 
     Of several `ranks` each predicts a share of them, and all return the result over all samples.
     """
-    ranks = ranks or Alone()
+    ranks = ranks or SingleRank()
     selected = np.arange(len(reader)) if samples is None else samples
-    share = selected[slice(*span(len(selected), ranks.rank, ranks.size))]
+    share = selected[slice(*rank_range(len(selected), ranks.rank, ranks.size))]
     confusion = np.zeros((classes, classes), np.int64)
 
     for labels, counts, done in count_batches(network, reader, share, batch):

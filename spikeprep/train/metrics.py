@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import PackedBatch
-from ..distributed.ranks import Ranks, span
+from ..distributed.ranks import Ranks, rank_range
 from .network import StepResult
 
 
@@ -106,7 +106,7 @@ def gather_metrics(ranks: Ranks, batch: TrainedBatch | None, stop: bool) -> Batc
     values = np.zeros(2 + layers + samples)
     values[:2] = stop, loss
     values[2 : 2 + layers] = np.array(rates) * len(predicted)
-    values[2 + layers :][slice(*span(samples, ranks.rank, ranks.size))] = predicted
+    values[2 + layers :][slice(*rank_range(samples, ranks.rank, ranks.size))] = predicted
     values = ranks.total(values)
     mean_rates = tuple((values[2 : 2 + layers] / samples).tolist())
     return BatchMetrics(values[2 + layers :].astype(np.int64), float(values[1]), mean_rates, bool(values[0]))

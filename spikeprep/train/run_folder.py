@@ -107,7 +107,7 @@ class RunFolder:
             raise RunError(
                 f"{self.path} is {what} already",
                 "a new or empty folder",
-                "Resume it, or name another folder.",
+                "Pass resume=True to continue it, or another run=….",
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.config_path, (json.dumps(config.to_json(), indent=2) + "\n").encode())
@@ -118,7 +118,7 @@ class RunFolder:
             value = json.loads(self.config_path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunError(
-                f"{self.path} has no config.json", "a run folder", "Name a folder that training has written."
+                f"{self.path} has no config.json", "a run folder", "Name a folder that training has written: run=…."
             ) from error
         except ValueError as error:
             raise RunError(f"{self.config_path} is damaged ({error})", "JSON") from error
@@ -178,6 +178,6 @@ class RunFolder:
             raise RunError(
                 f"{self.path} has other settings than those given",
                 "the run's own, of which only epochs may change",
-                "Leave the others out, or start a run in another folder.",
+                "Leave the others out, or start a run in another folder: run=….",
             )
         return settings

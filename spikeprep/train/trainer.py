@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..backend import Backend, ParameterState
 from ..data import PackedBatch
-from ..distributed.ranks import Alone, Ranks, drifted
+from ..distributed.ranks import Ranks, SingleRank, checksums_differ
 from ..errors import RunError, UsageError
 from ..feed.batches import BatchStream
 from ..random import generator
@@ -73,7 +73,7 @@ class Trainer:
         ranks: Ranks | None = None,
     ) -> None:
         self.store, self.folder, self.backend = store, folder, backend
-        self.ranks = ranks or Alone()
+        self.ranks = ranks or SingleRank()
         self._listener = listener or (lambda record: None)
         self.reader = store["train"]
         self.test = store["test"] if "test" in store.splits else None
@@ -323,7 +323,7 @@ class Trainer:
         checksum = 0
         for name in sorted(arrays):
             checksum = zlib.crc32(arrays[name].tobytes(), checksum)
-        if drifted(self.ranks, checksum):
+        if checksums_differ(self.ranks, checksum):
             raise RunError(
                 f"weights diverged across the {self.ranks.size} ranks",
                 "the same weights on each of them",

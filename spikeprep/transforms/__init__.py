@@ -1,4 +1,4 @@
-"""Transforms: signal → signal. ``from spikeprep.transforms import EventCrop`` loads only what it names."""
+"""Transforms: signal → signal. ``from spikeprep.transforms import EventCrop`` imports only the module of that class."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # numba is slow to import: a transform's module is loaded when its class is first asked for
+    # numba is slow to import: a transform's module is imported when its class is first used
     import re
 
     from ..registry import TRANSFORMS

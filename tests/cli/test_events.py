@@ -142,13 +142,13 @@ def test_events_that_cannot_be_are_answered_and_noted_when_told(spikeprep, recor
     ("args", "code", "words"),
     [
         (["nmnist"], 3, "garrickorchard"),
-        (["nmnist", "--source", "nowhere"], 3, "nowhere is not there"),
+        (["nmnist", "--source", "nowhere"], 3, "nowhere does not exist"),
         (["nmnist", "--source", "."], 3, "no folder Train"),
         (["events", "--source", "."], 3, "no class folders"),
         (["tonic:DVSGesture"], 3, "save_to"),
-        (["tonic", "--source", "."], 2, "no data set of tonic's is named"),
+        (["tonic", "--source", "."], 2, "no data set is named"),
         (["tonic:DVSGestures", "--source", "."], 2, "Did you mean 'DVSGesture'"),
-        (["nmnist", "--set", "dvs.bin_us=0"], 2, "A bin of no length"),
+        (["nmnist", "--set", "dvs.bin_us=0"], 2, "got --set dvs.bin_us=0"),
         (["nmnist", "--set", "stabilise_saccades.use=maybe"], 2, "true or false"),
         (["events", "--set", "source.size=[640]"], 2, "[width, height]"),
     ],
@@ -203,7 +203,7 @@ def test_plot(spikeprep, encoded, tmp_path):
 def test_list(spikeprep):
     names = {entry["name"] for entry in json.loads(spikeprep("list", "recipes", "--json").stdout)["recipes"]}
     assert {"nmnist", "events", "tonic:NAME"} <= names
-    readers = {
-        entry["name"] for entry in json.loads(spikeprep("list", "readers", "--json").stdout)["readers"]
+    sources = {
+        entry["name"] for entry in json.loads(spikeprep("list", "sources", "--json").stdout)["sources"]
     }
-    assert {"nmnist", "events", "tonic"} <= readers
+    assert {"nmnist", "events", "tonic"} <= sources

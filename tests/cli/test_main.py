@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import subprocess
 import sys
@@ -12,16 +13,18 @@ import click
 import pytest
 from spikeprep_cli import main as shell
 from spikeprep_cli.main import COMMANDS
-from spikeprep_cli.options import resumable
+from spikeprep_cli.options import emit_json, json_option
 
 from spikeprep.errors import CapabilityError, DataError, RunError, StoreError, UsageError
+from spikeprep.interruption import Interrupted
 
 # command → what the documentation promises of its options and arguments
 PROMISED = {
-    "list": ["[encoders|recipes|readers|formats|devices]", "--json"],
-    "encode": ["RECIPE", "--out", "--source", "--seed", "--set", "--limit", "--workers", "--overwrite",
+    "list": ["[encoders|transforms|recipes|sources|formats|layers|rules|devices|settings]", "[NAME]", "--json"],
+    "recipe": ["NAME", "--json"],
+    "encode": ["RECIPE", "--out", "--source", "--encoder", "--seed", "--set", "--limit", "--workers", "--overwrite",
                "--dry-run"],
-    "train": ["STORE", "--arch", "--epochs", "--batch", "--device", "--seed", "--run", "--resume", "--recipe",
+    "train": ["STORE", "--arch", "--rule", "--epochs", "--batch", "--device", "--seed", "--run", "--resume", "--recipe",
               "--set", "--limit", "--json"],
     "evaluate": ["RUN", "STORE", "--split", "--json"],
     "inspect": ["STORE|RUN", "--json"],
@@ -36,9 +39,11 @@ PROMISED = {
 def acting(monkeypatch):
     """Make `spikeprep act` do what a test says."""
 
-    def act(does) -> None:
+    def act(does, option=lambda command: command) -> None:
         module = types.ModuleType("spikeprep_cli.act")
-        module.command = click.Command("act", callback=does, params=[click.Option(["--speed"], type=int)])
+        module.command = option(
+            click.Command("act", callback=does, params=[click.Option(["--speed"], type=int)])
+        )
         monkeypatch.setitem(sys.modules, "spikeprep_cli.act", module)
         monkeypatch.setitem(COMMANDS, "act", ".act")
 
@@ -57,8 +62,9 @@ def test_help_says_what_the_documentation_promises(spikeprep, name):
     done = spikeprep(name, "--help")
     assert done.exit_code == 0
     assert name in PROMISED, "a new command: say what it promises"
+    text = "".join(done.stdout.split())  # lines may break anywhere
     for word in PROMISED[name]:
-        assert word in done.stdout
+        assert word in text
 
 
 def test_the_group_lists_every_command_with_a_line(spikeprep):
@@ -148,27 +154,21 @@ def test_a_bug_shows_its_traceback(spikeprep, acting, error):
     assert done.stderr.endswith("spikeprep act --speed 3\n")
 
 
-def test_an_interruption_says_the_command_that_goes_on(spikeprep, acting):
-    def does(**_):
-        resumable("--resume")
-        raise KeyboardInterrupt
-
-    acting(does)
+def test_an_interruption_shows_the_command_that_resumes(spikeprep, acting):
+    acting(raises(Interrupted("stopped", {"resume": True, "run": "runs/a b"})))
     done = spikeprep("act", "--speed", "3")
     assert done.exit_code == 130
-    assert done.stderr.strip() == "spikeprep: interrupted. To go on: spikeprep act --speed 3 --resume"
+    assert done.stderr.strip() == (
+        "spikeprep: interrupted. To resume: spikeprep act --speed 3 --resume --run 'runs/a b'"
+    )
 
 
-def test_what_is_already_there_is_not_said_twice(spikeprep, acting):
-    def does(**_):
-        resumable("--speed")
-        raise KeyboardInterrupt
-
-    acting(does)
+def test_an_option_that_was_given_is_not_repeated(spikeprep, acting):
+    acting(raises(Interrupted("stopped", {"speed": 4})))
     assert spikeprep("act", "--speed", "3").stderr.strip().endswith("spikeprep act --speed 3")
 
 
-def test_nothing_to_resume_is_not_promised(spikeprep, acting):
+def test_nothing_to_resume_promises_nothing(spikeprep, acting):
     acting(raises(KeyboardInterrupt()))
     done = spikeprep("act")
     assert (done.exit_code, done.stderr.strip()) == (130, "spikeprep: interrupted.")
@@ -178,6 +178,46 @@ def test_a_command_that_works_exits_with_0(spikeprep, acting):
     acting(lambda **_: click.echo("fine"))
     done = spikeprep("act")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "fine\n", "")
+
+
+def test_json_errors_are_one_document(spikeprep, tmp_path):
+    cases = [
+        (["encode", "digtis", "--out", tmp_path / "a.zarr"], 2, "UsageError"),
+        (["encode", "mnist", "--out", tmp_path / "a.zarr"], 3, "DataError"),
+        (["inspect", tmp_path / "nothing"], 4, "StoreError"),
+        (["evaluate", tmp_path / "nothing", tmp_path / "nothing"], 4, "StoreError"),
+        (["encode", "digits", "--limit", "0"], 2, "UsageError"),
+        (["encoed"], 2, "UsageError"),
+    ]
+    for args, code, kind in cases:
+        done = spikeprep(*args, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert (done.exit_code, error["exit_code"], error["type"]) == (code, code, kind), args
+        assert done.stderr == f"spikeprep: {error['message']}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (Interrupted("stopped", {}), "Interrupted", 130),
+        (OSError(errno.ENOSPC, "No space left on device"), "OSError", 5),
+        (ZeroDivisionError("oh"), "ZeroDivisionError", 1),
+    ],
+)
+def test_json_errors_of_other_kinds(spikeprep, acting, error, kind, code):
+    acting(raises(error), json_option)
+    document = json.loads(spikeprep("act", "--json").stdout)
+    assert (document["error"]["type"], document["error"]["exit_code"]) == (kind, code)
+
+
+def test_a_command_that_has_printed_its_document_prints_no_other(spikeprep, acting):
+    def does(**_):
+        emit_json({"ok": False})
+        raise StoreError("got 3", "4", "Say 4.")
+
+    acting(does, json_option)
+    done = spikeprep("act", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (4, {"ok": False})
 
 
 def test_every_error_kind_has_an_exit_code():
@@ -205,7 +245,7 @@ main(["encode", "digits", "--out", "my digits.zarr"])
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert (
-        errors.strip() == "spikeprep: interrupted. To go on: spikeprep encode digits --out 'my digits.zarr'"
+        errors.strip() == "spikeprep: interrupted. To resume: spikeprep encode digits --out 'my digits.zarr'"
     )
 
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from spikeprep_cli.options import emit_json, in_words, parse_settings, size, table
+from spikeprep_cli.options import emit_json, parse_settings
 
 from spikeprep.errors import UsageError
 
@@ -36,21 +36,3 @@ def test_json_has_plain_numbers(capsys):
 def test_json_is_never_more_than_json():
     with pytest.raises(ValueError, match="JSON"):
         emit_json({"a": float("nan")})
-
-
-def test_table_aligns_columns():
-    rows = [("split", "samples"), ("train", "60,000"), ("test", "1")]
-    assert table(rows, "lr") == "  split  samples\n  train   60,000\n  test         1"
-    assert table(rows, indent=0).splitlines()[-1] == "test   1"
-    assert table([]) == ""
-
-
-@pytest.mark.parametrize(
-    ("n", "text"), [(0, "0 B"), (999, "999 B"), (4481, "4.48 kB"), (2_500_000, "2.5 MB"), (3e13, "30 TB")]
-)
-def test_size(n, text):
-    assert size(n) == text
-
-
-def test_settings_in_words():
-    assert in_words({"steps": 400, "rate": 1 / 5.5, "path": ""}) == "steps=400, rate=0.181818, path=''"

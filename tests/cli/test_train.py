@@ -20,7 +20,7 @@ from spikeprep.train.run_folder import RunFolder
 LOSS = ("--set", "loss.target=15", "--set", "loss.off_target=2", "--set", "loss.margin=2")
 SUMMARY = {
     "run", "epochs", "batch", "arch", "device", "train_accuracy", "test_accuracy", "best_test_accuracy", "best_epoch",
-    "seconds_per_epoch", "samples_per_second", "stall_fraction", "ranks", "feed",
+    "seconds_per_epoch", "samples_per_second", "stall_fraction", "ranks", "feed", "rule",
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_train_and_evaluate_as_json(spikeprep, store, tmp_path):
 def test_evaluate_for_a_person(spikeprep, store, trained):
     done = spikeprep("evaluate", trained, store)
     assert done.exit_code == 0
-    assert done.stdout.splitlines()[0].endswith("of 30 samples right")
+    assert done.stdout.splitlines()[0].endswith("% (30 samples)")
     assert len(done.stdout.splitlines()) == 12
 
 
@@ -77,8 +77,8 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("--arch", "abc"), 2, "got 'abc' in --arch abc"),
-        (("--arch", "15C5-P2-300"), 5, "'15C5'"),
+        (("--arch", "abc"), 2, "got 'abc' in arch 'abc'"),
+        (("--arch", "15C5-P2-300"), 2, "'15C5'"),
         (("--set", "optim.rat=1"), 2, "Did you mean 'optim.rate'?"),
         (("--set", "batch=many"), 2, "a whole number"),
         (("--recipe", "digts"), 2, "Did you mean 'digits'?"),
@@ -88,8 +88,12 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
             "--device auto",
             marks=pytest.mark.skipif(cuda_device().available, reason="there is a GPU"),
         ),
-        (("--device", "gpu"), 2, "got device 'gpu'; expected auto, cpu, cuda, or a GPU by its number"),
-        (("--ranks", "2", "--device", "cuda:1"), 2, "--device cuda:1 for 2 ranks"),
+        (("--device", "gpu"), 2, "got --device gpu; expected auto, cpu, cuda, reference, or a GPU by number"),
+        (
+            ("--ranks", "2", "--device", "cuda:1"),
+            2,
+            "for 2 ranks; expected a GPU for each. Use --device cuda.",
+        ),
         (("--limit", "0"), 2, "--limit"),
         (("--resume",), 4, "no config.json"),
         (("--set", "loss.target=400"), 2, "--set loss.target="),
@@ -108,7 +112,7 @@ def test_a_run_of_another_store(spikeprep, store, trained, tmp_path):
     spikeprep("encode", "digits", "--out", other, "--limit", "30", "--seed", "1")
     done = spikeprep("train", other, "--run", trained, "--resume")
     assert done.exit_code == 4
-    assert "differs from in data or encoding" in done.stderr
+    assert "has other data or another encoding" in done.stderr
     again = spikeprep("train", store, "--arch", "20", "--run", trained)
     assert again.exit_code == 4
     assert "--resume" in again.stderr
@@ -209,7 +213,7 @@ def test_ctrl_c_reaches_every_rank(spikeprep, store, tmp_path):
         process.kill()
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    assert f"To go on: spikeprep train {store}" in said
+    assert f"To resume: spikeprep train {store}" in said
     assert "--ranks 2" in said
     events = [r["event"] for r in RunFolder(run).journal.records()]
     assert events[-1] == "interrupted"
@@ -232,7 +236,7 @@ def test_ctrl_c_and_on_with_the_same_bits(spikeprep, store, tmp_path: Path):
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert f"To go on: spikeprep train {store}" in said
+    assert f"To resume: spikeprep train {store}" in said
     assert "--resume" in said
     _, record = load_checkpoint(run / "last.npz")
     done = len(record["history"])

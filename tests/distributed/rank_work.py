@@ -1,4 +1,4 @@
-"""What ranks do in tests; a module of its own, as every new process imports it."""
+"""Work of ranks in tests, in a module of its own, since every new process imports it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from spikeprep.errors import UsageError
 
 
-def add_up(start, ranks, tell, should_stop):
+def add_up(start, ranks, report, should_stop):
     value = np.array([start + ranks.rank], np.float64)
     ranks.all_reduce([value])
-    tell({"event": "summed", "rank": ranks.rank})
+    report({"event": "summed", "rank": ranks.rank})
     while not ranks.total(np.array([float(should_stop())]))[0]:
         time.sleep(0.01)
     return {"sum": value[0], "pid": os.getpid()}
 
 
-def fail(what, ranks, tell, should_stop):
+def fail(what, ranks, report, should_stop):
     if ranks.rank == 1:
         if what == "usage":
             raise UsageError("got a", "b", "Do c.")
@@ -29,14 +29,14 @@ def fail(what, ranks, tell, should_stop):
 
             raise DamagedSamples("samples 1 to 2", "a shard is missing")
         if what == "bug":
-            raise ZeroDivisionError("by nought")
+            raise ZeroDivisionError("by zero")
         if what == "exit":
             os._exit(3)
         os.kill(os.getpid(), signal.SIGKILL)
-    ranks.barrier()  # for ever, if nobody ended it
+    ranks.barrier()  # waits without end unless the launcher kills it
 
 
-def sit(ranks, tell, should_stop):
-    tell({"pid": os.getpid()})
+def sit(ranks, report, should_stop):
+    report({"pid": os.getpid()})
     ranks.barrier()
     time.sleep(60)

@@ -1,4 +1,4 @@
-"""Ranks of one machine: sums in the order of the ranks, whatever the arrays' sizes and strides."""
+"""Ranks of one machine: sums in the order of the ranks, for all sizes and strides of the arrays."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from spikeprep.distributed.ranks import Alone, drifted, span
-from spikeprep.distributed.shared_memory import Meeting, SharedRanks
+from spikeprep.distributed.ranks import SingleRank, checksums_differ, rank_range
+from spikeprep.distributed.shared_memory import SharedGroup, SharedRanks
 
 
-def together(size, work, piece=4 << 20):
+def together(size, work, block=4 << 20):
     """Run `work(ranks)` in as many threads as there are ranks; return what each returned."""
-    meeting = Meeting(size, piece)
+    group = SharedGroup(size, block)
     with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(lambda rank: work(SharedRanks(meeting, rank)), range(size)))
+        return list(pool.map(lambda rank: work(SharedRanks(group, rank)), range(size)))
 
 
 def arrays(rank):
@@ -32,8 +32,8 @@ def arrays(rank):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize("piece", [256, 1000 * 8, 4 << 20])
-def test_sums_are_in_the_order_of_the_ranks(size, piece):
+@pytest.mark.parametrize("block", [256, 1000 * 8, 4 << 20])
+def test_sums_are_in_the_order_of_the_ranks(size, block):
     def work(ranks):
         mine = [np.array(a) if a.flags.c_contiguous else a for a in arrays(ranks.rank)]
         for _ in range(3):
@@ -49,38 +49,38 @@ def test_sums_are_in_the_order_of_the_ranks(size, piece):
                 total = total + term
             sums.append(total)
         want = [sums] * size
-    for got in together(size, work, piece):
+    for got in together(size, work, block):
         for a, b in zip(got, sums, strict=True):
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b)
 
 
-def test_small_things_between_ranks():
+def test_small_arrays_are_exchanged():
     def work(ranks):
-        own = np.array([ranks.rank, 1.5])
-        total, first = ranks.total(own), ranks.broadcast(own)
+        values = np.array([ranks.rank, 1.5])
+        total, first = ranks.total(values), ranks.broadcast(values)
         for _ in range(100):
             ranks.barrier()
-        same, differs = drifted(ranks, 7), drifted(ranks, 7 + ranks.rank)
-        return own.tolist(), total.tolist(), first.tolist(), ranks.leads, same, differs
+        same, differs = checksums_differ(ranks, 7), checksums_differ(ranks, 7 + ranks.rank)
+        return values.tolist(), total.tolist(), first.tolist(), ranks.leads, same, differs
 
     assert together(3, work) == [
         ([rank, 1.5], [3.0, 4.5], [0.0, 1.5], rank == 0, False, True) for rank in range(3)
     ]
 
 
-def test_alone_is_the_sum_of_one():
-    ranks, values = Alone(), np.array([1.0, 2.0])
+def test_a_single_rank_is_its_own_sum():
+    ranks, values = SingleRank(), np.array([1.0, 2.0])
     ranks.all_reduce([values])
     ranks.barrier()
     assert ranks.total(values).tolist() == ranks.broadcast(values).tolist() == [1.0, 2.0]
     assert ranks.leads
-    assert not drifted(ranks, 3)
+    assert not checksums_differ(ranks, 3)
 
 
 @pytest.mark.parametrize(("size", "ranks"), [(0, 3), (2, 3), (7, 3), (9, 3), (1, 1)])
-def test_spans_are_everything_once_and_even(size, ranks):
-    spans = [span(size, rank, ranks) for rank in range(ranks)]
-    assert [n for first, last in spans for n in range(first, last)] == list(range(size))
-    sizes = [last - first for first, last in spans]
+def test_the_ranges_of_ranks_cover_everything_once_and_evenly(size, ranks):
+    ranges = [rank_range(size, rank, ranks) for rank in range(ranks)]
+    assert [n for start, stop in ranges for n in range(start, stop)] == list(range(size))
+    sizes = [stop - start for start, stop in ranges]
     assert max(sizes) - min(sizes) <= 1

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprep.data import Frames
-from spikeprep.encoders import BSA
+from spikeprep.encoders import BSA, Description
 from spikeprep.encoders.bsa import PRESETS, bsa_reference
 from spikeprep.errors import DataError, UsageError
 
@@ -113,9 +113,8 @@ def test_quality_by_channel():
 
 def test_a_step_is_a_held_frame():
     bsa = BSA(dt=0.5)
-    assert bsa.step_seconds(Frames(np.zeros((3, 2)), 62.5)) == 1 / 625
-    assert bsa.step_seconds(np.zeros((3, 2))) == 0.5
-    assert (bsa.max_steps(np.zeros((3, 2))), bsa.unit_shape(np.zeros((3, 2)))) == (30, (2,))
+    assert bsa.describe(Frames(np.zeros((3, 2)), 62.5)).dt == 1 / 625
+    assert bsa.describe(np.zeros((3, 2))) == Description((2,), 30, 0.5, ragged=True)
 
 
 def test_presets_fill_in_what_is_left_out():
@@ -130,15 +129,19 @@ def test_presets_fill_in_what_is_left_out():
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        ({"preset": "hm2pb"}, "Did you mean 'hm2bp'"),
-        ({"theta": 1.0}, "exact tie"),
-        ({"theta": 0.0}, "theta 0"),
-        ({"filter": (0.5, float("nan"))}, "finite taps"),
-        ({"filter": (0.5, -0.5)}, "sum above 0"),
-        ({"hold": 0}, "hold 0"),
-        ({"delay": -1}, "delay -1"),
-        ({"scale": 0.0}, "scale 0"),
-        ({"dt": 0.0}, "dt 0"),
+        ({"preset": "hm2pb"}, 'bsa.preset = .*"hm2bp" or "schrauwen2003"'),
+        ({"theta": 1.0}, r"bsa\.theta = 1\.0.*above 0 and below 1"),
+        ({"theta": 0.0}, r"bsa\.theta = 0\.0"),
+        ({"filter": (0.5, float("nan"))}, r"bsa\.filter = .*a list of: a number"),
+        ({"filter": (0.5, -0.5)}, "finite sum above 0"),
+        ({"filter": (1e308, 1e308)}, "finite sum above 0"),
+        ({"hold": 0}, r"bsa\.hold = 0"),
+        ({"hold": True}, r"bsa\.hold = True"),
+        ({"delay": -1}, r"bsa\.delay = -1"),
+        ({"scale": 0.0}, r"bsa\.scale = 0"),
+        ({"scale": float("inf")}, r"bsa\.scale = inf"),
+        ({"dt": 0.0}, r"bsa\.dt = 0"),
+        ({"dt": float("nan")}, r"bsa\.dt = nan"),
     ],
 )
 def test_settings_that_do_not_fit(chosen, words):
@@ -157,3 +160,30 @@ def test_settings_that_do_not_fit(chosen, words):
 def test_signals_that_do_not_fit(signal, words):
     with pytest.raises(DataError, match=words):
         BSA()(signal)
+
+
+def test_a_scale_that_overflows_is_refused():
+    with pytest.raises(DataError, match=r"bsa\.scale"):
+        BSA(scale=1e308)(np.full((3, 2), 1e3))
+
+
+def test_a_delay_longer_than_the_signal_leaves_no_spike():
+    bsa = BSA(delay=50)
+    spikes = bsa(np.ones((3, 2)))
+    assert spikes.shape == (30, 2)
+    assert not spikes.any()
+    assert bsa.decode(spikes).shape == (30, 2)
+
+
+def test_a_batch_is_written_in_place():
+    rng = np.random.default_rng(0)
+    signals = [rng.uniform(0, 1e-3, (n, 9)) for n in (8, 13, 1)]
+    out = np.zeros((3, 9, 20), np.uint8)
+    steps = BSA().encode_into(iter(signals), out, rngs=[None] * 3)
+    assert steps.tolist() == [80, 130, 10]
+    for bits, n, signal in zip(out, steps.tolist(), signals, strict=True):
+        train = BSA().encode(signal)
+        np.testing.assert_array_equal(bits[:, : -(-n // 8)], train.bits)
+        assert not bits[:, -(-n // 8) :].any()
+    with pytest.raises(DataError, match="9 channels of 13 frames"):
+        BSA().encode_into([signals[1]], np.zeros((1, 9, 10), np.uint8), rngs=[None])

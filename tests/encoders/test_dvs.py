@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events, SpikeTrain
-from spikeprep.encoders import DVS
-from spikeprep.encoders import event_bits as _sheet
-from spikeprep.encoders import time_bins as _bins
+from spikeprep.encoders import DVS, Description, event_bits, time_bins
 from spikeprep.encoders.dvs import dvs_reference
 from spikeprep.encoders.time_bins import Bins
 from spikeprep.errors import DataError, UsageError
@@ -35,16 +33,16 @@ binnings = st.one_of(
 def way(request, monkeypatch):
     """Both ways of setting bits; those in order of time in blocks of 64 steps."""
     if request.param == "in time":
-        monkeypatch.setattr(_sheet, "_IN_PLACE", -1)
-        monkeypatch.setattr(_sheet, "_BLOCK", 1)
+        monkeypatch.setattr(event_bits, "_DIRECT_BYTES", -1)
+        monkeypatch.setattr(event_bits, "_BLOCK_BYTES", 1)
 
 
 def every_way(check):
     """Run a property in place, and in order of time in small blocks and in large ones."""
     for in_place, staged in ((1 << 20, 1 << 25), (-1, 1), (-1, 1 << 25)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_sheet, "_IN_PLACE", in_place)
-            patch.setattr(_sheet, "_BLOCK", staged)
+            patch.setattr(event_bits, "_DIRECT_BYTES", in_place)
+            patch.setattr(event_bits, "_BLOCK_BYTES", staged)
             check()
 
 
@@ -80,8 +78,8 @@ def test_golden(r, name, closed, way):
     encoder = DVS(bin_us=600, steps=540, closed=closed)
     np.testing.assert_array_equal(encoder(signal), expected)
     assert expected.sum() == count
-    assert encoder.unit_shape(signal) == (2, 34, 34)
-    assert encoder.seconds_per_step == pytest.approx(600e-6)
+    assert encoder.describe(signal).unit_shape == (2, 34, 34)
+    assert encoder.describe(signal).dt == pytest.approx(600e-6)
 
 
 # ---------------------------------------------------------------- properties
@@ -93,7 +91,7 @@ def test_compiled_streamed_and_reference_give_the_same_bits(data, whole, encoder
     if data.draw(st.booleans()):
         whole = replace(whole, duration=whole.length() + data.draw(st.integers(0, 3000)))
     stream = data.draw(streamed(whole))
-    steps = encoder.max_steps(whole)
+    steps = encoder.describe(whole).steps
     shape = (whole.polarities, *whole.size[::-1])
     expected = pack(dvs_reference(whole.array, shape, encoder.binning(whole), steps))
 
@@ -104,7 +102,7 @@ def test_compiled_streamed_and_reference_give_the_same_bits(data, whole, encoder
             np.testing.assert_array_equal(train.bits, expected)
 
     every_way(check)
-    if encoder.ragged:
+    if not (encoder.steps or encoder.bins):
         assert len(stream.pieces.walks) == 3  # a walk each
 
 
@@ -113,7 +111,7 @@ def test_compiled_streamed_and_reference_give_the_same_bits(data, whole, encoder
 def test_counts_are_of_the_events_in_each_bin(events, encoder):
     """The bins are found again from their edges, as fractions."""
     width, counts = encoder.binning(events).width, encoder.counts(events)
-    steps = encoder.max_steps(events)
+    steps = encoder.describe(events).steps
     assert counts.shape == (steps, events.polarities, *events.size[::-1])
     edges = [k * width for k in range(-1, steps + 1)]
     found = np.zeros(steps, int)
@@ -138,7 +136,7 @@ def test_counts_are_of_the_events_in_each_bin(events, encoder):
 )
 def test_levels_keep_counts(events, width, levels, closed):
     encoder = DVS(bin_us=width, levels=levels, closed=closed)
-    shape = encoder.unit_shape(events)
+    shape = encoder.describe(events).unit_shape
     assert shape == (levels, events.polarities, *events.size[::-1])
 
     def check():
@@ -154,7 +152,7 @@ def test_levels_keep_counts(events, width, levels, closed):
 def test_decoding_loses_only_what_binning_must(events, encoder, levels):
     """Every event is found again in its bin, merged; times move by less than a bin; and encoding gives the same."""
     encoder = replace(encoder, levels=levels)
-    train, shape = encoder.encode(events), encoder.unit_shape(events)
+    train, shape = encoder.encode(events), encoder.describe(events).unit_shape
     duration = events.length() if encoder.bins else None
     decoded = encoder.decode(train, shape, duration=duration)
     assert (decoded.size, decoded.polarities) == (events.size, events.polarities)
@@ -218,7 +216,7 @@ def test_bins_over_a_duration_divide_it_exactly():
     """Of 10 µs in 4 bins: [0, 2.5), [2.5, 5), …: stamps 0–2, 3–4, 5–7, 8–9"""
     counts = DVS(bins=4).counts(at(*range(10)))
     assert counts.ravel().tolist() == [3, 2, 3, 2]
-    assert DVS(bins=4).step_seconds(at(*range(10))) == pytest.approx(2.5e-6)
+    assert DVS(bins=4).describe(at(*range(10))).dt == pytest.approx(2.5e-6)
     assert DVS(bins=3)(at(0, 9))[:, 0].tolist() == [True, False, True]
     long = replace(at(0, 9), duration=30)
     assert DVS(bins=3)(long)[:, 0].tolist() == [True, False, False]
@@ -237,10 +235,8 @@ def test_steps_cut_and_fill_up():
     times = at(0, 1000, 2500, 7000)
     assert DVS(steps=3)(times)[:, 0].tolist() == [True, True, True]
     assert DVS(steps=10)(times)[:, 0].tolist() == [True, True, True, *[False] * 4, True, False, False]
-    assert not DVS(steps=3).ragged
-    assert DVS(steps=3).max_steps(times) == 3
-    assert DVS().ragged
-    assert DVS().max_steps(times) == 8
+    assert DVS(steps=3).describe(times) == Description((1, 1, 1), 3, 1e-3)
+    assert DVS().describe(times) == Description((1, 1, 1), 8, 1e-3, ragged=True)
 
 
 def test_cutting_stops_reading():
@@ -259,12 +255,12 @@ def test_cutting_stops_reading():
 def test_the_first_unit_is_off_then_columns_then_rows():
     encoder, events = DVS(), made([(8, 7, 0, 1), (1, 0, 0, 0), (0, 1, 0, 0)])
     assert np.flatnonzero(encoder(events)[0]).tolist() == [1, 9, 143]
-    assert encoder.unit_shape(events) == (2, 8, 9)
+    assert encoder.describe(events).unit_shape == (2, 8, 9)
 
 
 def test_a_sensor_of_one_polarity():
     encoder, events = DVS(), made([(8, 7, 0)], polarities=1)
-    assert encoder.unit_shape(events) == (1, 8, 9)
+    assert encoder.describe(events).unit_shape == (1, 8, 9)
     assert np.flatnonzero(encoder(events)[0]).tolist() == [71]
     assert encoder.decode(encoder.encode(events), (1, 8, 9)).polarities == 1
 
@@ -274,12 +270,12 @@ def test_a_sensor_of_one_polarity():
 def test_no_events_are_silence(encoder, pieces, way):
     events = Events(pieces, (9, 8))
     train = encoder.encode(events)
-    assert train.steps == encoder.max_steps(events) == (encoder.steps or encoder.bins or 1)
+    assert train.steps == encoder.describe(events).steps == (encoder.steps or encoder.bins or 1)
     assert not train.bits.any()
-    assert not encoder.decode(train, encoder.unit_shape(events), duration=100).array.size
-    assert encoder.step_seconds(events) > 0
-    if encoder.ragged:
-        assert encoder.encode(replace(events, duration=5000)).steps == encoder.max_steps(at(4999))
+    assert not encoder.decode(train, encoder.describe(events).unit_shape, duration=100).array.size
+    assert encoder.describe(events).dt > 0
+    if not (encoder.steps or encoder.bins):
+        assert encoder.encode(replace(events, duration=5000)).steps == encoder.describe(at(4999)).steps
 
 
 # ---------------------------------------------------------------- what is refused
@@ -336,23 +332,28 @@ def test_only_recordings_are_binned():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"bin_us": 0}, "no length"),
-        ({"bins": 0}, "no length"),
-        ({"bin_us": 0, "bins": 0}, "no length"),
+        ({"bin_us": 0}, "Set one of them above 0"),
+        ({"bins": 0}, "Set one of them above 0"),
+        ({"bin_us": 0, "bins": 0}, "Set one of them above 0"),
         ({"bin_us": 600, "bins": 3}, "Set one of them to 0"),
-        ({"bin_us": -1}, "at least 1 µs"),
-        ({"bin_us": 0.5}, "at least 1 µs"),
+        ({"bin_us": -1}, r"dvs\.bin_us = -1"),
+        ({"bin_us": 0.5}, "1 µs, the resolution"),
+        ({"bin_us": "-5"}, "1 µs, the resolution"),
+        ({"bin_us": 2**40 + 1}, "1 µs, the resolution"),
         ({"bin_us": "1/0"}, "a number, or a fraction"),
         ({"bin_us": "wide"}, "a number, or a fraction"),
-        ({"bin_us": float("nan")}, "a number, or a fraction"),
-        ({"bin_us": True}, "a number, or a fraction"),
+        ({"bin_us": float("nan")}, r"dvs\.bin_us = nan"),
+        ({"bin_us": "nan"}, "a number, or a fraction"),
+        ({"bin_us": "inf"}, "a number, or a fraction"),
+        ({"bin_us": True}, r"dvs\.bin_us = True"),
         ({"bin_us": 1.00000001}, "denominator"),
-        ({"bins": -1}, "bins -1"),
-        ({"bins": 2.5}, "bins 2.5"),
-        ({"steps": -1}, "steps -1"),
-        ({"levels": 0}, "levels 0"),
+        ({"bins": -1}, r"dvs\.bins = -1"),
+        ({"bins": 2.5}, r"dvs\.bins = 2\.5"),
+        ({"steps": -1}, r"dvs\.steps = -1"),
+        ({"levels": 0}, r"dvs\.levels = 0"),
+        ({"levels": 65_537}, r"dvs\.levels = 65537"),
         ({"closed": "both"}, '"left" or "right"'),
-        ({"bins": 4, "closed": "right"}, "set bin_us instead"),
+        ({"bins": 4, "closed": "right"}, r"set dvs\.bin_us instead"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(wrong, words):
@@ -384,6 +385,38 @@ def test_decoding_needs_to_know_the_shape_and_the_duration():
             DVS().decode(SpikeTrain(np.zeros((1, 1), np.uint8), 4), shape)
 
 
+# ---------------------------------------------------------------- batches
+
+
+@settings(max_examples=60)
+@given(st.data(), st.lists(recordings(polarities=2), min_size=1, max_size=4), binnings, st.integers(1, 2))
+def test_a_batch_is_written_in_place(data, signals, encoder, levels):
+    """Recordings in memory, streamed, and of known and unknown duration; more bytes than needed."""
+    encoder = replace(encoder, levels=levels)
+    signals = [replace(events, size=(7, 7)) for events in signals]
+    trains = [encoder.encode(events) for events in signals]
+    signals = [data.draw(streamed(events)) if data.draw(st.booleans()) else events for events in signals]
+
+    def check():
+        out = np.zeros((len(trains), len(trains[0].bits), 2 + max(t.bits.shape[1] for t in trains)), np.uint8)
+        steps = encoder.encode_into(iter(signals), out, rngs=[None] * len(signals))
+        assert steps.tolist() == [train.steps for train in trains]
+        for bits, train in zip(out, trains, strict=True):
+            np.testing.assert_array_equal(bits[:, : train.bits.shape[1]], train.bits)
+            assert not bits[:, train.bits.shape[1] :].any()
+
+    every_way(check)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_recording_that_does_not_fit_its_place_is_refused(stream):
+    events = made([(0, 0, 0), (1, 1, 9_000)])
+    for shape in ((1, 143, 2), (1, 145, 2), (1, 144, 1)):
+        signal = Events([events.array], (9, 8)) if stream else events
+        with pytest.raises(DataError, match="144 units and 16 steps"):
+            DVS().encode_into([signal], np.zeros(shape, np.uint8), rngs=[None])
+
+
 # ---------------------------------------------------------------- a large one
 
 
@@ -396,7 +429,7 @@ def test_a_large_sensor_in_order_of_time():
     events["t"], events["p"] = np.sort(rng.integers(0, 700_000, n)), rng.integers(0, 2, n)
     whole = Events.of(events, size)
     train = DVS().encode(whole)
-    assert train.bits.size > _sheet._IN_PLACE
+    assert train.bits.size > event_bits._DIRECT_BYTES
     k = DVS().binning(None).of(events["t"])
     unit = (events["p"].astype(int) * size[1] + events["y"]) * size[0] + events["x"]
     expected = np.zeros(train.bits.shape, np.uint8)
@@ -407,5 +440,5 @@ def test_a_large_sensor_in_order_of_time():
 
 
 def test_kernels_release_the_lock():
-    for kernel in (_bins.scatter, _bins.turn):
+    for kernel in (time_bins.scatter, time_bins.transpose):
         assert kernel.targetoptions["nogil"]

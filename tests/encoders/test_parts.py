@@ -1,4 +1,4 @@
-"""A large sample's spikes, made a run of units at a time, are those of the whole."""
+"""The spikes of a large sample, encoded one range of units after another, are those of the whole."""
 
 import itertools
 
@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events
-from spikeprep.encoders import DVS, Poisson
-from spikeprep.encoders import unit_ranges as _bands
+from spikeprep.encoders import DVS, Poisson, unit_ranges
 from spikeprep.errors import DataError
 from spikeprep.random import SampleKey
 
@@ -28,26 +27,26 @@ def recording(seed=0, count=300, size=(7, 5), polarities=2):
     st.sampled_from([1, 5, 4096]),
     st.booleans(),
 )
-def test_parts_of_a_recording(cuts, settings, across, streamed):
+def test_parts_of_a_recording(edges, settings, columns, streamed):
     events, dvs = recording(), DVS(**settings)
     whole = dvs.encode(events)
     if streamed:
         events = Events([events.array[:100], events.array[100:]], events.size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_bands, "_ACROSS", across)
-        pairs = list(itertools.pairwise(cuts))
+        patch.setattr(unit_ranges, "_COLUMNS", columns)
+        pairs = list(itertools.pairwise(edges))
         parts = list(dvs.encode_parts(events, pairs))
     for (start, stop), part in zip(pairs, parts, strict=True):
         assert part.steps == whole.steps
         np.testing.assert_array_equal(part.bits, whole.bits[start:stop])
 
 
-@pytest.mark.parametrize("cut", [(0, 210), (60, 150), (70, 71), (139, 141), (209, 210)])
-def test_parts_with_levels(cut):
+@pytest.mark.parametrize("units", [(0, 210), (60, 150), (70, 71), (139, 141), (209, 210)])
+def test_parts_with_levels(units):
     events, dvs = recording(count=3000), DVS(bin_us=5000, levels=3)
-    (part,) = dvs.encode_parts(events, [cut])
+    (part,) = dvs.encode_parts(events, [units])
     whole = dvs.encode(events)
-    np.testing.assert_array_equal(part.bits, whole.bits[cut[0] : cut[1]])
+    np.testing.assert_array_equal(part.bits, whole.bits[units[0] : units[1]])
     assert whole.bits[150:].any()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from spikeprep.encoders import Poisson
+from spikeprep.encoders import Description, Poisson
 from spikeprep.encoders.poisson import _to_fractions, poisson_reference
 from spikeprep.errors import DataError, UsageError
 from spikeprep.packing import pack
@@ -197,10 +197,13 @@ def test_what_is_no_image_is_refused(image, said):
         {"steps": 0},
         {"steps": 1.5},
         {"steps": "many"},
+        {"steps": 2**32},
         {"rate_max": 0},
         {"rate_max": 1.01},
         {"rate_max": "x"},
+        {"rate_max": float("nan")},
         {"dt": 0},
+        {"dt": float("inf")},
     ],
 )
 def test_settings_that_do_not_fit_are_refused(setting):
@@ -219,3 +222,21 @@ def test_decode_estimates_the_intensity():
     p = encoder.probabilities(image)
     error = np.sqrt(p * (1 - p) / 19_999) / encoder.rate_max
     assert (np.abs(estimate - image) <= 4.5 * error).all()
+
+
+def test_a_unit_is_a_pixel():
+    image = np.zeros((4, 5, 3), np.uint8)
+    assert Poisson(70, dt=0.002).describe(image) == Description((4, 5, 3), 70, 0.002)
+
+
+def test_a_batch_is_written_where_it_is_told():
+    """The kernel fills the array that it is given, which may have more bytes than the steps need."""
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 6), dtype=np.uint8)
+    keys = [SampleKey(2, "train", n) for n in range(5)]
+    out = np.zeros((5, 24, 12), np.uint8)
+    assert Poisson(70).encode_into(iter(images), out, rngs=keys).tolist() == [70] * 5
+    for n in range(5):
+        np.testing.assert_array_equal(out[n, :, :9], Poisson(70).encode(images[n], rng=keys[n]).bits)
+    assert not out[:, :, 9:].any()
+    with pytest.raises(DataError, match="25 pixels; expected 24"):
+        Poisson(70).encode_into([np.zeros(25)], out[:1], rngs=keys[:1])

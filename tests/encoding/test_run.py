@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from spikeprep.encoders.poisson import poisson_reference
-from spikeprep.encoding import plan as job
-from spikeprep.encoding import run as pipeline
-from spikeprep.encoding.run import encode, plan
+from spikeprep.encoding import plan as encoding_plan
+from spikeprep.encoding import run as encoding_run
+from spikeprep.encoding.plan import plan
+from spikeprep.encoding.run import encode
 from spikeprep.errors import DataError, StoreError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.recipes import Recipe, load_recipe
 from spikeprep.store import SpikeStore, SplitLayout, verify
-from spikeprep.store.objects import LocalObjects
+from spikeprep.store.storage import LocalStorage
 
 from ..assets import asset
 from ..sources.event_folders import class_folder
@@ -121,7 +122,7 @@ def test_a_shorter_store_begins_like_the_longer_one(raw, tmp_path):
             SpikeStore.open(tmp_path / name)[split].packed(slice(9)) for name in ("few.zarr", "all.zarr")
         )
         np.testing.assert_array_equal(few.bits, full.bits)
-    with pytest.raises(StoreError, match=r"samples\.train: 9 in the store, 43 asked for"):
+    with pytest.raises(StoreError, match=r"samples\.train: 9 in the store, 43 requested"):
         encode(RECIPE, tmp_path / "few.zarr", source_path=raw)
 
 
@@ -145,10 +146,10 @@ def test_progress_is_monotonic_and_counts_what_was_there(raw, tmp_path, monkeypa
 
 SCRIPT = """
 import os, signal, sys
-from spikeprep.pipeline import encode
+from spikeprep.encoding.run import encode
 from spikeprep.store import SplitLayout
-from spikeprep.store.objects import LocalObjects
-from tests.test_pipeline import RECIPE
+from spikeprep.store.storage import LocalStorage
+from tests.encoding.test_run import RECIPE
 
 SplitLayout.fit = staticmethod(lambda n, u, t: SplitLayout(n, u, t, 4, 8))
 out, raw, left, workers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -173,7 +174,7 @@ def test_killed_and_resumed(raw, whole, tmp_path, at, workers):
     path = tmp_path / "s.zarr"
     command = [sys.executable, "-c", SCRIPT, str(path), str(raw), str(at), str(workers)]
     for again in range(2):
-        killed = subprocess.run(command, cwd=Path(__file__).parents[1], check=False, capture_output=True)
+        killed = subprocess.run(command, cwd=Path(__file__).parents[2], check=False, capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
         assert path.exists()
         if at > 60 or again:
@@ -186,7 +187,7 @@ def test_killed_and_resumed(raw, whole, tmp_path, at, workers):
 
 
 def test_an_error_in_a_worker_reaches_the_caller_and_the_rest_stays(raw, whole, tmp_path, monkeypatch):
-    put, threads = LocalObjects.put, set(threading.enumerate())
+    put, threads = LocalStorage.put, set(threading.enumerate())
 
     def failing(self, key, data):
         if key == "train/spikes/c/3/0/0":
@@ -194,7 +195,7 @@ def test_an_error_in_a_worker_reaches_the_caller_and_the_rest_stays(raw, whole, 
         put(self, key, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalObjects, "put", failing)
+        patch.setattr(LocalStorage, "put", failing)
         with pytest.raises(StoreError, match="caught fire"):
             encode(RECIPE, tmp_path / "s.zarr", source_path=raw, workers=2)
     assert set(threading.enumerate()) <= threads
@@ -207,7 +208,7 @@ def test_interrupted_by_the_keyboard(raw, whole, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "wait", interrupt)
+        patch.setattr(encoding_run, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             encode(RECIPE, tmp_path / "s.zarr", source_path=raw, workers=1)
     with pytest.raises(StoreError, match="not complete"):
@@ -362,26 +363,26 @@ def test_samples_too_large_for_a_chunk_give_the_same_spikes(tmp_path, monkeypatc
     recipe = load_recipe("events").override({"dvs.bin_us": "5000", "event_downsample.factor": "2"})
     encode(recipe, tmp_path / "whole.zarr", source_path=raw)
     monkeypatch.setattr(SplitLayout, "fit", staticmethod(lambda n, u, t: SplitLayout(n, u, t, 1, 1, 100)))
-    monkeypatch.setattr(job, "_PART", 200 * 8)
+    monkeypatch.setattr(encoding_plan, "_RANGE_BYTES", 200 * 8)
     planned = plan(recipe, tmp_path / "cut.zarr", source_path=raw)
     summary = encode(recipe, tmp_path / "cut.zarr", source_path=raw, workers=3)
     whole, cut = (SpikeStore.open(tmp_path / name) for name in ("whole.zarr", "cut.zarr"))
     for split in whole:
         one, other = whole[split], cut[split]
-        assert (one.layout.parts, other.layout.parts) == (1, 6)  # 2 × 17 × 17 units
+        assert (one.layout.unit_chunks, other.layout.unit_chunks) == (1, 6)  # 2 × 17 × 17 units
         np.testing.assert_array_equal(one.packed(slice(None)).bits, other.packed(slice(None)).bits)
         for name in ("steps", "labels", "counts", "ids"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert verify(tmp_path / "cut.zarr").ok
-    assert planned.raw_bytes == 6 * 578 * other.layout.width
+    assert planned.raw_bytes == 6 * 578 * other.layout.unit_bytes
     assert 0.2 < planned.estimated_bytes / summary.stored_bytes < 5
 
 
-def test_workers_wait_where_there_is_no_room():
-    room, most, now, lock = pipeline._Room(100), [], [0], threading.Lock()
+def test_workers_wait_while_memory_is_short():
+    memory, most, now, lock = encoding_run._Memory(100), [], [0], threading.Lock()
 
     def work(size):
-        with room.take(size):
+        with memory.reserve(size):
             with lock:
                 now[0] += size
                 most.append(now[0])

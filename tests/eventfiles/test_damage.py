@@ -1,4 +1,4 @@
-"""Files with bytes changed, lost or cut off: an error of ours, or sound events, the same in pieces of any size."""
+"""Files with bytes changed, lost or cut off: an error of ours, or valid events, the same in pieces of any size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .test_formats import FORMS, recording
 
 
 def damaged(raw: bytes, rng: np.random.Generator) -> bytes:
-    """Return the bytes of a file after up to five accidents, half of them in its header."""
+    """Return the bytes of a file after up to five changes, half of them in its header."""
     data = bytearray(raw)
     for _ in range(rng.integers(1, 6)):
         at = int(rng.integers(0, len(data) if rng.random() < 0.5 else min(len(data), 300)))
-        accident = rng.integers(0, 4)
-        if accident == 0:
+        change = rng.integers(0, 4)
+        if change == 0:
             data[at] = int(rng.integers(0, 256))
-        elif accident == 1:
+        elif change == 1:
             data[at : at + 4] = rng.bytes(4)
-        elif accident == 2:
+        elif change == 2:
             del data[at : at + int(rng.integers(1, 9))]
         else:
             del data[max(at, 1) :]
@@ -30,7 +30,7 @@ def damaged(raw: bytes, rng: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_damage_is_named_or_mended(tmp_path, name):
+def test_damage_is_reported_or_repaired(tmp_path, name):
     form = FORMS[name]
     path = form.put(tmp_path, recording(form, 200))
     raw = path.read_bytes()

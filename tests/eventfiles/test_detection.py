@@ -1,4 +1,4 @@
-"""Which format a file is taken for, and settings that do not fit."""
+"""Detection of formats, and settings that are not allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .test_formats import FORMS, recording
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_content_tells_under_a_strange_ending(tmp_path, name):
+def test_content_decides_under_an_unknown_ending(tmp_path, name):
     form = FORMS[name]
     path = form.put(tmp_path, recording(form, 50))
     if form.name in ("nmnist", "ncaltech101"):
@@ -29,12 +29,12 @@ def test_content_tells_under_a_strange_ending(tmp_path, name):
     np.testing.assert_array_equal(read(path, **form.settings()).array, expected)
 
 
-def test_another_format_under_a_familiar_ending_is_named(tmp_path):
+def test_another_format_under_a_known_ending_is_named(tmp_path):
     events = recording(FORMS["aedat4"], 50)
     path = tmp_path / "00001.bin"
     path.write_bytes(writing.aedat4_bytes(events))
     with pytest.raises(
-        DataError, match=r"holds AEDAT 4, and its name is that of N-MNIST .bin.*format='aedat4'"
+        DataError, match=r"holds AEDAT 4, but its name ends like N-MNIST .bin.*format='aedat4'"
     ):
         read(path)
     with pytest.raises(DataError, match=r"begins with .*: AEDAT 4; expected N-MNIST .bin"):
@@ -47,7 +47,7 @@ def test_another_format_under_a_familiar_ending_is_named(tmp_path):
         assert len(open_events(path, invalid="drop").array) == 50
 
 
-def test_a_format_that_is_not_the_files(tmp_path):
+def test_a_file_of_another_format_than_named(tmp_path):
     path = tmp_path / "a.raw"
     path.write_bytes(writing.evt3_bytes(recording(FORMS["evt3"], 50)))
     with pytest.raises(
@@ -57,7 +57,7 @@ def test_a_format_that_is_not_the_files(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".aedat", ".aedat4", ".raw", ".dat", ".es", ".h5", ".npz", ".npy"])
-def test_bytes_that_are_no_recording(tmp_path, suffix):
+def test_bytes_that_are_not_a_recording(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(bytes(range(200)))
     with pytest.raises(DataError, match=r"a\.\w+ begins with .*; expected .*Name its format"):
@@ -65,7 +65,7 @@ def test_bytes_that_are_no_recording(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("name", [".bin", ".aedat", ".raw", ".h5", ".anything"])
-def test_no_bytes_at_all(tmp_path, name):
+def test_an_empty_file(tmp_path, name):
     path = tmp_path / f"a{name}"
     path.touch()
     for look in (read, outline, open_events):
@@ -90,14 +90,14 @@ def test_no_file(tmp_path):
         ({"size": (34, 65536)}, r"got size \(34, 65536\)"),
     ],
 )
-def test_settings_that_do_not_fit(tmp_path, options, message):
+def test_settings_that_are_not_allowed(tmp_path, options, message):
     path = tmp_path / "a.bin"
     path.write_bytes(bytes(5))
     with pytest.raises(UsageError, match=message):
         read(path, **options)
 
 
-def test_pieces_hold_something(tmp_path):
+def test_pieces_have_at_least_one_event(tmp_path):
     with pytest.raises(UsageError, match="got piece_events 0"):
         open_events(tmp_path / "a.bin", piece_events=0)
 
@@ -105,7 +105,7 @@ def test_pieces_hold_something(tmp_path):
 @pytest.mark.parametrize(
     ("name", "library"), [("aedat4 LZ4", "lz4"), ("aedat4 Zstandard", "zstandard"), ("hdf5", "h5py")]
 )
-def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch, name, library):
+def test_a_missing_library_is_named(tmp_path, monkeypatch, name, library):
     form = FORMS[name]
     path = form.put(tmp_path, recording(form, 50))
     for module in (library, f"{library}.frame"):
@@ -123,7 +123,7 @@ def test_a_format_of_another_package(tmp_path, monkeypatch):
     )
     (tmp_path / "event_texts.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
-    detect._formats.cache_clear()
+    detect.formats.cache_clear()
     try:
         (tmp_path / "a.txt").write_text("t x y p\n10 1 2 1\n20 3 4 0\n")
         events = read(tmp_path / "a.txt")
@@ -132,7 +132,7 @@ def test_a_format_of_another_package(tmp_path, monkeypatch):
         with pytest.raises(DataError, match="event 1: x 3, y 4 lies off"):
             read(tmp_path / "a.txt", size=(3, 3))
     finally:
-        detect._formats.cache_clear()
+        detect.formats.cache_clear()
 
 
 PLUGIN = '''
@@ -154,16 +154,13 @@ class Lines(ChunkDecoder):
             t, x, y, p = map(int, line.split())
             yield Chunk(np.array([(x, y, t, p)], EVENT))
 
-    def most(self):
+    def max_events(self):
         return None
-
-    def close(self):
-        pass
 
 
 @dataclass(frozen=True)
 class Text(EventFormat):
-    """A line an event."""
+    """A line per event."""
 
     name = "text"
     title = "text"
@@ -173,6 +170,6 @@ class Text(EventFormat):
     def matches(cls, head):
         return head.startswith(b"t x y p")
 
-    def open(self, path):
-        return Lines(path)
+    def decoder(self, file):
+        return Lines(file.path)
 '''

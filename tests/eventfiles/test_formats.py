@@ -1,4 +1,4 @@
-"""What every format passes: written from its description and read back, whole and in pieces of any size."""
+"""Every format: recordings written from its description are read back, in memory and in pieces of any size."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ PACKED = np.dtype(
 
 @dataclass(frozen=True)
 class Form:
-    """A format, how a recording is written in it, and what it can hold."""
+    """A format, how a recording is written in it, and what it can represent."""
 
     name: str
     suffix: str
     write: Callable[..., Any]
     size: tuple[int, int]
-    clock: bool = False  # stamps are a camera's: the first one is subtracted
+    clock: bool = False  # stamps of a camera's clock: the first one is subtracted
     start: int = 5_000_000
     options: dict[str, Any] = field(default_factory=dict)
     given_size: bool = False
@@ -122,7 +122,7 @@ FORMS = {
 
 
 def recording(form: Form, count: int, seed: int = 0, gap: int = 30) -> np.ndarray:
-    """Draw events all over the sensor, corners among them, some of them at once and in runs along a row."""
+    """Return random events all over the sensor, with corners, equal times and neighbours in a row."""
     rng = np.random.default_rng(seed)
     t = form.start + np.cumsum(rng.integers(0, gap, count) * (rng.random(count) < 0.5))
     width, height = form.size
@@ -137,19 +137,19 @@ def recording(form: Form, count: int, seed: int = 0, gap: int = 30) -> np.ndarra
 
 
 def relative(form: Form, events: np.ndarray) -> np.ndarray:
-    """Return the events as they are read: from the first one's stamp on, of a camera's clock."""
+    """Return the events as they are read: of a camera's clock, from the first one's stamp."""
     events = events.copy()
     if form.clock and len(events):
         events["t"] -= events["t"][0]
     return events
 
 
-def test_every_format_is_here():
+def test_every_format_is_covered():
     assert {form.name for form in FORMS.values()} == set(EVENT_FORMATS.names())
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_what_was_written_is_read(tmp_path, name):
+def test_written_events_are_read(tmp_path, name):
     form = FORMS[name]
     events = recording(form, 2500)
     path = form.put(tmp_path, events)
@@ -167,7 +167,7 @@ def test_what_was_written_is_read(tmp_path, name):
 @pytest.mark.parametrize("name", FORMS)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_cutting_into_pieces_is_the_whole(tmp_path, name, data):
+def test_pieces_of_any_length_are_the_recording(tmp_path, name, data):
     form = FORMS[name]
     count = data.draw(st.integers(1, 400))
     events = recording(
@@ -175,13 +175,13 @@ def test_any_cutting_into_pieces_is_the_whole(tmp_path, name, data):
     )
     path = form.put(tmp_path, events)
     streamed = open_events(path, piece_events=data.draw(st.integers(1, 50)), **form.settings())
-    for _ in range(2):  # anew on every walk
+    for _ in range(2):  # decoded again on every pass
         np.testing.assert_array_equal(streamed.array, relative(form, events))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(copy.deepcopy(streamed))).array, streamed.array)
 
 
 @pytest.mark.parametrize("name", ["nmnist", "aedat2 DAVIS", "evt2", "evt3 vectors", "dat 2", "es"])
-def test_pieces_of_the_file_are_joined_to_the_bit(tmp_path, monkeypatch, name):
+def test_any_buffer_size_gives_the_same_events(tmp_path, monkeypatch, name):
     form = FORMS[name]
     events = recording(form, 700)
     path = form.put(tmp_path, events)
@@ -205,13 +205,13 @@ def test_a_format_is_a_plugin(name):
         plugin.colour = 1
 
 
-# ---------------------------------------------------------------- what cannot be
+# ---------------------------------------------------------------- invalid events
 
 BAD = [name for name in FORMS if not name.startswith("aedat4 ")]
 
 
-def spoilt(form: Form, events: np.ndarray, what: str) -> np.ndarray:
-    """Return ten events of which number 4 (and, running back, number 7) cannot be."""
+def invalid_events(form: Form, events: np.ndarray, what: str) -> np.ndarray:
+    """Return ten events of which number 4 (and number 7, where t runs backwards) is invalid."""
     events = events.copy()
     if what == "x":
         events["x"][4] = form.size[0]
@@ -229,8 +229,8 @@ def ten(form: Form) -> np.ndarray:
     return events
 
 
-def able(name: str, what: str) -> bool:
-    """Whether a file of the format can hold what is wrong."""
+def representable(name: str, what: str) -> bool:
+    """Whether a file of the format can represent the invalid value."""
     form = FORMS[name]
     if what == "t":
         return form.name != "es"
@@ -239,20 +239,20 @@ def able(name: str, what: str) -> bool:
     return form.size["xy".index(what)] < limit["xy".index(what)]
 
 
-CASES = [(name, what) for name in BAD for what in "xyt" if able(name, what)]
+CASES = [(name, what) for name in BAD for what in "xyt" if representable(name, what)]
 
 
 @pytest.mark.parametrize(("name", "what"), CASES)
-def test_an_event_that_cannot_be_is_named(tmp_path, name, what):
+def test_an_invalid_event_is_named(tmp_path, name, what):
     form = FORMS[name]
-    bad = spoilt(form, ten(form), what)
+    bad = invalid_events(form, ten(form), what)
     path = form.put(tmp_path, bad)
     with pytest.raises(DataError) as caught:
         read(path, **form.settings())
     text = str(caught.value)
     assert str(path) in text
     assert "event 4" in text
-    assert {"x": f"x {form.size[0]},", "y": f"y {form.size[1]} ", "t": "runs back"}[what] in text
+    assert {"x": f"x {form.size[0]},", "y": f"y {form.size[1]} ", "t": " is before "}[what] in text
     assert "invalid='drop'" in text
     if form.offset:
         assert f"at byte {form.offset(path.read_bytes(), 4)}:" in text
@@ -261,7 +261,7 @@ def test_an_event_that_cannot_be_is_named(tmp_path, name, what):
 
 
 @pytest.mark.parametrize("name", ["evt2", "evt3", "evt3 vectors"])
-def test_the_byte_that_is_named_is_the_events_word(tmp_path, name):
+def test_the_byte_offset_is_that_of_the_word(tmp_path, name):
     form = FORMS[name]
     events = recording(form, 500)
     for n in (5, 250, 499):
@@ -285,10 +285,10 @@ def test_the_byte_that_is_named_is_the_events_word(tmp_path, name):
 
 @pytest.mark.parametrize("invalid", ["clip", "drop"])
 @pytest.mark.parametrize(("name", "what"), CASES)
-def test_events_that_cannot_be_are_mended_or_leave(tmp_path, name, what, invalid):
+def test_invalid_events_are_clipped_or_dropped(tmp_path, name, what, invalid):
     form = FORMS[name]
     good = ten(form)
-    bad = spoilt(form, good, what)
+    bad = invalid_events(form, good, what)
     path = form.put(tmp_path, bad)
     expected = relative(form, bad)
     edge = {"x": form.size[0] - 1, "y": form.size[1] - 1}
@@ -320,7 +320,7 @@ def test_events_that_cannot_be_are_mended_or_leave(tmp_path, name, what, invalid
 
 
 @pytest.mark.parametrize("name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy")])
-def test_a_recording_cut_off_is_named_or_kept_as_far_as_it_goes(tmp_path, name):
+def test_a_truncated_recording_is_refused_or_read_to_its_end(tmp_path, name):
     form = FORMS[name]
     events = recording(form, 300)
     path = form.put(tmp_path, events)
@@ -338,7 +338,7 @@ def test_a_recording_cut_off_is_named_or_kept_as_far_as_it_goes(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_recording_without_events_is_an_error_unless_it_may_be_silent(tmp_path, name):
+def test_a_recording_without_events_is_an_error_by_default(tmp_path, name):
     form = FORMS[name]
     path = form.put(tmp_path, recording(form, 0))
     if form.name in ("nmnist", "ncaltech101"):

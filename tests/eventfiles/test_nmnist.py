@@ -43,14 +43,14 @@ def test_the_kernel_and_the_reference_agree_on_any_bytes(tmp_path_factory, seed,
     np.testing.assert_array_equal(events.array["t"], np.maximum.accumulate(np.maximum(expected["t"], 0)))
 
 
-def test_a_clock_of_23_bits_goes_on_when_it_wraps(tmp_path):
+def test_a_clock_of_23_bits_is_unwrapped(tmp_path):
     t = np.array([2**23 - 7, 2**23 - 1, 2**23, 2**23 + 5, 2**23 + 2**22, 2**24 - 9])
     path = tmp_path / "long.bin"
     path.write_bytes(nmnist_bytes(events_of(1, 2, t, [0, 1] * 3)))
     np.testing.assert_array_equal(read(path).array["t"], t)
 
 
-def test_an_event_in_row_240_moves_the_clock_and_is_none(tmp_path):
+def test_a_record_of_row_240_moves_the_clock_and_is_no_event(tmp_path):
     path = tmp_path / "image_0001.bin"
     path.write_bytes(nmnist_bytes(events_of([5, 0, 239], [6, 240, 179], [8000, 8191, 3], [1, 0, 0])))
     events = read(path, format="ncaltech101")
@@ -58,7 +58,7 @@ def test_an_event_in_row_240_moves_the_clock_and_is_none(tmp_path):
     assert events.array.tolist() == [(5, 6, 8000, 1), (239, 179, 8192 + 3, 0)]
 
 
-def test_a_larger_sensor_than_n_mnists_is_named(tmp_path):
+def test_events_off_the_sensor_are_refused(tmp_path):
     path = tmp_path / "image_0001.bin"
     path.write_bytes(nmnist_bytes(events_of([5, 200], [6, 7], [1, 2], [1, 0])))
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Packets of AEDAT 3.1 and 4: other cameras and kinds among them, empty ones, damaged ones."""
+"""Packets of AEDAT 3.1 and 4: of other cameras and types, empty and damaged ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def put(tmp_path, name: str, raw: bytes):
     return path
 
 
-def test_the_events_of_one_camera_that_are_valid(tmp_path):
+def test_valid_events_of_one_camera_are_read(tmp_path):
     packets = [
         writing.aedat3_packet(SOME[:0]),
         writing.aedat3_packet(SOME, source=4, valid=[1, 0, 1]),
@@ -39,7 +39,7 @@ def test_the_events_of_one_camera_that_are_valid(tmp_path):
     assert outline(path).array.tolist() == [(5, 3, 2000, 1)]
 
 
-def test_an_event_of_aedat3_has_its_own_byte(tmp_path):
+def test_the_byte_offset_of_an_aedat3_event(tmp_path):
     events = SOME.copy()
     events["x"][2] = 200
     path = put(tmp_path, "a.aedat", HEADER + writing.aedat3_packet(SOME[:1]) + writing.aedat3_packet(events))
@@ -55,14 +55,14 @@ def test_a_damaged_header_of_a_packet(tmp_path, field):
     path = put(tmp_path, "a.aedat", raw)
     at = len(HEADER) + 28 + 24
     for invalid in ("fail", "drop"):
-        with pytest.raises(DataError, match=f"the packet at byte {at} says type"):
+        with pytest.raises(DataError, match=f"the packet at byte {at} has type"):
             read(path, invalid=invalid)
 
 
 def test_a_packet_of_aedat4_that_cannot_be_decoded(tmp_path):
     form = FORMS["aedat4 LZ4"]
     raw = bytearray(form.write(recording(form, 300)))
-    at = raw.rindex(struct.pack("<I", 0x184D2204)) - 8  # LZ4's own mark
+    at = raw.rindex(struct.pack("<I", 0x184D2204)) - 8  # LZ4's signature
     raw[at + 30 : at + 60] = bytes(30)
     path = put(tmp_path, "a.aedat4", bytes(raw))
     for invalid in ("fail", "clip"):
@@ -80,30 +80,30 @@ def test_packets_of_aedat4_that_are_too_short(tmp_path, size):
 
 
 @pytest.mark.parametrize("end", [20, 60, 300])
-def test_a_header_of_aedat4_that_is_cut(tmp_path, end):
+def test_a_truncated_header_of_aedat4(tmp_path, end):
     path = put(tmp_path, "a.aedat4", writing.aedat4_bytes(SOME)[:end])
-    with pytest.raises(DataError, match="its header cannot be decoded"):
+    with pytest.raises(DataError, match="the header cannot be decoded"):
         read(path)
 
 
-def test_a_stream_of_aedat4_is_asked_for(tmp_path):
+def test_a_stream_of_aedat4_is_chosen(tmp_path):
     path = put(tmp_path, "a.aedat4", writing.aedat4_bytes(SOME))
     assert len(read(path, stream=0).array) == 3
-    with pytest.raises(DataError, match=r"has streams of events \[0\]; expected stream 1"):
+    with pytest.raises(DataError, match=r"has the event streams \[0\]; expected stream 1"):
         read(path, stream=1)
     path = put(tmp_path, "b.aedat4", writing.aedat4_bytes(SOME).replace(b">EVTS<", b">XXXX<"))
-    with pytest.raises(DataError, match="has streams of events none; expected one at least"):
+    with pytest.raises(DataError, match="has the event streams none; expected at least one"):
         read(path)
 
 
-def test_what_follows_the_packets_is_not_read(tmp_path):
+def test_data_after_the_packets_is_not_read(tmp_path):
     raw = writing.aedat4_bytes(SOME)
     table = struct.pack("<q", len(raw))
     raw = raw.replace(struct.pack("<q", -1), table, 1) + b"a table of the packets"
     assert len(read(put(tmp_path, "a.aedat4", raw)).array) == 3
 
 
-def test_coordinates_below_0_are_named_as_they_are(tmp_path):
+def test_negative_coordinates_are_named(tmp_path):
     raw = bytearray(writing.aedat4_bytes(SOME))
     at = raw.rindex(struct.pack("<qhh", 2000, 4, 2))
     raw[at + 8 : at + 12] = struct.pack("<hh", -1, 500)

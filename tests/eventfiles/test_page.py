@@ -19,7 +19,7 @@ def test_the_code_runs(tmp_path, monkeypatch):
     events = recording(FORMS["nmnist"], 1500)
     Path("00001.bin").write_bytes(writing.nmnist_bytes(events))
     names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):  # the second goes on from the first
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):  # the second continues the first
         exec(compile(block, "docs/events.md", "exec", dont_inherit=True), names)
         assert len(names["events"].array) == 1500
     assert names["changed"] == []

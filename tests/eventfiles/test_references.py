@@ -1,4 +1,4 @@
-"""Every kernel against its readable reference, on random words: states half known, wraps, kinds that nobody sends."""
+"""Every kernel against its readable reference, on random words: incomplete states, wraps, unknown types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeprep.eventfiles import Changes, aedat2, dat, es, evt2, evt3, open_events, read
-from spikeprep.eventfiles.kernels import all_sound, onward
+from spikeprep.eventfiles.kernels import all_valid, onward
 
 from .test_formats import FORMS, recording
 from .writing import events_of
@@ -19,7 +19,7 @@ HUGE = (65535, 65535)
 
 
 def decoded(tmp_path, suffix: str, raw: bytes, **options) -> tuple[np.ndarray, int, list[Changes]]:
-    """Read bytes of which nothing is off; stamps that run back are clipped, as `clipped` does it."""
+    """Read bytes without invalid coordinates; stamps that run backwards are clipped, as `clipped` does."""
     path = tmp_path / f"any{suffix}"
     path.write_bytes(raw)
     changes: list[Changes] = []
@@ -100,16 +100,16 @@ def test_es(tmp_path, seed, count):
 
 
 @given(st.integers(0, 2**24), st.integers(-(2**23), 2**23 - 1))
-def test_a_clock_goes_on_or_back_by_up_to_half_its_range(before, step):
+def test_a_clock_moves_by_up_to_half_its_range_either_way(before, step):
     assert onward((before + step) % 2**24, before % 2**24, 24) == step
 
 
 @given(st.data())
-def test_the_check_sees_each_thing_that_is_wrong(data):
+def test_the_check_fails_for_each_invalid_field(data):
     count = data.draw(st.integers(1, 40))
     width, height = data.draw(st.integers(1, 65535)), data.draw(st.integers(1, 65535))
     events = events_of(width - 1, height - 1, 7 + np.arange(count) // 2, 1)
-    assert all_sound(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+    assert all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7)
     n = data.draw(st.integers(0, count - 1))
     what = data.draw(st.sampled_from("xytp"))
     events[what][n] = {
@@ -120,10 +120,10 @@ def test_the_check_sees_each_thing_that_is_wrong(data):
         if n == 0
         else events["t"][n - 1] - data.draw(st.integers(1, 10**15)),
     }[what]
-    assert not all_sound(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+    assert not all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7)
 
 
-# ---------------------------------------------------------------- the readers of others, where they are right
+# ---------------------------------------------------------------- other libraries, where they are right
 
 
 @pytest.mark.parametrize("name", ["evt2", "dat"])
@@ -149,7 +149,7 @@ def test_tonic_agrees_on_aedat3(tmp_path):
     path = FORMS["aedat3"].put(tmp_path, from_zero(FORMS["aedat3"]))
     raw = path.read_bytes()
     at = raw.index(b"#!END-HEADER\r\n") + 14
-    path.write_bytes(raw[:at] + raw[at + 36 :])  # tonic takes every packet for one of pixels
+    path.write_bytes(raw[:at] + raw[at + 36 :])  # tonic takes every packet for pixel events
     theirs = io.get_aer_events_from_file(str(path), 3.1, at)
     ours, word = read(path).array, theirs["address"]
     found = {"x": word >> 17, "y": word >> 2 & 0x1FFF, "p": word >> 1 & 1, "t": theirs["timeStamp"]}
@@ -158,7 +158,7 @@ def test_tonic_agrees_on_aedat3(tmp_path):
 
 
 def from_zero(form) -> np.ndarray:
-    """A recording whose clock does not wrap: others stop there."""
+    """A recording whose clock does not wrap, which other libraries do not handle."""
     events = recording(form, 1000)
     events["t"] -= events["t"][0]
     return events

@@ -27,14 +27,14 @@ def fields(events: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def nmnist_bytes(events: Array) -> bytes:
-    """Five bytes an event: x, y, then p in the top bit of a 24-bit big-endian word whose other bits are t."""
+    """Five bytes per event: x, y, then p in the top bit of a 24-bit big-endian word whose other bits are t."""
     x, y, t, p = fields(events)
     t = t % 2**23
     return np.stack([x, y, p << 7 | t >> 16, t >> 8 & 255, t & 255], axis=1).astype(np.uint8).tobytes()
 
 
 def aedat2_bytes(events: Array, camera: str = "DAVIS240C") -> bytes:
-    """Big-endian pairs of address and stamp behind lines of text."""
+    """Big-endian pairs of address and stamp after lines of text."""
     x, y, t, p = fields(events)
     address = y << 22 | x << 12 | p << 11 if "DAVIS" in camera else y << 8 | x << 1 | (1 - p)
     header = f"#!AER-DAT2.0\r\n# a comment\r\n# AEChip: eu.seebetter.ini.chips.davis.{camera}\r\n"
@@ -43,7 +43,7 @@ def aedat2_bytes(events: Array, camera: str = "DAVIS240C") -> bytes:
 
 
 def aedat3_packet(events: Array, kind: int = 1, source: int = 1, valid: Any = 1) -> bytes:
-    """A packet of one source; stamps of 31 bits, whose upper ones are the packet's."""
+    """A packet of one source; stamps of 31 bits, with the upper bits in the packet's header."""
     x, y, t, p = fields(events)
     word = x << 17 | y << 2 | p << 1 | np.asarray(valid, np.int64)
     count, overflow = len(events), int(t[0] >> 31) if len(t) else 0
@@ -67,7 +67,7 @@ def aedat3_bytes(events: Array, each: int = 100, source: str = "DVS128") -> byte
 
 
 def _flatbuffer(mark: bytes, slots: Sequence[tuple[int, bytes]], vtable_size: int, tail: bytes) -> bytes:
-    """A size-prefixed buffer: root offset, mark, vtable, table; `slots` are (offset in the table, bytes)."""
+    """A size-prefixed buffer: root offset, identifier, vtable, table; `slots` are (offset in the table, bytes)."""
     offsets = [0] * vtable_size
     table = bytearray(4)
     for slot, value in slots:
@@ -116,7 +116,7 @@ def aedat4_bytes(
 
 
 def evt2_bytes(events: Array, header: str = "% evt 2.0\n% geometry 640x480\n% end\n") -> bytes:
-    """A word an event, a TIME_HIGH ahead of the first of every 64 µs, triggers and vendor's words among them."""
+    """A word per event, a TIME_HIGH before the first of every 64 µs, and some triggers and vendor words."""
     x, y, t, p = fields(events)
     high = t >> 6
     new = np.diff(high, prepend=high[:1] - 1) != 0
@@ -132,7 +132,7 @@ EVT3_HEADER = "% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n"
 
 
 def evt3_bytes(events: Array, header: str = EVT3_HEADER) -> bytes:
-    """A word of each kind where something changed, then ADDR_X; no vectors."""
+    """A word of each type where its value changed, then ADDR_X; no vectors."""
     x, y, t, p = fields(events)
     high, low = t >> 12, t & 0xFFF
     new_high = np.diff(high, prepend=high[:1] - 1) != 0
@@ -149,7 +149,7 @@ def evt3_bytes(events: Array, header: str = EVT3_HEADER) -> bytes:
 
 
 def evt3_vectors(events: Array, header: str = EVT3_HEADER) -> bytes:
-    """The same recording with a vector wherever neighbours of a row, time and polarity follow each other."""
+    """The same recording with a vector wherever neighbours in a row, of one time and polarity, follow each other."""
     words: list[int] = []
     high = low = y = None
     rows = events.tolist()
@@ -183,7 +183,7 @@ def evt3_vectors(events: Array, header: str = EVT3_HEADER) -> bytes:
 
 
 def dat_bytes(events: Array, version: int = 2, header: str = "") -> bytes:
-    """Pairs of stamp and word behind lines of text and two bytes."""
+    """Pairs of stamp and word after lines of text and two bytes."""
     x, y, t, p = fields(events)
     word = p << 28 | y << 14 | x if version == 2 else p << 17 | y << 9 | x
     text = f"% Data file containing CD events.\n% Version {version}\n{header}"
@@ -191,7 +191,7 @@ def dat_bytes(events: Array, version: int = 2, header: str = "") -> bytes:
 
 
 def es_bytes(events: Array, size: tuple[int, int] = (304, 240)) -> bytes:
-    """Five bytes an event, with 0xFF for every 127 µs that passed."""
+    """Five bytes per event, with 0xFF for every 127 µs that passed."""
     out = [b"Event Stream", bytes([2, 0, 0, 1]), struct.pack("<HH", *size)]
     before = 0
     for x, y, t, p in events.tolist():

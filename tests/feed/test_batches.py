@@ -121,13 +121,13 @@ def test_an_object_store_is_read_many_chunks_at_a_time(
     pytest.importorskip("fsspec")
     make("memory://stream-test/s.zarr")
     remote = SpikeStore.open("memory://stream-test/s.zarr")["train"]
-    whole, met, plain = BatchStream(remote, 5, shuffle=False), threading.Barrier(5), remote.chunk
+    whole, met, plain = BatchStream(remote, 5, shuffle=False), threading.Barrier(5), remote.read_chunk
 
     def together(chunk: int, out: Bits) -> None:
         met.wait(timeout=20)  # breaks, were they read one after another
         plain(chunk, out)
 
-    monkeypatch.setattr(remote, "chunk", together)
+    monkeypatch.setattr(remote, "read_chunk", together)
     parts = [part.bits.copy() for part in whole.batches()]
     np.testing.assert_array_equal(np.concatenate(parts), content("train")[0])
     assert reader.requests == 1 < remote.requests

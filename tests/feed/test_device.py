@@ -46,9 +46,9 @@ class RecordingReader:
     def __len__(self):
         return len(self.reader)
 
-    def chunk(self, chunk, out):
+    def read_chunk(self, chunk, out):
         self.before(chunk)
-        self.reader.chunk(chunk, out)
+        self.reader.read_chunk(chunk, out)
         self.read.append(chunk)
 
 
@@ -254,7 +254,7 @@ def test_device_memory_stays_within_the_bound(reader, tier, epochs):
     stream = BatchStream(reader, 3, window_bytes=reader.chunk_bytes, epochs=epochs)
     for _ in range(4):
         fed(runtime, feeder, stream)
-    assert runtime.allocated == 2 * reader.chunk_bytes + 3 * reader.train_bytes
+    assert runtime.allocated == 2 * reader.chunk_bytes + 3 * reader.sample_bytes
     assert runtime.allocated < stream.tier.device_bytes == streamed_bound(stream)
     slots = 2 * 3 * reader.chunk_bytes
     all_chunks = 5 * reader.chunk_bytes

@@ -13,7 +13,7 @@ from ..eventfiles.writing import nmnist_bytes
 
 
 def moving_bar(label: int, n: int, events: int = 400, size: tuple[int, int] = (34, 34)) -> NDArray[np.void]:
-    """A bar that crosses the sensor, `label` saying where it lies, `n` how it differs: dtype `EVENT`, 300 ms."""
+    """A bar that crosses the sensor: `label` decides where, `n` varies it; dtype `EVENT`, 300 ms."""
     rng = np.random.default_rng([label, n])
     t = np.sort(rng.integers(0, 300_000 + 1000 * n, events))
     along = np.abs((t // 1000 + n) % 60 - 30) * size[0] // 34
@@ -61,5 +61,5 @@ def poker_folder(root: Path, train: int = 20, test: int = 20) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, np.stack([events[axis].astype(np.int64) for axis in "txyp"], axis=1))
         if count:
-            (home / f"pips_{split}.tar.gz").write_bytes(b"the archive, kept")
+            (home / f"pips_{split}.tar.gz").write_bytes(b"the archive")
     return root

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def spoken(label: int, seed: int = 0, samples: int = 2500, rate: int = 12500) -> NDArray[np.int16]:
-    """A swelling pair of tones whose pitch tells the label, with some noise: int16 (time,)."""
+    """A pair of tones whose pitch depends on the label, with an envelope and some noise: int16 (time,)."""
     rng = np.random.default_rng([label, seed])
     t = np.arange(samples) / rate
     swell = np.sin(np.pi * np.arange(samples) / samples) ** 2
@@ -56,7 +56,7 @@ def ti46_corpus(root: Path, prompts: str = "abc", speakers: tuple[str, ...] = ("
                 data = [wav(sound), sphere(sound), sphere(sound, order="10")][token % 3]
                 put(
                     root / "ti_alpha" / "train" / speaker / f"{name}.wav", data
-                )  # SPHERE goes by .wav there, too
+                )  # the corpus names SPHERE files .wav, too
             for session, token in ((1, 0), (8, 1)):
                 sound = spoken(n, 100 + 10 * k + session, 2600)
                 name = f"0{letter}{speaker}s{session}t{token}.sph"

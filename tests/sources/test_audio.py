@@ -22,7 +22,7 @@ def everything(source):
     return {split: [source.read(split, n) for n in range(size)] for split, size in source.splits().items()}
 
 
-def test_a_folder_is_split_by_class_and_mixed(tmp_path):
+def test_a_folder_is_split_by_class_and_shuffled(tmp_path):
     folder(tmp_path)
     put(tmp_path / "_background_noise_/hum.wav", wav(spoken(3), 8000))
     source = AudioFiles(path=str(tmp_path))
@@ -39,7 +39,7 @@ def test_a_folder_is_split_by_class_and_mixed(tmp_path):
     assert {s.id for s in everything(other)["test"]} != {s.id for s in samples["test"]}
 
 
-def test_a_folder_with_its_own_split(tmp_path):
+def test_a_folder_with_a_split(tmp_path):
     folder(tmp_path / "train", each=3)
     folder(tmp_path / "test", classes=("yes",), each=2)
     samples = everything(AudioFiles(path=str(tmp_path)))
@@ -53,7 +53,7 @@ def test_a_list_of_test_files(tmp_path):
     samples = everything(AudioFiles(path=str(tmp_path), test_list="testing.txt"))
     assert sorted(s.id for s in samples["test"]) == ["no/9.wav", "yes/3.wav"]
     assert len(samples["train"]) == 18
-    with pytest.raises(DataError, match=r"elsewhere\.txt is not there"):
+    with pytest.raises(DataError, match=r"elsewhere\.txt does not exist"):
         AudioFiles(path=str(tmp_path), test_list="elsewhere.txt").splits()
 
 
@@ -83,7 +83,7 @@ def test_a_table(tmp_path):
         ("path,label\nsounds/no/77.wav,NO\n", "sounds/no/77.wav cannot be read"),
     ],
 )
-def test_tables_that_do_not_fit(tmp_path, text, words):
+def test_tables_that_cannot_be_used(tmp_path, text, words):
     folder(tmp_path / "sounds", each=2)
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(DataError, match=words):
@@ -91,7 +91,7 @@ def test_tables_that_do_not_fit(tmp_path, text, words):
 
 
 @pytest.mark.parametrize(("rate", "to"), [(8000, 12500), (16000, 12500), (11025, 12500), (44100, 8000)])
-def test_resampling_is_that_of_scipy(tmp_path, rate, to):
+def test_resampling_equals_scipy(tmp_path, rate, to):
     for n, length in enumerate((501, 1000, 1003)):
         put(tmp_path / f"a/{n}.wav", wav(spoken(2, n, length), rate))
     source = AudioFiles(path=str(tmp_path), rate=to, test_share=0)
@@ -136,7 +136,7 @@ def test_rates_that_differ(tmp_path):
     assert sum(AudioFiles(path=str(tmp_path), rate=8000).splits().values()) == 21
 
 
-def test_samples_that_are_no_numbers(tmp_path):
+def test_samples_that_are_not_finite(tmp_path):
     folder(tmp_path, each=2)
     sound = spoken(0) / 32768
     sound[7] = np.nan
@@ -153,7 +153,7 @@ def test_a_file_that_changes_after_it_was_checked(tmp_path):
         source.read("train", 0)
 
 
-def test_the_digest_knows_content_and_names_and_not_the_place(tmp_path):
+def test_the_digest_covers_content_and_names_but_not_the_folder(tmp_path):
     digests = {AudioFiles(path=str(folder(tmp_path / str(n)))).provenance()["sha256"] for n in range(2)}
     assert len(digests) == 1
     put(tmp_path / "1/no/3.wav", wav(spoken(5), 8000))
@@ -173,7 +173,7 @@ def test_nothing_to_read(tmp_path):
 
 
 @pytest.mark.parametrize("chosen", [{"test_share": 1}, {"rate": -1}, {"rate": 0.5}, {"channel": "left"}])
-def test_settings_that_do_not_fit(chosen):
+def test_settings_that_are_not_allowed(chosen):
     with pytest.raises(UsageError, match=next(iter(chosen))):
         AudioFiles(**chosen)
 
@@ -203,5 +203,5 @@ def test_real_sphere_files(tmp_path):
     sounds = {s.id: s.signal for s in everything(source)["train"]}
     pcm, alaw = sounds["a/derived_dd_1233a_pcm_le.sph"], sounds["a/123_2alaw.sph"]
     assert pcm.rate == alaw.rate == 20000
-    assert (pcm.samples.min() * 32768, pcm.samples.max() * 32768) == (-2677, 2234)  # as its header says
+    assert (pcm.samples.min() * 32768, pcm.samples.max() * 32768) == (-2677, 2234)  # as its header states
     assert np.corrcoef(pcm.samples, alaw.samples)[0, 1] > 0.999  # the same utterance, companded

@@ -5,7 +5,7 @@ pytest.importorskip("sklearn")
 from spikeprep.sources.digits import Digits
 
 
-def test_split_is_fixed_stratified_and_whole():
+def test_split_is_fixed_stratified_and_complete():
     source = Digits()
     assert dict(source.splits()) == {"train": 1442, "test": 355}
     samples = {split: [source.read(split, n) for n in range(size)] for split, size in source.splits().items()}
@@ -16,7 +16,7 @@ def test_split_is_fixed_stratified_and_whole():
         assert sizes["test"] == (sizes["train"] + sizes["test"]) // 5
 
 
-def test_images_are_sixteenths_of_scikit_learns():
+def test_images_are_a_sixteenth_of_scikit_learn():
     from sklearn.datasets import load_digits
 
     bunch, sample = load_digits(), Digits().read("test", 17)

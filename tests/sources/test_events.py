@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spikeprep.errors import DataError, UsageError
-from spikeprep.sources import event_recordings as _events
+from spikeprep.sources import event_recordings
 from spikeprep.sources.events import EventFolder
 
 from ..assets import asset
@@ -13,9 +13,9 @@ def everything(source):
     return {split: [source.read(split, n) for n in range(size)] for split, size in source.splits().items()}
 
 
-def test_a_folder_is_split_by_class_and_mixed(tmp_path):
+def test_a_folder_is_split_by_class_and_shuffled(tmp_path):
     source = EventFolder(path=str(class_folder(tmp_path)))
-    (tmp_path / "bar/notes.txt").write_text("passed over")
+    (tmp_path / "bar/notes.txt").write_text("ignored")
     samples = everything(source)
     assert source.classes == ("bar", "dot", "wave")
     assert {split: len(s) for split, s in samples.items()} == {"train": 24, "test": 6}
@@ -29,7 +29,7 @@ def test_a_folder_is_split_by_class_and_mixed(tmp_path):
     assert {s.id for s in everything(other)["test"]} != {s.id for s in samples["test"]}
 
 
-def test_a_table_and_its_own_split(tmp_path):
+def test_a_table_with_a_split(tmp_path):
     class_folder(tmp_path / "all", each=2)
     table = tmp_path / "table.csv"
     table.write_text("file,label,split\nall/bar/0.bin,line,train\nall/dot/1.bin,point,test\n")
@@ -39,14 +39,14 @@ def test_a_table_and_its_own_split(tmp_path):
         "test": [("all/dot/1.bin", 1)],
     }
     table.write_text("file,label\nall/bar/7.bin,line\n")
-    with pytest.raises(DataError, match=r"all/bar/7\.bin is not there"):
+    with pytest.raises(DataError, match=r"all/bar/7\.bin does not exist"):
         EventFolder(path=str(table)).splits()
 
 
 def test_large_recordings_are_streamed_and_read_the_same(tmp_path, monkeypatch):
     class_folder(tmp_path, each=2)
     whole = everything(EventFolder(path=str(tmp_path), test_share=0))["train"]
-    monkeypatch.setattr(_events, "WHOLE", 150)
+    monkeypatch.setattr(event_recordings, "IN_MEMORY_EVENTS", 150)
     streamed = everything(EventFolder(path=str(tmp_path), test_share=0))["train"]
     for one, other in zip(whole, streamed, strict=True):
         assert len(one.signal.pieces) == 1
@@ -62,10 +62,10 @@ def test_large_recordings_are_streamed_and_read_the_same(tmp_path, monkeypatch):
         (lambda p: (p / "bar").mkdir(), "bar has no recordings"),
         (lambda p: (class_folder(p), (p / "dot/0.bin").write_bytes(b"")), r"dot/0\.bin is empty"),
         (lambda p: (class_folder(p), (p / "dot/0.bin").write_bytes(b"#!AER-DAT2.0\r\nx\r\n")), "AEDAT 2"),
-        (lambda p: put(p / "a/x.bin", np.roll(moving_bar(0, 1), 5)), "runs back"),
+        (lambda p: put(p / "a/x.bin", np.roll(moving_bar(0, 1), 5)), " is before "),
     ],
 )  # fmt: skip
-def test_data_that_does_not_fit(tmp_path, make, words):
+def test_data_that_cannot_be_used(tmp_path, make, words):
     make(tmp_path)
     with pytest.raises(DataError, match=words):
         EventFolder(path=str(tmp_path)).splits()
@@ -73,14 +73,14 @@ def test_data_that_does_not_fit(tmp_path, make, words):
 
 def test_no_folder(tmp_path):
     for path in ("", str(tmp_path / "no")):
-        with pytest.raises(DataError, match="--source"):
+        with pytest.raises(DataError, match="source=FOLDER"):
             EventFolder(path=path).splits()
 
 
-def test_the_reader_gets_its_settings(tmp_path):
+def test_settings_reach_the_format(tmp_path):
     put(tmp_path / "a/x.bin", moving_bar(1, 0, size=(60, 60)))
     with pytest.raises(
-        DataError, match=r"off the sensor.*--set source\.size=\[width,height\].*--set source\.invalid=drop"
+        DataError, match=r"off the sensor.*use source\.size=\[width,height\].*use source\.invalid=drop"
     ):
         EventFolder(path=str(tmp_path), test_share=0).splits()
     source = EventFolder(path=str(tmp_path), test_share=0, size=(60, 60))

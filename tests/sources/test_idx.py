@@ -11,7 +11,7 @@ from .idx_files import idx_bytes, pictures, write_idx
 @pytest.mark.parametrize("gz", [False, True])
 @pytest.mark.parametrize("dot", ["-", "."])
 @pytest.mark.parametrize("test", ["test", "t10k"])
-def test_files_are_found_by_mnists_names(tmp_path, gz, dot, test):
+def test_files_are_found_by_the_names_of_mnist(tmp_path, gz, dot, test):
     images, labels = pictures(7)
     write_idx(tmp_path / "deep/er", images, labels, gz=gz, dot=dot)
     write_idx(tmp_path, images[:3], labels[:3], split=test, gz=gz, dot=dot)
@@ -23,7 +23,7 @@ def test_files_are_found_by_mnists_names(tmp_path, gz, dot, test):
     assert (sample.label, sample.id) == (1, "4")
 
 
-def test_emnists_names_parts_and_mapping(tmp_path):
+def test_names_parts_and_mapping_of_emnist(tmp_path):
     images, labels = pictures(6)
     write_idx(tmp_path, images, labels, stem="emnist-balanced-", part="-100-105", gz=True)
     write_idx(tmp_path, images[:2], labels[:2], stem="emnist-letters-")
@@ -38,7 +38,7 @@ def test_emnists_names_parts_and_mapping(tmp_path):
     }
 
 
-def test_a_file_and_its_gz_beside_it_are_one(tmp_path):
+def test_a_file_and_its_gz_count_as_one(tmp_path):
     images, labels = pictures(6)
     write_idx(tmp_path, images, labels)
     write_idx(tmp_path, images, labels, gz=True)
@@ -47,28 +47,28 @@ def test_a_file_and_its_gz_beside_it_are_one(tmp_path):
     assert not any(name.endswith(".gz") for name in source.provenance()["files"])
 
 
-def standing_ones(n=20):
-    """Images of a stroke that stands, labelled 1, among images of anything, labelled 0."""
+def vertical_strokes(n=20):
+    """Images of a vertical stroke, labelled 1, and random images, labelled 0."""
     images, labels = pictures(n, rows=28, columns=28, classes=2)
     images[1::2] = 0
     images[1::2, 4:24, 12:15] = 255
     return images, labels
 
 
-@pytest.mark.parametrize("lying", [False, True])
-def test_orientation_is_found_and_told(tmp_path, lying):
-    images, labels = standing_ones()
-    write_idx(tmp_path, images.transpose(0, 2, 1) if lying else images, labels)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_orientation_is_detected_and_recorded(tmp_path, transposed):
+    images, labels = vertical_strokes()
+    write_idx(tmp_path, images.transpose(0, 2, 1) if transposed else images, labels)
     source = Idx(path=str(tmp_path), transpose="auto")
     np.testing.assert_array_equal(source.read("train", 0).signal, images[0])
-    assert ("transposed" in source.provenance()["note"]) == lying
-    fixed = Idx(path=str(tmp_path), transpose=lying)
+    assert ("transposed" in source.provenance()["note"]) == transposed
+    fixed = Idx(path=str(tmp_path), transpose=transposed)
     np.testing.assert_array_equal(fixed.read("train", 0).signal, images[0])
     assert "note" not in fixed.provenance()
 
 
-def test_orientation_needs_a_class_to_tell_it_by(tmp_path):
-    images, labels = standing_ones()
+def test_orientation_needs_a_class_named_1(tmp_path):
+    images, labels = vertical_strokes()
     write_idx(tmp_path, images, labels)
     source = Idx(path=str(tmp_path), transpose="auto", class_names=("a", "b"))
     source.splits()
@@ -92,7 +92,7 @@ def test_truncated(tmp_path, gz, keep):
     path.write_bytes(path.read_bytes()[:keep])
     text = message(tmp_path)
     assert path.name in text
-    assert "again" in text or "not packed" in text
+    assert "again" in text or "not compressed" in text
 
 
 def test_longer_than_stated(tmp_path):
@@ -100,7 +100,7 @@ def test_longer_than_stated(tmp_path):
     write_idx(tmp_path, images, labels)
     path = next(tmp_path.glob("*images*"))
     path.write_bytes(path.read_bytes() + b"\0")
-    assert "longer than its header says" in message(tmp_path)
+    assert "longer than its header states" in message(tmp_path)
 
 
 def test_images_and_labels_interchanged(tmp_path):
@@ -108,7 +108,7 @@ def test_images_and_labels_interchanged(tmp_path):
     write_idx(tmp_path, images, labels)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_bytes(labels))
     text = message(tmp_path)
-    assert "that of labels" in text
+    assert "the magic of labels" in text
     assert "interchanged" in text
 
 
@@ -126,7 +126,7 @@ def test_more_images_than_labels(tmp_path):
     assert "5 labels" in message(tmp_path)
 
 
-def test_no_images_at_all(tmp_path):
+def test_no_images(tmp_path):
     images, labels = pictures(6)
     write_idx(tmp_path, images[:0], labels[:0])
     assert "has no images" in message(tmp_path)
@@ -147,10 +147,10 @@ def test_label_outside_the_classes(tmp_path):
     assert "label 7 for train sample 4" in text
 
 
-def test_nothing_there(tmp_path):
-    assert "--source" in message(tmp_path)
-    assert "--source" in message(tmp_path / "no")
-    assert "--source" in message("")
+def test_no_files(tmp_path):
+    assert "source=FOLDER" in message(tmp_path)
+    assert "source=FOLDER" in message(tmp_path / "no")
+    assert "source=FOLDER" in message("")
 
 
 def test_labels_missing(tmp_path):
@@ -165,7 +165,7 @@ def test_two_data_sets_in_one_folder(tmp_path):
     assert "2 files of train images" in message(tmp_path)
 
 
-def test_mapping_that_is_none(tmp_path):
+def test_a_damaged_mapping(tmp_path):
     write_idx(tmp_path, *pictures(6), stem="x-")
     (tmp_path / "x-mapping.txt").write_text("0 48\nzero\n")
     assert "x-mapping.txt" in message(tmp_path, prefix="x")

@@ -21,7 +21,7 @@ def everything(source):
     return {split: [source.read(split, n) for n in range(size)] for split, size in source.splits().items()}
 
 
-def test_a_folder_is_split_by_class_and_mixed(tmp_path):
+def test_a_folder_is_split_by_class_and_shuffled(tmp_path):
     source = ImageFolder(path=str(folder(tmp_path)))
     assert source.classes == ("cat", "dog", "eel")
     assert dict(source.splits()) == {"train": 24, "test": 6}
@@ -32,17 +32,17 @@ def test_a_folder_is_split_by_class_and_mixed(tmp_path):
         assert s.id.split("/")[0] == source.classes[s.label]
         np.testing.assert_array_equal(s.signal, np.asarray(Image.open(tmp_path / s.id)))
     assert [sum(s.label == c for s in samples["test"]) for c in range(3)] == [2, 2, 2]
-    assert len({s.label for s in samples["train"][:8]}) == 3  # mixed, not class after class
+    assert len({s.label for s in samples["train"][:8]}) == 3  # shuffled, not class after class
 
 
-def test_the_split_is_the_same_anywhere_and_another_by_seed(tmp_path):
+def test_the_split_depends_on_names_and_seed_alone(tmp_path):
     one, other = folder(tmp_path / "a"), folder(tmp_path / "b")
     ids = [[s.id for s in everything(ImageFolder(path=str(p)))["test"]] for p in (one, other)]
     assert ids[0] == ids[1]
     assert ids[0] != [s.id for s in everything(ImageFolder(path=str(one), split_seed=1))["test"]]
 
 
-def test_a_folder_with_its_own_split_keeps_it(tmp_path):
+def test_a_folder_with_a_split_keeps_it(tmp_path):
     folder(tmp_path / "train", each=3)
     folder(tmp_path / "test", classes=("cat", "eel"), each=2)
     source = ImageFolder(path=str(tmp_path))
@@ -53,7 +53,7 @@ def test_a_folder_with_its_own_split_keeps_it(tmp_path):
     assert all(s.id.startswith("test/") for s in samples["test"])
 
 
-def test_no_test_split_where_none_is_wanted(tmp_path):
+def test_a_test_share_of_0(tmp_path):
     assert dict(ImageFolder(path=str(folder(tmp_path)), test_share=0).splits()) == {"train": 30}
 
 
@@ -69,13 +69,13 @@ def test_an_image_of_another_size(tmp_path):
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "cat/odd.png")
     with pytest.raises(DataError, match=r"source\.size") as caught:
         everything(ImageFolder(path=str(tmp_path), test_share=0))
-    # whichever image is the first, one of the others does not fit, and the message has both shapes
+    # the first image may be any; the message has the shapes of both
     assert "(9, 9)" in str(caught.value)
     assert "(4, 6)" in str(caught.value)
     assert len(everything(ImageFolder(path=str(tmp_path), size=(4, 6)))["train"]) == 25
 
 
-def test_damaged_and_deep_images(tmp_path):
+def test_damaged_images_and_more_than_8_bits(tmp_path):
     folder(tmp_path, each=1)
     (tmp_path / "cat/0.png").write_bytes(b"no image")
     source = ImageFolder(path=str(tmp_path), test_share=0, size=(4, 6))
@@ -116,12 +116,12 @@ def test_a_table(tmp_path):
 
 def test_no_folder(tmp_path):
     for path in ("", str(tmp_path / "no")):
-        with pytest.raises(DataError, match="--source"):
+        with pytest.raises(DataError, match="source=FOLDER"):
             ImageFolder(path=path).splits()
 
 
 @pytest.mark.parametrize("setting", [{"mode": "cmyk"}, {"size": [3]}, {"size": [0, 3]}, {"test_share": 1}])
-def test_settings_that_do_not_fit(setting):
+def test_settings_that_are_not_allowed(setting):
     with pytest.raises(UsageError, match="images"):
         ImageFolder.from_config(setting)
 

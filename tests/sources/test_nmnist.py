@@ -46,9 +46,9 @@ def test_the_case_of_folders_does_not_matter(tmp_path):
     assert Nmnist(path=str(tmp_path)).read("train", 0).id == "TRAIN/0/00001.bin"
 
 
-def test_where_there_is_no_data(tmp_path):
+def test_missing_data(tmp_path):
     for path in ("", str(tmp_path / "no"), str(tmp_path)):
-        with pytest.raises(DataError, match=r"no folder Train.*--source"):
+        with pytest.raises(DataError, match=r"no folder Train.*source=FOLDER"):
             Nmnist(path=path).splits()
     nmnist_folder(tmp_path, train=30)
     for file in (tmp_path / "Train/7").iterdir():
@@ -57,7 +57,7 @@ def test_where_there_is_no_data(tmp_path):
         Nmnist(path=str(tmp_path)).splits()
 
 
-def test_files_that_are_not_as_published(tmp_path):
+def test_files_that_are_not_of_the_data_set(tmp_path):
     nmnist_folder(tmp_path, train=20)
     put(tmp_path / "Train/3/00001.bin", moving_bar(0, 0))
     put(tmp_path / "Train/seven/00099.bin", moving_bar(0, 0))
@@ -70,7 +70,7 @@ def test_files_that_are_not_as_published(tmp_path):
     assert len(source.provenance()["left_out"]) == 2
 
 
-def test_every_damaged_file_is_named_with_its_offset_and_the_mend(tmp_path):
+def test_every_damaged_file_is_named_with_offset_and_fix(tmp_path):
     nmnist_folder(tmp_path, train=20)
     off = moving_bar(0, 0)
     off["x"][7] = 40
@@ -79,11 +79,11 @@ def test_every_damaged_file_is_named_with_its_offset_and_the_mend(tmp_path):
     file.write_bytes(file.read_bytes()[:-2])
     with pytest.raises(DataError, match="2 of the files") as caught:
         Nmnist(path=str(tmp_path)).splits()
-    said = str(caught.value)
-    assert "Train/4/00005.bin event 7 at byte 35: x 40" in said
-    assert "Train/9/00010.bin is truncated: the record at byte 1995" in said
-    assert "source.invalid=drop" in said
-    assert str(tmp_path / "Train") not in said  # the file's name inside the source is enough
+    text = str(caught.value)
+    assert "Train/4/00005.bin event 7 at byte 35: x 40" in text
+    assert "Train/9/00010.bin is truncated: the record at byte 1995" in text
+    assert "source.invalid=drop" in text
+    assert str(tmp_path / "Train") not in text  # the file's name inside the source is enough
     source = Nmnist(path=str(tmp_path), invalid="drop")
     note = source.provenance()["note"]
     assert "events dropped: 2" not in note
@@ -91,7 +91,7 @@ def test_every_damaged_file_is_named_with_its_offset_and_the_mend(tmp_path):
     assert len(source.read("train", 4).signal.array) == len(off) - 1
 
 
-def test_a_change_after_the_check_is_seen(tmp_path):
+def test_a_change_after_the_check_is_refused(tmp_path):
     source = Nmnist(path=str(nmnist_folder(tmp_path, train=20)))
     source.splits()
     (tmp_path / "Train/2/00003.bin").write_bytes(b"12")
@@ -102,7 +102,7 @@ def test_a_change_after_the_check_is_seen(tmp_path):
 @pytest.mark.parametrize(
     "setting", [{"size": [34]}, {"size": [0, 34]}, {"options": 3}, {"test_share": 1}, {"invalid": "hint"}]
 )
-def test_settings_that_do_not_fit(tmp_path, setting):
+def test_settings_that_are_not_allowed(tmp_path, setting):
     nmnist_folder(tmp_path, train=20)
     with pytest.raises(UsageError):
         Nmnist.from_config({"path": str(tmp_path), **setting}).splits()

@@ -72,7 +72,7 @@ def test_subsets(tmp_path):
     assert labels["words"] == {"en": "enter", "ys": "yes"}
     assert labels["all"] == labels["alphabet"] | labels["digits"] | labels["words"]
     assert [len(prompts) for prompts in PROMPTS.values()] == [26, 10, 10, 46]
-    with pytest.raises(UsageError, match="Did you mean 'digits'"):
+    with pytest.raises(UsageError, match=r'got ti46\.subset = .*"digits"'):
         Ti46(subset="digit")
 
 
@@ -81,19 +81,19 @@ def test_the_recipe_reaches_the_subset_by_either_name():
         assert load_recipe("ti46").override({name: "words"}).source["subset"] == "words"
 
 
-def test_another_subset_than_what_is_there(corpus):
+def test_a_subset_without_utterances(corpus):
     with pytest.raises(DataError, match=r"36 utterances of TI46, none of the subset digits.*ti20"):
         Ti46(path=str(corpus), subset="digits").splits()
 
 
-def test_a_partial_corpus_is_said(corpus):
+def test_an_incomplete_corpus_is_noted(corpus):
     note = Ti46(path=str(corpus)).provenance()["note"]
     assert "24 of 4,142 train and 12 of 6,628 test" in note
     assert "no speaker f2, f3" in note
     assert "f1" not in note
 
 
-def test_a_whole_corpus_needs_no_note(tmp_path):
+def test_a_complete_corpus_needs_no_note(tmp_path):
     sound = wav(spoken(0, samples=40))
     for code in PROMPTS["digits"]:
         for speaker in (f"{sex}{n}" for sex in "fm" for n in range(1, 9)):
@@ -118,12 +118,12 @@ BAD = {
     "0zf2set1.wav": (b"no sound at all", "is no audio", "replace or remove"),
     "0zf2set2.wav": (
         sphere(spoken(0))[:3000],
-        "cut short: 1,976 bytes of sound, the header promises 5,000",
+        "truncated: 1,976 bytes of sound, the header states 5,000",
         "copy",
     ),
-    "0zf2set3.wav": (wav(spoken(0))[:3000], "cut short: 2,956 bytes", "copy it again"),
+    "0zf2set3.wav": (wav(spoken(0))[:3000], "truncated: 2,956 bytes", "copy it again"),
     "0zf2set4.wav": (b"", "is empty", "copy it again"),
-    "0zf2set5.sph": (sphere(np.zeros(0, np.int16)), "holds no samples", "remove it"),
+    "0zf2set5.sph": (sphere(np.zeros(0, np.int16)), "has no samples", "remove it"),
     "0zf2set6.sph": (sphere(np.zeros(900, np.int16)), "is silent", "remove it"),
     "0zf2set7.sph": (sphere(np.stack([spoken(0)] * 2, axis=1)), "has 2 channels", "source.channel=0"),
     "0zf2set8.sph": (sphere(spoken(0), rate=16000), "has 16000 Hz, not 12500", "source.rate=12500"),
@@ -133,7 +133,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_named_with_its_mend(corpus, name):
+def test_a_bad_file_is_named_with_its_fix(corpus, name):
     data, what, hint = BAD[name]
     put(corpus / name, data)
     with pytest.raises(DataError) as caught:
@@ -142,7 +142,7 @@ def test_a_bad_file_is_named_with_its_mend(corpus, name):
         assert words.lower() in str(caught.value).lower()
 
 
-def test_nothing_else_is_lost(corpus):
+def test_no_other_file_is_left_out(corpus):
     for name, (data, *_) in BAD.items():
         put(corpus / name, data)
     with pytest.raises(DataError, match=r"11 of the files cannot be used.*and 6 more"):
@@ -156,7 +156,7 @@ def test_nothing_else_is_lost(corpus):
     assert "left out: " in facts["note"]
 
 
-def test_what_real_shorten_says(tmp_path):
+def test_a_real_file_compressed_with_shorten(tmp_path):
     from ..assets import asset
 
     shutil.copy(asset("data/nist_sphere/123_1pcle_shn.sph"), tmp_path / "0af1set0.sph")
@@ -165,16 +165,16 @@ def test_what_real_shorten_says(tmp_path):
 
 
 def test_a_folder_without_the_corpus(tmp_path):
-    with pytest.raises(DataError, match=r"no utterance of TI46.*\{ti20,ti_alpha\}"):
+    with pytest.raises(DataError, match=r"no utterances of TI46.*\{ti20,ti_alpha\}"):
         Ti46(path=str(tmp_path)).splits()
     with pytest.raises(DataError, match="no folder"):
         Ti46(path=str(tmp_path / "nowhere")).splits()
 
 
-def test_without_data_the_recipe_says_where_to_get_them(tmp_path):
+def test_without_data_the_recipe_states_where_to_get_them(tmp_path):
     from spikeprep.encoding.run import encode
 
     with pytest.raises(DataError) as caught:
         encode(load_recipe("ti46"), tmp_path / "s.zarr")
-    for words in ("LDC93S9", "catalog.ldc.upenn.edu", "ti_alpha", "--source"):
+    for words in ("LDC93S9", "catalog.ldc.upenn.edu", "ti_alpha", "source=FOLDER"):
         assert words in str(caught.value)

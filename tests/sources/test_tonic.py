@@ -25,7 +25,7 @@ def everything(source):
     return {split: [source.read(split, n) for n in range(size)] for split, size in source.splits().items()}
 
 
-def test_its_two_parts_are_the_splits(tmp_path):
+def test_the_two_parts_are_the_splits(tmp_path):
     source = poker(poker_folder(tmp_path, train=20, test=24))
     samples = everything(source)
     assert source.classes == ("cl", "he", "di", "sp")
@@ -41,23 +41,21 @@ def test_its_two_parts_are_the_splits(tmp_path):
                 plain[axis] = events[axis]
             assert theirs[plain.tobytes()] == sample.label
             assert sample.signal.size == (35, 35)
-    assert len({s.label for s in samples["train"][:8]}) > 1  # mixed
+    assert len({s.label for s in samples["train"][:8]}) > 1  # shuffled
     facts = source.provenance()
     assert facts["tonic"] == tonic.__version__
     assert "note" not in facts
-    again = poker(tmp_path / "POKERDVS")  # the data set's own folder will do
+    again = poker(tmp_path / "POKERDVS")  # the data set's own folder is accepted
     assert [s.id for s in everything(again)["test"]] == [s.id for s in samples["test"]]
 
 
-def test_where_only_the_training_part_is_there(tmp_path, monkeypatch):
+def test_where_only_the_training_part_exists(tmp_path, monkeypatch):
     poker_folder(tmp_path, train=20, test=0)
 
-    def beside_the_code(dataset):  # some releases of tonic bring Poker-DVS along: here they do not
+    def not_contained(dataset):  # some releases of tonic contain Poker-DVS
         dataset.download()
 
-    monkeypatch.setattr(
-        tonic.datasets.POKERDVS, "_copy_and_extract_local_data", beside_the_code, raising=False
-    )
+    monkeypatch.setattr(tonic.datasets.POKERDVS, "_copy_and_extract_local_data", not_contained, raising=False)
     source = poker(tmp_path)
     assert dict(source.splits()) == {"train": 16, "test": 4}
     assert sorted(s.label for s in everything(source)["test"]) == [0, 1, 2, 3]
@@ -75,11 +73,11 @@ def test_real_recordings_through_tonics_own_nmnist(tmp_path):
                 recordings[-1].write_bytes(tar.extractfile(member).read())
                 if len(recordings) == 20:
                     break
-    for n in range(10_000):  # tonic takes nothing less for unpacked
+    for n in range(10_000):  # tonic takes fewer files for not unpacked
         file = home / f"Train/{n % 10}/{n:05}.bin"
         file.parent.mkdir(parents=True, exist_ok=True)
         os.link(recordings[n % 20], file)
-    (home / "train.zip").write_bytes(b"the archive, kept")
+    (home / "train.zip").write_bytes(b"the archive")
     source = TonicData(path=str(tmp_path), dataset="NMNIST")
     assert dict(source.splits()) == {"train": 8000, "test": 2000}
     assert source.classes[3] == "3 - three"
@@ -93,7 +91,7 @@ def test_real_recordings_through_tonics_own_nmnist(tmp_path):
     assert first.read("test", 0).signal.array["t"].max() < 100_000
 
 
-def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
+def test_nothing_is_downloaded_by_default(tmp_path, monkeypatch):
     def fetch(*args, **kwargs):
         raise AssertionError("fetched")
 
@@ -125,30 +123,30 @@ def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
         ("MVSEC", "no classes to learn"),
     ],
 )
-def test_data_sets_that_cannot_be(tmp_path, dataset, words):
+def test_data_sets_that_cannot_be_used(tmp_path, dataset, words):
     with pytest.raises(UsageError, match=words):
         TonicData(path=str(tmp_path), dataset=dataset).splits()
 
 
 def test_no_folder(tmp_path):
     for path in ("", str(tmp_path / "no")):
-        with pytest.raises(DataError, match="--source"):
+        with pytest.raises(DataError, match="source=FOLDER"):
             poker(path).splits()
 
 
 def test_without_tonic_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tonic", None)
-    with pytest.raises(CapabilityError, match=r"spikeprep\[events\]"):
+    with pytest.raises(CapabilityError, match=r"spikeprep\[tonic\]"):
         poker(tmp_path).splits()
 
 
-def test_a_cochleas_channels_are_one_row(tmp_path):
+def test_cochlea_channels_are_one_row(tmp_path):
     h5py = pytest.importorskip("h5py")
     home = tmp_path / "SHD"
     home.mkdir()
     rng = np.random.default_rng(0)
     for part, count in (("train", 8), ("test", 4)):
-        (home / f"shd_{part}.h5.zip").write_bytes(b"the archive, kept")
+        (home / f"shd_{part}.h5.zip").write_bytes(b"the archive")
         with h5py.File(home / f"shd_{part}.h5", "w") as file:
             times = file.create_dataset("spikes/times", (count,), h5py.vlen_dtype(np.float16))
             units = file.create_dataset("spikes/units", (count,), h5py.vlen_dtype(np.uint16))
@@ -181,7 +179,7 @@ SENSOR = (8, 4, 2)
 @pytest.mark.parametrize(
     ("value", "sensor", "words"),
     [
-        (np.zeros((1, 16000), np.float32), SENSOR, r"an array float32 \(1, 16000\).*Sound and frames"),
+        (np.zeros((1, 16000), np.float32), SENSOR, r"an array float32 \(1, 16000\).*reads no sound"),
         ({"events": 1}, SENSOR, "is a dict"),
         (raw(x=[0, 1, 2, 8, 4, 5]), SENSOR, "event 3 of it has x 8; expected 0 to 7"),
         (raw(y=[0, 1, -2, 0, 0, 0]), SENSOR, "event 2 of it has y -2"),
@@ -192,7 +190,7 @@ SENSOR = (8, 4, 2)
         (raw(t=1_600_000_000_000_000 + np.arange(6)), SENSOR, r"source\.from_first=true"),
     ],
 )
-def test_samples_that_do_not_fit(value, sensor, words):
+def test_samples_that_are_not_events(value, sensor, words):
     with pytest.raises(DataError, match=words):
         as_events(value, sensor, (), None, "it")
 
@@ -201,12 +199,12 @@ def test_clocks():
     late = raw(t=1_600_000_000_000_000 + np.arange(6))
     counted = as_events(late, SENSOR, (), True, "it")
     assert (counted.array["t"].tolist(), counted.start) == (list(range(6)), 1_600_000_000_000_000)
-    kept = as_events(late, SENSOR, (), False, "it")
-    assert (kept.array["t"][0], kept.start) == (1_600_000_000_000_000, 0)
+    unshifted = as_events(late, SENSOR, (), False, "it")
+    assert (unshifted.array["t"][0], unshifted.start) == (1_600_000_000_000_000, 0)
     assert as_events(raw(t=raw()["t"] + 5), SENSOR, (), None, "it").array["t"][0] == 5
 
 
-def test_tonics_transforms_come_ahead(tmp_path):
+def test_transforms_of_tonic_are_applied(tmp_path):
     folder = poker_folder(tmp_path, test=20)
     plain = everything(poker(folder))["train"]
     config = [{"name": "Denoise", "filter_time": 10_000}]
@@ -223,7 +221,7 @@ def test_tonics_transforms_come_ahead(tmp_path):
     assert cropped.signal.array["x"].max() < 20
 
 
-def test_random_transforms_are_seeded_and_leave_no_trace(tmp_path):
+def test_random_transforms_are_seeded_and_restore_the_generator(tmp_path):
     folder = poker_folder(tmp_path, test=20)
     drop = [{"name": "DropEvent", "p": 0.5}]
     one, again, other = (poker(folder, transforms=drop, seed=seed) for seed in (1, 1, 2))
@@ -246,18 +244,18 @@ def test_random_transforms_are_seeded_and_leave_no_trace(tmp_path):
         ({"name": "Denoise", "filter_time": "long"}, DataError, "Denoise fail on"),
     ],
 )
-def test_transforms_that_do_not_fit(tmp_path, transform, error, words):
+def test_transforms_that_are_not_allowed(tmp_path, transform, error, words):
     source = poker(poker_folder(tmp_path), transforms=[transform])
     with pytest.raises(error, match=words):
         source.read("train", 0)
 
 
-def test_a_transform_writes_to_nothing():
+def test_a_transform_does_not_change_its_input():
     events = raw()
-    kept = events.copy()
+    before = events.copy()
     config = [{"name": "TimeSkew", "coefficient": 3.0}]
     assert transformed(events, config, SENSOR, 0, "it")["t"][-1] == 15_000
-    np.testing.assert_array_equal(events, kept)
+    np.testing.assert_array_equal(events, before)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +268,7 @@ def test_a_transform_writes_to_nothing():
         {"test_share": 1.5},
     ],
 )
-def test_settings_that_do_not_fit(setting):
+def test_settings_that_are_not_allowed(setting):
     with pytest.raises(UsageError, match="tonic"):
         TonicData.from_config(setting)
 
@@ -280,7 +278,7 @@ def test_an_unknown_argument_of_the_data_set(tmp_path):
         TonicData(path=str(tmp_path), dataset="NMNIST", options={"stabilise": True}).splits()
 
 
-def test_bars_are_what_they_are_said_to_be():
+def test_the_bars_of_the_tests_are_valid_events():
     events = moving_bar(1, 4)
     assert (np.diff(events["t"]) >= 0).all()
     assert events["x"].max() < 34 > events["y"].max()

@@ -1,4 +1,4 @@
-"""Tiny spike stores made for tests."""
+"""Small spike stores for tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYOUTS = {"train": SplitLayout(10, 6, 21, 2, 4), "test": SplitLayout(5, 6, 21, 
 
 
 def content(split: str):
-    """What the store holds: bits (sample, unit, byte), steps, labels, ids."""
+    """Content of a split: bits (sample, unit, byte), steps, labels, ids."""
     n = LAYOUTS[split].samples
     rng = np.random.default_rng(len(split))
     spikes = rng.random((n, 6, 24)) < 0.2
@@ -57,7 +57,7 @@ def make(path, *, compression: Compression | None = None, **changes) -> SpikeWri
 
 
 def tree(root: Path) -> dict[str, str]:
-    """Every file under a folder, with the hash of its bytes."""
+    """Return path → sha256 of every file in a folder."""
     return {
         f.relative_to(root).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
         for f in sorted(root.rglob("*"))

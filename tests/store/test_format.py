@@ -1,4 +1,4 @@
-"""The format itself: any Zarr v3 reader sees the same spikes; old stores keep decoding."""
+"""The format: any Zarr v3 reader sees the same spikes; stores of every released format keep decoding."""
 
 import json
 import warnings
@@ -9,8 +9,8 @@ import pytest
 import zarr
 
 from spikeprep.store import Compression, SpikeStore, SplitLayout, verify
-from spikeprep.store.layout import differences
-from spikeprep.store.shards import DamageError, index_bytes, index_of, parse_index
+from spikeprep.store.attributes import differences
+from spikeprep.store.shards import DamageError, decode_index, encode_index, index_bytes
 
 from .stores import LAYOUTS, content, make
 
@@ -24,7 +24,7 @@ def path(request, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_zarr_reads_the_same(path, split):
+def test_zarr_reads_the_same_arrays(path, split):
     group = zarr.open_group(path, mode="r")
     bits, steps, labels, ids = content(split)
     spikes = group[f"{split}/spikes"]
@@ -40,7 +40,7 @@ def test_zarr_reads_the_same(path, split):
 
 
 def test_our_reader_reads_what_zarr_writes(path):
-    """The other way round: zarr-python's own bytes for the same metadata."""
+    """zarr-python's own bytes for the same metadata decode here."""
     bits = content("train")[0]
     with zarr.config.set({"array.write_empty_chunks": True}):
         zarr.open_group(path, mode="r+")["train/spikes"][:] = bits[::-1]
@@ -64,8 +64,8 @@ def test_only_codecs_of_the_specification(path):
     assert names <= {"sharding_indexed", "bytes", "vlen-utf8", "zstd", "blosc", "crc32c"}
 
 
-def test_the_fixture_of_format_1_still_decodes():
-    """Made by the first release: whatever changes, this store reads as it did."""
+def test_the_store_of_format_1_still_decodes():
+    """Written by the first release; it must read the same for ever."""
     store = SpikeStore.open(FIXTURE)
     assert verify(FIXTURE).ok
     assert store.splits == ("train", "test")
@@ -92,38 +92,42 @@ def test_the_fixture_of_format_1_still_decodes():
         (40, 30_000, 20_000),
     ],
 )
-def test_chunks_are_a_few_mebibytes(samples, units, steps):
+def test_sizes_of_chunks_and_shards(samples, units, steps):
     layout = SplitLayout.fit(samples, units, steps)
-    if layout.parts > 1:
-        assert units * layout.width > 32 << 20 >= 16 * np.prod(layout.chunk)
-        assert (layout.parts - 1) * layout.chunk[1] < units <= layout.parts * layout.chunk[1]
-        assert (layout.shard_samples, layout.places) == (1, layout.parts)
+    if layout.unit_chunks > 1:
+        assert units * layout.unit_bytes > 32 << 20 >= 16 * np.prod(layout.chunk_shape)
+        assert (
+            (layout.unit_chunks - 1) * layout.chunk_shape[1]
+            < units
+            <= layout.unit_chunks * layout.chunk_shape[1]
+        )
+        assert (layout.shard_samples, layout.chunks_per_shard) == (1, layout.unit_chunks)
         return
-    size = layout.chunk_samples * units * layout.width
+    size = layout.chunk_samples * units * layout.unit_bytes
     assert size <= 2 << 20 or layout.chunk_samples == 1
     assert size > 1 << 20 or layout.chunk_samples >= samples
     assert layout.shard_samples % layout.chunk_samples == 0
-    assert layout.shard_samples * units * layout.width <= 64 << 20 or layout.shard_samples == 1
-    assert sum(stop - start for start, stop in map(layout.span, range(layout.shards))) == samples
+    assert layout.shard_samples * units * layout.unit_bytes <= 64 << 20 or layout.shard_samples == 1
+    assert sum(stop - start for start, stop in map(layout.sample_range, range(layout.shards))) == samples
 
 
-def test_index_of_a_shard():
-    data = b"abcde" + index_of([3, 0, 2], 4)
-    index = parse_index(data[-index_bytes(4) :], 4)
+def test_the_index_of_a_shard_round_trips_and_detects_damage():
+    data = b"abcde" + encode_index([3, 0, 2], 4)
+    index = decode_index(data[-index_bytes(4) :], 4)
     assert index.tolist()[:3] == [[0, 3], [3, 0], [3, 2]]
     damaged = bytearray(data[-index_bytes(4) :])
     damaged[5] ^= 1
     for bad in (bytes(damaged), data[-index_bytes(3) :]):
         with pytest.raises(DamageError):
-            parse_index(bad, 4)
+            decode_index(bad, 4)
 
 
-def test_differences_name_the_place():
+def test_differences_name_the_key():
     stored = {"chain": [{"name": "poisson", "steps": 400}], "seed": 0, "old": 1}
     asked = {"chain": [{"name": "poisson", "steps": 200}], "seed": 0, "new": 2}
     assert differences(stored, asked) == [
-        "chain[0].steps: 400 in the store, 200 asked for",
-        "old: 1 in the store, None asked for",
-        "new: None in the store, 2 asked for",
+        "chain[0].steps: 400 in the store, 200 requested",
+        "old: 1 in the store, None requested",
+        "new: None in the store, 2 requested",
     ]
     assert LAYOUTS["train"].shards == 3

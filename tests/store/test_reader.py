@@ -25,7 +25,7 @@ def reader(path):
     return SpikeStore.open(path)["train"]
 
 
-def test_what_a_store_tells(path):
+def test_properties_of_stores_and_splits(path):
     store = SpikeStore.open(path)
     assert store.path == str(path)
     assert store.splits == tuple(store) == ("train", "test")
@@ -36,8 +36,14 @@ def test_what_a_store_tells(path):
     assert store["train"] is reader
     assert store.stored_bytes() == sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
     assert store.stored_bytes("test") < store.stored_bytes()
-    with pytest.raises(UsageError, match="Did you mean 'train'"):
+    with pytest.raises(UsageError, match="Did you mean 'train'") as caught:
         store["trian"]
+    assert str(caught.value).startswith(f"{path} has no split 'trian'")  # no quotation marks as of a KeyError
+    assert ("train" in store, "trian" in store, store.get("trian")) == (True, False, None)
+    assert (
+        repr(store) == f"<SpikeStore {path}: made-up, train 10, test 5, units (2, 3), 3 classes, dt 0.001 s>"
+    )
+    assert repr(reader) == f"<SplitReader {path}/train: 10 samples, units (2, 3), up to 21 steps>"
 
 
 @settings(deadline=None)
@@ -129,19 +135,19 @@ def test_a_damaged_chunk_names_its_samples_and_leaves_the_others(fresh):
     assert [(p.split, p.shard, p.samples) for p in report.problems] == [("train", 1, (6, 7))]
 
 
-def test_every_byte_of_a_shard_matters(fresh):
-    """Whichever byte of a shard is damaged, reading it all never gives other spikes without saying so."""
+def test_every_damaged_byte_of_a_shard_is_detected(fresh):
+    """Whichever byte of a shard is changed, reading its samples raises."""
     file = fresh / "train/spikes/c/0/0/0"
-    whole = file.read_bytes()
-    for at in range(len(whole)):
+    original = file.read_bytes()
+    for at in range(len(original)):
         flip(file, at)
         with pytest.raises(StoreError):
             SpikeStore.open(fresh)["train"].packed(slice(0, 4))
-        file.write_bytes(whole)
+        file.write_bytes(original)
 
 
 @pytest.mark.parametrize("array", ["labels", "steps", "counts", "ids"])
-def test_small_arrays_are_checked_too(fresh, array):
+def test_damaged_arrays_with_one_value_per_sample(fresh, array):
     file = fresh / f"train/{array}/c/2"
     flip(file, 8)
     with pytest.raises(StoreError, match=f"train samples 8 to 9 .*{array} of shard 2"):
@@ -153,7 +159,7 @@ def test_small_arrays_are_checked_too(fresh, array):
     assert "missing" in str(verify(fresh).problems[0])
 
 
-def test_a_missing_shard_is_no_silence(fresh):
+def test_a_missing_shard_is_an_error_not_silence(fresh):
     (fresh / "train/spikes/c/1/0/0").unlink()
     with pytest.raises(StoreError, match=r"train samples 4 to 7 .*shard 1 is missing"):
         SpikeStore.open(fresh)["train"].packed(slice(3, 5))
@@ -162,7 +168,7 @@ def test_a_missing_shard_is_no_silence(fresh):
 
 
 @pytest.mark.parametrize("keep", [0, 10, 40, -1])
-def test_a_cut_shard(fresh, keep):
+def test_a_truncated_shard(fresh, keep):
     file = fresh / "train/spikes/c/1/0/0"
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(StoreError, match="train samples"):
@@ -177,7 +183,7 @@ def edit(path, change):
 
 def test_a_newer_format(fresh):
     edit(fresh, lambda a: a.update(format=2))
-    with pytest.raises(StoreError, match=r"format version 2; expected at most 1.*pip install -U"):
+    with pytest.raises(StoreError, match=r"zarr\.json: format version 2; expected at most 1.*pip install -U"):
         SpikeStore.open(fresh)
 
 
@@ -189,7 +195,7 @@ def test_a_needed_attribute_is_missing(fresh, key):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read(fresh):
+def test_a_store_without_read_permission(fresh):
     (fresh / "zarr.json").chmod(0)
     with pytest.raises(StoreError, match="permissions"):
         SpikeStore.open(fresh)
@@ -197,7 +203,7 @@ def test_what_may_not_be_read(fresh):
 
 def test_incomplete(fresh):
     edit(fresh, lambda a: a.update(complete=False))
-    with pytest.raises(StoreError, match=r"not complete.*again"):
+    with pytest.raises(StoreError, match=r"not complete.*Repeat"):
         SpikeStore.open(fresh)
     assert not SpikeStore.open(fresh, incomplete=True).complete
     assert not verify(fresh).ok
@@ -206,7 +212,7 @@ def test_incomplete(fresh):
 @pytest.mark.parametrize(
     "text", [None, "{", "[]", "{}", '{"attributes": {}}', '{"attributes": {"spikeprep": 3}}']
 )
-def test_what_is_no_store(tmp_path, text):
+def test_something_that_is_no_store(tmp_path, text):
     if text is not None:
         (tmp_path / "zarr.json").write_text(text)
     with pytest.raises(StoreError, match=r"spikeprep encode"):
@@ -216,7 +222,7 @@ def test_what_is_no_store(tmp_path, text):
 @pytest.mark.parametrize(
     "change", [lambda f: f.unlink(), lambda f: f.write_text("{}"), lambda f: f.write_text("{")]
 )
-def test_array_metadata_that_is_damaged(fresh, change):
+def test_damaged_array_metadata(fresh, change):
     change(fresh / "train/spikes/zarr.json")
     with pytest.raises(StoreError, match="train/spikes"):
         SpikeStore.open(fresh)["train"]
@@ -234,12 +240,12 @@ def test_verify_counts_labels_and_padding(fresh):
     group["test/steps"][2] = 22
     calls = []
     report = verify(fresh, progress=lambda done, total: calls.append((done, total)))
-    found = {(p.split, n): p.what for p in report.problems for n in p.samples}
-    assert set(found) == {("train", 5), ("train", 7), ("train", 9), ("test", 1), ("test", 2)}
-    assert "classes" in found["train", 5]
-    assert "counts" in found["train", 9]
-    assert "own steps" in found["test", 1]
-    assert "more steps" in found["test", 2]
+    reported = {(p.split, n): p.what for p in report.problems for n in p.samples}
+    assert set(reported) == {("train", 5), ("train", 7), ("train", 9), ("test", 1), ("test", 2)}
+    assert "classes" in reported["train", 5]
+    assert "counts" in reported["train", 9]
+    assert "own steps" in reported["test", 1]
+    assert "more steps" in reported["test", 2]
     assert calls[-1] == (15, 15)
     assert json.loads(json.dumps(report.to_json()))["ok"] is False
 
@@ -247,6 +253,7 @@ def test_verify_counts_labels_and_padding(fresh):
 def test_verify_passes_a_good_store(path):
     report = verify(path)
     assert report.ok
+    assert repr(report) == f"<VerifyReport {path}: OK, 15 samples read>"
     assert report.samples == 15
     assert report.to_json() == {
         "ok": True,

@@ -7,47 +7,50 @@ import pytest
 
 from spikeprep.errors import StoreError, UsageError
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, verify
-from spikeprep.store.objects import LocalObjects
+from spikeprep.store.partial_files import new_partial_name, release
+from spikeprep.store.storage import LocalStorage
 
 from .stores import ATTRIBUTES, LAYOUTS, content, make, tree, write_shard
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def expected_tree(tmp_path_factory):
     """The bytes of an uninterrupted store."""
     path = tmp_path_factory.mktemp("writer") / "s.zarr"
     make(path)
     return tree(path)
 
 
-def test_two_stores_of_the_same_are_equal(tmp_path, whole):
+def test_two_stores_of_the_same_are_equal(tmp_path, expected_tree):
     make(tmp_path / "s.zarr")
-    assert tree(tmp_path / "s.zarr") == whole
+    assert tree(tmp_path / "s.zarr") == expected_tree
 
 
-def test_order_of_shards_does_not_matter(tmp_path, whole):
+def test_order_of_shards_does_not_matter(tmp_path, expected_tree):
     writer = SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS)
     for shard in writer.pending()[::-1]:
         write_shard(writer, shard)
     writer.complete()
-    assert tree(tmp_path / "s.zarr") == whole
+    assert tree(tmp_path / "s.zarr") == expected_tree
 
 
 class Crash(BaseException):
-    """The end of the process, as far as the store is concerned."""
+    """Stands for the end of the process."""
 
 
 PUTS = 1 + 2 * (1 + 5) + 5 * 5 + 1  # root, documents, five objects a shard, root again
 
 
 @pytest.mark.parametrize("at", range(PUTS))
-def test_interrupted_at_any_write(tmp_path, whole, monkeypatch, at):
-    """Die in the middle of the n-th write, for every n; the same command then gives the same bytes."""
-    path, put, done = tmp_path / "s.zarr", LocalObjects.put, []
+def test_interrupted_at_any_write(tmp_path, expected_tree, monkeypatch, at):
+    """Stop in the middle of the n-th write, for every n; the same call then gives the same bytes."""
+    path, put, done = tmp_path / "s.zarr", LocalStorage.put, []
 
-    def dying(self, key, data):
+    def crashing(self, key, data):
         if len(done) == at:
-            file = self.root / f"{key}.0123.partial"  # half a file under another name: what a kill leaves
+            file = self.root / key  # half a file under another name: what a kill leaves
+            file = file.with_name(new_partial_name(file.name))
+            release(file.name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data[: len(data) // 2])
             raise Crash
@@ -55,18 +58,18 @@ def test_interrupted_at_any_write(tmp_path, whole, monkeypatch, at):
         put(self, key, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalObjects, "put", dying)
+        patch.setattr(LocalStorage, "put", crashing)
         with pytest.raises(Crash):
             make(path)
     assert len(done) == at
     with pytest.raises(StoreError):
         SpikeStore.open(path)
     make(path)
-    assert tree(path) == whole
+    assert tree(path) == expected_tree
     assert verify(path).ok
 
 
-def test_what_is_done_is_not_done_again(tmp_path):
+def test_complete_shards_are_not_written_again(tmp_path):
     writer = SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS)
     first, *rest = writer.pending()
     write_shard(writer, first)
@@ -81,8 +84,8 @@ def test_what_is_done_is_not_done_again(tmp_path):
 
 
 @pytest.mark.parametrize("at", range(0, PUTS, 3))
-def test_full_disk(tmp_path, whole, monkeypatch, at):
-    """The error is clear, nothing half-written stays, and with space the same command finishes."""
+def test_full_disk(tmp_path, expected_tree, monkeypatch, at):
+    """The error is clear, no unfinished file stays, and with space the same call finishes."""
     path, sync, left = tmp_path / "s.zarr", os.fsync, [at]
 
     def full(descriptor):
@@ -99,27 +102,27 @@ def test_full_disk(tmp_path, whole, monkeypatch, at):
             make(path)
     assert not list(path.rglob("*.partial"))
     make(path)
-    assert tree(path) == whole
+    assert tree(path) == expected_tree
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"chain": [{"name": "poisson", "steps": 22}]}, r"chain\[0\]\.steps: 21 in the store, 22 asked for"),
-        ({"seed": 4}, "seed: 3 in the store, 4 asked for"),
+        ({"chain": [{"name": "poisson", "steps": 22}]}, r"chain\[0\]\.steps: 21 in the store, 22 requested"),
+        ({"seed": 4}, "seed: 3 in the store, 4 requested"),
         ({"source": {"licence": "none", "sha256": "1"}}, r"source\.sha256"),
         ({"classes": ["a", "b"]}, "classes"),
     ],
 )
 @pytest.mark.parametrize("finished", [True, False])
-def test_another_configuration_is_refused_and_nothing_touched(tmp_path, changes, said, finished):
+def test_another_configuration_is_refused_and_nothing_touched(tmp_path, changes, message, finished):
     path = tmp_path / "s.zarr"
     if finished:
         make(path)
     else:
         write_shard(writer := SpikeWriter.open(path, ATTRIBUTES, LAYOUTS), writer.pending()[0])
     before = tree(path)
-    with pytest.raises(StoreError, match=f"{said}.*--overwrite"):
+    with pytest.raises(StoreError, match=f"{message}.*overwrite=True"):
         make(path, **changes)
     assert tree(path) == before
 
@@ -138,7 +141,7 @@ def test_another_layout_or_compression_is_refused(tmp_path):
     assert tree(tmp_path / "s.zarr") == before
 
 
-def test_overwrite_replaces(tmp_path, whole):
+def test_overwrite_replaces(tmp_path, expected_tree):
     path = tmp_path / "s.zarr"
     make(path, seed=99, chain=[])
     writer = SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
@@ -148,36 +151,36 @@ def test_overwrite_replaces(tmp_path, whole):
     for shard in writer.pending():
         write_shard(writer, shard)
     writer.complete()
-    assert tree(path) == whole
+    assert tree(path) == expected_tree
 
 
-def test_overwrite_repairs_a_damaged_store_of_the_same_configuration(tmp_path, whole):
+def test_overwrite_repairs_a_damaged_store_of_the_same_configuration(tmp_path, expected_tree):
     path = tmp_path / "s.zarr"
     make(path)
     (path / "train/spikes/c/0/0/0").write_bytes(b"damage")
     assert len(SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True).pending()) == 5
-    # interrupted and given again, it goes on
+    # interrupted and repeated, it resumes
     write_shard(writer := SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True), writer.pending()[0])
     assert len(SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True).pending()) == 4
     make(path)
-    assert tree(path) == whole
+    assert tree(path) == expected_tree
 
 
-def test_an_interrupted_replacement_is_never_taken_for_a_store(tmp_path, whole, monkeypatch):
+def test_an_interrupted_replacement_is_refused(tmp_path, expected_tree, monkeypatch):
     path = tmp_path / "s.zarr"
     for at in range(12):
         shutil.rmtree(path, ignore_errors=True)
         make(path)
-        delete, done = LocalObjects.delete, []
+        delete, done = LocalStorage.delete, []
 
-        def dying(self, key, at=at, delete=delete, done=done):
+        def crashing(self, key, at=at, delete=delete, done=done):
             if len(done) == at:
                 raise Crash
             done.append(key)
             delete(self, key)
 
         with monkeypatch.context() as patch:
-            patch.setattr(LocalObjects, "delete", dying)
+            patch.setattr(LocalStorage, "delete", crashing)
             with pytest.raises(Crash):
                 SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
         for use in (lambda: SpikeStore.open(path), lambda: make(path)):
@@ -187,10 +190,10 @@ def test_an_interrupted_replacement_is_never_taken_for_a_store(tmp_path, whole, 
         for shard in writer.pending():
             write_shard(writer, shard)
         writer.complete()
-        assert tree(path) == whole
+        assert tree(path) == expected_tree
 
 
-def test_damaged_metadata_is_not_gone_on_with(tmp_path, whole):
+def test_a_store_with_damaged_metadata_is_not_resumed(tmp_path, expected_tree):
     path = tmp_path / "s.zarr"
     make(path)
     (path / "train/spikes/zarr.json").write_text("{")
@@ -200,10 +203,10 @@ def test_damaged_metadata_is_not_gone_on_with(tmp_path, whole):
     for shard in writer.pending():
         write_shard(writer, shard)
     writer.complete()
-    assert tree(path) == whole
+    assert tree(path) == expected_tree
 
 
-def test_nothing_foreign_is_ever_deleted(tmp_path):
+def test_files_of_others_are_never_deleted(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(StoreError, match="not empty and no spike store"):
         SpikeWriter.open(tmp_path, ATTRIBUTES, LAYOUTS, overwrite=True)
@@ -215,10 +218,10 @@ def test_nothing_foreign_is_ever_deleted(tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_an_empty_folder_is_welcome(tmp_path, whole):
+def test_an_empty_folder_is_used(tmp_path, expected_tree):
     (tmp_path / "s.zarr").mkdir()
     make(tmp_path / "s.zarr")
-    assert tree(tmp_path / "s.zarr") == whole
+    assert tree(tmp_path / "s.zarr") == expected_tree
 
 
 def test_samples_that_do_not_fit(tmp_path):

@@ -5,9 +5,9 @@ half-wave rectified, compressed by four stages of coupled automatic gain control
 neighbour's, and smoothed and decimated to frames.
 
 **How it is computed.** Channel c needs channel c − 1 at the same sample (cascade) and both neighbours at the sample
-before (gain control), so neither time nor channels can be walked side by side. But all (sample, channel) with equal
+before (gain control), so neither time nor channels can be vectorised alone. But all (sample, channel) with equal
 2 · sample + channel are independent. So even channels advance together, lane k (channel 2k) at sample m − k, and then
-odd channels, lane k (channel 2k + 1) at sample m − k: every cell finds what it needs in the two half-steps before. One
+odd channels, lane k (channel 2k + 1) at sample m − k: every cell finds its inputs in the two half-steps before. One
 utterance fills a vector's lanes; nothing is batched, and a result depends on its own utterance alone.
 """
 
@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..._jit import inline, jit
 from ..._simd import (
     LINE,
     above,
@@ -34,26 +34,24 @@ from ..._simd import (
     spread_line,
     store,
 )
+from ...config import Meta
 from ...data import Audio, Frames
 from ...encoders.base import Transform
-from ...errors import DataError, UsageError
+from ...errors import DataError
 from ...random import SampleKey
-from .lyon_filters import CAP, FRONT, TARGETS, Ear, design
+from .lyon_filters import CAP, FRONT, TARGETS, Filters, design
 
 # ---------------------------------------------------------------- the kernel
 
-# A parity's state is one flat array of rows, a lane a channel: five coefficients, then these. A row ends with a line
-# to spare, so that the lanes above the last ones can be loaded too.
+# The state of the even channels, and that of the odd ones, is one flat array of rows, a lane per channel: five
+# coefficients, then these. A row ends with a spare line, so that the lanes above the last ones can be loaded too.
 _B1, _B2, _S1, _S2, _AGC, _AGC_BEFORE, _CASCADE, _OUT, _D1, _D2, _ROWS = 3, 4, 5, 6, 7, 11, 15, 16, 17, 18, 19
 _STAGES = len(TARGETS)
-_QUIET = 1024  # samples of the noise that keeps silence from becoming slow, see _numbers
-
-_kernel = njit(nogil=True, cache=True, error_model="numpy")
-_inline = njit(nogil=True, error_model="numpy", inline="always")
+_NOISE = 1024  # samples of the noise that keeps silence from becoming slow, see _numbers
 
 
 class _Numbers(NamedTuple):
-    """Constants of the working precision, so that nothing widens."""
+    """Constants in the working precision, so that no operation widens."""
 
     zero: Any
     one: Any
@@ -61,10 +59,10 @@ class _Numbers(NamedTuple):
     smooth: Any
     attack: Any  # (stage,): decay / target
     leak: Any  # (stage,): (1 − decay) / 3
-    quiet: Any  # see _numbers
+    noise: Any  # see _numbers
 
 
-@_inline
+@inline
 def _section(rows: Any, at: Any, row: Any, x: Any) -> Any:
     """Return a section's output for its input x (transposed direct form II); `at` is its lane's first row."""
     out = load_line(rows, at) * x + load_line(rows, at + _S1 * row)
@@ -74,9 +72,9 @@ def _section(rows: Any, at: Any, row: Any, x: Any) -> Any:
     return out
 
 
-@_inline
+@inline
 def _control(rows: Any, at: Any, row: Any, x: Any, state: Any, lower: Any, upper: Any, j: Any, n: Any) -> Any:
-    """Return x after stage j of the gain control; `lower` and `upper` are its neighbours' states, a sample ago too."""
+    """Return x after stage j of the gain control; `state`, `lower` and `upper` are the states a sample before."""
     out = x * (spread_line(n.one) - state)
     mean = (lower + state + upper) * spread_line(n.leak[j])
     store(rows, at + (_AGC_BEFORE + j) * row, state)
@@ -84,17 +82,17 @@ def _control(rows: Any, at: Any, row: Any, x: Any, state: Any, lower: Any, upper
     return out
 
 
-@_inline
+@inline
 def _smooth(rows: Any, at: Any, row: Any, x: Any, n: Any) -> None:
-    """Put x through the decimation filter; its next output is then in the row _D1."""
-    # as one second-order section it would be the same filter, but its poles lie so near 1 that float32 misses them
+    """Filter x ahead of decimation; the output is in the row _D1."""
+    # two one-pole filters: as one second-order section the poles lie too near 1 for float32
     once, twice = load_line(rows, at + _D2 * row), load_line(rows, at + _D1 * row)
     store(rows, at + _D1 * row, twice + spread_line(n.smooth) * (once - twice))
     store(rows, at + _D2 * row, once + spread_line(n.smooth) * (x - once))
 
 
-@_kernel
-def _listen(
+@jit
+def _cochleagram(
     samples: NDArray[Any],
     rows: NDArray[Any],
     row: int,
@@ -115,24 +113,24 @@ def _listen(
     is_last[(stages - 1) % 2 * width + lanes - 1 - top] = n.one
     zero = spread_line(n.zero)
     last_even, last_odd = above(load_line(is_last, 0), zero), above(load_line(is_last, width), zero)
-    hush = np.ones(width, rows.dtype)
-    hush[0] = n.zero
+    front_mute = np.ones(width, rows.dtype)
+    front_mute[0] = n.zero
     ready = (
         decimation - 2 if decimation > 1 else 0
     )  # the sample of a block after which its frame is in the row _D1
-    place = -1  # of m in its block; counted, because a division would take as long as a vector's channels
+    place = -1  # of m in its block; counted, because a division takes as long as a vector of channels
     for m in range(frames.shape[0] * decimation + lanes):
-        sample = samples[m] + n.quiet[m % _QUIET] if m < samples.size else n.zero
+        sample = samples[m] + n.noise[m % _NOISE] if m < samples.size else n.zero
         place = place + 1 if place + 1 < decimation else 0
-        opens = place == 0
+        starts_frame = place == 0
         for v in range(0, top + 1, width):
             at, other = even + v, odd + v
             beside = load_line(rows, other + _CASCADE * row - width) if v else spread_line(sample)
             x = _section(rows, at, row, shift_up(beside, load_line(rows, other + _CASCADE * row)))
             store(rows, at + _CASCADE * row, x)
             x = larger(x, zero)
-            if opens and v == 0:
-                x = x * load_line(hush, 0)
+            if starts_frame and v == 0:
+                x = x * load_line(front_mute, 0)
             if agc:
                 for j in range(_STAGES):
                     state = load_line(rows, at + (_AGC + j) * row)
@@ -158,8 +156,8 @@ def _listen(
             x = _section(rows, at, row, load_line(rows, other + _CASCADE * row))
             store(rows, at + _CASCADE * row, x)
             x = larger(x, zero)
-            if opens and v == 0:
-                x = x * load_line(hush, 0)
+            if starts_frame and v == 0:
+                x = x * load_line(front_mute, 0)
             if agc:
                 for j in range(_STAGES):
                     state = load_line(rows, at + (_AGC + j) * row)
@@ -185,18 +183,18 @@ def _listen(
 
 
 @functools.lru_cache(16)
-def _numbers(ear_of: tuple[float, float, float, int, float], dtype: np.dtype[Any]) -> _Numbers:
-    # In silence a filter's state fades until its numbers are too small for the processor's fast path. So every sample
-    # gets noise that is too soft to change it, unless it is exactly 0.
-    ear, of = design(*ear_of), dtype.type
+def _numbers(settings: tuple[float, float, float, int, float], dtype: np.dtype[Any]) -> _Numbers:
+    # In silence a filter's state decays to subnormal numbers, which are slow. So every sample gets noise that is too
+    # weak to change it, unless it is exactly 0.
+    filters, of = design(*settings), dtype.type
     level = 1e-150 if dtype.itemsize == 8 else 1e-25
-    signs = np.random.default_rng(0).integers(0, 2, _QUIET) * 2 - 1
-    attack, leak = ear.decay / np.array(TARGETS), (1 - ear.decay) / 3
+    signs = np.random.default_rng(0).integers(0, 2, _NOISE) * 2 - 1
+    attack, leak = filters.decay / np.array(TARGETS), (1 - filters.decay) / 3
     return _Numbers(
         of(0),
         of(1),
         of(CAP),
-        of(ear.smooth),
+        of(filters.smooth),
         attack.astype(dtype),
         leak.astype(dtype),
         (level * signs).astype(dtype),
@@ -211,18 +209,18 @@ class Lyon(Transform):
     """Lyon's passive ear: audio → a cochleagram of `Frames`, channel 0 the highest frequency.
 
     A frame is the smoothed activity at the end of `decimation` samples; a tail that fills no frame is dropped. Sound
-    is expected in ±1: the gain control makes the output depend on loudness. At the defaults audio of 8 kHz has 64
+    is expected in ±1: because of the gain control the output depends on loudness. At the defaults audio of 8 kHz has 64
     channels, 12.5 kHz 78, 16 kHz 86. In float64 it agrees with the package `lyon` within 1e-9 of the largest value.
 
-    Two peculiarities of that package are kept, as published encodings have them: the two front stages are silenced at
-    the first sample of every frame, ahead of the gain control, and a gain control's state is capped at 0.9.
+    Two properties of that package are kept, because published encodings have them: the two front stages are set to 0
+    at the first sample of every frame, ahead of the gain control, and a gain control's state is capped at 0.9.
 
     Parameters
     ----------
     decimation
-        Samples a frame. HM2-BP's setting for TI46 is 200 at 12 500 Hz.
+        Samples per frame. HM2-BP's setting for TI46 is 200 at 12 500 Hz.
     ear_q
-        Quality of the filters: smaller is broader.
+        Quality factor of the filters: a smaller one makes them broader.
     step_factor
         Spacing of channels in bandwidths; 0 is ``ear_q`` / 32, an overlap of a quarter at the default ``ear_q``.
     differ
@@ -241,63 +239,50 @@ class Lyon(Transform):
         "Slaney 1998, Auditory Toolbox version 2, Interval Research TR 1998-010"
     )
 
-    decimation: int = 200
-    ear_q: float = 8.0
-    step_factor: float = 0.0
+    decimation: Annotated[int, Meta(ge=1, le=1 << 31)] = 200
+    ear_q: Annotated[float, Meta(gt=0.5, le=1000)] = 8.0
+    step_factor: Annotated[float, Meta(ge=0, le=1000)] = 0.0
     differ: bool = True
     agc: bool = True
-    tau_factor: float = 3.0
-    precision: str = "float64"
+    tau_factor: Annotated[float, Meta(gt=0, le=1000)] = 3.0
+    precision: Literal["float64", "float32"] = "float64"
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.decimation, int) or self.decimation < 1:
-            raise UsageError(
-                f"lyon: got decimation {self.decimation!r}", "a whole number of samples, at least 1"
-            )
-        if not (self.ear_q > 0.5 and self.step_factor >= 0 and self.tau_factor > 0):
-            raise UsageError(
-                f"lyon: got ear_q {self.ear_q}, step_factor {self.step_factor}, tau_factor {self.tau_factor}",
-                "ear_q above 0.5, step_factor at least 0, tau_factor above 0",
-            )
-        if self.precision not in ("float64", "float32"):
-            raise UsageError(f"lyon: got precision {self.precision!r}", '"float64" or "float32"')
+    def filters(self, rate: float) -> Filters:
+        """Return the filters for audio of `rate` Hz; raises `UsageError` where fewer than 2 channels fit."""
+        return design(*self._design(rate))
 
-    def ear(self, rate: float) -> Ear:
-        """Return the filters for audio of `rate` Hz; raises `UsageError` where no channel fits."""
-        return design(*self._ear_of(rate))
-
-    def _ear_of(self, rate: float) -> tuple[float, float, float, int, float]:
+    def _design(self, rate: float) -> tuple[float, float, float, int, float]:
         return rate, self.ear_q, self.step_factor or self.ear_q / 32, self.decimation, self.tau_factor
 
-    def outline(self, signal: Audio) -> Frames:
+    def outline(self, signal: Audio, rng: SampleKey | None = None) -> Frames:
         """Return frames of the shape that `signal` gives, all zero, at no cost."""
-        shape = (_checked(signal).size // self.decimation, self.ear(signal.rate).centres.size)
+        shape = (_samples(signal).size // self.decimation, self.filters(signal.rate).centres.size)
         return Frames(np.broadcast_to(0.0, shape), signal.rate / self.decimation)
 
     def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Frames:
         """Return the cochleagram; raises `DataError` for anything but finite `Audio`."""
-        samples, dtype = _checked(signal), np.dtype(self.precision)
+        samples, dtype = _samples(signal), np.dtype(self.precision)
         if not np.isfinite(samples).all():
             raise DataError(
                 "lyon: got samples that are NaN or infinite", "finite ones", "Repair the recording."
             )
-        ear = self.ear(signal.rate)
-        stages = ear.sections.shape[1]
+        sections = self.filters(signal.rate).sections
+        stages = sections.shape[1]
         line = LINE // dtype.itemsize
         row = (-(-stages // (2 * line)) + 1) * line
         rows = aligned_zeros((2, _ROWS, row), dtype)
-        rows[0, :5, : -(-stages // 2)] = ear.sections[:, 0::2]
-        rows[1, :5, : stages // 2] = ear.sections[:, 1::2]
+        rows[0, :5, : -(-stages // 2)] = sections[:, 0::2]
+        rows[1, :5, : stages // 2] = sections[:, 1::2]
         frames = np.zeros((samples.size // self.decimation, stages - FRONT), dtype)
-        numbers = _numbers(self._ear_of(signal.rate), dtype)
-        _listen(
+        numbers = _numbers(self._design(signal.rate), dtype)
+        _cochleagram(
             samples.astype(dtype, copy=False), rows.reshape(-1), row, self.decimation, self.agc, self.differ,
             numbers, frames,
         )  # fmt: skip
         return Frames(frames, signal.rate / self.decimation)
 
 
-def _checked(signal: Any) -> NDArray[np.floating[Any]]:
+def _samples(signal: Any) -> NDArray[np.floating[Any]]:
     """Return the samples of `Audio`; raises `DataError` for anything else."""
     if isinstance(signal, Audio):
         if signal.samples.ndim == 1 and np.issubdtype(signal.samples.dtype, np.floating):
@@ -313,28 +298,28 @@ def _checked(signal: Any) -> NDArray[np.floating[Any]]:
 
 
 def lyon_reference(signal: Audio, lyon: Lyon) -> NDArray[np.float64]:
-    """Compute what `lyon` gives for `signal` stage by stage, in NumPy and SciPy: float64 (frame, channel)."""
+    """Return the cochleagram of `lyon`, computed stage by stage in NumPy and SciPy: float64 (frame, channel)."""
     from scipy.signal import lfilter
 
-    ear = lyon.ear(signal.rate)
+    filters = lyon.filters(signal.rate)
     frames = signal.samples.size // lyon.decimation
-    heard: NDArray[np.float64] = np.empty((frames * lyon.decimation, ear.sections.shape[1]))
-    sound = signal.samples[: len(heard)]
-    for stage, (a0, a1, a2, b1, b2) in enumerate(ear.sections.T):
-        sound = heard[:, stage] = lfilter([a0, a1, a2], [1, b1, b2], sound)
-    heard = np.maximum(heard, 0)
-    heard[:: lyon.decimation, :FRONT] = 0
+    activity: NDArray[np.float64] = np.empty((frames * lyon.decimation, filters.sections.shape[1]))
+    sound = signal.samples[: len(activity)]
+    for stage, (a0, a1, a2, b1, b2) in enumerate(filters.sections.T):
+        sound = activity[:, stage] = lfilter([a0, a1, a2], [1, b1, b2], sound)
+    activity = np.maximum(activity, 0)
+    activity[:: lyon.decimation, :FRONT] = 0
     if lyon.agc:
-        for target, decay in zip(TARGETS, ear.decay, strict=True):
-            state = np.zeros(heard.shape[1])
-            for now in heard:
+        for target, decay in zip(TARGETS, filters.decay, strict=True):
+            state = np.zeros(activity.shape[1])
+            for now in activity:
                 now *= 1 - state
                 around = np.pad(state, 1, mode="edge")
                 mean = (around[:-2] + state + around[2:]) / 3
                 state = np.minimum(decay / target * now + (1 - decay) * mean, CAP)
     if lyon.differ:
-        heard[:, 1:] = np.maximum(heard[:, :-1] - heard[:, 1:], 0)
+        activity[:, 1:] = np.maximum(activity[:, :-1] - activity[:, 1:], 0)
     if lyon.decimation > 1:
-        one_pole = [0, ear.smooth], [1, ear.smooth - 1]
-        heard = lfilter(*one_pole, lfilter(*one_pole, heard, axis=0), axis=0)
-    return heard[lyon.decimation - 1 :: lyon.decimation, FRONT:]
+        one_pole = [0, filters.smooth], [1, filters.smooth - 1]
+        activity = lfilter(*one_pole, lfilter(*one_pole, activity, axis=0), axis=0)
+    return activity[lyon.decimation - 1 :: lyon.decimation, FRONT:]

@@ -12,24 +12,25 @@ from ...errors import UsageError
 
 TARGETS = (0.0032, 0.0016, 0.0008, 0.0004)  # of the gain control's stages
 TIME_CONSTANTS = (0.64, 0.16, 0.04, 0.01)  # seconds
-CAP = 0.9  # of a gain control's state; without it the output moves by about 1 %
+CAP = 0.9  # upper limit of a gain control's state; without it the output changes by about 1 %
 FRONT = 2  # stages ahead of the channels: outer and middle ear
 
 _BREAK_HZ = 1000.0  # below it bandwidth is constant, above it proportional to frequency
+_MOST_CHANNELS = 4096
 _ZERO_OFFSET, _ZERO_SHARPNESS, _PREEMPHASIS_HZ = 1.5, 5.0, 300.0
 
 
-class Ear(NamedTuple):
-    """The filters of an ear.
+class Filters(NamedTuple):
+    """The filters of Lyon's passive ear at one sampling rate.
 
     Attributes
     ----------
     sections
         Coefficients of the cascade, float64 (a0 a1 a2 b1 b2, FRONT + channel).
     centres
-        Each channel's frequency in Hz, falling, float64 (channel,).
+        Each channel's centre frequency in Hz, decreasing, float64 (channel,).
     decay
-        What a gain control's state loses in a sample, float64 (stage,).
+        Share that a gain control's state loses per sample, float64 (stage,).
     smooth
         ε of the two one-pole filters ahead of decimation.
     """
@@ -55,28 +56,30 @@ def _gain(sections: NDArray[np.float64], hertz: float, rate: float) -> NDArray[n
 
 
 @functools.lru_cache(16)
-def design(rate: float, ear_q: float, step_factor: float, decimation: int, tau_factor: float) -> Ear:
-    """Design the ear's filters for audio of `rate` Hz, after Slaney 1988, Lyon's Cochlear Model (Apple TR 13).
+def design(rate: float, ear_q: float, step_factor: float, decimation: int, tau_factor: float) -> Filters:
+    """Design the filters for audio of `rate` Hz, after Slaney 1988, Lyon's Cochlear Model (Apple TR 13).
 
     Raises
     ------
     UsageError
-        No channel fits between the lowest pole and half the rate.
+        Fewer than 2 channels, or more than 4 096, fit between the lowest pole and half the rate.
     """
 
     def bandwidth(hertz: Any) -> Any:
         return np.sqrt(hertz**2 + _BREAK_HZ**2) / ear_q
 
-    top = rate / 2 + bandwidth(rate / 2) * step_factor * (1 - _ZERO_OFFSET)  # room for the first zero
+    top = rate / 2 + bandwidth(rate / 2) * step_factor * (1 - _ZERO_OFFSET)  # leaves space for the first zero
     lowest = _BREAK_HZ / np.sqrt(4 * ear_q**2 - 1)  # where the poles' quality reaches ½
     # centres are spaced by step_factor bandwidths: evenly in ear_q · asinh(f / break)
     places = ear_q * (np.arcsinh(top / _BREAK_HZ) - np.arcsinh(lowest / _BREAK_HZ)) / step_factor
-    channels = int(max(np.floor(places), 0))
-    if channels < 2:
+    channels = int(np.clip(np.floor(places), 0, 1e9))
+    if not 2 <= channels <= _MOST_CHANNELS:
         raise UsageError(
-            f"lyon: got audio of {rate:g} Hz, which leaves {channels} channels",
-            f"at least 2 (ear_q {ear_q:g}, step_factor {step_factor:g})",
-            "Lower lyon.step_factor, or resample the audio to a higher rate.",
+            f"lyon: got audio of {rate:g} Hz, which gives {channels} channels",
+            f"2 to {_MOST_CHANNELS} (ear_q {ear_q:g}, step_factor {step_factor:g})",
+            "Lower lyon.step_factor, or resample the audio to a higher rate."
+            if channels < 2
+            else "Raise lyon.step_factor.",
         )
     steps = np.arange(1, channels + 1) * (step_factor / ear_q)
     centres = _BREAK_HZ * np.sinh(np.arcsinh(top / _BREAK_HZ) - steps)
@@ -87,7 +90,7 @@ def design(rate: float, ear_q: float, step_factor: float, decimation: int, tau_f
     sections[0, FRONT:] = 1
     sections[1:3, FRONT:] = _resonance(zeros, _ZERO_SHARPNESS * zeros / width, rate)
     sections[3:, FRONT:] = _resonance(centres, centres / width, rate)
-    # at 0 Hz a channel passes what makes the cascade's peaks equally high
+    # the gain at 0 Hz that makes the peaks of the cascade equally high
     wanted = np.concatenate([centres[:1] / centres[1:2], centres[:-1] / centres[1:]])
     sections[:3, FRONT:] *= wanted / _gain(sections[:, FRONT:], 0, rate)
 
@@ -98,5 +101,5 @@ def design(rate: float, ear_q: float, step_factor: float, decimation: int, tau_f
 
     decay = -np.expm1(-1 / (rate * np.array(TIME_CONSTANTS)))
     for array in (sections, centres, decay):
-        array.setflags(write=False)  # they are handed out again and again
-    return Ear(sections, centres, decay, float(-np.expm1(-1 / (tau_factor * decimation))))
+        array.setflags(write=False)  # the cache hands out the same arrays again
+    return Filters(sections, centres, decay, float(-np.expm1(-1 / (tau_factor * decimation))))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..._jit import jit
+from ...config import Meta
 from ...data import Events
-from ...errors import UsageError
 from ...random import SampleKey
-from .base import NEVER, EventTransform, Piece, like, whole
+from .base import NEVER, EventTransform, Piece, empty_like
 
 
-@njit(nogil=True, cache=True)
-def _filter(events: Piece, tau: int, corners: bool, last: NDArray[np.int64], kept: Piece) -> int:
-    """Write supported events to `kept`; `last` (row + 1, column + 1) has a frame of pixels that never fire."""
+@jit
+def _filter(events: Piece, tau: int, corners: bool, last: NDArray[np.int64], out: Piece) -> int:
+    """Write supported events to `out`, return how many; `last` (row + 1, column + 1) has a border that never fires."""
     count = 0
     for n in range(events.size):
         event = events[n]
@@ -27,17 +27,18 @@ def _filter(events: Piece, tau: int, corners: bool, last: NDArray[np.int64], kep
         if corners:
             newest = max(newest, max(last[y, x], last[y, x + 2]), max(last[y + 2, x], last[y + 2, x + 2]))
         last[y + 1, x + 1] = event.t
-        kept[count] = event
+        out[count] = event
         count += newest > event.t - tau
     return count
 
 
 @dataclass(frozen=True)
 class BackgroundFilter(EventTransform):
-    """Drop background activity: keep an event if a neighbouring pixel fired less than τ ago, of whatever polarity.
+    """Drop background activity: keep an event if a neighbouring pixel fired less than τ before it.
 
-    A neighbour supports by what came before in the recording, kept or not, at the same stamp too; one exactly τ ago
-    does not. A pixel does not support itself. Of two supporting events the first has nothing before it, and is dropped.
+    The neighbour's event may be of either polarity, kept or dropped, and at the same stamp, if it is earlier in the
+    recording; one exactly τ before does not count. A pixel does not support itself. Of two events that support each
+    other the first has nothing before it, and is dropped.
 
     With ``neighbours=4`` this is the rule of tonic's `Denoise`, except that tonic takes every pixel to have fired at
     t = 0, and so keeps what comes before τ.
@@ -55,25 +56,20 @@ class BackgroundFilter(EventTransform):
         "Delbruck 2008, Frame-free dynamic digital vision, Int. Symp. on Secure-Life Electronics, Tokyo"
     )
 
-    tau_us: int = 10_000
-    neighbours: int = 8
-
-    def __post_init__(self) -> None:
-        whole(self.name, 1, tau_us=self.tau_us)
-        if self.neighbours not in (4, 8):
-            raise UsageError(f"background_filter: got neighbours {self.neighbours!r}", "4 or 8")
+    tau_us: Annotated[int, Meta(ge=1, le=1 << 62)] = 10_000
+    neighbours: Literal[4, 8] = 8
 
     def walk(self, events: Events, rng: SampleKey | None) -> Iterator[Piece]:
         """Yield the events that are supported."""
         width, height = events.size
         last = np.full((height + 2, width + 2), NEVER)
         for piece in events.pieces:
-            kept = like(piece)
-            yield kept[: _filter(piece, self.tau_us, self.neighbours == 8, last, kept)]
+            out = empty_like(piece)
+            yield out[: _filter(piece, self.tau_us, self.neighbours == 8, last, out)]
 
 
 def background_reference(transform: BackgroundFilter, events: Events) -> list[tuple[Any, ...]]:
-    """Return what `transform` keeps of events, as (x, y, t, p), literally."""
+    """Return the events that `transform` keeps, as (x, y, t, p), by its definition."""
     around = [(-1, 0), (1, 0), (0, -1), (0, 1)]
     if transform.neighbours == 8:
         around += [(-1, -1), (-1, 1), (1, -1), (1, 1)]

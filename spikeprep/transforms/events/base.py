@@ -5,16 +5,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from ...config import Meta
 from ...data import EVENT, Events
-from ...encoders.base import Transform
+from ...encoders.base import Transform, plugin_error
 from ...encoders.event_checks import Piece as Piece
 from ...encoders.event_checks import checked, recording
-from ...errors import UsageError
+from ...errors import SpikeprepError, UsageError
 from ...random import SampleKey
+
+Microseconds = Annotated[int, Meta(ge=0, le=1 << 62)]
+"""Whole µs, at least 0; sums and differences with stamps fit into 64 bits."""
+
+Pixels = Annotated[int, Meta(ge=0, le=1 << 16)]
+"""A number of pixels, at least 0, of the coordinates that an event can have."""
 
 NEVER = np.int64(-(1 << 62))
 """The stamp of a pixel that has not fired."""
@@ -22,30 +29,31 @@ NEVER = np.int64(-(1 << 62))
 
 @dataclass(frozen=True)
 class EventTransform(Transform):
-    """Recording → recording, piece after piece: what comes out does not depend on how the pieces were cut.
+    """Recording → recording, piece after piece; the result does not depend on how the pieces are cut.
 
-    A recording in memory (its pieces are a tuple) is transformed at once, a streamed one anew on every walk of its
-    pieces. Events that come in are checked against the sensor and the order of time.
+    A recording in memory (its pieces are a tuple) is transformed at once, a streamed one anew on every walk over its
+    pieces. Events that come in are checked against the sensor and the order of time, unless `Events.checked` says that
+    they are; what comes out is marked as checked.
 
-    A subclass says in `walk` what happens to the events, and in `sensor` and `lasting` what becomes of the sensor and
-    of the duration, which must follow from the sensor, the duration and the settings alone: so an outline costs
-    nothing and is exact. Dropping events does not shorten a recording.
+    A subclass defines in `walk` what happens to the events, and in `sensor`, `lasting` and `starting` what becomes of
+    the sensor, the duration and the clock. These must follow from sensor, duration and settings alone: so an outline
+    costs nothing and is exact. Dropping events does not shorten a recording.
     """
 
     @abstractmethod
     def walk(self, events: Events, rng: SampleKey | None) -> Iterator[Piece]:
-        """Yield new pieces for those of `events`, which have been checked; writes to none of them."""
+        """Yield new pieces for those of `events`, which have been checked; write to none of them."""
 
     def sensor(self, size: tuple[int, int], polarities: int) -> tuple[tuple[int, int], int]:
-        """Return what a sensor of that (width, height) and number of polarities becomes."""
+        """Return the (width, height) and the number of polarities that a sensor becomes."""
         return size, polarities
 
     def lasting(self, duration: int) -> int:
-        """Return what a duration in µs becomes."""
+        """Return the duration, in µs, that `duration` becomes."""
         return duration
 
     def starting(self, start: int) -> int:
-        """Return what the file's clock, in µs, shows where t is 0 afterwards."""
+        """Return what the file's clock shows, in µs, where t is 0 in the result."""
         return start
 
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Events:
@@ -58,49 +66,77 @@ class EventTransform(Transform):
         """
         events = recording(signal, self.name)
         size, polarities = self.sensor(events.size, events.polarities)
-        result = Events(_Walks(self, events, rng), size, polarities, self.starting(events.start))
+        pieces = _Transformed(self, events, rng)
+        result = Events(pieces, size, polarities, self.starting(events.start), checked=True)
         if isinstance(events.pieces, tuple):
             return replace(result, pieces=(result.array,), duration=self.lasting(events.length()))
-        known = events.duration
-        return replace(result, duration=None if known is None else self.lasting(known))
+        return replace(result, duration=None if events.duration is None else self.lasting(events.duration))
 
-    def outline(self, signal: Any) -> Events:
+    def outline(self, signal: Any, rng: SampleKey | None = None) -> Events:
         """Return a recording without events, of the sensor and the duration that `signal`, or its outline, gets."""
         events = recording(signal, self.name)
         size, polarities = self.sensor(events.size, events.polarities)
         return Events((), size, polarities, self.starting(events.start), self.lasting(events.length()))
 
+    @property
+    def _built_in(self) -> bool:
+        """Whether `walk` is one of this package, whose tests show that its events are on the sensor and in order."""
+        return type(self).__module__.startswith(f"{__package__}.")
 
-class _Walks:
+
+class _Transformed:
     """The pieces of a transformed recording, made anew on every walk."""
 
     def __init__(self, transform: EventTransform, events: Events, rng: SampleKey | None) -> None:
         self._transform, self._rng = transform, rng
         self._checked = _Checked(events, transform.name)
-        self._events = replace(events, pieces=self._checked)
+        self._events = replace(events, pieces=self._checked, checked=True)
 
     def __iter__(self) -> Iterator[Piece]:
-        return self._transform.walk(self._events, self._rng)
+        transform, events = self._transform, self._events
+        if transform._built_in:
+            return transform.walk(events, self._rng)
+        # the kernels of the next step index with these events
+        size, polarities = transform.sensor(events.size, events.polarities)
+        duration = None if events.duration is None else transform.lasting(events.duration)
+        result = Events(_PluginWalk(transform, events, self._rng), size, polarities, duration=duration)
+        return checked(result, f"the result of {transform.name}", "Correct the transform.")
 
     def length(self) -> int:
         """Return how long the transformed recording lasts, in µs."""
         return self._transform.lasting(self._checked.length())
 
 
+class _PluginWalk:
+    """The pieces that a plugin's `walk` yields; its exceptions become errors that name the plugin."""
+
+    def __init__(self, transform: EventTransform, events: Events, rng: SampleKey | None) -> None:
+        self._transform, self._events, self._rng = transform, events, rng
+
+    def __iter__(self) -> Iterator[Piece]:
+        try:
+            yield from self._transform.walk(self._events, self._rng)
+        except SpikeprepError:
+            raise
+        except Exception as error:
+            raise plugin_error(self._transform, f"raised {type(error).__name__}: {error}") from error
+
+
 class _Checked:
-    """The pieces of a recording, checked on every walk; remembers how long it lasts, so that one walk is enough."""
+    """The pieces of a recording, checked on the first walk; keeps how long it lasts, so that one walk is enough."""
 
     def __init__(self, events: Events, who: str) -> None:
         self._events, self._who = events, who
         self._length = events.duration
 
     def __iter__(self) -> Iterator[Piece]:
-        walked = 0
+        length = 0
         for piece in checked(self._events, self._who):
-            walked = int(piece["t"][-1]) + 1 if len(piece) else walked
+            length = int(piece["t"][-1]) + 1 if len(piece) else length
             yield piece
+        self._events = replace(self._events, checked=True)
         if self._length is None:
-            self._length = self._events.length(walked)
+            self._length = self._events.length(length)
 
     def length(self) -> int:
         if self._length is None:
@@ -108,7 +144,7 @@ class _Checked:
         return self._length
 
 
-def needed(rng: SampleKey | None, who: str) -> SampleKey:
+def required_key(rng: SampleKey | None, who: str) -> SampleKey:
     """Return `rng`; raises `UsageError` where it is None."""
     if rng is None:
         raise UsageError(
@@ -117,13 +153,6 @@ def needed(rng: SampleKey | None, who: str) -> SampleKey:
     return rng
 
 
-def whole(who: str, least: int = 0, **settings: Any) -> None:
-    """Check settings that are whole numbers of at least `least`; raises `UsageError`."""
-    for name, value in settings.items():
-        if type(value) is not int or value < least:
-            raise UsageError(f"{who}: got {name} {value!r}", f"a whole number of at least {least}")
-
-
-def like(piece: Piece) -> Piece:
+def empty_like(piece: Piece) -> Piece:
     """Return an array for as many events as `piece` has, not yet written."""
     return np.empty(len(piece), EVENT)

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 
+from ..._jit import jit
 from ...data import Events
 from ...errors import UsageError
 from ...random import SampleKey
-from .base import EventTransform, Piece, like, whole
+from .base import EventTransform, Microseconds, Piece, Pixels, empty_like
 
 
-@njit(nogil=True, cache=True)
-def _crop(events: Piece, x: int, y: int, width: int, height: int, start: int, stop: int, kept: Piece) -> int:
-    """Write the events of the window to `kept`, with its corner as the origin; returns how many."""
+@jit
+def _crop(events: Piece, x: int, y: int, width: int, height: int, start: int, stop: int, out: Piece) -> int:
+    """Write the events of the window to `out`, with its corner as the origin; return how many."""
     count = 0
     for n in range(events.size):
         event = events[n]
         column, row = event.x - x, event.y - y
-        kept[count].x, kept[count].y, kept[count].p, kept[count].t = column, row, event.p, event.t - start
+        out[count].x, out[count].y, out[count].p, out[count].t = column, row, event.p, event.t - start
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         count += inside & (event.t >= start) & (event.t < stop)
     return count
@@ -41,28 +41,25 @@ class EventCrop(EventTransform):
     width, height
         Its size in pixels; 0: up to the edge of the sensor.
     start_us, stop_us
-        It lasts from `start_us` to before `stop_us`, in µs; a `stop_us` of 0: to the end.
+        The window in time, from `start_us` to before `stop_us`, in µs; a `stop_us` of 0: to the end.
     """
 
     name: ClassVar[str] = "event_crop"
     citation: ClassVar[str] = "Lenz et al. 2021, Tonic: event-based datasets and transformations, Zenodo"
 
-    x: int = 0
-    y: int = 0
-    width: int = 0
-    height: int = 0
-    start_us: int = 0
-    stop_us: int = 0
+    x: Pixels = 0
+    y: Pixels = 0
+    width: Pixels = 0
+    height: Pixels = 0
+    start_us: Microseconds = 0
+    stop_us: Microseconds = 0
 
     def __post_init__(self) -> None:
-        whole(
-            self.name, x=self.x, y=self.y, width=self.width, height=self.height,
-            start_us=self.start_us, stop_us=self.stop_us,
-        )  # fmt: skip
+        super().__post_init__()
         if 0 < self.stop_us <= self.start_us:
             raise UsageError(
-                f"event_crop: got stop_us {self.stop_us}",
-                f"more than start_us {self.start_us}, or 0 for the end",
+                f"got event_crop.stop_us = {self.stop_us}",
+                f"more than event_crop.start_us = {self.start_us}, or 0 for the end",
             )
 
     def sensor(self, size: tuple[int, int], polarities: int) -> tuple[tuple[int, int], int]:
@@ -76,26 +73,26 @@ class EventCrop(EventTransform):
         return (width, height), polarities
 
     def lasting(self, duration: int) -> int:
-        """Return how much of the duration lies in the window."""
+        """Return the part of the duration that lies in the window."""
         return max(min(duration, self.stop_us or duration) - self.start_us, 0)
 
     def starting(self, start: int) -> int:
-        """Return what the clock showed at the window's start."""
+        """Return what the file's clock shows at the window's start."""
         return start + self.start_us
 
     def walk(self, events: Events, rng: SampleKey | None) -> Iterator[Piece]:
-        """Yield what lies in the window."""
+        """Yield the events in the window."""
         (width, height), _ = self.sensor(events.size, events.polarities)
         stop = self.stop_us or (1 << 63) - 1
         for piece in events.pieces:
-            kept = like(piece)
-            yield kept[: _crop(piece, self.x, self.y, width, height, self.start_us, stop, kept)]
+            out = empty_like(piece)
+            yield out[: _crop(piece, self.x, self.y, width, height, self.start_us, stop, out)]
             if events.duration is not None and len(piece) and piece["t"][-1] >= stop:
-                return  # with an unknown duration the walk goes on: it is what finds it
+                return  # where the duration is unknown the walk goes on, to find it
 
 
 def crop_reference(crop: EventCrop, events: Events) -> Piece:
-    """Return what `crop` keeps of events, in NumPy."""
+    """Return the events that `crop` keeps, in NumPy."""
     (width, height), _ = crop.sensor(events.size, events.polarities)
     array = events.array.copy()
     x, y, t = (array[axis].astype(np.int64) for axis in "xyt")

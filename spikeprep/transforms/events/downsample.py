@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..._jit import jit
+from ...config import Meta
 from ...data import Events
 from ...errors import UsageError
 from ...random import SampleKey
-from .base import EventTransform, Piece, like, whole
+from .base import EventTransform, Piece, Pixels, empty_like
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _downsample(
     events: Piece,
     columns: NDArray[np.uint16],
@@ -24,9 +25,9 @@ def _downsample(
     signed: bool,
     threshold: int,
     sums: NDArray[np.int64],
-    kept: Piece,
+    out: Piece,
 ) -> int:
-    """Write the events of larger pixels, of sums (row, column), to `kept`; returns how many."""
+    """Write the events of larger pixels, whose sums are (row, column), to `out`; return how many."""
     count = 0
     for n in range(events.size):
         event = events[n]
@@ -34,8 +35,8 @@ def _downsample(
         total = sums[row, column] + (2 * np.int64(event.p) - 1 if signed else 1)
         fires = abs(total) >= threshold
         sums[row, column] = 0 if fires else total
-        kept[count].x, kept[count].y, kept[count].t = column, row, event.t
-        kept[count].p = signed & (total > 0)
+        out[count].x, out[count].y, out[count].t = column, row, event.t
+        out[count].p = signed & (total > 0)
         count += fires
     return count
 
@@ -45,19 +46,19 @@ class EventDownsample(EventTransform):
     """Fewer, larger pixels: each takes the events of the pixels that it covers.
 
     With a threshold of 1 every event is kept, at its own time and with its own polarity; those that meet in a pixel
-    and a bin are merged or counted by the encoder. A higher one integrates: a large pixel adds 1 for an ON event and
-    takes 1 off for an OFF event (with one polarity it adds 1 for each), and when its sum comes to ± the threshold it
-    has one event, of that polarity and the time of the event that completed it, and starts again from 0.
+    and a bin are merged or counted by the encoder. A higher threshold integrates: a large pixel adds 1 for an ON event
+    and subtracts 1 for an OFF event (with one polarity it adds 1 for each). When its sum reaches ± the threshold it has
+    one event, of that polarity and the time of the event that completed it, and starts again from 0.
 
     Parameters
     ----------
     factor
-        Pixels a side that become one; at the right and lower edge there may be fewer.
+        Pixels per side that become one; at the right and lower edge there may be fewer.
     width, height
         Pixels of the new sensor, instead of `factor`: column x of W becomes floor(x · width / W), so that large
         pixels differ by a pixel at most. 0, the default: `factor` decides.
     threshold
-        Events, ON less OFF, that make one.
+        Number of events, ON minus OFF, that become one.
     """
 
     name: ClassVar[str] = "event_downsample"
@@ -66,17 +67,17 @@ class EventDownsample(EventTransform):
         "vision, VISAPP"
     )
 
-    factor: int = 2
-    width: int = 0
-    height: int = 0
-    threshold: int = 1
+    factor: Annotated[int, Meta(ge=1, le=1 << 16)] = 2
+    width: Pixels = 0
+    height: Pixels = 0
+    threshold: Annotated[int, Meta(ge=1, le=1 << 62)] = 1
 
     def __post_init__(self) -> None:
-        whole(self.name, 1, factor=self.factor, threshold=self.threshold)
-        whole(self.name, width=self.width, height=self.height)
+        super().__post_init__()
         if bool(self.width) != bool(self.height):
             raise UsageError(
-                f"event_downsample: got width {self.width}, height {self.height}", "both, or 0 for both"
+                f"got event_downsample.width = {self.width} and event_downsample.height = {self.height}",
+                "both above 0, or both 0",
             )
 
     def sensor(self, size: tuple[int, int], polarities: int) -> tuple[tuple[int, int], int]:
@@ -107,12 +108,12 @@ class EventDownsample(EventTransform):
         columns, rows = self.tables(events.size)
         sums = np.zeros((height, width), np.int64)
         for piece in events.pieces:
-            kept = like(piece)
-            yield kept[: _downsample(piece, columns, rows, polarities == 2, self.threshold, sums, kept)]
+            out = empty_like(piece)
+            yield out[: _downsample(piece, columns, rows, polarities == 2, self.threshold, sums, out)]
 
 
 def downsample_reference(downsample: EventDownsample, events: Events) -> list[tuple[Any, ...]]:
-    """Return what `downsample` makes of events, as (x, y, t, p), literally: a list of sums."""
+    """Return the events of `downsample`, as (x, y, t, p), by its definition."""
     columns, rows = (table.tolist() for table in downsample.tables(events.size))
     sums: dict[tuple[int, int], int] = {}
     kept = []

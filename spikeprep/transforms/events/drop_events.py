@@ -1,4 +1,4 @@
-"""Drop events by chance."""
+"""Drop events at random."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..._jit import jit
+from ...config import Share
 from ...data import Events
-from ...errors import UsageError
 from ...random import DROP_EVENTS, SampleKey
-from .base import EventTransform, Piece, like, needed
+from .base import EventTransform, Piece, empty_like, required_key
 from .event_random import draws
 
 
-@njit(nogil=True, cache=True)
-def _keep(events: Piece, numbers: NDArray[np.uint64], least: Any, kept: Piece) -> int:
-    """Write events whose number is `least` or more to `kept`; returns how many."""
+@jit
+def _keep(events: Piece, numbers: NDArray[np.uint64], least: Any, out: Piece) -> int:
+    """Write events whose number is `least` or more to `out`; return how many."""
     count = 0
     for n in range(events.size):
-        kept[count] = events[n]
+        out[count] = events[n]
         count += numbers[n] >= least
     return count
 
 
 @dataclass(frozen=True)
 class DropEvents(EventTransform):
-    """Drop each event with a probability of its own draw, which depends on its position in the recording alone.
+    """Drop each event with a given probability; its draw depends on its position in the recording alone.
 
     Parameters
     ----------
     probability
-        Of being dropped, in [0, 1); used to 64 binary digits.
+        Of being dropped; used to 64 binary digits.
     """
 
     name: ClassVar[str] = "drop_events"
@@ -43,21 +43,17 @@ class DropEvents(EventTransform):
         "Gu, Sng, Hu & Yu 2021, EventDrop: data augmentation for event-based learning, IJCAI"
     )
 
-    probability: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.probability, int | float) and 0 <= self.probability < 1):
-            raise UsageError(f"drop_events: got probability {self.probability!r}", "a number in [0, 1)")
+    probability: Share = 0.1
 
     @property
     def least(self) -> int:
-        """What a uniform number below 2⁶⁴ must reach for its event to be kept."""
+        """The least uniform number below 2⁶⁴ whose event is kept."""
         return int(Fraction(self.probability) * 2**64)
 
     def walk(self, events: Events, rng: SampleKey | None) -> Iterator[Piece]:
         """Yield the events that are kept."""
-        key, count, least = needed(rng, self.name), 0, np.uint64(self.least)
+        key, count, least = required_key(rng, self.name), 0, np.uint64(self.least)
         for piece in events.pieces:
-            kept, numbers = like(piece), draws(count, len(piece), DROP_EVENTS, key)
+            out, numbers = empty_like(piece), draws(count, len(piece), DROP_EVENTS, key)
             count += len(piece)
-            yield kept[: _keep(piece, numbers, least, kept)]
+            yield out[: _keep(piece, numbers, least, out)]

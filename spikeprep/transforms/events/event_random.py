@@ -1,22 +1,20 @@
-"""A random number for every event of a recording, from its position in it: however the pieces are cut."""
+"""Random numbers of events, by their position in the recording, however its pieces are cut."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..._jit import inline, jit
 from ...random import SampleKey, philox4x32
 
 _MASK, _HALF, _ZERO, _TWO = (np.uint64(n) for n in (0xFFFFFFFF, 32, 0, 2))
-
-# numba caches compiled kernels by this file's date alone: after a change in random.py, delete __pycache__
-_philox = njit(inline="always")(philox4x32)
+_philox = inline(philox4x32)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _draw(first: Any, purpose: Any, k0: Any, k1: Any, out: NDArray[np.uint64]) -> None:
     """Write the numbers of events `first` … to `out`."""
     for n in range(-np.int64(first & np.uint64(1)), out.size, 2):
@@ -40,7 +38,7 @@ def draws(first: int, count: int, purpose: int, key: SampleKey) -> NDArray[np.ui
 
 
 def draws_reference(first: int, count: int, purpose: int, key: SampleKey) -> NDArray[np.uint64]:
-    """Return what `draws` does, in NumPy."""
+    """Return the numbers of `draws`, in NumPy."""
     n = np.arange(first, first + count).astype(np.uint64)
     k0, k1 = map(np.uint64, key.philox_key())
     x = philox4x32(n // _TWO & _MASK, n // _TWO >> _HALF, _ZERO, np.uint64(purpose), k0, k1)

@@ -1,35 +1,35 @@
-"""Silence pixels that fire far too often."""
+"""Drop the events of pixels that fire far too often."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..._jit import jit
+from ...config import Meta, NonNegative
 from ...data import Events
-from ...errors import UsageError
 from ...random import SampleKey
-from .base import EventTransform, Piece, like
+from .base import EventTransform, Piece, empty_like
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _count(events: Piece, counts: NDArray[np.int64]) -> None:
     """Add each pixel's events to counts (row, column)."""
     for n in range(events.size):
         counts[events[n].y, events[n].x] += 1
 
 
-@njit(nogil=True, cache=True)
-def _keep(events: Piece, hot: NDArray[np.bool_], kept: Piece) -> int:
-    """Write the events of pixels that are not `hot` (row, column) to `kept`; returns how many."""
+@jit
+def _keep(events: Piece, hot: NDArray[np.bool_], out: Piece) -> int:
+    """Write the events of pixels that are not `hot` (row, column) to `out`; return how many."""
     count = 0
     for n in range(events.size):
-        kept[count] = events[n]
+        out[count] = events[n]
         count += not hot[events[n].y, events[n].x]
     return count
 
@@ -43,10 +43,10 @@ class HotPixels(EventTransform):
     Parameters
     ----------
     rate_hz
-        A pixel with more events a second than this, on average over the duration, is hot. 0: `quantile` decides.
+        A pixel with more events per second than this, on average over the duration, is hot. 0: `quantile` decides.
     quantile
-        A pixel with more events than this quantile of all pixels' counts is hot (of two counts between which it lies,
-        the larger): of 0.999 at most a pixel in a thousand.
+        A pixel with more events than this quantile of all pixels' counts is hot; a quantile between two counts is the
+        larger one. At 0.999 at most one pixel in a thousand is hot.
     """
 
     name: ClassVar[str] = "hot_pixels"
@@ -54,16 +54,8 @@ class HotPixels(EventTransform):
         "Delbruck 2008, Frame-free dynamic digital vision, Int. Symp. on Secure-Life Electronics, Tokyo"
     )
 
-    rate_hz: float = 0.0
-    quantile: float = 0.999
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.rate_hz, int | float) and 0 <= self.rate_hz < float("inf")):
-            raise UsageError(
-                f"hot_pixels: got rate_hz {self.rate_hz!r}", "events a second, or 0 for the quantile"
-            )
-        if not (isinstance(self.quantile, int | float) and 0 <= self.quantile <= 1):
-            raise UsageError(f"hot_pixels: got quantile {self.quantile!r}", "a share between 0 and 1")
+    rate_hz: NonNegative = 0.0
+    quantile: Annotated[float, Meta(ge=0, le=1)] = 0.999
 
     def hot(self, counts: NDArray[np.int64], duration: int) -> NDArray[np.bool_]:
         """Return which pixels are hot, bool (row, column), from their counts and the duration in µs."""
@@ -80,12 +72,12 @@ class HotPixels(EventTransform):
             _count(piece, counts)
         hot = self.hot(counts, events.length())
         for piece in events.pieces:
-            kept = like(piece)
-            yield kept[: _keep(piece, hot, kept)]
+            out = empty_like(piece)
+            yield out[: _keep(piece, hot, out)]
 
 
 def hot_pixels_reference(transform: HotPixels, events: Events) -> Piece:
-    """Return what `transform` keeps of events, in NumPy."""
+    """Return the events that `transform` keeps, in NumPy."""
     array = events.array
     pixel = array["y"].astype(np.int64) * events.size[0] + array["x"]
     counts = np.bincount(pixel, minlength=events.size[0] * events.size[1])

@@ -1,4 +1,4 @@
-"""Forget whether an event was ON or OFF."""
+"""Merge ON and OFF events into one polarity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base import EventTransform, Piece
 
 @dataclass(frozen=True)
 class MergePolarity(EventTransform):
-    """Make one polarity of ON and OFF: every event is kept, with p = 0."""
+    """Merge ON and OFF events into one polarity: every event is kept, with p = 0."""
 
     name: ClassVar[str] = "merge_polarity"
     citation: ClassVar[str] = "Lenz et al. 2021, Tonic: event-based datasets and transformations, Zenodo"

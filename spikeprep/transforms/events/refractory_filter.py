@@ -1,4 +1,4 @@
-"""Drop what a pixel says too soon after it has spoken."""
+"""Drop the events of a pixel within τ of its last one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..._jit import jit
 from ...data import Events
-from ...errors import UsageError
 from ...random import SampleKey
-from .base import NEVER, EventTransform, Piece, like, whole
+from .base import NEVER, EventTransform, Microseconds, Piece, empty_like
 
 
-@njit(nogil=True, cache=True)
-def _filter(events: Piece, tau: int, apart: bool, last: NDArray[np.int64], kept: Piece) -> int:
-    """Write events to `kept` that come `tau` or more after `last` (polarity or one, row, column) of their pixel."""
+@jit
+def _filter(events: Piece, tau: int, apart: bool, last: NDArray[np.int64], out: Piece) -> int:
+    """Write events `tau` or more after the `last` of their pixel to `out`; return how many.
+
+    `last` is (polarity or one, row, column), in µs.
+    """
     count = 0
     for n in range(events.size):
         event = events[n]
@@ -26,17 +28,17 @@ def _filter(events: Piece, tau: int, apart: bool, last: NDArray[np.int64], kept:
         before = last[group, event.y, event.x]
         keeps = before <= event.t - tau
         last[group, event.y, event.x] = event.t if keeps else before
-        kept[count] = event
+        out[count] = event
         count += keeps
     return count
 
 
 @dataclass(frozen=True)
 class RefractoryFilter(EventTransform):
-    """Drop the events of a pixel that come less than τ after the last one of it that was kept.
+    """Refractory filter: drop events less than τ after the pixel's last event that was kept.
 
-    An event exactly τ later is kept. What was dropped does not prolong the pause: a pixel that fires all the time is
-    thinned to an event every τ. (Tonic's `RefractoryPeriod` counts from dropped events too, which silences it.)
+    An event exactly τ later is kept. Dropped events do not prolong the pause: a pixel that fires all the time is
+    thinned to one event every τ. (Tonic's `RefractoryPeriod` counts from dropped events too, which silences it.)
 
     Parameters
     ----------
@@ -51,25 +53,20 @@ class RefractoryFilter(EventTransform):
         "Delbruck 2008, Frame-free dynamic digital vision, Int. Symp. on Secure-Life Electronics, Tokyo"
     )
 
-    tau_us: int = 1000
+    tau_us: Microseconds = 1000
     per_polarity: bool = False
-
-    def __post_init__(self) -> None:
-        whole(self.name, tau_us=self.tau_us)
-        if type(self.per_polarity) is not bool:
-            raise UsageError(f"refractory_filter: got per_polarity {self.per_polarity!r}", "true or false")
 
     def walk(self, events: Events, rng: SampleKey | None) -> Iterator[Piece]:
         """Yield the events that are kept."""
         groups = events.polarities if self.per_polarity else 1
         last = np.full((groups, *events.size[::-1]), NEVER)
         for piece in events.pieces:
-            kept = like(piece)
-            yield kept[: _filter(piece, self.tau_us, self.per_polarity, last, kept)]
+            out = empty_like(piece)
+            yield out[: _filter(piece, self.tau_us, self.per_polarity, last, out)]
 
 
 def refractory_reference(transform: RefractoryFilter, events: Events) -> list[tuple[Any, ...]]:
-    """Return what `transform` keeps of events, as (x, y, t, p), literally."""
+    """Return the events that `transform` keeps, as (x, y, t, p), by its definition."""
     last: dict[Any, int] = {}
     kept = []
     for x, y, t, p in events.array.tolist():

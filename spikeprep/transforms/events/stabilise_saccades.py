@@ -1,4 +1,4 @@
-"""Take the saccades out of N-MNIST."""
+"""Remove the camera's saccades from N-MNIST."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 
+from ..._jit import jit
 from ...data import Events
 from ...random import SampleKey
-from .base import EventTransform, Piece, like
+from .base import EventTransform, Piece, empty_like
 
 _SACCADE = 105_000  # µs
-_PIXEL = 30_000  # µs in which the image moves by a pixel to the side; vertically it moves twice as fast
+_PIXEL = 30_000  # µs in which the image moves sideways by a pixel; vertically it moves twice as fast
+_LATE = 1 << 40  # µs, after which every position is far off the sensor
 
-_LATE = 1 << 40  # µs, at which everything has long left the sensor
 
-
-@njit(nogil=True, cache=True)
-def _stabilise(events: Piece, width: int, height: int, kept: Piece) -> int:
-    """Write moved events to `kept`, in whole numbers: positions in pixels / 2 / `_PIXEL`; returns how many."""
+@jit
+def _stabilise(events: Piece, width: int, height: int, out: Piece) -> int:
+    """Write moved events to `out`, in whole numbers: positions in pixels / 2 / `_PIXEL`; return how many."""
     count = 0
     for n in range(events.size):
         event = events[n]
@@ -33,17 +32,17 @@ def _stabilise(events: Piece, width: int, height: int, kept: Piece) -> int:
             right, down = 6 * _SACCADE - 2 * t, np.int64(0)
         x = 2 * (np.int64(event.x) * _PIXEL - right) + _PIXEL
         y = 2 * (np.int64(event.y) * _PIXEL - down) + _PIXEL
-        # half away from zero: what is at −1/2 leaves the sensor
+        # halves are rounded away from zero: −1/2 is off the sensor
         inside = (x > 0) & (y > 0) & (x < 2 * _PIXEL * width) & (y < 2 * _PIXEL * height)
-        kept[count].x, kept[count].y = x // (2 * _PIXEL), y // (2 * _PIXEL)
-        kept[count].p, kept[count].t = event.p, event.t
+        out[count].x, out[count].y = x // (2 * _PIXEL), y // (2 * _PIXEL)
+        out[count].p, out[count].t = event.p, event.t
         count += inside
     return count
 
 
 @dataclass(frozen=True)
 class StabiliseSaccades(EventTransform):
-    """Take the camera's three saccades out of an N-MNIST recording, so that the digit stands still.
+    """Remove the camera's three saccades from an N-MNIST recording, so that the digit stands still.
 
     With t in µs from the start of the file, the position (x, y) becomes, rounded, halves away from zero:
 
@@ -51,7 +50,7 @@ class StabiliseSaccades(EventTransform):
     - up to 210 000: (x − 3.5 − 3.5 (t − 105e3) / 105e3, y − 7 + 7 (t − 105e3) / 105e3)
     - later: (x − 7 + 7 (t − 210e3) / 105e3, y)
 
-    What leaves the sensor is dropped. The published HM2-BP runs did so; the paper does not mention it.
+    Events that leave the sensor are dropped. The published HM2-BP runs do this; the paper does not mention it.
     """
 
     name: ClassVar[str] = "stabilise_saccades"
@@ -63,12 +62,12 @@ class StabiliseSaccades(EventTransform):
     def walk(self, events: Events, rng: SampleKey | None) -> Iterator[Piece]:
         """Yield the events that stay on the sensor, moved."""
         for piece in events.pieces:
-            kept = like(piece)
-            yield kept[: _stabilise(piece, *events.size, kept)]
+            out = empty_like(piece)
+            yield out[: _stabilise(piece, *events.size, out)]
 
 
 def stabilise_reference(events: Events) -> Piece:
-    """Return the moved events by the equations as they are written, in float64: exact but for ties."""
+    """Return the moved events by the equations as written, in float64: exact except for ties."""
     array = events.array.copy()
     t, part = array["t"] / 1.0, _SACCADE / 1.0
     first, second = t <= part, (t > part) & (t <= 2 * part)

@@ -118,7 +118,7 @@ def test_channels_and_frames(rate, channels):
     frames = Lyon()(sound(999, rate=rate))
     assert frames.values.shape == (4, channels)  # the tail fills no frame
     assert frames.rate == rate / 200
-    centres = Lyon().ear(rate).centres
+    centres = Lyon().filters(rate).centres
     assert (np.diff(centres) < 0).all()
     assert (centres[-1] < 200, centres[0] < rate / 2) == (True, True)
 
@@ -127,7 +127,7 @@ def test_a_tone_is_heard_where_it_belongs():
     for hertz in (300, 1000, 3000):
         tone = Audio(0.1 * np.sin(2 * np.pi * hertz / 12500 * np.arange(12500)), 12500)
         loudest = Lyon()(tone).values[-1].argmax()
-        assert abs(np.log(Lyon().ear(12500).centres[loudest] / hertz)) < 0.15
+        assert abs(np.log(Lyon().filters(12500).centres[loudest] / hertz)) < 0.15
 
 
 def test_the_beginning_does_not_know_the_end():
@@ -190,8 +190,22 @@ def test_a_rate_without_channels():
 @pytest.mark.parametrize(
     "chosen",
     [{"decimation": 0}, {"decimation": 2.5}, {"ear_q": 0.5}, {"step_factor": -1}, {"tau_factor": 0},
-     {"precision": "float16"}],
+     {"precision": "float16"}, {"ear_q": float("nan")}, {"tau_factor": float("inf")}, {"agc": 1}],
 )  # fmt: skip
 def test_settings_that_do_not_fit(chosen):
-    with pytest.raises(UsageError, match=next(iter(chosen))):
+    with pytest.raises(UsageError, match=rf"lyon\.{next(iter(chosen))} = "):
         Lyon(**chosen)
+
+
+def test_more_channels_than_there_can_be():
+    with pytest.raises(UsageError, match=r"channels; expected 2 to 4096.*Raise lyon\.step_factor"):
+        Lyon(step_factor=1e-12)(sound(1000))
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"ear_q": 1000}, {"ear_q": 0.51}, {"tau_factor": 1000}, {"tau_factor": 1e-9}]
+)
+def test_settings_at_their_bounds_give_finite_values(chosen):
+    values = Lyon(**chosen)(sound(3000)).values
+    assert np.isfinite(values).all()
+    assert values.any()

@@ -3,7 +3,8 @@
 import importlib
 import itertools
 import tracemalloc
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events
-from spikeprep.encoders import DVS
-from spikeprep.errors import DataError, UsageError
+from spikeprep.encoders import DVS, event_checks
+from spikeprep.errors import DataError, SpikeprepError, UsageError
 from spikeprep.random import DROP_EVENTS, SampleKey
-from spikeprep.registry import ENCODERS
+from spikeprep.registry import TRANSFORMS
 from spikeprep.transforms import (
     BackgroundFilter,
     DropEvents,
@@ -68,7 +69,7 @@ def tuples(events: Events) -> list[tuple[int, ...]]:
 
 
 def test_every_transform_is_tried_here():
-    registered = {ENCODERS.get(name) for name in ENCODERS.names()}
+    registered = {TRANSFORMS.get(name) for name in TRANSFORMS.names()}
     assert {found for found in registered if issubclass(found, EventTransform)} == set(CHOICES)
 
 
@@ -90,14 +91,14 @@ def test_the_result_does_not_depend_on_how_pieces_were_cut(data, whole, transfor
 
 @settings(max_examples=200)
 @given(st.data(), recordings(), transforms, transforms)
-def test_an_outline_tells_sensor_and_duration_exactly(data, whole, first, second):
-    """Of chains, of recordings whose duration is known and of those whose last event tells it."""
+def test_an_outline_has_the_exact_sensor_and_duration(data, whole, first, second):
+    """Of chains, of recordings whose duration is known and of those whose last event decides it."""
     if data.draw(st.booleans()):
         whole = Events(whole.pieces, whole.size, whole.polarities, 7, whole.length() + data.draw(small))
     ends = Events.of(whole.array[-1:], whole.size, whole.polarities)
     ends = Events(ends.pieces, ends.size, ends.polarities, whole.start, whole.duration)
     stream = data.draw(streamed(whole))
-    result, outline = second(first(whole, rng=KEY), rng=KEY), second.outline(first.outline(ends))
+    result, outline = second(first(whole, rng=KEY), rng=KEY), second.outline(first.outline(ends, KEY), KEY)
     later = second(first(stream, rng=KEY), rng=KEY)
     assert tuples(later) == tuples(result)
     walks = len(stream.pieces.walks)
@@ -111,7 +112,7 @@ def test_an_outline_tells_sensor_and_duration_exactly(data, whole, first, second
     for axis, most in zip("xyp", (*result.size, result.polarities), strict=True):
         assert (result.array[axis] < most).all()
     steps = DVS(bin_us=250).encode(result).steps
-    assert steps == DVS(bin_us=250).max_steps(outline) == DVS(bin_us=250).encode(later).steps
+    assert steps == DVS(bin_us=250).describe(outline).steps == DVS(bin_us=250).encode(later).steps
 
 
 @given(recordings(), CHOICES[BackgroundFilter])
@@ -212,7 +213,7 @@ def test_sizes_that_do_not_divide():
     assert rows.tolist() == list(range(9))
 
 
-def test_a_hot_pixel_goes_with_all_it_said():
+def test_all_events_of_a_hot_pixel_are_dropped():
     rows = sorted(
         [(1, 1, 10 * n) for n in range(50)] + [(n % 9, n // 9, 7 * n) for n in range(60)], key=lambda r: r[2]
     )
@@ -294,7 +295,7 @@ def test_jitter_holds_back_no_more_than_it_must():
     assert given_out == 100
 
 
-def test_chance_must_be_named():
+def test_random_transforms_need_a_key():
     for transform in (DropEvents(), TimeJitter()):
         with pytest.raises(UsageError, match="SampleKey"):
             transform(made([(0, 0, 0)]))
@@ -312,7 +313,7 @@ def test_chance_must_be_named():
     ],
 )
 @pytest.mark.parametrize("transform", [BackgroundFilter(), MergePolarity()])
-def test_events_that_cannot_be_are_named(transform, rows, words):
+def test_wrong_events_are_named(transform, rows, words):
     whole = replace(made(rows, (9, 8)), duration=100)
     with pytest.raises(DataError, match=words):
         transform(whole)
@@ -357,11 +358,16 @@ def test_only_recordings_are_transformed():
         lambda: BackgroundFilter(0),
         lambda: BackgroundFilter(neighbours=6),
         lambda: HotPixels(-1),
+        lambda: HotPixels(float("nan")),
+        lambda: RefractoryFilter((1 << 62) + 1),
+        lambda: EventCrop(width=70_000),
         lambda: HotPixels(quantile=1.1),
         lambda: DropEvents(1),
         lambda: DropEvents(-0.1),
         lambda: TimeJitter(0),
         lambda: TimeJitter(1e9),
+        lambda: TimeJitter(1e9, most_us=5),
+        lambda: TimeJitter(400_000),
         lambda: TimeJitter(most_us=-1),
     ],
 )
@@ -390,3 +396,88 @@ def test_a_stream_takes_the_memory_of_a_few_pieces():
     tracemalloc.stop()
     assert train.steps == 128
     assert peak < 16 * size * EVENT.itemsize
+
+
+# ---------------------------------------------------------------- checks
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """Numbers of events that the checking kernel has looked at, one for each call."""
+    counts, kernel = [], event_checks._first_wrong
+
+    def counting(events, *arguments):
+        counts.append(len(events))
+        return kernel(events, *arguments)
+
+    monkeypatch.setattr(event_checks, "_first_wrong", counting)
+    return counts
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_event_is_checked_once(examined, stream):
+    """Ahead of the first transform, however many follow and however often the recording is walked; then never again."""
+    events = made([(n % 9, n // 9 % 9, 10 * n) for n in range(500)])
+    if stream:
+        events = replace(events, pieces=[events.array[:200], events.array[200:]])
+    signal = events
+    for transform in (MergePolarity(), HotPixels(quantile=1.0), TimeJitter(10), RefractoryFilter(0)):
+        signal = transform(signal, rng=KEY)
+        assert signal.checked
+    DVS().encode(signal)
+    list(DVS().encode_parts(signal, [(0, 40), (40, 81)]))
+    assert sum(examined) == 500
+    examined.clear()
+    DVS().encode(MergePolarity()(replace(events, checked=True)))
+    assert examined == []
+
+
+def test_parts_of_an_unchecked_recording_are_checked_on_the_first_walk(examined):
+    list(DVS().encode_parts(made([(0, 0, n) for n in range(300)]), [(0, 40), (40, 81), (81, 162)]))
+    assert sum(examined) == 300
+
+
+@dataclass(frozen=True)
+class Broken(EventTransform):
+    """A plugin's transform: `fault` says what is wrong with it."""
+
+    name: ClassVar[str] = "broken"
+    fault: str = ""
+
+    def walk(self, events, rng):
+        for piece in events.pieces:
+            out = piece.copy()
+            if self.fault == "place":
+                out["x"] = 60_000
+            elif self.fault == "order":
+                out = out[::-1].copy()
+            elif self.fault == "raises":
+                raise ZeroDivisionError("no reason")
+            elif self.fault == "dtype":
+                out = np.zeros(3)
+            elif self.fault == "list":
+                out = [1, 2]
+            yield out
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (
+            "place",
+            "the result of broken: got event 0 at x 60000, y 1; expected x below 9.*Correct the transform",
+        ),
+        ("order", "the result of broken: got event 1 at t 2"),
+        ("raises", r"the transform broken raised ZeroDivisionError: no reason. Correct .*Broken"),
+        ("dtype", "the result of broken: got a piece of dtype float64"),
+        ("list", "the result of broken: got a piece of dtype .*list"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_plugin_yields_is_checked_before_a_kernel_trusts_it(fault, words, stream):
+    events = made([(1, 1, n) for n in range(4)])
+    if stream:
+        events = replace(events, pieces=[events.array])
+    assert len(Broken()(events).array) == 4
+    with pytest.raises(SpikeprepError, match=words):
+        BackgroundFilter()(Broken(fault)(events)).array  # noqa: B018

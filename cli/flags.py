@@ -1,0 +1,62 @@
+"""Arguments and settings in the library's messages, written as the flags of the command line.
+
+The library names an argument or a setting as Python does: "got device = 'gpu'", "Use overwrite=True", "Set
+optim.rate=0.01". Here these become ``--device gpu``, ``--overwrite`` and ``--set optim.rate=0.01``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+
+import click
+
+_VALUE = r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w./:…+-]*[\w…])"
+_NAME = r"(?<![\w./?&:-])([a-z]\w*(?:\.\w+)*)"
+ASSIGNMENT = re.compile(rf"(?<!--set ){_NAME}={_VALUE}")
+REJECTED = re.compile(rf"^(got ){_NAME} = {_VALUE}")
+
+
+def flags_of(command: click.Command) -> dict[str, click.Option]:
+    """Return argument name → option of a command."""
+    return {
+        option.name: option for option in command.params if isinstance(option, click.Option) and option.name
+    }
+
+
+def hint_with_flags(text: str, own: Mapping[str, click.Option], others: Mapping[str, click.Option]) -> str:
+    """Return a hint with ``name=value`` as a flag: of the command, of another one, or a setting's ``--set``."""
+
+    def flag(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        option = own.get(name) or others.get(name)
+        return _flag(option, value) if option else f"--set {name}={value}"
+
+    return ASSIGNMENT.sub(flag, text)
+
+
+def rejected_with_flags(text: str, own: Mapping[str, click.Option], args: list[str]) -> str:
+    """Return "got name = value" as the flag that was given; unchanged if no argument gave it (a file may have)."""
+    given = {pair.partition("=")[0] for before, pair in pairwise(args) if before == "--set"}
+
+    def flag(match: re.Match[str]) -> str:
+        got, name, value = match.groups()
+        short = name.removeprefix("training.")
+        if short in given:
+            return f"{got}--set {short}={_unquoted(value)}"
+        option = own.get(short)
+        if option and any(arg.partition("=")[0] in option.opts for arg in args):
+            return got + _flag(option, value)
+        return match[0]
+
+    return REJECTED.sub(flag, text)
+
+
+def _flag(option: click.Option, value: str) -> str:
+    name = max(option.opts, key=len)
+    return name if option.is_flag else f"{name} {_unquoted(value)}"
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if value[:1] in "'\"" and value[-1:] == value[:1] else value

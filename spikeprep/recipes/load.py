@@ -1,0 +1,99 @@
+"""Where recipes come from: the TOML files beside this module, files of the user, and stores."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..store import SpikeStore
+from .recipe import Recipe
+
+FAMILIES = {"tonic": "dataset"}
+"""Recipe of many data sets, used as ``RECIPE:MEMBER`` → the setting of its source that names the member."""
+
+_SEPARATOR = ":"
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package, sorted."""
+    return sorted(
+        f.name.removesuffix(".toml")
+        for f in resources.files(__package__).iterdir()
+        if f.name.endswith(".toml")
+    )
+
+
+def known_recipe(name: str) -> bool:
+    """Return whether a recipe of that name comes with the package, one of a family included (``tonic:DVSGesture``)."""
+    return name.partition(_SEPARATOR)[0] in (FAMILIES if _SEPARATOR in name else recipe_names())
+
+
+def load_recipe(name: str | os.PathLike[str]) -> Recipe:
+    """Load a recipe by name, or from a TOML file.
+
+    Raises
+    ------
+    UsageError
+        There is no such recipe or file (the hint names the nearest one), it is not TOML, or it has keys or values
+        that a recipe does not allow.
+    """
+    text = os.fspath(name)
+    family, _, member = text.partition(_SEPARATOR)
+    known = known_recipe(text)
+    if known:
+        content = (resources.files(__package__) / f"{family}.toml").read_bytes()
+    elif Path(text).is_file():
+        content = Path(text).read_bytes()
+    else:
+        close = difflib.get_close_matches(text, recipe_names(), n=1)
+        names = f"Known: {', '.join(recipe_names())}; or give a TOML file."
+        raise UsageError(f"unknown recipe {text!r}", "", f"Did you mean {close[0]!r}?" if close else names)
+    try:
+        value = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"recipe {text} is not TOML ({error})", "", "Correct the file.") from error
+    if known and member:
+        value |= {"name": text, "source": value["source"] | {FAMILIES[family]: member}}
+        value["title"] = value["title"].replace("NAME", member)
+    try:
+        return Recipe.from_json(value)
+    except UsageError as error:
+        raise UsageError(f"recipe {text}: {error.got}", error.expected, error.hint) from error
+
+
+def find_recipe(what: str | os.PathLike[str]) -> Recipe:
+    """Return the recipe of that name or TOML file, or the one that the store at that path was encoded with.
+
+    Raises
+    ------
+    UsageError
+        There is no such recipe, file or store, or the store was not encoded with a recipe.
+    StoreError
+        It is a folder that is not a spike store.
+    """
+    path = os.fspath(what)
+    if "://" in path or Path(path).is_dir():
+        attributes = SpikeStore.open(path, incomplete=True).attributes
+        try:
+            return stored_recipe(attributes)
+        except KeyError as error:
+            got = f"{path} was not encoded with a recipe: it has no {error}"
+            raise UsageError(got, "a store that `encode` has written", "Name a recipe.") from error
+    return load_recipe(path)
+
+
+def stored_recipe(attributes: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a store, from its attributes; the path of the raw data is not among them."""
+    return Recipe(
+        name=attributes["recipe"],
+        title=attributes.get("title", ""),
+        citation=attributes.get("citation", ""),
+        source=dict(attributes["source"]["reader"]),
+        chain=list(attributes["chain"]),
+    )

@@ -1,0 +1,52 @@
+"""TOML text of plain data, for recipes."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def parse_value(text: str) -> Any:
+    """Return a setting's value from TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def toml_value(value: Any) -> str:
+    """Return a number, text, list or table in one line; None, which TOML lacks, becomes ``"none"``."""
+    match value:
+        case None:
+            return '"none"'
+        case bool():
+            return str(value).lower()
+        case str():
+            # JSON's escapes are TOML's, but for one character that TOML wants escaped
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case Mapping():
+            inner = ", ".join(f"{toml_key(key)} = {toml_value(item)}" for key, item in value.items())
+            return f"{{ {inner} }}" if inner else "{}"
+        case list() | tuple():
+            return f"[{', '.join(map(toml_value, value))}]"
+        case _:
+            return repr(value)
+
+
+def toml_key(key: str) -> str:
+    """Return a key, quoted where TOML needs it."""
+    return key if _BARE_KEY.fullmatch(key) else toml_value(key)
+
+
+def toml_lines(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield ``key = value`` for everything in a table, tables in it by dotted keys: ``loss.target = 20``."""
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from toml_lines(value, f"{prefix}{toml_key(key)}.")
+        else:
+            yield f"{prefix}{toml_key(key)} = {toml_value(value)}"

@@ -1,0 +1,147 @@
+"""The attributes of a spike store: what it was made from and how, under ``"spikeprep"`` in the root group.
+
+There is no time of creation and no path: two encodes of the same data are equal byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from ..config import Count, Natural, Positive
+from ..errors import StoreError
+from .documents import check, dump_json, parse_json
+
+FORMAT = 1
+"""The format version that this package writes, and the newest that it reads."""
+
+_PREFIX = "attributes.spikeprep"
+_HINT = "Restore the file from a copy, or write the store again with overwrite=True."
+_SEEDS = 1 << 64
+
+SPLIT_NAMES = "1 to 200 characters without slashes and control characters, not beginning with . or __"
+"""The allowed names of splits, for messages."""
+
+_SPLIT = re.compile(r"(?!\.|__)[^/\\\x00-\x1f\x7f]{1,200}")
+
+
+@dataclass(frozen=True)
+class StoreAttributes:
+    """Schema of the attributes; keys beside these are kept and ignored.
+
+    Attributes
+    ----------
+    format
+        Version of the format.
+    version
+        Version of the package that wrote the store.
+    recipe, title, citation
+        Name of the recipe, what it is in one line, and what to cite.
+    chain
+        Configuration of every transform, then of the encoder, each with its `name`.
+    seed
+        Seed of every random number, 0 ≤ seed < 2⁶⁴.
+    dt
+        Length of a time step in seconds.
+    unit_shape
+        Shape of a sample's units; they are stored in C order over it.
+    classes
+        Name of each class; a label is an index into it.
+    source
+        `reader` (configuration of the source), `licence`, sha256 of the files, a `note`.
+    samples
+        Split → number of samples, in the order of the source.
+    complete
+        Whether the last shard is written.
+    """
+
+    format: Count
+    version: str
+    recipe: str
+    chain: list[dict[str, Any]]
+    seed: Natural
+    dt: Positive
+    unit_shape: Annotated[list[Count], Meta(min_length=1)]
+    classes: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
+    source: dict[str, Any]
+    samples: Annotated[dict[str, Natural], Meta(min_length=1)]
+    complete: bool
+    title: str = ""
+    citation: str = ""
+
+
+def root_document(attributes: Mapping[str, Any]) -> bytes:
+    """Return the root group's metadata document."""
+    return dump_json({"attributes": {"spikeprep": dict(attributes)}, "zarr_format": 3, "node_type": "group"})
+
+
+def parse_attributes(path: str, root: bytes | None) -> dict[str, Any]:
+    """Return the attributes of the store at `path` from its root metadata document, in the order of the document.
+
+    Raises
+    ------
+    StoreError
+        There is no store, it is not a spike store, a key is missing or has a value that is not allowed, or the format
+        is newer.
+    """
+    file, expected = f"{path}/zarr.json", "a Zarr v3 group made by spikeprep"
+    hint = "Check the path, or make a store with `spikeprep encode`."
+    if root is None:
+        raise StoreError(f"no store at {path}", expected, hint)
+    try:
+        attributes = parse_json(file, root, hint)["attributes"]["spikeprep"]
+    except (KeyError, TypeError, IndexError):
+        attributes = None
+    if not isinstance(attributes, dict):
+        raise StoreError(f"{path} is not a spike store", expected, hint)
+    check_attributes(file, attributes)
+    return attributes
+
+
+def check_attributes(file: str, attributes: Mapping[str, Any], hint: str = _HINT) -> None:
+    """Check attributes against the schema; raises `StoreError` with `file`, the key and `hint`."""
+    version = attributes.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise StoreError(
+            f"{file}: format version {version}",
+            f"at most {FORMAT}",
+            "Update spikeprep: pip install -U spikeprep.",
+        )
+    known = check(file, attributes, StoreAttributes, hint, _PREFIX)
+    if known.seed >= _SEEDS:
+        raise StoreError(f"{file}: {_PREFIX}.seed is {known.seed}", "below 2⁶⁴", hint)
+    for split in known.samples:
+        if not is_split_name(split):
+            raise StoreError(f"{file}: {_PREFIX}.samples has the split {split!r}", SPLIT_NAMES, hint)
+
+
+def is_split_name(split: str) -> bool:
+    """Whether a text can be the name of a split, which is also that of its folder."""
+    return _SPLIT.fullmatch(split) is not None and split != "zarr.json"
+
+
+def fingerprint(attributes: Mapping[str, Any]) -> str:
+    """Return the sha256 over the attributes that decide the bits: all but `version` and `complete`."""
+    identity = {k: v for k, v in attributes.items() if k not in ("version", "complete")}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def differences(stored: Any, requested: Any, where: str = "") -> list[str]:
+    """Return a line for each leaf in which two JSON values differ.
+
+    ``chain[0].steps: 400 in the store, 200 requested``
+    """
+    if isinstance(stored, dict) and isinstance(requested, dict):
+        keys = [*stored, *(key for key in requested if key not in stored)]
+        pairs = [(f"{where}.{key}".lstrip("."), stored.get(key), requested.get(key)) for key in keys]
+    elif isinstance(stored, list) and isinstance(requested, list) and len(stored) == len(requested):
+        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(stored, requested, strict=True))]
+    else:
+        return [] if stored == requested else [f"{where}: {stored!r} in the store, {requested!r} requested"]
+    return [line for name, a, b in pairs for line in differences(a, b, name)]

@@ -1,0 +1,112 @@
+"""`spikeprep list` and `spikeprep recipe`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from spikeprep_cli.list import KINDS
+
+ONE_OF = {
+    "encoders": "poisson",
+    "transforms": "lyon",
+    "recipes": "digits",
+    "sources": "idx",
+    "formats": "evt3",
+    "layers": "dense",
+    "rules": "hm2bp",
+    "devices": "cpu",
+    "settings": "optim.rate",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_list_one_kind(spikeprep, kind):
+    done = spikeprep("list", kind)
+    document = json.loads(spikeprep("list", kind, "--json").stdout)
+    assert (done.exit_code, set(document)) == (0, {kind})
+    names = [entry["name"] for entry in document[kind]]
+    shown = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert names == shown
+    assert ONE_OF[kind] in names
+
+
+def test_list_all(spikeprep):
+    document = json.loads(spikeprep("list", "--json").stdout)
+    assert tuple(document) == KINDS
+    (poisson,) = (e for e in document["encoders"] if e["name"] == "poisson")
+    assert poisson["settings"]["steps"] == 400
+    assert not {e["name"] for e in document["encoders"]} & {e["name"] for e in document["transforms"]}
+    text = spikeprep("list").stdout
+    assert all(kind in text.splitlines() for kind in KINDS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "settings"])
+def test_every_entry_has_a_page(spikeprep, kind):
+    for entry in json.loads(spikeprep("list", kind, "--json").stdout)[kind]:
+        name = entry["name"].removesuffix(":NAME")
+        done = spikeprep("list", kind, name)
+        assert done.exit_code == 0, done.output
+        assert done.stdout.startswith(f"{name}: ")
+        document = json.loads(spikeprep("list", kind, name, "--json").stdout)
+        for setting in document["settings"]:
+            assert setting["allowed"]
+            assert setting["name"] in done.stdout
+
+
+def test_the_page_of_an_encoder(spikeprep):
+    text = spikeprep("list", "encoders", "poisson").stdout
+    assert "poisson.steps = 400\n    A whole number" in text
+    assert "with probability rate_max" in text
+    settings = json.loads(spikeprep("list", "encoders", "poisson", "--json").stdout)["settings"]
+    assert [s["name"] for s in settings] == ["steps", "rate_max", "dt"]
+
+
+def test_the_page_of_a_recipe_has_its_own_values_and_set_takes_its_names(spikeprep, tmp_path):
+    text = spikeprep("list", "recipes", "digits").stdout
+    assert "poisson.steps = 200" in text
+    assert "train.arch = 200" in text
+    done = spikeprep(
+        "encode", "digits", "--out", tmp_path / "a.zarr", "--dry-run", "--set", "poisson.steps=20"
+    )
+    assert "20 steps" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["encoders", "posson"], "Did you mean 'poisson'?"),
+        (["recipes", "mnits"], "Did you mean 'mnist'?"),
+        (["devices", "cdua"], "Did you mean 'cuda'?"),
+        (["rules", "hm2b"], "Did you mean 'hm2bp'?"),
+        (["settings", "hm2b"], "Did you mean 'hm2bp'?"),
+    ],
+)
+def test_an_unknown_name(spikeprep, args, words):
+    done = spikeprep("list", *args)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+def test_a_recipe_can_be_printed_edited_and_used(spikeprep, tmp_path):
+    printed = spikeprep("recipe", "digits")
+    assert printed.exit_code == 0, printed.output
+    path = tmp_path / "mine.toml"
+    path.write_text(printed.stdout.replace("steps = 200", "steps = 30"))
+    done = spikeprep("encode", path, "--out", tmp_path / "a.zarr", "--dry-run")
+    assert "30 steps" in done.stdout
+    document = json.loads(spikeprep("recipe", "digits", "--json").stdout)
+    assert document["chain"][0]["steps"] == 200
+
+
+def test_another_encoder(spikeprep, tmp_path):
+    out = tmp_path / "a.zarr"
+    done = spikeprep("encode", "images", "--source", tmp_path, "--out", out, "--encoder", "posson")
+    assert done.exit_code == 2
+    assert "Did you mean 'poisson'?" in done.stderr
+    done = spikeprep(
+        "encode", "digits", "--out", out, "--encoder", "poisson", "--limit", "2", "--set", "poisson.steps=25"
+    )
+    assert done.exit_code == 0, done.output
+    chain = json.loads(spikeprep("inspect", out, "--json").stdout)["chain"]
+    assert chain == [{"name": "poisson", "steps": 25, "rate_max": 1 / 5.5, "dt": 0.001}]

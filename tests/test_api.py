@@ -1,0 +1,489 @@
+"""The Python API: what it returns, that it equals the command line, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from spikeprep_cli.main import main
+
+import spikeprep
+from spikeprep.api import run_settings
+from spikeprep.errors import DataError, RunError, StoreError, UsageError
+from spikeprep.interruption import Interrupted, delayed_interrupt
+from spikeprep.recipes import load_recipe
+from spikeprep.train.checkpoint import load_checkpoint
+from spikeprep.train.settings import TrainSettings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def encoded(folder):
+    """The result of encoding 60 + 60 real digits."""
+    return spikeprep.encode("digits", folder / "digits.zarr", limit=60, progress=False)
+
+
+@pytest.fixture(scope="module")
+def trained(encoded, folder):
+    """The result of two epochs with the settings that the recipe suggests."""
+    return spikeprep.train(encoded, epochs=2, run=folder / "run", progress=False)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """The first 60 test images of the digits, float64 (sample, row, column)."""
+    source = load_recipe("digits").build_source()
+    return np.array([source.read("test", n).signal for n in range(60)])
+
+
+def command_line(*args):
+    done = CliRunner().invoke(main, [str(arg) for arg in args])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def digest(path):
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+# the package
+
+
+def test_the_functions_are_loaded_when_they_are_used():
+    code = (
+        "import sys, spikeprep\n"
+        "assert not {'numpy', 'zarr', 'numba', 'click', 'spikeprep.api'} & set(sys.modules), sys.modules\n"
+        "assert set(spikeprep.__all__) <= set(dir(spikeprep))\n"
+        "assert 'numpy' not in sys.modules\n"
+        "spikeprep.encode\n"
+        "assert 'spikeprep.api' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "spikeprep.train",
+        "import spikeprep.train.trainer",
+        "import spikeprep.train.trainer as trainer",
+        "from spikeprep.train import trainer",
+        "from spikeprep import train",
+    ],
+)
+def test_train_is_a_function_and_a_package_in_whatever_order(first):
+    code = (
+        f"import inspect, spikeprep\n{first}\nfrom spikeprep.api import train as function\n"
+        "assert list(inspect.signature(spikeprep.train).parameters)[:2] == ['store', 'arch']\n"
+        "import spikeprep.train.trainer as trainer\nassert spikeprep.train.trainer is trainer\n"
+        "from spikeprep import train\n"
+        "for f in (spikeprep.train, train):\n"
+        "    try:\n        f('nothing.zarr')\n"
+        "    except spikeprep.errors.StoreError: pass\n"
+        "    else: raise SystemExit('no error')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_attribute_that_does_not_exist():
+    with pytest.raises(AttributeError, match="'spikeprep' has no attribute 'enocde'"):
+        spikeprep.enocde  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["encode", "train", "evaluate"])
+def test_the_command_line_has_the_same_arguments_and_defaults(name):
+    function = inspect.signature(getattr(spikeprep, name)).parameters
+    only_python = {"encode": {"executor", "progress"}, "train": {"progress"}, "evaluate": {"progress"}}[name]
+    words = {"encode": ["digits", "--out", "a.zarr"], "train": ["a.zarr"], "evaluate": ["run", "a.zarr"]}[
+        name
+    ]
+    parsed = main.get_command(None, name).make_context(name, words).params
+    options = {key: value for key, value in parsed.items() if key not in ("as_json", "dry_run")}
+    assert set(options) == set(function) - only_python
+    for key, value in options.items():
+        if key != "settings" and function[key].default is not inspect.Parameter.empty:
+            assert value == function[key].default, key
+
+
+# encode, train: as the command line does
+
+
+def test_encode_writes_what_the_command_line_writes(encoded, folder):
+    command_line("encode", "digits", "--out", folder / "shell.zarr", "--limit", "60")
+    assert digest(folder / "shell.zarr") == digest(folder / "digits.zarr")
+    assert (encoded.samples, encoded.encoded) == ({"train": 60, "test": 60}, 120)
+    again = spikeprep.encode("digits", folder / "digits.zarr", limit=60, progress=False)
+    assert again.encoded == 0
+
+
+def test_settings_of_any_type_reach_the_chain(tmp_path):
+    settings = {"poisson.steps": 30, "poisson": {"rate_max": 0.5}}
+    spikeprep.encode(
+        "digits", tmp_path / "a.zarr", settings=settings, limit=2, seed=7, workers=1, progress=False
+    )
+    attributes = spikeprep.open_store(tmp_path / "a.zarr").attributes
+    assert (attributes["chain"][0]["steps"], attributes["chain"][0]["rate_max"]) == (30, 0.5)
+    recipe = load_recipe("digits").override({"poisson.steps": "30", "poisson.rate_max": "0.5"})
+    spikeprep.encode(recipe, tmp_path / "b.zarr", limit=2, seed=7, progress=False)
+    assert digest(tmp_path / "a.zarr") == digest(tmp_path / "b.zarr")
+
+
+def test_plan_writes_nothing(tmp_path):
+    plan = spikeprep.plan("digits", tmp_path / "a.zarr", settings={"poisson.steps": 30}, limit=9)
+    assert (plan.samples, plan.unit_shape, plan.steps) == ({"train": 9, "test": 9}, (8, 8), 30)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"arch": "20"}, {"arch": "20", "batch": 7, "seed": 3, "settings": {"optim.rate": 0.02}}]
+)
+def test_python_and_the_command_line_train_the_same_network(encoded, folder, tmp_path, arguments):
+    result = spikeprep.train(encoded.path, epochs=1, run=tmp_path / "python", progress=False, **arguments)
+    options = [word for k, v in arguments.items() if k != "settings" for word in (f"--{k}", v)]
+    options += [w for k, v in arguments.get("settings", {}).items() for w in ("--set", f"{k}={v}")]
+    done = command_line("train", encoded.path, "--epochs", 1, "--run", tmp_path / "shell", "--json", *options)
+    for name in ("last.npz", "best.npz"):
+        (ours, _), (theirs, _) = (load_checkpoint(tmp_path / run / name) for run in ("python", "shell"))
+        assert {k: v.tobytes() for k, v in ours.items()} == {k: v.tobytes() for k, v in theirs.items()}
+    configs = [json.loads((tmp_path / run / "config.json").read_text()) for run in ("python", "shell")]
+    assert configs[0] == configs[1]
+    assert set(json.loads(done.stdout)) == set(result.to_json())
+
+
+def test_the_store_s_recipe_suggests_the_settings(trained):
+    suggested = load_recipe("digits").train
+    settings = spikeprep.open_run(trained).config.settings.to_json()
+    assert settings["arch"] == suggested["arch"] == trained.arch
+    assert settings["loss"]["target"] == suggested["loss"]["target"]
+
+
+def test_another_recipe_suggests_other_settings(encoded, tmp_path):
+    for recipe in ("mnist", load_recipe("mnist")):
+        run = tmp_path / type(recipe).__name__
+        result = spikeprep.train(encoded, recipe=recipe, arch="9", epochs=1, run=run, progress=False)
+        settings = spikeprep.open_run(result).config.settings.to_json()
+        assert settings["loss"]["target"] != load_recipe("digits").train["loss"]["target"]
+        assert settings["thresholds"] != [20, 8]  # they are of the recipe's own layers
+
+
+def test_resuming_continues_the_run(encoded, tmp_path):
+    run = tmp_path / "run"
+    spikeprep.train(encoded, arch="9", epochs=1, run=run, progress=False)
+    with pytest.raises(RunError, match="run already"):
+        spikeprep.train(encoded, arch="9", epochs=1, run=run, progress=False)
+    longer = spikeprep.train(encoded, epochs=3, run=run, resume=True, progress=False)
+    assert (longer.epochs, [r["epoch"] for r in longer.history]) == (3, [1, 2, 3])
+    same = spikeprep.train(encoded, run=run, resume=True, progress=False)
+    assert same.to_json() == longer.to_json()
+
+
+def test_progress_is_reported(encoded, tmp_path, capsys):
+    calls = []
+    spikeprep.train(
+        encoded, arch="9", epochs=2, run=tmp_path / "a", progress=lambda *numbers: calls.append(numbers)
+    )
+    assert calls[-1][0] == calls[-1][1]
+    assert capsys.readouterr() == ("", "")
+    spikeprep.train(encoded, arch="9", epochs=2, run=tmp_path / "b")
+    assert "epoch 2/2: train " in capsys.readouterr().err
+
+
+# results
+
+
+def test_results_describe_themselves(encoded, trained, folder):
+    store, run = spikeprep.open_store(encoded), spikeprep.open_run(trained)
+    evaluation = spikeprep.evaluate(trained, encoded, progress=False)
+    predictions = spikeprep.predict(trained, encoded, progress=False)
+    for value, words in (
+        (encoded, ["digits.zarr", "60 train + 60 test samples"]),
+        (store, ["digits.zarr", "60 train + 60 test samples"]),
+        (trained, ["run", "200", "2 epochs"]),
+        (run, ["64-200-10", "digits.zarr", "2 epochs"]),
+        (evaluation, ["test: accuracy", "60 samples"]),
+        (predictions, ["60 samples"]),
+    ):
+        text = repr(value)
+        assert "\n" not in text
+        assert len(text) < 250
+        assert all(word in text for word in words), text
+        page = value._repr_html_()
+        assert page.startswith("<table>")
+        assert page.count("<tr>") >= 2
+    assert f"{trained.history[0]['train_accuracy']:.2%}" in run._repr_html_()
+    assert "density" in store._repr_html_()
+
+
+def test_a_damaged_store_can_still_be_shown(encoded, tmp_path):
+    path = shutil.copytree(encoded.path, tmp_path / "a.zarr")
+    shutil.rmtree(path / "test" / "counts" / "c")
+    assert "counts" in spikeprep.open_store(path)._repr_html_()
+
+
+def test_open_what_is_not_there(tmp_path):
+    with pytest.raises(StoreError, match="no store"):
+        spikeprep.open_store(tmp_path / "a.zarr")
+    with pytest.raises(RunError, match=r"no config\.json"):
+        spikeprep.open_run(tmp_path)
+
+
+# evaluate, predict
+
+
+def test_evaluate_measures_what_training_measured(encoded, trained):
+    result = spikeprep.evaluate(trained, encoded, progress=False)
+    assert (result.accuracy, result.samples) == (trained.best_test_accuracy, 60)
+    assert result.confusion.sum() == 60
+    shell = command_line("evaluate", trained.run, encoded.path, "--json")
+    assert json.loads(shell.stdout) == result.to_json()
+    assert spikeprep.evaluate(trained.run, spikeprep.open_store(encoded.path), split="train").samples == 60
+
+
+def test_predictions_of_a_split_are_those_that_evaluate_counts(encoded, trained):
+    predictions = spikeprep.predict(trained, encoded, progress=False)
+    labels = spikeprep.open_store(encoded)["test"].labels
+    confusion = np.zeros((10, 10), int)
+    np.add.at(confusion, (labels, predictions.labels), 1)
+    np.testing.assert_array_equal(confusion, spikeprep.evaluate(trained, encoded).confusion)
+    np.testing.assert_array_equal(predictions.labels, predictions.counts.argmax(axis=1))
+    assert predictions.names == [str(label) for label in predictions.labels]
+
+
+def test_raw_signals_are_encoded_like_the_store(encoded, trained, images):
+    stored = spikeprep.predict(trained, encoded.path, progress=False)
+    assert stored.counts.any()
+    for signals, batch in ((images, 64), (images, 7), (list(images), 64), (tuple(images), 11)):
+        predictions = spikeprep.predict(trained, signals, batch=batch, progress=False)
+        np.testing.assert_array_equal(predictions.counts, stored.counts)
+    one = spikeprep.predict(trained, images[0], progress=False)
+    np.testing.assert_array_equal(one.counts, stored.counts[:1])
+    other = spikeprep.predict(trained, images, split="mine", progress=False)
+    assert (other.counts != stored.counts).any()  # other random numbers
+    assert len(spikeprep.predict(trained, [], progress=False)) == 0
+
+
+def test_spikes_can_be_predicted(encoded, trained):
+    stored = spikeprep.predict(trained, encoded, progress=False)
+    split = spikeprep.open_store(encoded)["test"]
+    dense = [split[n] for n in range(60)]
+    for spikes in (np.array(dense), dense):
+        predictions = spikeprep.predict(trained, spikes, batch=13, progress=False)
+        np.testing.assert_array_equal(predictions.counts, stored.counts)
+    # a sample's result does not depend on the lengths of the others
+    cut = [dense[0], dense[1][:50], dense[2][:123]]
+    together = spikeprep.predict(trained, cut, progress=False)
+    for n, spikes in enumerate(cut):
+        alone = spikeprep.predict(trained, spikes, progress=False)
+        np.testing.assert_array_equal(alone.counts[0], together.counts[n])
+
+
+def test_a_store_that_has_moved_can_be_named(encoded, trained, images, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained.run, run)
+    config = json.loads((run / "config.json").read_text())
+    config["store"] = str(tmp_path / "gone.zarr")
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunError, match=r"gone\.zarr.*store=….*spikes"):
+        spikeprep.predict(run, images, progress=False)
+    predictions = spikeprep.predict(run, images, store=encoded, progress=False)
+    np.testing.assert_array_equal(
+        predictions.counts, spikeprep.predict(trained, images, progress=False).counts
+    )
+
+
+@pytest.mark.parametrize(
+    ("signals", "error", "words"),
+    [
+        (np.zeros((3, 9, 9)), DataError, r"\(3, 9, 9\).*units \(8, 8\)"),
+        ([np.zeros((9, 9))], DataError, "81 units.*64"),
+        (np.zeros((5, 63), bool), DataError, "63 units.*64"),
+        ([np.zeros((5, 64), bool), np.zeros(64, bool)], DataError, "as sample 1"),
+        ("nothing.zarr", StoreError, "no store"),
+    ],
+)
+def test_predict_refuses(trained, signals, error, words):
+    with pytest.raises(error, match=words):
+        spikeprep.predict(trained, signals, progress=False)
+
+
+def test_predict_of_an_unknown_split(trained, encoded):
+    with pytest.raises(UsageError, match="Did you mean 'test'"):
+        spikeprep.predict(trained, encoded, split="tset", progress=False)
+
+
+# interruption
+
+
+def test_the_first_signal_is_recorded_and_the_second_one_interrupts():
+    before = signal.getsignal(signal.SIGINT)
+    with delayed_interrupt() as received:
+        signal.raise_signal(signal.SIGINT)
+        assert received == [signal.SIGINT]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    results = []
+
+    def in_a_thread():
+        with delayed_interrupt() as received:
+            results.append(received)
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join()
+    assert results == [[]]
+
+
+def test_ctrl_c_while_training_leaves_a_run_that_resumes_to_the_same_weights(encoded, tmp_path):
+    settings = {"arch": "9", "epochs": 3, "batch": 4, "progress": False}
+    seen = 0
+
+    def interrupt(done, total):
+        nonlocal seen
+        seen += 1
+        if seen == 20:  # in the second epoch
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="resume=True") as caught:
+        spikeprep.train(encoded, run=tmp_path / "a", **settings | {"progress": interrupt})
+    assert caught.value.arguments == {"resume": True}
+    resumed = spikeprep.train(encoded, run=tmp_path / "a", resume=True, **settings)
+    whole = spikeprep.train(encoded, run=tmp_path / "b", **settings)
+    assert resumed.train_accuracy == whole.train_accuracy
+    (ours, _), (theirs, _) = (load_checkpoint(tmp_path / run / "last.npz") for run in ("a", "b"))
+    assert {k: v.tobytes() for k, v in ours.items()} == {k: v.tobytes() for k, v in theirs.items()}
+
+
+def test_ctrl_c_while_encoding_leaves_a_store_that_the_same_call_finishes(encoded, tmp_path):
+    def interrupt(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="Call it again to resume"):
+        spikeprep.encode("digits", tmp_path / "a.zarr", limit=60, workers=1, progress=interrupt)
+    spikeprep.encode("digits", tmp_path / "a.zarr", limit=60, progress=False)
+    assert digest(tmp_path / "a.zarr") == digest(Path(encoded.path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_in_a_process_of_its_own(encoded, tmp_path):
+    code = (
+        "import spikeprep, sys\n"
+        f"spikeprep.train({encoded.path!r}, arch='9', epochs=100000, run={str(tmp_path / 'run')!r})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while not (tmp_path / "run" / "best.npz").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=60)
+    assert "Interrupted: interrupted; the checkpoint is in" in text
+    assert load_checkpoint(tmp_path / "run" / "last.npz")[1]["step"] >= 1
+
+
+# plugins, other learning rules, executors, stores of arrays
+
+
+def test_another_learning_rule_takes_no_setting_that_a_recipe_suggests_for_its_own(
+    encoded, tmp_path, monkeypatch
+):
+    from spikeprep.registry import RULES
+
+    from .toy_package.toy_plugins.delta_rule import DeltaRule
+
+    monkeypatch.setattr(RULES, "_registered", {})
+    spikeprep.register(DeltaRule)
+    result = spikeprep.train(
+        encoded, rule="delta", epochs=1, settings={"wanted": 7}, run=tmp_path / "a", progress=False
+    )
+    assert (result.rule, result.arch, result.thresholds) == (
+        "delta",
+        load_recipe("digits").train["arch"],
+        None,
+    )
+    settings = spikeprep.open_run(result).config.settings.to_json()
+    assert (settings["rule"], settings["wanted"]) == ("delta", 7)
+    assert settings["optim"]["rate"] == TrainSettings().optim.rate
+    with pytest.raises(UsageError, match=r"loss\.target"):
+        spikeprep.train(
+            encoded, rule="delta", settings={"loss.target": 7}, run=tmp_path / "b", progress=False
+        )
+    assert spikeprep.predict(result, encoded, progress=False).counts.shape == (60, 10)
+
+
+def test_suggestions_for_each_layer_hold_for_the_suggested_layers():
+    suggested = {"arch": "800-800", "init": [1, 2, 3], "epochs": 7}
+    assert run_settings(suggested, {}).init == (1, 2, 3)
+    assert run_settings(suggested, {"arch": "800-800"}).init == (1, 2, 3)
+    other = run_settings(suggested, {"arch": "20"})
+    assert (other.init, other.epochs, other.arch) == (TrainSettings().init, 7, "20")
+
+
+def test_unknown_names(encoded, tmp_path):
+    for arguments, words in (
+        ({"rule": "hm2pb"}, "Did you mean 'hm2bp'"),
+        ({"settings": {"optim.rat": 1}}, "Did you mean 'optim.rate'"),
+        ({"recipe": "mnits"}, "Did you mean 'mnist'"),
+        ({"device": "gpu"}, "got device = 'gpu'"),
+        ({"ranks": 0}, "got ranks = 0"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            spikeprep.train(encoded, run=tmp_path / "run", progress=False, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_executor_of_the_caller_s_encodes_the_same_bytes(encoded, tmp_path):
+    with ThreadPoolExecutor(2) as executor:
+        spikeprep.encode("digits", tmp_path / "a.zarr", limit=60, executor=executor, progress=False)
+    assert digest(tmp_path / "a.zarr") == digest(Path(encoded.path))
+
+
+def test_a_store_of_arrays_trains_and_its_spikes_are_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    spikes = rng.random((40, 50, 12)) < 0.05 + 0.3 * (labels[:, None, None] == np.arange(12) % 2)
+    summary = spikeprep.write_store(tmp_path / "a.zarr", spikes, labels, dt=0.001)
+    assert "40 train samples" in repr(summary)
+    assert summary._repr_html_().startswith("<table>")
+    result = spikeprep.train(
+        summary, arch="8", epochs=3, batch=4, run=tmp_path / "run", progress=False,
+        settings={"loss.target": 10, "loss.off_target": 1, "loss.margin": 1, "validation": 0},
+    )  # fmt: skip
+    predictions = spikeprep.predict(result, spikes, progress=False)
+    assert (predictions.labels == labels).mean() > 0.9
+    with pytest.raises(UsageError, match="without an encoder"):
+        spikeprep.predict(result, rng.random((3, 12)), progress=False)
+
+
+def test_a_store_of_encoded_arrays_predicts_signals(tmp_path):
+    from spikeprep.encoders import Poisson
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (20, 4, 4), dtype=np.uint8), np.arange(20) % 2
+    summary = spikeprep.write_store(
+        tmp_path / "a.zarr", images, labels, encoder=Poisson(steps=60), split=["train"] * 10 + ["test"] * 10
+    )
+    result = spikeprep.train(
+        summary, arch="8", epochs=1, run=tmp_path / "run", settings={"loss.target": 10}, progress=False
+    )
+    stored = spikeprep.predict(result, summary, progress=False)
+    raw = spikeprep.predict(result, images[10:], progress=False)
+    np.testing.assert_array_equal(raw.counts, stored.counts)
