@@ -136,7 +136,7 @@ def sources_digest(function: Callable[..., Any]) -> str | None:
         (files if kind == "file" else constants).add(value)
     digest = hashlib.sha256(repr((sorted(_OPTIONS.items()), sorted(constants))).encode())
     try:
-        digests = {_file_digest(path, os.stat(path).st_mtime_ns) for path in files}
+        digests = {_file_digest(path, *_version(path)) for path in files}
     except OSError:
         return None
     for item in sorted(digests):
@@ -144,8 +144,13 @@ def sources_digest(function: Callable[..., Any]) -> str | None:
     return digest.hexdigest()
 
 
+def _version(path: str) -> tuple[int, int]:
+    state = os.stat(path)
+    return state.st_mtime_ns, state.st_size
+
+
 @functools.cache
-def _file_digest(path: str, mtime_ns: int) -> bytes:
+def _file_digest(path: str, mtime_ns: int, size: int) -> bytes:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
