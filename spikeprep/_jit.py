@@ -50,9 +50,11 @@ class _Cache(caching._Cache):  # type: ignore[misc]
 
     @functools.cached_property
     def _opened(self) -> Any:
-        folder = kernel_cache.folder_of(os.path.dirname(inspect.getfile(self._function)))
         stamp = sources_digest(self._function)
-        return _FunctionCache(self._function, folder, stamp) if folder and stamp else caching.NullCache()
+        if stamp is None:
+            return caching.NullCache()
+        folder = kernel_cache.folder_of(os.path.dirname(inspect.getfile(self._function)))
+        return _FunctionCache(self._function, folder, stamp) if folder else caching.NullCache()
 
     @property
     def cache_path(self) -> str | None:

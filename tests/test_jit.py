@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,6 +176,15 @@ def test_the_bounds_of_a_cached_kernel_can_be_checked(package):
     )
     code += "print(sum(reads.stats.cache_hits.values()))"
     assert [run(code, package, NUMBA_BOUNDSCHECK="1") for _ in range(2)] == ["refused 0\n", "refused 1\n"]
+
+
+def test_a_kernel_without_a_source_file_is_compiled_in_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "notebook"}
+    exec("from spikeprep._jit import jit\n@jit\ndef double(x):\n    return 2 * x", scope)
+    assert scope["double"](4) == 8
+    assert scope["double"].stats.cache_path is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_kernels_work_uncompiled(package):
