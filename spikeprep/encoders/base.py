@@ -78,7 +78,7 @@ class Encoder(Plugin, ABC):
 
     @abstractmethod
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
-        """Return the units and steps that `signal` becomes; the pipeline asks with an outline, see `Transform.outline`."""
+        """Return the units and steps that `signal`, or an outline of it (`Transform.outline`), becomes."""
 
     @abstractmethod
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
