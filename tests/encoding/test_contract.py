@@ -388,5 +388,5 @@ def test_a_finished_store_reads_no_sample(tmp_path):
 
 def test_a_source_without_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(Counting, "splits", lambda self: {"train": 0})
-    with pytest.raises(SpikeprepError, match="counting'? has (no|0) samples"):
+    with pytest.raises(SpikeprepError, match=r"counting'? has (no|0) samples"):
         encode(sound(), tmp_path / "s.zarr")
