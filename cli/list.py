@@ -177,7 +177,10 @@ def _recipe_details(name: str) -> dict[str, Any]:
         registry = TRANSFORMS if step["name"] in TRANSFORMS.names() else ENCODERS
         owners.append((step["name"], registry.get(step["name"])))
     described = [s for owner, plugin in owners for s in _described(plugin, f"{owner}.")]
-    described += [dataclasses.replace(s, name=f"train.{s.name}") for s in _training_settings()]
+    described += [
+        dataclasses.replace(s, name=f"train.{s.name}")
+        for s in _training_settings(recipe.train.get("rule", ""))
+    ]
     settings = [dataclasses.replace(s, default=values[s.name]) for s in described if s.name in values]
     known = {setting.name for setting in settings}
     settings += [

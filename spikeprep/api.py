@@ -40,7 +40,9 @@ from .train.settings import DEFAULT_RULE, TrainSettings
 from .train.trainer import load_network
 from .train_session import Record, TrainSession
 
-Path_ = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
+"""A path, or an fsspec URL where a store is meant."""
+
 ShowProgress = bool | Callable[[int, int], None] | None
 """True or None: a bar on a terminal and in a notebook, lines elsewhere; False: nothing; or a function that is called
 with (samples done, samples in all)."""
@@ -49,7 +51,7 @@ with (samples done, samples in all)."""
 # ---------------------------------------------------------------- stores and runs
 
 
-def open_store(store: Path_ | EncodeSummary | SpikeStore, *, incomplete: bool = False) -> Store:
+def open_store(store: PathLike | EncodeSummary | SpikeStore, *, incomplete: bool = False) -> Store:
     """Open a spike store for reading.
 
     Parameters
@@ -72,7 +74,7 @@ def open_store(store: Path_ | EncodeSummary | SpikeStore, *, incomplete: bool = 
     return opened
 
 
-def open_run(run: Path_ | TrainResult | Run) -> Run:
+def open_run(run: PathLike | TrainResult | Run) -> Run:
     """Open a run folder for reading.
 
     Parameters
@@ -88,10 +90,10 @@ def open_run(run: Path_ | TrainResult | Run) -> Run:
     return run if isinstance(run, Run) else Run(_path(run))
 
 
-def _path(value: Any) -> Path_:
+def _path(value: Any) -> PathLike:
     if isinstance(value, TrainResult):
         return value.run
-    path: Path_ = value if isinstance(value, str | os.PathLike) else value.path
+    path: PathLike = value if isinstance(value, str | os.PathLike) else value.path
     return path
 
 
@@ -99,10 +101,10 @@ def _path(value: Any) -> Path_:
 
 
 def encode(
-    recipe: str | os.PathLike[str] | Recipe,
-    out: Path_,
+    recipe: PathLike | Recipe,
+    out: PathLike,
     *,
-    source: Path_ | None = None,
+    source: PathLike | None = None,
     encoder: str | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -168,10 +170,10 @@ def encode(
 
 
 def plan(
-    recipe: str | os.PathLike[str] | Recipe,
-    out: Path_,
+    recipe: PathLike | Recipe,
+    out: PathLike,
     *,
-    source: Path_ | None = None,
+    source: PathLike | None = None,
     encoder: str | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -188,9 +190,7 @@ def plan(
     return planning.plan(chosen, out, source_path=source, seed=seed, limit=limit)
 
 
-def _recipe(
-    recipe: str | os.PathLike[str] | Recipe, encoder: str | None, settings: Mapping[str, Any] | None
-) -> Recipe:
+def _recipe(recipe: PathLike | Recipe, encoder: str | None, settings: Mapping[str, Any] | None) -> Recipe:
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if encoder is not None:
         chosen = chosen.with_encoder(encoder)
@@ -201,7 +201,7 @@ def _recipe(
 
 
 def train(
-    store: Path_ | EncodeSummary | SpikeStore,
+    store: PathLike | EncodeSummary | SpikeStore,
     *,
     arch: str | None = None,
     rule: str | None = None,
@@ -209,9 +209,9 @@ def train(
     batch: int | None = None,
     device: str = "auto",
     seed: int | None = None,
-    run: Path_ | None = None,
+    run: PathLike | None = None,
     resume: bool = False,
-    recipe: str | os.PathLike[str] | Recipe | None = None,
+    recipe: PathLike | Recipe | None = None,
     settings: Mapping[str, Any] | None = None,
     limit: int | None = None,
     threads: int | None = None,
@@ -251,7 +251,8 @@ def train(
     threads
         CPU cores, of each rank; default all. Results do not depend on it.
     ranks
-        Number of processes that share every batch, or "mpi": those of `mpirun`.
+        Number of processes that share every batch, started here (a script calls `train` under
+        ``if __name__ == "__main__":`` then), or "mpi": those of `mpirun`.
     feed
         How samples reach a GPU: "auto", "resident", "pinned" or "streamed". Results do not depend on it.
     progress
@@ -314,7 +315,7 @@ def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> Tra
     return TrainSettings().override(dict(suggested) | dict(chosen))
 
 
-def _suggested(store: SpikeStore, recipe: str | os.PathLike[str] | Recipe | None) -> dict[str, Any]:
+def _suggested(store: SpikeStore, recipe: PathLike | Recipe | None) -> dict[str, Any]:
     """Return the training settings of a recipe: the given one, else the store's, where it comes with the package."""
     if recipe is None:
         name = store.attributes.get("recipe", "")
@@ -398,8 +399,8 @@ def _device_line(record: Record) -> str:
 
 
 def evaluate(
-    run: Path_ | TrainResult | Run,
-    store: Path_ | EncodeSummary | SpikeStore,
+    run: PathLike | TrainResult | Run,
+    store: PathLike | EncodeSummary | SpikeStore,
     *,
     split: str = "test",
     device: str = "auto",
@@ -437,11 +438,11 @@ def evaluate(
 
 
 def predict(
-    run: Path_ | TrainResult | Run,
+    run: PathLike | TrainResult | Run,
     signals: Any,
     *,
     split: str = "test",
-    store: Path_ | EncodeSummary | SpikeStore | None = None,
+    store: PathLike | EncodeSummary | SpikeStore | None = None,
     device: str = "auto",
     batch: int = 64,
     progress: ShowProgress = None,
@@ -588,8 +589,8 @@ def _encoded(
     for first in range(0, len(signals), batch):
         part = signals[first : first + batch]
         keys = [SampleKey(seed, split, first + n) for n in range(len(part))]
-        signals_ = [chain.prepare(signal, rng=key) for signal, key in zip(part, keys, strict=True)]
-        yield chain.encoder.encode_batch(signals_, rngs=keys)
+        prepared = [chain.prepare(signal, rng=key) for signal, key in zip(part, keys, strict=True)]
+        yield chain.encoder.encode_batch(prepared, rngs=keys)
 
 
 def _packed(groups: Iterator[list[SpikeTrain]], units: int) -> Iterator[PackedBatch]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .devices import connect, rank_device, select_backend
 from .distributed.launch import launch
-from .distributed.ranks import SingleRank, Ranks
+from .distributed.ranks import Ranks, SingleRank
 from .errors import UsageError
 from .store import SpikeStore
 from .system import cores

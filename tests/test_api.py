@@ -230,6 +230,7 @@ def test_results_describe_themselves(encoded, trained, folder):
         assert page.count("<tr>") >= 2
     assert f"{trained.history[0]['train_accuracy']:.2%}" in run._repr_html_()
     assert "density" in store._repr_html_()
+    assert "60 samples" in repr(store["train"])
 
 
 def test_a_damaged_store_can_still_be_shown(encoded, tmp_path):

@@ -154,5 +154,5 @@ def test_the_readme_shows_every_function():
     import spikeprep
 
     text = "".join(text for language, text in blocks(ROOT / "README.md") if language == "python")
-    for name in set(spikeprep.__all__) - {"__version__", "plan"}:  # plan is `encode --dry-run`
+    for name in set(spikeprep.__all__) - {"__version__"}:
         assert f"spikeprep.{name}" in text

@@ -103,7 +103,7 @@ def test_raster_shows_the_first_sample_of_each_class(unit_shape):
         np.testing.assert_allclose(shown["bee"].get_array() @ steps, data[1].sum(axis=0))
 
 
-def test_raster_shows_no_more_classes_than_fit_and_says_so():
+def test_raster_shows_no_more_classes_than_fit():
     data = split(samples=30, classes=30)
     figure = raster(data, 0, classes=[f"c{i}" for i in range(30)])
     titles = {ax.get_title() for ax in figure.get_axes()}
@@ -117,7 +117,7 @@ def texts(figure):
     return [panel.get_suptitle() for panel in panels]
 
 
-def test_raster_says_what_it_shows():
+def test_raster_has_a_title():
     data = split()
     (title,) = (
         t for t in texts(raster(data, 4, classes=["ant", "bee", "cat"])) if "sample" in t and "density" in t
@@ -132,7 +132,7 @@ def test_time_has_its_unit(dt, label):
     assert axes["spikes\nper step"].get_xlabel() == label
 
 
-def test_hearing_shows_sound_channels_and_spikes_on_one_time_axis():
+def test_cochleagram_shows_sound_channels_and_spikes_on_one_time_axis():
     rng = np.random.default_rng(3)
     audio = Audio(rng.uniform(-0.5, 0.5, 1250), 12500)
     frames = Frames(rng.uniform(0, 1e-3, (6, 5)), 62.5)
@@ -237,7 +237,7 @@ def test_save(tmp_path, ending, magic):
 
 
 @pytest.mark.parametrize("name", ["picture.docx", "picture"])
-def test_save_refuses_what_is_no_picture(tmp_path, name):
+def test_save_refuses_other_formats(tmp_path, name):
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
         save(training_curve([record(1)]), tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -59,7 +59,7 @@ def test_doctor(spikeprep):
         assert extra["installed"] or extra["install"] in done.stdout
 
 
-def test_doctor_says_what_is_missing_and_how_to_get_it(spikeprep, monkeypatch):
+def test_doctor_names_what_is_missing_and_the_command_that_installs_it(spikeprep, monkeypatch):
     there = machine._version
     monkeypatch.setattr(
         machine, "_version", lambda name: None if name in ("numba", "matplotlib") else there(name)
@@ -73,7 +73,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(spikeprep, monkeypatch):
 # encode
 
 
-def test_encode_twice_is_the_same_and_says_so(spikeprep, tmp_path):
+def test_encoding_again_changes_nothing_and_reports_it(spikeprep, tmp_path):
     args = ["encode", "digits", "--out", tmp_path / "a.zarr", "--limit", "5"]
     first = spikeprep(*args)
     assert first.exit_code == 0
@@ -152,14 +152,14 @@ def test_encode_never_mixes_configurations(spikeprep, store):
     assert SpikeStore.open(store)["train"].max_steps == 50
 
 
-def test_encode_never_replaces_what_is_no_store(spikeprep, tmp_path):
+def test_encode_never_replaces_other_files(spikeprep, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     done = spikeprep("encode", "digits", "--out", tmp_path, "--overwrite", "--limit", "2")
     assert done.exit_code == 4
     assert files(tmp_path) == {"thesis.txt": b"years of work"}
 
 
-def test_encode_interrupted_goes_on_to_the_same_bytes(spikeprep, store, tmp_path, monkeypatch):
+def test_an_interrupted_encode_resumes_to_the_same_bytes(spikeprep, store, tmp_path, monkeypatch):
     import spikeprep.encoding.run as pipeline
 
     def interrupt(*_):
@@ -197,7 +197,7 @@ def test_inspect_json_is_what_is_in_the_store(spikeprep, store):
         assert split["class_counts"] == {str(c): int((reader.labels == c).sum()) for c in range(10)}
 
 
-def test_inspect_for_a_person(spikeprep, store):
+def test_inspect_as_text(spikeprep, store):
     text = spikeprep("inspect", store).stdout
     for words in (
         "digits",
@@ -250,7 +250,7 @@ def test_verify_names_the_damage(spikeprep, store):
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "plot"])
 @pytest.mark.parametrize("what", ["missing", "text", "foreign", "newer"])
-def test_what_is_no_store_of_ours_is_exit_code_4(spikeprep, store, tmp_path, command, what):
+def test_a_missing_foreign_or_newer_store_is_exit_code_4(spikeprep, store, tmp_path, command, what):
     path = {"missing": tmp_path / "nothing.zarr", "newer": store}.get(what, tmp_path / "it")
     if what == "text":
         path.mkdir()
@@ -303,7 +303,7 @@ def test_plot_refuses(spikeprep, store, tmp_path, monkeypatch, args, words):
     assert [p.name for p in tmp_path.iterdir()] == [store.name]
 
 
-def test_plot_without_matplotlib_says_what_to_install(spikeprep, store, tmp_path, monkeypatch):
+def test_plot_without_matplotlib_names_the_extra(spikeprep, store, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = spikeprep("plot", store, "--out", tmp_path / "p.png")
     assert done.exit_code == 5
@@ -359,7 +359,7 @@ def test_evaluate_counts_every_sample_once(spikeprep, trained):
     assert "(60 samples)" in spikeprep("evaluate", run, store).stdout
 
 
-def test_train_goes_on_from_where_it_was(spikeprep, trained, tmp_path):
+def test_train_resumes(spikeprep, trained, tmp_path):
     store, _, _ = trained
     run = tmp_path / "run"
     args = ["train", store, *NETWORK, "--batch", "16", "--run", run]

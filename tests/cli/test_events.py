@@ -46,7 +46,7 @@ def test_encode_train_evaluate(spikeprep, encoded, tmp_path):
     assert document["accuracy"] >= 0.75  # bars in three places; chance is a third
 
 
-def test_a_dry_run_says_what_would_be_written(spikeprep, recordings, tmp_path):
+def test_a_dry_run_shows_what_would_be_written(spikeprep, recordings, tmp_path):
     args = ("encode", "events", "--source", recordings, "--out", tmp_path / "s.zarr", "--dry-run")
     text = spikeprep(*args, "--set", "event_downsample.factor=2", "--set", "merge_polarity.use=true").stdout
     assert "48 train + 12 test samples of 3 classes" in text
@@ -118,7 +118,7 @@ def test_a_data_set_of_tonics(spikeprep, tmp_path):
     assert "tonic does not find NMNIST" in again.stderr
 
 
-def test_events_that_cannot_be_are_answered_and_noted_when_told(spikeprep, recordings, tmp_path):
+def test_invalid_events_are_errors_or_noted_with_a_setting(spikeprep, recordings, tmp_path):
     class_folder(tmp_path / "raw", each=5)
     events = moving_bar(0, 9)
     events["x"][[3, 4]] = 50
@@ -183,7 +183,7 @@ def test_one_sensor_after_another(spikeprep, tmp_path):
     assert one.exit_code == 0, one.output
 
 
-def test_what_is_too_large_is_said_ahead(spikeprep, recordings, tmp_path):
+def test_too_large_samples_are_rejected_before_encoding(spikeprep, recordings, tmp_path):
     args = ("--set", "source.size=[1280,720]", "--set", "dvs.bin_us=1")
     done = spikeprep("encode", "events", "--source", recordings, "--out", tmp_path / "s.zarr", *args)
     assert done.exit_code == 2

@@ -58,7 +58,7 @@ def raises(error):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_says_what_the_documentation_promises(spikeprep, name):
+def test_help_shows_what_the_documentation_promises(spikeprep, name):
     done = spikeprep(name, "--help")
     assert done.exit_code == 0
     assert name in PROMISED, "a new command: say what it promises"
@@ -135,7 +135,7 @@ def test_errors_are_one_paragraph_and_their_exit_code(spikeprep, acting, error, 
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
-def test_what_the_system_refuses_is_said_without_a_traceback(spikeprep, acting, number):
+def test_errors_of_the_system_have_no_traceback(spikeprep, acting, number):
     acting(raises(OSError(number, "the system's words", "/some/where")))
     done = spikeprep("act")
     assert done.exit_code == 5
@@ -249,7 +249,7 @@ main(["encode", "digits", "--out", "my digits.zarr"])
     )
 
 
-def test_a_reader_that_has_enough_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "spikeprep_cli", "list", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -41,7 +41,7 @@ def test_encode_train_evaluate(spikeprep, encoded, tmp_path):
     assert document["accuracy"] >= 0.75  # three letters of clearly different pitch; chance is a third
 
 
-def test_bad_files_are_answered_and_skipped_when_told(spikeprep, corpus, tmp_path):
+def test_bad_files_are_errors_or_skipped_with_a_setting(spikeprep, corpus, tmp_path):
     put(tmp_path / "raw/0af1set0.wav", b"no sound")
     put(tmp_path / "raw/0bf1set0.wav", (corpus / "ti_alpha/train/f1/0bf1set0.wav").read_bytes())
     args = ("encode", "ti46", "--source", tmp_path / "raw", "--out", tmp_path / "s.zarr")

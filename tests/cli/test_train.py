@@ -34,7 +34,7 @@ def trained(spikeprep, store, tmp_path):
     return tmp_path / "run"
 
 
-def test_train_for_a_person(spikeprep, store, tmp_path):
+def test_train_as_text(spikeprep, store, tmp_path):
     run = tmp_path / "run"
     done = spikeprep("train", store, "--arch", "20-10", "--epochs", "2", "--run", run, *LOSS)
     assert done.exit_code == 0, done.output
@@ -56,7 +56,7 @@ def test_train_and_evaluate_as_json(spikeprep, store, tmp_path):
     assert sum(map(sum, on_train["confusion"])) == 30
 
 
-def test_evaluate_for_a_person(spikeprep, store, trained):
+def test_evaluate_as_text(spikeprep, store, trained):
     done = spikeprep("evaluate", trained, store)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[0].endswith("% (30 samples)")
@@ -145,7 +145,7 @@ def test_a_damaged_store_while_training(spikeprep, store, tmp_path):
     assert "train samples 0 to" in done.stderr
 
 
-def test_a_gpu_that_cannot_be_used_is_spoken_of(spikeprep, store, tmp_path, monkeypatch):
+def test_an_unusable_gpu_is_mentioned(spikeprep, store, tmp_path, monkeypatch):
     from spikeprep import devices as device
     from spikeprep import system as machine
 
@@ -174,7 +174,7 @@ def test_two_ranks_train_what_one_trains(spikeprep, store, tmp_path):
         np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4)
 
 
-def test_what_goes_wrong_in_a_rank_is_said_once(spikeprep, store, trained):
+def test_an_error_of_all_ranks_is_printed_once(spikeprep, store, trained):
     done = spikeprep("train", store, "--run", trained, "--ranks", "2", "--arch", "20", "--device", "cpu")
     assert done.exit_code == 4
     assert done.stderr.count("is a run already") == 1
@@ -208,13 +208,13 @@ def test_ctrl_c_reaches_every_rank(spikeprep, store, tmp_path):
         while not (run / "best.npz").exists() and time.monotonic() < until:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, said = process.communicate(timeout=60)
+        _, text = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    assert f"To resume: spikeprep train {store}" in said
-    assert "--ranks 2" in said
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    assert f"To resume: spikeprep train {store}" in text
+    assert "--ranks 2" in text
     events = [r["event"] for r in RunFolder(run).journal.records()]
     assert events[-1] == "interrupted"
     assert load_checkpoint(run / "last.npz")[1]["step"] > 1
@@ -232,12 +232,12 @@ def test_ctrl_c_and_on_with_the_same_bits(spikeprep, store, tmp_path: Path):
         while not (run / "best.npz").exists() and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, text = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, said
-    assert f"To resume: spikeprep train {store}" in said
-    assert "--resume" in said
+    assert process.returncode == 130, text
+    assert f"To resume: spikeprep train {store}" in text
+    assert "--resume" in text
     _, record = load_checkpoint(run / "last.npz")
     done = len(record["history"])
     assert 1 <= done < 400
