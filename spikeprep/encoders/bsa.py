@@ -7,6 +7,7 @@ spikes and h is subtracted from s.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -30,13 +31,19 @@ _TRANSPOSE = tuple(
 
 def _gaussian() -> tuple[float, ...]:
     """Return HM2-BP's filter: exp(−(j − 12)² / 25), j = 0 … 23, divided by its sum."""
-    h = np.exp(-((np.arange(24) - 12.0) ** 2) / 25)
-    return tuple((h / h.sum()).tolist())
+    return _normalised([math.exp(-((j - 12.0) ** 2) / 25) for j in range(24)])
 
 
 def _low_pass() -> tuple[float, ...]:
     """Return a low-pass filter of 24 taps: a sinc cut at 0.12 of the Nyquist frequency in a Hamming window."""
-    h = np.sinc(0.12 * (np.arange(24) - 11.5)) * np.hamming(24)
+    places = [math.pi * (0.12 * (j - 11.5)) for j in range(24)]
+    window = [0.54 + 0.46 * math.cos(math.pi * (2 * j - 23) / 23) for j in range(24)]
+    return _normalised([math.sin(x) / x * w for x, w in zip(places, window, strict=True)])
+
+
+def _normalised(taps: list[float]) -> tuple[float, ...]:
+    # functions of math, not of NumPy: stores keep the taps, and NumPy's last digits depend on the processor
+    h = np.array(taps)
     return tuple((h / h.sum()).tolist())
 
 
