@@ -40,7 +40,8 @@ def test_golden_preset(golden, r):
 
 
 def test_the_preset_is_the_published_filter(golden):
-    np.testing.assert_allclose(BSA().taps, golden["preset_filter"], rtol=1e-15)  # its last digit is another processor's
+    # the golden file's last digits are those of another processor
+    np.testing.assert_allclose(BSA().taps, golden["preset_filter"], rtol=1e-15)
 
 
 @pytest.mark.parametrize("name", SIGNALS)
