@@ -15,7 +15,6 @@ from ..data import Bits
 from ..encoders.base import Description
 from ..errors import DataError, UsageError
 from ..recipes import Recipe
-from ..sources.base import Source
 from ..store import Compression, SplitLayout
 from ..system import cores
 from .samples import SampleEncoder, Shape, misfit
@@ -93,9 +92,8 @@ def plan(
 def open_encoder(
     recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None
 ) -> SampleEncoder:
-    """Open a recipe's source, of which the first `limit` samples per split are wanted; None: all."""
-    source = recipe.open_source(source_path)
-    return SampleEncoder(source if limit is None else source.limited(limit), recipe.build_chain(), seed)
+    """Open a recipe's source, limited to the first `limit` samples per split; None: all."""
+    return SampleEncoder(recipe.open_source(source_path, limit), recipe.build_chain(), seed)
 
 
 class StorePlan:
@@ -126,12 +124,9 @@ class StorePlan:
         self.recipe, self.seed, self.limit = recipe, seed, limit
         self.source_path = None if source_path is None else os.fspath(source_path)
         self.encoder = open_encoder(recipe, self.source_path, seed, limit)
-        self.source: Source = self.encoder.source
-        available = self.source.splits()
-        self.samples = {split: n if limit is None else min(n, limit) for split, n in available.items()}
-        if not any(self.samples.values()):
-            raise DataError(f"the source {self.source.name} has no samples", "at least 1")
-        first = self.encoder.describe(next(split for split, n in self.samples.items() if n), 0)
+        self.source = self.encoder.source
+        self.samples = dict(self.source.splits())
+        first = self.encoder.describe(next(iter(self.samples)), 0)
         self._lengths = self._describe_all(first, workers or cores()) if first.ragged else {}
         longest = max((int(steps.max(initial=0)) for steps in self._lengths.values()), default=first.steps)
         self.shape, self.dt = Shape(first.unit_shape, first.units, longest, first.ragged), first.dt
@@ -179,8 +174,9 @@ class StorePlan:
 
     def attributes(self) -> dict[str, Any]:
         """Return the store's attributes: what was encoded and how; neither where nor when."""
-        reader = self.recipe.build_source(self.source_path).to_config()  # without the limit
-        reader = {key: value for key, value in reader.items() if key not in ("path", "licence")}
+        reader = {
+            key: value for key, value in self.source.to_config().items() if key not in ("path", "licence")
+        }
         return {
             "version": __version__,
             "recipe": self.recipe.name,

@@ -16,7 +16,7 @@ from ..errors import DataError, PluginError, SpikeprepError
 from ..packing import overrun
 from ..random import SampleKey
 from ..registry import Plugin
-from ..sources.base import Source
+from ..sources.base import CheckedSource
 
 Chunk = tuple[Bits, NDArray[np.uint32], NDArray[np.int32], list[str]]
 """Spikes uint8 (sample, unit, byte), and each sample's steps, label and id."""
@@ -57,7 +57,7 @@ class SampleEncoder:
         What is read, what encodes it, and the seed of every random number.
     """
 
-    source: Source
+    source: CheckedSource
     chain: Chain
     seed: int
 
@@ -73,8 +73,7 @@ class SampleEncoder:
     def describe(self, split: str, index: int) -> Description:
         """Return what a sample becomes, from its outline."""
         where, key = f"{index} of {split}", self.key(split, index)
-        with naming(self.source, where):
-            signal = self.source.outline(split, index)
+        signal = self.source.outline(split, index)
         for transform in self.chain.transforms:
             with naming(transform, where):
                 signal = transform.outline(signal, key)
@@ -87,12 +86,7 @@ class SampleEncoder:
 
     def read(self, split: str, index: int) -> tuple[Sample, Any]:
         """Return a sample, and its signal after every transform."""
-        with naming(self.source, f"{index} of {split}"):
-            sample = self.source.read(split, index)
-        if not isinstance(sample, Sample):
-            raise plugin_error(
-                self.source, f"returned {type(sample).__name__}", "a Sample", f"{index} of {split}"
-            )
+        sample = self.source.read(split, index)
         signal, key = sample.signal, self.key(split, index)
         for transform in self.chain.transforms:
             with naming(transform, sample.id):
@@ -234,16 +228,12 @@ def misfit(got: str, expected: str) -> DataError:
 
 @contextmanager
 def naming(plugin: Plugin, sample: str) -> Iterator[None]:
-    """Turn a plugin's exceptions into errors that name it and the sample.
+    """Turn the exceptions of a transform or encoder into errors that name it and the sample.
 
-    Errors of sources stay as they are, since they name files, and so do those of the system below a built-in plugin.
+    Errors of the system below a built-in plugin stay as they are.
     """
     try:
         yield
-    except SpikeprepError as error:
-        if isinstance(plugin, Source):
-            raise
-        raise _named(error, plugin, sample) from error
     except Exception as error:
         built_in = type(plugin).__module__.startswith("spikeprep.")
         if built_in and isinstance(error, OSError | MemoryError):
