@@ -21,6 +21,7 @@ IN_MEMORY_EVENTS = 1 << 18
 """Events (16 bytes each, 4 MiB) of the largest recording that is read into memory, and of a piece of larger ones."""
 
 _SHOWN = 3  # changed files in one note
+_ARGUMENT = re.compile(r"\b([a-z_]+)=(\([^)]*\)|'[^']*'|[\w…]+)")  # in hints of `spikeprep.eventfiles`
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,10 @@ def _bad_file(recording: Recording, error: DataError) -> BadFile:
     if error.expected:
         what += f" (expected {error.expected})"
     # `spikeprep.eventfiles` names its arguments; here they are settings of the source
-    fix = re.sub(r"([Pp]ass )?\b(format|invalid)='(\w+)'", r"use source.\2=\3", error.hint)
-    fix = fix.replace("Give size=(width, height)", "use source.size=[width,height]")
+    fix = re.sub(r"\b(Pass|pass|Give) ", "use ", _ARGUMENT.sub(_as_setting, error.hint))
     return BadFile(recording.id, what, fix.rstrip("."))
+
+
+def _as_setting(argument: re.Match[str]) -> str:
+    name, value = argument[1], argument[2].strip("'").replace("(width, height)", "[width,height]")
+    return f"source.{name if name in ('format', 'invalid', 'size') else f'options.{name}'}={value}"

@@ -21,6 +21,7 @@ from spikeprep.data import EVENT
 from spikeprep.errors import DataError, UsageError
 from spikeprep.eventfiles import ChangedEvents, Changes, EventFormat, evt3, open_events, outline, read
 from spikeprep.registry import EVENT_FORMATS
+from spikeprep.testing import check_event_format
 
 from . import writing
 from .writing import events_of
@@ -162,6 +163,15 @@ def test_written_events_are_read(tmp_path, name):
     np.testing.assert_array_equal(outline(path, **form.settings()).array, got.array[-1:])
     named = form.settings(format=form.name)
     np.testing.assert_array_equal(read(path, **named).array, got.array)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_format_passes_the_conformance_check(tmp_path, name):
+    form = FORMS[name]
+    options = {key: value for key, value in form.options.items() if key != "format"}
+    events = recording(form, 60)
+    size = form.size if form.given_size else None
+    check_event_format(EVENT_FORMATS.get(form.name)(**options), form.put(tmp_path, events), events, size)
 
 
 @pytest.mark.parametrize("name", FORMS)

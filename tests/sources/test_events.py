@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from spikeprep.errors import DataError, UsageError
+from spikeprep.recipes import load_recipe
 from spikeprep.sources import event_recordings
 from spikeprep.sources.events import EventFolder
 
 from ..assets import asset
+from ..eventfiles.writing import aedat2_bytes
 from .event_folders import class_folder, moving_bar, put
 
 
@@ -75,6 +77,17 @@ def test_no_folder(tmp_path):
     for path in ("", str(tmp_path / "no")):
         with pytest.raises(DataError, match="source=FOLDER"):
             EventFolder(path=path).splits()
+
+
+def test_arguments_of_the_format_are_named_as_settings(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x.aedat").write_bytes(aedat2_bytes(moving_bar(1, 0), "DAVIS999"))
+    with pytest.raises(
+        DataError, match=r"use source\.options\.camera=NAME .*source\.size=\[width,height\] if"
+    ):
+        EventFolder(path=str(tmp_path), test_share=0).splits()
+    recipe = load_recipe("events").override({"source.options.camera": "DAVIS346", "source.test_share": "0"})
+    assert recipe.open_source(tmp_path).read("train", 0).signal.size == (346, 260)
 
 
 def test_settings_reach_the_format(tmp_path):
