@@ -1,9 +1,9 @@
-"""How fast samples leave a store, and on a machine with a GPU how fast they reach it: GB/s of packed bits.
+"""Rates at which samples are read from a store and, with a GPU, copied to it, in GB/s of packed bits.
 
     spikeprep encode mnist --source DIR --out mnist.zarr
     python -m benchmarks.feed mnist.zarr [--threads 1 2 4] [--epoch-seconds 0.8] [--gpu]
 
-A CPU second is one core busy for a second: what other processes take does not count in it, as it does in wall time.
+A CPU second is one core busy for one second; unlike wall time it does not include the time of other processes.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from spikeprep.store import SpikeStore, SplitReader
 
 
 def read_rate(reader: SplitReader, threads: int, size: int) -> tuple[float, float]:
-    """Read about `size` bytes with so many threads; return GB a second of wall time, and of CPU time."""
+    """Read about `size` bytes with `threads` threads; return GB per second of wall time, and of CPU time."""
     chunks = -(-len(reader) // reader.chunk_samples)
-    each = max(1, size // reader.chunk_bytes // threads)
+    thread_chunks = max(1, size // reader.chunk_bytes // threads)
     busy: list[float] = []
 
     def read(first: int) -> None:
         out = np.empty((reader.chunk_samples, reader.units, reader.layout.unit_bytes), np.uint8)
         started = time.thread_time()
-        for n in range(each):
+        for n in range(thread_chunks):
             reader.read_chunk((first + n) % chunks, out)
         busy.append(time.thread_time() - started)
 
-    workers = [threading.Thread(target=read, args=(n * each,)) for n in range(threads)]
+    workers = [threading.Thread(target=read, args=(n * thread_chunks,)) for n in range(threads)]
     started = time.perf_counter()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    packed = each * threads * reader.chunk_bytes / 1e9
+    packed = thread_chunks * threads * reader.chunk_bytes / 1e9
     return packed / (time.perf_counter() - started), packed / sum(busy)
 
 
 def feed_rates(reader: SplitReader, tier: str, batch: int, threads: int | None) -> list[float]:
-    """Bring two epochs to GPU 0 by a tier, with nothing computed; return GB/s of each."""
+    """Feed two epochs to GPU 0 by a tier, without computing; return GB/s of each."""
     from spikeprep.cuda.gpu import CupyRuntime
     from spikeprep.feed.device import Feeder
 
@@ -73,15 +73,15 @@ def main() -> None:
     args = parser.parse_args()
     reader = SpikeStore.open(args.store)["train"]
     epoch = len(reader) * reader.sample_bytes / 1e9
-    wanted = epoch / args.epoch_seconds
+    needed = epoch / args.epoch_seconds
     print(
-        f"an epoch: {epoch:.2f} GB packed; in {args.epoch_seconds:g} s, read anew each time: {wanted:.2f} GB/s"
+        f"an epoch: {epoch:.2f} GB packed; read in every epoch of {args.epoch_seconds:g} s: {needed:.2f} GB/s"
     )
     read_rate(reader, 1, 20_000_000)
     for threads in args.threads:
         wall, cpu = read_rate(reader, threads, args.megabytes * 1_000_000)
         print(
-            f"read with {threads} threads: {wall:.2f} GB/s, {cpu:.2f} a CPU second: {wanted / cpu:.1f} cores"
+            f"read with {threads} threads: {wall:.2f} GB/s, {cpu:.2f} GB per CPU second: {needed / cpu:.1f} cores"
         )
     if args.gpu:
         for tier in ("resident", "pinned", "streamed"):

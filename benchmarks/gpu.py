@@ -1,13 +1,13 @@
-"""Everything that is timed on a GPU, in one command that leaves a report: bench.json, and bench.md to paste.
+"""All measurements on a GPU in one command, with a report: bench.json, and bench.md for benchmarks/RESULTS.md.
 
     python -m benchmarks.gpu [--store mnist.zarr] [--out gpu-report] [--sections check,kernels] [--check]
 
-check: a step of each task beside the CPU backend. ceilings: copies and matrix products at their best. kernels: each
-launch of a step beside its floor (benchmarks.roofline). epochs: MNIST and N-MNIST, 60 000 samples. density: events
-against matrix products. tiers: a store's epoch by every tier, with the share of time that the device waited. bptt: the
-same network in PyTorch. Without a store, spikes are drawn at the task's density; tiers then needs zarr to make one.
+check: each task compared with the CPU backend. ceilings: best rates of copies and matrix products. kernels: each launch
+of a step and its floor (benchmarks.roofline). epochs: MNIST and N-MNIST, 60 000 samples. density: events against matrix
+products. tiers: a store's epoch by every tier, with the share of time in which the device waited. bptt: the same
+network in PyTorch. Without --store, spikes are random, of the task's density; `tiers` then needs zarr to write a store.
 
-A section that fails says so in the report, and the others go on; the exit code is 1 then.
+After a section that fails the others still run; its error is in the report and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -31,55 +31,72 @@ from spikeprep.cuda.runtime import Runtime
 from spikeprep.errors import CapabilityError
 
 
-def main() -> int:
-    """Measure, write the report, and return the exit code."""
+def options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return the parsed arguments, by default those of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--store", help="a store of MNIST for the tiers; default one of random spikes")
+    parser.add_argument("--store", help="a store of MNIST for the tiers; default: one of random spikes")
     parser.add_argument("--out", type=Path, default=Path("gpu-report"))
-    parser.add_argument("--sections", default=",".join(SECTIONS), help="comma-separated; default all")
-    parser.add_argument("--check", action="store_true", help="the section check alone")
+    parser.add_argument("--sections", default=",".join(SECTIONS), help="comma-separated; default: all")
+    parser.add_argument("--check", action="store_true", help="only the section check")
     parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=30, help="of what is timed in single steps")
-    parser.add_argument("--distinct", type=int, default=2048, help="samples that an epoch goes round")
+    parser.add_argument("--repeats", type=int, default=30, help="of each timed step")
     parser.add_argument(
-        "--emulated", action="store_true", help="try the benchmark itself, tiny and without a GPU"
+        "--distinct", type=int, default=2048, help="different samples, repeated over an epoch"
     )
-    args = parser.parse_args()
-    chosen = ["check"] if args.check else args.sections.split(",")
-    if unknown := set(chosen) - set(SECTIONS):
+    parser.add_argument(
+        "--store-samples", type=int, default=10_000, help="of the store that is written without --store"
+    )
+    parser.add_argument(
+        "--emulated", action="store_true", help="test the benchmark itself, at tiny size and without a GPU"
+    )
+    args = parser.parse_args(arguments)
+    args.sections = ["check"] if args.check else args.sections.split(",")
+    if unknown := set(args.sections) - set(SECTIONS):
         parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    return args
+
+
+def main() -> int:
+    """Measure, write the report, and return the exit code."""
+    args = options()
     try:
         bench = emulated(args.store) if args.emulated else on_gpu(args)
     except CapabilityError as error:
         print(error, file=sys.stderr)
         return 2
     report: dict[str, Any] = {"device": bench.runtime.facts() | driver(args.gpu), "sections": {}}
-    for name in chosen:
+    for name in args.sections:
         began = time.perf_counter()
         try:
-            found = SECTIONS[name](bench)
+            results = SECTIONS[name](bench)
         except ImportError as error:
-            found = {"skipped": f"{error.name or error} is not installed"}
+            results = {"skipped": f"{error.name or error} is not installed"}
         except Exception:
-            found = {"error": traceback.format_exc()}
-        report["sections"][name] = found | {"took": round(time.perf_counter() - began, 2)}
-        print(f"{name}: {found.get('error') or found.get('skipped') or 'done'}", flush=True)
-        write(args.out, report)  # what is there is kept, whatever becomes of the rest
+            results = {"error": traceback.format_exc()}
+        report["sections"][name] = results | {"seconds": round(time.perf_counter() - began, 2)}
+        print(f"{name}: {results.get('error') or results.get('skipped') or 'done'}", flush=True)
+        write(args.out, report)  # after each section, so that a crash loses only the rest
     print((args.out / "bench.md").read_text())
-    return int(any("error" in found for found in report["sections"].values()))
+    return int(any("error" in results for results in report["sections"].values()))
 
 
 def on_gpu(args: argparse.Namespace) -> Bench:
     """Return a bench at full size."""
     return Bench(
-        CupyRuntime(args.gpu), dict(TASKS), args.distinct, args.stored, args.repeats, args.store, Card()
+        CupyRuntime(args.gpu),
+        dict(TASKS),
+        args.distinct,
+        args.store_samples,
+        args.repeats,
+        args.store,
+        Card(),
     )
 
 
 def emulated(store: str | None) -> Bench:
-    """Return a bench so small that the tests' emulated GPU gets through it."""
+    """Return a bench small enough for the emulated GPU of the tests."""
     runtime: Runtime = importlib.import_module("tests.cuda.emulator").EmulatedRuntime(twice=False)
     small = {
         name: replace(
@@ -91,7 +108,7 @@ def emulated(store: str | None) -> Bench:
 
 
 def driver(gpu: int) -> dict[str, Any]:
-    """Return the driver's version, clocks and power limit, as nvidia-smi tells them."""
+    """Return the driver's version, clocks and power limit, from nvidia-smi."""
     if shutil.which("nvidia-smi") is None:
         return {}
     fields = "driver_version,clocks.max.sm,clocks.max.mem,power.limit"
@@ -115,12 +132,12 @@ def markdown(report: dict[str, Any]) -> list[str]:
     device, sections = report["device"], report["sections"]
     facts = ", ".join(f"{k} {v}" for k, v in device.items() if k != "device")
     lines = [f"## {device['device']}", "", "    python -m benchmarks.gpu", "", facts, ""]
-    for name, found in sections.items():
-        if "error" in found or "skipped" in found:
-            why = found.get("skipped") or found["error"].strip().splitlines()[-1]
-            lines += [f"{name}: {'not run' if 'skipped' in found else 'failed'}: {why}", ""]
+    for name, results in sections.items():
+        if "error" in results or "skipped" in results:
+            reason = results.get("skipped") or results["error"].strip().splitlines()[-1]
+            lines += [f"{name}: {'not run' if 'skipped' in results else 'failed'}: {reason}", ""]
         else:
-            lines += [*WRITERS[name]({k: v for k, v in found.items() if k != "took"}), ""]
+            lines += [*WRITERS[name]({k: v for k, v in results.items() if k != "seconds"}), ""]
     return lines
 
 
@@ -129,25 +146,27 @@ def _table(heads: list[str], rows: list[list[Any]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in cells]
 
 
-def _check(found: dict[str, Any]) -> list[str]:
-    rows = [[k, v["spikes_equal"], f"{v['gradient_off']:.1e}", v["output_spikes"]] for k, v in found.items()]
+def _check(results: dict[str, Any]) -> list[str]:
+    rows = [
+        [k, v["spikes_equal"], f"{v['gradient_off']:.1e}", v["output_spikes"]] for k, v in results.items()
+    ]
     return _table(
-        ["beside the CPU", "spikes equal", "gradients off by, of the largest", "output spikes"], rows
+        ["compared with the CPU", "spikes equal", "largest gradient error, relative", "output spikes"], rows
     )
 
 
-def _ceilings(found: dict[str, Any]) -> list[str]:
-    rows = [["copy, read and written", f"{found['copy_bytes_a_second'] / 1e12:.2f} TB/s"]]
-    if half := found.get("half_operations_a_second"):
+def _ceilings(results: dict[str, Any]) -> list[str]:
+    rows = [["copy, read and written", f"{results['copy_bytes_per_second'] / 1e12:.2f} TB/s"]]
+    if half := results.get("half_operations_per_second"):
         rows.append(["half-precision product", f"{half / 1e12:.0f} TFLOP/s"])
-    if clock := found.get("sm_clock_under_load_hz"):
+    if clock := results.get("sm_clock_under_load_hz"):
         rows.append(["clock under load", f"{clock / 1e6:.0f} MHz"])
     return _table(["ceiling", "measured"], rows)
 
 
-def _kernels(found: dict[str, Any]) -> list[str]:
+def _kernels(results: dict[str, Any]) -> list[str]:
     lines = []
-    for name, task in found.items():
+    for name, task in results.items():
         rows = []
         for row in task["kernels"]:
             floor = (
@@ -157,8 +176,8 @@ def _kernels(found: dict[str, Any]) -> list[str]:
             )
             rows.append([f"{row['kernel']}", _us(row["seconds"]), *floor])
         share = task["floor_seconds"] / max(task["kernels_seconds"], 1e-12)
-        whole = [_us(task["kernels_seconds"]), _us(task["floor_seconds"]), "", f"{100 * share:.0f} %"]
-        rows.append(["all kernels", *whole])
+        total = [_us(task["kernels_seconds"]), _us(task["floor_seconds"]), "", f"{100 * share:.0f} %"]
+        rows.append(["all kernels", *total])
         rows.append(["a step, by the device's clock", _us(task["step_seconds_timed"]), "", "", ""])
         rows.append(["a step, by the host's", _us(task["host_seconds_timed"]), "", "", ""])
         lines += [f"**{name}**, a batch of {task['task']['batch']}:", ""]
@@ -166,41 +185,42 @@ def _kernels(found: dict[str, Any]) -> list[str]:
     return lines[:-1]
 
 
-def _epochs(found: dict[str, Any]) -> list[str]:
+def _epochs(results: dict[str, Any]) -> list[str]:
     rows = [
         [k, v["batch"], f"{v['seconds']:.3f} s", f"{1e6 * v['seconds'] / v['batches']:.0f}"]
-        for k, v in found.items()
+        for k, v in results.items()
     ]
-    return _table(["epoch of 60 000", "batch", "seconds", "µs a batch"], rows)
+    return _table(["epoch of 60 000", "batch", "seconds", "µs per batch"], rows)
 
 
-def _density(found: dict[str, Any]) -> list[str]:
-    rows = [[f"{100 * r['density']:g} %", _us(r["events"]), _us(r["matrix"])] for r in found["rows"]]
-    said = f"Equal at {100 * found['crossover']:.1f} %." if found["crossover"] else "The two did not cross."
-    return [*_table(["density", "events, µs", "products, µs"], rows), "", said]
+def _density(results: dict[str, Any]) -> list[str]:
+    rows = [[f"{100 * r['density']:g} %", _us(r["events"]), _us(r["matrix"])] for r in results["rows"]]
+    crossover = f"Equal at {100 * results['crossover']:.1f} %." if results["crossover"] else "No crossover."
+    return [*_table(["density", "events, µs", "products, µs"], rows), "", crossover]
 
 
-def _tiers(found: dict[str, Any]) -> list[str]:
+def _tiers(results: dict[str, Any]) -> list[str]:
     rows = [
         [
             name, v["samples"], f"{v['seconds']:.3f} s", f"{100 * v['stall_fraction']:.2f} %",
-            f"{v['tier']['device_bytes'] / 1e6:.0f} MB", f"{v['taken_bytes'] / 1e6:.0f} MB",
+            f"{v['tier']['device_bytes'] / 1e6:.0f} MB", f"{v['allocated_bytes'] / 1e6:.0f} MB",
             f"{v['tier']['host_bytes'] / 1e6:.0f} MB",
         ]
-        for name, v in found.items()
+        for name, v in results.items()
     ]  # fmt: skip
     return _table(
-        ["tier", "samples", "epoch", "waited for data", "device memory, said", "taken", "host memory"], rows
+        ["tier", "samples", "epoch", "waited for data", "device memory, bound", "allocated", "host memory"],
+        rows,
     )
 
 
-def _bptt(found: dict[str, Any]) -> list[str]:
+def _bptt(results: dict[str, Any]) -> list[str]:
     rows = []
-    for name, task in found.items():
+    for name, task in results.items():
         for peer, ratio in task["ratios"].items():
             seconds = task["peers"][peer]
             rows.append([name, peer, f"{1e3 * seconds:.2f}", f"{1e3 * task['ours']:.2f}", f"{ratio:.1f} ×"])
-    return _table(["task", "PyTorch BPTT", "ms a batch", "ours, ms", "ratio"], rows)
+    return _table(["task", "PyTorch BPTT", "ms per batch", "ours, ms", "ratio"], rows)
 
 
 WRITERS = {

@@ -1,6 +1,6 @@
-"""The same network trained by multi-step BPTT in PyTorch on the same card: a plain loop, and SpikingJelly if installed.
+"""Multi-step BPTT of the same network in PyTorch on the same card: a plain loop, and SpikingJelly if installed.
 
-Multi-step: a layer's drive for all steps is one matrix product, its neurons then go through the steps one by one.
+Multi-step: a layer's drive of all steps is one matrix product; its neurons are then simulated step by step.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def plain(sizes: tuple[int, ...]) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def measure(task: Task, device: str = "cuda", repeats: int = 5) -> dict[str, Any]:
-    """Return seconds a batch of training, the best of `repeats`, of every peer; TF32 products are allowed them."""
+    """Return the seconds per training batch of every peer, the best of `repeats`; TF32 products are enabled."""
     import torch
 
     torch.manual_seed(0)
@@ -64,7 +64,7 @@ def measure(task: Task, device: str = "cuda", repeats: int = 5) -> dict[str, Any
         peers["spikingjelly"] = BUILDERS["spikingjelly"]
     except ImportError:
         pass
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if "cuda" in device else device,
     }
@@ -78,15 +78,15 @@ def measure(task: Task, device: str = "cuda", repeats: int = 5) -> dict[str, Any
             torch.nn.functional.cross_entropy(forward(spikes), labels).backward()
             optimiser.step()
 
-        found[name] = _best(train, repeats, device)
-    return found
+        results[name] = _best(train, repeats, device)
+    return results
 
 
 def _best(work: Callable[[], None], repeats: int, device: str) -> float:
     import torch
 
     seconds = []
-    for _ in range(repeats + 1):  # the first call allocates and compiles
+    for _ in range(repeats + 1):  # the first call allocates and compiles, and does not count
         if "cuda" in device:
             torch.cuda.synchronize()
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` measures, a function each: seconds, and numbers that say what they are of, JSON-ready."""
+"""The sections of `benchmarks.gpu`: one function each, returning measurements in seconds, JSON-ready."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import gpu_bptt
-from benchmarks.gpu_tasks import Samples, as_seen, network, random_bits, random_samples
+from benchmarks.gpu_tasks import Samples, measured, network, random_bits, random_samples
 from benchmarks.roofline import MNIST, NMNIST, Card, Task, kernels
-from spikeprep.backend import Backend, UpdateRule
+from spikeprep.backend import Backend, DeviceLayer, ErrorSignal
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.base import Products
 from spikeprep.cuda.gpu import CupyModule
 from spikeprep.cuda.runtime import Module, Runtime
-from spikeprep.data import NeuronParams, PackedBatch, PspParams
-from spikeprep.train.layers.dense import Dense
-from spikeprep.train.network import Network
+from spikeprep.data import Hm2bpConstants, PackedBatch
+from spikeprep.train.network import Network, StepResult
+from spikeprep.train.optimiser import OptimiserSettings
 
 if TYPE_CHECKING:
     from spikeprep.feed.device import TierName
 
 TASKS = {"mnist": MNIST, "nmnist": NMNIST}
 DENSITIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+OPTIMISER = OptimiserSettings()
 
 
 @dataclass
@@ -44,8 +45,8 @@ class Bench:
 
     runtime: Runtime
     tasks: dict[str, Task]
-    distinct: int  # samples, which an epoch goes round
-    stored: int  # samples of a store that is made for the tiers
+    distinct: int  # different samples, repeated until an epoch is full
+    store_samples: int  # samples of the store that is written for the tiers
     repeats: int
     store: str | None
     card: Card
@@ -53,63 +54,63 @@ class Bench:
 
     @property
     def emulated(self) -> bool:
-        """Whether this is only a trial of the benchmark itself."""
+        """Whether this is a test of the benchmark, without a GPU."""
         return self.runtime.name == "emulated"
 
-    def rule(self, step: int) -> UpdateRule:
-        """Return the default step of Adam."""
-        return UpdateRule("adam", 0.01, step, strength=0.2)
-
-    def trained(self, task: Task, **more: Any) -> tuple[CudaBackend, Network, Samples]:
-        """Return a network that has been trained on a few batches, so that everything is compiled and warm."""
-        ops = CudaBackend(self.runtime, **more)
+    def trained(self, task: Task, **options: Any) -> tuple[CudaBackend, Network, Samples]:
+        """Return a network trained on a few batches, so that kernels are compiled and memory is allocated."""
+        backend = CudaBackend(self.runtime, **options)
         samples = random_samples(self.runtime, task, max(self.distinct, task.batch))
-        net = network(ops, task, samples)
-        for step, batch in enumerate(samples.batches(task.batch, min(20, self.repeats)), 1):
-            net.train_step(batch, self.rule(step))
+        net = network(backend, task, samples)
+        for number, batch in enumerate(samples.batches(task.batch, min(20, self.repeats)), 1):
+            step(net, batch, number)
         self.runtime.synchronize()
-        return ops, net, samples
+        return backend, net, samples
+
+
+def step(net: Network, batch: PackedBatch, number: int) -> StepResult:
+    """Take training step `number` (from 1) with the default optimiser."""
+    return net.train_step(batch, OPTIMISER, number, OPTIMISER.rate)
 
 
 # ---------------------------------------------------------------- sections
 
 
 def check(bench: Bench) -> dict[str, Any]:
-    """One step of each task beside the CPU: spikes to the bit, gradients within float32's rounding."""
-    found: dict[str, Any] = {}
+    """Compare one batch of each task with the CPU: equal spikes, gradients within float32's rounding."""
+    results: dict[str, Any] = {}
     for name, task in bench.tasks.items():
         few = replace(task, batch=min(8, task.batch))
         bits = random_bits(few, few.batch)
         labels = np.arange(few.batch, dtype=np.int32) % few.sizes[-1]
-        seen = []
-        for ops in (CpuBackend(np.float32), CudaBackend(bench.runtime)):
-            host: Backend = ops
-            batch = PackedBatch(bits, np.full(few.batch, few.steps, np.uint32), labels, np.arange(few.batch))
-            given = Samples(bits, labels, few.steps)
-            net = network(host, few, given)
-            spikes = net.forward(batch)
+        passes = []
+        backends: tuple[Backend, ...] = (CpuBackend(np.float32), CudaBackend(bench.runtime))
+        for backend in backends:
+            samples = Samples(bits, labels, few.steps)
+            net = network(backend, few, samples)
+            spikes = net.forward(samples.batch(slice(0, few.batch)))
             net.backward(spikes, labels)
-            seen.append(
-                ([host.unpack(s) for s in spikes], [host.gradient(layer.weights) for layer in net.layers])
-            )
-        (want, exact), (got, close) = seen
-        alike = all(np.array_equal(a, b) for a, b in zip(want, got, strict=True))
+            gradients = [p.gradient() for layer in net.devices for p in layer.parameters.values()]
+            passes.append(([backend.unpack(s) for s in spikes], gradients))
+        (want, exact), (got, close) = passes
+        equal = all(np.array_equal(a, b) for a, b in zip(want, got, strict=True))
         off = max(
             float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
             for a, b in zip(close, exact, strict=True)
         )
-        found[name] = {"spikes_equal": alike, "gradient_off": off, "output_spikes": int(want[-1].sum())}
-        if not alike or not off < 1e-4 or not want[-1].any() or not any(g.any() for g in exact):
-            raise AssertionError(f"{name}: {found[name]}")
-    return found
+        results[name] = {"spikes_equal": equal, "gradient_off": off, "output_spikes": int(want[-1].sum())}
+        if not equal or not off < 1e-4 or not want[-1].any() or not any(g.any() for g in exact):
+            raise AssertionError(f"{name}: {results[name]}")
+    return results
 
 
 def ceilings(bench: Bench) -> dict[str, Any]:
-    """What the card does at best: bytes a second of a copy, read and written, and operations of a half product."""
+    """Measure the card's best rates: bytes per second of a copy, read and written, and operations of a half product."""
     runtime, xp = bench.runtime, bench.runtime.xp
     size = (1 << 30) if not bench.emulated else 1 << 16
     a, b = xp.zeros(size, np.uint8), xp.zeros(size, np.uint8)
-    found: dict[str, Any] = {"copy_bytes_a_second": 2 * size / _fastest(bench, lambda: b.__setitem__(..., a))}
+    seconds = _median(bench, lambda: b.__setitem__(..., a))
+    results: dict[str, Any] = {"copy_bytes_per_second": 2 * size / seconds}
     if runtime.has_products:
         n = 64 if bench.emulated else 8192
         rng = np.random.default_rng(0)
@@ -117,45 +118,45 @@ def ceilings(bench: Bench) -> dict[str, Any]:
             runtime.to_device(rng.normal(size=(n, n)).astype(np.float16).view(np.uint16)) for _ in range(2)
         )
         out = xp.empty((n, n), np.float32)
-        seconds = _fastest(bench, lambda: runtime.half_product(left, right, out))
-        found["half_operations_a_second"] = 2 * n**3 / seconds
-    found["sm_clock_under_load_hz"] = clock = _clock()
-    # what is counted is set beside what this card was seen to do
+        seconds = _median(bench, lambda: runtime.half_product(left, right, out))
+        results["half_operations_per_second"] = 2 * n**3 / seconds
+    results["sm_clock_under_load_hz"] = clock = _clock()
+    # later sections compute floors from these rates
     bench.card = replace(
         bench.card,
         name=bench.runtime.name,
         processors=bench.runtime.processors,
-        memory=found["copy_bytes_a_second"],
-        half=found.get("half_operations_a_second", bench.card.half),
+        memory=results["copy_bytes_per_second"],
+        half=results.get("half_operations_per_second", bench.card.half),
         clock=clock or bench.card.clock,
     )
-    return found
+    return results
 
 
 def kernel_times(bench: Bench) -> dict[str, Any]:
-    """Each launch of a training step, the median of many steps, beside its floor."""
-    found: dict[str, Any] = {}
+    """Time each launch of a training step, the median of many steps, and compute its floor."""
+    results: dict[str, Any] = {}
     for name, task in bench.tasks.items():
-        ops, net, samples = bench.trained(task, products="events")
+        backend, net, samples = bench.trained(task, products="events")
         times: dict[str, list[float]] = defaultdict(list)
-        steps, waits = [], []
-        for step, batch in enumerate(samples.batches(task.batch, bench.repeats), 100):
+        device_seconds, host_seconds = [], []
+        for number, batch in enumerate(samples.batches(task.batch, bench.repeats), 100):
             began = time.perf_counter()
             with launches(bench.runtime) as launched:
                 start = bench.runtime.current().record(timed=True)
-                net.train_step(batch, bench.rule(step))
+                step(net, batch, number)
                 stop = bench.runtime.current().record(timed=True)
                 bench.runtime.synchronize()
-            waits.append(time.perf_counter() - began)
-            steps.append(stop.seconds_since(start))
-            once: dict[str, float] = defaultdict(float)
-            words = labels([word for word, *_ in launched], len(task.sizes) - 1)
-            for label, (_, before, after) in zip(words, launched, strict=True):
-                once[label] += after.seconds_since(before)
-            for label, seconds in once.items():
+            host_seconds.append(time.perf_counter() - began)
+            device_seconds.append(stop.seconds_since(start))
+            sums: dict[str, float] = defaultdict(float)
+            names = labels([kernel for kernel, *_ in launched], len(task.sizes) - 1)
+            for label, (_, before, after) in zip(names, launched, strict=True):
+                sums[label] += after.seconds_since(before)
+            for label, seconds in sums.items():
                 times[label].append(seconds)
-        seen = as_seen(ops, task, net, samples)
-        floors = {kernel.name: kernel.on(bench.card) for kernel in kernels(seen)}
+        measured_task = measured(backend, task, net, samples)
+        floors = {kernel.name: kernel.on(bench.card) for kernel in kernels(measured_task)}
         rows = []
         for label, all_times in times.items():
             floor, seconds = floors.get(label), statistics.median(all_times)
@@ -167,112 +168,118 @@ def kernel_times(bench: Bench) -> dict[str, Any]:
                     "share": floor.floor / max(seconds, 1e-12),
                 }
             rows.append(row)
-        found[name] = {
-            "task": asdict(seen),
+        results[name] = {
+            "task": asdict(measured_task),
             "kernels": rows,
             "kernels_seconds": sum(row["seconds"] for row in rows),
             "floor_seconds": sum(kernel.floor for kernel in floors.values()),
             "floors_without_a_launch": sorted(set(floors) - set(times)),
-            "step_seconds_timed": statistics.median(steps),
-            "host_seconds_timed": statistics.median(waits),
+            "step_seconds_timed": statistics.median(device_seconds),
+            "host_seconds_timed": statistics.median(host_seconds),
             "resources": resources(bench.runtime),
         }
-    return found
+    return results
 
 
 def epochs(bench: Bench) -> dict[str, Any]:
-    """An epoch of each task, resident and packed on the device, from the first batch to the last update."""
-    found: dict[str, Any] = {}
+    """Time an epoch of each task, its samples packed on the device, from the first batch to the last update."""
+    results: dict[str, Any] = {}
     for name, task in bench.tasks.items():
         batches = -(-task.samples // task.batch)
         seconds = []
         _, net, samples = bench.trained(task)
         for _ in range(2):
             began = time.perf_counter()
-            for step, batch in enumerate(samples.batches(task.batch, batches), 100):
-                net.train_step(batch, bench.rule(step))
+            for number, batch in enumerate(samples.batches(task.batch, batches), 100):
+                step(net, batch, number)
             bench.runtime.synchronize()
             seconds.append(time.perf_counter() - began)
-        found[name] = {"seconds": min(seconds), "all": seconds, "batches": batches, "batch": task.batch}
-    return found
+        results[name] = {"seconds": min(seconds), "all": seconds, "batches": batches, "batch": task.batch}
+    return results
 
 
 def density(bench: Bench) -> dict[str, Any]:
-    """The first layer of MNIST's network, forward and gradient, over events and as products, by density."""
+    """Time the first layer of MNIST's network, forward and gradient, over events and as products, by density."""
     task, runtime = bench.tasks["mnist"], bench.runtime
     units, post = task.sizes[:2]
-    found = []
+    rows = []
     for share in bench.densities:
-        drawn = replace(task, spikes=(share * units * task.steps,), active=(units,))
-        samples = random_samples(runtime, drawn, task.batch)
+        samples = random_samples(
+            runtime, replace(task, spikes=(share * units * task.steps,), active=(units,)), task.batch
+        )
         row: dict[str, Any] = {"density": share}
-        ways: tuple[Products, ...] = ("events", "matrix")
-        for products in ways:
-            ops = CudaBackend(runtime, products=products)
-            layer = network(ops, task, random_samples(runtime, task, task.batch)).layers[0]
-            delta = runtime.to_device(
-                np.random.default_rng(0).normal(size=(task.batch, post)).astype(np.float32)
-            )
-            batch = samples.batch(slice(0, task.batch))
-            neuron = NeuronParams(
-                layer.neuron.threshold * share / 0.02
-            )  # fires about as often at every density
-            row[products] = _fastest(bench, partial(both_ways, ops, layer, batch, neuron, delta))
-        found.append(row)
-    return {"rows": found, "crossover": crossover(found)}
+        choices: tuple[Products, ...] = ("events", "matrix")
+        for products in choices:
+            backend = CudaBackend(runtime, products=products)
+            net = network(backend, task, random_samples(runtime, task, task.batch))
+            error = np.random.default_rng(0).normal(size=(task.batch, post)).astype(np.float32)
+            signal = ErrorSignal(runtime.to_device(error))
+            constants: Hm2bpConstants = net.rule.constants(0, len(net.layers))
+            # fires about as often at every density
+            neuron = replace(constants.neuron, threshold=constants.neuron.threshold * share / 0.02)
+            work = partial(
+                both_directions, backend, net.devices[0], samples.batch(slice(0, task.batch)), signal,
+                replace(constants, neuron=neuron),
+            )  # fmt: skip
+            row[products] = _median(bench, work)
+        rows.append(row)
+    return {"rows": rows, "crossover": crossover(rows)}
 
 
-def both_ways(ops: Backend, layer: Dense, batch: PackedBatch, neuron: NeuronParams, delta: Any) -> None:
-    """Run a layer on a batch, and add to its gradient."""
-    pre = ops.upload(batch)
-    out = ops.dense_forward(layer.weights, pre, neuron)
-    ops.dense_backward(layer.weights, pre, out, delta, None, neuron, PspParams(), False)
+def both_directions(
+    backend: Backend, layer: DeviceLayer, batch: PackedBatch, signal: ErrorSignal, constants: Hm2bpConstants
+) -> None:
+    """Run a layer forward and backward, without sending its error back."""
+    pre = backend.upload(batch)
+    post = layer.forward(pre, constants)
+    layer.backward(pre, post, signal, constants, False)
 
 
 def tiers(bench: Bench) -> dict[str, Any]:
-    """An epoch of a store by every tier: seconds, the share of them that the device waited for data, and memory."""
+    """Time an epoch of a store by every tier: seconds, the share in which the device waited for data, and memory."""
     from spikeprep.feed.batches import BatchStream
     from spikeprep.feed.device import streamed_bound
     from spikeprep.store import SpikeStore
 
     task = bench.tasks["mnist"]
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        path = bench.store or make_store(Path(folder) / "random.zarr", task, bench.stored)
+        path = bench.store or make_store(Path(folder) / "random.zarr", task, bench.store_samples)
         reader = SpikeStore.open(path)["train"]
         task = replace(task, sizes=(reader.units, *task.sizes[1:]), steps=reader.max_steps)
-        ways: tuple[TierName, ...] = ("resident", "pinned", "streamed")
-        for tier in ways:
-            ops, net, _ = bench.trained(task, feed=tier)
+        names: tuple[TierName, ...] = ("resident", "pinned", "streamed")
+        for tier in names:
+            backend, net, _ = bench.trained(task, feed=tier)
             stream, before = BatchStream(reader, task.batch, epochs=2), bench.runtime.memory()[0]
-            for _ in range(2):  # what stays is brought in the first epoch; the second is timed
-                stream.waited, began = 0.0, time.perf_counter()
-                for step, batch in enumerate(ops.feed(stream), 100):
-                    net.train_step(batch, bench.rule(step))
+            for _ in range(2):  # caches are filled in the first epoch; the second is timed
+                waited, began = 0.0, time.perf_counter()
+                for number, batch in enumerate(backend.feed(stream), 100):
+                    waited += batch.waited
+                    step(net, batch, number)
                 bench.runtime.synchronize()
                 seconds = time.perf_counter() - began
-            found[tier] = {
+            results[tier] = {
                 "seconds": seconds,
                 "samples": len(reader),
-                "stall_fraction": stream.waited / seconds,
+                "stall_fraction": waited / seconds,
                 "tier": asdict(stream.tier),
                 "streamed_bound_bytes": streamed_bound(stream),
-                "taken_bytes": before - bench.runtime.memory()[0],
+                "allocated_bytes": before - bench.runtime.memory()[0],
             }
-    return found
+    return results
 
 
 def bptt(bench: Bench) -> dict[str, Any]:
-    """Seconds a batch in PyTorch, and how many times as long they are as ours."""
-    found: dict[str, Any] = {}
+    """Time a batch in PyTorch and here, and compute the ratios."""
+    results: dict[str, Any] = {}
     for name, task in bench.tasks.items():
         _, net, samples = bench.trained(task)
         peers = gpu_bptt.measure(task, "cpu" if bench.emulated else "cuda", min(bench.repeats, 5))
         batch = samples.batch(slice(0, task.batch))
-        ours = _fastest(bench, lambda net=net, batch=batch: net.train_step(batch, bench.rule(100)))  # type: ignore[misc]
+        ours = _median(bench, partial(step, net, batch, 100))
         ratios = {peer: seconds / ours for peer, seconds in peers.items() if isinstance(seconds, float)}
-        found[name] = {"ours": ours, "peers": peers, "ratios": ratios, "batch": task.batch}
-    return found
+        results[name] = {"ours": ours, "peers": peers, "ratios": ratios, "batch": task.batch}
+    return results
 
 
 SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
@@ -291,8 +298,8 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 
 @contextmanager
 def launches(runtime: Runtime) -> Iterator[list[tuple[str, Any, Any]]]:
-    """Note every launch while the context lasts: its kernel, and events before and after."""
-    noted: list[tuple[str, Any, Any]] = []
+    """Record every launch while the context lasts: its kernel, and events before and after."""
+    records: list[tuple[str, Any, Any]] = []
     modules: list[Module] = list(runtime._modules.values())  # type: ignore[attr-defined]
     kind = type(modules[0])
     launch = kind.launch
@@ -301,17 +308,17 @@ def launches(runtime: Runtime) -> Iterator[list[tuple[str, Any, Any]]]:
         stream = runtime.current()
         before = stream.record(timed=True)
         launch(self, name, *args, **more)
-        noted.append((name, before, stream.record(timed=True)))
+        records.append((name, before, stream.record(timed=True)))
 
     kind.launch = timed  # type: ignore[method-assign]
     try:
-        yield noted
+        yield records
     finally:
         kind.launch = launch  # type: ignore[method-assign]
 
 
 def labels(names: list[str], layers: int) -> list[str]:
-    """Return what benchmarks.roofline calls each launch of one training step, in their order."""
+    """Return the names in benchmarks.roofline of the launches of one training step, in order."""
     words, forward, backward, updated = [], 0, layers, 0
     lateral = "lateral_gain" in names
     for name in names:
@@ -347,18 +354,18 @@ def labels(names: list[str], layers: int) -> list[str]:
 
 
 def resources(runtime: Runtime) -> dict[str, dict[str, int]]:
-    """Return registers, shared and spilled bytes of every kernel that was launched, as the driver tells them."""
-    found = {}
+    """Return registers, shared and spilled bytes of every launched kernel, as the driver reports them."""
+    results = {}
     for module in runtime._modules.values():  # type: ignore[attr-defined]
         if isinstance(module, CupyModule):
             for name in module._kernels:
-                given = module.attributes(name)
-                found[name] = {k: given[k] for k in ("num_regs", "shared_size_bytes", "local_size_bytes")}
-    return found
+                values = module.attributes(name)
+                results[name] = {k: values[k] for k in ("num_regs", "shared_size_bytes", "local_size_bytes")}
+    return results
 
 
 def crossover(rows: list[dict[str, Any]]) -> float | None:
-    """Return the density at which both ways take equally long, between two that were measured."""
+    """Return the density at which events and products take equally long, between two measured ones."""
     for below, above in pairwise(rows):
         a, b = (np.log(row["events"] / row["matrix"]) for row in (below, above))
         if a < 0 <= b:
@@ -368,7 +375,7 @@ def crossover(rows: list[dict[str, Any]]) -> float | None:
 
 
 def make_store(path: Path, task: Task, samples: int) -> str:
-    """Write a store of random spikes, compressed as any other."""
+    """Write a store of random spikes and return its path."""
     from spikeprep.store import SpikeWriter, SplitLayout
 
     classes = [str(n) for n in range(task.sizes[-1])]
@@ -395,8 +402,8 @@ def make_store(path: Path, task: Task, samples: int) -> str:
     return str(path)
 
 
-def _fastest(bench: Bench, work: Callable[[], Any]) -> float:
-    """Return the median seconds of a repeated call, after one to warm up, the device's work included."""
+def _median(bench: Bench, work: Callable[[], Any]) -> float:
+    """Return the median seconds of a repeated call, its work on the device included, after one call to warm up."""
     seconds = []
     for _ in range(bench.repeats + 1):
         bench.runtime.synchronize()
@@ -408,7 +415,7 @@ def _fastest(bench: Bench, work: Callable[[], Any]) -> float:
 
 
 def _clock() -> float | None:
-    """Return the multiprocessors' clock now, in Hz, as nvidia-smi tells it."""
+    """Return the multiprocessors' current clock in Hz, from nvidia-smi."""
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]

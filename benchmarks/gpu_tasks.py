@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` trains on: spikes at random, or a store's, on the device; and the network of a task."""
+"""Networks and samples of `benchmarks.gpu`: random spikes on the device, and a network for each task."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from benchmarks.roofline import Task
 from spikeprep.backend import Backend
 from spikeprep.cuda.runtime import Runtime
-from spikeprep.data import PackedBatch, PspParams
-from spikeprep.random import generator
-from spikeprep.train.calibrate import calibrate
-from spikeprep.train.layers.dense import Dense, initial_state
-from spikeprep.train.network import Network
-from spikeprep.train.rules.hm2bp import LossParams
+from spikeprep.data import PackedBatch
+from spikeprep.train.layers.dense import Dense
+from spikeprep.train.network import Network, build_network, initial_states
+from spikeprep.train.rules.hm2bp import Hm2bp
+from spikeprep.train.rules.loss import LossSettings
 from spikeprep.train.settings import TrainSettings
 
 SETTINGS = TrainSettings()
@@ -26,27 +25,27 @@ SETTINGS = TrainSettings()
 
 @dataclass(frozen=True)
 class Samples:
-    """Packed samples on the device, as a resident split has them: bits [sample, unit, byte], and labels on the host."""
+    """Packed samples: bits [sample, unit, byte], on the device as those of a resident split; labels on the host."""
 
     bits: Any
     labels: NDArray[np.int32]
     steps: int
 
     def batches(self, size: int, count: int) -> Iterator[PackedBatch]:
-        """Yield so many batches, going round."""
+        """Yield `count` batches, starting again from the first sample when there are no more."""
         for n in range(count):
             first = n * size % (len(self.labels) - size + 1)
             yield self.batch(slice(first, first + size))
 
-    def batch(self, which: slice) -> PackedBatch:
-        """Return some of them."""
-        labels = self.labels[which]
+    def batch(self, samples: slice) -> PackedBatch:
+        """Return a slice of the samples as a batch."""
+        labels = self.labels[samples]
         steps = np.full(len(labels), self.steps, np.uint32)
-        return PackedBatch(self.bits[which], steps, labels, np.arange(len(labels)))
+        return PackedBatch(self.bits[samples], steps, labels, np.arange(len(labels)))
 
 
 def random_bits(task: Task, samples: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Return packed spikes of the task's number a sample, Poisson on the units that are active, others silent."""
+    """Return packed Poisson spikes: the task's number per sample, on its number of active units; others are silent."""
     rng, units, active = np.random.default_rng(seed), task.sizes[0], int(min(task.active[0], task.sizes[0]))
     rate = min(1.0, task.spikes[0] / active / task.steps)
     bits = np.zeros((samples, units, -(-task.steps // 8)), np.uint8)
@@ -59,37 +58,30 @@ def random_bits(task: Task, samples: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def random_samples(runtime: Runtime, task: Task, samples: int) -> Samples:
-    """Return spikes at random with labels at random: nothing can be learnt, so that no work falls away."""
+    """Return random spikes with random labels: nothing can be learnt, so the error never vanishes."""
     labels = np.random.default_rng(1).integers(task.sizes[-1], size=samples).astype(np.int32)
     return Samples(runtime.to_device(random_bits(task, samples)), labels, task.steps)
 
 
-def network(ops: Backend, task: Task, samples: Samples) -> Network:
-    """Return a fresh network of the default settings, its thresholds calibrated on the first samples."""
-    weights = [
-        ops.dense_weights(initial_state(post, pre, SETTINGS.init, generator(0, "weights", n), ops.dtype))
-        for n, (pre, post) in enumerate(pairwise(task.sizes))
-    ]
+def network(backend: Backend, task: Task, samples: Samples) -> Network:
+    """Return a new network with default settings, its thresholds calibrated on the first samples."""
+    layers = [Dense((pre,), post) for pre, post in pairwise(task.sizes)]
+    states = initial_states(layers, SETTINGS.init, 0, backend.dtype)
+    net = build_network(backend, Hm2bp(loss=loss(task)), layers, states)
     first = samples.batch(slice(0, min(64, task.batch)))
-    thresholds = calibrate(ops, weights, first, SETTINGS.neuron, SETTINGS.lateral)
-    last = len(weights) - 1
-    layers = tuple(
-        Dense(layer, SETTINGS.neuron.at(nu), SETTINGS.lateral if n == last else 0.0)
-        for n, (layer, nu) in enumerate(zip(weights, thresholds, strict=True))
-    )
-    return Network(ops, layers, loss(task), PspParams())
+    return replace(net, rule=net.rule.calibrated(backend, net.layers, net.devices, first))
 
 
-def loss(task: Task) -> LossParams:
-    """Return the default loss, its target within reach of the task's steps."""
-    default = LossParams()
-    return replace(default, target=min(default.target, task.steps // 6))
+def loss(task: Task) -> LossSettings:
+    """Return the default loss with a target that a neuron can reach in the task's steps."""
+    target = min(LossSettings().target, task.steps // 6)
+    return LossSettings(target=target, margin=min(LossSettings().margin, target - 1))
 
 
-def as_seen(ops: Backend, task: Task, net: Network, samples: Samples) -> Task:
-    """Return the task with the spikes and active units that a batch really has, layer by layer."""
+def measured(backend: Backend, task: Task, net: Network, samples: Samples) -> Task:
+    """Return the task with the spikes and active units of one batch, layer by layer."""
     size = min(task.batch, len(samples.labels))
-    counts = [ops.to_host(ops.counts(s)) for s in net.forward(samples.batch(slice(0, size)))[:-1]]
+    counts = [backend.to_host(backend.counts(s)) for s in net.forward(samples.batch(slice(0, size)))[:-1]]
     return replace(
         task,
         spikes=tuple(float(c.sum(axis=1).mean()) for c in counts),

@@ -1,10 +1,10 @@
-"""What the CUDA backend's kernels must do at least: operations and bytes counted for a task, as times on a card.
+"""Lower bounds on the times of the CUDA backend's kernels, from operations and bytes counted for a task.
 
     python -m benchmarks.roofline [--json]
 
-Nothing is measured here. Each kernel is given four floors: device memory, L2, the 128 bytes a cycle and multiprocessor
-that shared memory and L1 deliver, and issued instructions, as counted in the machine code for sm_90 (docs/cuda.md says
-how). The largest of them is the kernel's floor; `benchmarks.gpu` sets measured times beside it.
+Nothing is measured here. Each kernel has five bounds: bytes of device memory, of L2, and of shared memory and L1 (128
+per cycle and multiprocessor), issued instructions, counted in the machine code for sm_90 (docs/cuda.md), and cycles of
+a chain of dependent steps. The largest is the kernel's floor; `benchmarks.gpu` compares measured times with it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 
 LANES, WORD = 32, 4
 
-# Instructions a warp issues, from the machine code; a "pair" is a sample and a tile of 32 neurons.
-FORWARD_STEP, FORWARD_EIGHT, FORWARD_FOUR, FORWARD_TWO = 116, 60, 27, 14  # two tiles a warp
+# Instructions that a warp issues, from the machine code; a "pair" is a sample and a tile of 32 neurons.
+FORWARD_STEP, FORWARD_EIGHT, FORWARD_FOUR, FORWARD_TWO = 116, 60, 27, 14  # two tiles per warp
 GRADIENT_UNIT, GRADIENT_EIGHT = 100, 44
 GRADIENT_ADD = 43  # a row of the gradient
 GATE_STEP, GATE_LEAVING = 32, 53
@@ -27,9 +27,20 @@ EVENTS_WORD, EVENTS_BIT = 60, 7
 
 @dataclass(frozen=True)
 class Card:
-    """Rates of a card; datasheet figures, but for the clock, which is what it sustains under load.
+    """Rates of a card: datasheet figures, but for the clock, which is sustained under load.
 
-    `shared` is bytes a cycle and multiprocessor, `issue` warp instructions a cycle and multiprocessor.
+    Attributes
+    ----------
+    memory, l2
+        Bytes per second.
+    processors
+        Multiprocessors.
+    clock
+        Hz.
+    shared, issue
+        Bytes of shared memory and warp instructions per cycle and multiprocessor.
+    half
+        Half-precision operations per second.
     """
 
     name: str = "H100 SXM"
@@ -46,7 +57,16 @@ class Card:
 class Task:
     """An epoch of training.
 
-    `spikes` and `active` are of each layer's input, a sample: spikes in all, and units that fired at all.
+    Attributes
+    ----------
+    sizes
+        Units of the input and of each layer.
+    steps
+        Time steps per sample.
+    spikes, active
+        Of each layer's input, per sample: spikes, and units with at least one.
+    samples, batch
+        Samples of an epoch and of a batch.
     """
 
     name: str
@@ -59,7 +79,7 @@ class Task:
 
     @property
     def batches(self) -> float:
-        """Batches of an epoch."""
+        """Batches per epoch."""
         return self.samples / self.batch
 
 
@@ -69,19 +89,19 @@ NMNIST = Task("N-MNIST 2312-800-10, T = 540", (2312, 800, 10), 540, (4100, 5200)
 
 @dataclass
 class Kernel:
-    """One launch a batch: bytes and instructions, and how many blocks share them where those do not fill a card."""
+    """The launches of one kernel per batch: bytes, warp instructions, and the time of each bound."""
 
     name: str
     memory: float = 0  # bytes
     l2: float = 0
     shared: float = 0
     instructions: float = 0  # of warps
-    chain: float = 0  # cycles that one warp needs from start to end, each step waiting for the one before
+    chain: float = 0  # cycles of one warp, each step waiting for the one before
     launches: int = 1
     times: dict[str, float] = field(default_factory=dict)
 
     def on(self, card: Card) -> Kernel:
-        """Fill in `times`, in seconds, and return the kernel."""
+        """Compute `times`, in seconds, on a card; return the kernel."""
         per_second = card.processors * card.clock
         self.times = {
             "memory": self.memory / card.memory,
@@ -94,28 +114,28 @@ class Kernel:
 
     @property
     def floor(self) -> float:
-        """Seconds."""
+        """Least time in seconds."""
         return max(self.times.values())
 
     @property
     def bound(self) -> str:
-        """What sets the floor."""
+        """Name of the bound that sets the floor."""
         return max(self.times, key=lambda key: self.times[key])
 
 
 def tiles(units: int) -> int:
-    """Tiles of 32 neurons."""
+    """Return the tiles of a layer: 32 neurons each."""
     return -(-units // LANES)
 
 
 def row_instructions(events: float, eight: float, four: float, two: float) -> float:
-    """Instructions to sum about so many rows: whole vectors of eight ids, and what is left on average."""
+    """Return the instructions to sum `events` rows: vectors of eight ids, and the mean remainder."""
     vectors = max(events / 8 - 0.5, 0)
     return vectors * eight + four / 2 + two / 2
 
 
 def ids_bytes(events: float) -> float:
-    """Bytes that the broadcast of a list's ids takes from L1: 16 bytes to each of 32 lanes for eight of them."""
+    """Return the bytes of L1 to broadcast a list's ids: for each eight, 16 bytes to each of 32 lanes."""
     return (events / 8 + 0.5) * 16 * LANES
 
 
@@ -144,8 +164,8 @@ def kernels(task: Task) -> Iterator[Kernel]:
             l2=rows * columns * WORD + batch * events * 2,
             instructions=rows * tiles(columns) * (EVENTS_WORD + EVENTS_BIT * max(1.0, 3 * each / columns)),
         )
-        few = batch * tiles(post) < 8 * 132
-        if few or n == last:
+        separate_drive = batch * tiles(post) < 8 * 132
+        if separate_drive or n == last:
             yield Kernel(
                 f"dense_drive {n}",
                 l2=rows * (each * LANES * WORD + 2 * LANES * WORD) * tiles(post),
@@ -163,7 +183,7 @@ def kernels(task: Task) -> Iterator[Kernel]:
             warps = rows * -(-tiles(post) // 2) if fits else rows * tiles(post)
             width = 2 if fits else 1
             row = each * LANES * WORD * width
-            # one tile's weights that are larger than L1: a quarter of their rows is taken to come from L2
+            # if one tile's weights are larger than L1, a quarter of their rows is assumed to come from L2
             yield Kernel(
                 f"dense_forward {n}",
                 l2=batch * events * 2 * tiles(post) + (0 if fits else warps * row / 4),
@@ -198,12 +218,12 @@ def kernels(task: Task) -> Iterator[Kernel]:
         )
         each, active = task.spikes[n] / task.active[n], task.active[n]
         groups = max(1, 128 // tiles(post))
-        room = 227 * 1024 - 65 * LANES * WORD
-        apart = (steps + pre) * LANES * WORD > room
+        shared_limit = 227 * 1024 - 65 * LANES * WORD
+        rows_apart = (steps + pre) * LANES * WORD > shared_limit
         yield Kernel(
             f"dense_gradient {n}",
             memory=gates,
-            l2=gates + pairs * active * LANES * WORD * (4 if apart else 2) + pairs * task.spikes[n] * 2,
+            l2=gates + pairs * active * LANES * WORD * (4 if rows_apart else 2) + pairs * task.spikes[n] * 2,
             shared=pairs
             * (active * (each * LANES * WORD + ids_bytes(each) + 5 * LANES * WORD) + 2 * steps * LANES * WORD)
             + (pairs * pre * 7 * LANES * WORD if n else 0),
@@ -224,9 +244,9 @@ def kernels(task: Task) -> Iterator[Kernel]:
 
 
 def dense_floor(task: Task, card: Card) -> dict[str, float]:
-    """Return an epoch's seconds if every layer were two dense products, forward and gradient.
+    """Return the seconds of an epoch in which every layer is two dense products, forward and gradient.
 
-    Weights and gates are split in high and low halves, which doubles the products; currents and gates are written and
+    Weights and gates are split into high and low halves, which doubles the products; drives and gates are written and
     read once.
     """
     positions = task.samples * task.steps
@@ -238,7 +258,7 @@ def dense_floor(task: Task, card: Card) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the floors of both tasks."""
+    """Print the floors of MNIST and N-MNIST."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -247,23 +267,23 @@ def main() -> None:
     card = Card()
     report = {}
     for task in (MNIST, NMNIST):
-        found = [kernel.on(card) for kernel in kernels(task)]
-        total = sum(kernel.floor for kernel in found) * task.batches
+        floors = [kernel.on(card) for kernel in kernels(task)]
+        total = sum(kernel.floor for kernel in floors) * task.batches
         dense = dense_floor(task, card)
         report[task.name] = {
-            "kernels": [asdict(kernel) | {"floor": kernel.floor} for kernel in found],
+            "kernels": [asdict(kernel) | {"floor": kernel.floor} for kernel in floors],
             "epoch_seconds": total,
             "dense_epoch_seconds": dense,
         }
         if args.json:
             continue
-        print(f"{task.name}, batch {task.batch}, on an {card.name}: microseconds a batch")
+        print(f"{task.name}, batch {task.batch}, on an {card.name}: microseconds per batch")
         print(f"  {'kernel':28}{'memory':>8}{'L2':>8}{'shared':>8}{'issue':>8}{'chain':>8}   floor")
-        for kernel in found:
+        for kernel in floors:
             times = "".join(f"{1e6 * t:8.1f}" for t in kernel.times.values())
             print(f"  {kernel.name:28}{times}{1e6 * kernel.floor:8.1f} {kernel.bound}")
-        launches = sum(kernel.launches for kernel in found)
-        print(f"  all {1e6 * total / task.batches:.0f} in {launches} launches: {total:.3f} s an epoch")
+        launches = sum(kernel.launches for kernel in floors)
+        print(f"  all {1e6 * total / task.batches:.0f} in {launches} launches: {total:.3f} s per epoch")
         print(
             f"  as dense products: {dense['matrix']:.3f} s at the matrix rate, {dense['memory']:.3f} by memory"
         )

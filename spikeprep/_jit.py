@@ -50,9 +50,11 @@ class _Cache(caching._Cache):  # type: ignore[misc]
 
     @functools.cached_property
     def _opened(self) -> Any:
-        folder = kernel_cache.folder_of(os.path.dirname(inspect.getfile(self._function)))
         stamp = sources_digest(self._function)
-        return _FunctionCache(self._function, folder, stamp) if folder and stamp else caching.NullCache()
+        if stamp is None:
+            return caching.NullCache()
+        folder = kernel_cache.folder_of(os.path.dirname(inspect.getfile(self._function)))
+        return _FunctionCache(self._function, folder, stamp) if folder else caching.NullCache()
 
     @property
     def cache_path(self) -> str | None:
@@ -136,7 +138,7 @@ def sources_digest(function: Callable[..., Any]) -> str | None:
         (files if kind == "file" else constants).add(value)
     digest = hashlib.sha256(repr((sorted(_OPTIONS.items()), sorted(constants))).encode())
     try:
-        digests = {_file_digest(path, os.stat(path).st_mtime_ns) for path in files}
+        digests = {_file_digest(path, *_version(path)) for path in files}
     except OSError:
         return None
     for item in sorted(digests):
@@ -144,8 +146,13 @@ def sources_digest(function: Callable[..., Any]) -> str | None:
     return digest.hexdigest()
 
 
+def _version(path: str) -> tuple[int, int]:
+    state = os.stat(path)
+    return state.st_mtime_ns, state.st_size
+
+
 @functools.cache
-def _file_digest(path: str, mtime_ns: int) -> bytes:
+def _file_digest(path: str, mtime_ns: int, size: int) -> bytes:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 

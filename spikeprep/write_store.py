@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 from . import __version__
 from .config import Count, Natural, Positive, fitted
 from .data import Audio, Bits, Frames, SpikeTrain
-from .encoders.base import Chain, Encoder
+from .encoders.base import Chain, Encoder, check_train
 from .encoding.run import EncodeSummary
-from .errors import CapabilityError, DataError, StoreError, UsageError, near_miss
+from .encoding.samples import naming
+from .errors import DataError, SpikeprepError, StoreError, UsageError, near_miss
 from .packing import overrun, pack
 from .random import SampleKey
 from .store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
@@ -42,9 +43,7 @@ from .system import cores
 _BATCH_BYTES = 4 << 20  # of signals or packed spikes that a thread takes at a time
 _BATCH_SAMPLES = 256
 _WRITE_BYTES = 256 << 20  # of packed spikes that all threads together hold while they write the store
-_MOST_CLASSES = (
-    1 << 16
-)  # that label numbers may stand for without `classes`; more are a mistake in the labels
+_MOST_CLASSES = 1 << 16  # without `classes`; a larger label number is a mistake
 _INT32 = 1 << 31
 _SPOOL_COMPRESSION = Compression("zstd", 1)
 
@@ -134,8 +133,11 @@ def write_store(
         label outside the classes; or there are no samples. The message names the sample.
     StoreError
         There is something at `out` already, or it cannot be written.
+    PluginError
+        The encoder or a transform raises an exception that is no error of spikeprep, or returns what it may not.
 
-    An exception of the iterable or of the encoder comes through as it is. In all these cases `out` is as it was before.
+    An exception of the iterable comes through as it is. In all these cases `out` is as it was before, except where the
+    disk fails while the store is written: the same call then resumes.
     """
     began = time.perf_counter()
     packer = _Packer.of(encoder, seed, dt, unit_shape)
@@ -146,7 +148,7 @@ def write_store(
         fitted(text, str, name)
     about = {"recipe": recipe, "title": title, "citation": citation, **packer.attributes()}
     _refuse_existing(out, about if names is None else {**about, "classes": names}, overwrite)
-    table = _Table(names, packer)
+    table = _Table(names)
     with _Spool(out) as spool:
         for row, packed in _pack_all(_rows(samples, labels, split, ids, groups, table), packer, threads):
             table.add(row, packed)
@@ -216,9 +218,13 @@ class _Row:
     id: str
     group: int | None
 
+    @property
+    def place(self) -> str:
+        """The sample's number, split and id, for messages."""
+        return f"{self.number} of {self.split}" + ("" if self.id == str(self.number) else f" ({self.id})")
+
     def __str__(self) -> str:
-        name = "" if self.id == str(self.number) else f" ({self.id})"
-        return f"{self.split} sample {self.number}{name}"
+        return f"sample {self.place}"
 
 
 def _rows(samples: Any, labels: Any, split: Any, ids: Any, groups: Any, table: _Table) -> Iterator[_Row]:
@@ -314,8 +320,8 @@ class _Data:
 class _Table:
     """Checks labels, splits, ids and groups as they come, and collects them; the spikes go to the spool."""
 
-    def __init__(self, names: list[str] | None, packer: _Packer) -> None:
-        self._names, self._packer = names, packer
+    def __init__(self, names: list[str] | None) -> None:
+        self._names = names
         self._indexes = {name: n for n, name in enumerate(names or ())}
         self._text: bool | None = None  # whether labels are names, where no classes are given
         self._counts: dict[str, int] = {}
@@ -343,11 +349,11 @@ class _Table:
         if id is None:
             return str(number)
         if not isinstance(id, str | int | np.integer):
-            raise DataError(f"{split} sample {number} has the id {id!r}", "text")
+            raise DataError(f"sample {number} of {split} has the id {id!r}", "text")
         try:
             str(id).encode()
         except UnicodeEncodeError as error:
-            raise DataError(f"{split} sample {number} has the id {id!r}", "valid Unicode text") from error
+            raise DataError(f"sample {number} of {split} has the id {id!r}", "valid Unicode text") from error
         return str(id)
 
     def _label(self, label: Any, where: _Row) -> int:
@@ -486,11 +492,12 @@ class _Packer:
             raise UsageError("got spikes without dt", "the seconds of a time step", "Give e.g. dt=0.001.")
         if chain is not None and dt is not None:
             raise UsageError(f"got an encoder and dt = {dt!r}", "the encoder's own dt", "Leave dt out.")
+        shape = unit_shape.tolist() if isinstance(unit_shape, np.ndarray) else unit_shape
         return cls(
             chain,
             seed,
             None if dt is None else fitted(dt, Positive, "dt"),
-            None if unit_shape is None else fitted(list(unit_shape), tuple[Count, ...], "unit_shape"),
+            None if unit_shape is None else fitted(shape, tuple[Count, ...], "unit_shape"),
         )
 
     def attributes(self) -> dict[str, Any]:
@@ -498,27 +505,33 @@ class _Packer:
 
     def pack(self, rows: Sequence[_Row]) -> list[_Packed]:
         """Return the packed spikes of some samples; an error names the sample."""
+        if self.chain is None:
+            return [self._check(row) for row in rows]
         try:
-            return self._encode(rows) if self.chain else [self._check(row) for row in rows]
-        except Exception as error:
+            return self._encode(self.chain, rows)
+        except SpikeprepError:
             if len(rows) == 1:
-                error.add_note(f"This is about {rows[0]}.")
                 raise
         return [packed for row in rows for packed in self.pack([row])]  # one by one, to learn which it is
 
-    def _encode(self, rows: Sequence[_Row]) -> list[_Packed]:
-        assert self.chain is not None
-        encoder, signals, keys = self.chain.encoder, [], []
-        for row in rows:
+    def _encode(self, chain: Chain, rows: Sequence[_Row]) -> list[_Packed]:
+        keys = [SampleKey(self.seed, row.split, row.number) for row in rows]
+        signals = []
+        for row, key in zip(rows, keys, strict=True):
             _check_finite(row)
-            keys.append(SampleKey(self.seed, row.split, row.number))
-            signals.append(self.chain.prepare(row.sample, rng=keys[-1]))
-        trains = encoder.encode_batch(signals, rngs=keys)
-        described = [_describe(encoder, signal, key) for signal, key in zip(signals, keys, strict=True)]
-        return [
-            self._compress(row, train, about.unit_shape, about.dt)
-            for row, train, about in zip(rows, trains, described, strict=True)
-        ]
+            signal = row.sample
+            for transform in chain.transforms:
+                with naming(transform, row.place):
+                    signal = transform(signal, rng=key)
+            signals.append(signal)
+        encoder, packed = chain.encoder, []
+        with naming(encoder, rows[0].place):  # right where it matters: for one row, see `pack`
+            trains = encoder.encode_batch(signals, rngs=keys)
+            described = [encoder.describe(signal, key) for signal, key in zip(signals, keys, strict=True)]
+            for row, train, description in zip(rows, trains, described, strict=True):
+                check_train(encoder, train, description.units, description.steps)
+                packed.append((row, train, description.unit_shape, description.dt))
+        return [self._compress(*arguments) for arguments in packed]
 
     def _check(self, row: _Row) -> _Packed:
         assert self.dt is not None
@@ -529,10 +542,6 @@ class _Packer:
         return self._compress(row, train, spikes.shape[1:], self.dt)
 
     def _compress(self, row: _Row, train: SpikeTrain, unit_shape: tuple[int, ...], dt: float) -> _Packed:
-        if not isinstance(train, SpikeTrain) or len(train.bits) != prod(unit_shape):
-            raise CapabilityError(
-                f"{row}: the encoder returned {train!r}", f"a SpikeTrain with units {unit_shape}"
-            )
         shape = self.unit_shape or unit_shape
         if prod(shape) != prod(unit_shape):
             raise DataError(f"{row} has units {unit_shape}", f"{prod(shape)} units, for unit_shape {shape}")
@@ -547,14 +556,6 @@ class _Packer:
         digest.update(bits.data)
         data = _SPOOL_COMPRESSION.encode(bits)
         return _Packed(data, int(train.steps), shape, dt, digest.digest(), bits.nbytes)
-
-
-def _describe(encoder: Any, signal: Any, key: SampleKey) -> Any:
-    if hasattr(encoder, "describe"):
-        return encoder.describe(signal, key)
-    from types import SimpleNamespace
-
-    return SimpleNamespace(unit_shape=encoder.unit_shape(signal), dt=encoder.step_seconds(signal))
 
 
 def _check_finite(row: _Row) -> None:
@@ -678,7 +679,7 @@ def _write_shards(writer: SpikeWriter, data: _Data, spool: _Spool, threads: int)
 
     def write(shard: Shard) -> None:
         part, layout = data.splits[shard.split], writer.layouts[shard.split]
-        labels, steps, groups = (np.array(column) for column in (part.labels, part.steps, part.groups))
+        labels, steps, groups = (np.asarray(column) for column in (part.labels, part.steps, part.groups))
         with writer.shard(shard) as out:
             for start in range(shard.start, shard.stop, layout.chunk_samples):
                 rows = slice(start, min(start + layout.chunk_samples, shard.stop))

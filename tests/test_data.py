@@ -20,7 +20,7 @@ def test_a_spike_train_fits_its_steps():
         (np.zeros(2, np.uint8), 9),
     ],
 )
-def test_a_spike_train_that_does_not_fit_says_what_would(bits, steps):
+def test_bits_of_another_shape_are_refused_with_the_right_one(bits, steps):
     with pytest.raises(ValueError, match=r"expected uint8 \(unit, 2\)"):
         SpikeTrain(bits, steps)
 
@@ -33,7 +33,7 @@ def test_a_batch_is_as_long_as_its_labels():
     assert len(batch) == n
 
 
-def test_nouns_cannot_be_changed():
+def test_samples_and_parameters_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Sample(np.zeros((2, 2)), 0, "0").label = 1
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -50,7 +50,7 @@ def test_neuron_defaults_are_the_published_ones():
     [{"threshold": 0}, {"threshold": -1}, {"threshold": 1, "tau_m": 1}, {"threshold": 1, "tau_s": 0.5},
      {"threshold": 1, "tau_m": 8, "tau_s": 8}],
 )  # fmt: skip
-def test_a_neuron_that_cannot_be_is_refused(wrong):
+def test_impossible_neuron_parameters_are_refused(wrong):
     with pytest.raises(ValueError, match=r"expected threshold > 0"):
         NeuronParams(**wrong)
 
@@ -61,7 +61,7 @@ def test_a_neuron_without_refractory_period_is_refused():
 
 
 @pytest.mark.parametrize("cuts", [(), (0,), (2,), (1, 1, 3)])
-def test_a_recording_is_the_same_whole_and_in_pieces(cuts):
+def test_a_recording_in_pieces_equals_the_recording_in_one_array(cuts):
     events = np.zeros(4, EVENT)
     events["x"], events["t"], events["p"] = [3, 1, 2, 0], [0, 5, 5, 9], [1, 0, 1, 1]
     recording = Events(tuple(np.split(events, cuts)), (4, 1))

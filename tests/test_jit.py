@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,42 +47,45 @@ def reads(array, n):
 """,
     "__init__.py": "",
 }
-REPORT = """
-import json
-from kernels_under_test import kernels
-found = {}
-for name in ("inlines", "calls_another", "reads_a_constant", "stands_alone"):
-    kernel = getattr(kernels, name)
-    found[name] = [kernel(10), sum(kernel.stats.cache_hits.values()) > 0]
-print(json.dumps(found))
-"""
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of kernels that can be imported; its cache is beside it."""
     folder = tmp_path / "kernels_under_test"
     folder.mkdir()
     for name, source in MODULES.items():
         (folder / name).write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # an edit within a second would go unseen
+    for variable in kernel_cache.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
     return folder
 
 
+def results() -> dict[str, list]:
+    """Import the package anew; return kernel → [its result for 10, whether its code came from the cache]."""
+    for module in [name for name in sys.modules if name.startswith("kernels_under_test")]:
+        del sys.modules[module]
+    importlib.invalidate_caches()
+    kernels = importlib.import_module("kernels_under_test.kernels")
+    return {
+        name: [getattr(kernels, name)(10), sum(getattr(kernels, name).stats.cache_hits.values()) > 0]
+        for name in FRESH
+    }
+
+
 def run(code: str, folder: Path, **environment: str) -> str:
-    clean = {k: v for k, v in os.environ.items() if k not in kernel_cache.VARIABLES}
+    """Run code in a new process, which can import the package; return what it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=clean | {"PYTHONPATH": f"{folder.parent}", "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+        env=os.environ | {"PYTHONPATH": f"{folder.parent}", "PYTHONDONTWRITEBYTECODE": "1"} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def results(folder: Path, **environment: str) -> dict[str, list]:
-    """Return kernel → [its result for 10, whether its code came from the cache]."""
-    return json.loads(run(REPORT, folder, **environment))
 
 
 FRESH = {
@@ -97,75 +101,90 @@ def cached(found: dict[str, list]) -> dict[str, list]:
 
 
 def test_an_edit_recompiles_the_kernels_that_depend_on_it_and_no_others(package):
-    assert results(package) == FRESH
-    assert results(package) == cached(FRESH)
+    assert results() == FRESH
+    assert results() == cached(FRESH)
     (package / "helpers.py").write_text(MODULES["helpers.py"].replace("FACTOR * x", "FACTOR * x + 5"))
-    assert results(package) == cached(FRESH) | {"inlines": [35, False]}
+    assert results() == cached(FRESH) | {"inlines": [35, False]}
     (package / "calls.py").write_text(MODULES["calls.py"].replace("2 * x", "4 * x"))
     after = cached(FRESH) | {"inlines": [35, True], "calls_another": [41, False]}
-    assert results(package) == after
+    assert results() == after
     (package / "constants.py").write_text("FACTOR = 4\n")  # frozen into two kernels by value
     now = cached(after) | {"inlines": [45, False], "reads_a_constant": [14, False]}
-    assert results(package) == now
-    assert results(package) == cached(now)
+    assert results() == now
+    assert results() == cached(now)
 
 
 def test_a_touched_file_recompiles_nothing(package):
-    results(package)
+    results()
     for file in package.glob("*.py"):
         os.utime(file, (1e9, 1e9))
-    assert results(package) == cached(FRESH)
+    assert results() == cached(FRESH)
 
 
-def test_an_environment_variable_names_the_cache(package, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    for n, variable in enumerate(reversed(kernel_cache.VARIABLES)):
-        folder = elsewhere / str(n)
-        assert results(package, **{variable: str(folder)}) == FRESH
-        assert results(package, **{variable: str(folder)}) == cached(FRESH)
+def test_an_environment_variable_names_the_cache(package, tmp_path, monkeypatch):
+    for variable in reversed(kernel_cache.VARIABLES):  # the second one set comes first
+        folder = tmp_path / variable
+        monkeypatch.setenv(variable, str(folder))
+        assert results() == FRESH
+        assert results() == cached(FRESH)
         assert len(list(folder.rglob("*.nbc"))) >= len(FRESH)
     assert not list(package.rglob("*.nbc"))
 
 
-def test_without_a_folder_that_can_be_written_kernels_are_compiled_in_memory(package, tmp_path):
-    (package / "__pycache__").write_text("a file: no folder of this name can be created, not even by root")
-    home = {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "LOCALAPPDATA": os.devnull}
-    assert results(package, **home) == FRESH
-    assert results(package, **home) == FRESH
-    code = (
-        "from spikeprep.kernel_cache import inspect; import json, dataclasses\n"
-        f"print(json.dumps(dataclasses.asdict(inspect({str(package)!r}))))"
-    )
-    found = json.loads(run(code, package, **home))
-    assert (found["folder"], found["files"], found["size"]) == (None, 0, 0)
-    assert len(found["tried"]) == 2
-    home["XDG_CACHE_HOME"] = str(tmp_path / "home")
-    if sys.platform == "linux":
-        assert results(package, **home) == FRESH
-        assert results(package, **home) == cached(FRESH)
-        assert json.loads(run(code, package, **home))["folder"].startswith(home["XDG_CACHE_HOME"])
+@pytest.fixture
+def homeless(package, monkeypatch):
+    """Make it impossible, for root too, to create folders beside the package and in the home directory."""
+    (package / "__pycache__").write_text("a file")
+    for variable in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, os.devnull)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_folder_that_can_be_written_kernels_are_compiled_in_memory(package):
+    assert results() == FRESH
+    assert results() == FRESH
+    state = kernel_cache.inspect(str(package))
+    assert (state.folder, state.files, state.size) == (None, 0, 0)
+    assert len(state.tried) == 2
+    code = "from kernels_under_test.kernels import inlines; print(inlines(10), inlines.stats.cache_path)"
+    assert run(code, package) == "30 None\n"  # as a user meets it
+
+
+@pytest.mark.usefixtures("homeless")
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME")
+def test_a_read_only_package_is_cached_in_the_users_folder(package, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert results() == FRESH
+    assert results() == cached(FRESH)
+    assert kernel_cache.inspect(str(package)).folder.startswith(str(tmp_path / "home/spikeprep"))
 
 
 def test_a_damaged_cache_is_compiled_again(package):
-    results(package)
+    results()
     files = list(package.rglob("*.nb[ic]"))
     for file in files:
         file.write_bytes(b"\x80garbage")
-    assert results(package) == FRESH
-    assert results(package) == cached(FRESH)
+    assert results() == FRESH
+    assert results() == cached(FRESH)
 
 
 def test_the_bounds_of_a_cached_kernel_can_be_checked(package):
-    code = (
-        "import numpy as np\nfrom kernels_under_test.kernels import reads\n"
-        "reads(np.zeros(4), 3)\nreads(np.zeros(4), {})"
+    code = "import numpy as np\nfrom kernels_under_test.kernels import reads\n"
+    run(code + "reads(np.zeros(4), 3); reads(np.zeros(4), 4)", package)
+    code += (
+        "reads(np.zeros(4), 3)\ntry: reads(np.zeros(4), 4)\nexcept IndexError: print('refused', end=' ')\n"
     )
-    run(code.format(3), package)
-    checked = {"NUMBA_BOUNDSCHECK": "1"}
-    run(code.format(3), package, **checked)
-    for _ in range(2):
-        caught = f"import pytest\nwith pytest.raises(IndexError):\n    exec({code.format(4)!r})"
-        run(caught, package, **checked)
+    code += "print(sum(reads.stats.cache_hits.values()))"
+    assert [run(code, package, NUMBA_BOUNDSCHECK="1") for _ in range(2)] == ["refused 0\n", "refused 1\n"]
+
+
+def test_a_kernel_without_a_source_file_is_compiled_in_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"__name__": "notebook"}
+    exec("from spikeprep._jit import jit\n@jit\ndef double(x):\n    return 2 * x", scope)
+    assert scope["double"](4) == 8
+    assert scope["double"].stats.cache_path is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_kernels_work_uncompiled(package):

@@ -113,8 +113,15 @@ def test_python_runs_the_package_as_the_command():
     assert (done.returncode, done.stderr) == (0, "")
     assert spikeprep.__version__ in done.stdout
     done = subprocess.run([sys.executable, "-m", "spikeprep", "encod"], capture_output=True, text=True)
-    assert done.returncode == 2  # the exit code of the command
+    assert done.returncode == 2  # the command's exit code for usage
     assert "Did you mean 'encode'" in done.stderr
+
+
+def test_doctor_shows_the_kernel_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPIKEPREP_CACHE_DIR", str(tmp_path))
+    done = subprocess.run([sys.executable, "-m", "spikeprep", "doctor"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"kernel cache\n  {tmp_path}" in done.stdout
 
 
 def test_an_sdist_carries_every_file_of_the_tests(tmp_path):

@@ -218,7 +218,7 @@ def test_a_source_that_needs_no_path():
         ("steps = 9", "steps = 2020-01-01", "is not JSON"),
         ("steps = 9", 'steps = "many"', "poisson.steps = 'many'"),
         ("steps = 9", 'use = "no"', "poisson.use = 'no'; expected true or false"),
-        ("steps = 9", "steps = 9\n[train]\nrate = nan", "is not JSON"),
+        ("steps = 9", "steps = 9\n[train]\nrate = nan", "nan"),
         ("steps = 9", "steps = 9\n[train]\nday = 2020-01-01", "is not JSON"),
         ('citation = ""', 'citation = ""\ntrain = 3', "recipe.train = 3; expected settings by name"),
         ('citation = ""', 'citation = ""\nobtain = ["x"]', "recipe.obtain"),

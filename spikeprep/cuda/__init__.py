@@ -1,1 +1,1 @@
-"""The CuPy backend: kernels in CUDA C++, launched on arrays of the device."""
+"""The CUDA backend: kernels in CUDA C++, launched through CuPy on arrays of the device."""

@@ -1,19 +1,23 @@
-"""The CUDA backend: what `spikeprep.backend` asks for, as launches of the kernels beside this file (docs/cuda.md).
+"""The CUDA backend: what `spikeprep.backend` requires, as launches of the kernels in this folder (docs/cuda.md).
 
-A kind of layer has a room of its own (`dense`); what all of them share is in `base`. Work goes by samples in slabs
-whose events, gates and drives fit in a workspace, which bounds the memory of a step whatever the batch. Sums are taken
-in an order that depends on shapes alone: equal inputs give bit-equal results, on any device and under any workspace.
+`base` has what all layers use, and one file per layer kind (`dense`) its fused layers. A step computes slices of its
+samples, as many at a time as events, gates and drives fit in a workspace: memory is bounded for any batch size. The
+order of every sum depends on shapes alone, so equal inputs give bit-equal results, on any device and with any
+workspace.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from .dense import DenseLayers
+from ..backend import FusedLayer
+from .base import CudaBase
+from .dense import Hm2bpDense
 
 
-class CudaBackend(DenseLayers):
-    """HM2-BP on a GPU.
+class CudaBackend(CudaBase):
+    """Spiking networks on a GPU.
 
     Parameters
     ----------
@@ -22,12 +26,14 @@ class CudaBackend(DenseLayers):
     dtype
         float32 (default) or float64.
     workspace
-        Bytes for what a slab of samples needs beside spikes and weights; results over events do not depend on it.
+        Bytes for what the samples computed at a time need beside spikes and weights; results over events do not depend
+        on it.
     products
-        How a layer's sums over its input are taken: over "events", as products of a "matrix" (float32 only, and where
-        the error is not sent further back), or "auto": by the density of the first batch that a layer sees.
+        How a fused layer sums over its input: over "events", as products of a "matrix" (float32 only, and where the
+        error is not sent further back), or "auto": by the density of the first batch that the layer gets.
     feed
-        How samples reach the device: "auto", or a tier's name; see `feed.Feeder`. Results do not depend on it.
+        How samples reach the device: "auto" or a tier's name, see `spikeprep.feed.device.Feeder`. Results do not depend
+        on it.
     """
 
-    name: ClassVar[str] = "cuda"
+    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {("hm2bp", "dense"): Hm2bpDense}

@@ -1,14 +1,18 @@
-// What every kernel here shares: numbers, lanes, and the sum of rows that forward and backward are made of.
+// Types, layouts and device functions of all kernels: neurons, spike recording, and the sum of rows that forward and
+// backward passes consist of.
 //
-// REAL is float or double, ID_BITS (16 or 32) the width of an event. A warp carries a *tile* of LANES post neurons, one a lane.
+// REAL is float or double, ID_BITS (16 or 32) the width of an event. A warp computes a tile of LANES post neurons, one
+// neuron per lane. Lanes past the last neuron never fire; nothing is counted or written for them.
 //
-// Layouts, C order, `word` = 32 bits:
-//   words by unit   [sample, unit, word]   bit k of word w is step 32 w + k; 0 at and past the sample's own steps
-//   words by step   [sample, step, word]   bit k of word w is unit 32 w + k
+// Layouts, C order, a word has 32 bits:
+//   words by unit   [sample, unit, word]   bit k of word w is step 32 w + k; 0 at and past the sample's length
+//   words by step   [sample, step, word]   bit k of word w is unit 32 w + k; 0 past the last unit
 //   events          counts [row] and lists [row, stride]: the set bits of each row of such words, ascending;
-//                   stride is a multiple of a vector's ids, so that every list starts on 16 bytes
+//                   stride is a multiple of the ids in 16 bytes, so that every list is aligned to 16 bytes
 //   weights         [pre, width]           width: post neurons, rounded up to LANES; 0 past the last neuron
 //   gates           [sample, tile, step, lane]
+// `longest` is the number of steps of the longest sample, `lengths` [sample] are the samples' numbers of steps, `words`
+// the words of a train of `longest` steps, `tiles` the tiles of a layer, `units` its neurons.
 #pragma once
 
 #ifndef REAL
@@ -46,23 +50,25 @@ struct Psp {
     Real silent_psp, silent_share, silent_ratio;
     Real inverse_nu;
     int refractory;
-    int reach;     // W − R: the furthest distance to a firing that the window admits
+    int reach;     // W − R: the largest distance to a firing inside the window
 };
 
-// Sums and products rounded one by one, whatever the compiler may fuse elsewhere: a neuron then does what it does on a
-// CPU, to the bit.
+// Sums and products that are rounded separately, never fused: neurons are then bit-equal to the CPU backend's.
 __device__ __forceinline__ float add(float a, float b) { return __fadd_rn(a, b); }
 __device__ __forceinline__ float multiply(float a, float b) { return __fmul_rn(a, b); }
 __device__ __forceinline__ double add(double a, double b) { return __dadd_rn(a, b); }
 __device__ __forceinline__ double multiply(double a, double b) { return __dmul_rn(a, b); }
 
 #if defined(__CUDACC_RTC__) || defined(__NVCC__)
-#define IN_BACKGROUND  // a compiler that knows the instructions; an emulator copies at once
+#define FOR_GPU  // compiled for a GPU, not for the emulator of the tests
+#if __CUDA_ARCH__ >= 800
+#define ASYNC_COPIES  // compute capability 8.0 and higher copy to shared memory in the background
+#endif
 #endif
 
-// Copy 16 bytes from global to shared memory, in the background until `copies_done` and a barrier.
+// Start to copy 16 bytes from global to shared memory; they are there after `copies_done` and a barrier.
 __device__ __forceinline__ void copy_async(void *to, const void *from) {
-#ifdef IN_BACKGROUND
+#ifdef ASYNC_COPIES
     unsigned int address = (unsigned int)__cvta_generic_to_shared(to);
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
 #else
@@ -72,26 +78,26 @@ __device__ __forceinline__ void copy_async(void *to, const void *from) {
 }
 
 __device__ __forceinline__ void copies_done() {
-#ifdef IN_BACKGROUND
+#ifdef ASYNC_COPIES
     asm volatile("cp.async.wait_all;" ::: "memory");
 #endif
 }
 
-// Sixteen bytes of a list of events: one load.
+// 16 bytes of a list of events: one load.
 struct alignas(16) Ids {
     static constexpr int COUNT = 128 / ID_BITS;
     unsigned int part[4];
 
-    // The k-th id; k is known to the compiler wherever loops are unrolled.
+    // Return the k-th id; k is a constant in unrolled loops.
     __device__ __forceinline__ unsigned int get(int k) const {
 #if ID_BITS == 16
-        return __byte_perm(part[k >> 1], 0, k & 1 ? 0x4432 : 0x4410);  // a shift or a mask would be merged with others
+        return __byte_perm(part[k >> 1], 0, k & 1 ? 0x4432 : 0x4410);  // the compiler would merge a shift or mask with others
 #else
         return part[k];
 #endif
     }
 
-    // Move the ids down by `by` ids, which fill whole parts.
+    // Drop the first `by` ids, a multiple of those in one element of `part`.
     __device__ __forceinline__ void drop(int by) {
         int parts = by * ID_BITS / 32;
 #pragma unroll
@@ -102,47 +108,47 @@ struct alignas(16) Ids {
 
 __device__ __forceinline__ Ids first_ids(const Id *list) { return *reinterpret_cast<const Ids *>(list); }
 
-// TILES tiles of a lane's own neurons.
+// One lane's values in TILES tiles.
 template <int TILES>
 struct Lane {
     Real at[TILES];
 };
 
-// Rows of Real, a lane's view of them. STRIDE is in elements; 0 where it is known at run time only. SHARED: they are in
-// shared memory.
+// A lane's view of rows of Real. STRIDE is in elements, 0 if known at run time only. SHARED: the rows are in shared
+// memory.
 template <int STRIDE, bool SHARED>
 struct Rows {
-    const char *own;  // the lane's element of row 0
+    const char *base;  // the lane's element of row 0
     int stride;
 
     __device__ __forceinline__ Rows(const Real *table, int lane, int stride) : stride(stride) {
-#ifdef IN_BACKGROUND
+#ifdef FOR_GPU
         if (SHARED) {
-            // hidden from the compiler, which would else join lane and id anew for every row: an instruction more
+            // hidden from the compiler, which would add lane and id again for every row: one more instruction
             unsigned int address = (unsigned int)__cvta_generic_to_shared(table + lane);
             asm("" : "+r"(address));
-            own = reinterpret_cast<const char *>(__cvta_shared_to_generic(address));
+            base = reinterpret_cast<const char *>(__cvta_shared_to_generic(address));
             return;
         }
 #endif
-        own = reinterpret_cast<const char *>(table + lane);
+        base = reinterpret_cast<const char *>(table + lane);
     }
 
-    // Add the row `id` to sum, LANES apart for each tile.
+    // Add row `id` to `sum`; a row's tiles are LANES elements apart.
     template <int TILES>
     __device__ __forceinline__ void add_to(Lane<TILES> &sum, unsigned int id) const {
-        // a table of known stride has less than 4 GiB
+        // a table of known stride is smaller than 4 GiB
         size_t at = STRIDE ? (size_t)(id * (unsigned int)(STRIDE * sizeof(Real))) : (size_t)id * stride * sizeof(Real);
-        const Real *row = reinterpret_cast<const Real *>(own + at);
+        const Real *row = reinterpret_cast<const Real *>(base + at);
 #pragma unroll
         for (int q = 0; q < TILES; ++q) sum.at[q] = add(sum.at[q], row[q * LANES]);
     }
 };
 
-// Return the sum of the rows that a list of n events names; its first ids are `ids`, and all lanes have the same list.
+// Return the sum of the rows that a list of n events names. `ids` are its first ids; all lanes have the same list.
 //
-// The order of addition is the CPU backend's: four interleaved sums, 0 + 2 and 1 + 3 and then the two, then what is
-// left over; so that both backends round alike.
+// The order of addition is the CPU backend's, so that both round alike: four interleaved sums, then 0 + 2 and 1 + 3,
+// then these two, then the remaining events.
 template <int TILES, int STRIDE, bool SHARED>
 __device__ __forceinline__ Lane<TILES> sum_rows(const Rows<STRIDE, SHARED> &rows, const Id *list, int n, Ids ids) {
     constexpr int COUNT = Ids::COUNT;
@@ -177,12 +183,12 @@ __device__ __forceinline__ Lane<TILES> sum_rows(const Rows<STRIDE, SHARED> &rows
     return total;
 }
 
-// A neuron between two steps; `held` is positive while it is refractory.
+// A neuron's state between two steps; `held` > 0 while it is refractory.
 struct Membrane {
     Real voltage, current;
     int held;
 
-    // Advance by a step on the drive that arrives; afterwards voltage is as compared with the threshold, until `reset`.
+    // Advance by one step and return whether the neuron fires; voltage is what was compared, until `reset`.
     __device__ __forceinline__ bool step(Real drive, const Neuron &neuron) {
         current = add(multiply(current, neuron.keep_s), drive);
         voltage = add(multiply(voltage, neuron.keep_m), multiply(current, neuron.gain));
@@ -196,25 +202,26 @@ struct Membrane {
     }
 };
 
-// What leaves a tile while it is simulated: its spikes in both orders, 32 steps at a time.
+// The spikes of a tile in both orders, collected for 32 steps at a time.
 struct Record {
-    Word own;    // the lane's own train, the last (up to) 32 steps
+    Word train;  // the lane's train in the current 32 steps
     Word masks;  // lane k: the tile's spikes at step k of these
-    int count;
+    int count;   // the lane's spikes so far
 
-    __device__ __forceinline__ void start() { own = masks = count = 0; }
+    __device__ __forceinline__ void start() { train = masks = count = 0; }
 
     __device__ __forceinline__ void add_step(int t, bool fired, Word mask, int lane) {
-        own |= (Word)fired << (t & 31);
+        train |= (Word)fired << (t & 31);
         if (lane == (t & 31)) masks = mask;
         count += fired;
     }
 
-    // Write word w of the lane's train to `train` and 32 steps to `steps` [step, words], where the tile's word is.
-    __device__ __forceinline__ void flush(int w, Word *train, Word *steps, int words, int longest, bool live, int lane) {
-        if (live) train[w] = own;
+    // Write word w of the lane's train to `by_unit` [word], and the masks of 32 steps to `by_step` [step, tiles].
+    __device__ __forceinline__ void flush(
+        int w, Word *by_unit, Word *by_step, int tiles, int longest, bool live, int lane) {
+        if (live) by_unit[w] = train;
         int t = 32 * w + lane;
-        if (t < longest) steps[(size_t)t * words] = masks;
-        own = masks = 0;
+        if (t < longest) by_step[(size_t)t * tiles] = masks;
+        train = masks = 0;
     }
 };

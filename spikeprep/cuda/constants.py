@@ -1,4 +1,4 @@
-"""Parameters as kernels take them: the structures of common.cuh and update.cu, by value, in the working precision."""
+"""Arguments of kernels: the structures of common.cuh and update.cu, passed by value, in the working precision."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import UpdateRule
+from ..backend import OptimiserStep
 from ..data import NeuronParams, PspParams
 
 
 def _structure(
     dtype: np.dtype[Any], reals: dict[str, float], integers: dict[str, int] | None = None
 ) -> np.void:
-    """Return a structure of reals followed by C ints, laid out as a C compiler does."""
-    whole = integers or {}
-    layout = np.dtype([(n, dtype) for n in reals] + [(n, np.int32) for n in whole], align=True)
-    made: np.void = np.array([(*reals.values(), *whole.values())], layout)[0]
-    return made
+    """Return a structure of reals followed by C ints, with the layout of a C compiler."""
+    ints = integers or {}
+    layout = np.dtype([(n, dtype) for n in reals] + [(n, np.int32) for n in ints], align=True)
+    structure: np.void = np.array([(*reals.values(), *ints.values())], layout)[0]
+    return structure
 
 
 @functools.lru_cache
@@ -36,7 +36,7 @@ def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> np.void:
 
 
 def reach(neuron: NeuronParams, psp: PspParams, longest: int) -> int:
-    """Return the furthest distance W − R to a firing that the window admits; −1: it admits none."""
+    """Return the largest distance W − R to a firing inside the window; −1: there is none."""
     return longest if psp.window is None else max(min(psp.window - neuron.refractory, longest), -1)
 
 
@@ -64,21 +64,21 @@ def leaving_terms(neuron: NeuronParams, psp: PspParams, longest: int, dtype: np.
     return (alpha * np.exp(-(distance - s) / neuron.tau_s)).astype(dtype)
 
 
-def update_constants(rule: UpdateRule, samples: int, dtype: np.dtype[Any]) -> np.void:
+def update_constants(step: OptimiserStep, samples: int, dtype: np.dtype[Any]) -> np.void:
     """Return `Update` of update.cu for a gradient summed over `samples`."""
-    adam = rule.kind == "adam"
+    adam = step.kind == "adam"
     reals = {
         "mean": 1 / samples,
-        "rate": rule.rate,
-        "beta1": rule.beta1,
-        "beta2": rule.beta2,
-        "rest1": 1 - rule.beta1,
-        "rest2": 1 - rule.beta2,
-        "inverse1": 1 / (1 - rule.beta1**rule.step) if adam else 1.0,
-        "inverse2": 1 / (1 - rule.beta2**rule.step) if adam else 1.0,
-        "epsilon": rule.epsilon,
-        "pull": rule.strength * rule.steepness / rule.scale,
-        "steepness": rule.steepness,
-        "inverse_scale": 1 / rule.scale,
+        "rate": step.rate,
+        "beta1": step.beta1,
+        "beta2": step.beta2,
+        "rest1": 1 - step.beta1,
+        "rest2": 1 - step.beta2,
+        "inverse1": 1 / (1 - step.beta1**step.step) if adam else 1.0,
+        "inverse2": 1 / (1 - step.beta2**step.step) if adam else 1.0,
+        "epsilon": step.epsilon,
+        "pull": step.strength * step.steepness / step.scale,
+        "steepness": step.steepness,
+        "inverse_scale": 1 / step.scale,
     }
     return _structure(dtype, reals)

@@ -1,253 +1,246 @@
-"""Fully connected layers on a GPU: sums over events, or matrix products where spikes are many (docs/cuda.md)."""
+"""Fully connected layers under HM2-BP, fused: sums over events, or matrix products for dense input (docs/cuda.md)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, UpdateRule, WeightState
-from ..data import NeuronParams, PspParams
+from ..backend import Array, DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Parameter, ParameterState
+from ..data import Hm2bpConstants, NeuronParams
 from . import matrix
 from .base import LANES, CudaBase
 from .constants import neuron_constants, update_constants
 from .spikes import WARPS, CudaSpikes, Events, blocks, event_bytes
 
 _GROUPS = 128
-"""A layer's gradient is summed in about so many blocks, tiles × groups of samples; fixed, so that sums never change."""
+"""A gradient is summed in about this many blocks, tiles × groups of samples; fixed, so that sums never change."""
 
 _PARTIALS = 64 << 20
-"""Bytes that the groups' gradients of a layer may take, where a single one does not take more."""
+"""Bytes for the gradient sums of a layer's groups, unless a single one needs more."""
 
-_FEW = 8
-"""Where a layer has fewer warps a multiprocessor than this, its drive is summed apart, in parallel over the steps."""
+_MIN_WARPS = 8
+"""A layer with fewer warps per multiprocessor computes its drive separately, in parallel over the steps."""
 
 
-@dataclass
-class CudaWeights:
-    """Weights and moments [pre, width], gradient sums [group, pre, width]; width is post in whole tiles.
+class DenseParameter(Parameter):
+    """Weights and moments [pre, width], gradient sums [group, pre, width]; width is post, rounded up to tiles.
 
-    `dense` is whether the layer's products are matrix products; None: its first batch is to tell.
+    Parameters
+    ----------
+    backend
+        The device.
+    state
+        Weights and moments (post, pre), host.
     """
 
-    shape: tuple[int, int]
-    weight: Array
-    moment: Array
-    variance: Array
-    gradient: Array
-    dense: bool | None = None
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of `LANES` post neurons."""
-        return int(self.weight.shape[1]) // LANES
-
-
-class DenseLayers(CudaBase):
-    """Fully connected layers."""
-
-    # ------------------------------------------------------------ dense layer
-
-    def dense_weights(self, state: WeightState) -> CudaWeights:
-        """See `Backend.dense_weights`."""
-        post, pre = state.weight.shape
-        tiles = -(-post // LANES)
-        weight, moment, variance = (
-            self._laid_out(np.asarray(a), tiles) for a in (state.weight, state.moment, state.variance)
+    def __init__(self, backend: CudaBase, state: ParameterState) -> None:
+        post, pre = self.shape = state.value.shape
+        self._backend, self.tiles = backend, -(-post // LANES)
+        self.weight, self._moment, self._variance = (
+            self._transposed(np.asarray(a)) for a in (state.value, state.moment, state.variance)
         )
-        groups = max(1, min(_GROUPS // tiles, _PARTIALS // max(weight.nbytes, 1)))
-        gradient = self.xp.zeros((groups, pre, tiles * LANES), self.dtype)
-        dense = None if self.products == "auto" else self.products == "matrix"
-        return CudaWeights((post, pre), weight, moment, variance, gradient, dense)
+        groups = max(1, min(_GROUPS // self.tiles, _PARTIALS // max(self.weight.nbytes, 1)))
+        self.sums = backend.xp.zeros((groups, pre, self.tiles * LANES), backend.dtype)
 
-    def _is_dense(self, weights: CudaWeights, pre: CudaSpikes) -> bool:
-        """Whether a layer is computed by matrix products; its first batch decides, which costs the host one wait."""
-        if weights.dense is None:
-            positions = pre.units * int(pre.steps.sum())
-            if not positions or min(weights.shape) < matrix.FEWEST:
-                return False
-            density = int(self.to_host(pre.counts().sum(dtype=np.int64))) / positions
-            weights.dense = matrix.pays(density, weights.shape)
-        return weights.dense
-
-    def _laid_out(self, array: NDArray[Any], tiles: int) -> Array:
-        post, pre = array.shape
-        padded = np.zeros((pre, tiles * LANES), self.dtype)
+    def _transposed(self, array: NDArray[Any]) -> Array:
+        """Return host (post, pre) as [pre, width] on the device."""
+        post, pre = self.shape
+        padded = np.zeros((pre, self.tiles * LANES), self._backend.dtype)
         padded[:, :post] = array.T
-        return self.runtime.to_device(padded)
+        return self._backend.runtime.to_device(padded)
 
-    def _seen(self, array: Array, shape: tuple[int, int]) -> NDArray[Any]:
+    def _on_host(self, array: Array) -> NDArray[Any]:
         """Return [pre, width] as host (post, pre)."""
-        return np.ascontiguousarray(self.to_host(array)[:, : shape[0]].T)
+        return np.ascontiguousarray(self._backend.to_host(array)[:, : self.shape[0]].T)
 
-    def dense_forward(  # type: ignore[override]
-        self, weights: CudaWeights, pre: CudaSpikes, neuron: NeuronParams, lateral: float = 0.0
-    ) -> CudaSpikes:
-        """See `Backend.dense_forward`."""
-        out = self._blank(pre.steps, pre.own, weights.shape[0])
-        if self._is_dense(weights, pre):
-            width = weights.tiles * LANES
-            for slab in self._slabs(len(pre), matrix.sample_bytes(pre.units, width, pre.longest)):
-                drive = matrix.drive(self.runtime, self._module("matrix.cu"), weights.weight, pre, slab)
-                self._lif(drive, out, slab, neuron, lateral)
-            return out
-        apart = bool(lateral) or len(pre) * weights.tiles < _FEW * self.runtime.processors
+    def gradient(self) -> NDArray[Any]:
+        """See `Parameter.gradient`."""
+        return self._on_host(self.sums.sum(axis=0))
+
+    def gradient_sum(self) -> Array:
+        """See `Parameter.gradient_sum`: the groups are added up into the first."""
+        if len(self.sums) > 1:
+            self.sums[0] = self.sums.sum(axis=0)
+            self.sums[1:] = 0
+        return self.sums[0]
+
+    def update(self, samples: int, step: OptimiserStep) -> None:
+        """See `Parameter.update`."""
+        pre, width = self.weight.shape
+        backend, runtime = self._backend, self._backend.runtime
+        module, constants = backend.module("update.cu"), update_constants(step, samples, backend.dtype)
+        pull = backend.xp.empty(width, backend.dtype)
+        if step.strength:
+            module.launch(
+                "regularisation", self.tiles, LANES * min(32, pre), self.weight, pull, constants, np.int32(pre),
+                np.int32(width),
+            )  # fmt: skip
+        moments = (self._moment, self._variance) if step.kind == "adam" else (self._moment,)
+        module.launch(
+            f"{step.kind}_update", blocks(runtime, pre * width, 256), 256, self.weight, self.sums, *moments, pull,
+            np.int32(bool(step.strength)), constants, np.int64(pre * width), np.int32(width), np.int32(len(self.sums)),
+        )  # fmt: skip
+
+    def state(self) -> ParameterState:
+        """See `Parameter.state`."""
+        return ParameterState(*(self._on_host(a) for a in (self.weight, self._moment, self._variance)))
+
+
+class Hm2bpDense(DeviceLayer):
+    """A fully connected layer under HM2-BP.
+
+    Attributes
+    ----------
+    uses_products
+        Whether sums over the input are matrix products; None: the first batch decides.
+    """
+
+    def __init__(self, backend: CudaBase, layer: LinearMap, states: Mapping[str, ParameterState]) -> None:
+        self._backend, self._runtime = backend, backend.runtime
+        self.weights = DenseParameter(backend, states["weight"])
+        self.parameters = {"weight": self.weights}
+        self.uses_products = None if backend.products == "auto" else backend.products == "matrix"
+
+    def _decide(self, pre: CudaSpikes) -> bool:
+        """Return whether to use matrix products; deciding on the first batch makes the host wait once."""
+        if self.uses_products is None:
+            positions = pre.units * int(pre.steps.sum())
+            if not positions or min(self.weights.shape) < matrix.MIN_UNITS:
+                return False
+            density = int(self._backend.to_host(pre.counts().sum(dtype=np.int64))) / positions
+            self.uses_products = matrix.pays(density, self.weights.shape)
+        return self.uses_products
+
+    # ------------------------------------------------------------ forward
+
+    def forward(self, pre: CudaSpikes, constants: Hm2bpConstants) -> CudaSpikes:  # type: ignore[override]
+        """See `DeviceLayer.forward`."""
+        backend, weights, neuron = self._backend, self.weights, constants.neuron
+        post = backend.blank_spikes(pre.steps, pre.lengths, weights.shape[0])
+        width = weights.tiles * LANES
+        if self._decide(pre):
+            need = matrix.sample_bytes(pre.units, width, pre.longest)
+            for samples in backend.sample_slices(len(pre), need):
+                drive = matrix.drive(self._runtime, backend.module("matrix.cu"), weights.weight, pre, samples)
+                backend.run_neurons(drive, post, samples, neuron, constants.lateral)
+            return post
+        separate = bool(constants.lateral) or len(pre) * weights.tiles < _MIN_WARPS * self._runtime.processors
         need = pre.longest * event_bytes(pre.units)
-        if apart:
-            need += pre.longest * weights.tiles * LANES * self.dtype.itemsize
-        for slab in self._slabs(len(pre), need):
-            events = pre.events_by_step(slab)
-            if apart:
-                drive = self._dense_drive(weights, events, slab.stop - slab.start)
-                self._lif(drive, out, slab, neuron, lateral)
+        if separate:
+            need += pre.longest * width * backend.dtype.itemsize
+        for samples in backend.sample_slices(len(pre), need):
+            events = pre.events_by_step(samples)
+            if separate:
+                drive = self._drive(events, samples.stop - samples.start)
+                backend.run_neurons(drive, post, samples, neuron, constants.lateral)
             else:
-                self._dense_forward(weights, events, out, slab, neuron)
-        return out
+                self._forward(events, post, samples, neuron)
+        return post
 
-    def _dense_drive(self, weights: CudaWeights, events: Events, samples: int) -> Array:
+    def _drive(self, events: Events, samples: int) -> Array:
         """Return Σ_j w_ij S_j[t] as [sample, step, width]."""
-        rows, width = len(events.counts), weights.tiles * LANES
-        drive = self.xp.empty((samples, rows // samples, width), self.dtype)
+        backend, tiles = self._backend, self.weights.tiles
+        rows = len(events.counts)
+        drive = backend.xp.empty((samples, rows // samples, tiles * LANES), backend.dtype)
         if drive.size:
-            self._module("dense.cu", events.bits).launch(
-                "dense_drive", blocks(self.runtime, rows * weights.tiles, WARPS), LANES * WARPS, weights.weight,
-                events.counts, events.lists, drive, np.int64(rows), events.stride, np.int32(weights.tiles),
+            backend.module("dense.cu", events.id_bits).launch(
+                "dense_drive", blocks(self._runtime, rows * tiles, WARPS), LANES * WARPS, self.weights.weight,
+                events.counts, events.lists, drive, np.int64(rows), events.stride, np.int32(tiles),
             )  # fmt: skip
         return drive
 
-    def _dense_forward(
-        self, weights: CudaWeights, events: Events, out: CudaSpikes, slab: slice, neuron: NeuronParams
-    ) -> None:
-        """Simulate a slab of samples from their events by step."""
-        samples, tiles, pre = slab.stop - slab.start, weights.tiles, weights.shape[1]
-        if not out.longest:
+    def _forward(self, events: Events, post: CudaSpikes, samples: slice, neuron: NeuronParams) -> None:
+        """Simulate some samples from their events by step."""
+        if not post.longest:
             return
-        limit, row = self.runtime.shared_limit, LANES * self.dtype.itemsize
+        backend, runtime = self._backend, self._runtime
+        count, tiles, pre = samples.stop - samples.start, self.weights.tiles, self.weights.shape[1]
+        limit, row = runtime.shared_limit, LANES * backend.dtype.itemsize
         if tiles > 1 and 2 * pre * row <= limit:
-            name, each, table, most = "dense_forward_wide", 2, 2 * pre * row, 16
+            kernel, block_tiles, table, max_warps = "dense_forward_wide", 2, 2 * pre * row, 16
         elif pre * row <= limit:
-            name, each, table, most = "dense_forward_narrow", 1, pre * row, 24
+            kernel, block_tiles, table, max_warps = "dense_forward_narrow", 1, pre * row, 24
         else:
-            name, each, table, most = "dense_forward_cached", 1, 0, 32
-        columns = -(-tiles // each)
-        resident = max(1, min(_FEW, limit // table)) if table else 1  # blocks a multiprocessor
-        shares = max(1, min(self.runtime.processors * resident // columns, samples))
-        warps = min(most, -(-samples // shares))
-        self._module("dense.cu", events.bits).launch(
-            name, (columns, shares), LANES * warps, weights.weight, events.counts, events.lists, out.own[slab],
-            neuron_constants(neuron, self.dtype), out.by_unit[slab], out.by_step()[slab], out.counts()[slab],
-            np.int32(samples), np.int32(pre), np.int32(out.longest), events.stride, np.int32(out.units),
-            np.int32(out.words), np.int32(tiles), shared=table,
+            kernel, block_tiles, table, max_warps = "dense_forward_cached", 1, 0, 32
+        columns = -(-tiles // block_tiles)
+        resident = max(1, min(_MIN_WARPS, limit // table)) if table else 1  # blocks per multiprocessor
+        shares = max(1, min(runtime.processors * resident // columns, count))
+        warps = min(max_warps, -(-count // shares))
+        backend.module("dense.cu", events.id_bits).launch(
+            kernel, (columns, shares), LANES * warps, self.weights.weight, events.counts, events.lists,
+            post.lengths[samples], neuron_constants(neuron, backend.dtype), post.by_unit[samples],
+            post.by_step()[samples], post.counts()[samples], np.int32(count), np.int32(pre), np.int32(post.longest),
+            events.stride, np.int32(post.units), np.int32(post.words), np.int32(tiles), shared=table,
         )  # fmt: skip
 
-    def dense_backward(  # type: ignore[override]
-        self,
-        weights: CudaWeights,
-        pre: CudaSpikes,
-        post: CudaSpikes,
-        delta: Array,
-        scale: Array | None,
-        neuron: NeuronParams,
-        psp: PspParams,
-        incoming: bool,
+    # ------------------------------------------------------------ backward
+
+    def backward(  # type: ignore[override]
+        self, pre: CudaSpikes, post: CudaSpikes, signal: ErrorSignal, constants: Hm2bpConstants, send: bool
     ) -> Array | None:
-        """See `Backend.dense_backward`."""
-        xp, samples, tiles, width = self.xp, len(pre), weights.tiles, weights.shape[1]
-        delta = xp.ascontiguousarray(xp.asarray(delta), self.dtype)
-        gamma = delta if scale is None else xp.ascontiguousarray(xp.asarray(scale), self.dtype)
-        sent = xp.zeros((tiles, samples if incoming else 0, width), self.dtype)
-        constants, _ = self._psp(neuron, psp, post.longest)
-        if not incoming and self._is_dense(weights, pre):
+        """See `DeviceLayer.backward`."""
+        backend, xp, weights, dtype = self._backend, self._backend.xp, self.weights, self._backend.dtype
+        neuron, psp = constants.neuron, constants.psp
+        count, tiles, width = len(pre), weights.tiles, weights.shape[1]
+        error = xp.ascontiguousarray(xp.asarray(signal.error), dtype)
+        delta = error / dtype.type(neuron.threshold)
+        gamma = None if signal.scale is None else xp.ascontiguousarray(xp.asarray(signal.scale), dtype)
+        floor = dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
+        psp_values, _ = backend.psp_constants(neuron, psp, post.longest)
+        if not send and self._decide(pre):
             need = matrix.sample_bytes(width, tiles * LANES, pre.longest)
-            for slab in self._slabs(samples if post.longest else 0, need):
-                gates = self._gates(post, slab, neuron, psp)
+            for samples in backend.sample_slices(count if post.longest else 0, need):
+                gates = backend.gates(post, samples, neuron, psp)
                 matrix.add_gradient(
-                    self.runtime, self._module("matrix.cu"), weights.weight, weights.gradient[0], pre, post, slab,
-                    gates, delta, scale if scale is None else gamma, constants,
+                    self._runtime, backend.module("matrix.cu"), weights.weight, weights.sums[0], pre, post, samples,
+                    gates, delta, gamma, psp_values, floor,
                 )  # fmt: skip
             return None
-        groups = weights.gradient.shape[0]
+        sent = xp.zeros((tiles, count if send else 0, width), dtype)
+        groups = len(weights.sums)
         kernel, buffers, shared = self._gradient_kernel(post.longest, width)
-        apart = xp.empty((0 if kernel == "dense_gradient" else tiles * groups, width, LANES), self.dtype)
+        rows = xp.empty((0 if kernel == "dense_gradient" else tiles * groups, width, LANES), dtype)
         warps = 32 if width >= 64 else 8
-        for slab in self._slabs(samples, self._gate_bytes(post) + width * event_bytes(pre.longest)):
+        need = backend.gate_bytes(post) + width * event_bytes(pre.longest)
+        for samples in backend.sample_slices(count, need):
             if not post.longest:
                 break
-            gates, events = self._gates(post, slab, neuron, psp, delta), pre.events_by_unit(slab)
-            self._module("gradient.cu", events.bits).launch(
+            gates, events = backend.gates(post, samples, neuron, psp, delta), pre.events_by_unit(samples)
+            backend.module("gradient.cu", events.id_bits).launch(
                 kernel, tiles * groups, LANES * warps, weights.weight, events.counts, events.lists, gates,
-                post.counts(), post.own, delta, gamma, np.int32(scale is not None), weights.gradient, sent,
-                np.int32(incoming), apart, constants, np.int32(samples), np.int32(slab.start), np.int32(slab.stop),
-                np.int32(width), np.int32(post.longest), events.stride, np.int32(post.units), np.int32(tiles),
-                np.int32(groups), np.int32(buffers), shared=shared,
+                post.counts(), post.lengths, delta, delta if gamma is None else gamma, np.int32(gamma is not None),
+                weights.sums, sent, np.int32(send), rows, psp_values, floor, np.int32(count), np.int32(samples.start),
+                np.int32(samples.stop), np.int32(width), np.int32(post.longest), events.stride, np.int32(post.units),
+                np.int32(tiles), np.int32(groups), np.int32(buffers), shared=shared,
             )  # fmt: skip
-        return self._sum_tiles(sent) if incoming else None
+        return self._sum_tiles(sent) if send else None
 
     def _gradient_kernel(self, longest: int, pre: int) -> tuple[str, int, int]:
-        """Return which kernel has room in shared memory, its buffers of gates, and its dynamic bytes."""
-        row = LANES * self.dtype.itemsize
-        limit = self.runtime.shared_limit - (2 * 32 + 1) * row  # what it takes for itself
-        for name, buffers, own in (
+        """Return the first kernel that fits in shared memory, its buffers of gates, and its dynamic bytes."""
+        row = LANES * self._backend.dtype.itemsize
+        limit = self._runtime.shared_limit - (2 * 32 + 1) * row  # less the kernel's static shared memory
+        for name, buffers, rows in (
             ("dense_gradient", 2, pre),
             ("dense_gradient", 1, pre),
             ("dense_gradient_rows_apart", 2, 0),
             ("dense_gradient_rows_apart", 1, 0),
         ):
-            if (buffers * longest + own) * row <= limit:
-                return name, buffers, (buffers * longest + own) * row
+            if (buffers * longest + rows) * row <= limit:
+                return name, buffers, (buffers * longest + rows) * row
         return "dense_gradient_all_apart", 1, 0
 
     def _sum_tiles(self, sent: Array) -> Array:
+        """Return the errors [tile, sample, pre] summed over tiles."""
         tiles, samples, width = sent.shape
         if tiles == 1:
             return sent[0]
-        sums = self.xp.empty((samples, width), self.dtype)
+        sums = self._backend.xp.empty((samples, width), self._backend.dtype)
         if sums.size:
-            self._module("gradient.cu").launch(
-                "sum_tiles",
-                blocks(self.runtime, sums.size, 256),
-                256,
-                sent,
-                sums,
-                np.int64(sums.size),
+            self._backend.module("gradient.cu").launch(
+                "sum_tiles", blocks(self._runtime, sums.size, 256), 256, sent, sums, np.int64(sums.size),
                 np.int32(tiles),
-            )
-        return sums
-
-    # ------------------------------------------------------------ update
-
-    def gradient(self, weights: CudaWeights) -> NDArray[Any]:  # type: ignore[override]
-        """See `Backend.gradient`."""
-        return self._seen(weights.gradient.sum(axis=0), weights.shape)
-
-    def gradient_sum(self, weights: CudaWeights) -> Array:  # type: ignore[override]
-        """See `Backend.gradient_sum`: the groups are added up into the first."""
-        if len(weights.gradient) > 1:
-            weights.gradient[0] = weights.gradient.sum(axis=0)
-            weights.gradient[1:] = 0
-        return weights.gradient[0]
-
-    def update(self, weights: CudaWeights, samples: int, rule: UpdateRule) -> None:  # type: ignore[override]
-        """See `Backend.update`."""
-        pre, width = weights.weight.shape
-        module, constants = self._module("update.cu"), update_constants(rule, samples, self.dtype)
-        pull = self.xp.empty(width, self.dtype)
-        if rule.strength:
-            module.launch(
-                "regularisation", weights.tiles, LANES * min(32, pre), weights.weight, pull, constants, np.int32(pre),
-                np.int32(width),
             )  # fmt: skip
-        moments = (weights.moment, weights.variance) if rule.kind == "adam" else (weights.moment,)
-        module.launch(
-            f"{rule.kind}_update", blocks(self.runtime, pre * width, 256), 256, weights.weight, weights.gradient,
-            *moments, pull, np.int32(bool(rule.strength)), constants, np.int64(pre * width), np.int32(width),
-            np.int32(weights.gradient.shape[0]),
-        )  # fmt: skip
-
-    def state(self, weights: CudaWeights) -> WeightState:  # type: ignore[override]
-        """See `Backend.state`."""
-        return WeightState(
-            *(self._seen(a, weights.shape) for a in (weights.weight, weights.moment, weights.variance))
-        )
+        return sums

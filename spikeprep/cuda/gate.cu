@@ -1,15 +1,15 @@
-// Gates (docs/hm2bp.md section 8) and the spike-train PSPs of single pairs. Every kernel writes `=`, all elements.
+// Gates (docs/hm2bp.md section 8) and spike-train PSPs of pairs of neurons (section 2). All kernels write with `=`.
 #include "common.cuh"
 
-// The word whose bit k is step first + k of a train; 0 outside it.
+// Return the word whose bit k is step first + k of a train; 0 outside the train.
 __device__ __forceinline__ Word steps_from(const Word *train, int words, int first) {
     int w = first >> 5, shift = first & 31;
     Word low = w < words ? train[w] : 0, high = w + 1 < words ? train[w + 1] : 0;
     return (Word)((((unsigned long long)high << 32) | low) >> shift);
 }
 
-// How many steps before `firing` a neuron's membrane was last reset: from step 1 on, or R steps after its last spike.
-// Looks back no further than `reach`: beyond, any number above it is returned.
+// Return how many steps before `firing` the membrane was last reset: at step 1, or R steps after the previous spike.
+// Any number above `reach` stands for all that are larger than it.
 __device__ __forceinline__ int since_reset(const Word *train, int firing, const Psp &psp) {
     int w = firing >> 5;
     Word below = train[w] & ((1u << (firing & 31)) - 1);
@@ -21,33 +21,39 @@ __device__ __forceinline__ int since_reset(const Word *train, int firing, const 
     }
 }
 
-// gates [sample, tile, step, lane]: what a pre spike at a step adds to e_{i|j}.
-//
-// A warp scans one tile of one sample backwards; x is a lane's distance to its next firing, near_m and near_s are
-// e^{−x/τm} and e^{−x/τs}, `later` (section 8: Q) what further firings pass down, and leaving [s], s ≤ reach, is the
-// term B of a firing s steps after the reset. With `skip`, a tile whose delta [sample, unit] is 0 is not written.
+// Compute the gates: what a pre spike at each step adds to e_{i|j}.
+//   by_unit   [sample, unit, word]          in
+//   lengths   [sample]                      in
+//   psp                                     constants
+//   leaving   [s], s ≤ reach                in: the term B of a firing s steps after the reset
+//   delta     [sample, unit]                in if `skip`: tiles where it is 0 are not written
+//   skip
+//   gates     [sample, tile, step, lane]    out, all steps
+//   samples, longest, units, words, tiles
+// A warp scans one tile of one sample backwards. x is a lane's distance to its next firing, near_m and near_s are
+// e^{−x/τm} and e^{−x/τs}, `later` (Q in section 8) is the contribution of later firings.
 extern "C" __global__ void gate(
-    const Word *by_unit, const int *steps, Psp psp, const Real *leaving, const Real *delta, int skip, Real *gates,
+    const Word *by_unit, const int *lengths, Psp psp, const Real *leaving, const Real *delta, int skip, Real *gates,
     int samples, int longest, int units, int words, int tiles) {
     int lane = threadIdx.x & 31;
     long long all = (long long)samples * tiles, warps = (long long)gridDim.x * (blockDim.x >> 5);
     for (long long n = blockIdx.x * (long long)(blockDim.x >> 5) + (threadIdx.x >> 5); n < all; n += warps) {
-        int sample = (int)(n / tiles), unit = (int)(n % tiles) * LANES + lane, own = steps[sample];
+        int sample = (int)(n / tiles), unit = (int)(n % tiles) * LANES + lane, length = lengths[sample];
         bool live = unit < units;
         if (skip && !__any_sync(ALL, live && delta[(size_t)sample * units + unit] != 0)) continue;
         const Word *train = by_unit + ((size_t)sample * units + unit) * words;
         Real *out = gates + (size_t)n * longest * LANES + lane;
         int reset = psp.refractory;
-        // steps from which no firing can be reached
-        for (int t = max(1, own - reset); t < longest; ++t) out[(size_t)t * LANES] = 0;
+        // no firing can follow these steps
+        for (int t = max(1, length - reset); t < longest; ++t) out[(size_t)t * LANES] = 0;
         out[0] = 0;
-        Word between = reset > 1 ? ALL << (33 - reset) : 0;  // of the 32 steps before u: those after u − R
-        int x = psp.reach;  // as good as no firing
+        Word between = reset > 1 ? ALL << (33 - reset) : 0;  // of the 32 steps before u, those after u − R
+        int x = psp.reach;  // no firing within the window
         Real near_m = 0, near_s = 0, later = 0;
-        for (int w = (own - 1) >> 5; w >= 0; --w) {
+        for (int w = (length - 1) >> 5; w >= 0; --w) {
             Word here = live ? train[w] : 0, before = live && w > 0 ? train[w - 1] : 0;
             Word far = live ? steps_from(train, words, 32 * w + psp.reach + 1) : 0;
-            int u = min(own - 1, 32 * w + 31), bottom = max(reset + 1, 32 * w);
+            int u = min(length - 1, 32 * w + 31), bottom = max(reset + 1, 32 * w);
             Real *to = out + (ptrdiff_t)(u - reset) * LANES;
 #pragma unroll 4
             for (; u >= bottom; --u, to -= LANES) {
@@ -57,7 +63,7 @@ extern "C" __global__ void gate(
                 x = fires ? 0 : x + 1;
                 near_m = fires ? (Real)1 : near_m * psp.decay_m;
                 near_s = fires ? (Real)1 : near_s * psp.decay_s;
-                // closed: the next firing's reset lies between, or the window is over
+                // 0 if the next firing's reset lies between, or the firing is outside the window
                 Real direct = (past & between) || x > psp.reach ? (Real)0 : psp.norm * (near_m - near_s);
                 later *= psp.decay_s;
                 if (far >> bit & 1) {
@@ -71,8 +77,13 @@ extern "C" __global__ void gate(
     }
 }
 
-// out [sample, post, pre] = e_{i|j}, silent rules included. A warp takes one tile of post and one pre neuron; events of
-// the pre neurons by unit, counts of the post neurons.
+// Compute e_{i|j}, the rules of silent neurons included. A warp computes one tile of post neurons and one pre neuron.
+//   gates          [sample, tile, step, lane]   in
+//   event_counts   [sample · pre], lists [sample · pre, stride]   in: events of the pre neurons by unit
+//   post_counts    [sample, post]               in
+//   psp                                         constants
+//   out            [sample, post, pre]          out
+//   samples, pre, longest, stride, units, tiles
 extern "C" __global__ void psp(
     const Real *gates, const int *event_counts, const Id *lists, const int *post_counts, Psp psp, Real *out, int samples,
     int pre, int longest, int stride, int units, int tiles) {

@@ -1,4 +1,4 @@
-"""A GPU as a `Runtime`: the one door to CuPy, which is imported when a device is asked for."""
+"""A GPU as a `Runtime`: the only module that uses CuPy arrays, with `nccl`; it imports CuPy when a device is opened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CupyRuntime(Runtime):
     device
         Its number.
     fused
-        Whether a × b + c may be rounded once instead of twice. Tests that compare with the CPU to the bit turn it off.
+        Whether the compiler may fuse a × b + c into one operation, rounded once.
 
     Raises
     ------
@@ -37,10 +37,10 @@ class CupyRuntime(Runtime):
     """
 
     _POOLED: ClassVar[int] = 1 << 20
-    """Bytes up to which page-locked memory comes from CuPy's pool: larger pieces are asked for once, and kept."""
+    """Bytes up to which page-locked memory comes from CuPy's pool; larger arrays are allocated directly."""
 
     _PLAIN_SHARED: ClassVar[int] = 48 * 1024
-    """Bytes of shared memory that a block gets without asking."""
+    """Bytes of shared memory that a block has without opting in for more."""
 
     def __init__(self, device: int = 0, fused: bool = True) -> None:
         self.xp = cupy = _cupy()
@@ -95,7 +95,7 @@ class CupyRuntime(Runtime):
             if size <= self._POOLED:
                 array: NDArray[Any] = cupyx.empty_pinned(shape, dtype)
                 return array
-            # CuPy's pool would round up to a power of two, twice the memory at worst
+            # CuPy's pool would round up to a power of two
             return np.ndarray(shape, dtype, cuda.PinnedMemoryPointer(cuda.PinnedMemory(size), 0))
 
     def copy_in(self, host: NDArray[Any], device: Array) -> None:
@@ -126,7 +126,7 @@ class CupyRuntime(Runtime):
         """See `Runtime.half_product`."""
         from cupy.cuda import cublas, device
 
-        # cuBLAS is column-major: it is asked for the transposed product of the operands in the other order
+        # cuBLAS is column-major: compute the transposed product, with the operands in the other order
         (k, n), m = b.shape, out.shape[0]
         factors = np.array([scale, float(add)], np.float32)
         alpha = factors.ctypes.data
@@ -138,7 +138,7 @@ class CupyRuntime(Runtime):
 
     @property
     def has_products(self) -> bool:
-        """See `Runtime.has_products`: cuBLAS is a package of its own."""
+        """See `Runtime.has_products`: cuBLAS may not be installed."""
         try:
             from cupy.cuda import cublas
         except ImportError:
@@ -173,7 +173,7 @@ class CupyRuntime(Runtime):
 
 
 class CupyModule(Module):
-    """A `cupy.RawModule`, with its kernels as they are first asked for."""
+    """A `cupy.RawModule`; kernels are looked up at first use."""
 
     def __init__(self, raw: Any, runtime: CupyRuntime) -> None:
         self._raw, self._runtime = raw, runtime
@@ -191,17 +191,17 @@ class CupyModule(Module):
         """See `Module.launch`."""
         check_args(name, args, self._runtime.xp.ndarray)
         kernel = self._kernel(name)
-        # beyond 48 KiB, together with the kernel's own, it must be asked for
+        # more than 48 KiB, static shared memory included, needs opting in
         if shared > self._dynamic.get(name, 0):
             kernel.max_dynamic_shared_size_bytes = self._dynamic[name] = shared
-        # CuPy passes structures by value where they are arrays of one, but not where they are scalars
+        # CuPy passes structures by value as arrays without axes, not as scalars
         values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)
         kernel(dims(grid), dims(block), values, shared_mem=shared)
 
     def attributes(self, name: str) -> dict[str, int]:
-        """Return what the compiler gave a kernel: registers, spilled (local) and shared bytes, threads a block."""
-        found: dict[str, int] = self._kernel(name).attributes
-        return found
+        """Return what the compiler allotted to a kernel: registers, local (spilled) and shared bytes, threads."""
+        attributes: dict[str, int] = self._kernel(name).attributes
+        return attributes
 
     def _kernel(self, name: str) -> Any:
         if name not in self._kernels:
@@ -266,7 +266,7 @@ class CupyStream(Stream):
 
 
 def device_count() -> int:
-    """Return how many GPUs CuPy can use.
+    """Return the number of GPUs that CuPy can use.
 
     Raises
     ------

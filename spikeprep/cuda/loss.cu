@@ -1,8 +1,13 @@
-// At the output: what would else be many launches on numbers the size of (sample, class). Every kernel writes `=`.
+// The output layer's lateral factor, in one launch instead of many on arrays (sample, class).
 #include "common.cuh"
 
-// gain [sample, unit] = Σ_{l≠i} ρ_{l|i} g_l ρ_{i|l} g_i (paper, A-28): e [sample, post, pre] of a layer with itself, its
-// counts [sample, unit], and 1/ν. A thread takes a unit.
+// gain = Σ_{l≠i} ρ_{l|i} g_l ρ_{i|l} g_i (paper, A-28); writes with `=`. A thread computes one unit.
+//   e            [sample, post, pre]   in: of a layer with itself
+//   counts       [sample, unit]        in
+//   labels       [sample]              in
+//   inverse_nu                         1/ν
+//   gain         [sample, unit]        out
+//   samples, units
 extern "C" __global__ void lateral_gain(
     const Real *e, const long long *counts, const int *labels, Real inverse_nu, Real *gain, int samples, int units) {
     long long all = (long long)samples * units;

@@ -1,11 +1,10 @@
-// Around the matrix products of a fully connected layer (docs/cuda.md): spikes as numbers, and what is split in halves.
+// Operands of the matrix products of a fully connected layer (docs/cuda.md). Only float32; all kernels write with `=`.
 //
 // A real number x becomes high = half(x) and low = half((x − high) · 2^11): together 22 bits of it. Spikes are 0 and 1,
-// which are exact in half precision, so that products with high and low, added in float32, keep float32's accuracy.
-// Every kernel writes `=`, all elements. Only float32.
+// which are exact in half precision, so products with high and low, added in float32, keep float32's accuracy.
 #include "common.cuh"
 
-typedef unsigned short Half;  // the bits of an IEEE half; its own header is not always there to be included
+typedef unsigned short Half;  // the bits of an IEEE half: NVIDIA's header for them is not always installed
 
 #define LOW_SCALE 2048.0f
 
@@ -14,7 +13,7 @@ __device__ __forceinline__ Half to_half(float x) {
     unsigned int bits = __float_as_uint(x), sign = bits >> 16 & 0x8000u;
     bits &= 0x7fffffffu;
     if (bits >= 0x47800000u) return (Half)(sign | 0x7c00u);
-    // below 2^-14 a half's unit is 2^-24, which is that of floats from 0.5 on
+    // below 2^-14 the spacing of halves is 2^-24, as that of floats from 0.5 on
     if (bits < 0x38800000u) return (Half)(sign | (__float_as_uint(__uint_as_float(bits) + 0.5f) - 0x3f000000u));
     return (Half)(sign | (bits - 0x38000000u + 0xfffu + (bits >> 13 & 1u)) >> 13);
 }
@@ -25,7 +24,10 @@ __device__ __forceinline__ float from_half(Half half) {
     return __uint_as_float(sign | (rest < 0x400u ? __float_as_uint(small) : (rest << 13) + 0x38000000u));
 }
 
-// dense [row, 32 · words] = the bits of words [row, words], as 0 and 1.
+// Bits → halves 0 and 1. A thread converts one word.
+//   words   [row, word]        in
+//   dense   [row, 32 · word]   out
+//   count (words)
 extern "C" __global__ void spread(const Word *words, Half *dense, long long count) {
     for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < count; n += (long long)gridDim.x * blockDim.x) {
         Word word = words[n];
@@ -41,18 +43,31 @@ __device__ __forceinline__ void split_number(float x, Half *high, Half *low) {
     *low = to_half((x - from_half(*high)) * LOW_SCALE);
 }
 
-// high, low [padded, width] of numbers [count / width, width]; rows past the last are 0.
+// Split numbers into halves, with rows of zeros behind the last.
+//   numbers     [row, width]          in
+//   high, low   [padded row, width]   out
+//   count (elements of numbers), padded (elements of high)
 extern "C" __global__ void split(const float *numbers, Half *high, Half *low, long long count, long long padded) {
     for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < padded; n += (long long)gridDim.x * blockDim.x)
         split_number(n < count ? numbers[n] : 0, high + n, low + n);
 }
 
-// slopes [sample, width] = δ γ (1 + σ), σ from a = Σ_t G Σ_j w_ij S_j[t]: gates [sample, tile, step, lane], drive
-// [sample, step, width]. A warp takes a tile of a sample. Those of silent neurons go to `silent` instead, fan_in [width]
-// being Σ_j w_ij.
+// slopes = δ γ (1 + σ), σ from a = Σ_t G Σ_j w_ij S_j[t]. A warp computes one tile of one sample.
+//   gates            [sample, tile, step, lane]   in
+//   drive            [sample, step, width]        in
+//   counts           [sample, unit]               in
+//   delta            [sample, unit]               in: δ
+//   scale            [sample, unit]               in if `scaled`: γ
+//   scaled
+//   fan_in           [width]                      in: Σ_j w_ij
+//   psp                                           constants
+//   gain_floor                                    1 + σ is at least this; −∞: no floor
+//   slopes, silent   [sample, width]              out: of neurons that fire, of silent ones; 0 for the others
+//   samples, longest, units, tiles
 extern "C" __global__ void slopes(
     const float *gates, const float *drive, const int *counts, const float *delta, const float *scale, int scaled,
-    const float *fan_in, Psp psp, float *slopes, float *silent, int samples, int longest, int units, int tiles) {
+    const float *fan_in, Psp psp, float gain_floor, float *slopes, float *silent, int samples, int longest, int units,
+    int tiles) {
     int lane = threadIdx.x & 31, width = tiles * LANES;
     long long all = (long long)samples * tiles, warps = (long long)gridDim.x * (blockDim.x >> 5);
     for (long long n = blockIdx.x * (long long)(blockDim.x >> 5) + (threadIdx.x >> 5); n < all; n += warps) {
@@ -69,14 +84,20 @@ extern "C" __global__ void slopes(
         bool live = unit < units;
         int fired = live ? counts[pair] : 0;
         float share = fired ? (sum[0] + sum[2] + (sum[1] + sum[3])) / fired : psp.silent_share * fan_in[unit];
-        float slope = live ? delta[pair] * (1 + share * psp.inverse_nu) : 0;
+        float gain = 1 + share * psp.inverse_nu;
+        float slope = live ? delta[pair] * (gain < gain_floor ? gain_floor : gain) : 0;
         if (live && scaled) slope *= scale[pair];
         slopes[at] = fired ? slope : 0;
         silent[at] = fired ? 0 : slope;
     }
 }
 
-// high, low [sample, step, width] of slope · gate / largest [0]; gates [sample, tile, step, lane].
+// Split slope · gate / largest into halves. A thread computes one element.
+//   gates       [sample, tile, step, lane]   in
+//   slopes      [sample, width]              in
+//   largest     [1]                          in
+//   high, low   [sample, step, width]        out
+//   samples, longest, tiles
 extern "C" __global__ void split_gates(
     const float *gates, const float *slopes, const float *largest, Half *high, Half *low, int samples, int longest,
     int tiles) {

@@ -1,4 +1,4 @@
-"""Ranks of one GPU each: gradients are summed by NCCL, small host values through the processes' own memory."""
+"""Ranks of one GPU each: NCCL sums gradients; small host values travel through the ranks' host transport."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ID_BYTES = 128
 class NcclRanks(Ranks):
     """Ranks whose arrays lie on GPUs.
 
-    The communicator is made directly: `cupyx.distributed.NCCLBackend` would start a server process beside rank 0, only
-    to tell the others the identifier that `host` can tell them.
+    The communicator is created directly: `cupyx.distributed.NCCLBackend` would start a server process beside rank 0 to
+    distribute the identifier that `host` can broadcast.
 
     Parameters
     ----------
     host
-        The same ranks, speaking through host memory.
+        The same ranks, communicating through host memory.
 
     Raises
     ------
@@ -35,9 +35,16 @@ class NcclRanks(Ranks):
     def __init__(self, host: Ranks) -> None:
         self._nccl = _nccl()
         self._host, self.rank, self.size = host, host.rank, host.size
-        mine = self._nccl.get_unique_id() if self.leads else (0,) * _ID_BYTES
-        identifier = host.broadcast(np.array(mine, np.int64))
-        self._communicator = self._nccl.NcclCommunicator(self.size, tuple(identifier.tolist()), self.rank)
+        self._communicator = self._nccl.NcclCommunicator(self.size, self._identifier(), self.rank)
+
+    def _identifier(self) -> bytes | tuple[int, ...]:
+        """Return the identifier that rank 0 got from NCCL: bytes in CuPy 14, a tuple of ints before."""
+        message = np.zeros(1 + _ID_BYTES, np.int64)  # whether it is bytes, and its content
+        if self.leads:
+            identifier = self._nccl.get_unique_id()
+            message[:] = [isinstance(identifier, bytes), *identifier]
+        is_bytes, *content = self._host.broadcast(message).tolist()
+        return bytes(content) if is_bytes else tuple(content)
 
     def all_reduce(self, arrays: Sequence[Array]) -> None:
         """See `Ranks.all_reduce`: on the current stream, all arrays in one group; the host does not wait."""
@@ -51,8 +58,8 @@ class NcclRanks(Ranks):
                 raise ValueError(
                     f"got a strided array {array.shape} to sum over ranks; expected a contiguous one"
                 )
-            place, kind = array.data.ptr, kinds[array.dtype.char]
-            self._communicator.allReduce(place, place, array.size, kind, self._nccl.NCCL_SUM, stream)
+            address, kind = array.data.ptr, kinds[array.dtype.char]
+            self._communicator.allReduce(address, address, array.size, kind, self._nccl.NCCL_SUM, stream)
         self._nccl.groupEnd()
 
     def total(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -72,12 +79,14 @@ def _nccl() -> Any:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # CuPy's own words about what is missing; ours follow
+        warnings.simplefilter(
+            "ignore"
+        )  # CuPy warns of missing libraries; the error below names the one needed
         from cupy.cuda import nccl, runtime
     if not nccl.available:
         major = runtime.runtimeGetVersion() // 1000
         raise CapabilityError(
-            "NCCL, by which several GPUs add up, is not installed",
+            "NCCL, which sums gradients over GPUs, is not installed",
             "",
             f"python -m pip install 'spikeprep[nccl{major}]', or train on one GPU.",
         )

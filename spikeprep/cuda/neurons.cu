@@ -1,12 +1,12 @@
-// Neurons on a drive that is at hand (docs/hm2bp.md section 1): drive [sample, step, width], that of step t arrives at
-// t + 1. Every kernel writes `=`: words by unit and by step, counts [sample, unit], all elements.
+// Neurons under a given drive (docs/hm2bp.md section 1); the drive of step t arrives at t + 1. All kernels write with
+// `=`: all elements of the spikes, and counts.
 #include "common.cuh"
 
-#define AHEAD 8  // steps of drive that are on their way while a neuron computes
+#define AHEAD 8  // steps of drive that are loaded ahead
 
-// Where one sample's tile writes.
+// The outputs of one sample's tile.
 struct Output {
-    Word *train, *steps;
+    Word *train, *masks;
     int *count;
     bool live;
 
@@ -18,19 +18,26 @@ struct Output {
         size_t row = (size_t)sample * units + unit;
         train = by_unit + row * words;
         count = counts + row;
-        steps = by_step + (size_t)sample * longest * tiles + tile;
+        masks = by_step + (size_t)sample * longest * tiles + tile;
     }
 };
 
-// A warp simulates one tile of one sample. With `trace`, membranes (as compared) and currents [sample, step, width] are
-// written from step 1 on, up to the sample's own steps.
+// Simulate neurons. A warp computes one tile of one sample.
+//   drive      [sample, step, width]  in
+//   lengths    [sample]               in
+//   neuron                            constants
+//   by_unit    [sample, unit, word]   out
+//   by_step    [sample, step, tile]   out
+//   counts     [sample, unit]         out
+//   membranes, currents [sample, step, width]   out if `trace`, steps 1 to length − 1: the membrane as compared
+//   trace, samples, longest, units, words, tiles
 extern "C" __global__ void lif(
-    const Real *drive, const int *steps, Neuron neuron, Word *by_unit, Word *by_step, int *counts, Real *membranes,
+    const Real *drive, const int *lengths, Neuron neuron, Word *by_unit, Word *by_step, int *counts, Real *membranes,
     Real *currents, int trace, int samples, int longest, int units, int words, int tiles) {
     int lane = threadIdx.x & 31, width = tiles * LANES;
     long long all = (long long)samples * tiles, warps = (long long)gridDim.x * (blockDim.x >> 5);
     for (long long n = blockIdx.x * (long long)(blockDim.x >> 5) + (threadIdx.x >> 5); n < all; n += warps) {
-        int sample = (int)(n / tiles), tile = (int)(n % tiles), own = steps[sample];
+        int sample = (int)(n / tiles), tile = (int)(n % tiles), length = lengths[sample];
         Output out(by_unit, by_step, counts, sample, tile, lane, longest, units, words, tiles);
         size_t base = (size_t)sample * longest * width + tile * LANES + lane;
         Membrane membrane = {0, 0, 0};
@@ -38,20 +45,20 @@ extern "C" __global__ void lif(
         record.start();
         Real next[AHEAD];
 #pragma unroll
-        for (int k = 0; k < AHEAD; ++k) next[k] = k - 1 >= 0 && k < own ? drive[base + (size_t)(k - 1) * width] : 0;
+        for (int k = 0; k < AHEAD; ++k) next[k] = k - 1 >= 0 && k < length ? drive[base + (size_t)(k - 1) * width] : 0;
         for (int first = 0; first < 32 * words; first += AHEAD) {
             Real now[AHEAD];
 #pragma unroll
             for (int k = 0; k < AHEAD; ++k) {
                 int t = first + AHEAD + k;
                 now[k] = next[k];
-                next[k] = t < own ? drive[base + (size_t)(t - 1) * width] : 0;
+                next[k] = t < length ? drive[base + (size_t)(t - 1) * width] : 0;
             }
 #pragma unroll
             for (int k = 0; k < AHEAD; ++k) {
                 int t = first + k;
-                if (t == 0 || t >= own) continue;
-                bool fired = membrane.step(now[k], neuron);
+                if (t == 0 || t >= length) continue;
+                bool fired = membrane.step(now[k], neuron) && out.live;
                 if (trace) {
                     membranes[base + (size_t)t * width] = membrane.voltage;
                     currents[base + (size_t)t * width] = membrane.current;
@@ -60,24 +67,24 @@ extern "C" __global__ void lif(
                 record.add_step(t, fired, __ballot_sync(ALL, fired), lane);
             }
             if ((first & 31) == 32 - AHEAD)
-                record.flush(first >> 5, out.train, out.steps, tiles, longest, out.live, lane);
+                record.flush(first >> 5, out.train, out.masks, tiles, longest, out.live, lane);
         }
         if (out.live) *out.count = record.count;
     }
 }
 
-// What a neuron under lateral inhibition carries from step to step.
+// The state of a neuron under lateral inhibition.
 struct State {
     Membrane membrane;
     Record record;
     bool fired;
 };
 
-// One sample under lateral inhibition, by a whole block. ALONE: every warp has one tile at most, and keeps its state in
-// registers; else warp w has the tiles w, w + warps, …, whose state is in `states` [tile · LANES + lane].
+// Simulate one sample under lateral inhibition, in one block. ALONE: every warp has at most one tile, its state in
+// registers; otherwise warp w has the tiles w, w + warps, …, their state in `states` [tile · LANES + lane].
 template <bool ALONE>
 __device__ __forceinline__ void inhibited(
-    const Real *drive, int own, const Neuron &neuron, Real lateral, Word *by_unit, Word *by_step, int *counts,
+    const Real *drive, int length, const Neuron &neuron, Real lateral, Word *by_unit, Word *by_step, int *counts,
     State *states, int (*sums)[32], int sample, int longest, int units, int words, int tiles) {
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5, width = tiles * LANES;
     State state;
@@ -92,19 +99,19 @@ __device__ __forceinline__ void inhibited(
     Real next[AHEAD];
 #pragma unroll
     for (int k = 0; k < AHEAD; ++k)
-        next[k] = ALONE && has && k > 0 && k < own ? drive[base + (size_t)(k - 1) * width + warp * LANES] : 0;
+        next[k] = ALONE && has && k > 0 && k < length ? drive[base + (size_t)(k - 1) * width + warp * LANES] : 0;
     for (int first = 0; first < 32 * words; first += AHEAD) {
         Real now[AHEAD];
 #pragma unroll
         for (int k = 0; k < AHEAD; ++k) {
             int t = first + AHEAD + k;
             now[k] = next[k];
-            if (ALONE) next[k] = has && t < own ? drive[base + (size_t)(t - 1) * width + warp * LANES] : 0;
+            if (ALONE) next[k] = has && t < length ? drive[base + (size_t)(t - 1) * width + warp * LANES] : 0;
         }
 #pragma unroll
         for (int k = 0; k < AHEAD; ++k) {
             int t = first + k, sum = 0;
-            if (t == 0 || t >= own) continue;  // the same for the whole block
+            if (t == 0 || t >= length) continue;  // uniform over the block
             for (int tile = warp; tile < tiles; tile += warps) {
                 if (!ALONE) state = states[tile * LANES + lane];
                 Real arriving = ALONE ? now[k] : drive[base + (size_t)(t - 1) * width + tile * LANES];
@@ -123,7 +130,7 @@ __device__ __forceinline__ void inhibited(
                 continue;
             }
             if (lane == 0) sums[t & 1][warp] = sum;
-            __syncthreads();  // the other half of `sums` is free again: its readers have all come here
+            __syncthreads();  // all warps have read the other half of `sums`: it may be written again
             fired = 0;
             for (int w = 0; w < warps; ++w) fired += sums[t & 1][w];
         }
@@ -131,7 +138,7 @@ __device__ __forceinline__ void inhibited(
         for (int tile = warp; tile < tiles; tile += warps) {
             if (!ALONE) state = states[tile * LANES + lane];
             Output out(by_unit, by_step, counts, sample, tile, lane, longest, units, words, tiles);
-            state.record.flush(first >> 5, out.train, out.steps, tiles, longest, out.live, lane);
+            state.record.flush(first >> 5, out.train, out.masks, tiles, longest, out.live, lane);
             if (out.live) *out.count = state.record.count;
             if (!ALONE) states[tile * LANES + lane] = state;
             if (ALONE) break;
@@ -139,10 +146,14 @@ __device__ __forceinline__ void inhibited(
     }
 }
 
-// As `lif`, a block a sample and its tiles in step: each spike takes `lateral` from the drive of every other neuron of
-// the layer, one step later. Where there are more tiles than warps, dynamic shared memory holds State [tile · LANES].
+// As `lif`, with lateral inhibition: each spike subtracts `lateral` from the drive of every other neuron of the layer, one
+// step later. A block computes one sample. With more tiles than warps, dynamic shared memory holds State [tile · LANES].
+//   drive, lengths, neuron        as of `lif`
+//   lateral                       w0
+//   by_unit, by_step, counts      as of `lif`
+//   samples, longest, units, words, tiles
 extern "C" __global__ void __launch_bounds__(1024) lif_lateral(
-    const Real *drive, const int *steps, Neuron neuron, Real lateral, Word *by_unit, Word *by_step, int *counts,
+    const Real *drive, const int *lengths, Neuron neuron, Real lateral, Word *by_unit, Word *by_step, int *counts,
     int samples, int longest, int units, int words, int tiles) {
     extern __shared__ __align__(16) unsigned char memory[];
     __shared__ int sums[2][32];
@@ -150,12 +161,12 @@ extern "C" __global__ void __launch_bounds__(1024) lif_lateral(
     for (int sample = blockIdx.x; sample < samples; sample += gridDim.x) {
         if (tiles <= (int)(blockDim.x >> 5))
             inhibited<true>(
-                drive, steps[sample], neuron, lateral, by_unit, by_step, counts, states, sums, sample, longest, units,
+                drive, lengths[sample], neuron, lateral, by_unit, by_step, counts, states, sums, sample, longest, units,
                 words, tiles);
         else
             inhibited<false>(
-                drive, steps[sample], neuron, lateral, by_unit, by_step, counts, states, sums, sample, longest, units,
+                drive, lengths[sample], neuron, lateral, by_unit, by_step, counts, states, sums, sample, longest, units,
                 words, tiles);
-        __syncthreads();  // `sums` and `states` are the next sample's
+        __syncthreads();  // before the next sample uses `sums` and `states`
     }
 }

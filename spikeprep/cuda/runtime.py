@@ -1,7 +1,7 @@
-"""What the CUDA backend asks of a device: memory, copies, streams, and kernels compiled from the `.cu` files here.
+"""The interface of a GPU: memory, copies, streams, and kernels compiled from the `.cu` files in this folder.
 
-Everything above this room uses a `Runtime` and its array module `xp`, and never CuPy itself: so the same operations,
-and the very same `.cu` files, also run without a GPU, on a runtime that emulates one (tests/cuda/emulator).
+The backend uses a `Runtime` and its array module `xp`, never CuPy directly. The same operations and the same `.cu`
+files therefore also run without a GPU, on a runtime that emulates one (tests/cuda/emulator).
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"[^\n]*$', re.MULTILI
 
 
 def source(path: Path) -> str:
-    """Return a `.cu` file with the `.cuh` files that it includes in their place, each once.
+    """Return a `.cu` file with the `.cuh` files that it includes inlined, each once.
 
-    One text is all that a compiler needs, and all that decides what it makes: CuPy's cache knows a kernel by its text.
+    CuPy caches compiled kernels by their text: headers must be part of it.
     """
-    seen: set[Path] = set()
+    headers: set[Path] = set()
 
     def inline(path: Path) -> str:
         text = path.read_text(encoding="utf-8")
 
-        def replace(found: re.Match[str]) -> str:
-            header = (path.parent / found[1]).resolve()
-            if header in seen:
+        def replace(include: re.Match[str]) -> str:
+            header = (path.parent / include[1]).resolve()
+            if header in headers:
                 return ""
-            seen.add(header)
-            after = text.count("\n", 0, found.end()) + 2  # compilers' messages name the true file and line
+            headers.add(header)
+            after = (
+                text.count("\n", 0, include.end()) + 2
+            )  # so that compilers name the original file and line
             return f'#line 1 "{header.name}"\n{inline(header)}\n#line {after} "{path.name}"'
 
         return _INCLUDE.sub(replace, text)
@@ -61,35 +63,35 @@ class Module(ABC):
         *args: Any,
         shared: int = 0,
     ) -> None:
-        """Launch a kernel on the current stream; return at once.
+        """Launch a kernel on the current stream, without waiting for it.
 
         Parameters
         ----------
         name
             The `extern "C" __global__` function.
         grid, block
-            Blocks, and threads a block, along x or (x, y, z).
+            Blocks, and threads per block, along x or (x, y, z).
         args
-            Arrays of `xp`, contiguous as the kernel expects them, and NumPy scalars of the parameters' very types
-            (`np.int32`, `np.float32`, …): Python numbers have no width, and are refused.
+            C-contiguous arrays of `xp`, and NumPy scalars of the parameters' exact types (`np.int32`, `np.float32`, …);
+            Python numbers are refused, as they have no width.
         shared
-            Bytes of dynamic shared memory a block.
+            Bytes of dynamic shared memory per block.
         """
 
 
 class Runtime(CopyDevice):
-    """A device.
+    """A GPU, or an emulation of one.
 
     Attributes
     ----------
     xp
         Its array module: CuPy, or NumPy where the device is emulated.
     name
-        What the device is called.
+        Name of the device.
     processors
-        Its multiprocessors: how many blocks fill it is a multiple of this.
+        Number of multiprocessors.
     shared_limit
-        The most bytes of shared memory a block can have.
+        Most bytes of shared memory that a block can have.
     """
 
     xp: ModuleType
@@ -99,45 +101,45 @@ class Runtime(CopyDevice):
 
     @abstractmethod
     def module(self, file: str | Path, **defines: object) -> Module:
-        """Return the kernels of a `.cu` file, by its name here or a path; compiled once with each set of defines."""
+        """Return the kernels of a `.cu` file, named in this folder or by path; compiled once per set of defines."""
 
     @abstractmethod
     def active(self) -> AbstractContextManager[Any]:
-        """Make this device the calling thread's current one while the context lasts; new threads start without."""
+        """Return a context in which this device is the calling thread's current one; new threads have none."""
 
     @abstractmethod
     def copy_out(self, device: Array, host: NDArray[Any]) -> None:
-        """Copy device → host, as `copy_in`; pinned memory is written when the stream gets there."""
+        """Copy device → host, as `copy_in`; pinned memory is written when the stream reaches the copy."""
 
     @abstractmethod
     def to_device(self, host: NDArray[Any]) -> Array:
-        """Return a copy on the device; the host waits, so `host` may change afterwards."""
+        """Return a copy on the device; the host waits for it, so `host` may change afterwards."""
 
     @abstractmethod
     def to_host(self, device: Array) -> NDArray[Any]:
-        """Return a copy on the host, once the current stream has got there."""
+        """Return a copy on the host, after the work given to the current stream."""
 
     @property
     def has_products(self) -> bool:
-        """Whether `half_product` can be used."""
+        """Whether `half_product` is available."""
         return False
 
     def half_product(
         self, a: Array, b: Array, out: Array, scale: float = 1.0, add: bool = False, transposed: bool = False
     ) -> None:
-        """Write `out` = scale · a b, or add to it; a (m, k) and b (k, n) uint16, bits of halves; out (m, n) float32.
+        """Write out = scale · a b, or add it to `out`, summed in float32 on tensor cores.
 
-        Sums are taken in float32, on tensor cores where there are any. With `transposed`, a is (k, m).
+        a (m, k), or (k, m) if `transposed`, and b (k, n) are uint16, the bits of halves; out (m, n) is float32.
         """
         raise CapabilityError(f"got a matrix product on {self.name}", "a device with a library for them")
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Let the host wait for everything on the device."""
+        """Wait on the host for all work of the device."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Return what a measurement must name, JSON-ready: device, driver, versions, clocks where known."""
+        """Return what a measurement must state, JSON-ready: device, driver, versions."""
 
 
 def dims(size: int | tuple[int, ...]) -> tuple[int, int, int]:
@@ -147,7 +149,7 @@ def dims(size: int | tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def check_args(name: str, args: tuple[Any, ...], array: Any) -> None:
-    """Refuse what a kernel would misread: a number without a width, an array that is not contiguous."""
+    """Raise `TypeError` for arguments that a kernel would misread: Python numbers, strided arrays."""
     for n, arg in enumerate(args):
         if isinstance(arg, array):
             if not arg.flags.c_contiguous:
@@ -159,7 +161,7 @@ def check_args(name: str, args: tuple[Any, ...], array: Any) -> None:
 
 
 def check_copy(host: NDArray[Any], device: Array) -> None:
-    """Refuse a copy between arrays that differ, or are not contiguous."""
+    """Raise `ValueError` for a copy between arrays that differ in shape or dtype, or are not contiguous."""
     if host.shape != device.shape or host.dtype != device.dtype:
         raise ValueError(
             f"got {host.dtype} {host.shape} for {device.dtype} {device.shape}; expected the same"

@@ -1,7 +1,7 @@
-"""A batch of spike trains on a GPU, in the forms that its readers want; each is made when it is first asked for.
+"""A batch of spike trains on a GPU: words by unit, words by step, counts and events, each computed at first use.
 
-Layouts: spikeprep/cuda/common.cuh. The order by unit is that of a store; a layer's forward pass writes both orders, and
-the events, which are long where spikes are many, are made for as many samples at a time as a workspace holds.
+Layouts: spikeprep/cuda/common.cuh. A store has the order by unit; a layer's forward pass writes both orders. Events
+need much memory where spikes are many, so they are computed for a slice of the samples at a time.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..backend import Array
 from .runtime import Runtime
 
 WARPS = 8
-"""Warps a block, in kernels whose warps have nothing to do with each other."""
+"""Warps per block in kernels whose warps are independent."""
 
 _BLOCKS = 16
-"""Blocks a multiprocessor, at most, in kernels that stride over their work."""
+"""Blocks per multiprocessor, at most, in kernels that stride over their work."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,23 @@ class Events:
 
     @property
     def stride(self) -> np.int32:
-        """Ids from one list to the next."""
+        """Ids between the starts of two lists."""
         return np.int32(self.lists.shape[1])
 
     @property
-    def bits(self) -> int:
-        """Bits of an id."""
+    def id_bits(self) -> int:
+        """Bits of an id, 16 or 32."""
         return 8 * int(self.lists.dtype.itemsize)
 
 
-def id_bits(most: int) -> int:
-    """Return the bits of an id below `most`."""
-    return 16 if most <= 1 << 16 else 32
+def bits_of_ids(count: int) -> int:
+    """Return the bits of ids below `count`, 16 or 32."""
+    return 16 if count <= 1 << 16 else 32
 
 
 def event_bytes(row_bits: int) -> int:
-    """Return the bytes that a row of events takes in the worst case: every bit set."""
-    bits = id_bits(row_bits)
+    """Return the most bytes that the events of a row of bits need: every bit set."""
+    bits = bits_of_ids(row_bits)
     return -(-row_bits * bits // 128) * 16 + 4
 
 
@@ -59,11 +59,11 @@ class CudaSpikes:
     units
         Number of units.
     steps
-        Host int64 (sample,), each sample's own length.
-    own
+        Host int64 (sample,), each sample's length in steps.
+    lengths
         The same on the device, int32.
     longest
-        The longest sample's steps.
+        Steps of the longest sample.
     by_unit
         uint32 [sample, unit, word of 32 steps].
     """
@@ -73,22 +73,22 @@ class CudaSpikes:
         runtime: Runtime,
         units: int,
         steps: NDArray[np.int64],
-        own: Array,
+        lengths: Array,
         by_unit: Array,
         by_step: Array | None = None,
         counts: Array | None = None,
     ) -> None:
-        self.units, self.steps, self.own, self.by_unit = units, steps, own, by_unit
+        self.units, self.steps, self.lengths, self.by_unit = units, steps, lengths, by_unit
         self.longest = int(steps.max(initial=0))
         self._runtime, self._by_step, self._counts = runtime, by_step, counts
-        self._totals: Array | None = None
+        self._counts_int64: Array | None = None
 
     def __len__(self) -> int:
         return len(self.steps)
 
     @property
     def words(self) -> int:
-        """Words of a unit's train."""
+        """Words of a train."""
         return -(-self.longest // 32)
 
     def by_step(self) -> Array:
@@ -115,38 +115,38 @@ class CudaSpikes:
                 )  # fmt: skip
         return self._counts
 
-    def totals(self) -> Array:
-        """Return int64 [sample, unit], as the contract has counts."""
-        if self._totals is None:
-            self._totals = self.counts().astype(np.int64)
-        return self._totals
+    def counts_int64(self) -> Array:
+        """Return int64 [sample, unit]: the type of `Backend.counts`."""
+        if self._counts_int64 is None:
+            self._counts_int64 = self.counts().astype(np.int64)
+        return self._counts_int64
 
     def events_by_step(self, samples: slice) -> Events:
-        """Return the events of [sample · step] rows: units."""
+        """Return the events of some samples, rows [sample · step]: units."""
         return self._events(self.by_step()[samples], self.units)
 
     def events_by_unit(self, samples: slice) -> Events:
-        """Return the events of [sample · unit] rows: steps."""
+        """Return the events of some samples, rows [sample · unit]: steps."""
         return self._events(self.by_unit[samples], self.longest)
 
     def _events(self, words: Array, row_bits: int) -> Events:
-        bits = id_bits(row_bits)
+        bits = bits_of_ids(row_bits)
         xp, rows = self._runtime.xp, words.shape[0] * words.shape[1]
-        made = Events(
+        events = Events(
             xp.empty(rows, np.int32),
             xp.empty((rows, (event_bytes(row_bits) - 4) * 8 // bits), np.uint16 if bits == 16 else np.uint32),
         )
         if rows:
             self._module(bits).launch(
-                "events", blocks(self._runtime, rows, WARPS), 32 * WARPS, words, made.counts, made.lists,
-                np.int64(rows), np.int32(words.shape[2]), made.stride,
+                "events", blocks(self._runtime, rows, WARPS), 32 * WARPS, words, events.counts, events.lists,
+                np.int64(rows), np.int32(words.shape[2]), events.stride,
             )  # fmt: skip
-        return made
+        return events
 
-    def _module(self, bits: int = 16) -> Any:
-        return self._runtime.module("spikes.cu", ID_BITS=bits)
+    def _module(self, id_bits: int = 16) -> Any:
+        return self._runtime.module("spikes.cu", ID_BITS=id_bits)
 
 
-def blocks(runtime: Runtime, items: int, each: int) -> int:
-    """Return how many blocks of `each` pieces of work to launch for `items`, in a kernel that strides over them."""
-    return min(-(-items // each), runtime.processors * _BLOCKS)
+def blocks(runtime: Runtime, items: int, block_items: int) -> int:
+    """Return the blocks to launch for `items` in a kernel whose blocks stride over them, `block_items` at a time."""
+    return min(-(-items // block_items), runtime.processors * _BLOCKS)

@@ -1,4 +1,4 @@
-// One step of an optimiser with the exponential regularisation (docs/hm2bp.md section 5); gradients are used up.
+// Optimiser steps with the exponential regularisation (docs/hm2bp.md section 5).
 #include "common.cuh"
 
 struct Update {
@@ -9,7 +9,11 @@ struct Update {
     Real pull, steepness, inverse_scale;    // λ β / s, β, 1/s
 };
 
-// pull [width] = reg_ij / w_ij = λ β / s · exp(β (mean_j (w_ij/s)² − 1)), weight [pre, width]. A block takes a tile.
+// pull = reg_ij / w_ij = λ β / s · exp(β (mean_j (w_ij/s)² − 1)); writes with `=`. A block computes one tile.
+//   weight   [pre, width]   in
+//   pull     [width]        out
+//   step                    constants
+//   pre, width
 extern "C" __global__ void __launch_bounds__(1024) regularisation(
     const Real *weight, Real *pull, Update step, int pre, int width) {
     __shared__ Real parts[32][LANES];
@@ -28,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(1024) regularisation(
     pull[unit] = step.pull * exp(step.steepness * (sum / pre - 1));
 }
 
-// The gradient sum of one weight, over all groups in order; it is 0 afterwards. Several loads are on their way at once.
+// Return the gradient sum of one weight, over all groups in order, and clear it. IN_FLIGHT loads are issued at once.
 __device__ __forceinline__ Real collect(Real *gradient, size_t at, size_t count, int groups) {
     const int IN_FLIGHT = 8;
     Real sum = 0;
@@ -45,14 +49,20 @@ __device__ __forceinline__ Real collect(Real *gradient, size_t at, size_t count,
     return sum;
 }
 
-// weight, moment, variance [pre, width] are stepped in place, gradient [group, pre, width] becomes 0. With `pulled` 0
-// there is no regularisation. w ← w − lr m̂ / (√v̂ + ε)
+// Adam: w ← w − lr m̂ / (√v̂ + ε).
+//   weight             [pre, width]          in and out
+//   gradient           [group, pre, width]   in, 0 afterwards
+//   moment, variance   [pre, width]          in and out
+//   pull               [width]               in if `regularised`
+//   regularised
+//   step                                     constants
+//   count (pre · width), width, groups
 extern "C" __global__ void adam_update(
-    Real *weight, Real *gradient, Real *moment, Real *variance, const Real *pull, int pulled, Update step, long long count,
+    Real *weight, Real *gradient, Real *moment, Real *variance, const Real *pull, int regularised, Update step, long long count,
     int width, int groups) {
     for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < count; n += (long long)gridDim.x * blockDim.x) {
         Real w = weight[n], slope = collect(gradient, n, count, groups) * step.mean;
-        if (pulled) slope += pull[n % width] * w;
+        if (regularised) slope += pull[n % width] * w;
         Real m = step.beta1 * moment[n] + step.rest1 * slope;
         Real v = step.beta2 * variance[n] + step.rest2 * slope * slope;
         moment[n] = m;
@@ -61,13 +71,13 @@ extern "C" __global__ void adam_update(
     }
 }
 
-// m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`.
+// Gradient descent with momentum, m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`, without `variance`.
 extern "C" __global__ void sgd_update(
-    Real *weight, Real *gradient, Real *moment, const Real *pull, int pulled, Update step, long long count, int width,
+    Real *weight, Real *gradient, Real *moment, const Real *pull, int regularised, Update step, long long count, int width,
     int groups) {
     for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < count; n += (long long)gridDim.x * blockDim.x) {
         Real w = weight[n], slope = collect(gradient, n, count, groups) * step.mean;
-        if (pulled) slope += pull[n % width] * w;
+        if (regularised) slope += pull[n % width] * w;
         Real m = step.beta1 * moment[n] + slope;
         moment[n] = m;
         weight[n] = w - step.rate * m;

@@ -35,7 +35,7 @@ class Transform(Plugin, ABC):
 
 @dataclass(frozen=True)
 class Description:
-    """What an encoder makes of a signal, known before encoding.
+    """Size and time step of a signal's spikes, known before encoding.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Encoder(Plugin, ABC):
 
     @abstractmethod
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
-        """Return the units and steps that `signal` becomes; an outline, which has its shape alone, must do."""
+        """Return the units and steps that `signal`, or an outline of it (`Transform.outline`), becomes."""
 
     @abstractmethod
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:

@@ -186,7 +186,9 @@ class BSA(Encoder):
     dt: Positive = 1e-3
 
     def __post_init__(self) -> None:
-        if isinstance(self.filter, tuple | list | np.ndarray):  # of NumPy's numbers, where a filter was designed
+        if isinstance(
+            self.filter, tuple | list | np.ndarray
+        ):  # of NumPy's numbers, where a filter was designed
             taps = tuple(tap.item() if isinstance(tap, np.generic) else tap for tap in self.filter)
             object.__setattr__(self, "filter", taps)
         super().__post_init__()
@@ -223,7 +225,7 @@ class BSA(Encoder):
         return self.delay
 
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
-        """Return a unit per channel and `hold` steps per frame; `Frames` have a rate, other signals steps of `dt`."""
+        """Return one unit per channel and `hold` steps per frame; steps of `dt`, of `Frames` 1 / (rate · hold)."""
         frames, channels = _values(signal).shape
         dt = 1 / (signal.rate * self._hold) if isinstance(signal, Frames) else self.dt
         return Description((channels,), frames * self._hold, dt, ragged=True)
@@ -268,7 +270,7 @@ class BSA(Encoder):
         return int(frames * hold)
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
-        """Rebuild the signal, float64 (time, channel), a value a step, from spikes (time, channel)."""
+        """Rebuild the signal, float64 (time, channel), one value per step, from spikes (time, channel)."""
         decided = np.zeros(spikes.shape)
         decided[: max(len(spikes) - self._delay, 0)] = spikes[self._delay :]
         rebuilt = np.zeros(spikes.shape)
@@ -276,13 +278,13 @@ class BSA(Encoder):
             rebuilt[j:] += tap * decided[: len(spikes) - j]
         return rebuilt / self._scale
 
-    def held(self, signal: Any) -> NDArray[np.float64]:
+    def hold_frames(self, signal: Any) -> NDArray[np.float64]:
         """Return the signal at every step, float64 (time, channel): what `decode` rebuilds."""
         return np.repeat(_values(signal).astype(np.float64), self._hold, axis=0)
 
     def quality(self, signal: Any) -> Quality:
         """Encode `signal`, decode the spikes, and return how well they represent it."""
-        spikes, target = self(signal), self.held(signal)
+        spikes, target = self(signal), self.hold_frames(signal)
         error = (target - self.decode(spikes)) ** 2
         power = (target**2).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -99,10 +99,10 @@ class DVS(Encoder):
             )
 
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
-        """Return units (polarity, height, width), after (levels,) where they are more than one, and the steps.
+        """Return the units (polarity, height, width), with more than one level (level, …), and the steps.
 
-        Sensor and duration decide, so an outline will do; a recording whose duration is unknown is walked. The step is
-        the width of a bin, with `bins` that of this recording.
+        They depend on the sensor and the duration alone, so an outline is enough; a recording of unknown duration is
+        walked. A step is as long as a bin, with `bins` one of this recording.
         """
         events = recording(signal, self.name)
         bins = self.binning(events)
@@ -132,7 +132,7 @@ class DVS(Encoder):
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
         """Return the packed spikes of one recording, in memory or streamed.
 
-        A recording without events is silent: of one step, where its duration is not known either.
+        A recording without events is silent; where its duration is unknown too, it has one step.
 
         Raises
         ------
@@ -169,11 +169,11 @@ class DVS(Encoder):
         if self.bins:
             events = replace(events, duration=events.length())
         bins, units = self.binning(events), prod(self._unit_shape(events))
-        known = events.duration is not None or isinstance(events.pieces, tuple)
-        length = events.length() if known else 0
-        latest = min(bins.latest, length - 1) if known else bins.latest
+        has_length = events.duration is not None or isinstance(events.pieces, tuple)
+        length = events.length() if has_length else 0
+        latest = min(bins.latest, length - 1) if has_length else bins.latest
         steps: int | None = (
-            self.steps or self.bins or (self._checked_steps(bins.steps(length)) if known else None)
+            self.steps or self.bins or (self._checked_steps(bins.steps(length)) if has_length else None)
         )
         if out is not None and steps is not None:
             self._check_fit(units, -(-steps // 8), out)
@@ -315,6 +315,6 @@ def dvs_reference(
     """Bin events as defined, in NumPy and Python's integers: bool (time, unit) of units (polarity, height, width)."""
     spikes = np.zeros((steps, *shape), bool)
     step = bins.of(events["t"])
-    kept = step < steps
-    spikes[step[kept], events["p"][kept], events["y"][kept], events["x"][kept]] = True
+    early = step < steps
+    spikes[step[early], events["p"][early], events["y"][early], events["x"][early]] = True
     return spikes.reshape(steps, -1)

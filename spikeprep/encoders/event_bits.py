@@ -1,6 +1,6 @@
 """Bits of a recording as they are written: events come in order of time, a store has bits in order of units.
 
-The bits of a small recording are set where they belong. In a large one each would cost a cache miss, or two. There a
+The bits of a small recording are set in their final place. In a large one each would cost a cache miss, or two. There a
 block of steps is first written in order of time, one bit per unit, so that what is written to stays in a core's cache,
 and is transposed when it is full.
 """
@@ -21,7 +21,7 @@ _ALL = 1 << 60  # more steps than there are
 
 
 class DirectBits:
-    """Bits that are set where they belong.
+    """Bits that are set in their final place.
 
     Attributes
     ----------

@@ -21,9 +21,9 @@ from ..system import cores
 from .samples import SampleEncoder, Shape, misfit
 
 _PROBE_SAMPLES = 32  # that estimate a store's size
-_STAGING_BYTES = 32 << 20  # that an encoder holds beside the spikes, at most
-_RANGE_BYTES = 64 << 20  # of a large sample's spikes that are made at a time
-_LARGEST_BYTES = 16 << 30  # of a sample: a reader holds all of it
+_STAGING_BYTES = 32 << 20  # that an encoder needs beside the spikes, at most
+_RANGE_BYTES = 64 << 20  # of a large sample's spikes that are encoded at a time
+_LARGEST_BYTES = 16 << 30  # of a sample, which a reader holds in memory
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Encode into a store, in parallel: a worker encodes and writes whole shards, a chunk at a time.
+"""Encode into a store, in parallel: each worker encodes and writes one shard after another.
 
 Workers are threads unless an executor is given: the kernels of encoders and the compressors release the interpreter's
 lock. A task is small when pickled, settings and paths and no data, so that processes and machines can run it too.
@@ -53,7 +53,7 @@ class EncodeSummary:
     stored_bytes
         Size of the whole store.
     note
-        What a person should know about the data; may be empty.
+        Remarks on the data, such as files that were left out; may be empty.
     """
 
     path: str
@@ -98,7 +98,7 @@ class ShardTask:
     writer, shard
         The store, and which of its shards.
     call
-        A name of the call of `encode`: each call opens the source anew, whatever a process has opened before.
+        Identifies the call of `encode`: a process opens the source once per call.
     """
 
     recipe: Recipe
@@ -129,7 +129,7 @@ def encode(
     progress: Progress | None = None,
     executor: Executor | None = None,
 ) -> EncodeSummary:
-    """Encode a recipe's data into a spike store; goes on where an interrupted call stopped.
+    """Encode a recipe's data into a spike store; continues where an interrupted call stopped.
 
     The store's bytes depend on the recipe, the raw data, `seed` and `limit` alone, not on `workers`, the executor or
     interruptions.
@@ -160,7 +160,7 @@ def encode(
     Raises
     ------
     DataError
-        The raw data are missing or damaged. What was written stays, and the next call goes on from there.
+        The raw data are missing or damaged. What is written stays, and the next call continues from there.
     PluginError
         A plugin breaks its contract; the message names it and the sample.
     StoreError
@@ -228,7 +228,7 @@ def _run(
         raise CapabilityError(
             "a worker process of the executor ended before its shard was written",
             "",
-            "Give it more memory, or use fewer workers; the same call goes on where this one stopped.",
+            "Give it more memory, or use fewer workers; the same call continues where this one stopped.",
         )
 
 

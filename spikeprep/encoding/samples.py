@@ -66,7 +66,7 @@ class SampleEncoder:
         return SampleKey(self.seed, split, index)
 
     def _encoding(self, sample: Sample) -> AbstractContextManager[None]:
-        """Name the encoder and the sample in errors, and the transforms, whose result the encoder refuses perhaps."""
+        """Name the encoder and the sample in errors, and the transforms, whose result may be the cause."""
         after = ", ".join(transform.name for transform in self.chain.transforms)
         return naming(self.chain.encoder, f"{sample.id} (after {after})" if after else sample.id)
 
@@ -188,9 +188,9 @@ class SampleEncoder:
 
     def _encode_alone(self, split: str, start: int, steps: NDArray[np.uint32], shape: Shape) -> None:
         """Encode samples one by one, after a batch has failed: the one that fails is named."""
-        for n, own in enumerate(steps.tolist(), start):
+        for n, count in enumerate(steps.tolist(), start):
             sample, signal = self.read(split, n)
-            self._train(sample, signal, self.key(split, n), own, shape)
+            self._train(sample, signal, self.key(split, n), count, shape)
 
     def _train(self, sample: Sample, signal: Any, key: SampleKey, steps: int, shape: Shape) -> SpikeTrain:
         encoder = self.chain.encoder
@@ -211,9 +211,9 @@ class SampleEncoder:
             return
         encoder, became = self.chain.encoder, f"{got[0]} units of {got[1]} steps"
         with self._encoding(sample):
-            own = encoder.describe(signal, key)
-        if got != (own.units, own.steps):
-            expected = f"{own.units} units of {own.steps} steps, as it describes"
+            described = encoder.describe(signal, key)
+        if got != (described.units, described.steps):
+            expected = f"{described.units} units of {described.steps} steps, as it describes"
             raise plugin_error(encoder, f"returned {became}", expected, sample.id)
         if shape.ragged:
             plugins = ", ".join(plugin.name for plugin in (self.source, *self.chain.transforms))

@@ -108,9 +108,9 @@ def _trial(bsa: BSA, signals: Sequence[Any]) -> Trial:
     spikes = slots = 0
     for signal in signals:
         train = bsa(signal)
-        held = bsa.held(signal)
-        power += float((held**2).sum())
-        error += float(((held - bsa.decode(train)) ** 2).sum())
+        target = bsa.hold_frames(signal)
+        power += float((target**2).sum())
+        error += float(((target - bsa.decode(train)) ** 2).sum())
         spikes, slots = spikes + int(train.sum()), slots + train.size
     density = spikes / max(slots, 1)
     assert bsa.theta is not None

@@ -28,24 +28,32 @@ def _quote(head: bytes) -> str:
     return repr(head[:16])[1:] if head else "nothing"
 
 
+def build_format(name: str, options: Mapping[str, Any]) -> EventFormat | None:
+    """Return the format of that name with its options; None where the name is empty; raises `UsageError`."""
+    return EVENT_FORMATS.build({"name": name, **options}) if name else None
+
+
 def find_format(
-    file: InputFile, name: str, options: Mapping[str, Any], invalid: Invalid, changes: Changes
+    file: InputFile,
+    named: EventFormat | None,
+    options: Mapping[str, Any],
+    invalid: Invalid,
+    changes: Changes,
 ) -> EventFormat:
-    """Return the format of a file, built with `options`.
+    """Return the format of a file: `named`, or the one that is detected, built with `options`.
 
     Raises
     ------
     DataError
-        The file is missing or empty; it does not have the format `name`; no format matches; or its content and its
+        The file is missing or empty; it does not have the format `named`; no format matches; or its content and its
         ending belong to different formats and `invalid` is "fail".
     UsageError
-        `name` or an option is unknown, or an option's value is not allowed.
+        An option is unknown, or its value is not allowed.
     """
     path, head = file.path, file.head()
     if not head:
         raise DataError(f"{path} is empty (0 bytes)", "a recording", "Fetch the file again, or leave it out.")
-    if name:
-        named: type[EventFormat] = EVENT_FORMATS.get(name)
+    if named:
         matches = named.matches(head)
         others = [] if matches else [f.title for f in formats() if f.matches(head)]
         if matches is False or others:
@@ -55,7 +63,7 @@ def find_format(
                 named.title,
                 "Leave out the format to have it detected.",
             )
-        return named.from_config(options)
+        return named
     by_content = [f for f in formats() if f.matches(head)]
     by_ending = [f for f in formats() if path.name.lower().endswith(f.extensions)]
     if not by_content:

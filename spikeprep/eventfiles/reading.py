@@ -15,7 +15,7 @@ from ..data import EVENT, Events
 from ..errors import DataError, UsageError
 from .base import Decoder, EventFormat, InputFile, as_words, empty_events
 from .checks import Changes, Invalid, repair, warn
-from .detect import find_format
+from .detect import build_format, find_format
 from .kernels import all_valid
 
 _BLOCK = 1 << 15  # events that are decoded and then checked while they are in a core's own cache
@@ -29,7 +29,7 @@ Report = Callable[[Changes], None]
 def read(
     path: str | os.PathLike[str],
     *,
-    format: str = "",
+    format: str | EventFormat = "",
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
     report: Report = warn,
@@ -45,7 +45,8 @@ def read(
     path
         The file.
     format
-        A name in `spikeprep.registry.EVENT_FORMATS`; detected by content and extension where empty.
+        A name in `spikeprep.registry.EVENT_FORMATS`, or a format with its options; detected by content and extension
+        where empty.
     size
         (width, height) of the sensor in pixels, for a file that does not state it or states it wrong.
     invalid
@@ -72,7 +73,7 @@ def read(
 def open_events(
     path: str | os.PathLike[str],
     *,
-    format: str = "",
+    format: str | EventFormat = "",
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
     report: Report = warn,
@@ -94,7 +95,7 @@ def open_events(
 def outline(
     path: str | os.PathLike[str],
     *,
-    format: str = "",
+    format: str | EventFormat = "",
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
     **options: Any,
@@ -152,7 +153,7 @@ class Scan:
 def scan(
     path: str | os.PathLike[str],
     *,
-    format: str = "",
+    format: str | EventFormat = "",
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
     **options: Any,
@@ -255,7 +256,7 @@ class _Recording:
 
 def _open(
     path: str | os.PathLike[str],
-    format: str,
+    format: str | EventFormat,
     size: tuple[int, int] | None,
     invalid: Invalid,
     options: Mapping[str, Any],
@@ -269,10 +270,13 @@ def _open(
         size = (int(size[0]), int(size[1]))
         if not (0 < size[0] <= MAX_SIDE and 0 < size[1] <= MAX_SIDE):
             raise UsageError(f"got size {size}", f"(width, height) between 1 and {MAX_SIDE}")
-    file = InputFile(Path(path))
+    if isinstance(format, EventFormat) and options:
+        raise UsageError(f"got the options {sorted(options)} beside a format that is built", "no options")
+    named = build_format(format, options) if isinstance(format, str) else format
+    file = InputFile(path if isinstance(path, Path) else Path(path))
     try:
         changes = Changes(file.path)
-        built = find_format(file, format, options, invalid, changes)
+        built = find_format(file, named, options, invalid, changes)
         recording = _Recording(file.path, built, size, invalid, report, piece_events, other=changes.other)
         return recording, recording.begin(file)
     except BaseException:

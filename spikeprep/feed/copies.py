@@ -1,4 +1,4 @@
-"""What copying batches to a device needs of it: streams, events, page-locked memory, copies in the background."""
+"""The interface of a device that batches are copied to: streams, events, page-locked memory, asynchronous copies."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ..backend import Array
 
 
 class Event(ABC):
-    """A point in a stream's work."""
+    """A point in the work of a stream."""
 
     @abstractmethod
     def done(self) -> bool:
-        """Whether the work before it has finished; never waits."""
+        """Return whether the work before it has finished, without waiting."""
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Let the host wait for it."""
+        """Wait for it on the host."""
 
     @abstractmethod
     def seconds_since(self, earlier: Any) -> float:
-        """Return the time from an earlier event to this one, both recorded `timed` and done."""
+        """Return the seconds from an earlier event to this one, both recorded `timed` and done."""
 
 
 class Stream(ABC):
-    """Work in order; `with stream:` makes it this thread's current one."""
+    """Work that a device does in order; `with stream:` makes it this thread's current one."""
 
     @abstractmethod
     def __enter__(self) -> Stream: ...
@@ -40,19 +40,19 @@ class Stream(ABC):
 
     @abstractmethod
     def record(self, timed: bool = False) -> Event:
-        """Return the point after the work given to this stream so far."""
+        """Return an event after the work given to this stream so far."""
 
     @abstractmethod
     def wait(self, event: Event) -> None:
-        """Let later work of this stream wait for `event`; the host goes on."""
+        """Let later work of this stream wait for `event`; the host does not wait."""
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Let the host wait for all work given to this stream."""
+        """Wait on the host for all work given to this stream."""
 
 
 class CopyDevice(ABC):
-    """A device that copies run to while it computes.
+    """A device that computes while data is copied to it.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class CopyDevice(ABC):
 
     @abstractmethod
     def stream(self) -> Stream:
-        """Return a new stream, which waits for no other one."""
+        """Return a new stream, independent of all others."""
 
     @abstractmethod
     def current(self) -> Stream:
@@ -78,9 +78,9 @@ class CopyDevice(ABC):
     def copy_in(self, host: NDArray[Any], device: Array) -> None:
         """Copy host → device, same shape and dtype, both contiguous, on the current stream.
 
-        Pinned memory is read later, when the stream gets there: it must stay as it is until then.
+        Pinned memory is read when the stream reaches the copy: it must not change before.
         """
 
     @abstractmethod
     def memory(self) -> tuple[int, int]:
-        """Return (free, total) bytes of device memory; what the allocator keeps for reuse counts as free."""
+        """Return (free, total) bytes of device memory; memory that the allocator caches counts as free."""

@@ -84,7 +84,12 @@ def stored_recording(
     check_sample(index, len(reader))
     steps, step_us = int(reader.steps[index]), 1e6 * store.attributes["dt"]
     counts = count_spikes(
-        reader.sample_by_units(index), store.attributes["unit_shape"], steps, step_us, tau_us=tau_us, at_us=at_us
+        reader.sample_by_units(index),
+        store.attributes["unit_shape"],
+        steps,
+        step_us,
+        tau_us=tau_us,
+        at_us=at_us,
     )
     shown = first_of_each_class(reader.labels, len(classes))
     heights = [_height(counts), *([class_rows_height(len(shown))] if shown else [])]

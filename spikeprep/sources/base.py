@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from ..config import Count, Meta
 from ..data import Sample
-from ..errors import PluginError, SpikeprepError, UsageError
+from ..errors import DataError, PluginError, SpikeprepError, UsageError
 from ..registry import Plugin
 
 Side = Annotated[int, Meta(ge=1, le=65535)]
@@ -107,6 +107,8 @@ class CheckedSource(Source):
     PluginError
         From every method: the source returned what the contract does not allow, or another package's source raised an
         exception that is not a `SpikeprepError`. The message has the source, the split and the sample's index.
+    DataError
+        From `splits`: there are no samples.
     """
 
     source: Source
@@ -119,42 +121,43 @@ class CheckedSource(Source):
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Name of each class, in label order."""
-        with self._errors("its classes"):
+        with self._errors():
             classes = self.source.classes
         if not _are_texts(classes) or len(set(classes)) < len(classes):
-            raise self._broken(f"has classes = {classes!r}", "different texts, at least one")
+            raise self._broken(f"has the classes {classes!r}", "different texts, at least one")
         return tuple(classes)
 
     def splits(self) -> Mapping[str, int]:
         """Return split name → number of samples offered."""
-        with self._errors("splits()"):
+        with self._errors():
             splits = self.source.splits()
-        if not (isinstance(splits, Mapping) and splits and _are_texts(tuple(splits))):
-            raise self._broken(
-                f"returned {splits!r} from splits()", "split name → number of samples, not empty"
-            )
+        if not (isinstance(splits, Mapping) and all(_is_text(split) for split in splits)):
+            raise self._broken(f"returned {splits!r} as splits", "split name → number of samples")
         for split, size in splits.items():
-            if type(size) is not int or size < 1:
-                raise self._broken(f"has {size!r} samples in split {split!r}", "an int of at least 1")
+            if type(size) is not int or size < 0:
+                raise self._broken(f"returned {size!r} as the size of the split {split!r}", "an int")
+        empty = [f" in the split {split!r}" for split, size in splits.items() if not size]
+        if empty or not splits:
+            raise DataError(f"the source {self.name} has no samples{''.join(empty[:1])}", "at least 1")
         return {split: min(size, self.samples or size) for split, size in splits.items()}
 
     def read(self, split: str, index: int) -> Sample:
         """Return one sample."""
-        with self._errors(f"read({split!r}, {index})"):
+        where = f"sample {index} of {split}: "
+        with self._errors(where):
             sample = self.source.read(split, index)
-        where = f"from read({split!r}, {index})"
         if not isinstance(sample, Sample):
-            raise self._broken(f"returned {_short(sample)} {where}", "a spikeprep.data.Sample")
+            raise self._broken(f"returned {type(sample).__name__}", "a Sample", where)
         if type(sample.label) is not int or not 0 <= sample.label < len(self.classes):
-            expected = f"an int below {len(self.classes)}, the number of classes"
-            raise self._broken(f"returned the label {sample.label!r} {where}", expected)
-        if not (isinstance(sample.id, str) and sample.id):
-            raise self._broken(f"returned the id {sample.id!r} {where}", "a text")
+            expected = f"an int from 0 to {len(self.classes) - 1}, one of its classes"
+            raise self._broken(f"returned the label {sample.label!r}", expected, where)
+        if not _is_text(sample.id):
+            raise self._broken(f"returned the id {sample.id!r}", "a text", where)
         return sample
 
     def outline(self, split: str, index: int) -> Any:
         """Return a signal of the shape of a sample's."""
-        with self._errors(f"outline({split!r}, {index})"):
+        with self._errors(f"sample {index} of {split}: "):
             return self.source.outline(split, index)
 
     def limited(self, samples: int) -> CheckedSource:
@@ -164,24 +167,24 @@ class CheckedSource(Source):
 
     def provenance(self) -> dict[str, Any]:
         """Return where the data come from."""
-        with self._errors("provenance()"):
+        with self._errors():
             facts = self.source.provenance()
             json.dumps(facts)
         if not (isinstance(facts, Mapping) and "licence" in facts):
-            raise self._broken(f"returned {_short(facts)} from provenance()", 'a mapping with "licence"')
+            raise self._broken(f"returned {facts!r} as provenance", 'a mapping with "licence"')
         return dict(facts)
 
     def to_config(self) -> dict[str, Any]:
         """Return the configuration of the source."""
         return self.source.to_config()
 
-    def _broken(self, got: str, expected: str) -> PluginError:
-        return PluginError(
-            f"the source {self.name!r} {got}", expected, f"Correct {_class_name(self.source)}."
-        )
+    def _broken(self, got: str, expected: str = "", where: str = "") -> PluginError:
+        cls = type(self.source)
+        hint = f"Correct {cls.__module__}.{cls.__qualname__}, or report this to its authors."
+        return PluginError(f"{where}the source {self.name} {got}", expected, hint)
 
     @contextmanager
-    def _errors(self, call: str) -> Iterator[None]:
+    def _errors(self, where: str = "") -> Iterator[None]:
         try:
             yield
         except (SpikeprepError, MemoryError):
@@ -189,21 +192,15 @@ class CheckedSource(Source):
         except Exception as error:
             if type(self.source).__module__.startswith("spikeprep."):
                 raise  # a bug of ours, or an error of the operating system
-            got = f"raised {type(error).__name__} from {call}: {error}"
-            raise self._broken(got, "") from error
+            raise self._broken(f"raised {type(error).__name__}: {error}", where=where) from error
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _are_texts(values: Any) -> bool:
-    return isinstance(values, tuple | list) and bool(values) and all(isinstance(v, str) and v for v in values)
-
-
-def _class_name(source: Source) -> str:
-    return f"{type(source).__module__}.{type(source).__qualname__}"
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}…"
+    return isinstance(values, tuple | list) and bool(values) and all(map(_is_text, values))
 
 
 def file_sha256(path: Path) -> str:

@@ -107,6 +107,8 @@ class CheckedFiles(FileSource, Generic[Facts]):
                     else:
                         good.append(result)
                 outliers = self._find_outliers(good)
+                if not self.skip_bad and (bad or outliers):
+                    break
         outlier_ids = {file.file for file in outliers}
         good = [file for file in good if file.id not in outlier_ids]
         bad = [*self._listing.bad, *bad, *outliers]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from ..data import Events, Sample
 from ..errors import DataError, UsageError, near_miss
-from ..eventfiles import Invalid, Scan, scan
-from ..eventfiles.detect import formats
+from ..eventfiles import EventFormat, Invalid, Scan, scan
+from ..eventfiles.detect import build_format, formats
 from ..registry import EVENT_FORMATS
 from .base import Size
 from .checked_files import CheckedFile, CheckedFiles
@@ -63,12 +64,19 @@ class EventFiles(CheckedFiles[Scan]):
                 )
                 raise UsageError(got, "", near_miss(unknown[0], known))
 
+    @cached_property
+    def _named_format(self) -> EventFormat | None:
+        """The format with its options, built once for all files; None where files decide."""
+        return build_format(self.format, self.options)
+
     def _check_file(self, recording: Recording) -> tuple[str, Scan]:
         if not recording.file.is_file():
             raise BadFile(recording.id, "does not exist", "correct the table, or fetch the file")
         size = (self.size[0], self.size[1]) if self.size else None
+        form = self._named_format
+        options = {} if form else self.options
         try:
-            result = scan(recording.file, format=self.format, size=size, invalid=self.invalid, **self.options)
+            result = scan(recording.file, format=form or "", size=size, invalid=self.invalid, **options)
         except DataError as error:
             raise _bad_file(recording, error) from error
         return result.sha256, result

@@ -1,4 +1,4 @@
-"""The GPU that tests may use."""
+"""The GPU that tests use, where there is one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from spikeprep.errors import CapabilityError
 
 
 @functools.cache
-def _made(number: int, fused: bool) -> CupyRuntime:
+def _runtime(number: int, fused: bool) -> CupyRuntime:
     return CupyRuntime(number, fused)
 
 
 def gpu(fused: bool = False) -> CupyRuntime:
-    """Return the GPU that SPIKEPREP_TEST_GPU names, else the first; skip, saying what is missing."""
+    """Return the GPU that SPIKEPREP_TEST_GPU names, else the first; skip the test if there is none."""
     try:
-        return _made(int(os.environ.get("SPIKEPREP_TEST_GPU") or 0), fused)
+        return _runtime(int(os.environ.get("SPIKEPREP_TEST_GPU") or 0), fused)
     except CapabilityError as error:
         pytest.skip(f"no GPU: {error}")
 
 
 GPU = pytest.param("gpu", marks=pytest.mark.gpu)
-"""A parameter of a fixture."""
+"""A fixture parameter that is marked `gpu`."""

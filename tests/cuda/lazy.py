@@ -1,7 +1,7 @@
-"""A device that is as late, or as early, as its streams and events allow: what is not ordered shows as wrong data.
+"""A device that works as late, or as early, as its streams and events allow: missing order shows as wrong data.
 
-Work given to a stream is done when somebody waits for it, or earlier, as `haste` has it; never in another order than
-its stream's, nor before an event that its stream waits for. Memory is filled with garbage when it is handed out.
+Work given to a stream is done when something waits for it, or earlier, depending on `haste`; never out of its stream's
+order, nor before an event that its stream waits for. New memory is filled with garbage.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class LazyStream(Stream):
             self.finished += 1
 
     def step(self):
-        """Do the next piece of work if nothing keeps it; return whether it was done."""
+        """Do the next piece of work if it need not wait for an event; return whether it was done."""
         if self.finished == len(self.work):
             return False
         work = self.work[self.finished]
@@ -89,8 +89,18 @@ class LazyStream(Stream):
 
 
 class LazyRuntime(Runtime):
-    """`haste`: "late" does nothing before it must, "copies" does copies at once, "compute" everything else at once,
-    "all" both, "random" any of it at any time."""
+    """A device on the host.
+
+    Parameters
+    ----------
+    haste
+        "late": do work only when something waits for it; "copies": do copies at once; "compute": do everything else at
+        once; "all": both; "random": any work at any time.
+    seed
+        Of "random".
+    free
+        Bytes of free device memory.
+    """
 
     name = "lazy"
     processors = 1
@@ -115,10 +125,10 @@ class LazyRuntime(Runtime):
                     pass
 
     def empty(self, shape, dtype):
-        made = np.empty(shape, dtype)
-        made.view(np.uint8).fill(GARBAGE)
-        self.allocated += made.nbytes
-        return made
+        array = np.empty(shape, dtype)
+        array.view(np.uint8).fill(GARBAGE)
+        self.allocated += array.nbytes
+        return array
 
     def take(self, array, index, axis, out):
         self.current().give(lambda: np.take(array, index, axis=axis, out=out))
@@ -139,10 +149,10 @@ class LazyRuntime(Runtime):
         return self.stack()[-1] if self.stack() else self.computing
 
     def pinned(self, shape, dtype):
-        made = np.empty(shape, dtype)
-        made.fill(GARBAGE)
-        self.pinned_bytes += made.nbytes
-        return made
+        array = np.empty(shape, dtype)
+        array.fill(GARBAGE)
+        self.pinned_bytes += array.nbytes
+        return array
 
     def copy_in(self, host, device):
         assert host.shape == device.shape

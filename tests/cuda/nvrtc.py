@@ -1,4 +1,4 @@
-"""NVIDIA's run-time compiler, straight from its wheel: it needs no GPU, no driver and no CuPy."""
+"""NVIDIA's run-time compiler, loaded from its wheel: it needs no GPU, no driver and no CuPy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MISSING = f"the wheel {WHEEL} is not installed: there is one for Linux on x86-64
 
 @dataclass(frozen=True)
 class Resources:
-    """What ptxas gave a kernel, a thread: registers, bytes of stack and of spills; static shared bytes a block."""
+    """A kernel's registers, bytes of stack and of spills per thread, and static shared bytes per block, from ptxas."""
 
     registers: int
     stack: int
@@ -32,9 +32,9 @@ class Resources:
 
 @dataclass(frozen=True)
 class Compiled:
-    """An answer of the compiler: what it complained of, and each kernel's resources where there is machine code."""
+    """A compilation: warnings and errors, and each kernel's resources if machine code was generated."""
 
-    complaints: str
+    messages: str
     kernels: dict[str, Resources]
 
 
@@ -45,12 +45,12 @@ def library() -> ctypes.CDLL | None:
         files = metadata.files(WHEEL) or []
     except metadata.PackageNotFoundError:
         return None
-    found = [Path(str(f.locate())) for f in files if re.fullmatch(r"libnvrtc\.so\.\d+", f.name)]
-    return ctypes.CDLL(str(found[0])) if found else None
+    paths = [Path(str(f.locate())) for f in files if re.fullmatch(r"libnvrtc\.so\.\d+", f.name)]
+    return ctypes.CDLL(str(paths[0])) if paths else None
 
 
 def compiled(path: Path, arch: str, **defines: object) -> Compiled:
-    """Compile a `.cu` file for "sm_90" (machine code) or "compute_80" (PTX); answers are kept, by content."""
+    """Compile a `.cu` file for "sm_90" (machine code) or "compute_80" (PTX); results are cached by content."""
     options = ["-std=c++17", f"--gpu-architecture={arch}", *(f"-D{k}={v}" for k, v in defines.items())]
     if arch.startswith("sm_"):
         options.append("--ptxas-options=-v")
@@ -58,19 +58,19 @@ def compiled(path: Path, arch: str, **defines: object) -> Compiled:
     key = hashlib.sha256(
         "\0".join([metadata.version(WHEEL), text, *options, Path(__file__).read_text()]).encode()
     )
-    kept = cache() / f"nvrtc-{path.stem}-{key.hexdigest()[:32]}.json"
-    if kept.exists():
-        data = json.loads(kept.read_text())
-        return Compiled(data["complaints"], {k: Resources(**v) for k, v in data["kernels"].items()})
-    answer = _read(_compile(text, path.name, options))
-    whole = kept.with_suffix(f".{os.getpid()}.{id(answer)}")
-    whole.write_text(json.dumps(asdict(answer)))
-    whole.replace(kept)
-    return answer
+    cached = cache() / f"nvrtc-{path.stem}-{key.hexdigest()[:32]}.json"
+    if cached.exists():
+        data = json.loads(cached.read_text())
+        return Compiled(data["messages"], {k: Resources(**v) for k, v in data["kernels"].items()})
+    result = _read(_compile(text, path.name, options))
+    partial = cached.with_suffix(f".{os.getpid()}.{id(result)}")
+    partial.write_text(json.dumps(asdict(result)))
+    partial.replace(cached)
+    return result
 
 
 def _compile(text: str, name: str, options: list[str]) -> str:
-    """Return the compiler's log, with "failed" before it where it gave up."""
+    """Return the compiler's log, after "failed" if compilation failed."""
     nvrtc, program = library(), ctypes.c_void_p()
     assert nvrtc is not None
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), name.encode(), 0, None, None)

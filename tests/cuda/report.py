@@ -1,8 +1,8 @@
-"""Run everything that needs a GPU and leave a report: `python -m tests.cuda.report [--out DIR] [--emulated]`.
+"""Run all tests on a GPU and write a report: `python -m tests.cuda.report [--out DIR] [--emulated]`.
 
-The backend's tests on the device, then compute-sanitizer, where it is there, over a short walk through every kernel.
-DIR gets test.txt, all that was printed, and test.json: the device, what passed, failed and skipped, and each tool's
-verdict. The exit code is 0 where nothing failed.
+Runs the backend's tests on the device, then compute-sanitizer, if installed, on a short pass through every kernel.
+Writes to DIR test.txt, the output, and test.json: the device, counts of tests, failed tests, reasons of skips, and the
+result of each tool. The exit code is 0 if nothing failed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
-FAILED = 86  # what compute-sanitizer answers where it found something
+ERRORS = 86  # exit code of compute-sanitizer if it reports errors
 
 
 def main() -> int:
@@ -29,10 +29,12 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("gpu-report"))
     parser.add_argument("--gpu", default=os.environ.get("SPIKEPREP_TEST_GPU") or "0")
-    parser.add_argument("--emulated", action="store_true", help="try the report itself, without a GPU")
+    parser.add_argument("--emulated", action="store_true", help="test the report itself, without a GPU")
     parser.add_argument("--tools", default=",".join(TOOLS), help="of compute-sanitizer, comma-separated")
-    parser.add_argument("--seconds", type=float, default=300, help="most for each tool of compute-sanitizer")
-    parser.add_argument("tests", nargs="*", default=["tests/cuda", "tests/ops"])
+    parser.add_argument(
+        "--seconds", type=float, default=300, help="time limit of each tool of compute-sanitizer"
+    )
+    parser.add_argument("tests", nargs="*", default=["tests/cuda", "tests/backends"])
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "SPIKEPREP_TEST_GPU": "" if args.emulated else args.gpu}
@@ -47,23 +49,23 @@ def main() -> int:
 
 
 def facts(emulated: bool, number: str) -> dict[str, Any]:
-    """Return what the device says of itself; its driver as nvidia-smi names it."""
+    """Return the device's facts, with the driver's from nvidia-smi."""
     if emulated:
         return {"device": "emulated"}
     from spikeprep.cuda.gpu import CupyRuntime
 
-    found = CupyRuntime(int(number)).facts()
+    report = CupyRuntime(int(number)).facts()
     if shutil.which("nvidia-smi"):
         fields = "name,driver_version,clocks.max.sm,clocks.max.mem,power.limit"
         command = ["nvidia-smi", f"--id={number}", f"--query-gpu={fields}", "--format=csv,noheader"]
         answer = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-        found |= dict(zip(fields.split(","), answer.split(", "), strict=False))
-    return found
+        report |= dict(zip(fields.split(","), answer.split(", "), strict=False))
+    return report
 
 
 def tests(names: list[str], junit: Path, env: dict[str, str], log: TextIO) -> dict[str, Any]:
-    """Run pytest and return how many passed, failed and skipped, and why."""
-    # a machine that lacks a library of the store, or warns of something of its own, still tests the rest
+    """Run pytest and return counts, failed tests, and reasons of skips."""
+    # a machine without a library of the store, or with other warnings, still runs the rest
     lenient = ["--continue-on-collection-errors", "-W", "default"]
     command = [
         sys.executable,
@@ -83,7 +85,7 @@ def tests(names: list[str], junit: Path, env: dict[str, str], log: TextIO) -> di
         if suite is not None
         else {}
     )
-    wrong = (
+    failed = (
         []
         if suite is None
         else [
@@ -97,7 +99,7 @@ def tests(names: list[str], junit: Path, env: dict[str, str], log: TextIO) -> di
         "exit": code,
         "seconds": round(time.perf_counter() - began, 1),
         **numbers,
-        "wrong": wrong,
+        "failed": failed,
         "skips": reasons,
     }
 
@@ -105,25 +107,38 @@ def tests(names: list[str], junit: Path, env: dict[str, str], log: TextIO) -> di
 def sanitizer(
     emulated: bool, tools: list[str], seconds: float, env: dict[str, str], log: TextIO
 ) -> dict[str, Any]:
-    """Run each tool of compute-sanitizer over the walk; without it the walk alone, without a GPU nothing."""
+    """Run the walk under each tool of compute-sanitizer, or alone if it is not installed; emulated: do nothing."""
     if emulated:
         return {}
     walk = [sys.executable, "-m", "tests.cuda.walk"]
-    found = shutil.which("compute-sanitizer") or shutil.which("compute-sanitizer", path="/usr/local/cuda/bin")
-    if found is None:
-        return {"walk": {"exit": _run(walk, env, log, seconds), "why": "compute-sanitizer is not installed"}}
+    tool_path = shutil.which("compute-sanitizer") or shutil.which(
+        "compute-sanitizer", path="/usr/local/cuda/bin"
+    )
+    if tool_path is None:
+        return {
+            "walk": {"exit": _run(walk, env, log, seconds), "reason": "compute-sanitizer is not installed"}
+        }
     verdicts = {}
     for tool in tools:
-        command = [found, "--tool", tool, "--error-exitcode", str(FAILED), "--target-processes", "all", *walk]
+        command = [
+            tool_path,
+            "--tool",
+            tool,
+            "--error-exitcode",
+            str(ERRORS),
+            "--target-processes",
+            "all",
+            *walk,
+        ]
         began = time.perf_counter()
         code = _run(command, env, log, seconds)
-        verdict = {0: "nothing found", FAILED: "found something"}.get(code, "did not finish")
+        verdict = {0: "no errors", ERRORS: "errors"}.get(code, "did not finish")
         verdicts[tool] = {"exit": code, "verdict": verdict, "seconds": round(time.perf_counter() - began, 1)}
     return verdicts
 
 
 def _run(command: list[str], env: dict[str, str], log: TextIO, seconds: float | None) -> int:
-    """Run a command, its output in the log and here; return its exit code, 124 where it took too long."""
+    """Run a command, print and log its output; return its exit code, 124 after the time limit."""
     log.write(f"$ {' '.join(command)}\n")
     log.flush()
     try:
@@ -131,8 +146,8 @@ def _run(command: list[str], env: dict[str, str], log: TextIO, seconds: float | 
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
         )
         output, code = done.stdout, done.returncode
-    except subprocess.TimeoutExpired as late:
-        output, code = (late.stdout or b"").decode(errors="replace"), 124
+    except subprocess.TimeoutExpired as timeout:
+        output, code = (timeout.stdout or b"").decode(errors="replace"), 124
     log.write(output + "\n")
     print(output[-4000:], flush=True)
     return code

@@ -1,4 +1,4 @@
-"""The emulator itself: right kernels give the right answers, and each mistake that it should catch is caught."""
+"""The emulator: correct kernels give correct results, and each kind of mistake is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(params=["plain", "checked", GPU])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    """What a right kernel gives the right answers on; the GPU says whether the emulator is one."""
+    """Return a device for correct kernels: the emulator, and a GPU to compare it with."""
     return gpu() if request.param == "gpu" else EmulatedRuntime(checked=request.param == "checked")
 
 
@@ -47,7 +47,7 @@ def launch(
     shared: int = 0,
     **defines: object,
 ) -> None:
-    """Launch with copies of the host arrays among `args`, and write back what the kernel made of them."""
+    """Launch with device copies of the host arrays among `args`, and copy the results back."""
     device = [runtime.to_device(a) if isinstance(a, np.ndarray) else a for a in args]
     runtime.module(file, **defines).launch(name, grid, block, *device, shared=shared)
     for host, copy in zip(args, device, strict=True):
@@ -59,7 +59,7 @@ def ints(*shape: int, below: int = 100) -> np.ndarray[Any, Any]:
     return np.random.default_rng(1).integers(0, below, shape, dtype=np.int32)
 
 
-# ---------------------------------------------------------------- right answers
+# ---------------------------------------------------------------- correct kernels
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -170,9 +170,9 @@ def test_struct_and_fused_arithmetic(fused):
 
 
 def test_overlapping_arguments_stay_one_memory(runtime):
-    whole = runtime.to_device(np.arange(64, dtype=np.float32))
-    runtime.module(RIGHT).launch("reverse", 1, 16, whole[8:24], whole[16:32], shared=64)
-    np.testing.assert_array_equal(runtime.to_host(whole[16:32]), np.arange(8, 24)[::-1])
+    array = runtime.to_device(np.arange(64, dtype=np.float32))
+    runtime.module(RIGHT).launch("reverse", 1, 16, array[8:24], array[16:32], shared=64)
+    np.testing.assert_array_equal(runtime.to_host(array[16:32]), np.arange(8, 24)[::-1])
 
 
 def test_launches_from_several_threads(runtime):
@@ -204,12 +204,12 @@ def test_source_is_one_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "args", "said"),
+    ("kernel", "args", "message"),
     [
-        ("missing_barrier", (ints(64), OUT), "a race|nobody wrote"),
-        ("missing_barrier_in_a_template", (ints(64), OUT), "a race|nobody wrote"),
+        ("missing_barrier", (ints(64), OUT), "a race|never written"),
+        ("missing_barrier_in_a_template", (ints(64), OUT), "a race|never written"),
         ("missing_second_barrier", (ints(64), OUT), "a race"),
-        ("never_written", (ints(64), OUT), "nobody wrote"),
+        ("never_written", (ints(64), OUT), "never written"),
         ("float_atomics", (FLOATS, np.zeros(1, np.float32)), "a race"),
         ("between_blocks", (np.zeros(5, np.int32),), "a race"),
         ("divergent_barrier", (OUT,), "divergent barrier.*wrong.cu:6"),
@@ -226,16 +226,16 @@ def test_source_is_one_text(tmp_path):
         ("writes_const", (ints(64),), "is const|a race"),
     ],
 )  # fmt: skip
-def test_mistakes_of_kernels(emulated, kernel, args, said):
+def test_mistakes_of_kernels(emulated, kernel, args, message):
     blocks = 3 if kernel == "between_blocks" else 1
     device = [emulated.to_device(a) if isinstance(a, np.ndarray) else a for a in args]
-    with pytest.raises(Misuse, match=said) as raised:
+    with pytest.raises(Misuse, match=message) as raised:
         emulated.module(WRONG).launch(kernel, blocks, 64, *device)
     assert f"wrong.cu, {kernel}<<<" in str(raised.value)
-    for before, after in zip(args, device, strict=True):  # a launch that fails leaves its arrays alone
+    for before, after in zip(args, device, strict=True):  # a launch that fails does not change its arrays
         assert not isinstance(before, np.ndarray) or np.array_equal(before, emulated.to_host(after))
     out = np.zeros(64, np.int32)
-    launch(emulated, WRONG, "bounded", 1, 64, out)  # and the emulator whole
+    launch(emulated, WRONG, "bounded", 1, 64, out)  # the emulator still works
     assert out.all()
 
 
@@ -249,37 +249,37 @@ def test_write_past_shared_memory(emulated):
 
 def test_static_and_dynamic_shared_memory_together(emulated):
     out = np.zeros(64, np.int32)
-    room = emulated.shared_limit - 32768
-    launch(emulated, WRONG, "asks_for_much", 1, 64, out, shared=room)
+    dynamic = emulated.shared_limit - 32768
+    launch(emulated, WRONG, "asks_for_much", 1, 64, out, shared=dynamic)
     assert out.all()
     with pytest.raises(Misuse, match="bytes of shared memory, static and dynamic"):
-        launch(emulated, WRONG, "asks_for_much", 1, 64, out, shared=room + 4)
+        launch(emulated, WRONG, "asks_for_much", 1, 64, out, shared=dynamic + 4)
 
 
-def test_a_value_of_nobody_is_nonsense(emulated):
+def test_the_value_of_a_missing_lane_is_poison(emulated):
     out = np.zeros(32, np.int32)
     launch(emulated, WRONG, "shuffle_from_nobody", 1, 32, out)
     assert out.tolist() == [*range(8, 16), *[-1] * 8, *[0] * 16]
 
 
 @pytest.mark.parametrize(
-    ("kernel", "args", "said"),
+    ("kernel", "args", "message"),
     [
         ("lost_updates", (np.zeros(1, np.int32),), r"a race: .* of byte 0 of argument 0.* thread .*wrong\.cu:4\d"),
         ("reads_past", (ints(64), OUT), r"bounds: read of 4 bytes at byte 256 of argument 0.*wrong\.cu:\d+"),
         ("shuffle_is_no_fence", (ints(64), np.zeros(64, np.int32)), "a race.*static shared memory"),
-        ("missing_barrier", (ints(64), np.zeros(64, np.int32)), "static shared memory, which (thread|nobody wrote)"),
+        ("missing_barrier", (ints(64), np.zeros(64, np.int32)), "static shared memory, which (thread|was never)"),
         ("missing_barrier_in_a_template", (ints(64), np.zeros(64, np.int32)), "static shared memory, which"),
     ],
 )  # fmt: skip
-def test_only_the_checked_build_sees(kernel, args, said):
+def test_mistakes_that_need_the_checked_build(kernel, args, message):
     threads = 32 if kernel == "shuffle_is_no_fence" else 64
-    with pytest.raises(Misuse, match=said):
+    with pytest.raises(Misuse, match=message):
         launch(EmulatedRuntime(checked=True), WRONG, kernel, 1, threads, *args)
 
 
 @pytest.mark.parametrize(
-    ("name", "grid", "block", "args", "shared", "said"),
+    ("name", "grid", "block", "args", "shared", "message"),
     [
         ("bounded", 1, 96, (np.zeros(96, np.int32),), 0, "__launch_bounds__"),
         ("barrier_in_a_branch", 1, 512, (np.zeros(512, np.int32),), 0, "256 without __launch_bounds__"),
@@ -296,8 +296,8 @@ def test_only_the_checked_build_sees(kernel, args, said):
         ("divides_by_zero", 1, 64, (np.zeros(64, np.int32), np.zeros(1, np.int32)), 0, "argument 1 .* is an array"),
     ],
 )  # fmt: skip
-def test_mistakes_of_launches(name, grid, block, args, shared, said):
-    with pytest.raises(Misuse, match=said):
+def test_mistakes_of_launches(name, grid, block, args, shared, message):
+    with pytest.raises(Misuse, match=message):
         launch(EmulatedRuntime(), WRONG, name, grid, block, *args, shared=shared)
 
 
@@ -315,7 +315,7 @@ def test_mistakes_of_arguments():
 
 
 class PortableRuntime(EmulatedRuntime):
-    """With ucontext in the place of a few lines of assembly, as on machines that these lines do not know."""
+    """With ucontext in place of assembly, as on other processors."""
 
     ucontext = True
 
@@ -331,7 +331,7 @@ def test_portable_fibers():
 
 
 def test_one_order_hides_a_race():
-    """What running twice is for: a single order gives an answer, and no error."""
+    """The reason to run twice: a single order gives a wrong result without an error."""
     x, out = ints(64), np.zeros(64, np.int32)
     launch(EmulatedRuntime(twice=False), WRONG, "missing_barrier", 1, 64, x, out)
     assert not np.array_equal(out, np.roll(x, -1))
@@ -340,7 +340,7 @@ def test_one_order_hides_a_race():
 # ---------------------------------------------------------------- memory
 
 
-def test_new_memory_holds_nothing_sensible():
+def test_new_memory_is_poisoned():
     runtime = EmulatedRuntime()
     assert np.isnan(runtime.pinned((2, 3), np.float32)).all()
     assert np.isnan(runtime.to_host(runtime.xp.empty((2, 3)))).all()
@@ -369,7 +369,7 @@ def test_copies():
 
 
 def test_lazy_streams():
-    """A copy that nobody waits for has not happened; pinned memory written too early is copied as it then is."""
+    """A copy is done when something waits for it, with the content that pinned memory has then."""
     runtime = EmulatedRuntime(lazy=True)
     host, device = runtime.pinned(4, np.int32), runtime.xp.zeros(4, np.int32)
     host[:] = 1
@@ -385,7 +385,7 @@ def test_lazy_streams():
         event = copies.record()
     host[:] = 2
     assert not event.done()
-    assert event.done()  # a host that asks again and again gets there
+    assert event.done()  # a host that polls does not wait forever
     assert device.tolist() == [2] * 4
     host[:] = 3
     with copies:
@@ -431,5 +431,5 @@ def test_arrays_of_the_device():
 )
 def test_host_and_device_do_not_mix(wrong):
     xp = EmulatedRuntime().xp
-    with pytest.raises(TypeError, match=r"host|unasked"):
+    with pytest.raises(TypeError, match=r"host|implicit"):
         wrong(xp, xp.arange(4), np.arange(4))

@@ -1,6 +1,6 @@
-"""What only a real device can show, and the same on the emulated one: training twice, beside the CPU, and the runtime.
+"""Tests of a real device that also run emulated: training twice, comparison with the CPU, and the runtime.
 
-The shared tests of a backend (tests/ops, tests/cuda) run on the GPU that SPIKEPREP_TEST_GPU names; `make gpu-test` runs
+The tests of backends (tests/backends, tests/cuda) run on the GPU that SPIKEPREP_TEST_GPU names; `make gpu-test` runs
 all of them there, and compute-sanitizer over tests/cuda/walk.py.
 """
 
@@ -12,13 +12,12 @@ import threading
 import numpy as np
 import pytest
 
-from spikeprep.backend import Backend, UpdateRule
+from spikeprep.backend import Backend
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.cuda.runtime import KERNELS, Runtime, source
 from spikeprep.data import PackedBatch
-from spikeprep.train.rules.hm2bp import LossParams
 
 from . import walk
 from .devices import GPU, gpu
@@ -31,7 +30,7 @@ RIGHT = build.HERE / "kernels" / "right.cu"
 @pytest.fixture(params=["emulated", GPU])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     if request.param == "gpu":
-        return gpu(fused=True)  # as it is used
+        return gpu(fused=True)  # as in use
     if compiler() is None:
         pytest.skip("the emulator needs Linux and a C++ compiler")
     return EmulatedRuntime()
@@ -41,12 +40,12 @@ def trained(
     ops: Backend, batches: list[PackedBatch], kind: str = "adam"
 ) -> tuple[list[bytes], list[np.ndarray]]:
     """Train a network of two layers, and return its weights and moments, and every batch's output counts."""
-    net, counts = walk.network(ops, (40, 36, 10), LossParams(target=6), 0.5), []  # type: ignore[arg-type]
+    net, counts = walk.network(ops, (40, 36, 10), 0.5, target=6), []
+    settings = walk.optimiser(kind, 0.1)
     for step, batch in enumerate(batches, 1):
-        rule = UpdateRule(kind, 0.01, step, strength=0.1)  # type: ignore[arg-type]
-        counts.append(net.train_step(batch, rule).counts)
-    states = [ops.state(layer.weights) for layer in net.layers]
-    return [a.tobytes() for s in states for a in (s.weight, s.moment, s.variance)], counts
+        counts.append(net.train_step(batch, settings, step, settings.rate).counts)
+    states = [layer["weight"] for layer in net.states()]
+    return [a.tobytes() for s in states for a in (s.value, s.moment, s.variance)], counts
 
 
 def batches(number: int) -> list[PackedBatch]:
@@ -64,7 +63,7 @@ def test_training_twice_gives_the_same_bits(runtime, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_step_is_the_cpu_s(runtime, dtype):
-    """Spikes to the bit; what a step of plain descent moves, within the rounding of the precision."""
+    """Equal spikes; changes of a step of gradient descent within the rounding of the precision."""
     near = 1e-4 if dtype is np.float32 else 1e-11
     start = trained(CpuBackend(dtype), [])[0]
     (cpu, counts), (cuda, other) = (
@@ -79,7 +78,7 @@ def test_a_step_is_the_cpu_s(runtime, dtype):
 
 
 def test_copies_beside_the_work(runtime):
-    """Pinned memory to the device and back on streams of their own, ordered by events alone."""
+    """Pinned memory to the device and back on separate streams, ordered by events alone."""
     size, copies, back = 1 << 16, runtime.stream(), runtime.stream()
     host, result = runtime.pinned(size, np.int32), runtime.pinned(size, np.int32)
     device = runtime.to_device(np.zeros(size, np.int32))
@@ -88,38 +87,38 @@ def test_copies_beside_the_work(runtime):
         with copies:
             began = copies.record(timed=True)
             runtime.copy_in(host, device)
-            there = copies.record(timed=True)
-        runtime.current().wait(there)
+            copied = copies.record(timed=True)
+        runtime.current().wait(copied)
         doubled = device * 2
         computed = runtime.current().record()
         back.wait(computed)
         with back:
             runtime.copy_out(doubled, result)
         back.synchronize()
-        there.synchronize()
+        copied.synchronize()
         assert computed.done()
-        assert there.seconds_since(began) >= 0
+        assert copied.seconds_since(began) >= 0
         np.testing.assert_array_equal(result, 2 * (np.arange(size, dtype=np.int32) + turn))
 
 
 def test_work_from_other_threads(runtime):
-    """A thread that makes the device its own sees the same memory."""
-    device, seen = runtime.to_device(np.arange(100, dtype=np.float32)), []
+    """A thread that activates the device uses the same memory."""
+    device, results = runtime.to_device(np.arange(100, dtype=np.float32)), []
 
     def work() -> None:
         with runtime.active(), runtime.stream() as stream:
             out = runtime.xp.zeros_like(device)
             runtime.module(RIGHT).launch("reverse", 1, 100, device, out, shared=400)
             stream.synchronize()
-            seen.append(runtime.to_host(out))
+            results.append(runtime.to_host(out))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    np.testing.assert_array_equal(seen[0], np.arange(100)[::-1])
+    np.testing.assert_array_equal(results[0], np.arange(100)[::-1])
 
 
-def test_more_shared_memory_than_comes_unasked(runtime):
+def test_more_shared_memory_than_the_default(runtime):
     x = runtime.to_device(np.arange(64, dtype=np.float32))
     out = runtime.xp.zeros_like(x)
     assert runtime.shared_limit > 90_000
@@ -135,8 +134,8 @@ def test_facts(runtime):
 
 
 @pytest.mark.gpu
-def test_kernels_keep_to_registers():
-    """What the driver loads has no spills; NVRTC's answer is tested without a GPU too (test_nvrtc.py)."""
+def test_kernels_do_not_spill_registers():
+    """As the driver reports; NVRTC's report is tested without a GPU too (test_nvrtc.py)."""
     runtime: CupyRuntime = gpu(fused=True)
     for file in sorted(KERNELS.glob("*.cu")):
         module = runtime.module(file.name, REAL="float", ID_BITS=16)
@@ -145,14 +144,14 @@ def test_kernels_keep_to_registers():
 
 
 @pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
-def test_the_walk_misses_no_kernel(monkeypatch):
+def test_the_walk_launches_every_kernel(monkeypatch):
     launched, launch = set(), EmulatedModule.launch
 
-    def noted(self, name, *args, **more):
+    def record(self, name, *args, **more):
         launched.add((self.path.name, name))
         launch(self, name, *args, **more)
 
-    monkeypatch.setattr(EmulatedModule, "launch", noted)
+    monkeypatch.setattr(EmulatedModule, "launch", record)
     walk.walk(EmulatedRuntime(twice=False))
     files = sorted(KERNELS.glob("*.cu"))
     assert launched == {
@@ -164,6 +163,6 @@ def test_the_walk_misses_no_kernel(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
-def test_no_access_of_the_walk_goes_astray():
-    """What compute-sanitizer is asked on a GPU: races, accesses out of bounds, reads of what nobody wrote."""
+def test_memory_accesses_of_the_walk_are_valid():
+    """The checks of compute-sanitizer on a GPU: races, accesses out of bounds, uninitialised reads."""
     walk.walk(EmulatedRuntime(checked=True, twice=False))

@@ -5,63 +5,66 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeprep.backend import Backend, WeightState
+from spikeprep.backend import Backend, ErrorSignal
 from spikeprep.cuda import matrix
 from spikeprep.cuda.backend import CudaBackend
-from spikeprep.data import NeuronParams, PackedBatch, PspParams
+from spikeprep.cuda.dense import Hm2bpDense
+from spikeprep.data import PackedBatch
 from spikeprep.errors import CapabilityError
 from spikeprep.reference.backend import ReferenceBackend
 
 from ..backends.backends import cuda_runtime
-from .test_ops import random_batch, random_state
+from .test_backend import constants, dense_layer, random_batch, random_weight
 
-NEURON, PSP = NeuronParams(3.0), PspParams(40)
+CONSTANTS = constants(3.0)
 
 
-def gradient(
-    ops: Backend, batch: PackedBatch, state: WeightState, silence: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return spikes and gradient of one layer; with `silence`, half of the neurons get no drive."""
-    if silence:
-        weight = state.weight.copy()
-        weight[::2] = -1
-        state = WeightState(weight, state.moment, state.variance)
-    weights, pre = ops.dense_weights(state), ops.upload(batch)
-    post = ops.dense_forward(weights, pre, NEURON)
+def gradient(ops: Backend, batch: PackedBatch, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return spikes and gradient of one layer whose error is not sent back."""
+    layer, pre = dense_layer(ops, weight), ops.upload(batch)
+    post = layer.forward(pre, CONSTANTS)
     rng = np.random.default_rng(5)
-    delta = ops.xp.asarray(rng.normal(size=(len(batch), state.weight.shape[0])), ops.dtype)
-    scale = ops.xp.asarray(rng.uniform(0.5, 2, delta.shape), ops.dtype)
-    ops.dense_backward(weights, pre, post, delta, scale, NEURON, PSP, False)
-    return ops.unpack(post), ops.gradient(weights)
+    error = rng.normal(size=(len(batch), len(weight)))
+    scale = rng.uniform(0.5, 2, error.shape)
+    signal = ErrorSignal(ops.array(error.astype(ops.dtype)), ops.array(scale.astype(ops.dtype)))
+    assert layer.backward(pre, post, signal, CONSTANTS, False) is None
+    return ops.unpack(post), layer.parameters["weight"].gradient()
 
 
-@pytest.mark.parametrize("silence", [False, True])
+def fused(ops: Backend, weight: np.ndarray) -> Hm2bpDense:
+    layer = dense_layer(ops, weight)
+    assert isinstance(layer, Hm2bpDense)
+    return layer
+
+
+@pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize(("units", "post"), [(40, 70), (130, 33), (5, 1)])
-def test_products_are_as_accurate_as_sums_over_events(units: int, post: int, silence: bool) -> None:
-    """Against float64, with dyadic weights: equal spikes; gradients no further off than twice what events are."""
-    batch, state = random_batch(5, 60, units, 0.4), random_state(post, units)
-    state = WeightState(np.round(state.weight * 8) / 8, state.moment, state.variance)
-    spikes, exact = gradient(ReferenceBackend(), batch, state, silence)
-    assert spikes.any() or silence
+def test_products_are_as_accurate_as_sums_over_events(units: int, post: int, silent: bool) -> None:
+    """Against float64, with dyadic weights: equal spikes, gradients with at most twice the error of events."""
+    batch = random_batch(5, 60, units, 0.4)
+    weight = np.round(random_weight(post, units) * 8) / 8
+    if silent:
+        weight[::2] = -1
+    spikes, exact = gradient(ReferenceBackend(), batch, weight)
+    assert spikes.any() or silent
     off = {}
-    for way in ("events", "matrix"):
-        ops = CudaBackend(cuda_runtime(), products=way)  # type: ignore[arg-type]
-        fired, got = gradient(ops, batch, state, silence)
+    for products in ("events", "matrix"):
+        ops = CudaBackend(cuda_runtime(), products=products)  # type: ignore[arg-type]
+        fired, got = gradient(ops, batch, weight)
         np.testing.assert_array_equal(fired, spikes)
-        off[way] = np.abs(got - exact).max() / np.abs(exact).max()
+        off[products] = np.abs(got - exact).max() / np.abs(exact).max()
     assert off["matrix"] <= 2 * off["events"] + 1e-6
 
 
-def test_a_drive_keeps_float32_s_digits() -> None:
-    """Weights of any size: the relative error of a sum is that of float32, not of half precision."""
+def test_a_drive_has_float32_s_accuracy() -> None:
+    """For weights of any size: the relative error of a sum is that of float32, not of half precision."""
     rng = np.random.default_rng(0)
     batch = random_batch(2, 30, 200, 0.5)
     weight = (rng.normal(size=(40, 200)) * 10.0 ** rng.uniform(-4, 3, (40, 200))).astype(np.float32)
-    state = WeightState(weight, np.zeros_like(weight), np.zeros_like(weight))
     ops = CudaBackend(cuda_runtime(), products="matrix")
-    weights, pre = ops.dense_weights(state), ops.upload(batch)
-    module = ops._module("matrix.cu")
-    drive = ops.to_host(matrix.drive(ops.runtime, module, weights.weight, pre, slice(0, 2)))[:, :, :40]
+    layer, pre = fused(ops, weight), ops.upload(batch)
+    drive = matrix.drive(ops.runtime, ops.module("matrix.cu"), layer.weights.weight, pre, slice(0, 2))
+    drive = ops.to_host(drive)[:, :, :40]
     spikes = ops.unpack(pre).astype(float)
     exact = spikes @ weight.T.astype(float)
     size = spikes @ np.abs(weight).T.astype(float)
@@ -80,7 +83,7 @@ def test_halves_are_numpy_s() -> None:
     ops = CudaBackend(cuda_runtime())
     with np.errstate(over="ignore", invalid="ignore"):
         high, low = matrix._halves(
-            ops.runtime, ops._module("matrix.cu"), ops.runtime.to_device(numbers), len(numbers) + 3
+            ops.runtime, ops.module("matrix.cu"), ops.runtime.to_device(numbers), len(numbers) + 3
         )
         high, low = (ops.to_host(a) for a in (high, low))
         want = numbers.astype(np.float16)
@@ -92,23 +95,23 @@ def test_halves_are_numpy_s() -> None:
     assert not low[-3:].any()
 
 
-@pytest.mark.parametrize(("density", "dense"), [(0.02, False), (0.3, True)])
-def test_the_first_batch_chooses(density: float, dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix, "FEWEST", 30)
+@pytest.mark.parametrize(("density", "products"), [(0.02, False), (0.3, True)])
+def test_the_first_batch_decides(density: float, products: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "MIN_UNITS", 30)
     ops = CudaBackend(cuda_runtime())
-    weights = ops.dense_weights(random_state(40, 30))
-    assert weights.dense is None
-    ops.dense_forward(weights, ops.upload(random_batch(3, 40, 30, density)), NEURON)
-    assert weights.dense is dense
-    ops.dense_forward(weights, ops.upload(random_batch(3, 40, 30, 0.3 - density)), NEURON)
-    assert weights.dense is dense  # and stays with it
+    layer = fused(ops, random_weight(40, 30))
+    assert layer.uses_products is None
+    layer.forward(ops.upload(random_batch(3, 40, 30, density)), CONSTANTS)
+    assert layer.uses_products is products
+    layer.forward(ops.upload(random_batch(3, 40, 30, 0.32 - density)), CONSTANTS)
+    assert layer.uses_products is products  # for all later batches too
 
 
-def test_thin_layers_and_float64_sum_events() -> None:
+def test_small_layers_and_float64_sum_events() -> None:
     ops = CudaBackend(cuda_runtime())
-    weights = ops.dense_weights(random_state(10, 300))
-    ops.dense_forward(weights, ops.upload(random_batch(2, 30, 300, 0.9)), NEURON)
-    assert not weights.dense
+    layer = fused(ops, random_weight(10, 300))
+    layer.forward(ops.upload(random_batch(2, 30, 300, 0.9)), CONSTANTS)
+    assert not layer.uses_products
     assert CudaBackend(cuda_runtime(), np.float64).products == "events"
     with pytest.raises(CapabilityError, match="got matrix products in float64; expected float32"):
         CudaBackend(cuda_runtime(), np.float64, products="matrix")

@@ -1,4 +1,4 @@
-"""What needs a GPU for its numbers must not need one to be free of slips: benchmark and report, emulated and tiny."""
+"""The GPU benchmark and the test report run without a GPU: emulated, at tiny size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.gpu_sections import SECTIONS, crossover, labels
 from benchmarks.roofline import MNIST, Card, kernels
 
 from . import report
-from .emulator import compiler
+from .emulator import EmulatedRuntime, compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
 
@@ -21,24 +21,27 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="the emulator needs L
 def test_every_section_of_the_benchmark(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpu", "--emulated", "--out", str(tmp_path)])
     assert bench.main() == 0, capsys.readouterr().out
-    found = json.loads((tmp_path / "bench.json").read_text())["sections"]
-    assert set(found) == set(SECTIONS)
-    assert [name for name in found if "skipped" in found[name]] in ([], ["bptt"])  # PyTorch may be missing
-    assert all(task["spikes_equal"] for name, task in found["check"].items() if name != "took")
-    for name, task in found["kernels"].items():
-        if name == "took":
+    sections = json.loads((tmp_path / "bench.json").read_text())["sections"]
+    assert set(sections) == set(SECTIONS)
+    assert [name for name in sections if "skipped" in sections[name]] in (
+        [],
+        ["bptt"],
+    )  # PyTorch may be missing
+    assert all(task["spikes_equal"] for name, task in sections["check"].items() if name != "seconds")
+    for name, task in sections["kernels"].items():
+        if name == "seconds":
             continue
-        assert task["floors_without_a_launch"] == []  # every floor has a launch beside it
+        assert task["floors_without_a_launch"] == []
         assert {row["kernel"] for row in task["kernels"] if "floor" not in row} <= {"regular_trains"}
-    assert [row["density"] for row in found["density"]["rows"]] == [0.02, 0.5]
-    assert {"resident", "pinned", "streamed"} < set(found["tiers"])
+    assert [row["density"] for row in sections["density"]["rows"]] == [0.02, 0.5]
+    assert {"resident", "pinned", "streamed"} < set(sections["tiers"])
     text = (tmp_path / "bench.md").read_text()
     assert "| dense_gradient 0 |" in text
     assert "| streamed | 12 |" in text
 
 
 def test_the_check_needs_no_library_of_the_store(tmp_path):
-    """A bare machine with a GPU can be checked with CuPy, NumPy and Numba alone."""
+    """CuPy, NumPy and Numba are enough to check a machine with a GPU."""
     missing = ("zarr", "numcodecs", "google_crc32c", "soundfile", "torch")
     arguments = ["gpu", "--emulated", "--check", "--out", str(tmp_path)]
     script = (
@@ -50,7 +53,7 @@ def test_the_check_needs_no_library_of_the_store(tmp_path):
     assert "| mnist | True |" in (tmp_path / "bench.md").read_text()
 
 
-def test_a_section_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+def test_after_a_section_that_fails_the_others_run(tmp_path, monkeypatch, capsys):
     def broken(bench):
         raise ValueError("no such luck")
 
@@ -64,7 +67,7 @@ def test_a_section_that_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch
     assert "| copy, read and written |" in text
 
 
-def test_a_launch_has_its_floor_s_name():
+def test_names_of_launches_are_those_of_floors():
     names = [
         "unpack", "transpose", "events", "dense_forward_wide", "events", "dense_drive", "lif_lateral",
         "gate", "events", "psp", "lateral_gain", "regular_trains",
@@ -77,6 +80,25 @@ def test_a_launch_has_its_floor_s_name():
     assert [n for n, word in enumerate(got) if word == "update 1"] == [22, 23]
 
 
+def test_a_bench_at_full_size(monkeypatch):
+    """Everything before the first measurement, with an emulated device in the place of the GPU."""
+    opened = []
+
+    def runtime(number):
+        opened.append(number)
+        return EmulatedRuntime()
+
+    monkeypatch.setattr(bench, "CupyRuntime", runtime)
+    args = bench.options(["--gpu", "1", "--store-samples", "123", "--distinct", "7", "--repeats", "5"])
+    full = bench.on_gpu(args)
+    assert opened == [1]
+    assert (full.store_samples, full.distinct, full.repeats, full.store) == (123, 7, 5, None)
+    assert args.sections == list(SECTIONS)
+    assert bench.options(["--check"]).sections == ["check"]
+    with pytest.raises(SystemExit):
+        bench.options(["--sections", "check,nothing"])
+
+
 def test_the_crossover_lies_between_two_densities():
     rows = [{"density": d, "events": d, "matrix": 0.03} for d in (0.01, 0.1)]
     assert crossover(rows) == pytest.approx(0.03)
@@ -85,15 +107,14 @@ def test_the_crossover_lies_between_two_densities():
 
 
 def test_the_report_of_the_tests(tmp_path, monkeypatch):
-    test = "tests/cuda/test_gpu.py::test_more_shared_memory_than_comes_unasked"
+    test = "tests/cuda/test_gpu.py::test_more_shared_memory_than_the_default"
     monkeypatch.setattr(sys, "argv", ["report", "--emulated", "--out", str(tmp_path), test])
-    monkeypatch.setenv(
-        "CUDA_VISIBLE_DEVICES", ""
-    )  # this is about the report: the GPU, if there is one, can rest
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # the report is tested without a GPU
     assert report.main() == 0
-    found = json.loads((tmp_path / "test.json").read_text())
-    assert found["device"] == {"device": "emulated"}
-    assert (found["tests"]["tests"], found["tests"]["skipped"], found["tests"]["failures"]) == (2, 1, 0)
-    assert any("no GPU" in why for why in found["tests"]["skips"])
-    assert found["sanitizer"] == {}
+    written = json.loads((tmp_path / "test.json").read_text())
+    assert written["device"] == {"device": "emulated"}
+    tests = written["tests"]
+    assert (tests["tests"], tests["skipped"], tests["failures"], tests["failed"]) == (2, 1, 0, [])
+    assert any("no GPU" in reason for reason in tests["skips"])
+    assert written["sanitizer"] == {}
     assert "test_more_shared_memory" in (tmp_path / "test.txt").read_text()

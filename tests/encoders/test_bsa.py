@@ -79,13 +79,13 @@ def test_the_reference(frames, channels, taps, theta, hold, delay, signed, seed)
         h = np.abs(h)
     signal = rng.uniform(-0.3, 1, (frames, channels)) * rng.uniform(0, 1, channels)
     bsa = BSA(filter=tuple(h), theta=theta, scale=1.5, hold=hold, delay=delay)
-    decided = bsa_reference(bsa.held(signal) * 1.5, h, theta * h.sum())
+    decided = bsa_reference(bsa.hold_frames(signal) * 1.5, h, theta * h.sum())
     expected = np.zeros_like(decided)
     expected[delay:] = decided[: max(len(decided) - delay, 0)]
     np.testing.assert_array_equal(bsa(signal), expected)
 
 
-def test_decoding_inverts_what_a_filter_can_say():
+def test_decoding_inverts_encoding_of_filtered_spikes():
     h = np.array([0.5, 0.3, 0.2])
     spikes = np.zeros((30, 2), bool)
     spikes[[3, 9, 20], 0] = spikes[[1, 2, 15], 1] = True
@@ -117,7 +117,7 @@ def test_a_step_is_a_held_frame():
     assert bsa.describe(np.zeros((3, 2))) == Description((2,), 30, 0.5, ragged=True)
 
 
-def test_presets_fill_in_what_is_left_out():
+def test_presets_supply_missing_settings():
     bsa = BSA(theta=0.7)
     assert (bsa.theta, bsa.scale, bsa.hold, bsa.delay, len(bsa.filter)) == (0.7, 2000, 10, 1, 24)
     assert BSA.from_config(bsa.to_config()) == bsa

@@ -149,7 +149,7 @@ def test_levels_keep_counts(events, width, levels, closed):
 
 @settings(max_examples=100)
 @given(recordings(), binnings, st.integers(1, 2))
-def test_decoding_loses_only_what_binning_must(events, encoder, levels):
+def test_decoding_keeps_everything_but_the_time_in_a_bin(events, encoder, levels):
     """Every event is found again in its bin, merged; times move by less than a bin; and encoding gives the same."""
     encoder = replace(encoder, levels=levels)
     train, shape = encoder.encode(events), encoder.describe(events).unit_shape
@@ -204,7 +204,7 @@ def test_a_width_that_is_no_whole_number_has_exact_edges():
     assert spikes[:, 0].tolist() == [True] * 4
 
 
-def test_a_decimal_is_what_it_says():
+def test_a_decimal_width_is_exact():
     """The float 1.1 is a little more than 11/10: its 10 000 000th bin would begin after the stamp 11 000 000."""
     encoder = DVS(bin_us=1.1, steps=0)
     assert encoder.binning(None).width == Fraction(11, 10)

@@ -175,7 +175,7 @@ def test_bits_are_pinned():
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "words"),
     [
         (np.array([0.5, np.nan]), "nan"),
         (np.array([0.5, 1.1]), r"\[0, 1\]"),
@@ -186,8 +186,8 @@ def test_bits_are_pinned():
         (np.array([True]), "bool"),
     ],
 )
-def test_what_is_no_image_is_refused(image, said):
-    with pytest.raises(DataError, match=said):
+def test_other_signals_than_images_are_refused(image, words):
+    with pytest.raises(DataError, match=words):
         Poisson().encode(image, rng=SampleKey(0, "a", 0))
 
 
@@ -229,7 +229,7 @@ def test_a_unit_is_a_pixel():
     assert Poisson(70, dt=0.002).describe(image) == Description((4, 5, 3), 70, 0.002)
 
 
-def test_a_batch_is_written_where_it_is_told():
+def test_a_batch_is_written_in_place():
     """The kernel fills the array that it is given, which may have more bytes than the steps need."""
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 6), dtype=np.uint8)
     keys = [SampleKey(2, "train", n) for n in range(5)]

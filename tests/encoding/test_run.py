@@ -91,7 +91,7 @@ def test_the_store_holds_the_encoded_samples(raw, tmp_path):
     assert verify(tmp_path / "s.zarr").ok
 
 
-def test_the_attributes_say_what_was_made_from_what(raw, tmp_path):
+def test_attributes_record_recipe_chain_and_source(raw, tmp_path):
     encode(RECIPE, tmp_path / "s.zarr", source_path=raw, seed=5)
     attributes = SpikeStore.open(tmp_path / "s.zarr").attributes
     assert attributes["recipe"] == "made-up"
@@ -122,7 +122,7 @@ def test_a_shorter_store_begins_like_the_longer_one(raw, tmp_path):
             SpikeStore.open(tmp_path / name)[split].packed(slice(9)) for name in ("few.zarr", "all.zarr")
         )
         np.testing.assert_array_equal(few.bits, full.bits)
-    with pytest.raises(StoreError, match=r"samples\.train: 9 in the store, 43 asked for"):
+    with pytest.raises(StoreError, match=r"samples\.train: 9 in the store, 43 requested"):
         encode(RECIPE, tmp_path / "few.zarr", source_path=raw)
 
 
@@ -132,7 +132,7 @@ def test_a_finished_store_is_left_alone(raw, whole, tmp_path):
     assert tree(tmp_path / "s.zarr") == whole
 
 
-def test_progress_is_monotonic_and_counts_what_was_there(raw, tmp_path, monkeypatch):
+def test_progress_is_monotonic_and_counts_finished_shards(raw, tmp_path, monkeypatch):
     calls = []
     encode(RECIPE, tmp_path / "s.zarr", source_path=raw, workers=3, progress=lambda *call: calls.append(call))
     done = [d for d, _ in calls]
@@ -269,7 +269,7 @@ def test_ragged_samples_are_the_same_for_any_workers_and_after_a_resumption(spee
     assert tree(tmp_path / "1.zarr") == tree(tmp_path / "4.zarr")
 
 
-def test_what_was_left_out_is_recorded(speech, tmp_path):
+def test_files_left_out_are_recorded(speech, tmp_path):
     path = shutil.copytree(speech, tmp_path / "speech")
     (path / "0zf1set0.wav").write_bytes(b"no sound")
     with pytest.raises(DataError, match=r"0zf1set0\.wav is no audio"):

@@ -15,14 +15,14 @@ def corpus(tmp_path_factory):
     return ti46_corpus(tmp_path_factory.mktemp("speech"))
 
 
-def test_a_trial_is_what_encoding_and_decoding_gives(corpus):
+def test_a_trial_agrees_with_encoding_and_decoding(corpus):
     recipe = load_recipe("ti46")
     trials = tune_bsa(recipe, corpus, samples=99, thetas=(0.5, 0.7), gains=(1.0, 3.0))
     assert [(t.theta, t.scale) for t in trials] == [(0.5, 2000), (0.7, 2000), (0.5, 6000), (0.7, 6000)]
     changed = recipe.override({"bsa.theta": "0.7", "bsa.scale": "6000"})
     source, chain = changed.build_source(corpus), changed.build_chain()
     signals = [chain.prepare(source.read("train", n).signal) for n in range(24)]
-    held = np.concatenate([chain.encoder.held(s) for s in signals])
+    held = np.concatenate([chain.encoder.hold_frames(s) for s in signals])
     spikes = [chain.encoder(s) for s in signals]
     error = held - np.concatenate([chain.encoder.decode(s) for s in spikes])
     trial = trials[-1]
@@ -44,7 +44,7 @@ def test_few_samples_are_drawn_by_the_seed(corpus):
     assert snr(0, 24) == snr(1, 24)
 
 
-def test_what_does_not_fit(corpus):
+def test_wrong_arguments(corpus):
     with pytest.raises(UsageError, match=r"digits ends in poisson.*bsa"):
         tune_bsa(load_recipe("digits"))
     with pytest.raises(UsageError, match="at least 1"):

@@ -1,12 +1,12 @@
-"""Feeding a device: every tier gives the same batches in the same order, and nothing in use is overwritten."""
+"""Feeding a device: every tier gives the same batches in the same order, and no data in use is overwritten."""
 
 from __future__ import annotations
 
-import shutil
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,8 +34,8 @@ def reader(tmp_path_factory):
     return SpikeStore.open(path)["train"]
 
 
-class Watched:
-    """A reader whose chunks are noted as they are read, each after `before(chunk)`."""
+class RecordingReader:
+    """A reader that records which chunks are read, each after `before(chunk)`."""
 
     def __init__(self, reader, before=lambda chunk: None):
         self.reader, self.before, self.read = reader, before, []
@@ -52,38 +52,41 @@ class Watched:
         self.read.append(chunk)
 
 
-def drawn(runtime, feeder, stream, most=None):
-    """Draw batches as a device does: they are looked at when the computing stream gets there, not before."""
-    seen = []
+def fed(runtime, feeder, stream, most=None):
+    """Return batches as a device reads them: their bits when the computing stream reaches them, not before."""
+    batches = []
 
-    def look(batch):
-        runtime.computing.give(
-            lambda: seen.append((batch.index, batch.bits.copy(), batch.steps, batch.labels))
-        )
+    def read(batch):
+        runtime.computing.give(lambda: batches.append(replace(batch, bits=batch.bits.copy())))
 
     for n, batch in enumerate(feeder.feed(stream), 1):
-        look(batch)
+        read(batch)
         if n == most:
             break
     runtime.synchronize()
-    return seen
+    return batches
 
 
-def assert_true(seen):
-    """Every sample of every batch has its own bits."""
+def assert_content(batches):
+    """Every batch has the bits, steps and labels of its samples."""
     bits, steps, labels, _ = content("train")
-    for index, got, its_steps, its_labels in seen:
-        np.testing.assert_array_equal(got, bits[index])
-        np.testing.assert_array_equal(its_steps, steps[index])
-        np.testing.assert_array_equal(its_labels, labels[index])
+    for batch in batches:
+        np.testing.assert_array_equal(batch.bits, bits[batch.index])
+        np.testing.assert_array_equal(batch.steps, steps[batch.index])
+        np.testing.assert_array_equal(batch.labels, labels[batch.index])
 
 
-def indices(seen):
-    return [index.tolist() for index, *_ in seen]
+def indices(batches):
+    return [batch.index.tolist() for batch in batches]
+
+
+def places(batches):
+    """Where in the run each batch is, and its samples over all ranks."""
+    return [(batch.epoch, batch.position, batch.batch_index.tolist()) for batch in batches]
 
 
 def flat(lists):
-    return list(chain.from_iterable(lists))
+    return list(itertools.chain.from_iterable(lists))
 
 
 @settings(deadline=None, max_examples=120)
@@ -102,7 +105,7 @@ def flat(lists):
 def test_every_tier_gives_the_host_s_batches(
     reader, tier, haste, batch, window, shuffle, chosen, epochs, share, threads, seed
 ):
-    more = {
+    options = {
         "samples": np.array(sorted(chosen)),
         "shuffle": shuffle,
         "window_bytes": window,
@@ -112,11 +115,12 @@ def test_every_tier_gives_the_host_s_batches(
     }
     runtime = LazyRuntime(haste, seed)
     feeder = Feeder(runtime, tier, threads)
-    stream, host = BatchStream(reader, batch, **more), BatchStream(reader, batch, **more)
+    stream, host = BatchStream(reader, batch, **options), BatchStream(reader, batch, **options)
     for epoch in (1, 2):
-        seen = drawn(runtime, feeder, stream)
-        assert_true(seen)
-        assert indices(seen) == [part.index.tolist() for part in host.batches()]
+        got, want = fed(runtime, feeder, stream), list(host.batches())
+        assert_content(got)
+        assert indices(got) == indices(want)
+        assert places(got) == places(want)
         assert stream.get_state() == host.get_state()
         assert stream.epoch == epoch
     assert stream.tier.name == tier
@@ -132,52 +136,53 @@ def test_every_tier_gives_the_host_s_batches(
     same=st.booleans(),
 )
 def test_resuming_anywhere_equals_never_stopping(reader, tier, haste, batch, stop, window, same):
-    whole = BatchStream(reader, batch, seed=5, window_bytes=window)
-    want = [[int(n) for part in whole.batches() for n in part.index] for _ in range(3)]
+    uninterrupted = BatchStream(reader, batch, seed=5, window_bytes=window)
+    want = [flat(indices(uninterrupted.batches())) for _ in range(3)]
     runtime = LazyRuntime(haste)
     feeder = Feeder(runtime, tier, 2)
     stream = BatchStream(reader, batch, seed=5, window_bytes=window, epochs=3)
-    seen = drawn(runtime, feeder, stream, most=stop)
+    got = fed(runtime, feeder, stream, most=stop)
     state = stream.get_state()
     if same:  # the stream itself goes elsewhere and comes back
         stream.set_state(state | {"epoch": 2, "position": 0})
-        assert indices(drawn(runtime, feeder, stream, most=1)) == [want[2][:batch]]
+        assert indices(fed(runtime, feeder, stream, most=1)) == [want[2][:batch]]
     else:
         stream = BatchStream(reader, batch, seed=5, window_bytes=window, epochs=3)
     stream.set_state(state)
     for _ in range(3 - state["epoch"]):
-        seen += drawn(runtime, feeder, stream)
-    assert_true(seen)
-    assert flat(indices(seen)) == flat(want)
+        got += fed(runtime, feeder, stream)
+    assert_content(got)
+    assert flat(indices(got)) == flat(want)
 
 
 @pytest.mark.parametrize("tier", ["resident", "pinned"])
-def test_what_stays_is_read_once(reader, tier):
-    counted = Watched(reader)
+def test_cached_chunks_are_read_once(reader, tier):
+    counted = RecordingReader(reader)
     runtime = LazyRuntime("random")
     feeder = Feeder(runtime, tier, 2)
     train = BatchStream(counted, 4, samples=np.array([0, 1, 2, 4, 5, 7, 8]), epochs=3)
     for _ in range(3):
-        assert_true(drawn(runtime, feeder, train))
-        assert_true(drawn(runtime, feeder, BatchStream(counted, 4, samples=np.array([3, 6]), shuffle=False)))
+        assert_content(fed(runtime, feeder, train))
+        validation = BatchStream(counted, 4, samples=np.array([3, 6]), shuffle=False)
+        assert_content(fed(runtime, feeder, validation))
     assert sorted(counted.read) == [0, 1, 2, 3, 4]
-    # a sample past those chunks needs a new, larger place
-    seen = drawn(runtime, feeder, BatchStream(counted, 4, shuffle=False))
-    assert_true(seen)
-    assert flat(indices(seen)) == list(range(10))
+    # a sample past those chunks needs a new, larger cache
+    got = fed(runtime, feeder, BatchStream(counted, 4, shuffle=False))
+    assert_content(got)
+    assert flat(indices(got)) == list(range(10))
 
 
 def test_a_streamed_run_reads_ahead_over_the_epoch_s_end_and_not_past_the_last(reader):
-    counted = Watched(reader)
+    counted = RecordingReader(reader)
     runtime = LazyRuntime("copies")
     feeder = Feeder(runtime, "streamed", 2)
     stream = BatchStream(counted, 3, window_bytes=2 * reader.chunk_bytes, epochs=2)
-    drawn(runtime, feeder, stream)
+    fed(runtime, feeder, stream)
     until = time.monotonic() + 10
     while len(counted.read) < 9 and time.monotonic() < until:
         time.sleep(0.01)
     assert len(counted.read) == 5 + 4  # two windows of the next epoch
-    drawn(runtime, feeder, stream)
+    fed(runtime, feeder, stream)
     time.sleep(0.05)
     assert len(counted.read) == 10
 
@@ -186,7 +191,6 @@ def test_a_streamed_run_reads_ahead_over_the_epoch_s_end_and_not_past_the_last(r
 def test_a_reader_s_error_arrives_at_its_batch(tmp_path, tier):
     make(tmp_path / "s.zarr")
     damaged = tmp_path / "s.zarr/train/spikes/c/2/0/0"
-    shutil.copy(damaged, tmp_path / "kept")
     damaged.unlink()
     reader = SpikeStore.open(tmp_path / "s.zarr")["train"]
     runtime = LazyRuntime("random")
@@ -206,53 +210,52 @@ def test_a_reader_s_error_arrives_at_its_batch(tmp_path, tier):
         consume()
 
 
-def held_up(reader, held):
-    """Return a reader whose chunk `held` is ready, once, only long after the chunks asked for next."""
+def delayed(reader, delayed_chunk):
+    """Return a reader whose `delayed_chunk` is read, the first time, only long after the chunks requested next."""
     later = threading.Event()
 
     def wait(chunk):
-        if chunk == held and not later.is_set():
+        if chunk == delayed_chunk and not later.is_set():
             later.wait(0.3)
             later.set()
-        elif len(watched.read) >= 2:
+        elif len(recording.read) >= 2:
             later.set()
 
-    watched = Watched(reader, wait)
-    return watched
+    recording = RecordingReader(reader, wait)
+    return recording
 
 
-def test_another_rank_s_window_that_comes_late_does_no_harm(reader):
+def test_a_late_window_of_another_rank_overwrites_nothing(reader):
     runtime = LazyRuntime("copies")
     stream = BatchStream(
-        held_up(reader, 0), 4, samples=np.arange(8), shuffle=False, window_bytes=1, share=(1, 2)
+        delayed(reader, 0), 4, samples=np.arange(8), shuffle=False, window_bytes=1, share=(1, 2)
     )
-    seen = drawn(runtime, Feeder(runtime, "streamed", 2), stream)
-    assert indices(seen) == [[2, 3], [6, 7]]
-    assert_true(seen)
+    got = fed(runtime, Feeder(runtime, "streamed", 2), stream)
+    assert indices(got) == [[2, 3], [6, 7]]
+    assert_content(got)
 
 
-def test_a_window_that_is_not_wanted_any_more_does_no_harm(reader):
+def test_a_late_window_of_an_abandoned_position_overwrites_nothing(reader):
     runtime = LazyRuntime("copies")
     feeder = Feeder(runtime, "streamed", 2)
-    stream = BatchStream(held_up(reader, 1), 2, shuffle=False, window_bytes=1)
-    assert indices(drawn(runtime, feeder, stream, most=1)) == [[0, 1]]  # chunk 1 is on its way
+    stream = BatchStream(delayed(reader, 1), 2, shuffle=False, window_bytes=1)
+    assert indices(fed(runtime, feeder, stream, most=1)) == [[0, 1]]  # chunk 1 is being loaded
     stream.set_state(stream.get_state() | {"position": 4})
-    seen = drawn(runtime, feeder, stream)
-    assert indices(seen) == [[4, 5], [6, 7], [8, 9]]
-    assert_true(seen)
+    got = fed(runtime, feeder, stream)
+    assert indices(got) == [[4, 5], [6, 7], [8, 9]]
+    assert_content(got)
 
 
 @pytest.mark.parametrize("epochs", [None, 4])
 @pytest.mark.parametrize("tier", ["pinned", "streamed"])
-def test_the_bound_on_device_memory_is_held(reader, tier, epochs):
+def test_device_memory_stays_within_the_bound(reader, tier, epochs):
     runtime = LazyRuntime("random")
     feeder = Feeder(runtime, tier, 3)
     stream = BatchStream(reader, 3, window_bytes=reader.chunk_bytes, epochs=epochs)
     for _ in range(4):
-        drawn(runtime, feeder, stream)
-    ring_and_batch = runtime.allocated
-    assert ring_and_batch == 2 * reader.chunk_bytes + 3 * reader.sample_bytes
-    assert ring_and_batch < stream.tier.device_bytes == streamed_bound(stream)
+        fed(runtime, feeder, stream)
+    assert runtime.allocated == 2 * reader.chunk_bytes + 3 * reader.sample_bytes
+    assert runtime.allocated < stream.tier.device_bytes == streamed_bound(stream)
     slots = 2 * 3 * reader.chunk_bytes
     all_chunks = 5 * reader.chunk_bytes
     assert runtime.pinned_bytes == slots + (all_chunks if tier == "pinned" else 0)
@@ -276,7 +279,7 @@ def test_the_tier_is_what_fits(reader, monkeypatch):
             chosen(free, available, tier)
 
 
-@pytest.mark.parametrize(("haste", "waited"), [("all", 5.0), ("copies", 0.0)])
+@pytest.mark.parametrize(("haste", "waited"), [("all", 5.0), ("copies", 0.0)])  # an idle device, a busy one
 @pytest.mark.parametrize("tier", TIERS)
 def test_only_an_idle_device_waits_for_data(reader, tier, haste, waited):
     clock, begun, gate = [0.0], threading.Event(), threading.Event()
@@ -287,30 +290,64 @@ def test_only_an_idle_device_waits_for_data(reader, tier, haste, waited):
 
     runtime = LazyRuntime(haste)
     runtime.clock = lambda: clock[0]
-    stream = BatchStream(Watched(reader, slow), 2, samples=np.array([0, 1]), epochs=2)
+    stream = BatchStream(RecordingReader(reader, slow), 2, samples=np.array([0, 1]), epochs=2)
     batches = Feeder(runtime, tier, 1).feed(stream)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(next, batches)
         begun.wait()
-        while len(runtime.computing.work) < 2:  # memory is free from here on; idle from here on
+        while len(runtime.computing.work) < 2:  # the event of new memory, and the one before the wait
             time.sleep(0.001)
-        clock[0] = 5.0
+        clock[0] = 5.0  # when the data arrives, and a busy device has finished its earlier work
         gate.set()
-        first.result()
-    clock[0] = 7.0  # when a device that was busy is done: the data has long been there
-    runtime.synchronize()
+        assert first.result().waited == waited
     assert list(batches) == []
-    assert stream.waited == waited
+    assert stream.waited == 0
 
 
-def test_the_lazy_device_shows_what_is_not_ordered():
+@settings(deadline=None, max_examples=60)
+@given(
+    tier=st.sampled_from(TIERS),
+    haste=st.sampled_from((*HASTES, "all")),
+    batch=st.integers(1, 7),
+    window=WINDOWS,
+    stop=st.integers(0, 4),
+    seed=st.integers(0, 9),
+)
+def test_batches_carry_every_wait_of_their_epoch_once(reader, tier, haste, batch, window, stop, seed):
+    """The sum of `waited` is the time between the events around each wait; an abandoned epoch's waits are dropped."""
+    runtime = LazyRuntime(haste, seed)
+    clock = itertools.count()
+    runtime.clock = lambda: float(next(clock))  # every event has a time of its own
+    waits, record = [], runtime.computing.record
+
+    def recorded(timed=False):
+        event = record(timed)
+        if timed:
+            waits.append(event)
+        return event
+
+    runtime.computing.record = recorded
+    feeder, stream = Feeder(runtime, tier, 2), BatchStream(reader, batch, window_bytes=window, epochs=3)
+    if stop:
+        fed(runtime, feeder, stream, most=stop)
+        stream.set_state(stream.get_state() | {"epoch": 1, "position": 0})
+        waits.clear()
+    for _ in range(2):
+        total = sum(part.waited for part in fed(runtime, feeder, stream))
+        assert stream.waited == 0
+        assert total == sum(b.time - a.time for a, b in zip(waits[::2], waits[1::2], strict=True))
+        waits.clear()
+    assert stream.epoch == (3 if stop else 2)
+
+
+def test_the_lazy_device_reveals_missing_order():
     for haste, wrong in (("late", True), ("copies", False)):
         runtime = LazyRuntime(haste)
         stream, slot, device = runtime.stream(), runtime.pinned((4,), np.uint8), runtime.empty((2, 4), "u1")
         slot[:] = 1
         with stream:
             runtime.copy_in(slot, device[0])
-        slot[:] = 2  # too early, unless the copy was
+        slot[:] = 2  # too early if the copy has not been done
         stream.synchronize()
         assert (device[0] == 2).all() == wrong
     for haste, wrong in (("copies", True), ("late", False)):

@@ -295,30 +295,36 @@ class Broken(Source):
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("read", r"'broken' returned array\(.*from read\('train', 3\); expected a spikeprep\.data\.Sample"),
-        ("label", r"returned the label 2 from read\('train', 3\); expected an int below 2"),
-        ("label type", r"returned the label np\.int64\(1\) from read\('train', 3\)"),
-        ("negative", r"returned the label -1 from read\('train', 3\)"),
-        ("id", r"returned the id 3 from read\('train', 3\); expected a text"),
-        ("no id", r"returned the id '' from read"),
-        ("read raises", r"raised ZeroDivisionError from read\('train', 3\): division by zero"),
-        ("no splits", r"returned \{\} from splits\(\)"),
-        ("splits", r"returned \['train'\] from splits\(\)"),
-        ("size", r"has np\.int64\(4\) samples in split 'train'"),
-        ("empty split", r"has 0 samples in split 'train'"),
-        ("splits raises", r"raised ZeroDivisionError from splits\(\)"),
-        ("classes", r"has classes = \('a', 'a'\)"),
-        ("no classes", r"has classes = \(\)"),
-        ("provenance", r"from provenance\(\); expected a mapping with \"licence\""),
-        ("json", r"raised TypeError from provenance\(\)"),
+        ("read", r"sample 3 of train: the source broken returned ndarray; expected a Sample"),
+        ("label", r"sample 3 of train: the source broken returned the label 2; expected an int from 0 to 1"),
+        ("label type", r"sample 3 of train: .* returned the label np\.int64\(1\)"),
+        ("negative", r"sample 3 of train: .* returned the label -1"),
+        ("id", r"sample 3 of train: .* returned the id 3; expected a text"),
+        ("no id", r"sample 3 of train: .* returned the id ''"),
+        ("read raises", r"sample 3 of train: the source broken raised ZeroDivisionError: division by zero"),
+        ("splits", r"returned \['train'\] as splits"),
+        ("size", r"returned np\.int64\(4\) as the size of the split 'train'"),
+        ("splits raises", r"the source broken raised ZeroDivisionError"),
+        ("classes", r"has the classes \('a', 'a'\)"),
+        ("no classes", r"has the classes \(\)"),
+        ("provenance", r"as provenance; expected a mapping with \"licence\""),
+        ("json", r"raised TypeError: Object of type set is not JSON"),
     ],
 )
 def test_a_plugin_that_breaks_the_contract_is_named(fault, words):
     for source in (CheckedSource(Broken(fault)), Broken(fault).limited(4)):
         with pytest.raises(PluginError, match=words) as caught:
             source.splits(), source.classes, source.provenance(), source.read("train", 3)
-        assert "'broken'" in str(caught.value)
+        assert "the source broken" in str(caught.value)
         assert "Correct tests.sources.test_contract.Broken" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("no splits", "no samples; "), ("empty split", "no samples in the split 'train'")]
+)
+def test_a_source_without_samples(fault, words):
+    with pytest.raises(DataError, match=f"the source broken has {words}"):
+        CheckedSource(Broken(fault)).splits()
 
 
 def test_a_plugin_that_keeps_the_contract():

@@ -74,10 +74,10 @@ def background_reference(transform: BackgroundFilter, events: Events) -> list[tu
     if transform.neighbours == 8:
         around += [(-1, -1), (-1, 1), (1, -1), (1, 1)]
     last: dict[tuple[int, int], int] = {}
-    kept = []
+    result = []
     for x, y, t, p in events.array.tolist():
         beside = [last[x + dx, y + dy] for dx, dy in around if (x + dx, y + dy) in last]
         if any(t - before < transform.tau_us for before in beside):
-            kept.append((x, y, t, p))
+            result.append((x, y, t, p))
         last[x, y] = t
-    return kept
+    return result

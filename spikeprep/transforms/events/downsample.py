@@ -116,11 +116,11 @@ def downsample_reference(downsample: EventDownsample, events: Events) -> list[tu
     """Return the events of `downsample`, as (x, y, t, p), by its definition."""
     columns, rows = (table.tolist() for table in downsample.tables(events.size))
     sums: dict[tuple[int, int], int] = {}
-    kept = []
+    result = []
     for x, y, t, p in events.array.tolist():
         at = columns[x], rows[y]
         sums[at] = sums.get(at, 0) + (1 if p or events.polarities == 1 else -1)
         if abs(sums[at]) == downsample.threshold:
-            kept.append((*at, t, int(sums[at] > 0 and events.polarities == 2)))
+            result.append((*at, t, int(sums[at] > 0 and events.polarities == 2)))
             sums[at] = 0
-    return kept
+    return result

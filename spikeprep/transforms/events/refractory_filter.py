@@ -68,10 +68,10 @@ class RefractoryFilter(EventTransform):
 def refractory_reference(transform: RefractoryFilter, events: Events) -> list[tuple[Any, ...]]:
     """Return the events that `transform` keeps, as (x, y, t, p), by its definition."""
     last: dict[Any, int] = {}
-    kept = []
+    result = []
     for x, y, t, p in events.array.tolist():
         pixel = (x, y, p) if transform.per_polarity else (x, y)
         if pixel not in last or t - last[pixel] >= transform.tau_us:
             last[pixel] = t
-            kept.append((x, y, t, p))
-    return kept
+            result.append((x, y, t, p))
+    return result

@@ -1,4 +1,4 @@
-"""A GPU for tests: the very same `.cu` files, compiled for the host, a block's threads as fibers of one host thread."""
+"""A GPU for tests: the `.cu` files, compiled for the host, with the threads of a block as fibers of one host thread."""
 
 from .build import compiler
 from .runtime import EmulatedRuntime, Misuse

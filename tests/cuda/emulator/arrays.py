@@ -1,8 +1,7 @@
-"""Arrays that know which side they are on: NumPy with CuPy's wall between host and device.
+"""Arrays of the emulated device: NumPy with CuPy's separation of host and device.
 
-CuPy never lets an array of the host into an operation of the device, nor the other way round, except where a copy is
-asked for. NumPy cannot tell the two apart, so the emulated device wraps its arrays, and gives new memory a content that
-nobody can take for zeros.
+CuPy accepts no array of the host in an operation of the device, nor the other way round, except in explicit copies.
+NumPy has no such distinction, so the emulated device wraps its arrays. New memory is poisoned, not zero.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ METHODS = (
     "swapaxes", "take", "transpose", "var", "view",
 )  # fmt: skip
 COPIES_IN = ("array", "asarray", "ascontiguousarray", "asanyarray")
-"""Functions that take an array of the host to the device."""
+"""Functions that copy an array of the host to the device."""
 
 
 class DeviceArray(NDArrayOperatorsMixin):
-    """An array of the emulated device; `host` is where it really lies."""
+    """An array of the emulated device; `host` is its memory."""
 
     def __init__(self, host: NDArray[Any]) -> None:
         self.host = host
@@ -38,7 +37,7 @@ class DeviceArray(NDArrayOperatorsMixin):
             return getattr(self.host, name)
         if name in METHODS:
             return _guarded(getattr(self.host, name), name)
-        raise AttributeError(f"an array of the device has no {name!r} here; CuPy's may: see {__name__}")
+        raise AttributeError(f"arrays of the emulated device have no {name!r}; CuPy's may: see {__name__}")
 
     @property
     def T(self) -> DeviceArray:
@@ -64,7 +63,7 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     def __array__(self, *args: Any, **more: Any) -> NDArray[Any]:
         raise TypeError(
-            "an array of the device became one of the host unasked; expected runtime.to_host(array)"
+            "implicit conversion of an array of the device to the host; expected runtime.to_host(array)"
         )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **more: Any) -> Any:
@@ -134,20 +133,20 @@ def _guarded(function: Any, name: str) -> Any:
 
 
 class DeviceModule(ModuleType):
-    """NumPy's functions on arrays of the emulated device; none that CuPy lacks, where CuPy is there to be asked."""
+    """NumPy's functions on arrays of the emulated device; if CuPy is installed, only those that it has."""
 
     ndarray = DeviceArray
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(np, name)
-        if isinstance(found, type | ModuleType) or not callable(found):
-            return found
+        function = getattr(np, name)
+        if isinstance(function, type | ModuleType) or not callable(function):
+            return function
         if importlib.util.find_spec("cupy") is not None:
             import cupy
 
             if not hasattr(cupy, name):
                 raise AttributeError(f"CuPy has no {name!r}")
-        return _guarded(found, name)
+        return _guarded(function, name)
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike = float) -> DeviceArray:
         """Return poisoned memory."""
@@ -159,7 +158,7 @@ class DeviceModule(ModuleType):
 
 
 def poisoned(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return memory that holds nothing sensible: NaN, -1."""
+    """Return memory of meaningless content: NaN, -1."""
     array = np.empty(shape, dtype)
     array.reshape(-1).view(np.uint8)[...] = 0xFF
     return array

@@ -1,4 +1,4 @@
-"""Compile a `.cu` file with the host's C++ compiler, once for each text, set of defines and compiler."""
+"""Compile `.cu` files with the host's C++ compiler, once per text, set of defines and compiler."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _DYNAMIC = re.compile(
 _STATIC = re.compile(r"\b__shared__\s+(?P<rest>[^;(){}]*(?:\([^()]*\)[^;(){}]*)*);")
 
 
-_KEPT = 30 * 24 * 3600
-"""Seconds after which a compiled kernel that nobody has asked for is deleted."""
+_MAX_AGE = 30 * 24 * 3600
+"""Seconds after its last use at which a compiled kernel is deleted."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a kernel is compiled: `fused` multiply-adds or not, and with or without every access `checked`."""
+    """How a kernel is compiled: with `fused` multiply-adds or not, with every access `checked` or not."""
 
     fused: bool = False
     checked: bool = False
@@ -44,7 +44,7 @@ class Options:
 
 @functools.cache
 def compiler() -> str | None:
-    """Return the C++ compiler, named by $CXX or found; None where there is none or the system is not Linux."""
+    """Return the C++ compiler, from $CXX or PATH; None if there is none or the system is not Linux."""
     if not sys.platform.startswith("linux"):
         return None
     for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
@@ -61,16 +61,14 @@ def _version() -> str:
 
 @functools.cache
 def cache() -> Path:
-    """Return this user's folder of compiled kernels, outside the repository; its content can always be deleted."""
+    """Return this user's folder of compiled kernels, outside the repository; it may be deleted at any time."""
     chosen = os.environ.get("SPIKEPREP_EMULATOR_CACHE")
     path = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"spikeprep-emulator-{os.getuid()}"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (
-        path.stat().st_uid != os.getuid()
-    ):  # somebody else's folder of that name: no library of theirs is loaded
+    if path.stat().st_uid != os.getuid():  # another user's folder of that name: do not load libraries from it
         path = Path(tempfile.mkdtemp(prefix="spikeprep-emulator-"))
     for old in path.glob("*.*"):
-        if old.stat().st_mtime < time.time() - _KEPT:
+        if old.stat().st_mtime < time.time() - _MAX_AGE:
             old.unlink(missing_ok=True)
     return path
 
@@ -81,7 +79,7 @@ def _headers() -> bytes:
 
 
 def core(ucontext: bool = False) -> Path:
-    """Return the library of fibers, which every compiled kernel calls."""
+    """Return the library of fibers, which all compiled kernels call."""
     flags = ["-I", str(HERE), "-O2", *(["-DEMU_UCONTEXT"] if ucontext else [])]
     return _library("core", (HERE / "core.cpp").read_text(), flags, ["-Wl,-Bsymbolic", "-ldl"])
 
@@ -93,7 +91,7 @@ def library(path: Path, defines: dict[str, str], options: Options) -> Path:
         flags += ["-ffp-contract=fast", *(["-mfma"] if os.uname().machine == "x86_64" else [])]
     else:
         flags += ["-ffp-contract=off"]
-    if options.checked:  # the core answers the sanitizer's calls; its own library is not linked
+    if options.checked:  # the core implements the sanitizer's callbacks; its library is not linked
         flags += ["-g", "-DEMU_CHECKED", "-fsanitize=thread"]
     words = [f"-D{k}={v}" for k, v in defines.items()]
     return _library(path.stem, source(path), flags, [str(core(options.ucontext))], words)
@@ -111,22 +109,22 @@ def _library(
         *(["defines", *defines] if defines is not None else []),
     ]
     key = hashlib.sha256(_headers() + b"\0".join(map(str.encode, parts))).hexdigest()[:32]
-    made = cache() / f"{name}-{key}.so"
-    if made.exists():
-        os.utime(made)
+    path = cache() / f"{name}-{key}.so"
+    if path.exists():
+        os.utime(path)
     else:
         with tempfile.TemporaryDirectory(dir=cache()) as folder:
-            unit, half, whole = (Path(folder) / f"unit{end}" for end in (".cpp", ".o", ".so"))
+            unit, object_file, shared = (Path(folder) / f"unit{end}" for end in (".cpp", ".o", ".so"))
             unit.write_text(text if defines is None else _unit(text, defines))
             common = ["-std=c++17", "-fPIC", "-w", "-U_FORTIFY_SOURCE", "-fno-stack-protector"]
-            _run([str(compiler()), "-c", *common, *flags, str(unit), "-o", str(half)], name)
-            _run([str(compiler()), "-shared", str(half), "-o", str(whole), *links], name)
-            os.replace(whole, made)
-    return made
+            _run([str(compiler()), "-c", *common, *flags, str(unit), "-o", str(object_file)], name)
+            _run([str(compiler()), "-shared", str(object_file), "-o", str(shared), *links], name)
+            os.replace(shared, path)
+    return path
 
 
 def preprocessed(text: str, defines: list[str]) -> str:
-    """Return CUDA C++ without macros, so that a kernel made by one is found like any other."""
+    """Return CUDA C++ with macros expanded, so that kernels defined by macros are found."""
     flags = [
         "-E",
         "-x",
@@ -141,12 +139,12 @@ def preprocessed(text: str, defines: list[str]) -> str:
 
 
 def kernels_in(text: str) -> list[tuple[str, str]]:
-    """Return each kernel of a preprocessed text, and what its __launch_bounds__ says, or ""."""
+    """Return each kernel of a preprocessed text, and its __launch_bounds__ or ""."""
     return [(m["name"], m["before"] or m["after"] or "") for m in _KERNEL.finditer(text)]
 
 
 def _unit(text: str, defines: list[str]) -> str:
-    """Return the C++ of a CUDA text."""
+    """Return a CUDA text as C++."""
     text = preprocessed(text, defines)
     kernels = kernels_in(text)
     text = re.sub(r'\bextern\s*"C"\s*(?=__global__)', "", text)
@@ -159,19 +157,19 @@ def _unit(text: str, defines: list[str]) -> str:
     return f'#include "cuda.hpp"\nnamespace {{\n{text}\n}}\n{exports}\n'
 
 
-def _declared(found: re.Match[str]) -> str:
-    """Follow a declaration of shared variables by telling the core of them, and the compiler that others use them."""
+def _declared(match: re.Match[str]) -> str:
+    """Return a declaration of shared variables followed by calls of emu::declare for each of them."""
     words = []
-    for part in _split(found["rest"]):
+    for part in _split(match["rest"]):
         name = re.match(r"[\s*&]*(?:[\w:<>,\s]+?[\s*&>])?\s*(\w+)\s*(?:\[.*)?$", part.strip(), re.DOTALL)
         if name is None:
-            raise RuntimeError(f"the emulator cannot read a declaration: __shared__ {found['rest']};")
+            raise RuntimeError(f"the emulator cannot read a declaration: __shared__ {match['rest']};")
         words.append(f"::emu::declare(&{name[1]}, sizeof {name[1]});")
-    return f"__shared__ {found['rest']}; {' '.join(words)}"
+    return f"__shared__ {match['rest']}; {' '.join(words)}"
 
 
 def _split(declarators: str) -> list[str]:
-    """Split at the commas that are in no bracket."""
+    """Split at commas outside brackets."""
     parts, depth = [""], 0
     for character in declarators:
         depth += character in "[(<{"
@@ -186,5 +184,5 @@ def _split(declarators: str) -> list[str]:
 def _run(command: list[str], what: str, text: str | None = None) -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"the emulator's compiler refuses {what}:\n{done.stderr[-6000:]}")
+        raise RuntimeError(f"the emulator's compiler failed on {what}:\n{done.stderr[-6000:]}")
     return done.stdout

@@ -1,4 +1,4 @@
-// Switching from one stack to another: a dozen instructions where they are known, else ucontext.
+// Switching between stacks: a dozen instructions on known processors, else ucontext.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(EMU_UCONTEXT)
 
-// Save what a call must keep and the stack pointer, take another's stack pointer and what it kept, and return there.
+// Save the callee-saved registers and the stack pointer, load those of another context, and return there.
 extern "C" void emu_switch(void **save, void *resume);
 
 #if defined(__x86_64__)

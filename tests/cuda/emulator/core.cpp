@@ -1,8 +1,8 @@
-// A block's threads take turns on one host thread; each keeps its own stack, and gives way where CUDA's would wait.
+// The threads of a block run in turn on one host thread, each with its own stack, and yield where CUDA's would wait.
 //
-// Turns are in an order that the seed shuffles, of blocks, of warps and of lanes. A launch that runs `twice` does so in
-// two opposite orders, with differently poisoned shared memory, from the same inputs, and both must end in the same
-// bits: what depends on the order of threads, or on shared memory that nobody wrote, is an error and not luck.
+// The order of blocks, warps and lanes is shuffled by the seed. A launch that runs `twice` does so in two opposite orders,
+// with differently poisoned shared memory and the same inputs; both must give the same bits. Results that depend on the
+// order of threads, or on shared memory that was never written, are thus errors.
 
 #include "core.hpp"
 
@@ -40,12 +40,12 @@ struct Meeting {
 
 struct Warp {
     unsigned lanes, ended;  // bit masks
-    unsigned open;          // meetings that wait for lanes
+    unsigned open;          // warp operations that wait for lanes
     Meeting meetings[WARP];
     unsigned char order[WARP];
 };
 
-// Threads that can go on, by number; a ring.
+// Threads that can run, by number; a ring buffer.
 struct Turns {
     static constexpr unsigned SIZE = 2 * THREADS;
     uint16_t ring[SIZE];
@@ -193,7 +193,7 @@ Dim unfold(size_t index, Dim size) {
 
 int poison_byte() { return backwards ? 0xA5 : 0xFF; }
 
-// Run all blocks; false where one went wrong.
+// Run all blocks; return false after an error.
 bool run(size_t blocks) {
     mixed = launch->seed;
     std::vector<uint32_t> sequence(blocks);
@@ -201,7 +201,7 @@ bool run(size_t blocks) {
     shuffle(sequence.data(), unsigned(blocks));
     int poison = poison_byte();
     for (size_t n = 0; n < blocks; n++) {
-        // both runs shuffle a block's threads alike, and the second takes them backwards
+        // both runs shuffle a block's threads alike; the second runs them in reverse
         uint32_t index = sequence[backwards ? blocks - 1 - n : n];
         mixed = launch->seed ^ (uint64_t(index) << 20);
         block_index = unfold(index, grid_size);
@@ -300,7 +300,7 @@ bool emulate() {
         for (size_t n = 0; launch->twice && n < p.bytes; n++)
             if (p.first[n] != p.copy[n]) {
                 error = "a race: byte " + std::to_string(n) + " of argument " + std::to_string(p.index) +
-                        " depends on the order in which threads run, or on shared memory that nobody wrote";
+                        " depends on the order in which threads run, or on shared memory that was never written";
                 return false;
             }
     }
@@ -386,9 +386,9 @@ uint64_t meet(Kind kind, const char *what, unsigned mask, uint64_t value, unsign
         uint64_t answer = kind == Kind::any ? ballot != 0 : kind == Kind::all ? ballot == mask : ballot;
         unsigned size = unsigned(__builtin_popcount(warp.lanes));
         for (unsigned k = 0; k < size; k++) {
-            unsigned l = warp.order[backwards ? k : size - 1 - k];  // the last put in front goes first
+            unsigned l = warp.order[backwards ? k : size - 1 - k];  // the last one queued runs first
             if (!(mask >> l & 1)) continue;
-            // a value of a lane that is not there is undefined: as a float, NaN
+            // the value of a lane that does not exist is undefined: as a float, NaN
             if (kind == Kind::shuffle)
                 answer = lanes[l].source < WARP && mask >> lanes[l].source & 1 ? lanes[lanes[l].source].value : ~uint64_t(0);
             lanes[l].result = answer;
@@ -405,7 +405,7 @@ uint64_t meet(Kind kind, const char *what, unsigned mask, uint64_t value, unsign
 void declare(void *variable, size_t bytes) {
     for (unsigned n = 0; n < declarations; n++)
         if (declared[n].variable == variable) return;
-    if (declarations == 64) misuse(nullptr, 0, "more than 64 shared variables in a block: more than the emulator keeps");
+    if (declarations == 64) misuse(nullptr, 0, "more than 64 shared variables in a block: the emulator supports 64");
     declared[declarations++] = {variable, bytes};
     memset(variable, poison_byte(), bytes);
     size_t total = launch->shared;
@@ -463,7 +463,7 @@ extern "C" int emu_launch(const emu::Launch *wanted, char *message, size_t size)
     return fine ? 0 : 1;
 }
 
-// What a compiler's -fsanitize=thread calls before every access, answered here instead of by its own runtime.
+// Callbacks that -fsanitize=thread inserts before every access, implemented here instead of by its runtime.
 extern "C" {
 #define EMU_ACCESS(bytes)                                                                                            \
     void __tsan_read##bytes(void *p) { emu::access(p, bytes, emu::READ, __builtin_return_address(0)); }              \

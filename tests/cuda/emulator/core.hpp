@@ -1,4 +1,4 @@
-// The threads of a block as fibers of one host thread: what the kernels' side (cuda.hpp) asks of the core (core.cpp).
+// The threads of a block as fibers of one host thread: the interface of the core (core.cpp) to kernels (cuda.hpp).
 #pragma once
 
 #include <cstddef>
@@ -12,25 +12,25 @@ struct Dim {
 
 constexpr unsigned WARP = 32;
 
-// What lanes of a warp can do together. Lanes meet where kind, mask, file and line agree.
+// Warp operations. Lanes take part in the same one if kind, mask, file and line agree.
 enum class Kind { sync, ballot, any, all, shuffle };
 
-// A thread. The kernels' side reads `thread`; the rest is the core's.
+// A thread. Kernels read `thread`; the core uses the rest.
 struct Fiber {
     Dim thread;
     unsigned id, lane;
     void *context;       // its saved stack pointer, or its ucontext_t
-    uint64_t value;      // what it brings to a meeting
-    unsigned source;     // the lane whose value it wants
-    uint64_t result;     // what it takes away
-    const char *waits;   // the intrinsic it waits in; null: it can go on, or has ended
+    uint64_t value;      // its value in a warp operation
+    unsigned source;     // the lane whose value it reads
+    uint64_t result;     // the result of the operation
+    const char *waits;   // the intrinsic it waits in; null: it can run, or has ended
     const char *file;
     int line;
     unsigned mask;
     bool ended;
 };
 
-extern Fiber *now;  // the thread that runs
+extern Fiber *now;  // the running thread
 extern Dim block_index, block_size, grid_size;
 extern char *dynamic_shared;
 
@@ -48,18 +48,18 @@ uint64_t meet(Kind kind, const char *what, unsigned mask, uint64_t value, unsign
 // End the launch with an error that names the kernel's thread and place.
 [[noreturn, gnu::format(printf, 3, 4)]] void misuse(const char *file, int line, const char *format, ...);
 
-// A thread has come by the declaration of a shared variable: the block's first one finds it poisoned.
+// Declare a shared variable; it is poisoned for the first thread of a block that declares it.
 void declare(void *variable, size_t bytes);
 
 enum Access { READ = 0, WRITE = 1, ATOMIC = 2 };
 
-// The checked build tells of every access to memory; others do not call it.
+// Check an access to memory; called in the checked build only.
 void access(const void *address, size_t bytes, Access access, const void *place);
 
 // A parameter of a kernel: `kind` of it, or of what it points to: f, i, u, b(ool), v(oid), s(truct).
 struct Parameter {
     char kind;
-    unsigned bytes;  // of the parameter's value, or of one element that it points to
+    unsigned bytes;  // of the parameter's value, or of an element that it points to
     bool pointer, constant;
 };
 
@@ -95,5 +95,5 @@ struct Launch {
 
 }  // namespace emu
 
-// Run a launch. Returns 0, or 1 with what went wrong in `message`; the arrays are then as they were.
+// Run a launch. Return 0, or 1 with an error in `message`; the arrays are then unchanged.
 extern "C" int emu_launch(const emu::Launch *launch, char *message, size_t size);

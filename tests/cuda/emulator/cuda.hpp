@@ -1,7 +1,7 @@
-// CUDA C++ for the host's compiler: what kernels use of the language, over the fibers of core.cpp.
+// CUDA C++ for the host's compiler: the part of the language that kernels use, on the fibers of core.cpp.
 //
-// A kernel's text follows inside an unnamed namespace; `extern "C"` before `__global__` is taken away, and
-// `extern __shared__ T name[];` has become `T *const name = ...` (build.py).
+// A kernel's text follows inside an unnamed namespace, with `extern "C"` before `__global__` removed, and
+// `extern __shared__ T name[];` replaced by `T *const name = ...` (build.py).
 #pragma once
 
 #include <cfloat>
@@ -28,7 +28,7 @@
 #define __launch_bounds__(...)
 #define __grid_constant__
 #define __assume(condition)
-#define __shared__ static  // blocks run one after another; build.py lets each declaration be followed by emu::declare
+#define __shared__ static  // blocks run one after another; build.py adds a call of emu::declare after each declaration
 
 #ifdef EMU_CHECKED
 #define EMU_UNSEEN __attribute__((no_sanitize("thread"), noinline))
@@ -318,7 +318,7 @@ inline float __frcp_rn(float x) { return 1 / x; }
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
-// a product that no compiler may fuse with what it is added to
+// a product that no compiler may fuse with an addition
 inline float __fmul_rn(float a, float b) {
     volatile float product = a * b;
     return product;

@@ -1,4 +1,4 @@
-// Where the arrays of a launch are copied to: between guards, and far from everything else.
+// Memory that the arrays of a launch are copied to, between guards and far from all other memory.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 namespace emu {
 
 constexpr size_t GUARD = 4096;              // bytes around each array
-constexpr size_t REACH = size_t(1) << 30;   // how far from an array a wild access is still surely caught
+constexpr size_t REACH = size_t(1) << 30;   // distance from an array up to which wild accesses are certain to be caught
 constexpr unsigned char GUARD_BYTE = 0xFF;  // as a float, NaN
 
 inline char *reserve(size_t bytes, int protection) {
@@ -21,10 +21,10 @@ inline char *reserve(size_t bytes, int protection) {
     return memory == MAP_FAILED ? nullptr : static_cast<char *>(memory);
 }
 
-// Where the arrays of a launch lie, between guards, far from everything else.
+// The arrays of a launch, between guards.
 struct Arena {
     char *begin = nullptr;
-    size_t open = 0;  // bytes that can be touched
+    size_t open = 0;  // accessible bytes
 
     bool grow(size_t bytes) {
         if (!begin) {
@@ -46,7 +46,7 @@ inline bool guard_kept(const char *guard) {
     return !memcmp(guard, pattern.data(), GUARD);
 }
 
-// Arrays that overlap are one piece of memory, so that they still do in the arena.
+// Arrays that overlap are copied as one piece of memory, so that they overlap in the arena.
 struct Piece {
     char *data;
     size_t bytes;

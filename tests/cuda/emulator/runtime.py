@@ -1,11 +1,11 @@
-"""A `Runtime` without a GPU, stricter than one: what a GPU may do wrongly, or differently each time, is an error here.
+"""A `Runtime` without a GPU, stricter than one: undefined and order-dependent behaviour is an error.
 
-- A thread that would wait for ever, a divergent barrier, a warp intrinsic whose mask names lanes that are not there.
-- Every launch runs twice, with blocks, warps and lanes in two opposite orders: both must end in the same bits.
+- Deadlocks, divergent barriers, and warp intrinsics whose mask names lanes that do not exist are reported.
+- Every launch runs twice, with blocks, warps and lanes in two opposite orders: both must give the same bits.
 - Shared memory is poisoned before each block, arrays lie between guards, and arguments must have the parameters' types.
-- `checked`: every access to memory is looked at, so that a race, a read of shared memory that nobody wrote and an
-  access out of bounds are named with their line, as compute-sanitizer does on a GPU. Slower; for a few tests.
-- `lazy`: copies and launches given to streams other than the default one are done as late as their events allow.
+- `checked`: every access to memory is checked; races, uninitialised reads of shared memory and accesses out of bounds
+  are reported with their line, as by compute-sanitizer on a GPU. Slower; for a few tests.
+- `lazy`: work given to streams other than the default one is done as late as events allow.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from .arrays import DeviceArray, device_module, poisoned
 from .streams import EmulatedStream
 
 UNBOUNDED = 256
-"""Threads a block, for which the registers always suffice: a kernel with more must say so by its __launch_bounds__."""
+"""Threads per block for which registers always suffice; kernels with more need __launch_bounds__."""
 
 
 class Misuse(RuntimeError):
-    """What a kernel, a launch or a copy does that a GPU would answer with garbage, a hang, or now and then."""
+    """An error in a kernel, launch or copy that a GPU might answer with wrong data, a hang, or not at all."""
 
 
 class _Dim(ctypes.Structure):
@@ -99,20 +99,20 @@ _running = threading.Lock()
 
 
 class EmulatedRuntime(Runtime):
-    """A device made of the host's compiler and fibers.
+    """A device emulated by the host's compiler and fibers.
 
     Parameters
     ----------
     fused
         Let the compiler fuse multiplications and additions.
     checked
-        Look at every access to memory.
+        Check every access to memory.
     twice
         Run every launch in two opposite orders and compare.
     lazy
         Do the work of streams other than the default one as late as allowed.
     memory
-        What `memory()` says: (free, total) bytes.
+        Result of `memory()`: (free, total) bytes.
     """
 
     ucontext = False  # the portable way to switch between fibers
@@ -221,7 +221,7 @@ class EmulatedRuntime(Runtime):
 
 
 class EmulatedModule(Module):
-    """A library made of a `.cu` file."""
+    """A compiled `.cu` file."""
 
     def __init__(self, path: Path, defines: dict[str, str], runtime: EmulatedRuntime) -> None:
         self._runtime, self.path = runtime, path
@@ -230,7 +230,7 @@ class EmulatedModule(Module):
         self._kernels: dict[str, _Kernel] = {}
 
     def kernel(self, name: str) -> _Kernel:
-        """Return a kernel; AttributeError where the file has none of that name, as CuPy says it."""
+        """Return a kernel; raise AttributeError, as CuPy, if the file has none of that name."""
         if name not in self._kernels:
             try:
                 self._kernels[name] = _Kernel.in_dll(self._library, f"emu_kernel_{name}")
@@ -304,8 +304,8 @@ def _check_launch(
     if not (1 <= threads <= 1024 and min(block) > 0 and block[2] <= 64):
         raise Misuse(f"{name}: a block of {block} threads; expected 1 to 1024, at most 64 along z")
     if threads > (kernel.bounds or UNBOUNDED):
-        said = f"{kernel.bounds}, its" if kernel.bounds else f"{UNBOUNDED} without"
-        raise Misuse(f"{name}: a block of {threads} threads; expected at most {said} __launch_bounds__")
+        limit_text = f"{kernel.bounds}, its" if kernel.bounds else f"{UNBOUNDED} without"
+        raise Misuse(f"{name}: a block of {threads} threads; expected at most {limit_text} __launch_bounds__")
     if min(grid) < 1 or grid[0] >= 2**31 or max(grid[1:]) > 65535:
         raise Misuse(f"{name}: a grid of {grid} blocks; expected at least 1, at most 65535 along y and z")
     if not 0 <= shared <= limit:
@@ -313,36 +313,36 @@ def _check_launch(
 
 
 def _check_argument(name: str, n: int, arg: Any, parameter: _Parameter) -> None:
-    """Refuse what a GPU would take for something else."""
+    """Raise `Misuse` if an argument's type is not the parameter's."""
     kind, size = parameter.kind.decode(), parameter.bytes
-    whole = "iub"
+    integers = "iub"
     if isinstance(arg, np.ndarray):
         if not parameter.pointer:
             raise Misuse(f"argument {n} of {name} is an array; expected a scalar of {size} bytes")
         given = arg.dtype.kind
-        if kind in "vs" or (kind in whole and size == 1):
+        if kind in "vs" or (kind in integers and size == 1):
             fits = True  # void *, a vector or a struct, bytes
         else:
-            fits = size == arg.itemsize and (given == kind or (given in whole and kind in whole))
+            fits = size == arg.itemsize and (given == kind or (given in integers and kind in integers))
         if not fits:
             raise Misuse(f"argument {n} of {name} is of {arg.dtype}; expected {kind}{size}")
         return
     if parameter.pointer:
-        if arg.dtype.kind in whole and arg.itemsize == 8 and arg == 0:
+        if arg.dtype.kind in integers and arg.itemsize == 8 and arg == 0:
             return  # a null pointer
         raise Misuse(f"argument {n} of {name} is {arg!r}; expected an array, or a null pointer np.uintp(0)")
     given = {"V": "s"}.get(arg.dtype.kind, arg.dtype.kind)
-    if arg.itemsize != size or (given != kind and not (given in whole and kind in whole)):
+    if arg.itemsize != size or (given != kind and not (given in integers and kind in integers)):
         raise Misuse(f"argument {n} of {name} is {arg.dtype}; expected {kind}{size}")
 
 
 def _with_lines(message: str) -> str:
-    """Turn `{library+offset}` into file and line, where binutils are there."""
+    """Replace `{library+offset}` by file and line, if binutils are installed."""
 
-    def line(found: re.Match[str]) -> str:
+    def line(match: re.Match[str]) -> str:
         if shutil.which("addr2line") is None:
             return ""
-        done = subprocess.run(["addr2line", "-e", found[1], found[2]], capture_output=True, text=True)
+        done = subprocess.run(["addr2line", "-e", match[1], match[2]], capture_output=True, text=True)
         return f"at {Path(done.stdout.strip().split(' ')[0]).name}" if done.returncode == 0 else ""
 
     return re.sub(r"\{(.+)\+(0x[0-9a-f]+)\}", line, message)

@@ -1,10 +1,10 @@
-// The checked build's memory of who touched what: a cell for each byte of shared memory, and for each element of an array,
-// or for each four bytes of a larger one.
+// Records of memory accesses in the checked build: a cell for each byte of shared memory and each element of an array, or
+// each four bytes of a larger element.
 //
 // Two accesses to a cell, one of them a write, by two threads, race unless something orders them: a barrier of their
 // block, __syncwarp of their warp, or both being atomic. Blocks of one launch are never ordered. No other intrinsic
-// orders memory. Only the latest write and two readers of a cell are remembered, so that a race may be missed, but
-// what is reported is one.
+// orders memory. Only the latest write and two readers of a cell are recorded: a race may be missed, but every
+// reported one is a race.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ struct Cell {
     Stamp write, reads[2];
 };
 
-// Memory that is zero where nobody has written it yet, and costs nothing there.
+// Memory that is zero until it is written, and is only then allocated.
 struct Cells {
     Cell *all = nullptr;
     size_t count = 0;
@@ -57,7 +57,7 @@ struct Region {
 inline std::vector<Region> regions;
 inline const char *arena_begin, *arena_end, *shared_begin, *shared_end;
 inline uint32_t block, phase;
-inline uint32_t clocks[32][32][32];  // [warp][lane][other]: the last tick of the other lane that this one has seen
+inline uint32_t clocks[32][32][32];  // [warp][lane][other]: the last tick of the other lane that is ordered before this lane's
 inline uint32_t ticks[32][32];
 
 inline void launch_begins() { regions.clear(); }
@@ -66,7 +66,7 @@ inline void add(const char *begin, size_t bytes, unsigned index, unsigned cell, 
     regions.push_back({begin, bytes, index, cell, global, Cells((bytes + cell - 1) / cell)});
 }
 
-// A shared variable that the block has just met.
+// A shared variable that the block declares.
 inline void declare(const char *begin, size_t bytes) {
     for (Region &region : regions)
         if (region.begin == begin) return;  // of an earlier block: cleared since
@@ -115,7 +115,7 @@ inline bool ordered(const Stamp &s, unsigned thread) {
     return s.thread / 32 == thread / 32 && clocks[thread / 32][thread % 32][s.thread % 32] >= s.tick;
 }
 
-// The place of a call as `{library+offset}`, which the caller turns into a line.
+// The place of a call as `{library+offset}`, which runtime.py converts to a line.
 inline const char *where(const void *place) {
     static char text[600];
     Dl_info info;
@@ -133,7 +133,7 @@ inline const char *name(const Region &region) {
     return text;
 }
 
-// Note an access; return what is wrong with it, or null.
+// Record an access; return an error message, or null.
 inline const char *access(const char *address, size_t bytes, Access kind, unsigned thread, const void *place) {
     static char text[1200];
     static const char *const deed[] = {"read", "write", "atomic"};
@@ -152,7 +152,7 @@ inline const char *access(const char *address, size_t bytes, Access kind, unsign
             const Stamp *other = nullptr;
             const char *did = "wrote";
             if (!region.global && kind != WRITE && !cell.write.block) {
-                snprintf(text, sizeof text, "a read of byte %zu of %s, which nobody wrote%s", n, name(region), where(place));
+                snprintf(text, sizeof text, "a read of byte %zu of %s, which was never written%s", n, name(region), where(place));
                 return text;
             }
             if (!(kind == ATOMIC && cell.write.atomic) && !ordered(cell.write, thread)) other = &cell.write;
@@ -180,7 +180,7 @@ inline const char *access(const char *address, size_t bytes, Access kind, unsign
         return nullptr;
     }
     bool inside = (address >= arena_begin && address < arena_end) || (address >= shared_begin && address < shared_end);
-    if (!inside) return nullptr;  // the thread's own stack, or the emulator
+    if (!inside) return nullptr;  // the thread's stack, or the emulator's memory
     if (nearest)
         snprintf(text, sizeof text, "an access out of bounds: %s of %zu bytes at byte %zu of %s, which has %zu%s", deed[kind],
                  bytes, size_t(address - nearest->begin), name(*nearest), nearest->bytes, where(place));

@@ -1,4 +1,4 @@
-"""Streams of the emulated device: tasks in order, done when they are given or as late as allowed."""
+"""Streams of the emulated device: tasks in order, done at once or as late as events allow."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from spikeprep.feed.copies import Event, Stream
 
 
 class Streams(Protocol):
-    """What a stream needs of its device."""
+    """The part of a device that its streams use."""
 
     def stack(self) -> list[EmulatedStream]:
         """Return this thread's streams, the current one last."""
 
 
 class EmulatedEvent(Event):
-    """The number of tasks that a stream had been given."""
+    """An event: the number of tasks given to a stream before it."""
 
     def __init__(self, stream: EmulatedStream, position: int) -> None:
         self._stream, self._position = stream, position
         self._asked = False
 
     def done(self) -> bool:
-        """See `Event.done`: the first answer is no where there is anything left to do."""
+        """See `Event.done`: False at the first call if any work is left."""
         if self._stream.finished < self._position and self._asked:
             self.synchronize()
         self._asked = True
@@ -41,7 +41,7 @@ class EmulatedEvent(Event):
 
 
 class EmulatedStream(Stream):
-    """Tasks in order, done when they are given, or as late as allowed."""
+    """Tasks in order, done at once or, if lazy, as late as events allow."""
 
     def __init__(self, runtime: Streams, lazy: bool) -> None:
         self._runtime, self._lazy = runtime, lazy

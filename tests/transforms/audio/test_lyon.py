@@ -123,7 +123,7 @@ def test_channels_and_frames(rate, channels):
     assert (centres[-1] < 200, centres[0] < rate / 2) == (True, True)
 
 
-def test_a_tone_is_heard_where_it_belongs():
+def test_a_tone_excites_the_channel_of_its_frequency():
     for hertz in (300, 1000, 3000):
         tone = Audio(0.1 * np.sin(2 * np.pi * hertz / 12500 * np.arange(12500)), 12500)
         loudest = Lyon()(tone).values[-1].argmax()
@@ -137,7 +137,7 @@ def test_the_beginning_does_not_know_the_end():
 
 
 def test_silence_before_and_after():
-    """Noise far below hearing keeps numbers normal; nothing of it is seen."""
+    """Inaudible noise keeps numbers normal and does not show in the result."""
     audio = sound(2000)
     padded = Audio(np.concatenate([np.zeros(400), audio.samples, np.zeros(20000)]), 12500)
     values = Lyon()(padded).values
@@ -169,13 +169,13 @@ def test_too_short_for_a_frame():
         Audio(np.zeros((100, 2)), 8000),
     ],
 )
-def test_what_is_no_audio(signal):
+def test_other_signals_than_audio_are_refused(signal):
     with pytest.raises(DataError, match="32768"):
         Lyon()(signal)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite(value):
+def test_samples_that_are_not_finite_are_refused(value):
     audio = sound(1000)
     audio.samples[500] = value
     with pytest.raises(DataError, match="NaN"):
@@ -197,7 +197,7 @@ def test_settings_that_do_not_fit(chosen):
         Lyon(**chosen)
 
 
-def test_more_channels_than_there_can_be():
+def test_too_many_channels():
     with pytest.raises(UsageError, match=r"channels; expected 2 to 4096.*Raise lyon\.step_factor"):
         Lyon(step_factor=1e-12)(sound(1000))
 

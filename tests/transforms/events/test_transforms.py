@@ -187,7 +187,7 @@ def test_support_by_hand():
     assert [row[:3] for row in tuples(result)] == [(1, 1, 9), (1, 1, 9), (2, 2, 18), (7, 8, 28)]
 
 
-def test_a_pixel_recovers_from_what_was_kept():
+def test_the_pause_starts_at_kept_events():
     times = [0, 4, 8, 10, 14, 19, 20, 21]
     result = RefractoryFilter(tau_us=10)(made([(1, 1, t) for t in times]))
     assert result.array["t"].tolist() == [0, 10, 20]
@@ -474,7 +474,7 @@ class Broken(EventTransform):
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_a_plugin_yields_is_checked_before_a_kernel_trusts_it(fault, words, stream):
+def test_the_result_of_a_plugin_is_checked_before_a_kernel_uses_it(fault, words, stream):
     events = made([(1, 1, n) for n in range(4)])
     if stream:
         events = replace(events, pieces=[events.array])

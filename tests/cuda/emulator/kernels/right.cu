@@ -1,4 +1,4 @@
-// Kernels that use each part of the language, for the emulator's own tests; arrays are (block, thread) unless said.
+// Kernels that use each part of the language, for tests of the emulator; arrays are (block, thread) unless noted.
 #include "sums.cuh"
 
 #ifndef REAL

@@ -1,4 +1,4 @@
-// Kernels with one mistake each, all of which compile, and many of which give the right answer on a GPU now and then.
+// Kernels with one mistake each. All of them compile; many give the right result on a GPU at times.
 
 // A barrier is missing between the write and the neighbour's read.
 extern "C" __global__ void missing_barrier(const int *in, int *out) {
