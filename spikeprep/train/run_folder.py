@@ -118,7 +118,9 @@ class RunFolder:
             value = json.loads(self.config_path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunError(
-                f"{self.path} has no config.json", "a run folder", "Name a folder that training has written: run=…."
+                f"{self.path} has no config.json",
+                "a run folder",
+                "Name a folder that training has written: run=….",
             ) from error
         except ValueError as error:
             raise RunError(f"{self.config_path} is damaged ({error})", "JSON") from error
