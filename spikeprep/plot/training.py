@@ -66,7 +66,7 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> F
         colour, marker = [(GREEN, "o"), (PURPLE, "s"), (BLUE, "^"), (GREY, "v")][layer % 4]
         mean = [(record.get("rates") or [None] * layers)[layer] for record in epochs]
         _line(rates, x, mean, name, colour, marker, "{:.1f}")
-    rates.set(xlabel="epoch", ylabel="spikes per neuron\nand sample", ylim=(0, None))
+    rates.set(xlabel="epoch", ylabel="spikes per neuron\nand sample", ylim=(0, 1.05 * rates.get_ylim()[1]))
     rates.set_title("firing rate of each layer")
     rates.grid(visible=True, axis="y")
     rates.set_xlim(x[0] - 0.5, x[-1] + 0.5)
