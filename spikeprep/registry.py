@@ -13,8 +13,10 @@ asked for by name.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -68,12 +70,7 @@ class Registry:
         self._registered: dict[str, type[Any]] = {}
 
     def _entry_points(self) -> dict[str, list[EntryPoint]]:
-        by_name: dict[str, list[EntryPoint]] = {}
-        for entry in entry_points(group=self.group):
-            same = by_name.setdefault(entry.name, [])
-            if all(entry.value != other.value for other in same):  # one distribution may be listed twice
-                same.append(entry)
-        return by_name
+        return _entry_points(self.group, tuple(sys.path))
 
     @property
     def base(self) -> type[Any]:
@@ -112,10 +109,7 @@ class Registry:
         owner = _distribution(offers[0])
         try:
             cls = offers[0].load()
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # another package's module may raise anything when it is imported
+        except (Exception, SystemExit) as error:  # another package's module may raise anything
             raise CapabilityError(
                 f"the {self.kind} {name!r} of {owner} could not be imported ({type(error).__name__}: {error})",
                 "",
@@ -175,6 +169,17 @@ class Registry:
             raise UsageError(
                 f"{what} is not a frozen dataclass", "one", "Decorate it with @dataclass(frozen=True)."
             )
+
+
+@functools.lru_cache(64)
+def _entry_points(group: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """Return a group's entry points by name; read once for each `path`, since reading all metadata takes 10 ms."""
+    by_name: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=group):
+        same = by_name.setdefault(entry.name, [])
+        if all(entry.value != other.value for other in same):  # one distribution may be listed twice
+            same.append(entry)
+    return by_name
 
 
 def _load(target: str) -> type[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -92,15 +93,23 @@ def _check_field(plugin: Plugin, field: str) -> None:
         pass
     else:
         raise AssertionError(f"{name}: the field {field!r} can be changed; expected @dataclass(frozen=True)")
-    allowed = config.allowed(config.hints(cls)[field])
-    require(
-        allowed != "any value",
-        f"{name}: any value is accepted for {field!r}; annotate it with a type that spikeprep.config can check",
-    )
+    _check_annotation(name, field, config.hints(cls)[field])
     values = {other.name: getattr(plugin, other.name) for other in dataclasses.fields(plugin) if other.init}
     _expect_refusal(
         lambda: cls(**values | {field: object()}),
         f"{name}: an object() is accepted for {field!r}; __post_init__ must call super().__post_init__()",
+    )
+
+
+def _check_annotation(name: str, field: str, kind: Any) -> None:
+    """Require that not just any value fits, in nested settings too."""
+    if inspect.isclass(kind) and issubclass(kind, config.Settings):
+        for inner, inner_kind in config.hints(kind).items():
+            _check_annotation(name, f"{field}.{inner}", inner_kind)
+        return
+    require(
+        config.allowed(kind) != "any value",
+        f"{name}: any value is accepted for {field!r}; annotate it with a type that spikeprep.config can check",
     )
 
 

@@ -98,8 +98,8 @@ class WideLayer:
     def forward(self, pre: Any, constants: Any) -> Any:
         return self.layer.forward(pre, replace(constants, neuron=replace(constants.neuron, refractory=5)))
 
-    def backward(self, *args: Any) -> Any:
-        return self.layer.backward(*args)
+    def backward(self, *args: Any, **more: Any) -> Any:
+        return self.layer.backward(*args, **more)
 
 
 @pytest.mark.parametrize(
@@ -111,19 +111,18 @@ def test_backends_with_a_mistake(device: type[CpuBackend], message: str) -> None
         check_backend(device(np.float64))
 
 
+@dataclass(frozen=True)
+class Odd(Hm2bp):
+    """HM2-BP, doubled on the CPU."""
+
+    name = "odd"
+
+    def backward(self, backend: Any, connection: Any, pre: Any, post: Any, signal: Any, *args: Any) -> Any:
+        factor = 1 if isinstance(backend, ReferenceBackend) else 2
+        doubled = replace(signal, error=signal.error * factor)
+        return super().backward(backend, connection, pre, post, doubled, *args)
+
+
 def test_a_rule_whose_results_depend_on_the_backend() -> None:
-    @dataclass(frozen=True)
-    class Odd(Hm2bp):
-        """HM2-BP, doubled on the CPU."""
-
-        name = "odd"
-
-        def backward(
-            self, backend: Any, connection: Any, pre: Any, post: Any, signal: Any, *args: Any
-        ) -> Any:
-            factor = 1 if isinstance(backend, ReferenceBackend) else 2
-            doubled = replace(signal, error=signal.error * factor)
-            return super().backward(backend, connection, pre, post, doubled, *args)
-
     with pytest.raises(AssertionError, match="odd on cpu, fused, against the reference: gradient"):
         check_rule(Odd((4.0, 3.0)), [CpuBackend(np.float64)])
