@@ -18,7 +18,7 @@ from .layers import LayerKind, build_layers
 from .settings import TrainSettings
 
 FORMAT = 2
-"""Format of config.json. Format 1 had no `rule` and no `unit_shape`, and still opens: its rule was hm2bp."""
+"""Format of config.json. Format 1 had no `rule`, `unit_shape` and `encoding`, and still opens: its rule was hm2bp."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class RunConfig:
         Shape of the input units.
     classes
         Name of each class.
+    encoding
+        Of the store: ``chain`` (configurations of transforms and encoder) and ``seed``, so that raw signals can be
+        encoded alike. Empty in runs of format 1.
     limit
         Train and test on the first samples only.
     version
@@ -46,6 +49,7 @@ class RunConfig:
     settings: TrainSettings
     unit_shape: tuple[int, ...]
     classes: tuple[str, ...]
+    encoding: dict[str, Any]
     limit: int | None
     version: str
 
@@ -68,6 +72,7 @@ class RunConfig:
             "units": self.units,
             "unit_shape": list(self.unit_shape),
             "classes": list(self.classes),
+            "encoding": self.encoding,
             "limit": self.limit,
             "settings": self.settings.to_json(),
         }
@@ -82,6 +87,7 @@ class RunConfig:
             TrainSettings.from_json(value["settings"]),
             tuple(shape),
             tuple(value["classes"]),
+            value["encoding"] if value["format"] > 1 else {},
             value["limit"],
             value["version"],
         )

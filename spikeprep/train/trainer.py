@@ -141,6 +141,7 @@ class Trainer:
             self.settings,
             tuple(self.store.attributes["unit_shape"]),
             tuple(self.store.attributes["classes"]),
+            {key: self.store.attributes[key] for key in ("chain", "seed")},
             self.limit,
             __version__,
         )

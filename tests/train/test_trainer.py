@@ -256,7 +256,7 @@ def test_a_run_folder_of_format_1_opens_and_resumes(digits: SpikeStore, tmp_path
     trainer(digits, tmp_path / "old", settings).run()
     folder = RunFolder(tmp_path / "old")
     value = json.loads(folder.config_path.read_text())
-    del value["unit_shape"], value["settings"]["rule"], value["settings"]["gain_floor"]
+    del value["unit_shape"], value["encoding"], value["settings"]["rule"], value["settings"]["gain_floor"]
     folder.config_path.write_text(json.dumps(value | {"format": 1}))
     for path in (folder.last, folder.best):
         arrays, record = load_checkpoint(path)
