@@ -402,3 +402,9 @@ def test_a_store_without_a_recipe(monkeypatch, tmp_path):
     monkeypatch.setattr("spikeprep.recipes.load.SpikeStore.open", lambda *a, **k: Opened)
     with pytest.raises(UsageError, match="was not encoded with a recipe"):
         find_recipe(tmp_path)
+
+
+def test_a_folder_named_like_a_recipe_does_not_hide_it(tmp_path, monkeypatch):
+    (tmp_path / "ti46").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_recipe("ti46").name == "ti46"

@@ -91,7 +91,7 @@ class CudaBase(Backend):
             raise CapabilityError(
                 f"got a refractory time of {neuron.refractory} steps",
                 f"at most {_MAX_REFRACTORY} on a GPU",
-                "Use --device cpu, or longer steps.",
+                "Use device=cpu, or longer steps.",
             )
         window = -1 if psp.window is None else psp.window
         key = (neuron.tau_m, neuron.tau_s, neuron.refractory, window, longest)
@@ -139,7 +139,7 @@ class CudaBase(Backend):
                 raise CapabilityError(
                     f"got lateral inhibition among {spikes.units} neurons",
                     f"at most {(self.runtime.shared_limit - 1024) // state_bytes} on this GPU",
-                    "Use --device cpu, or a smaller layer.",
+                    "Use device=cpu, or a smaller layer.",
                 )
             module.launch(
                 "lif_lateral", count, LANES * min(tiles, 32), drive, spikes.lengths[samples], constants,

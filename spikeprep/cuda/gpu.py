@@ -278,10 +278,10 @@ def device_count() -> int:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise CapabilityError(
-            f"got {error}", "a GPU and its driver", "Use --device cpu, or install NVIDIA's driver."
+            f"got {error}", "a GPU and its driver", "Use device=cpu, or install NVIDIA's driver."
         ) from error
     if not count:
-        raise CapabilityError("got no GPU", "at least one", "Use --device cpu.")
+        raise CapabilityError("got no GPU", "at least one", "Use device=cpu.")
     return count
 
 

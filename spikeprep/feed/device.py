@@ -142,9 +142,9 @@ class Feeder:
         limit = {"resident": free, "pinned": available_memory()}.get(self._tier, size)
         if size > limit:
             raise CapabilityError(
-                f"got --feed {self._tier} for {size / 1e9:.1f} GB of packed samples, with {limit / 1e9:.1f} GB free",
+                f"got feed = {self._tier} for {size / 1e9:.1f} GB of packed samples, with {limit / 1e9:.1f} GB free",
                 "a split that fits",
-                "Use --feed auto.",
+                "Use feed=auto.",
             )
         return self._tier
 

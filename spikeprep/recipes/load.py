@@ -78,7 +78,7 @@ def find_recipe(what: str | os.PathLike[str]) -> Recipe:
         It is a folder that is not a spike store.
     """
     path = os.fspath(what)
-    if "://" in path or Path(path).is_dir():
+    if not known_recipe(path) and ("://" in path or Path(path).is_dir()):
         attributes = SpikeStore.open(path, incomplete=True).attributes
         try:
             return stored_recipe(attributes)

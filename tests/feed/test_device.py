@@ -275,7 +275,7 @@ def test_the_tier_is_what_fits(reader, monkeypatch):
     assert chosen(2 * size - 1, 4 * size - 1) == "streamed"
     assert chosen(size, 0, "resident") == "resident"
     for tier, free, available in (("resident", size - 1, 1 << 40), ("pinned", 1 << 40, size - 1)):
-        with pytest.raises(CapabilityError, match=f"--feed {tier} for 0.0 GB"):
+        with pytest.raises(CapabilityError, match=f"got feed = {tier} for 0.0 GB"):
             chosen(free, available, tier)
 
 
