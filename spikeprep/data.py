@@ -1,4 +1,4 @@
-"""The nouns that flow from a source to a network; the one place that names axis order and units."""
+"""The types that pass from a source to a network: axis order and units are defined here and nowhere else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Audio:
     samples
         Floating point (time,), full scale is ±1.
     rate
-        Samples a second, in Hz.
+        Samples per second, in Hz.
     """
 
     samples: NDArray[np.floating[Any]]
@@ -57,7 +57,7 @@ class Frames:
     values
         Floating point (frame, channel).
     rate
-        Frames a second, in Hz.
+        Frames per second, in Hz.
     """
 
     values: NDArray[np.floating[Any]]
@@ -80,26 +80,26 @@ Sixteen bytes with every field aligned, so that an event is one load or store of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Events:
-    """A recording of a DVS (event camera), whole or streamed.
+    """A recording of a DVS (event camera), in memory or streamed.
 
     Attributes
     ----------
     pieces
-        Arrays of dtype `EVENT`, shape (event,), in the order of recording; an iterable that can be walked again and
-        again. A recording in memory is one array in a tuple; one that is larger is decoded anew on every walk.
+        Arrays of dtype `EVENT`, shape (event,), in the order of recording; an iterable that can be iterated
+        repeatedly. A recording in memory is one array in a tuple; a larger one is decoded anew in every pass.
         t is in µs from the recording's own start and never decreases.
     size
         (width, height) of the sensor in pixels.
     polarities
-        2, or 1 where ON and OFF are not told apart: then every p is 0.
+        2, or 1 where ON and OFF are not distinguished: then every p is 0.
     start
-        What the file's own clock showed, in µs, where t is 0.
+        Time of the file's own clock at t = 0, in µs.
     duration
         How long the recording lasted, in µs: every t is below it. None: until its last event, see `length`. A filter
-        does not shorten a recording, so what it gives has the duration of what it took.
+        does not shorten a recording.
     checked
         Whether every event is known to be on the sensor, of one of its polarities, not earlier than the one before it
-        and within the duration. Readers that check set it, so that nobody after them checks again.
+        and within the duration. Set by readers that check, so that no later step checks again.
     """
 
     pieces: Iterable[NDArray[np.void]]
@@ -120,25 +120,26 @@ class Events:
         pieces = tuple(self.pieces)
         if len(pieces) == 1:
             return pieces[0]
-        whole = np.empty(sum(map(len, pieces)), EVENT)  # a promoted dtype would lose the alignment
-        return np.concatenate(pieces, out=whole) if pieces else whole
+        events = np.empty(sum(map(len, pieces)), EVENT)  # a promoted dtype would lose the alignment
+        return np.concatenate(pieces, out=events) if pieces else events
 
-    def length(self, walked: int | None = None) -> int:
+    def length(self, computed: int | None = None) -> int:
         """Return how long the recording lasted, in µs: `duration`, or else one more than its last event's t, or 0.
 
-        Where `duration` is None and `pieces` has no method `length` that knows, all pieces are walked, unless the
-        caller has just done so and found the answer `walked`.
+        Where `duration` is None and `pieces` has no method `length`, this takes a pass over all pieces, unless the
+        caller has just made one and passes what it `computed`.
         """
         if self.duration is not None:
             return self.duration
-        known = getattr(self.pieces, "length", None)
-        if known is not None:
-            return int(known())
-        if walked is None:
-            walked = 0
-            for piece in self.pieces:
-                walked = int(piece["t"][-1]) + 1 if len(piece) else walked
-        return walked
+        length = getattr(self.pieces, "length", None)
+        if length is not None:
+            return int(length())
+        if computed is not None:
+            return computed
+        end = 0
+        for piece in self.pieces:
+            end = int(piece["t"][-1]) + 1 if len(piece) else end
+        return end
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Batches out of a store, prefetched and resumable from any batch, in the order of `feed.order`.
+"""Batches of a store, prefetched and resumable from any batch, in the order of `feed.order`.
 
-`BatchStream.batches` brings them through the host's memory: the next window of chunks is read while the current one
-trains. A backend may bring them in a way of its own (`Backend.feed`), with `draws`, `hand_out` and `finish_epoch`.
+`BatchStream.batches` reads them into host memory: the next window of chunks is read while the current one trains. A
+backend may transfer them its own way (`Backend.feed`), with `batch_ranges`, `next_batch` and `finish_epoch`.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ WINDOW_BYTES = 96 << 20
 
 @dataclass(frozen=True)
 class Tier:
-    """How a stream's samples reach the device, and what that takes.
+    """How a stream's samples reach the device, and the memory that takes.
 
     Attributes
     ----------
     name
-        "resident": all of the split that is used lies packed in device memory; "pinned": it lies in page-locked host
-        memory, and windows of it in device memory; "streamed": windows are read from the store, anew in every epoch.
+        "resident": the samples are in device memory, packed; "pinned": they are in page-locked host memory, and windows
+        of them in device memory; "streamed": windows are read from the store, in every epoch again.
     device_bytes, host_bytes
-        Memory held for it, at most.
+        Memory used for it, at most.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Tier:
 
 
 class BatchStream:
-    """Yields the batches of epoch after epoch.
+    """The batches of epoch after epoch.
 
     Parameters
     ----------
     reader
         A split of a store.
     batch
-        Samples a batch; the last one of an epoch may be smaller.
+        Samples per batch; the last one of an epoch may be smaller.
     seed
         Decides the order, together with the epoch.
     samples
@@ -59,11 +59,11 @@ class BatchStream:
     shuffle
         False keeps the order of the store.
     window_bytes
-        Packed bytes in a shuffling window; it has whole chunks, and one at least.
+        Packed bytes of a shuffling window, which has at least one chunk.
     share
-        (rank, size): of every batch only this rank's consecutive part, `span`, is handed out.
+        (rank, size): of every batch only this rank's slice, `rank_range`, is returned.
     epochs
-        How many epochs will be drawn: what reads ahead past the end of an epoch stops there. None: nothing does.
+        How many epochs will be read: prefetching stops after the last one. None: it stops at the end of each epoch.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class BatchStream:
         Seconds spent waiting for data since the last batch: by the consumer, or, behind an asynchronous device, by the
         device itself. Each batch takes them with it.
     tier
-        How the samples travel; right once the first batch has been handed out.
+        How the samples reach the device; final once the first batch has been returned.
     window_chunks
         Chunks in a window, at most.
     """
@@ -104,7 +104,7 @@ class BatchStream:
         self.tier = Tier("streamed", 0, windows + 2 * batch * reader.sample_bytes)
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return -(-len(self.samples) // self.batch)
 
     def get_state(self) -> dict[str, int]:
@@ -117,18 +117,18 @@ class BatchStream:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go where `get_state` was; the next `batches` goes on from there.
+        """Move to a state that `get_state` returned; the next `batches` continues from there.
 
         Raises
         ------
         RunError
             The state is of a stream of other samples or another batch size.
         """
-        here = self.get_state()
-        if any(state.get(key) != here[key] for key in ("samples", "batch")):
+        own = self.get_state()
+        if any(state.get(key) != own[key] for key in ("samples", "batch")):
             raise RunError(
                 f"got the stream state {state}",
-                f"one of {here['samples']} samples in batches of {here['batch']}",
+                f"one of {own['samples']} samples in batches of {own['batch']}",
                 "Resume with the run's own store and settings.",
             )
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
@@ -137,23 +137,26 @@ class BatchStream:
         """Return the epoch's order of samples, in the windows that are read together; see `feed.order`."""
         return self._order.windows(epoch)
 
-    def draws(self) -> list[tuple[int, int]]:
-        """Return what is left of the current epoch: where in the order each batch begins, and where it has ended."""
+    def batch_ranges(self) -> list[tuple[int, int]]:
+        """Return the rest of the current epoch: the range [start, stop) of each batch in the epoch's order."""
         total = len(self.samples)
         return [(at, min(at + self.batch, total)) for at in range(self.position, total, self.batch)]
 
-    def own(self, size: int) -> slice:
+    def rank_slice(self, size: int) -> slice:
         """Return which samples of a batch of `size` are this rank's."""
         return slice(*rank_range(size, *self.share))
 
-    def hand_out(self, drawn: NDArray[np.int64], bits: Any) -> PackedBatch:
-        """Return this rank's share of the batch `drawn`, whose `bits` may be on a device, and move past the batch."""
-        share = drawn[self.own(len(drawn))]
+    def next_batch(self, index: NDArray[np.int64], bits: Any) -> PackedBatch:
+        """Return this rank's slice of a batch, whose `bits` may be on a device, and move past the batch.
+
+        `index` is int64 (sample,): positions of the batch's samples in the split, over all ranks.
+        """
+        own = index[self.rank_slice(len(index))]
         batch = PackedBatch(
-            bits, self.reader.steps[share], self.reader.labels[share], share,
-            epoch=self.epoch, position=self.position, batch_index=drawn, waited=self.waited,
+            bits, self.reader.steps[own], self.reader.labels[own], own,
+            epoch=self.epoch, position=self.position, batch_index=index, waited=self.waited,
         )  # fmt: skip
-        self.position += len(drawn)
+        self.position += len(index)
         self.waited = 0.0
         return batch
 
@@ -163,63 +166,63 @@ class BatchStream:
         self.position = 0
 
     def batches(self) -> Iterator[PackedBatch]:
-        """Yield what is left of the current epoch; afterwards the stream stands at the next one.
+        """Yield the rest of the current epoch; afterwards the stream is at the start of the next one.
 
-        A batch's bits are overwritten some time after the next batch is asked for. `position` moves when a batch is
-        handed out, so a state that is taken while one is in use already counts it. A reader's error is raised here,
-        at the batch that needed the data.
+        A batch's bits are overwritten some time after the next batch is requested. `position` moves when a batch is
+        returned, so a state that is saved while one is in use already counts it. A reader's error is raised here, at
+        the batch that needs the data.
         """
         done = self.position
-        spare = np.empty(
+        rest = np.empty(
             0, np.int64
         )  # samples at a window's end that fill no batch: they lead the next window
-        spare_bits: Bits | None = None
+        rest_bits: Bits | None = None
         for window, buffer in self._read(self.windows(self.epoch), done):
-            index = np.concatenate([spare, window])
-            first = self.batch - len(spare)  # the buffer keeps room for a batch ahead of its window
-            if spare_bits is not None:
-                buffer[first : self.batch] = spare_bits
+            index = np.concatenate([rest, window])
+            first = self.batch - len(rest)  # a buffer has room for a batch ahead of its window
+            if rest_bits is not None:
+                buffer[first : self.batch] = rest_bits
             last = done + len(index) == len(self.samples)
             full = len(index) if last else len(index) - len(index) % self.batch
             for at in range(0, full, self.batch):
                 stop = min(at + self.batch, full)
                 done += stop - at
                 bits = buffer[first + at : first + stop]
-                yield self.hand_out(index[at:stop], bits[self.own(stop - at)])
-            # copied: the buffer is read into again while the next window trains
-            spare, spare_bits = index[full:], buffer[first + full : first + len(index)].copy()
+                yield self.next_batch(index[at:stop], bits[self.rank_slice(stop - at)])
+            # a copy: the buffer is overwritten while the next window trains
+            rest, rest_bits = index[full:], buffer[first + full : first + len(index)].copy()
         self.finish_epoch()
 
     def _read(self, windows: list[NDArray[np.int64]], skip: int) -> Iterator[tuple[NDArray[np.int64], Bits]]:
-        """Yield windows, less their first `skip` samples, with the buffers that hold them, reading one ahead."""
-        kept = []
+        """Yield windows without their first `skip` samples, with the buffers that hold them, reading one ahead."""
+        rest = []
         for window in windows:
             if skip < len(window):
-                kept.append(window[skip:])
+                rest.append(window[skip:])
             skip = max(0, skip - len(window))
         size = max((len(window) for window in windows), default=0)
         with (
             ThreadPoolExecutor(1, "spikeprep-prefetch") as pool,
             ThreadPoolExecutor(self.reader.requests, "spikeprep-read") as readers,
         ):
-            # from an object store many chunks at a time; from a disk the prefetching thread alone keeps up
+            # an object store needs many chunks at a time; for a disk the prefetching thread alone is enough
             each = readers.map if self.reader.requests > 1 else map
-            coming = pool.submit(self._fill, kept[0], 0, size, each) if kept else None
-            for n, window in enumerate(kept):
-                assert coming is not None
+            pending = pool.submit(self._fill, rest[0], 0, size, each) if rest else None
+            for n, window in enumerate(rest):
+                assert pending is not None
                 started = time.perf_counter()
-                buffer = coming.result()
+                buffer = pending.result()
                 self.waited += time.perf_counter() - started
-                if n + 1 < len(kept):
-                    coming = pool.submit(self._fill, kept[n + 1], (n + 1) % 2, size, each)
+                if n + 1 < len(rest):
+                    pending = pool.submit(self._fill, rest[n + 1], (n + 1) % 2, size, each)
                 yield window, buffer
 
     def _fill(
         self, window: NDArray[np.int64], which: int, size: int, each: Callable[..., Iterable[None]]
     ) -> Bits:
-        """Read a window into buffer `which`, behind room for one batch.
+        """Read a window into buffer number `which`, behind room for one batch.
 
-        Buffers are kept: the pages of a new one would cost more than the reading.
+        Buffers are reused: the pages of a new one would cost more than the reading.
         """
         buffer = self._buffers.get(which)
         if buffer is None or len(buffer) < self.batch + size:

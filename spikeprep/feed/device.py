@@ -189,13 +189,13 @@ class Prefetcher:
         finished = False
         try:
             self._load_ahead(stream)
-            for start, stop in stream.draws():
-                share = stream.own(stop - start)
+            for start, stop in stream.batch_ranges():
+                share = stream.rank_slice(stop - start)
                 bits = self._gather(stream, start + share.start, start + share.stop, stop)
                 # all waits of an epoch belong to its batches: settle what is left with the last one
                 self._settle(stream, wait=stop == len(stream.samples))
                 self._position = (stream.epoch, stop)
-                yield stream.hand_out(order[start:stop], bits)
+                yield stream.next_batch(order[start:stop], bits)
             finished = True
         finally:
             if not finished:
