@@ -228,7 +228,8 @@ def test_every_error_kind_has_an_exit_code():
 
 def test_control_c_in_a_real_process():
     script = """
-import time, spikeprep.encoding.run
+import signal, time, spikeprep.encoding.run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
 def encode(*_, **__):
     print("encoding", flush=True)
     time.sleep(60)
