@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import encode, evaluate, open_run, open_store, plan, predict, train
+    from .encoding.arrays import write_store
     from .registry import register
-    from .write_store import write_store
 
 __all__ = [
     "__version__",
@@ -35,7 +35,7 @@ __all__ = [
 
 _MODULES = dict.fromkeys(
     ("encode", "evaluate", "open_run", "open_store", "plan", "predict", "train"), "spikeprep.api"
-) | {"register": "spikeprep.registry", "write_store": "spikeprep.write_store"}
+) | {"register": "spikeprep.registry", "write_store": "spikeprep.encoding.arrays"}
 
 
 def _function(name: str) -> Any:
@@ -45,32 +45,33 @@ def _function(name: str) -> Any:
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, _function(name))  # set already where a submodule has the name
+    function = _function(name)
+    return globals().setdefault(name, function)  # loading `train` has bound its folder to the name
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-class _Callable(ModuleType):
-    """A module that is called like the function of the same name: `spikeprep.train`, `spikeprep.write_store`."""
+class _TrainPackage(ModuleType):
+    """The package `spikeprep.train`, called like the function of the same name."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _function(self.__name__.rpartition(".")[2])(*args, **kwargs)
+        return _function("train")(*args, **kwargs)
 
     @property
     def __signature__(self) -> Any:
         import inspect
 
-        return inspect.signature(_function(self.__name__.rpartition(".")[2]))
+        return inspect.signature(_function("train"))
 
 
 class _Package(ModuleType):
-    """This package. Python binds an imported submodule to its name here; a function of that name must stay callable."""
+    """This package. Python binds the folder `train` to its name here when it is imported; the name stays callable."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _MODULES and isinstance(value, ModuleType):
-            value.__class__ = _Callable
+        if name == "train" and isinstance(value, ModuleType):
+            value.__class__ = _TrainPackage
         super().__setattr__(name, value)
 
 

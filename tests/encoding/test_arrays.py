@@ -14,15 +14,15 @@ from spikeprep.data import Audio, SpikeTrain
 from spikeprep.encoders.base import Chain
 from spikeprep.encoders.bsa import BSA
 from spikeprep.encoders.poisson import Poisson
+from spikeprep.encoding.arrays import write_store
 from spikeprep.errors import DataError, PluginError, StoreError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, verify
 from spikeprep.store.storage import LocalStorage
 from spikeprep.transforms.audio.lyon import Lyon
-from spikeprep.write_store import write_store
 
-from .store.stores import tree
+from ..store.stores import tree
 
 RNG = np.random.default_rng(0)
 SPIKES = RNG.random((12, 21, 2, 3)) < 0.3
@@ -499,7 +499,7 @@ def test_no_room_for_the_temporary_file(out, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr("spikeprep.write_store.tempfile.TemporaryFile", lambda dir: Full())
+    monkeypatch.setattr("spikeprep.encoding.arrays.tempfile.TemporaryFile", lambda dir: Full())
     with pytest.raises(
         StoreError, match=r"temporary file in .* \(No space left on device\).*Free some space"
     ):
@@ -517,7 +517,7 @@ def test_the_temporary_file_lies_on_the_disk_of_the_store(tmp_path, monkeypatch)
         folders.append(dir)
         return temporary(dir=dir)
 
-    monkeypatch.setattr("spikeprep.write_store.tempfile.TemporaryFile", watched)
+    monkeypatch.setattr("spikeprep.encoding.arrays.tempfile.TemporaryFile", watched)
     write_store(tmp_path / "not/yet/s.zarr", SPIKES, LABELS, dt=0.001)
     monkeypatch.chdir(tmp_path)
     write_store("s.zarr", SPIKES, LABELS, dt=0.001)

@@ -27,18 +27,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import __version__
-from .config import Count, Natural, Positive, fitted
-from .data import Audio, Bits, Frames, SpikeTrain
-from .encoders.base import Chain, Encoder, check_train
-from .encoding.run import EncodeSummary
-from .encoding.samples import naming
-from .errors import DataError, SpikeprepError, StoreError, UsageError, near_miss
-from .packing import overrun, pack
-from .random import SampleKey
-from .store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
-from .store.attributes import SPLIT_NAMES, differences, is_split_name
-from .system import cores
+from .. import __version__
+from ..config import Count, Natural, Positive, fitted
+from ..data import Audio, Bits, Frames, SpikeTrain
+from ..encoders.base import Chain, Encoder, check_train
+from ..errors import DataError, SpikeprepError, StoreError, UsageError, near_miss
+from ..packing import overrun, pack
+from ..random import SampleKey
+from ..store import Compression, Shard, SpikeStore, SpikeWriter, SplitLayout
+from ..store.attributes import SPLIT_NAMES, differences, is_split_name
+from ..system import cores
+from .run import EncodeSummary
+from .samples import naming
 
 _BATCH_BYTES = 4 << 20  # of signals or packed spikes that a thread takes at a time
 _BATCH_SAMPLES = 256
