@@ -499,7 +499,7 @@ def test_no_room_for_the_temporary_file(out, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr("spikeprep.encoding.arrays.tempfile.TemporaryFile", lambda dir: Full())
+    monkeypatch.setattr("spikeprep.encoding.spool.tempfile.TemporaryFile", lambda dir: Full())
     with pytest.raises(
         StoreError, match=r"temporary file in .* \(No space left on device\).*Free some space"
     ):
@@ -517,7 +517,7 @@ def test_the_temporary_file_lies_on_the_disk_of_the_store(tmp_path, monkeypatch)
         folders.append(dir)
         return temporary(dir=dir)
 
-    monkeypatch.setattr("spikeprep.encoding.arrays.tempfile.TemporaryFile", watched)
+    monkeypatch.setattr("spikeprep.encoding.spool.tempfile.TemporaryFile", watched)
     write_store(tmp_path / "not/yet/s.zarr", SPIKES, LABELS, dt=0.001)
     monkeypatch.chdir(tmp_path)
     write_store("s.zarr", SPIKES, LABELS, dt=0.001)
