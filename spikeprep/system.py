@@ -12,7 +12,8 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import __version__, kernel_cache
+from . import kernel_cache
+from ._version import __version__
 
 PACKAGE = __package__ or "spikeprep"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from .._version import __version__
 from ..config import Count, fitted
 from ..encoders.base import Chain, Encoder
 from ..errors import StoreError, UsageError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
+from .._version import __version__
 from ..data import Bits
 from ..encoders.base import Description
 from ..errors import DataError, UsageError

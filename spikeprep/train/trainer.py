@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
+from .._version import __version__
 from ..backend import Backend, ParameterState
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, checksums_differ
