@@ -16,15 +16,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .data import NeuronParams, PackedBatch, PspParams
-
-if TYPE_CHECKING:
-    from .feed.batches import BatchStream
 
 Array = Any
 """An array of the backend's module `xp`."""
@@ -40,6 +37,13 @@ class Spikes(Protocol):
     @property
     def steps(self) -> NDArray[np.int64]:
         """Host int64 (sample,): each sample's own length; no spike is at or past it."""
+
+
+class BatchSource(Protocol):
+    """A stream of batches in epochs, such as `spikeprep.feed.batches.BatchStream`."""
+
+    def batches(self) -> Iterator[PackedBatch]:
+        """Yield the rest of the current epoch, its bits in host memory; the stream then stands at the next epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +266,8 @@ class Backend(ABC):
 
     # ------------------------------------------------------------ spikes
 
-    def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
-        """Yield the rest of the stream's epoch, as `BatchStream.batches`, the bits where `upload` reads them fastest.
+    def feed(self, stream: BatchSource) -> Iterator[PackedBatch]:
+        """Yield the rest of the stream's epoch, as `BatchSource.batches`, the bits where `upload` reads them fastest.
 
         However they travel, the samples and their order are the same, and the stream's state moves with each batch. A
         batch's bits are overwritten some time after the next one is requested.

@@ -123,6 +123,44 @@ def test_every_built_in_plugin_is_among_the_independent_ones(registry):
     assert set(listed) == {target.partition(":")[0] for target in registry._builtin.values()}
 
 
+def names_from_the_package(source: str, package: str) -> Iterator[str]:
+    """Yield what a module of `package` imports from `spikeprep` itself, not from a module below it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name == "spikeprep")
+        elif isinstance(node, ast.ImportFrom):
+            folders = package.split(".")[: 1 - node.level or None] if node.level else []
+            if ".".join([*folders, *([node.module] if node.module else [])]) == "spikeprep":
+                yield from (a.name for a in node.names if a.name not in MODULES)
+
+
+MODULES = {path.stem for path in FOLDERS["spikeprep"].iterdir() if path.is_dir() or path.suffix == ".py"}
+
+
+def test_no_module_imports_the_package_itself():
+    """The import rules cannot express it: the package's functions import every module below."""
+    root = FOLDERS["spikeprep"]
+    imported = {}
+    for path in root.rglob("*.py"):
+        package = ".".join(["spikeprep", *path.relative_to(root).parent.parts])
+        imported[str(path)] = list(names_from_the_package(path.read_text(encoding="utf-8"), package))
+    assert {path: names for path, names in imported.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("from . import __version__", []),
+        ("from .. import __version__, errors", ["__version__"]),
+        ("from spikeprep import encode", ["encode"]),
+        ("def f():\n    import spikeprep", ["spikeprep"]),
+        ("from .._version import __version__\nimport spikeprep.errors", []),
+    ],
+)
+def test_what_a_module_of_a_folder_imports_from_the_package_itself(source, names):
+    assert list(names_from_the_package(source, "spikeprep.store")) == names
+
+
 # ------------------------------------------------------------ optional libraries
 
 OPTIONAL = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, Backend, NeuronTrace
+from ..backend import Array, Backend, BatchSource, NeuronTrace
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..packing import unpack
@@ -19,8 +19,7 @@ from .constants import leaving_terms, neuron_constants, psp_constants
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks, event_bytes
 
-if TYPE_CHECKING:  # these import the store's libraries, which batches in memory do not need
-    from ..feed.batches import BatchStream
+if TYPE_CHECKING:  # it imports the store's libraries, which batches in memory do not need
     from ..feed.device import Feeder, TierName
 
 LANES = 32
@@ -178,11 +177,14 @@ class CudaBase(Backend):
 
     # ------------------------------------------------------------ spikes
 
-    def feed(self, stream: BatchStream) -> Iterator[PackedBatch]:
-        """See `Backend.feed`."""
-        if self._feeder is None:
-            from ..feed.device import Feeder
+    def feed(self, stream: BatchSource) -> Iterator[PackedBatch]:
+        """See `Backend.feed`; the bits of a `BatchStream` lie on the device, those of any other source on the host."""
+        from ..feed.batches import BatchStream
+        from ..feed.device import Feeder
 
+        if not isinstance(stream, BatchStream):
+            return stream.batches()
+        if self._feeder is None:
             self._feeder = Feeder(self.runtime, self._tier)
         return self._feeder.feed(stream)
 

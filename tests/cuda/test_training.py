@@ -99,6 +99,21 @@ def test_two_ranks_train_as_one(store, tmp_path):
         np.testing.assert_allclose(two[name], array, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+def test_batches_of_another_source_come_through_the_host(store):
+    class Memory:
+        def batches(self):
+            yield from BatchStream(store["train"], 5, shuffle=False).batches()
+
+    backend = CudaBackend(runtime(), np.float64)
+    for got in backend.feed(Memory()):
+        assert isinstance(got.bits, np.ndarray)
+        expected = store["train"].packed(got.index)
+        longest = expected.steps.max()
+        dense = np.unpackbits(expected.bits, axis=2, bitorder="little")[:, :, :longest].transpose(0, 2, 1)
+        np.testing.assert_array_equal(backend.unpack(backend.upload(got)), dense)
+    assert got.index[-1] == len(store["train"]) - 1
+
+
 @pytest.mark.parametrize("tier", TIERS)
 def test_every_tier_gives_the_host_s_batches(store, tier):
     device = runtime()
