@@ -15,30 +15,30 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import describe, leaves
-from .data import PackedBatch, SpikeTrain
-from .devices import select_backend
-from .encoders.base import Chain
-from .encoding import plan as planning
-from .encoding import run as encoding
-from .encoding.plan import EncodePlan
-from .encoding.run import EncodeSummary
-from .errors import DataError, RunError, SpikeprepError, UsageError
-from .interruption import Interrupted, delayed_interrupt
-from .packing import pack
-from .progress import Progress, progress_for
-from .random import SampleKey
-from .recipes import Recipe, known_recipe, load_recipe
-from .results import EvaluateResult, Predictions, Run, Store, TrainResult
-from .store import SpikeStore
-from .text import format_bytes, format_duration
-from .train.evaluation import count_batches
-from .train.evaluation import evaluate as evaluate_network
-from .train.metrics import predict as winners
-from .train.run_folder import RunFolder
-from .train.settings import DEFAULT_RULE, TrainSettings
-from .train.trainer import load_network
-from .train_session import Record, TrainSession
+from ..config import describe, leaves
+from ..data import PackedBatch, SpikeTrain
+from ..devices import select_backend
+from ..encoders.base import Chain
+from ..encoding import plan as planning
+from ..encoding import run as encoding
+from ..encoding.plan import EncodePlan
+from ..encoding.run import EncodeSummary
+from ..errors import DataError, RunError, SpikeprepError, UsageError
+from ..interruption import Interrupted, delayed_interrupt
+from ..packing import pack
+from ..progress import Progress, progress_for
+from ..random import SampleKey
+from ..recipes import Recipe, known_recipe, load_recipe
+from ..results import EvaluateResult, Predictions, Run, Store, TrainResult
+from ..store import SpikeStore
+from ..text import format_bytes, format_duration
+from ..train.evaluation import count_batches
+from ..train.evaluation import evaluate as evaluate_network
+from ..train.metrics import predict as winners
+from ..train.run_folder import RunFolder
+from ..train.settings import DEFAULT_RULE, TrainSettings
+from ..train.trainer import load_network
+from ..train_session import Record, TrainSession
 
 PathLike = str | os.PathLike[str]
 """A path, or an fsspec URL where a store is meant."""
@@ -365,7 +365,7 @@ class _Listener:
 
 def _unused_gpu() -> str:
     """Return why a GPU of this machine is not used; empty where there is none."""
-    from .system import cuda_device
+    from ..system import cuda_device
 
     gpus = cuda_device()
     if not gpus.count:
