@@ -1,0 +1,115 @@
+"""Encode a data set into a store, or plan it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from ..config import leaves
+from ..encoding.plan import EncodePlan
+from ..encoding.plan import plan as plan_store
+from ..encoding.run import EncodeSummary
+from ..encoding.run import encode as encode_store
+from ..interruption import Interrupted
+from ..progress import progress_for
+from ..recipes import Recipe, load_recipe
+from .arguments import PathLike, ShowProgress
+
+
+def encode(
+    recipe: PathLike | Recipe,
+    out: PathLike,
+    *,
+    source: PathLike | None = None,
+    encoder: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    overwrite: bool = False,
+    progress: ShowProgress = None,
+) -> EncodeSummary:
+    """Encode a data set into a spike store.
+
+    Interrupted anywhere, the same call finishes the store. Its bytes depend on the recipe, the raw data, `seed` and
+    `limit` alone.
+
+    Parameters
+    ----------
+    recipe
+        A name (``spikeprep list recipes``), a TOML file, or a `Recipe`.
+    out
+        Where the store is written: a path or an fsspec URL.
+    source
+        Folder of the raw data, for recipes that need one.
+    encoder
+        Name of an encoder to use in place of the recipe's, at its default settings.
+    settings
+        Changes to the recipe: dotted name → value, such as ``{"poisson.steps": 200}``.
+    seed
+        Seed of every random number, 0 ≤ seed < 2⁶⁴.
+    limit
+        Only the first `limit` samples of each split.
+    workers
+        Number of parallel tasks; default one per core.
+    executor
+        Where the tasks run: any executor of `concurrent.futures`' interface; default threads of this process.
+    overwrite
+        Whether to replace a complete store, or one of another configuration.
+    progress
+        See `ShowProgress`.
+
+    Raises
+    ------
+    UsageError
+        A name, a setting or a value does not exist or does not fit.
+    DataError
+        The raw data are missing or damaged.
+    StoreError
+        At `out` there is something else, or a store of another configuration; or it cannot be written.
+    Interrupted
+        Ctrl-C; what is written stays, and the same call continues from there.
+    """
+    chosen = _recipe(recipe, encoder, settings)
+    with progress_for(progress, "encode") as show:
+        try:
+            summary = encode_store(
+                chosen, out, source_path=source, seed=seed, limit=limit, workers=workers, overwrite=overwrite,
+                progress=show, executor=executor,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; {os.fspath(out)} keeps what is written", {}) from None
+        if summary.note:
+            show.note(f"note: {summary.note}")
+    return summary
+
+
+def plan(
+    recipe: PathLike | Recipe,
+    out: PathLike,
+    *,
+    source: PathLike | None = None,
+    encoder: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+) -> EncodePlan:
+    """Return what `encode` would write with the same arguments: samples, units, steps and bytes; writes nothing.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `encode`.
+    """
+    chosen = _recipe(recipe, encoder, settings)
+    return plan_store(chosen, out, source_path=source, seed=seed, limit=limit)
+
+
+def _recipe(recipe: PathLike | Recipe, encoder: str | None, settings: Mapping[str, Any] | None) -> Recipe:
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if encoder is not None:
+        chosen = chosen.with_encoder(encoder)
+    return chosen.override(leaves(settings or {}))

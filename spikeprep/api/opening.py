@@ -1,0 +1,57 @@
+"""Open stores and runs."""
+
+from __future__ import annotations
+
+import os
+
+from ..encoding.run import EncodeSummary
+from ..results import Run, Store, TrainResult
+from ..store import SpikeStore
+from .arguments import PathLike
+
+
+def open_store(store: PathLike | EncodeSummary | SpikeStore, *, incomplete: bool = False) -> Store:
+    """Open a spike store for reading.
+
+    Parameters
+    ----------
+    store
+        A path or an fsspec URL, or what `encode` returned.
+    incomplete
+        Whether to open a store whose encoding has not finished.
+
+    Returns
+    -------
+    A mapping of split name → `spikeprep.store.SplitReader`: ``store["train"][0]`` is bool (time, unit).
+
+    Raises
+    ------
+    StoreError
+        There is no store, it is not one of spikeprep's or of a newer format, or it is not complete.
+    """
+    opened: Store = store if isinstance(store, Store) else Store.open(path_of(store), incomplete=incomplete)
+    return opened
+
+
+def open_run(run: PathLike | TrainResult | Run) -> Run:
+    """Open a run folder for reading.
+
+    Parameters
+    ----------
+    run
+        A path, or what `train` returned.
+
+    Raises
+    ------
+    RunError
+        There is no run, or its configuration is damaged or of a newer format.
+    """
+    return run if isinstance(run, Run) else Run(path_of(run))
+
+
+def path_of(value: PathLike | EncodeSummary | TrainResult | SpikeStore | Run) -> PathLike:
+    """Return the path of a store or run, or of the result of `encode` or `train`."""
+    if isinstance(value, TrainResult):
+        return value.run
+    path: PathLike = value if isinstance(value, str | os.PathLike) else value.path
+    return path

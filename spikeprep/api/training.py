@@ -1,0 +1,150 @@
+"""Train on a store, with the settings that the caller chooses and those that a recipe suggests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ..config import describe, leaves
+from ..encoding.run import EncodeSummary
+from ..interruption import Interrupted, delayed_interrupt
+from ..progress import progress_for
+from ..recipes import Recipe, known_recipe, load_recipe
+from ..results import TrainResult
+from ..store import SpikeStore
+from ..train.run_folder import RunFolder
+from ..train.settings import DEFAULT_RULE, TrainSettings
+from ..train_session import TrainSession
+from .arguments import PathLike, ShowProgress
+from .opening import open_store
+from .training_progress import TrainingProgress
+
+
+def train(
+    store: PathLike | EncodeSummary | SpikeStore,
+    *,
+    arch: str | None = None,
+    rule: str | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    run: PathLike | None = None,
+    resume: bool = False,
+    recipe: PathLike | Recipe | None = None,
+    settings: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    threads: int | None = None,
+    ranks: int | Literal["mpi"] = 1,
+    feed: str = "auto",
+    progress: ShowProgress = None,
+) -> TrainResult:
+    """Train a spiking network on a store.
+
+    Each setting comes from the arguments, else from the recipe's suggestion, else from the defaults
+    (``spikeprep list settings``). Input and output sizes come from the store.
+
+    Parameters
+    ----------
+    store
+        A path or an fsspec URL, or what `encode` or `open_store` returned.
+    arch
+        Hidden layers, input side first: ``"800-800"``.
+    rule
+        Name of the learning rule (``spikeprep list rules``).
+    epochs, batch
+        Passes over the training samples; samples per update.
+    device
+        "auto", "cpu", "cuda", "cuda:1" or the name of a backend plugin.
+    seed
+        Seed of the initial weights, the order of the samples and the choice of validation samples.
+    run
+        The run folder; default ``runs/STORE-ARCH``.
+    resume
+        Whether to continue the run in that folder; `epochs` may be raised.
+    recipe
+        Whose suggested training settings to use: a name, a TOML file or a `Recipe`; default the store's own recipe.
+    settings
+        Training settings: dotted name → value, such as ``{"optim.rate": 0.005, "thresholds": [20, 8]}``.
+    limit
+        Only the first `limit` samples of each split.
+    threads
+        CPU cores, of each rank; default all. Results do not depend on it.
+    ranks
+        Number of processes that share every batch, started here (a script calls `train` under
+        ``if __name__ == "__main__":`` then), or "mpi": those of `mpirun`.
+    feed
+        How samples reach a GPU: "auto", "resident", "pinned" or "streamed". Results do not depend on it.
+    progress
+        See `ShowProgress`; one line per epoch is shown too.
+
+    Raises
+    ------
+    UsageError
+        A name, a setting or a value does not exist or does not fit.
+    StoreError, RunError
+        The store is missing or damaged; the folder has a run already, or one of another store.
+    CapabilityError
+        The device is not available here.
+    Interrupted
+        Ctrl-C; the checkpoint is saved, and ``resume=True`` continues with the same weights as an uninterrupted run.
+    """
+    opened = open_store(store)
+    named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
+    chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
+    suggested = _suggested(opened, recipe)
+    if resume:
+        folder = RunFolder(run or _default_run(opened, chosen.get("arch") or suggested.get("arch", "")))
+        trained = folder.resumed_settings(opened, chosen, limit)
+    else:
+        trained = run_settings(suggested, chosen)
+        folder = RunFolder(run or _default_run(opened, trained.arch))
+    session = TrainSession(
+        opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks
+    )
+    with progress_for(progress, "train") as show, delayed_interrupt() as signals:
+        listener = TrainingProgress(show, trained.epochs, device)
+        try:
+            outcome = session.run(listener, lambda: bool(signals))
+        except KeyboardInterrupt:  # the second Ctrl-C; the last checkpoint is complete
+            if not listener.started:
+                raise
+            outcome = None
+    if outcome is None:
+        more = {"resume": True} | ({} if run else {"run": str(folder.path)})
+        raise Interrupted(f"interrupted; the checkpoint is in {folder.path}", more)
+    return TrainResult(**outcome.summary, history=outcome.history, leads=outcome.leads)
+
+
+def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrainSettings:
+    """Return the settings of a new run from a recipe's suggestions and the caller's choices, dotted name → value.
+
+    Lists among the suggestions have an entry per layer, so they are used for the suggested layers only; likewise the
+    settings of the optimiser and of the learning rule for the suggested rule only.
+    """
+    rule = suggested.get("rule", DEFAULT_RULE)
+    if chosen.get("rule", rule) != rule:
+        general = {setting.name for setting in describe(TrainSettings)} - {"rule"}
+        suggested = {
+            name: value
+            for name, value in suggested.items()
+            if name in general and not name.startswith("optim.")
+        }
+    if "arch" in chosen and chosen["arch"] != suggested.get("arch"):
+        suggested = {name: value for name, value in suggested.items() if not isinstance(value, list)}
+    return TrainSettings().override(dict(suggested) | dict(chosen))
+
+
+def _suggested(store: SpikeStore, recipe: PathLike | Recipe | None) -> dict[str, Any]:
+    """Return the training settings of a recipe: the given one, else the store's, where it comes with the package."""
+    if recipe is None:
+        name = store.attributes.get("recipe", "")
+        recipe = load_recipe(name) if known_recipe(name) else None
+    elif not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    return leaves(recipe.train) if recipe else {}
+
+
+def _default_run(store: SpikeStore, arch: str) -> Path:
+    return Path("runs") / f"{Path(str(store.path).rstrip('/')).stem}-{arch}"

@@ -1,0 +1,82 @@
+"""Progress of a training run: samples done, and one line per epoch."""
+
+from __future__ import annotations
+
+from ..progress import Progress
+from ..text import format_bytes, format_duration
+from ..train_session import Record
+
+
+class TrainingProgress:
+    """Turns the trainer's records into progress and one line per epoch.
+
+    Attributes
+    ----------
+    progress, epochs, device
+        Where it is shown, how many epochs there will be, and the device as the caller named it.
+    started
+        Whether there was a record; a checkpoint exists before the first one.
+    """
+
+    def __init__(self, progress: Progress, epochs: int, device: str) -> None:
+        self.progress, self.epochs, self.device = progress, epochs, device
+        self.started = False
+
+    def __call__(self, record: Record) -> None:
+        """Show a record."""
+        self.started = True
+        event = record["event"]
+        if event == "progress":
+            done = record["epoch"] * record["samples"] + record["seen"]
+            self.progress(done, self.epochs * record["samples"])
+        elif event == "start":
+            config = record["config"]
+            self.progress.note(_network_line(config))
+        elif event == "device":
+            self.progress.note(_device_line(record))
+            if self.device == "auto" and record["device"] == "cpu" and (reason := _unused_gpu()):
+                self.progress.note(f"the GPU is not used: {reason}")
+        elif event == "warning":
+            self.progress.note(f"warning: {record['message']}")
+        elif event == "epoch":
+            self.progress.note(self._epoch_line(record))
+
+    def _epoch_line(self, record: Record) -> str:
+        parts = [f"epoch {record['epoch']}/{self.epochs}: train {record['train_accuracy']:.2%}"]
+        for split in ("validation", "test"):
+            if record[f"{split}_accuracy"] is not None:
+                parts.append(f"{split} {record[f'{split}_accuracy']:.2%}")
+        parts.append(f"{format_duration(record['seconds'])}, {record['samples_per_second']:,.0f} samples/s")
+        return ", ".join(parts)
+
+
+def _unused_gpu() -> str:
+    """Return why a GPU of this machine is not used; empty where there is none."""
+    from ..system import cuda_device
+
+    gpus = cuda_device()
+    if not gpus.count:
+        return ""
+    return "device=cuda shows why" if gpus.available else str(gpus)
+
+
+def _network_line(config: Record) -> str:
+    """Return the layers, and their thresholds where the learning rule has them."""
+    settings = config["settings"]
+    layers = f"{config['units']}-{settings['arch']}-{len(config['classes'])}"
+    thresholds = settings.get("thresholds")
+    return f"{layers}, thresholds {', '.join(f'{nu:g}' for nu in thresholds)}" if thresholds else layers
+
+
+def _device_line(record: Record) -> str:
+    """Return what a run trains on, and how its samples get there."""
+    feed = record["feed"]
+    device = f"{record['device']} ({record['on']})" if record["on"] else record["device"]
+    ranks = f" × {record['ranks']}" if record["ranks"] > 1 else ""
+    where = {
+        "resident": f"resident in {format_bytes(feed['device_bytes'])} of device memory",
+        "pinned": f"page-locked in {format_bytes(feed['host_bytes'])} of host memory",
+        "streamed": f"streamed through at most {format_bytes(feed['device_bytes'] or feed['host_bytes'])}"
+        + (" of device memory" if feed["device_bytes"] else ""),
+    }[feed["name"]]
+    return f"on {device}{ranks}, samples {where}"
