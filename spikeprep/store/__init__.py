@@ -6,10 +6,12 @@ its `SplitReader` read one, `verify` checks every byte of one.
 
 from .attributes import FORMAT, StoreAttributes
 from .layout import SplitLayout
-from .reader import SpikeStore, SplitReader
+from .reader import SplitReader
+from .shard_writer import Shard, ShardWriter
 from .shards import Compression
+from .spike_store import SpikeStore
 from .verify import Problem, VerifyReport, verify
-from .writer import Shard, ShardWriter, SpikeWriter
+from .writer import SpikeWriter
 
 __all__ = [
     "FORMAT",

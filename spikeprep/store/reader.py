@@ -1,8 +1,7 @@
-"""Read a spike store: its splits, arrays with one value per sample, and packed spikes."""
+"""Read one split of a spike store: arrays with one value per sample, and packed spikes."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -12,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Bits, PackedBatch
-from ..errors import StoreError, UsageError, near_miss
+from ..errors import StoreError, UsageError
 from ..packing import unpack
-from .attributes import fingerprint, parse_attributes
+from .attributes import parse_attributes
 from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
 from .sample_arrays import decode_sample_array
 from .shards import Compression, DamageError, decode_index, index_bytes, is_absent
@@ -33,105 +32,6 @@ class DamagedSamples(StoreError):
 
     def __reduce__(self) -> Any:
         return DamagedSamples, (self.got.removesuffix(f" cannot be read: {self.what}"), self.what)
-
-
-class UnknownSplit(UsageError, KeyError):
-    """The name of a split that a store does not have."""
-
-    __str__ = Exception.__str__  # KeyError's would show quotation marks
-
-
-class SpikeStore(Mapping[str, "SplitReader"]):
-    """A spike store, opened for reading: a mapping of split name → `SplitReader`.
-
-    It pickles as its path or URL; a copy opens the store again when it is first used, in any process that can reach it.
-
-    Attributes
-    ----------
-    path
-        Where it is: a path or an fsspec URL.
-    attributes
-        The ``"spikeprep"`` attributes (see `spikeprep.store.attributes`).
-    """
-
-    def __init__(self, storage: Storage, *, incomplete: bool = False) -> None:
-        self.path, self._storage, self._incomplete = storage.path, storage, incomplete
-        self._readers: dict[str, SplitReader] = {}
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], *, incomplete: bool = False) -> Self:
-        """Open a store; `incomplete` admits one whose encoding has not finished.
-
-        Raises
-        ------
-        StoreError
-            There is no store, it is foreign, damaged, of a newer format, or not complete.
-        """
-        store = cls(open_storage(path), incomplete=incomplete)
-        _ = store.attributes
-        return store
-
-    @classmethod
-    def _reopen(cls, path: str, incomplete: bool) -> Self:
-        return cls(open_storage(path), incomplete=incomplete)
-
-    def __reduce__(self) -> Any:
-        return type(self)._reopen, (self._storage.absolute_path(), self._incomplete)
-
-    @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """The ``"spikeprep"`` attributes, as the store has them."""
-        attributes = parse_attributes(self.path, self._storage.get("zarr.json"))
-        if not (attributes["complete"] or self._incomplete):
-            raise StoreError(
-                f"{self.path} is not complete",
-                "a finished store",
-                "Repeat the `spikeprep encode` command or the call that began it: it resumes.",
-            )
-        return attributes
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """Names of the splits, in the order of the source."""
-        return tuple(self.attributes["samples"])
-
-    @property
-    def complete(self) -> bool:
-        """Whether the encoding has finished."""
-        return bool(self.attributes["complete"])
-
-    def __getitem__(self, split: str) -> SplitReader:
-        if split not in self.splits:
-            raise UnknownSplit(f"{self.path} has no split {split!r}", "", near_miss(split, self.splits))
-        if split not in self._readers:
-            reader = SplitReader(self._storage, split, self.attributes)
-            _ = reader.layout  # damaged metadata shows here, not at the first sample
-            self._readers[split] = reader
-        return self._readers[split]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.splits)
-
-    def __len__(self) -> int:
-        return len(self.splits)
-
-    def __repr__(self) -> str:
-        about, shape = self.attributes, tuple(self.attributes["unit_shape"])
-        samples = ", ".join(f"{split} {count}" for split, count in about["samples"].items())
-        state = "" if self.complete else ", incomplete"
-        return (
-            f"<SpikeStore {self.path}: {about['recipe']}, {samples}, units {shape}, "
-            f"{len(about['classes'])} classes, dt {about['dt']:g} s{state}>"
-        )
-
-    def fingerprint(self) -> str:
-        """Return a sha256 that two stores share if they were made from the same data in the same way."""
-        return fingerprint(self.attributes)
-
-    def stored_bytes(self, split: str | None = None) -> int:
-        """Return the bytes on disk of the store, or of one split."""
-        keys, prefix = self._storage.keys(), f"{split}/" if split else ""
-        return sum(self._storage.size(key) for key in keys if key.startswith(prefix))
 
 
 class SplitReader:

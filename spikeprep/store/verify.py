@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import StoreError
 from ..packing import overrun, popcount
-from .reader import DamagedSamples, SpikeStore, SplitReader
+from .reader import DamagedSamples, SplitReader
+from .spike_store import SpikeStore
 
 _MOST_NUMBERS = 1 << 24  # of samples that a problem lists
 
