@@ -296,18 +296,21 @@ def test_spikes_can_be_predicted(encoded, trained):
         np.testing.assert_array_equal(alone.counts[0], together.counts[n])
 
 
-def test_a_store_that_has_moved_can_be_named(encoded, trained, images, tmp_path):
+def test_predicting_needs_no_store(encoded, trained, images, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained.run, run)
     config = json.loads((run / "config.json").read_text())
     config["store"] = str(tmp_path / "gone.zarr")
     (run / "config.json").write_text(json.dumps(config))
+    expected = spikeprep.predict(trained, images, progress=False).counts
+    np.testing.assert_array_equal(spikeprep.predict(run, images, progress=False).counts, expected)
+    # runs of format 1 do not keep the encoding: their store is opened, or named where it has moved
+    del config["encoding"], config["unit_shape"]
+    (run / "config.json").write_text(json.dumps(config | {"format": 1}))
     with pytest.raises(RunError, match=r"gone\.zarr.*store=….*spikes"):
         spikeprep.predict(run, images, progress=False)
     predictions = spikeprep.predict(run, images, store=encoded, progress=False)
-    np.testing.assert_array_equal(
-        predictions.counts, spikeprep.predict(trained, images, progress=False).counts
-    )
+    np.testing.assert_array_equal(predictions.counts, expected)
 
 
 @pytest.mark.parametrize(

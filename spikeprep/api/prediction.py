@@ -54,7 +54,8 @@ def predict(
     split
         See `signals`.
     store
-        The run's store, or one encoded in the same way, where it is not any more where the run was trained on it.
+        A store whose encoding to use; default the encoding that the run keeps. Runs of format 1 keep none: for them it
+        is the run's store, which must be given where it was moved.
     device
         See `train`.
     batch
@@ -127,7 +128,25 @@ def _as_spikes(signals: Any) -> Sequence[NDArray[np.bool_]] | None:
 
 
 def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
-    """Return the chain, the seed and the units' shape that a run's store was encoded with."""
+    """Return the chain, the seed and the units' shape that a run's store was encoded with.
+
+    The run's configuration has them, but for runs of format 1, whose store is opened.
+    """
+    config = run.config
+    encoding, place = config.encoding | {"unit_shape": config.unit_shape}, config.store
+    if store is not None or not config.encoding:
+        opened = _store_of(run, store)
+        encoding, place = opened.attributes, opened.path
+    if not encoding["chain"]:
+        raise UsageError(
+            f"{place} was written without an encoder",
+            "spikes, bool (sample, time, unit)",
+            "Pass spikes instead of signals.",
+        )
+    return Chain.from_config(encoding["chain"]), encoding["seed"], tuple(encoding["unit_shape"])
+
+
+def _store_of(run: Run, store: Any) -> SpikeStore:
     path = path_of(store) if store is not None else run.config.store
     try:
         opened = open_store(store if store is not None else path)
@@ -138,14 +157,7 @@ def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
             "Name its place with store=…, or pass spikes instead of signals.",
         ) from error
     run.folder.check_sizes(opened)
-    if not opened.attributes["chain"]:
-        raise UsageError(
-            f"{opened.path} was written without an encoder",
-            "spikes, bool (sample, time, unit)",
-            "Pass spikes instead of signals.",
-        )
-    chain = Chain.from_config(opened.attributes["chain"])
-    return chain, opened.attributes["seed"], tuple(opened.attributes["unit_shape"])
+    return opened
 
 
 def _as_signals(signals: Any, chain: Chain, unit_shape: tuple[int, ...], key: SampleKey) -> Sequence[Any]:
