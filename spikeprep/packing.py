@@ -16,7 +16,7 @@ def pack(spikes: NDArray[Any]) -> Bits:
     *lead, steps, units = ones.shape
     if steps % 8:
         ones = np.concatenate([ones, np.zeros((*lead, -steps % 8, units), np.uint8)], axis=-2)
-    # Eight steps become a byte by whole rows of units: five times as fast as np.packbits along the time axis.
+    # Eight steps become a byte by whole rows of units: three to four times as fast as np.packbits along the time axis.
     rows = ones.reshape(*lead, -(-steps // 8), 8, units)
     for shift in (1, 2, 4):
         rows = rows[..., 0::2, :] | rows[..., 1::2, :] << np.uint8(shift)
