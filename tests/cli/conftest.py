@@ -44,7 +44,7 @@ def run_folder(tmp_path: Path) -> Path:
     run = RunFolder(tmp_path / "run")
     settings = TrainSettings(arch="200", epochs=3)
     classes = tuple("0123456789")
-    run.create(RunConfig("digits.zarr", "0" * 64, settings, (8, 8), classes, None, "0.1.0"))
+    run.create(RunConfig("digits.zarr", "0" * 64, settings, (8, 8), classes, {}, None, "0.1.0"))
     run.journal.append({"event": "start"})
     for epoch, test in ((1, 0.9), (2, None), (2, 0.94), (3, 0.95)):
         accuracies = {"train_accuracy": 0.9 + epoch / 50, "validation_accuracy": 0.9, "test_accuracy": test}
