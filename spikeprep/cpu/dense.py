@@ -25,7 +25,7 @@ from ..backend import DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Parame
 from ..data import Hm2bpConstants
 from . import update
 from .base import CpuBase
-from .neurons import gate, lif_step, live_lanes, neuron_constants, psp_constants, reset, silent_mask
+from .neurons import gate, lif_step, neuron_constants, psp_constants, reset, silent_mask, thresholds_of
 from .spikes import CpuSpikes
 from .workers import Workers, ranges
 
@@ -50,14 +50,13 @@ def dense_forward(
 
     The drive of step t is Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
     """
-    rows, live = weight[tile].reshape(-1), live_lanes(neurons, tile)
+    rows, threshold = weight[tile].reshape(-1), thresholds_of(neurons, tile, neuron)
     for b in range(first, last):
         out = masks[b, :, tile]
         membrane = current = held = spread(neuron.zero)
         for t in range(1, np.int64(steps[b])):
             drive = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
-            membrane, current, mask = lif_step(drive, membrane, current, held, neuron)
-            mask &= live
+            membrane, current, mask = lif_step(drive, membrane, current, held, threshold, neuron)
             membrane, held = reset(mask, membrane, held, neuron)
             out[t] = mask
 
@@ -94,9 +93,9 @@ def dense_forward_lateral(
                 drive = drive - select(out[t - 1], own, others)
                 held = load(state, at + 2 * LANES)
                 membrane, current, mask = lif_step(
-                    drive, load(state, at), load(state, at + LANES), held, neuron
-                )
-                mask &= live_lanes(neurons, tile)
+                    drive, load(state, at), load(state, at + LANES), held,
+                    thresholds_of(neurons, tile, neuron), neuron,
+                )  # fmt: skip
                 membrane, held = reset(mask, membrane, held, neuron)
                 store(state, at, membrane)
                 store(state, at + LANES, current)

@@ -23,6 +23,7 @@ class Neuron(NamedTuple):
     """`NeuronParams` as a kernel wants them: scalars of the working precision, so that nothing widens."""
 
     threshold: Any  # ν − slack
+    never: Any  # infinity: the threshold of lanes that are no neurons
     keep_m: Any  # 1 − 1/τ_m
     keep_s: Any  # 1 − 1/τ_s
     gain: Any  # 1/τ_s
@@ -57,6 +58,7 @@ def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> Neuron:
     real = dtype.type
     return Neuron(
         threshold=real(neuron.threshold - neuron.slack),
+        never=real(np.inf),
         keep_m=real(1 - 1 / neuron.tau_m),
         keep_s=real(1 - 1 / neuron.tau_s),
         gain=real(1 / neuron.tau_s),
@@ -103,11 +105,20 @@ def live_lanes(units: int, tile: int) -> Any:
     return (np.uint32(1) << np.uint32(left)) - np.uint32(1)
 
 
+@jit
+def thresholds_of(units: int, tile: int, neuron: Any) -> Any:
+    """Return the thresholds of a tile's lanes: lanes past the last of `units` neurons never fire.
+
+    A mask would have to be applied at every step, and leaves the vector registers on processors without AVX-512.
+    """
+    return select(live_lanes(units, tile), spread(neuron.threshold), spread(neuron.never))
+
+
 # ---------------------------------------------------------------- neurons (docs/hm2bp.md section 1; paper eq. 2 to 4)
 
 
 @jit
-def lif_step(drive: Any, membrane: Any, current: Any, held: Any, neuron: Any) -> Any:
+def lif_step(drive: Any, membrane: Any, current: Any, held: Any, threshold: Any, neuron: Any) -> Any:
     """Advance a tile by a step: return membrane as compared with the threshold, current, and the spike mask.
 
     `membrane` is the one after the last step's `reset`; `held` is positive in neurons that are refractory.
@@ -115,7 +126,7 @@ def lif_step(drive: Any, membrane: Any, current: Any, held: Any, neuron: Any) ->
     current = current * spread(neuron.keep_s) + drive
     membrane = membrane * spread(neuron.keep_m) + current * spread(neuron.gain)
     membrane = select(above(held, spread(neuron.zero)), spread(neuron.zero), membrane)
-    return membrane, current, above(membrane, spread(neuron.threshold))
+    return membrane, current, above(membrane, threshold)
 
 
 @jit
@@ -129,8 +140,11 @@ def reset(mask: Any, membrane: Any, held: Any, neuron: Any) -> Any:
 def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> None:
     """Run one tile of unconnected neurons on `drive` [step · lane]; trace membrane (as compared) and current."""
     membrane = current = held = spread(neuron.zero)
+    threshold = spread(neuron.threshold)
     for t in range(1, masks.size):
-        membrane, current, mask = lif_step(load(drive, (t - 1) * LANES), membrane, current, held, neuron)
+        membrane, current, mask = lif_step(
+            load(drive, (t - 1) * LANES), membrane, current, held, threshold, neuron
+        )
         store(membranes, t * LANES, membrane)
         store(currents, t * LANES, current)
         masks[t] = mask
@@ -167,11 +181,11 @@ def simulate(
                 arriving = load(drive[b, tile], (t - 1) * LANES)
                 if lateral > neuron.zero:
                     arriving = arriving - select(out[t - 1], own, others)
+                held, threshold = load(state, at + 2 * LANES), thresholds_of(units, tile, neuron)
                 membrane, current, mask = lif_step(
-                    arriving, load(state, at), load(state, at + LANES), load(state, at + 2 * LANES), neuron
+                    arriving, load(state, at), load(state, at + LANES), held, threshold, neuron
                 )
-                mask &= live_lanes(units, tile)
-                membrane, held = reset(mask, membrane, load(state, at + 2 * LANES), neuron)
+                membrane, held = reset(mask, membrane, held, neuron)
                 store(state, at, membrane)
                 store(state, at + LANES, current)
                 store(state, at + 2 * LANES, held)
