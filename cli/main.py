@@ -72,6 +72,12 @@ REFUSALS = {
     errno.EACCES: "Change its permissions, or name another path.",
     errno.EPERM: "Change its permissions, or name another path.",
     errno.EROFS: "Name a path on a file system that can be written.",
+    errno.ENOENT: "Name a folder that exists.",
+    errno.ENOTDIR: "Name a path that does not lead through a file.",
+    errno.EISDIR: "Name a file, not a folder.",
+    errno.EEXIST: "Name another path.",
+    errno.ENAMETOOLONG: "Name a shorter path.",
+    errno.ELOOP: "Name a path without circular links.",
 }
 
 

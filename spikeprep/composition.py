@@ -138,6 +138,8 @@ class Connection:
     def correlate(self, y: Array, x: Array) -> None:
         """Add Σ y xᵀ, over samples and, where there is one, the time axis, to the gradient sums."""
         gradients = self._map.correlate(self._backend.xp, self.arrays, y, x)
+        if not isinstance(gradients, Mapping):
+            gradients = {}
         for name, parameter in self.parameters.items():
             what = f"correlate of the layer kind {self._map.name}, {name}"
             parameter.add_gradient(_checked(gradients.get(name), parameter.shape, what))

@@ -81,6 +81,12 @@ def _split_key(seed: int, split: str) -> tuple[int, int]:
     return _block((*_name_halves(split), 0, _SPLIT), _halves(seed, "seed"))[:2]
 
 
+def check_seed(seed: Any) -> None:
+    """Raise `UsageError` unless a seed is a whole number, 0 ≤ seed < 2⁶⁴."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 1 << 64:
+        raise UsageError(f"got seed = {seed!r}", "a whole number of at least 0 and below 2⁶⁴")
+
+
 @dataclass(frozen=True, slots=True)
 class SampleKey:
     """The name of one stored sample's random numbers.

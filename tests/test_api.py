@@ -491,3 +491,41 @@ def test_a_store_of_encoded_arrays_predicts_signals(tmp_path):
     stored = spikeprep.predict(result, summary, progress=False)
     raw = spikeprep.predict(result, images[10:], progress=False)
     np.testing.assert_array_equal(raw.counts, stored.counts)
+
+
+def test_an_encoder_may_be_given_or_named(tmp_path):
+    from spikeprep.encoders import Poisson
+
+    given = spikeprep.encode(
+        "digits", tmp_path / "given.zarr", encoder=Poisson(steps=30), limit=4, progress=False
+    )
+    attributes = spikeprep.open_store(given).attributes
+    assert attributes["chain"] == [Poisson(steps=30).to_config()]
+    images = np.zeros((4, 3, 3), np.uint8)
+    named = spikeprep.write_store(tmp_path / "named.zarr", images, [0, 1, 0, 1], encoder="poisson")
+    assert spikeprep.open_store(named).attributes["chain"] == [Poisson().to_config()]
+
+
+def test_one_threshold_for_all_layers(encoded, tmp_path, capsys):
+    run = spikeprep.train(encoded, arch="8", epochs=1, settings={"thresholds": 5}, run=tmp_path / "run")
+    assert "thresholds 5\n" in capsys.readouterr().err
+    assert spikeprep.open_run(run).config.settings.rule.thresholds == 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"limit": -1}, {"threads": 0}, {"feed": "x"}, {"ranks": 1.5}, {"ranks": 0}, {"device": None}],
+)
+def test_arguments_of_train_that_cannot_work(encoded, tmp_path, arguments):
+    with pytest.raises(UsageError, match=next(iter(arguments))):
+        spikeprep.train(encoded, run=tmp_path / "run", progress=False, **arguments)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"seed": -1}, {"seed": 2**64}, {"seed": "x"}, {"seed": 1.5}, {"workers": 0}, {"limit": 0}]
+)
+def test_arguments_of_encode_that_cannot_work(tmp_path, arguments):
+    with pytest.raises(UsageError, match=next(iter(arguments))):
+        spikeprep.encode("digits", tmp_path / "store.zarr", progress=False, **arguments)
+    assert not (tmp_path / "store.zarr").exists()

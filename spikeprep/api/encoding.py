@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from ..config import leaves
+from ..encoders.base import Encoder
 from ..encoding.plan import EncodePlan
 from ..encoding.plan import plan as plan_store
 from ..encoding.run import EncodeSummary
@@ -23,7 +24,7 @@ def encode(
     out: PathLike,
     *,
     source: PathLike | None = None,
-    encoder: str | None = None,
+    encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     limit: int | None = None,
@@ -46,7 +47,7 @@ def encode(
     source
         Folder of the raw data, for recipes that need one.
     encoder
-        Name of an encoder to use in place of the recipe's, at its default settings.
+        An encoder to use in place of the recipe's, or its name: then at its default settings.
     settings
         Changes to the recipe: dotted name → value, such as ``{"poisson.steps": 200}``.
     seed
@@ -92,7 +93,7 @@ def plan(
     out: PathLike,
     *,
     source: PathLike | None = None,
-    encoder: str | None = None,
+    encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     limit: int | None = None,
@@ -108,8 +109,14 @@ def plan(
     return plan_store(chosen, out, source_path=source, seed=seed, limit=limit)
 
 
-def _recipe(recipe: PathLike | Recipe, encoder: str | None, settings: Mapping[str, Any] | None) -> Recipe:
+def _recipe(
+    recipe: PathLike | Recipe, encoder: str | Encoder | None, settings: Mapping[str, Any] | None
+) -> Recipe:
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    if encoder is not None:
+    if isinstance(encoder, Encoder):
+        own = {key: value for key, value in encoder.to_config().items() if key != "name"}
+        chosen = chosen.with_encoder(encoder.name)
+        chosen = chosen.override({f"{encoder.name}.{key}": value for key, value in own.items()})
+    elif encoder is not None:
         chosen = chosen.with_encoder(encoder)
     return chosen.override(leaves(settings or {}))

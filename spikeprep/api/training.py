@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import describe, leaves
+from ..config import Count, describe, fitted, leaves
 from ..encoding.run import EncodeSummary
 from ..interruption import Interrupted, delayed_interrupt
 from ..progress import progress_for
@@ -91,6 +91,11 @@ def train(
         Ctrl-C; the checkpoint is saved, and ``resume=True`` continues with the same weights as an uninterrupted run.
     """
     opened = open_store(store)
+    for name, value in (("limit", limit), ("threads", threads)):
+        fitted(value, Count | None, name)
+    fitted(feed, Literal["auto", "resident", "pinned", "streamed"], "feed")
+    fitted(ranks, Count | Literal["mpi"], "ranks")
+    fitted(device, str, "device")
     named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
     chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
     suggested = _suggested(opened, recipe)

@@ -65,7 +65,10 @@ def _network_line(config: Record) -> str:
     settings = config["settings"]
     layers = f"{config['units']}-{settings['arch']}-{len(config['classes'])}"
     thresholds = settings.get("thresholds")
-    return f"{layers}, thresholds {', '.join(f'{nu:g}' for nu in thresholds)}" if thresholds else layers
+    if not thresholds:
+        return layers
+    values = thresholds if isinstance(thresholds, list) else [thresholds]
+    return f"{layers}, thresholds {', '.join(f'{nu:g}' for nu in values)}"
 
 
 def _device_line(record: Record) -> str:

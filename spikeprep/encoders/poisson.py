@@ -156,8 +156,15 @@ class Poisson(Encoder):
     dt: Positive = 0.001
 
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
-        """Return a unit per pixel (and channel), and `steps` steps of `dt`, whatever the image."""
-        return Description(np.shape(signal), self.steps, self.dt)
+        """Return a unit per pixel (and channel), and `steps` steps of `dt`; raises `DataError` for no image."""
+        shape = np.shape(signal) if isinstance(signal, np.ndarray | list | tuple) else ()
+        if not shape:
+            raise DataError(
+                f"poisson: got a signal of type {type(signal).__name__}",
+                "an image: an array (row, column[, channel])",
+                "Choose an encoder for such signals (`spikeprep list encoders`).",
+            )
+        return Description(shape, self.steps, self.dt)
 
     def probabilities(self, image: Any) -> NDArray[np.float64]:
         """Return each pixel's probability of a spike in a step, float64, in the image's shape.

@@ -19,6 +19,8 @@ from .._version import __version__
 from ..config import Count, fitted
 from ..encoders.base import Chain, Encoder
 from ..errors import StoreError, UsageError
+from ..random import check_seed
+from ..registry import ENCODERS
 from ..store import Compression, SpikeStore, SpikeWriter
 from ..store.attributes import differences
 from ..system import cores
@@ -37,7 +39,7 @@ def write_store(
     ids: Any = None,
     groups: Any = None,
     classes: Sequence[str] | None = None,
-    encoder: Encoder | Chain | None = None,
+    encoder: Encoder | Chain | str | None = None,
     dt: float | None = None,
     unit_shape: Sequence[int] | None = None,
     seed: int = 0,
@@ -82,7 +84,8 @@ def write_store(
     classes
         Name of each class. Default: the labels' own names, sorted, or "0", "1", … up to the largest label.
     encoder
-        Encodes every signal, with the random numbers of `SampleKey(seed, split, number in the split)`.
+        Encodes every signal, with the random numbers of `SampleKey(seed, split, number in the split)`; or its name, for
+        the default settings.
     dt
         Length of a time step in seconds; needed where there is no encoder, which knows its own.
     unit_shape
@@ -120,6 +123,9 @@ def write_store(
     disk fails while the store is written: the same call then resumes.
     """
     began = time.perf_counter()
+    check_seed(seed)
+    if isinstance(encoder, str):
+        encoder = ENCODERS.get(encoder)()
     packer = SamplePacker.of(encoder, seed, dt, unit_shape)
     names = None if classes is None else _class_names(classes)
     threads = cores() if workers is None else fitted(workers, Count, "workers")

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
+from ..config import Count, fitted
 from ..data import Bits
 from ..encoders.base import Description
 from ..errors import DataError, UsageError
+from ..random import check_seed
 from ..recipes import Recipe
 from ..store import Compression, SplitLayout
 from ..system import cores
@@ -119,8 +121,8 @@ class StorePlan:
         limit: int | None = None,
         workers: int | None = None,
     ) -> None:
-        if limit is not None and limit < 1:
-            raise UsageError(f"got limit {limit}", "at least 1 sample per split")
+        check_seed(seed)
+        fitted(limit, Count | None, "limit")
         self.recipe, self.seed, self.limit = recipe, seed, limit
         self.source_path = None if source_path is None else os.fspath(source_path)
         self.encoder = open_encoder(recipe, self.source_path, seed, limit)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import Count, fitted
 from ..data import Bits
 from ..errors import CapabilityError
 from ..recipes import Recipe
@@ -169,7 +170,7 @@ def encode(
         A process of the executor ended.
     """
     began = time.perf_counter()
-    workers = workers or cores()
+    workers = fitted(workers, Count | None, "workers") or cores()
     plan = StorePlan(recipe, source_path, seed, limit, workers)
     attributes = plan.attributes()
     writer = SpikeWriter.open(out, attributes, plan.layouts(), overwrite=overwrite)

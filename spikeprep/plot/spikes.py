@@ -87,7 +87,13 @@ def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], 
     # markers as high as a unit's row: few units look like bars, many like a texture
     height = float(np.clip(190 / spikes.shape[1], 1.0, 9.0))
     dots.plot(
-        step * scale, which, linestyle="none", marker="|", color="black", ms=height, mew=min(1.0, height)
+        (step + 0.5) * scale,  # the middle of the step
+        which,
+        linestyle="none",
+        marker="|",
+        color="black",
+        ms=height,
+        mew=min(1.0, height),
     )
     dots.set(ylabel="unit", ylim=(spikes.shape[1] - 0.5, -0.5), title="every spike")
     dots.tick_params(labelbottom=False)

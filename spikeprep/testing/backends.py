@@ -13,13 +13,14 @@ from ..registry import LAYERS, RULES
 from ..train.network import build_network
 from ..train.rules.hm2bp import Hm2bp
 from .networks import dense_layers, difference, network_of, random_batch, random_states, results
-from .plugins import require
+from .plugins import conformance, require
 
 _SEEDS = 3
 _SHARES = {"float64": 1e-9, "float32": 1e-4}  # of the largest value
 _NEURON = NeuronParams(4.0)
 
 
+@conformance
 def check_backend(backend: Backend) -> None:
     """Check a backend: spikes, neurons, gates, PSPs, traces, composed and fused layers.
 

@@ -12,10 +12,11 @@ from ..data import SpikeTrain
 from ..encoders.base import Description, Encoder
 from ..packing import padding_mask, unpack
 from ..random import SampleKey
-from .plugins import check_plugin, in_threads, keys_for, require
+from .plugins import check_plugin, conformance, in_threads, keys_for, require
 from .signals import outline_of, require_same
 
 
+@conformance
 def check_encoder(encoder: Encoder, signals: Sequence[Any]) -> None:
     """Check an encoder: pure, exactly as it describes, and the same bits alone, in any batch and in any thread.
 

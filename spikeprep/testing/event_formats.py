@@ -14,12 +14,13 @@ from ..data import EVENT, Events
 from ..errors import DataError
 from ..eventfiles import EventFormat, open_events, outline, read
 from ..registry import EVENT_FORMATS
-from .plugins import check_plugin, require
+from .plugins import check_plugin, conformance, require
 from .signals import require_same
 
 _HEAD = 4096  # bytes that `matches` gets
 
 
+@conformance
 def check_event_format(
     format: EventFormat, path: str | Path, events: NDArray[np.void], size: tuple[int, int] | None = None
 ) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 
 from ..registry import LAYERS
 from ..train.layers import LayerKind
-from .plugins import check_plugin, require
+from .plugins import check_plugin, conformance, require
 
 _SEEDS = 3
 _EXACT = 1e-9  # of the largest value
 
 
+@conformance
 def check_layer(layer: LayerKind) -> None:
     """Check a layer kind: its notation, its shapes, and that its three operations are one linear map.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 import pickle
@@ -29,6 +30,23 @@ def require(condition: Any, message: str) -> None:
         raise AssertionError(message)
 
 
+def conformance(check: Callable[..., None]) -> Callable[..., None]:
+    """Let a check raise `AssertionError` alone: what a plugin raises otherwise is named and chained."""
+
+    @functools.wraps(check)
+    def checked(*args: Any, **options: Any) -> None:
+        try:
+            check(*args, **options)
+        except AssertionError:
+            raise
+        except Exception as error:  # a plugin under test may raise anything
+            name = getattr(args[0], "name", type(args[0]).__name__) if args else check.__name__
+            raise AssertionError(f"{name}: {check.__name__} met {type(error).__name__}: {error}") from error
+
+    return checked
+
+
+@conformance
 def check_plugin(plugin: Plugin) -> None:
     """Check a plugin's class and configuration.
 

@@ -12,12 +12,13 @@ from ..reference.backend import ReferenceBackend
 from ..train.rules import LearningRule
 from ..train.settings import TrainSettings
 from .networks import dense_layers, difference, network_of, random_batch, results
-from .plugins import check_plugin, require
+from .plugins import check_plugin, conformance, require
 
 _SEEDS = 3
 _DOUBLE = 1e-9  # of the largest value
 
 
+@conformance
 def check_rule(rule: LearningRule, backends: Sequence[Backend] = ()) -> None:
     """Check a learning rule on small networks of fully connected layers.
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..data import EVENT, Audio, Events, Frames, Sample
 from ..sources.base import Source
-from .plugins import check_pickle, check_plugin, in_threads, require
+from .plugins import check_pickle, check_plugin, conformance, in_threads, require
 from .signals import arrays_of, require_outline, require_same
 
 
+@conformance
 def check_source(source: Source) -> None:
     """Check a source: labels, ids and signals as documented, the same from any thread, outlines, limits, provenance.
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..encoders.base import Transform
-from .plugins import check_plugin, in_threads, keys_for, require
+from .plugins import check_plugin, conformance, in_threads, keys_for, require
 from .signals import is_blank, outline_of, require_outline, require_same
 
 
+@conformance
 def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     """Check a transform: pure, the same result in any thread, and an outline of the result's shape.
 

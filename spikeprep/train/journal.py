@@ -50,6 +50,8 @@ class Journal:
     def _parse(self, number: int, line: str) -> dict[str, Any]:
         try:
             record: dict[str, Any] = json.loads(line)
+            if not isinstance(record, dict) or not isinstance(record.get("event"), str):
+                raise ValueError("no event")
         except ValueError as error:
             raise RunError(
                 f"{self.path} is damaged in line {number} ({error})",

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, Backend, DeviceLayer, LinearMap, ParameterState, Spikes
+from ..backend import Array, ArraySpec, Backend, DeviceLayer, LinearMap, ParameterState, Spikes
 from ..composition import device_layer
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks
+from ..errors import UsageError
 from ..random import generator
 from .layers import LayerKind
 from .layers.per_layer import at_layer
 from .optimiser import OptimiserSettings
-from .rules import LearningRule
+from .rules import LearningRule, OutputError
 
 States = Sequence[dict[str, ParameterState]]
 """Each layer's trained arrays by name, input side first."""
@@ -112,6 +113,12 @@ class Network:
         output = self.rule.output_error(
             self.backend, spikes[-1], labels, sample_weight, self._constants(last)
         )
+        if not isinstance(output, OutputError):
+            raise UsageError(
+                f"output_error of the rule {self.rule.name} returned {output!r}",
+                "an OutputError",
+                "Correct the plugin.",
+            )
         trains, signal = [*spikes[:-1], output.spikes], output.signal
         for n in range(last, -1, -1):
             error = self.devices[n].backward(trains[n], trains[n + 1], signal, self._constants(n), send=n > 0)
@@ -172,6 +179,14 @@ def build_network(
     backend: Backend, rule: LearningRule, layers: Sequence[LinearMap], states: States, *, fused: bool = True
 ) -> Network:
     """Return a network of layers with given arrays; `fused=False` computes every layer by composition."""
+    for layer in layers:
+        for name, spec in layer.specs().items():
+            if not isinstance(spec, ArraySpec):
+                raise UsageError(
+                    f"specs of the layer kind {layer.name} has {spec!r} for {name!r}",
+                    "an ArraySpec",
+                    "Correct the plugin.",
+                )
     devices = (
         device_layer(backend, rule, layer, state, fused=fused)
         for layer, state in zip(layers, states, strict=True)

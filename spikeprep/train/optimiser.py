@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from ..backend import OptimiserStep
-from ..config import Meta, Positive, Settings, Share
+from ..config import Meta, Settings, Share
 from .layers.per_layer import PerLayerOrZero, at_layer
 
 
@@ -30,7 +30,7 @@ class RegularisationSettings(Settings):
 
     strength: PerLayerOrZero = 0.2
     steepness: Annotated[float, Meta(ge=0, le=100)] = 0.04
-    scale: Positive = 8.0
+    scale: Annotated[float, Meta(ge=1e-3, le=1e6)] = 8.0
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,12 @@ class OptimiserSettings(Settings):
     schedule
         "inverse-sqrt": rate / √max(1, epoch), epochs from 0, as published; "cosine": to 0 at the last epoch, a batch
         at a time; "constant".
-    beta1, beta2, epsilon
-        Adam's decay rates of the moments, and what is added to the root of the second.
+    beta1
+        Adam's decay rate of the first moment; of "sgd" the momentum.
+    beta2
+        Adam's decay rate of the second moment.
+    epsilon
+        Added to the root of Adam's second moment.
     regularisation
         The exponential regularisation.
     """

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from ..config import Count, fitted
 from ..errors import RunError, UsageError
 from ..store import SpikeStore
 from .checkpoint import write_atomic
@@ -80,17 +81,21 @@ class RunConfig:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunConfig:
         """Build from what `to_json` returned; raises `KeyError` and `UsageError` for what does not fit."""
-        shape = value["unit_shape"] if value["format"] > 1 else [value["units"]]
-        return cls(
-            value["store"],
-            value["fingerprint"],
+        new = value["format"] > 1
+        config = cls(
+            fitted(value["store"], str, "store"),
+            fitted(value["fingerprint"], str, "fingerprint"),
             TrainSettings.from_json(value["settings"]),
-            tuple(shape),
-            tuple(value["classes"]),
-            value["encoding"] if value["format"] > 1 else {},
-            value["limit"],
-            value["version"],
+            fitted(value["unit_shape"] if new else [value["units"]], tuple[Count, ...], "unit_shape"),
+            fitted(value["classes"], tuple[str, ...], "classes"),
+            fitted(value["encoding"], dict[str, Any], "encoding") if new else {},
+            fitted(value["limit"], Count | None, "limit"),
+            fitted(value["version"], str, "version"),
         )
+        if fitted(value["units"], Count, "units") != config.units:
+            raise UsageError(f"got units = {value['units']}", f"{config.units}, the product of unit_shape")
+        config.settings.rule.check_resolved()
+        return config
 
 
 class RunFolder:
@@ -115,7 +120,12 @@ class RunFolder:
                 "a new or empty folder",
                 "Pass resume=True to continue it, or another run=….",
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be created ({error.strerror})", "a folder", "Name another run folder."
+            ) from error
         write_atomic(self.config_path, (json.dumps(config.to_json(), indent=2) + "\n").encode())
 
     def config(self) -> RunConfig:
@@ -143,7 +153,9 @@ class RunFolder:
             raise RunError(f"{self.config_path} lacks {error}", "the configuration of a run") from error
         except (UsageError, TypeError, AttributeError) as error:
             raise RunError(
-                f"{self.config_path} is damaged ({error})", "the configuration of a run"
+                f"{self.config_path} cannot be used: {str(error).rstrip('.')}",
+                "",
+                "Restore the file, or install the plugin that it names.",
             ) from error
 
     def check_store(self, store: SpikeStore) -> RunConfig:

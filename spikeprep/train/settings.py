@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from .. import config
-from ..config import Count, Meta, Natural, Setting, Settings, Share
+from ..config import Meta, Natural, Setting, Settings, Share
 from ..errors import UsageError, near_miss
 from ..registry import RULES
 from .layers.notation import parse_arch
-from .layers.per_layer import PerLayer, check_layers
+from .layers.per_layer import SpreadPerLayer, check_layers
 from .optimiser import OptimiserSettings
 from .rules import LearningRule
 
@@ -34,9 +34,11 @@ class TrainSettings(Settings):
     Attributes
     ----------
     arch
-        Hidden layers, e.g. ``"800-800"``.
-    epochs, batch
-        Passes over the training samples; samples per update.
+        Hidden layers, input side first, such as 800-800.
+    epochs
+        Passes over the training samples.
+    batch
+        Samples per update.
     seed
         Of the initial weights, the order and the validation share.
     init
@@ -49,7 +51,7 @@ class TrainSettings(Settings):
     test_every
         Epochs between evaluations of the test split, which is reported and never chosen by; 0: only at the end.
     precision
-        "float32" or "float64".
+        Of weights and membranes.
     optim
         The optimiser.
     rule
@@ -59,10 +61,10 @@ class TrainSettings(Settings):
     owner: ClassVar[str] = "training"
 
     arch: str = "800"
-    epochs: Count = 15
-    batch: Count = 32
+    epochs: Annotated[int, Meta(ge=1, le=10**6)] = 15
+    batch: Annotated[int, Meta(ge=1, le=2**20)] = 32
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
-    init: PerLayer = 1.0
+    init: SpreadPerLayer = 1.0
     boost: bool = False
     validation: Share = 0.05
     test_every: Natural = 1
@@ -130,5 +132,5 @@ def describe_settings(rule: str = DEFAULT_RULE) -> Iterator[Setting]:
     for setting in config.describe(TrainSettings):
         if setting.name != "rule":
             yield setting
-    yield Setting("rule", "the name of a learning rule", DEFAULT_RULE, "The learning rule.")
+    yield Setting("rule", "a name of `spikeprep list rules`", DEFAULT_RULE, "The learning rule.")
     yield from config.describe(RULES.get(rule))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from .._version import __version__
 from ..backend import Backend, ParameterState
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, checksums_differ
-from ..errors import RunError, UsageError
+from ..errors import CapabilityError, RunError, UsageError
 from ..feed.batches import BatchStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
+from ..system import available_memory
 from .checkpoint import load_checkpoint, pack_states, save_checkpoint, unpack_states
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
@@ -104,6 +106,7 @@ class Trainer:
         self.step = 0
         self._device_recorded = False
         layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
+        check_memory(layers, backend.dtype.itemsize)
         states = (
             self._restore(layers)
             if resume
@@ -226,6 +229,7 @@ class Trainer:
 
     def _after_epoch(self) -> None:
         s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
+        self._check_finite(epoch)
         if s.boost:
             predicted = np.full(len(self.reader), -1, np.int64)
             predicted[self.train_samples] = self.predicted[self.train_samples]
@@ -262,6 +266,17 @@ class Trainer:
         if score is None or score >= best:  # of equals the later, trained longer
             self._save_best(record)
         self._save()
+
+    def _check_finite(self, epoch: int) -> None:
+        """Stop before values that are not finite are evaluated or saved: the last checkpoint stays."""
+        states = self.network.states()
+        finite = all(np.isfinite(p.value).all() for state in states for p in state.values())
+        if not (finite and np.isfinite(self.metrics.loss)):
+            raise RunError(
+                f"weights or loss are not finite after epoch {epoch}",
+                "finite numbers",
+                "Lower optim.rate, init or lateral; the last checkpoint is that of the epoch before.",
+            )
 
     def _evaluate(self, reader: SplitReader, samples: NDArray[np.int64]) -> Evaluation:
         batch = max(64, self.settings.batch)  # results do not depend on it
@@ -347,6 +362,18 @@ class Trainer:
         except (KeyError, TypeError) as error:
             raise RunError(f"{self.folder.last} lacks {error}", "a checkpoint of this run") from error
         return unpack_states(arrays, layers, self.folder.last)
+
+
+def check_memory(layers: Sequence[LayerKind], itemsize: int) -> None:
+    """Raise `CapabilityError` where a network's arrays, moments and gradients exceed the available memory."""
+    weights = sum(prod(spec.shape) for layer in layers for spec in layer.specs().values())
+    needed, available = 5 * itemsize * weights, available_memory()  # and one copy while they are initialised
+    if needed > available:
+        raise CapabilityError(
+            f"a network of {weights:,} weights needs {needed / 1e9:,.1f} GB, {available / 1e9:,.1f} GB are available",
+            "a network that fits",
+            "Use a smaller arch.",
+        )
 
 
 def split_validation(

@@ -54,6 +54,7 @@ def wrong_layer(**methods: Any) -> type[Dense]:
             "correlate, weight is not the derivative of apply",
         ),
         ({"correlate": lambda self, xp, arrays, y, x: {}}, "correlate, weight has the shape None"),
+        ({"correlate": lambda self, xp, arrays, y, x: None}, "dense: check_layer met TypeError"),
         ({"parse": classmethod(lambda cls, text: {"units_out": 1})}, "parse accepts 'no layer'"),
     ],
 )
@@ -126,3 +127,18 @@ class Odd(Hm2bp):
 def test_a_rule_whose_results_depend_on_the_backend() -> None:
     with pytest.raises(AssertionError, match="odd on cpu, fused, against the reference: gradient"):
         check_rule(Odd((4.0, 3.0)), [CpuBackend(np.float64)])
+
+
+@dataclass(frozen=True)
+class Mute(Hm2bp):
+    """A rule without an output error."""
+
+    name = "mute"
+
+    def output_error(self, *args: Any) -> Any:
+        return None
+
+
+def test_a_rule_without_an_output_error() -> None:
+    with pytest.raises(AssertionError, match="output_error of the rule mute returned None"):
+        check_rule(Mute((4.0, 3.0)))

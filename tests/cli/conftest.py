@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from spikeprep_cli.main import main
 
+from spikeprep.train.rules.hm2bp import Hm2bp
 from spikeprep.train.run_folder import RunConfig, RunFolder
 from spikeprep.train.settings import TrainSettings
 
@@ -42,7 +43,7 @@ def store(_encoded: Path, tmp_path: Path) -> Path:
 def run_folder(tmp_path: Path) -> Path:
     """A run of three epochs, the second of which was run again after a resumption."""
     run = RunFolder(tmp_path / "run")
-    settings = TrainSettings(arch="200", epochs=3)
+    settings = TrainSettings(arch="200", epochs=3, rule=Hm2bp((20.0, 8.0)))
     classes = tuple("0123456789")
     run.create(RunConfig("digits.zarr", "0" * 64, settings, (8, 8), classes, {}, None, "0.1.0"))
     run.journal.append({"event": "start"})

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from spikeprep.data import Frames
 from spikeprep.encoders import Description, Poisson
 from spikeprep.encoders.poisson import _to_fractions, poisson_reference
 from spikeprep.errors import DataError, UsageError
@@ -240,3 +241,9 @@ def test_a_batch_is_written_in_place():
     assert not out[:, :, 9:].any()
     with pytest.raises(DataError, match="25 pixels; expected 24"):
         Poisson(70).encode_into([np.zeros(25)], out[:1], rngs=keys[:1])
+
+
+@pytest.mark.parametrize("signal", [Frames(np.ones((3, 4)), 10.0), 3.0, None, np.float64(0.5)])
+def test_signals_that_are_no_images(signal):
+    with pytest.raises(DataError, match="poisson: got a signal of type"):
+        Poisson().describe(signal)

@@ -385,7 +385,7 @@ BAD = [
     (ARRAYS | {"split": "../other.zarr/train"}, DataError, "got the split '../other.zarr/train'"),
     (ARRAYS | {"split": [3] * 12}, DataError, "got the split 3"),
     (ARRAYS | {"encoder": Poisson()}, UsageError, "an encoder and dt"),
-    (ARRAYS | {"dt": None, "encoder": "poisson"}, UsageError, "encoder = 'poisson'.*Poisson"),
+    (ARRAYS | {"dt": None, "encoder": "poison"}, UsageError, "unknown encoder 'poison'"),
     ({"samples": SPIKES, "dt": 0.001}, UsageError, "ndarray without labels; expected tuples"),
     ({"samples": 3, "dt": 0.001}, UsageError, "type int without labels"),
     ({"samples": list(SPIKES), "dt": 0.001}, UsageError, "a ndarray as item 0"),

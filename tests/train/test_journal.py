@@ -44,3 +44,11 @@ def test_a_damaged_line_is_named(journal):
     journal.path.write_text("".join([lines[0], "}{\n", *lines[1:]]))
     with pytest.raises(RunError, match="line 2"):
         journal.records()
+
+
+@pytest.mark.parametrize("line", ["[]", "3", "{}", '{"event": 3}'])
+def test_a_line_that_is_no_event_is_named(journal, line):
+    with journal.path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunError, match="line 5"):
+        journal.records()

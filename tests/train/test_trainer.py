@@ -13,7 +13,7 @@ import pytest
 
 from spikeprep import config
 from spikeprep.cpu.backend import CpuBackend
-from spikeprep.errors import DataError, RunError, UsageError
+from spikeprep.errors import CapabilityError, DataError, RunError, UsageError
 from spikeprep.store import SpikeStore
 from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
 from spikeprep.train.evaluation import evaluate
@@ -247,6 +247,62 @@ def test_the_floor_of_the_gain_is_there_for_the_softmax_loss() -> None:
     assert Hm2bp(8.0).constants(0, 2).gain_floor is None
     assert Hm2bp(8.0, loss=LossSettings("softmax")).constants(0, 2).gain_floor == 0.1
     assert Hm2bp(8.0, gain_floor=None, loss=LossSettings("softmax")).constants(0, 2).gain_floor is None
+
+
+def test_values_that_are_not_finite_stop_the_run(
+    digits: SpikeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(digits, tmp_path / "run", replace(SETTINGS, epochs=3))
+    layer = run.network.devices[0].parameters["weight"]
+    after_epoch = run._after_epoch
+
+    def spoil() -> None:
+        if run.stream.epoch == 2:
+            layer.weight[0, 0, 0] = np.nan  # type: ignore[attr-defined]
+        after_epoch()
+
+    monkeypatch.setattr(run, "_after_epoch", spoil)
+    with pytest.raises(RunError, match="not finite after epoch 2"):
+        run.run()
+    arrays, record = load_checkpoint(tmp_path / "run" / "last.npz")
+    assert len(record["history"]) == 1
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+def test_a_network_that_does_not_fit_in_memory(digits: SpikeStore, tmp_path: Path) -> None:
+    with pytest.raises(CapabilityError, match=r"a network of [\d,]+ weights needs [\d,.]+ GB"):
+        trainer(digits, tmp_path / "run", replace(SETTINGS, arch="1000000-1000000"))
+    with pytest.raises(UsageError, match="'99999999999' in arch"):
+        trainer(digits, tmp_path / "run", replace(SETTINGS, arch="99999999999"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"units": -1}, {"units": "64"}, {"units": 63}, {"limit": "x"}, {"limit": 0}, {"store": 5}, {"classes": [1]},
+        {"unit_shape": [8.5, 8]}, {"encoding": "x"}, {"fingerprint": None},
+    ],
+)  # fmt: skip
+def test_a_changed_configuration_is_refused(
+    digits: SpikeStore, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    trainer(digits, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    value = json.loads(folder.config_path.read_text())
+    folder.config_path.write_text(json.dumps(value | changes))
+    with pytest.raises(RunError, match=next(iter(changes))):
+        folder.config()
+    value["settings"]["thresholds"] = "auto"
+    folder.config_path.write_text(json.dumps(value))
+    with pytest.raises(RunError, match="thresholds"):
+        folder.config()
+
+
+def test_a_run_folder_that_cannot_be_made(digits: SpikeStore, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be created"):
+        trainer(digits, tmp_path / "file" / "run")
 
 
 def test_a_run_folder_of_format_1_opens_and_resumes(digits: SpikeStore, tmp_path: Path) -> None:

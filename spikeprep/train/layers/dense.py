@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from ...backend import Array, ArraySpec
-from ...config import Count
+from ...config import Meta
 from .base import LayerKind
 
 
@@ -29,7 +29,7 @@ class Dense(LayerKind):
     name: ClassVar[str] = "dense"
     notation: ClassVar[str] = "800"
 
-    units_out: Count = 1
+    units_out: Annotated[int, Meta(ge=1, le=2**24)] = 1
 
     @classmethod
     def parse(cls, text: str) -> Mapping[str, Any] | None:

@@ -57,5 +57,10 @@ def build_layers(arch: str, in_shape: tuple[int, ...], classes: int) -> tuple[La
     """
     layers: list[LayerKind] = []
     for part in parse_arch(arch):
-        layers.append(part.kind.bound(part.settings, layers[-1].out_shape if layers else in_shape))
+        try:
+            layers.append(part.kind.bound(part.settings, layers[-1].out_shape if layers else in_shape))
+        except UsageError as error:
+            raise UsageError(
+                f"{part.text!r} in arch {arch!r}: {error.got}", error.expected, error.hint
+            ) from error
     return (*layers, Dense(layers[-1].out_shape, classes))

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from ...config import Meta, NonNegative, Positive
+from ...config import Meta
 from ...errors import UsageError
 
-PerLayer = Positive | Annotated[tuple[Positive, ...], Meta(min_length=1)]
-"""Numbers above 0."""
+_Positive = Annotated[float, Meta(gt=0, le=1e6)]
+_NonNegative = Annotated[float, Meta(ge=0, le=1e6)]
 
-PerLayerOrZero = NonNegative | Annotated[tuple[NonNegative, ...], Meta(min_length=1)]
-"""Numbers of at least 0."""
+PerLayer = _Positive | Annotated[tuple[_Positive, ...], Meta(min_length=1)]
+"""Numbers above 0. The bound keeps sums over a layer's input finite in float32."""
+
+_Spread = Annotated[float, Meta(gt=0, le=100)]
+
+SpreadPerLayer = _Spread | Annotated[tuple[_Spread, ...], Meta(min_length=1)]
+"""Spreads of initial weights; beyond the bound the regularisation overflows float32."""
+
+PerLayerOrZero = _NonNegative | Annotated[tuple[_NonNegative, ...], Meta(min_length=1)]
+"""Numbers of at least 0, bounded alike."""
 
 
 def at_layer(value: float | Sequence[float], layer: int) -> float:

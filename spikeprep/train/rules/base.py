@@ -46,6 +46,9 @@ class LearningRule(Plugin, ABC):
     def check_layers(self, layers: int) -> None:
         """Raise `UsageError` where settings by layer do not fit that many layers, the output among them."""
 
+    def check_resolved(self) -> None:
+        """Raise `UsageError` where settings are still open that `calibrated` finds."""
+
     def check_steps(self, max_steps: int) -> None:
         """Raise `UsageError` where the settings do not fit samples of at most `max_steps` steps."""
 

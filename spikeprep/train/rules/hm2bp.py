@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...backend import Array, Backend, DeviceLayer, ErrorSignal, LinearMap, Spikes
 from ...composition import Connection
-from ...config import Count, Meta, NonNegative, Settings
+from ...config import Meta, NonNegative, Settings
 from ...data import Hm2bpConstants, NeuronParams, PackedBatch, PspParams
 from ...errors import UsageError
 from ..layers.per_layer import PerLayer, at_layer, check_layers
@@ -34,8 +34,10 @@ class NeuronSettings(Settings):
 
     Attributes
     ----------
-    tau_m, tau_s
-        Membrane and synapse time constants, τm > τs > 1.
+    tau_m
+        Membrane time constant τm, above τs.
+    tau_s
+        Synapse time constant τs, above 1.
     refractory
         Steps for which the membrane is held at 0 after a spike.
     slack
@@ -81,10 +83,10 @@ class PspSettings(Settings):
 
     owner: ClassVar[str] = "psp"
 
-    window: Count | None = 256
-    silent_psp: NonNegative = 0.1
-    silent_share: NonNegative = 0.5
-    silent_ratio: NonNegative = 1.0
+    window: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = 256
+    silent_psp: Annotated[float, Meta(ge=0, le=1000)] = 0.1
+    silent_share: Annotated[float, Meta(ge=0, le=1000)] = 0.5
+    silent_ratio: Annotated[float, Meta(ge=0, le=1000)] = 1.0
 
     def params(self) -> PspParams:
         """Return them as backends take them."""
@@ -106,14 +108,18 @@ class Hm2bp(LearningRule):
         1 + σ is at least this, in the gradient; "none": no floor, as published. Under strong inhibition 1 + σ turns
         negative and the gradient with it, and with the softmax loss training then collapses (docs/hm2bp.md section 4):
         "auto" is 0.1 with the softmax loss, none with the rate loss, which trains as published.
-    neuron, psp, loss
-        The neurons, their spike-train PSP, and the loss.
+    neuron
+        The neurons.
+    psp
+        Their spike-train PSP.
+    loss
+        The loss.
     """
 
     name: ClassVar[str] = "hm2bp"
 
     thresholds: PerLayer | Literal["auto"] = "auto"
-    lateral: NonNegative = 1.0
+    lateral: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
     gain_floor: Annotated[float, Meta(gt=0, le=1)] | Literal["auto"] | None = "auto"
     neuron: NeuronSettings = field(default_factory=NeuronSettings)
     psp: PspSettings = field(default_factory=PspSettings)
@@ -141,6 +147,11 @@ class Hm2bp(LearningRule):
         """See `LearningRule.check_layers`."""
         if self.thresholds != "auto":
             check_layers("thresholds", self.thresholds, layers)
+
+    def check_resolved(self) -> None:
+        """See `LearningRule.check_resolved`."""
+        if self.thresholds == "auto":
+            raise UsageError('got thresholds = "auto"', "the thresholds of a network that was calibrated")
 
     def check_steps(self, max_steps: int) -> None:
         """See `LearningRule.check_steps`: a neuron must be able to fire as often as is wanted of it."""

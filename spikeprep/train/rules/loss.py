@@ -23,8 +23,10 @@ class LossSettings(Settings):
     ----------
     loss
         "rate": desired spike counts (eq. 1); "softmax": cross entropy of softmax(counts).
-    target, off_target
-        Spikes wanted of the label neuron and of the others.
+    target
+        Spikes wanted of the label neuron.
+    off_target
+        Spikes wanted of the other neurons.
     margin
         A count this near to its target, or nearer, is no error.
     fill
