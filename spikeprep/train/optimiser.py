@@ -19,7 +19,7 @@ class RegularisationSettings(Settings):
     ----------
     strength
         λ: one value for all layers, or a list with one for each hidden layer and then the output. The published λ is
-        10 for one update a sample; see benchmarks/RESULTS.md for how the default was found.
+        10 for one update per sample; see benchmarks/RESULTS.md for how the default was found.
     steepness
         β.
     scale

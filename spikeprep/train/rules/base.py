@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
@@ -42,6 +42,8 @@ class LearningRule(Plugin, ABC):
     gates; it knows no layer kind and no backend. Its settings share one namespace with those of training
     (`spikeprep.train.settings`), so a field must not be called like one of them.
     """
+
+    owner: ClassVar[str] = "training"
 
     def check_layers(self, layers: int) -> None:
         """Raise `UsageError` where settings by layer do not fit that many layers, the output among them."""

@@ -101,7 +101,7 @@ class Hm2bp(LearningRule):
     ----------
     thresholds
         ν: one value for all layers, or a list with one for each hidden layer and then the output; or "auto":
-        calibrated on the first batches, see `spikeprep.train.rules.calibration`.
+        calibrated on 64 training samples, so that each layer fires about as often as in the published network.
     lateral
         Strength w0 of the lateral inhibition among output neurons.
     gain_floor
