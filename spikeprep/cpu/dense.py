@@ -25,7 +25,16 @@ from ..backend import DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Parame
 from ..data import Hm2bpConstants
 from . import update
 from .base import CpuBase
-from .neurons import gate, lif_step, neuron_constants, psp_constants, reset, silent_mask, thresholds_of
+from .neurons import (
+    gate,
+    lif_step,
+    neuron_constants,
+    psp_constants,
+    reset,
+    silent_mask,
+    step_tile,
+    thresholds_of,
+)
 from .spikes import CpuSpikes
 from .workers import Workers, ranges
 
@@ -91,15 +100,7 @@ def dense_forward_lateral(
                 out, at = masks[b, :, tile], 3 * tile * LANES
                 drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
                 drive = drive - select(out[t - 1], own, others)
-                held = load(state, at + 2 * LANES)
-                membrane, current, mask = lif_step(
-                    drive, load(state, at), load(state, at + LANES), held,
-                    thresholds_of(neurons, tile, neuron), neuron,
-                )  # fmt: skip
-                membrane, held = reset(mask, membrane, held, neuron)
-                store(state, at, membrane)
-                store(state, at + LANES, current)
-                store(state, at + 2 * LANES, held)
+                mask = step_tile(state, at, drive, thresholds_of(neurons, tile, neuron), neuron)
                 out[t] = mask
                 fired += ones(mask)
 

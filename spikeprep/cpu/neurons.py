@@ -137,6 +137,20 @@ def reset(mask: Any, membrane: Any, held: Any, neuron: Any) -> Any:
 
 
 @jit
+def step_tile(state: Any, at: int, drive: Any, threshold: Any, neuron: Any) -> Any:
+    """Advance a tile whose membrane, current and held are in `state` from `at` on; return its spike mask."""
+    held = load(state, at + 2 * LANES)
+    membrane, current, mask = lif_step(
+        drive, load(state, at), load(state, at + LANES), held, threshold, neuron
+    )
+    membrane, held = reset(mask, membrane, held, neuron)
+    store(state, at, membrane)
+    store(state, at + LANES, current)
+    store(state, at + 2 * LANES, held)
+    return mask
+
+
+@jit
 def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> None:
     """Run one tile of unconnected neurons on `drive` [step · lane]; trace membrane (as compared) and current."""
     membrane = current = held = spread(neuron.zero)
@@ -181,14 +195,7 @@ def simulate(
                 arriving = load(drive[b, tile], (t - 1) * LANES)
                 if lateral > neuron.zero:
                     arriving = arriving - select(out[t - 1], own, others)
-                held, threshold = load(state, at + 2 * LANES), thresholds_of(units, tile, neuron)
-                membrane, current, mask = lif_step(
-                    arriving, load(state, at), load(state, at + LANES), held, threshold, neuron
-                )
-                membrane, held = reset(mask, membrane, held, neuron)
-                store(state, at, membrane)
-                store(state, at + LANES, current)
-                store(state, at + 2 * LANES, held)
+                mask = step_tile(state, at, arriving, thresholds_of(units, tile, neuron), neuron)
                 out[t] = mask
                 fired += ones(mask)
 
