@@ -299,7 +299,7 @@ class CudaBase(Backend):
         """See `Backend.lateral_gain`: one launch."""
         gain = self.xp.empty(counts.shape, self.dtype)
         if gain.size:
-            self.module("loss.cu").launch(
+            self.module("lateral_gain.cu").launch(
                 "lateral_gain", blocks(self.runtime, gain.size, 128), 128, e, counts,
                 self.xp.asarray(labels, np.int32), self.dtype.type(1 / threshold), gain, np.int32(len(counts)),
                 np.int32(counts.shape[1]),
