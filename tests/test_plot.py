@@ -58,7 +58,7 @@ def test_raster_draws_every_spike_at_its_time_and_unit():
     axes = drawn(raster(data, 2, seconds_per_step=0.001))
     (dots,) = axes["every spike"].get_lines()
     steps, units = np.nonzero(data[2])
-    np.testing.assert_allclose(dots.get_xdata(), steps * 1.0)  # 1 ms a step
+    np.testing.assert_allclose(dots.get_xdata(), steps + 0.5)  # the middle of steps of 1 ms
     np.testing.assert_array_equal(dots.get_ydata(), units)
 
 
