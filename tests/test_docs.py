@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -9,8 +10,11 @@ import types
 from pathlib import Path
 
 import pytest
+import spikeprep_cli
 from click.testing import CliRunner
 from spikeprep_cli.main import COMMANDS, main
+
+import spikeprep
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,11 +52,20 @@ def test_a_command_in_the_documents_exists(page, line):
     assert {word for word in rest if word.startswith("--")} <= known
 
 
+def located(path: Path) -> Path:
+    """Return `path`, or for a file of a package its place where that package was imported from."""
+    within = Path(os.path.normpath(path)).relative_to(ROOT)
+    for package, folder in ((spikeprep, "spikeprep"), (spikeprep_cli, "cli")):
+        if within.is_relative_to(folder):
+            return Path(package.__file__).parent / within.relative_to(folder)
+    return path
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target and "RESULTS" not in target:
-            assert (page.parent / target).exists(), target
+            assert located(page.parent / target).exists(), target
 
 
 def test_every_command_and_exit_code_is_documented():
