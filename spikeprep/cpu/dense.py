@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import LANES, above, aligned_zeros, load, ones, select, spread, store, sum_rows, total
+from .._simd import LANES, above, aligned_zeros, load, select, spread, store, sum_rows, total
 from ..backend import DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Parameter, ParameterState
 from ..data import Hm2bpConstants
 from . import update
@@ -32,7 +32,7 @@ from .neurons import (
     psp_constants,
     reset,
     silent_mask,
-    step_tile,
+    simulate,
     thresholds_of,
 )
 from .spikes import CpuSpikes
@@ -79,30 +79,24 @@ def dense_forward_lateral(
     neuron: Any,
     lateral: Any,
     masks: Any,
+    drive: Any,
     state: Any,
     neurons: int,
     first: int,
     last: int,
 ) -> None:
-    """As `dense_forward`, all tiles in step: each spike takes `lateral` from the drive of every other neuron.
+    """As `dense_forward`, all tiles, with the lateral inhibition of `simulate`.
 
-    `state` holds membrane, current and held of each tile.
+    Scratch: `drive` [1, tile, step · lane] of a sample, and `state` as in `simulate`.
     """
-    tiles = weight.shape[0]
     for b in range(first, last):
-        state[: 3 * tiles * LANES] = neuron.zero
-        fired = 0
-        for t in range(1, np.int64(steps[b])):
-            others = spread(lateral * weight.dtype.type(fired))
-            own = spread(lateral * weight.dtype.type(fired - 1))
-            fired = 0
-            for tile in range(tiles):
-                out, at = masks[b, :, tile], 3 * tile * LANES
-                drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t - 1], step_ptr[b, t])
-                drive = drive - select(out[t - 1], own, others)
-                mask = step_tile(state, at, drive, thresholds_of(neurons, tile, neuron), neuron)
-                out[t] = mask
-                fired += ones(mask)
+        for tile in range(weight.shape[0]):
+            rows, out = weight[tile].reshape(-1), drive[0, tile]
+            for t in range(1, np.int64(steps[b])):
+                arriving = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
+                store(out, (t - 1) * LANES, arriving)
+        one = slice(b, b + 1)
+        simulate(drive, steps[one], neurons, neuron, lateral, masks[one], state, 0, 1)
 
 
 # ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)
@@ -279,8 +273,10 @@ class Hm2bpDense(DeviceLayer):
             dense_forward(weight, step_ptr, units, pre.steps, neuron, masks, neurons, tile, first, last)
 
         def all_tiles(first: int, last: int) -> None:
+            size = tiles * masks.shape[1] * LANES
+            drive = self._workers.scratch("drive", size)[:size].reshape(1, tiles, -1)
             dense_forward_lateral(
-                weight, step_ptr, units, pre.steps, neuron, lateral, masks,
+                weight, step_ptr, units, pre.steps, neuron, lateral, masks, drive,
                 self._workers.scratch("state", 3 * tiles * LANES), neurons, first, last,
             )  # fmt: skip
 
