@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ..errors import StoreError
@@ -150,19 +151,9 @@ class SpikeWriter:
         requested["complete"] = stored["complete"]
         return cls(storage, requested, dict(layouts), compression or Compression())
 
-    @classmethod
-    def _rejoin(
-        cls,
-        path: str,
-        attributes: dict[str, Any],
-        layouts: dict[str, SplitLayout],
-        compression: Compression,
-    ) -> SpikeWriter:
-        return cls.join(path, attributes, layouts, compression=compression)
-
     def __reduce__(self) -> Any:
-        path = self._storage.absolute_path()
-        return SpikeWriter._rejoin, (path, self._attributes, self.layouts, self._compression)
+        arguments = self._storage.absolute_path(), self._attributes, self.layouts
+        return partial(SpikeWriter.join, *arguments, compression=self._compression), ()
 
     def shards(self) -> list[Shard]:
         """Return every shard of every split."""
