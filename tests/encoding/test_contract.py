@@ -28,7 +28,7 @@ SAMPLES = {"train": 11, "test": 4}
 
 @dataclass(frozen=True)
 class Counting(Source):
-    """Images of which sample n has n + 1 bright pixels in its first row; counts what is asked of it."""
+    """Images of which sample n has n + 1 bright pixels in its first row; records what is read and outlined."""
 
     name: ClassVar[str] = "counting"
     reads: ClassVar[list[tuple[str, int]]] = []

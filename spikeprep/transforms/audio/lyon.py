@@ -115,9 +115,8 @@ def _cochleagram(
     last_even, last_odd = above(load_line(is_last, 0), zero), above(load_line(is_last, width), zero)
     front_mute = np.ones(width, rows.dtype)
     front_mute[0] = n.zero
-    ready = (
-        decimation - 2 if decimation > 1 else 0
-    )  # the sample of a block after which its frame is in the row _D1
+    # the sample of a block after which its frame is in the row _D1
+    ready = decimation - 2 if decimation > 1 else 0
     place = -1  # of m in its block; counted, because a division takes as long as a vector of channels
     for m in range(frames.shape[0] * decimation + lanes):
         sample = samples[m] + n.noise[m % _NOISE] if m < samples.size else n.zero
