@@ -17,7 +17,8 @@ from .attributes import parse_attributes
 from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
 from .sample_arrays import decode_sample_array
 from .shards import Compression, DamageError, decode_index, index_bytes, is_absent
-from .storage import Storage, open_storage
+from .storage import open_storage
+from .storage_contract import Storage
 from .zarr_metadata import parse_split
 
 _HINT = "Run `spikeprep verify` for all of the damage, then write the store again with overwrite=True."

@@ -17,7 +17,7 @@ from ..packing import overrun, popcount
 from .layout import SplitLayout, sample_array_key, shard_key
 from .sample_arrays import encode_sample_array
 from .shards import Compression, encode_index
-from .storage import Storage, Write
+from .storage_contract import Storage, Write
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any, Self
 from ..errors import StoreError, UsageError, near_miss
 from .attributes import fingerprint, parse_attributes
 from .reader import SplitReader
-from .storage import Storage, open_storage
+from .storage import open_storage
+from .storage_contract import Storage
 
 
 class UnknownSplit(UsageError, KeyError):

@@ -11,9 +11,11 @@ from typing import Any
 from ..errors import StoreError
 from .attributes import FORMAT, check_attributes, differences, parse_attributes, root_document
 from .layout import SPIKES, SplitLayout, metadata_key, shard_key
+from .local_storage import LocalStorage
 from .shard_writer import Shard, ShardWriter
 from .shards import Compression
-from .storage import LocalStorage, Storage, open_storage
+from .storage import open_storage
+from .storage_contract import Storage
 from .zarr_metadata import split_documents
 
 

@@ -19,7 +19,7 @@ from spikeprep.errors import DataError, PluginError, StoreError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, verify
-from spikeprep.store.storage import LocalStorage
+from spikeprep.store.local_storage import LocalStorage
 from spikeprep.transforms.audio.lyon import Lyon
 
 from ..store.stores import tree

@@ -22,7 +22,7 @@ from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.recipes import Recipe, load_recipe
 from spikeprep.store import SpikeStore, SplitLayout, verify
-from spikeprep.store.storage import LocalStorage
+from spikeprep.store.local_storage import LocalStorage
 
 from ..assets import asset
 from ..sources.event_folders import class_folder
@@ -148,7 +148,7 @@ SCRIPT = """
 import os, signal, sys
 from spikeprep.encoding.run import encode
 from spikeprep.store import SplitLayout
-from spikeprep.store.storage import LocalStorage
+from spikeprep.store.local_storage import LocalStorage
 from tests.encoding.test_run import RECIPE
 
 SplitLayout.fit = staticmethod(lambda n, u, t: SplitLayout(n, u, t, 4, 8))

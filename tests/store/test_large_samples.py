@@ -8,7 +8,7 @@ import zarr
 
 from spikeprep.errors import StoreError
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout, verify
-from spikeprep.store.storage import LocalStorage
+from spikeprep.store.local_storage import LocalStorage
 
 from .stores import ATTRIBUTES, content, tree
 
@@ -93,12 +93,12 @@ def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     def full(self, key):
         from contextlib import contextmanager
 
-        from spikeprep.store import storage
+        from spikeprep.store.storage_contract import write_errors
 
         @contextmanager
         def writing():
             def write(data):
-                with storage._write_errors(f"{self.path}/{key}"):
+                with write_errors(f"{self.path}/{key}"):
                     raise OSError(errno.ENOSPC, "No space left on device")
 
             yield write

@@ -9,7 +9,7 @@ import pytest
 from spikeprep.errors import StoreError
 from spikeprep.store import SpikeWriter
 from spikeprep.store import partial_files as partial
-from spikeprep.store.storage import LocalStorage
+from spikeprep.store.local_storage import LocalStorage
 
 from .stores import ATTRIBUTES, LAYOUTS, make, tree
 

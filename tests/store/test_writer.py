@@ -7,8 +7,8 @@ import pytest
 
 from spikeprep.errors import StoreError, UsageError
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, verify
+from spikeprep.store.local_storage import LocalStorage
 from spikeprep.store.partial_files import new_partial_name, release
-from spikeprep.store.storage import LocalStorage
 
 from .stores import ATTRIBUTES, LAYOUTS, content, make, tree, write_shard
 

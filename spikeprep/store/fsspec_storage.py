@@ -1,0 +1,87 @@
+"""A store behind an fsspec URL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from .storage_contract import Storage, Write, write_errors
+
+
+class FsspecStorage(Storage):
+    """Keys below an fsspec URL; object stores write a key atomically themselves."""
+
+    requests: ClassVar[int] = 16
+
+    def __init__(self, url: str) -> None:
+        self.path = url
+        self._connect()
+
+    def _connect(self) -> None:
+        import fsspec
+
+        self._pid = os.getpid()
+        self._connection: Any
+        self._connection, root = fsspec.core.url_to_fs(self.path)
+        self._root = str(root).rstrip("/")
+
+    @property
+    def _fs(self) -> Any:
+        """The filesystem; a forked process connects anew, because it does not inherit fsspec's threads."""
+        if self._pid != os.getpid():
+            self._connect()
+        return self._connection
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
+        """Return bytes [start, stop) of an object."""
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{key}", start=start or None, end=stop))
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write the object in one request."""
+        with write_errors(f"{self.path}/{key}"):
+            target = f"{self._root}/{key}"
+            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._fs.pipe_file(target, data)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Write]:
+        """Collect the content in a local temporary file, and upload that at the end."""
+        target = f"{self._root}/{key}"
+        with tempfile.TemporaryFile() as file:
+
+            def write(data: bytes) -> None:
+                with write_errors(tempfile.gettempdir()):
+                    file.write(data)
+
+            yield write
+            file.seek(0)
+            with write_errors(f"{self.path}/{key}"):
+                self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                with self._fs.open(target, "wb") as out:
+                    shutil.copyfileobj(file, out)
+
+    def keys(self) -> set[str]:
+        """Return the key of every object."""
+        return {str(name)[len(self._root) :].lstrip("/") for name in self._fs.find(self._root)}
+
+    def size(self, key: str) -> int:
+        """Return the object's size."""
+        return int(self._fs.size(f"{self._root}/{key}"))
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        self._fs.rm_file(f"{self._root}/{key}")
+
+    def remove_abandoned(self) -> None:
+        """Do nothing: object stores keep no unfinished objects."""
+
+    def absolute_path(self) -> str:
+        """Return the URL."""
+        return self.path

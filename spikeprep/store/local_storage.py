@@ -1,0 +1,120 @@
+"""A store in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from ..errors import StoreError
+from .partial_files import is_abandoned, is_partial, new_partial_name, release
+from .storage_contract import Storage, Write, write_errors
+
+_OPEN_ATTEMPTS = 8  # another process may remove an empty folder between its creation and the file's
+
+
+class LocalStorage(Storage):
+    """Files in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.path = root, str(root)
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
+        """Return bytes [start, stop) of a file."""
+        try:
+            with open(f"{self.path}/{key}", "rb", buffering=0) as file:
+                if start < 0:
+                    start = max(os.fstat(file.fileno()).st_size + start, 0)
+                file.seek(start)
+                return file.read(-1 if stop is None else stop - start)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(
+                f"cannot read {self.path}/{key} ({error.strerror})", "", "Check its permissions and its disk."
+            ) from error
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file."""
+        with self.writing(key) as write:
+            write(data)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Write]:
+        """Write to a partial file, flush it to the disk, and rename it: no crash or power cut leaves half a file."""
+        target = self.root / key
+        partial = target.with_name(new_partial_name(target.name))
+
+        def write(data: bytes) -> None:
+            with write_errors(str(target)):
+                file.write(data)
+
+        try:
+            with write_errors(str(target)):
+                file = _create(partial)
+            with file:
+                yield write
+                with write_errors(str(target)):
+                    file.flush()
+                    os.fsync(file.fileno())
+            with write_errors(str(target)):
+                os.replace(partial, target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            release(partial.name)
+        if os.name == "posix":  # the rename itself is on the disk only once the folder is
+            with write_errors(str(target)):
+                folder = os.open(target.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+
+    def keys(self) -> set[str]:
+        """Return the path of every file, unfinished ones excepted."""
+        return {
+            file.relative_to(self.root).as_posix()
+            for file in self.root.rglob("*")
+            if not is_partial(file.name) and file.is_file()
+        }
+
+    def size(self, key: str) -> int:
+        """Return the file's size."""
+        return (self.root / key).stat().st_size
+
+    def delete(self, key: str) -> None:
+        """Remove the file, and the folders inside the store that it leaves empty."""
+        (self.root / key).unlink(missing_ok=True)
+        self._remove_empty((self.root / key).parent)
+
+    def remove_abandoned(self) -> None:
+        """Remove partial files of dead processes of this host, and the folders that they leave empty."""
+        for file in list(self.root.rglob("*.partial")):
+            if is_abandoned(file.name):
+                file.unlink(missing_ok=True)
+                self._remove_empty(file.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        with suppress(OSError):  # not empty
+            while folder != self.root:
+                folder.rmdir()
+                folder = folder.parent
+
+    def absolute_path(self) -> str:
+        """Return the folder's absolute path."""
+        return os.path.abspath(self.path)
+
+
+def _create(path: Path) -> IO[bytes]:
+    for attempt in range(_OPEN_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open(path, "wb")
+        except FileNotFoundError:
+            if attempt == _OPEN_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")

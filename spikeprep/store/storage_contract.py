@@ -1,0 +1,88 @@
+"""What a store needs of a folder or an object store."""
+
+from __future__ import annotations
+
+import errno
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import ClassVar
+
+from ..errors import StoreError
+
+Write = Callable[[bytes], None]
+
+
+class Storage(ABC):
+    """The operations that a store needs of a folder or an object store. Thread-safe.
+
+    Attributes
+    ----------
+    path
+        The path or URL as the user gave it.
+    requests
+        Number of reads to keep in flight: many where each one takes long to answer.
+    """
+
+    path: str
+    requests: ClassVar[int] = 1
+
+    @abstractmethod
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
+        """Return bytes [start, stop) under `key`, or None where there is no such key.
+
+        A negative `start` counts from the end.
+        """
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Write `data` under `key`, atomically and durably.
+
+        Raises
+        ------
+        StoreError
+            The disk is full, read-only or failing; the previous content of `key` is still there.
+        """
+
+    @abstractmethod
+    def writing(self, key: str) -> AbstractContextManager[Write]:
+        """Return a context whose value writes the next bytes of `key`, for content too large to hold.
+
+        The key appears when the context ends without an error, and not at all otherwise.
+        """
+
+    @abstractmethod
+    def keys(self) -> set[str]:
+        """Return every key, without unfinished files of spikeprep."""
+
+    @abstractmethod
+    def size(self, key: str) -> int:
+        """Return the number of bytes under `key`."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove `key`."""
+
+    @abstractmethod
+    def remove_abandoned(self) -> None:
+        """Remove unfinished files whose writers are dead; those of living ones and of other hosts stay."""
+
+    @abstractmethod
+    def absolute_path(self) -> str:
+        """Return the path or URL in a form that another process can open."""
+
+
+@contextmanager
+def write_errors(path: str) -> Iterator[None]:
+    """Turn an operating system's error into a `StoreError` that says how to fix it."""
+    try:
+        yield
+    except OSError as error:
+        resume = "and repeat the call: it resumes where it stopped."
+        hint = {
+            errno.ENOSPC: f"Free some space {resume}",
+            errno.EDQUOT: f"Free some of your quota {resume}",
+            errno.EACCES: "Choose a place you may write to.",
+            errno.EROFS: "Choose a place that is not read-only.",
+        }.get(error.errno or 0, f"Remove the cause {resume}")
+        raise StoreError(f"cannot write {path} ({error.strerror or error})", "", hint) from error
