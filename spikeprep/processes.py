@@ -1,0 +1,70 @@
+"""Which process is this, and does another one still run: host, boot, process id and start time."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+
+@functools.cache
+def host_id() -> str:
+    """Return 12 hex digits that name this host: its name, its machine id, and its process namespace.
+
+    Processes of two containers cannot see each other, so neither may take the other for dead.
+    """
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not Linux
+        namespace = 0
+    return _digest(f"{platform.node()}\n{_read('/etc/machine-id')}\n{namespace}", 6)
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return 8 hex digits that name the current boot of this host."""
+    return _digest(_read("/proc/sys/kernel/random/boot_id"), 4)
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process of this host was started, in clock ticks since the boot.
+
+    None where there is no such process, where it has ended and waits to be reaped, and outside Linux.
+    """
+    # pid (name) state ppid …, and field 22 is the start time; a name may contain spaces and parentheses
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    if len(fields) < 20 or fields[0] in "ZX":
+        return None
+    return int(fields[19])
+
+
+def is_running(pid: int, started: int | None) -> bool | None:
+    """Whether the process of this host that was started at `started` (see `start_time`) still runs.
+
+    None where the operating system does not tell. Without `started` any process of that id counts.
+    """
+    if os.name != "posix":  # signal 0 would end the process on Windows
+        return None
+    if os.path.exists(f"/proc/{pid}/stat"):
+        now = start_time(pid)
+        return now is not None and started in (None, now)
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # there is one, of another user, that this user may not look up
+        return None
+    return True
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _digest(text: str, size: int) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
