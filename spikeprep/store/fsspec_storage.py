@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from ..errors import StoreError
 from .storage_contract import Storage, Write, write_errors
 
 
@@ -49,6 +50,21 @@ class FsspecStorage(Storage):
             target = f"{self._root}/{key}"
             self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             self._fs.pipe_file(target, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write the object if there is none, by a conditional request where the filesystem has one."""
+        if self.get(key) is not None:
+            return False
+        target = f"{self._root}/{key}"
+        try:
+            with write_errors(f"{self.path}/{key}"):
+                self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._fs.pipe_file(target, data, mode="create")
+        except StoreError:
+            # the refusal of a condition has no exception of its own; a key that is there now says the same
+            if self.get(key) is None:
+                raise
+        return self.get(key) == data
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Write]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -41,10 +41,35 @@ class LocalStorage(Storage):
         with self.writing(key) as write:
             write(data)
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file if there is none; it appears with its content, except where the disk has no hard links."""
+        target, created = self.root / key, False
+
+        def publish(partial: Path) -> None:
+            nonlocal created
+            try:
+                os.link(partial, target)
+                created = True
+            except FileExistsError:
+                # over NFS the answer to a link that was made may be lost, and the repeated request finds it
+                created = os.stat(partial).st_nlink > 1
+            except OSError:  # no hard links here
+                created = _create_exclusively(target, data)
+
+        with self._unfinished(target, publish) as write:
+            write(data)
+        return created
+
     @contextmanager
     def writing(self, key: str) -> Iterator[Write]:
         """Write to a partial file, flush it to the disk, and rename it: no crash or power cut leaves half a file."""
         target = self.root / key
+        with self._unfinished(target, lambda partial: os.replace(partial, target)) as write:
+            yield write
+
+    @contextmanager
+    def _unfinished(self, target: Path, publish: Callable[[Path], None]) -> Iterator[Write]:
+        """Write a partial file beside `target`, and call `publish` with its path once it is on the disk."""
         partial = target.with_name(new_partial_name(target.name))
 
         def write(data: bytes) -> None:
@@ -60,13 +85,12 @@ class LocalStorage(Storage):
                     file.flush()
                     os.fsync(file.fileno())
             with write_errors(str(target)):
-                os.replace(partial, target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+                publish(partial)
         finally:
+            with suppress(OSError):  # renamed, or never created
+                partial.unlink()
             release(partial.name)
-        if os.name == "posix":  # the rename itself is on the disk only once the folder is
+        if os.name == "posix":  # the new name itself is on the disk only once the folder is
             with write_errors(str(target)):
                 folder = os.open(target.parent, os.O_RDONLY)
                 try:
@@ -118,3 +142,19 @@ def _create(path: Path) -> IO[bytes]:
             if attempt == _OPEN_ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def _create_exclusively(path: Path, data: bytes) -> bool:
+    """Write a new file in place; whether there was none. Another process may see it while it is still empty."""
+    try:
+        with open(path, "xb") as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError:
+        return False
+    return True

@@ -45,6 +45,20 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` under `key` if there is no such key, and return whether this call did; for lock files.
+
+        Of any number of callers at the same time one gets True, if each writes data of its own (a random token in it).
+        This is exact in folders and where a server has conditional writes (S3, Google Cloud Storage, Azure). Elsewhere
+        (FTP, SFTP, …) the key is looked for, written and read back: two callers in the same instant may both get True.
+
+        Raises
+        ------
+        StoreError
+            As `put`.
+        """
+
+    @abstractmethod
     def writing(self, key: str) -> AbstractContextManager[Write]:
         """Return a context whose value writes the next bytes of `key`, for content too large to hold.
 
