@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -83,19 +83,20 @@ class FsspecStorage(Storage):
                 with self._fs.open(target, "wb") as out:
                     shutil.copyfileobj(file, out)
 
-    def keys(self) -> set[str]:
-        """Return the key of every object."""
-        return {str(name)[len(self._root) :].lstrip("/") for name in self._fs.find(self._root)}
+    def sizes(self) -> dict[str, int]:
+        """Return the key and the size of every object."""
+        listing = self._fs.find(self._root, detail=True)
+        return {str(name)[len(self._root) :].lstrip("/"): int(info["size"]) for name, info in listing.items()}
 
-    def size(self, key: str) -> int:
-        """Return the object's size."""
-        return int(self._fs.size(f"{self._root}/{key}"))
+    def version(self, key: str) -> Hashable:
+        """Return the object's content: one request, as asking for its properties would be."""
+        return self.get(key)
 
     def delete(self, key: str) -> None:
         """Remove the object."""
         self._fs.rm_file(f"{self._root}/{key}")
 
-    def remove_abandoned(self) -> None:
+    def remove_abandoned(self, ours: Callable[[str], bool]) -> None:
         """Do nothing: object stores keep no unfinished objects."""
 
     def absolute_path(self) -> str:
