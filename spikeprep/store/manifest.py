@@ -82,6 +82,8 @@ class Manifest:
         Version of the package that wrote the store.
     digest
         One digest over all files; see `digest_over`.
+    size
+        Bytes of all files together.
     files
         Key → size and sha256 of every file but this one.
     """
@@ -89,12 +91,14 @@ class Manifest:
     manifest: Literal[1]
     version: str
     digest: Digest
+    size: Natural
     files: dict[str, FileDigest]
 
     @classmethod
     def of(cls, files: Files, version: str) -> Manifest:
         """Return the manifest of files."""
-        return cls(1, version, digest_over(files), dict(sorted(files.items())))
+        size = sum(file.size for file in files.values())
+        return cls(1, version, digest_over(files), size, dict(sorted(files.items())))
 
     @classmethod
     def read(cls, storage: Storage) -> Manifest:
