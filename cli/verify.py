@@ -25,18 +25,18 @@ def command(store: str, as_json: bool) -> None:
     if as_json:
         emit_json(report.to_json())
     elif report.ok:
-        click.echo(f"{store}: OK: {report.samples:,} samples verified")
+        click.echo(f"{report.path}: OK: {report.samples:,} samples verified")
     elif report.complete:
         for problem in report.problems:
             click.echo(f"{problem}")
     if report.complete and report.problems:
         number = f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}"
         raise StoreError(
-            f"{store} has {number}", "", "Encode it again with overwrite=True, or restore a copy."
+            f"{report.path} has {number}", "", "Encode it again with overwrite=True, or restore a copy."
         )
     if not report.complete:
         raise StoreError(
-            f"{store} is not complete: its encoding was interrupted",
+            f"{report.path} is not complete: its encoding was interrupted",
             "",
             "Run its `spikeprep encode` command again, which finishes it.",
         )

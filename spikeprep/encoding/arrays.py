@@ -24,6 +24,7 @@ from ..registry import ENCODERS
 from ..store import Compression, SpikeStore, SpikeWriter
 from ..store.attributes import differences
 from ..system import cores
+from ..urls import redacted
 from .run import EncodeSummary
 from .sample_packing import SamplePacker, pack_all
 from .sample_table import SampleTable, read_rows
@@ -153,7 +154,7 @@ def write_store(
         )
         write_shards(writer, data, spool, threads)
     return EncodeSummary(
-        path=os.fspath(out),
+        path=redacted(out),
         samples={name: len(columns.labels) for name, columns in data.splits.items()},
         encoded=sum(len(columns.labels) for columns in data.splits.values()),
         seconds=time.perf_counter() - began,
@@ -182,9 +183,9 @@ def _refuse_existing(out: str | os.PathLike[str], about: Mapping[str, Any], over
         return
     hint = "Use overwrite=True to replace it, or choose another path."
     if stored["complete"]:
-        raise StoreError(f"there is a store at {os.fspath(out)}", "a new path", hint)
+        raise StoreError(f"there is a store at {redacted(out)}", "a new path", hint)
     unlike = differences({key: stored.get(key) for key in about}, json.loads(json.dumps(about)))
     if unlike:
         raise StoreError(
-            f"{os.fspath(out)} was begun with another configuration ({'; '.join(unlike[:5])})", "", hint
+            f"{redacted(out)} was begun with another configuration ({'; '.join(unlike[:5])})", "", hint
         )

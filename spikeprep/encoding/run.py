@@ -28,6 +28,7 @@ from ..recipes import Recipe
 from ..store import Shard, ShardWriter, SpikeStore, SpikeWriter
 from ..system import cores
 from ..text import format_bytes, html_table, samples_by_split
+from ..urls import redacted
 from .plan import StorePlan, chunk_bytes, open_encoder, unit_ranges
 from .samples import SampleEncoder, Shape
 
@@ -180,7 +181,7 @@ def encode(
     _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
     writer.complete()
     return EncodeSummary(
-        path=os.fspath(out),
+        path=redacted(out),
         samples=plan.samples,
         encoded=todo,
         seconds=time.perf_counter() - began,
