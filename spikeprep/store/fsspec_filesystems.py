@@ -34,10 +34,10 @@ def check_size(fs: Any, name: str, size: int) -> None:
         raise ConnectionError(f"{arrived} of {size} bytes have arrived")
 
 
-def create_file(fs: Any, name: str, data: bytes) -> None:
+def create_file(fs: Any, name: str, data: bytes, **options: Any) -> None:
     """Write an object; fail if there is one, where the filesystem has conditional requests."""
     conditional = "mode" in inspect.signature(getattr(fs, "_pipe_file", fs.pipe_file)).parameters
-    fs.pipe_file(name, data, **({"mode": "create"} if conditional else {}))
+    fs.pipe_file(name, data, **({"mode": "create"} if conditional else {}), **options)
 
 
 def remove(fs: Any, name: str) -> None:

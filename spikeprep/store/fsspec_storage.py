@@ -39,7 +39,13 @@ from .storage_contract import Storage, Write, write_errors
 
 Result = TypeVar("Result")
 
+Send = Callable[[Any, str, dict[str, float]], Any]
+"""Uploads, called with (filesystem, name, options of the request)."""
+
 _SPOOL_NAME = "spikeprep-upload"
+# An upload ends after these seconds, and the time that its bytes take at this rate: S3's client waits for ever before
+# it sends.
+_UPLOAD_SECONDS, _UPLOAD_RATE = 60.0, 10_000  # seconds, bytes per second
 
 
 class FsspecStorage(Storage):
@@ -180,7 +186,7 @@ class FsspecStorage(Storage):
 
     def put(self, key: str, data: bytes) -> None:
         """Write the object: at once in an object store, elsewhere under a temporary name which is then changed."""
-        self._upload(key, len(data), lambda fs, name: fs.pipe_file(name, data))
+        self._upload(key, len(data), lambda fs, name, limit: fs.pipe_file(name, data, **limit))
 
     def create(self, key: str, data: bytes) -> bool:
         """Write the object if there is none, by a conditional request where the filesystem has one."""
@@ -188,7 +194,7 @@ class FsspecStorage(Storage):
             return False
         try:
             if self._atomic:
-                self._upload(key, len(data), lambda fs, name: create_file(fs, name, data))
+                self._upload(key, len(data), lambda fs, name, limit: create_file(fs, name, data, **limit))
             else:
                 self.put(key, data)
         except StoreError:
@@ -214,14 +220,14 @@ class FsspecStorage(Storage):
 
                 yield write
                 size = file.tell()
-            self._upload(key, size, lambda fs, name: fs.put_file(str(spool), name))
+            self._upload(key, size, lambda fs, name, limit: fs.put_file(str(spool), name, **limit))
         finally:
             with suppress(OSError):
                 spool.unlink()
             release(spool.name)
 
-    def _upload(self, key: str, size: int, send: Callable[[Any, str], Any]) -> None:
-        """Write `size` bytes under `key` by `send`, which writes them under the name that it is given."""
+    def _upload(self, key: str, size: int, send: Send) -> None:
+        """Write `size` bytes under `key`, which appears when all of them have arrived."""
         self._require_writable(key)
         folder, slash, base = key.rpartition("/")
         partial = new_partial_name(base)
@@ -229,7 +235,7 @@ class FsspecStorage(Storage):
         def upload(fs: Any) -> None:
             name = self._name(key)
             if self._atomic:
-                send(fs, name)
+                send(fs, name, {"timeout": _UPLOAD_SECONDS + size / _UPLOAD_RATE})
                 try:
                     check_size(fs, name, size)
                 except ConnectionError:  # never leave a part of an object under its key
@@ -238,7 +244,7 @@ class FsspecStorage(Storage):
                 return
             self._make_folder(fs, self._name(folder).rstrip("/"))
             temporary = self._name(f"{folder}{slash}{partial}")
-            send(fs, temporary)
+            send(fs, temporary, {})
             check_size(fs, temporary, size)
             move(fs, temporary, name)
             check_size(fs, name, size)
