@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ Result = TypeVar("Result")
 Send = Callable[[Any, str, dict[str, float]], Any]
 """Uploads, called with (filesystem, name, options of the request)."""
 
+_SETTLE_SECONDS = 0.5
 _SPOOL_NAME = "spikeprep-upload"
 # An upload ends after these seconds, and the time that its bytes take at this rate: S3's client waits for ever before
 # it sends.
@@ -197,6 +199,8 @@ class FsspecStorage(Storage):
                 self._upload(key, len(data), lambda fs, name, limit: create_file(fs, name, data, **limit))
             else:
                 self.put(key, data)
+                if self._scheme != "memory":
+                    time.sleep(_SETTLE_SECONDS)  # whoever has found no key either has written by then
         except StoreError:
             # the refusal of a condition has no exception of its own; a key that is there now says the same
             if self.get(key) is None:
