@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
@@ -16,6 +15,7 @@ from ..encoding.run import encode as encode_store
 from ..interruption import Interrupted
 from ..progress import progress_for
 from ..recipes import Recipe, load_recipe
+from ..urls import redacted
 from .arguments import PathLike, ShowProgress
 
 
@@ -86,7 +86,7 @@ def encode(
                 repair=repair, progress=show, executor=executor,
             )  # fmt: skip
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted; {os.fspath(out)} keeps what is written", {}) from None
+            raise Interrupted(f"interrupted; {redacted(out)} keeps what is written", {}) from None
         if summary.note:
             show.note(f"note: {summary.note}")
     return summary

@@ -24,6 +24,7 @@ from ..registry import ENCODERS
 from ..store import Compression, SpikeStore, SpikeWriter
 from ..store.attributes import differences
 from ..system import cores
+from ..urls import redacted
 from .run import EncodeSummary
 from .sample_packing import SamplePacker, pack_all
 from .sample_table import SampleTable, read_rows
@@ -184,9 +185,9 @@ def _refuse_existing(out: str | os.PathLike[str], about: Mapping[str, Any], over
         return
     hint = "Use overwrite=True to replace it, or choose another path."
     if stored["complete"]:
-        raise StoreError(f"there is a store at {os.fspath(out)}", "a new path", hint)
+        raise StoreError(f"there is a store at {redacted(out)}", "a new path", hint)
     unlike = differences({key: stored.get(key) for key in about}, json.loads(json.dumps(about)))
     if unlike:
         raise StoreError(
-            f"{os.fspath(out)} was begun with another configuration ({'; '.join(unlike[:5])})", "", hint
+            f"{redacted(out)} was begun with another configuration ({'; '.join(unlike[:5])})", "", hint
         )

@@ -53,7 +53,8 @@ class Storage(ABC):
 
         Of any number of callers at the same time one gets True, if each writes data of its own (a random token in it).
         This is exact in folders and where a server has conditional writes (S3, Google Cloud Storage, Azure). Elsewhere
-        (FTP, SFTP, …) the key is looked for, written and read back: two callers in the same instant may both get True.
+        (FTP, SFTP, …) the key is looked for, written, and read half a second later: two callers may both get True where
+        one of them takes longer than that to write.
 
         Raises
         ------
