@@ -16,10 +16,12 @@ from ..packing import unpack
 from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
 from .root import Root
 from .sample_arrays import decode_sample_array
-from .shards import Compression, DamageError, decode_index, index_bytes, is_absent
+from .shards import Compression, DamageError, decode_index, index_bytes, is_absent, largest_encoded
 from .storage import open_storage
 from .storage_contract import Storage
 from .zarr_metadata import parse_split
+
+_LARGEST_FILE = 1 << 62  # bytes
 
 _HINT = "`spikeprep verify` lists all of the damage; encode again with repair=True, which writes only what is damaged."
 
@@ -321,6 +323,8 @@ class SplitReader:
         if is_absent(entry):
             raise self._damage(start, stop, f"chunk {place} of shard {shard} is missing")
         first, length = int(entry[0]), int(entry[1])
+        if length > largest_encoded(out.nbytes) or first >= _LARGEST_FILE:
+            raise self._damage(start, stop, f"shard {shard} has an index that cannot be")
         data = self._get(shard_key(self.split, shard), first, first + length)
         self._root.check_where_cheap()
         try:

@@ -162,6 +162,11 @@ def encode_index(lengths: Sequence[int], chunks: int) -> bytes:
     return raw + int(google_crc32c.value(raw)).to_bytes(4, "little")
 
 
+def largest_encoded(content: int) -> int:
+    """Return the bytes that no stored chunk of `content` bytes exceeds, with any compression."""
+    return content + content // 128 + 1024
+
+
 def index_bytes(chunks: int) -> int:
     """Return the bytes of the index, its checksum included, of a shard of so many chunks."""
     return 16 * chunks + 4
