@@ -83,7 +83,7 @@ def encode(
         try:
             summary = encode_store(
                 chosen, out, source_path=source, seed=seed, limit=limit, workers=workers, overwrite=overwrite,
-                repair=repair, progress=show, executor=executor,
+                repair=repair, progress=show, note=show.note, executor=executor,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {redacted(out)} keeps what is written", {}) from None

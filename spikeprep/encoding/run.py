@@ -132,6 +132,7 @@ def encode(
     overwrite: bool = False,
     repair: bool = False,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
     executor: Executor | None = None,
 ) -> EncodeSummary:
     """Encode a recipe's data into a spike store; continues where an interrupted call stopped.
@@ -159,6 +160,8 @@ def encode(
         Whether to read everything in a complete store, and encode again what is damaged or missing.
     progress
         Called with (samples done, samples in all), one call at a time, from any thread.
+    note
+        Called with a message before a wait of some seconds.
     executor
         Runs the tasks instead of threads of this call: any `concurrent.futures` executor, such as a
         `ProcessPoolExecutor`. It is not shut down. Other processes open the source themselves, once each, and know the
@@ -182,7 +185,9 @@ def encode(
     workers = fitted(workers, Count | None, "workers") or cores()
     plan = StorePlan(recipe, source_path, seed, limit, workers)
     attributes = plan.attributes()
-    with SpikeWriter.open(out, attributes, plan.layouts(), overwrite=overwrite, repair=repair) as writer:
+    with SpikeWriter.open(
+        out, attributes, plan.layouts(), overwrite=overwrite, repair=repair, note=note
+    ) as writer:
         call = uuid.uuid4().hex
         tasks = [_task(plan, writer, shard, call) for shard in writer.pending()]
         todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self
@@ -63,6 +63,7 @@ class SpikeWriter:
         compression: Compression | None = None,
         overwrite: bool = False,
         repair: bool = False,
+        note: Callable[[str], None] | None = None,
     ) -> SpikeWriter:
         """Create the store, or resume one that was begun with the same attributes and layout.
 
@@ -84,6 +85,8 @@ class SpikeWriter:
             this configuration is resumed all the same. Only the store's own files are ever deleted.
         repair
             Whether to read everything in a complete store and open what is damaged or missing for writing again.
+        note
+            Called with a message before a wait of some seconds for the sign of life of a writer on another host.
 
         Raises
         ------
@@ -98,7 +101,7 @@ class SpikeWriter:
         writer = cls(storage, requested, dict(layouts), compression)
         if writer._is_finished(ExistingStore.read(storage), overwrite=overwrite, repair=repair):
             return writer
-        writer._acquire()
+        writer._acquire(note)
         try:
             existing = ExistingStore.read(storage)  # again: another process may have finished since
             if not writer._is_finished(existing, overwrite=overwrite, repair=repair):
@@ -288,10 +291,10 @@ class SpikeWriter:
             self._attributes["complete"] = True
         return finished
 
-    def _acquire(self) -> None:
+    def _acquire(self, note: Callable[[str], None] | None) -> None:
         self._lease = Lease.acquire(
             self._storage, LEASE, what=f"the store {self._storage.path}", place=_lease_place(self._storage),
-            error=StoreError,
+            error=StoreError, note=note or (lambda message: None),
         )  # fmt: skip
         self._token = self._lease.token
 
