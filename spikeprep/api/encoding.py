@@ -31,6 +31,7 @@ def encode(
     workers: int | None = None,
     executor: Executor | None = None,
     overwrite: bool = False,
+    repair: bool = False,
     progress: ShowProgress = None,
 ) -> EncodeSummary:
     """Encode a data set into a spike store.
@@ -59,7 +60,9 @@ def encode(
     executor
         Where the tasks run: any executor of `concurrent.futures`' interface; default threads of this process.
     overwrite
-        Whether to replace a complete store, or one of another configuration.
+        Whether to replace a complete store, or one of another configuration. Only the store's own files are deleted.
+    repair
+        Whether to read everything in a complete store, and encode again what is damaged or missing and nothing else.
     progress
         See `ShowProgress`.
 
@@ -70,7 +73,8 @@ def encode(
     DataError
         The raw data are missing or damaged.
     StoreError
-        At `out` there is something else, or a store of another configuration; or it cannot be written.
+        At `out` there is something else, or a store of another configuration; another process writes it; or it cannot
+        be written.
     Interrupted
         Ctrl-C; what is written stays, and the same call continues from there.
     """
@@ -79,7 +83,7 @@ def encode(
         try:
             summary = encode_store(
                 chosen, out, source_path=source, seed=seed, limit=limit, workers=workers, overwrite=overwrite,
-                progress=show, executor=executor,
+                repair=repair, progress=show, executor=executor,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {redacted(out)} keeps what is written", {}) from None

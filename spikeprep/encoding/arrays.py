@@ -149,16 +149,18 @@ def write_store(
             "classes": data.classes,
             "source": {"reader": {"name": "arrays"}, "licence": licence, "sha256": data.sha256},
         }
-        writer = SpikeWriter.open(
+        with SpikeWriter.open(
             out, attributes, data.layouts(), compression=compression, overwrite=overwrite
-        )
-        write_shards(writer, data, spool, threads)
+        ) as writer:
+            write_shards(writer, data, spool, threads)
+    store = SpikeStore.open(out)
     return EncodeSummary(
-        path=redacted(out),
+        path=store.path,
         samples={name: len(columns.labels) for name, columns in data.splits.items()},
         encoded=sum(len(columns.labels) for columns in data.splits.values()),
         seconds=time.perf_counter() - began,
-        stored_bytes=SpikeStore.open(out).stored_bytes(),
+        stored_bytes=store.stored_bytes(),
+        digest=store.digest(),
     )
 
 

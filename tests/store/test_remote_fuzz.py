@@ -121,8 +121,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setitem(fsspec.config.conf, "http", timeout)
     make(tmp_path / "s.zarr")
     storage = open_storage(tmp_path / "s.zarr")
-    keys = storage.keys()
-    Answers.objects = {f"s.zarr/{key}": storage.get(key) for key in keys}
+    Answers.objects = {f"s.zarr/{key}": storage.get(key) for key in storage.sizes()}
     Answers.at = -1
     with http_server(handler=Answers) as url:
         yield f"{url}/s.zarr"
