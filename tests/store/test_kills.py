@@ -26,9 +26,11 @@ COMMAND = ("encode", "digits", "--limit", "200", "--set", "poisson.steps=100", "
 # Forks a process for each command line that it reads, so that Python and the kernels are loaded once.
 FORKS = """
 import json, os, sys
-import sklearn.datasets, fsspec, spikeprep.api, spikeprep.recipes
+import spikeprep
 from spikeprep_cli.main import main
-from spikeprep.sources import digits
+spikeprep.encode("digits", "memory://warm", limit=10, settings={"poisson.steps": 100}, progress=False)
+if "AWS_ENDPOINT_URL_S3" in os.environ:
+    import s3fs
 for line in sys.stdin:
     child = os.fork()
     if not child:
