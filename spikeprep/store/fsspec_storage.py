@@ -86,6 +86,9 @@ class FsspecStorage(Storage):
         self._parallel = self._scheme == "memory" or bool(getattr(kind, "async_impl", False))
         self._forget_connection()
 
+    def __reduce__(self) -> tuple[type[FsspecStorage], tuple[str]]:
+        return FsspecStorage, (self.path,)
+
     def _forget_connection(self) -> None:
         """Connect anew at the next request; forked processes do not inherit fsspec's threads and the lock's owner."""
         self._pid, self._connection, self._folders = os.getpid(), None, set[str]()

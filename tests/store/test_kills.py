@@ -96,18 +96,31 @@ def content(location):
     return {key: storage.get(key) for key in storage.sizes()}
 
 
+def wait_for_store(location):
+    storage, end = open_storage(location), time.monotonic() + 60
+    while not storage.sizes() and time.monotonic() < end:
+        time.sleep(0.002)
+
+
 def test_killed_encodes_resume_to_the_same_bytes(place):
     base, commands = place
     commands.run(f"{base}/first")
     began = time.monotonic()
-    commands.run(f"{base}/undisturbed")
-    duration = time.monotonic() - began
+    commands.start(f"{base}/undisturbed")
+    wait_for_store(f"{base}/undisturbed")
+    begun_at = time.monotonic()
+    assert commands.wait() == 0
+    before, writing = begun_at - began, time.monotonic() - begun_at
     expected = content(f"{base}/undisturbed")
     moments, begun = random.Random(5), 0
     for number in range(KILLS):
         out = f"{base}/{number}"
         process = commands.start(out)
-        time.sleep(moments.uniform(0, 1.1) * duration)
+        if number % 4:
+            wait_for_store(out)
+            time.sleep(moments.uniform(0, writing))
+        else:
+            time.sleep(moments.uniform(0, before))
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
         commands.wait()

@@ -414,6 +414,8 @@ def test_a_pickle_opens_what_its_path_hides(ftp, tmp_path):
     assert (
         PASSWORD not in f"{store!r} {store['train']!r} {store.path} {verify(url)!r} {verify(url).to_json()}"
     )
+    storage = pickle.loads(pickle.dumps(store._storage))
+    assert storage.sizes() == store._storage.sizes()
     copy = pickle.loads(pickle.dumps(store))
     assert copy.path == store.path
     assert len(copy["train"]) == 10
