@@ -118,7 +118,7 @@ def test_killed_encodes_resume_to_the_same_bytes(place):
         process = commands.start(out)
         if number % 4:
             wait_for_store(out)
-            time.sleep(moments.uniform(0, writing))
+            time.sleep(moments.uniform(0, writing / 2))
         else:
             time.sleep(moments.uniform(0, before))
         with contextlib.suppress(ProcessLookupError):
