@@ -16,7 +16,7 @@ from spikeprep.store.storage import open_storage
 from .servers import http_server
 from .stores import content, make
 
-ANSWERS = int(os.environ.get("SPIKEPREP_TEST_ANSWERS", "150"))
+ANSWERS = int(os.environ.get("SPIKEPREP_TEST_ANSWERS", "20"))
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
