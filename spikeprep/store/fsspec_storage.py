@@ -43,6 +43,7 @@ Result = TypeVar("Result")
 Send = Callable[[Any, str, dict[str, float]], Any]
 """Uploads, called with (filesystem, name, options of the request)."""
 
+_READ_SECONDS = 120.0  # of one answer; some broken ones keep HTTP's client waiting without an end
 _SETTLE_SECONDS = 0.5
 _SPOOL_NAME = "spikeprep-upload"
 # An upload ends after these seconds, and the time that its bytes take at this rate: S3's client waits for ever before
@@ -163,7 +164,8 @@ class FsspecStorage(Storage):
             if last is not None and 0 <= last <= first:
                 return b""
             try:
-                data = bytes(fs.cat_file(self._name(key), start=first or None, end=last))
+                limit = {"timeout": _READ_SECONDS} if self._parallel and self._scheme != "memory" else {}
+                data = bytes(fs.cat_file(self._name(key), start=first or None, end=last, **limit))
             except Exception as error:
                 if is_past_the_end(error):
                     return b""

@@ -116,6 +116,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 def server(tmp_path, monkeypatch):
     monkeypatch.setattr(remote_errors, "RETRY_SECONDS", 0.02)
     monkeypatch.setattr(remote_errors, "_FIRST_DELAY", 0.001)
+    monkeypatch.setattr("spikeprep.store.fsspec_storage._READ_SECONDS", 1.0)
     aiohttp, fsspec = pytest.importorskip("aiohttp"), pytest.importorskip("fsspec")
     timeout = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_read=0.3)}}
     monkeypatch.setitem(fsspec.config.conf, "http", timeout)
