@@ -5,7 +5,6 @@ from __future__ import annotations
 import ftplib
 import inspect
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from .remote_errors import is_transient
@@ -20,11 +19,9 @@ READ_ONLY = {"http", "https", "data", "github", "reference", "tar", "libarchive"
 SUFFIX_RANGES = {"s3", "s3a", "gs", "gcs", "http", "https", "memory"}
 
 
-def size_of(fs: Any, name: str, info: Mapping[str, Any] | None = None) -> int:
-    """Return an object's size; from its `info`, where that has it."""
-    size = (info or {}).get("size")
-    if size is None:
-        size = fs.info(name).get("size")
+def size_of(fs: Any, name: str) -> int:
+    """Return an object's size."""
+    size = fs.info(name).get("size")
     if size is None:
         raise ValueError("the server does not state the size")
     return int(size)

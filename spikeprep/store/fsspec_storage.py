@@ -43,6 +43,7 @@ Result = TypeVar("Result")
 Send = Callable[[Any, str, dict[str, float]], Any]
 """Uploads, called with (filesystem, name, options of the request)."""
 
+_READ_SECONDS = 120.0  # of one answer; some broken ones keep HTTP's client waiting without an end
 _SETTLE_SECONDS = 0.5
 _SPOOL_NAME = "spikeprep-upload"
 # An upload ends after these seconds, and the time that its bytes take at this rate: S3's client waits for ever before
@@ -85,6 +86,9 @@ class FsspecStorage(Storage):
         kind = kinds.get(self._scheme)
         self._parallel = self._scheme == "memory" or bool(getattr(kind, "async_impl", False))
         self._forget_connection()
+
+    def __reduce__(self) -> tuple[type[FsspecStorage], tuple[str]]:
+        return FsspecStorage, (self.path,)
 
     def _forget_connection(self) -> None:
         """Connect anew at the next request; forked processes do not inherit fsspec's threads and the lock's owner."""
@@ -160,7 +164,8 @@ class FsspecStorage(Storage):
             if last is not None and 0 <= last <= first:
                 return b""
             try:
-                data = bytes(fs.cat_file(self._name(key), start=first or None, end=last))
+                limit = {"timeout": _READ_SECONDS} if self._parallel and self._scheme != "memory" else {}
+                data = bytes(fs.cat_file(self._name(key), start=first or None, end=last, **limit))
             except Exception as error:
                 if is_past_the_end(error):
                     return b""
@@ -177,7 +182,9 @@ class FsspecStorage(Storage):
                 wanted = last - first
                 if len(data) > wanted:  # the server ignores ranges
                     data = data[first:last]
-            if len(data) < wanted:
+            if (
+                len(data) < wanted and not self._atomic
+            ):  # whose clients compare an answer with its stated length
                 size = size_of(fs, self._name(key))
                 if len(data) < (min(wanted, size) if first < 0 else min(last or 0, size) - first):
                     raise ConnectionError(f"an answer was cut short after {len(data)} bytes")
@@ -291,20 +298,20 @@ class FsspecStorage(Storage):
 
     def sizes(self) -> dict[str, int]:
         """Return the key and the size of every object, temporary ones excepted."""
-        return {key: n for key, n in self._all_sizes().items() if not is_partial(key.rpartition("/")[2])}
+        sizes = self._all_sizes()
+        return {key: size for key, size in sizes.items() if not is_partial(key.rpartition("/")[2])}
 
     def _all_sizes(self) -> dict[str, int]:
         def find(fs: Any) -> dict[str, int]:
             fs.invalidate_cache()  # other processes write too
-            found = fs.find(self._root, detail=True, **listing_options(type(fs)))
-            objects = {str(name): info for name, info in found.items() if not str(name).endswith("/")}
-            if "http" in self._scheme:
-                objects = {
-                    name: i for name, i in objects.items() if "?" not in name
-                }  # links that sort a page
-            return {
-                name[len(self._root) :].lstrip("/"): size_of(fs, name, info) for name, info in objects.items()
-            }
+            found = {}
+            for name, about in fs.find(self._root, detail=True, **listing_options(type(fs))).items():
+                # a folder; a link that sorts a page
+                if name.endswith("/") or ("?" in name and "http" in self._scheme):
+                    continue
+                size = about.get("size")  # a page does not say
+                found[name[len(self._root) :].lstrip("/")] = size_of(fs, name) if size is None else int(size)
+            return found
 
         try:
             return self._call("read", "", find)
@@ -329,8 +336,8 @@ class FsspecStorage(Storage):
         if self._atomic or READ_ONLY.intersection(self._schemes):
             return
         for key in self._all_sizes():
-            folder, slash, name = key.rpartition("/")
-            if is_abandoned(name) and ours(f"{folder}{slash}{partial_target(name)}"):
+            folder, slash, base = key.rpartition("/")
+            if is_abandoned(base) and ours(f"{folder}{slash}{partial_target(base)}"):
                 self.delete(key)
 
     def absolute_path(self) -> str:

@@ -6,7 +6,7 @@ import errno
 import random
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import CapabilityError, SpikeprepError, StoreError
 from ..urls import hide_secrets
@@ -133,16 +133,17 @@ def _class_names(error: BaseException) -> set[str]:
 def _http_status(error: BaseException | None) -> int:
     """Return the HTTP status that an error, or what caused it, carries; 0 for none."""
     while error is not None:
-        response = getattr(error, "response", None)
-        values: list[Any] = [getattr(error, name, None) for name in ("status", "status_code", "code")]
-        if isinstance(response, dict):
-            values.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-        else:
-            values.append(getattr(response, "status_code", None))
-        for value in values:
-            text = str(value)
-            if text.isdigit() and 100 <= int(text) < 600:
-                return int(text)
+        response = getattr(error, "response", None)  # of botocore a dict, of requests an object
+        metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+        for owner, name in (
+            (error, "status"),
+            (error, "status_code"),
+            (response, "status_code"),
+            (error, "code"),
+        ):
+            value = str(metadata.get("HTTPStatusCode") or getattr(owner, name, None))
+            if value.isdigit() and 100 <= int(value) < 600:
+                return int(value)
         error = error.__cause__
     return 0
 

@@ -27,6 +27,7 @@ def s3_server():
     pytest.importorskip("moto")
     pytest.importorskip("flask_cors")
     import boto3
+    import werkzeug.serving
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -43,6 +44,7 @@ def s3_server():
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+        werkzeug.serving.WSGIRequestHandler.disable_nagle_algorithm = True
         with mock.patch.dict(os.environ, environment):
             bucket = f"b{uuid.uuid4().hex}"
             client = boto3.client("s3")
@@ -102,6 +104,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Serves files, as Python's own server does: it ignores ranges."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *arguments):
         pass

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spikeprep.errors import CapabilityError, SpikeprepError, StoreError, UsageError
-from spikeprep.store import SpikeStore, SpikeWriter, fsspec_storage, remote_errors, verify
+from spikeprep.store import SpikeStore, fsspec_storage, remote_errors, verify
 from spikeprep.store.partial_files import new_partial_name, release
 from spikeprep.store.storage import open_storage
 
@@ -25,7 +25,7 @@ from .servers import (
     s3_server,
     silent_server,
 )
-from .stores import ATTRIBUTES, LAYOUTS, content, make, tree, write_shard
+from .stores import begin, content, make, pending, tree
 
 DATA = bytes(range(256)) * 4
 
@@ -63,8 +63,7 @@ def quick(monkeypatch):
 
 def bytes_of(location) -> dict[str, bytes]:
     storage = open_storage(location)
-    keys = set(storage.sizes())
-    return {key: storage.get(key) for key in keys}
+    return {key: storage.get(key) for key in storage.sizes()}
 
 
 # What every storage does
@@ -94,7 +93,7 @@ def test_ranges(place):
 
 def test_keys_come_and_go(place):
     storage = open_storage(place)
-    assert set(storage.sizes()) == set()
+    assert storage.sizes() == {}
     storage.put("a/b", b"")
     storage.put("a/c/d", b"x")
     storage.put("a/b", b"longer")
@@ -110,7 +109,7 @@ def test_content_too_large_to_hold(place):
     storage = open_storage(place)
     with storage.writing("a/b") as write:
         write(DATA)
-        assert set(storage.sizes()) == set()
+        assert storage.sizes() == {}
         write(DATA)
     assert bytes_of(place) == {"a/b": 2 * DATA}
     with pytest.raises(ZeroDivisionError), storage.writing("a/b") as write:
@@ -138,10 +137,8 @@ def test_a_store_has_the_same_bytes_everywhere(place, tmp_path):
 
 def test_resuming_writes_only_what_is_missing(place, tmp_path):
     make(tmp_path / "local.zarr")
-    with SpikeWriter.open(place, ATTRIBUTES, LAYOUTS) as writer:
-        write_shard(writer, writer.pending()[1])
-    with SpikeWriter.open(place, ATTRIBUTES, LAYOUTS) as writer:
-        assert len(writer.pending()) == len(writer.shards()) - 1
+    begin(place, 2)
+    assert pending(place) == 3
     make(place)
     assert bytes_of(place) == bytes_of(tmp_path / "local.zarr")
 
@@ -181,12 +178,20 @@ def test_temporary_objects_of_dead_writers_are_removed_and_nothing_else(ftp, tmp
     storage = open_storage(f"{ftp}/{tmp_path.name}")
     alive, dead = new_partial_name("0"), new_partial_name("1")
     release(dead)
-    keys = {"c/0", f"c/{alive}", f"c/{dead}", "movie.mkv.partial", "notes.partial", "c/0.1234.partial"}
+    keys = {
+        "c/0",
+        f"c/{alive}",
+        f"c/{dead}",
+        f"d/{dead}",
+        "movie.mkv.partial",
+        "notes.partial",
+        "c/0.1234.partial",
+    }
     for key in keys:
         storage.put(key, b"x")
-    assert set(storage.sizes()) == keys - {f"c/{alive}", f"c/{dead}"}
-    storage.remove_abandoned(lambda key: True)
-    assert storage._all_keys() == keys - {f"c/{dead}"}
+    assert set(storage.sizes()) == keys - {f"c/{alive}", f"c/{dead}", f"d/{dead}"}
+    storage.remove_abandoned(lambda key: key.startswith("c/"))
+    assert set(storage._all_sizes()) == keys - {f"c/{dead}"}
     release(alive)
 
 
@@ -245,7 +250,8 @@ def operations(storage):
         "get": lambda: storage.get("a/b"),
         "range": lambda: storage.get("a/b", 5, 10),
         "tail": lambda: storage.get("a/b", -5),
-        "keys": storage.sizes,
+        "version": lambda: storage.version("a/b"),
+        "sizes": storage.sizes,
         "put": lambda: storage.put("a/b", b"x"),
         "create": lambda: storage.create("a/b", b"x"),
         "writing": writing,
@@ -270,10 +276,10 @@ def test_a_bucket_that_does_not_exist_is_not_created(s3):
     import boto3
 
     url = "s3://no-such-bucket-of-spikeprep/s.zarr"
-    check_errors(url, but=("get", "range", "tail", "keys", "delete"))
+    check_errors(url, but=("get", "range", "tail", "version", "sizes", "delete"))
     storage = open_storage(url)
     assert storage.get("a/b") is None
-    assert set(storage.sizes()) == set()
+    assert storage.sizes() == {}
     with pytest.raises(StoreError, match=r"cannot write s3://no-such.*Create the bucket"):
         make(url)
     with contextlib.closing(boto3.client("s3")) as client:
@@ -408,6 +414,8 @@ def test_a_pickle_opens_what_its_path_hides(ftp, tmp_path):
     assert (
         PASSWORD not in f"{store!r} {store['train']!r} {store.path} {verify(url)!r} {verify(url).to_json()}"
     )
+    storage = pickle.loads(pickle.dumps(store._storage))
+    assert storage.sizes() == store._storage.sizes()
     copy = pickle.loads(pickle.dumps(store))
     assert copy.path == store.path
     assert len(copy["train"]) == 10

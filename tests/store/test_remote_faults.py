@@ -136,8 +136,7 @@ def undisturbed(tmp_path_factory):
 
 def content(location):
     storage = open_storage(location)
-    keys = set(storage.sizes())
-    return {key: storage.get(key) for key in keys}
+    return {key: storage.get(key) for key in storage.sizes()}
 
 
 def operations(out):
