@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -51,6 +52,15 @@ class CapabilityError(SpikeprepError):
 
 class PluginError(CapabilityError):
     """A plugin that breaks its contract: a wrong result, or an exception that is no `SpikeprepError`."""
+
+
+def lacks_space_or_permission(error: OSError) -> bool:
+    """Whether the operating system refused for want of disk space, of quota or of a permission.
+
+    Wherever it happens this is a `CapabilityError`: the data are sound, and this machine or user lacks something.
+    """
+    lacking = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+    return error.errno in lacking
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:

@@ -41,7 +41,8 @@ def test_train_as_text(spikeprep, store, tmp_path):
     assert "64-20-10-10, thresholds" in done.stderr
     assert "epoch 2/2: train" in done.stderr
     assert "test accuracy" in done.stdout
-    assert {p.name for p in run.iterdir()} == {"config.json", "journal.jsonl", "last.npz", "best.npz"}
+    files = {"config.json", "journal.jsonl", "last.npz", "last.previous.npz", "best.npz"}
+    assert {p.name for p in run.iterdir()} == files
 
 
 def test_train_and_evaluate_as_json(spikeprep, store, tmp_path):
