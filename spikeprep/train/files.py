@@ -32,15 +32,13 @@ def open_regular(path: Path, most: int) -> IO[bytes]:
         raise FileNotFoundError(os.fspath(path)) from None
     except OSError as error:
         raise _failure(path, "read", error) from error
-    file = os.fdopen(number, "rb")
     status = os.fstat(number)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
+        return os.fdopen(number, "rb")
+    os.close(number)
     if not stat.S_ISREG(status.st_mode):
-        file.close()
         raise RunError(f"{path} is not a file", "a regular file")
-    if status.st_size > most:
-        file.close()
-        raise RunError(f"{path} has {status.st_size:,} bytes", f"at most {most:,} for this run")
-    return file
+    raise RunError(f"{path} has {status.st_size:,} bytes", f"at most {most:,} for this run")
 
 
 def read_regular(path: Path, most: int) -> bytes:
@@ -120,6 +118,8 @@ def _keep(path: Path, keep: Path) -> None:
     except OSError:  # a file system without hard links: for a moment only the second name exists
         path.replace(keep)
     finally:
+        with suppress(OSError):
+            link.unlink(missing_ok=True)  # renaming between two names of one file leaves both
         release(link.name)
 
 
