@@ -66,7 +66,7 @@ def lacks_space_or_permission(error: OSError) -> bool:
 def near_miss(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word nearest to `name`, else lists all of them."""
     words = sorted(known)
-    close = difflib.get_close_matches(name, words, n=1)
+    close = difflib.get_close_matches(name[:100], words, n=1)  # its time grows with the length
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(words)}." if words else "None are known."

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
-from ..config import Count, Meta, Natural, NonNegative, Real, fitted
+from ..config import Count, Meta, Natural, NonNegative, Real, check_plain, excerpt, fitted
 from ..errors import RunError, UsageError
 
 Schema = Mapping[str, Any]
@@ -72,9 +72,15 @@ def parse_json(data: bytes | str, name: str, hint: str = "") -> Any:
         raise ValueError(f"{constant} is not a JSON number")
 
     try:
-        return json.loads(data, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        value = json.loads(data, parse_constant=refuse)
+        check_plain(value, "JSON")
+    except (
+        ValueError,
+        RecursionError,
+        UsageError,
+    ) as error:  # UnicodeDecodeError, JSONDecodeError: ValueErrors
         raise RunError(f"{name} is damaged ({error})", "JSON", hint) from error
+    return value
 
 
 def check_record(
@@ -95,7 +101,7 @@ def check_record(
         message calls the document `name`.
     """
     if not isinstance(value, dict):
-        raise RunError(f"{name} is {_excerpt(value)}", "a JSON object", hint)
+        raise RunError(f"{name} is {excerpt(value, 60)}", "a JSON object", hint)
     record = {key: value[key] for key in schema if key in value} if exact else dict(value)
     for key, kind in schema.items():
         if key not in value:
@@ -105,7 +111,7 @@ def check_record(
         try:
             record[key] = fitted(value[key], kind, key)
         except UsageError as error:
-            raise RunError(f"{name}: {key} is {_excerpt(value[key])}", error.expected, hint) from error
+            raise RunError(f"{name}: {key} is {excerpt(value[key], 60)}", error.expected, hint) from error
     return record
 
 
@@ -121,8 +127,3 @@ def check_history(value: Any, name: str, layers: int | None, hint: str = "") -> 
         if layers is not None and len(record.get("rates", ())) not in (0, layers):
             raise RunError(f"{name} has {len(record['rates'])} rates in epoch {n}", f"{layers}", hint)
     return records
-
-
-def _excerpt(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
