@@ -113,7 +113,7 @@ class CpuBase(Backend):
 
         self.workers.each(task, self.workers.samples(samples))
         lanes = gates.reshape(samples, tiles, steps, LANES).transpose(0, 2, 1, 3)
-        return lanes.reshape(samples, steps, -1)[:, :, : post.units]
+        return lanes.reshape(samples, steps, tiles * LANES)[:, :, : post.units]
 
     def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Backend.psp`."""
