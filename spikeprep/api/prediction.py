@@ -20,12 +20,14 @@ from ..random import SampleKey
 from ..results import Predictions, Run, TrainResult
 from ..store import SpikeStore
 from ..train.evaluation import count_batches
+from ..train.memory import memory_errors
 from ..train.metrics import predict as winners
 from ..train.trainer import load_network
 from .arguments import PathLike, ShowProgress
 from .opening import open_run, open_store, path_of
 
 
+@memory_errors("Lower batch, or choose another device.")
 def predict(
     run: PathLike | TrainResult | Run,
     signals: Any,

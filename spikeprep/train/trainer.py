@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,15 @@ from .._version import __version__
 from ..backend import Backend, ParameterState
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, checksums_differ
-from ..errors import CapabilityError, RunError, UsageError
+from ..errors import RunError, UsageError
 from ..feed.batches import BatchStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
-from ..system import available_memory
 from .checkpoint import load_checkpoint, pack_states, unpack_states
 from .documents import CHECKPOINT, STATS, STREAM, check_history, check_record
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
+from .memory import check_batch, check_network
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
 from .network import Network, States, build_network, initial_states
 from .run_folder import RunConfig, RunFolder
@@ -109,7 +108,14 @@ class Trainer:
         self.step = 0
         self._device_recorded = False
         layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
-        check_memory(layers, backend.dtype.itemsize)
+        check_network(layers, backend.dtype.itemsize)
+        check_batch(
+            backend,
+            layers,
+            -(-min(settings.batch, len(self.train_samples)) // self.ranks.size),
+            int(self.reader.steps[self.train_samples].max()),
+            self.stream.tier.host_bytes,
+        )
         with ExitStack() as on_error:
             if self.ranks.leads:
                 folder.acquire(new=config is None)
@@ -436,18 +442,6 @@ class Trainer:
                     f"{value}",
                     "Train again into another run folder.",
                 )
-
-
-def check_memory(layers: Sequence[LayerKind], itemsize: int) -> None:
-    """Raise `CapabilityError` where a network's arrays, moments and gradients exceed the available memory."""
-    weights = sum(prod(spec.shape) for layer in layers for spec in layer.specs().values())
-    needed, available = 5 * itemsize * weights, available_memory()  # and one copy while they are initialised
-    if needed > available:
-        raise CapabilityError(
-            f"a network of {weights:,} weights needs {needed / 1e9:,.1f} GB, {available / 1e9:,.1f} GB are available",
-            "a network that fits",
-            "Use a smaller arch.",
-        )
 
 
 def split_validation(
