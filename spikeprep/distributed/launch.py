@@ -1,7 +1,7 @@
 """Launch several processes of this machine as ranks, supervise them, and return rank 0's result.
 
-The first rank that fails, dies or is stopped ends all of them, so that none waits for another. Rank 0's records are sent to the
-caller, which is the only process that reports them.
+The first rank that fails, dies or is stopped ends all of them, so that none waits for another. Rank 0's records are
+sent to the caller, which is the only process that reports them.
 """
 
 from __future__ import annotations
