@@ -152,9 +152,9 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         if old := _FORMAT_1.fullmatch(name):
             name = f"layer{old[2]}.weight" + ("" if old[1] == "weight" else f".{old[1]}")
         if name in members:
-            raise RunError(f"{path} has {name} twice", "a checkpoint", _DAMAGED)
+            raise RunError(f"{path} has {name!r:.60} twice", "a checkpoint", _DAMAGED)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            raise RunError(f"{path} has {name} compressed", "arrays as training saves them", _DAMAGED)
+            raise RunError(f"{path} has {name!r:.60} compressed", "arrays as training saves them", _DAMAGED)
         members[name] = info
     return members
 

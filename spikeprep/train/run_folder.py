@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import prod
@@ -51,6 +51,7 @@ _CONFIG = {
     "version": str,
 }
 _CONFIG_2 = {"unit_shape": Annotated[tuple[Count, ...], Meta(min_length=1)], "encoding": dict[str, Any]}
+_STEP = {"name": str}
 _ENCODING = {"chain": list[dict[str, Any]], "seed": Natural}
 
 
@@ -119,6 +120,8 @@ class RunConfig:
         encoding = record["encoding"] if new else {}
         if encoding:
             encoding = check_record(encoding, _ENCODING, "encoding")
+            for step in encoding["chain"]:
+                check_record(step, _STEP, "a step of encoding.chain")
         config = cls(
             record["store"],
             record["fingerprint"],
@@ -179,8 +182,10 @@ class RunFolder:
 
     # ------------------------------------------------------------ the right to write
 
-    def acquire(self, *, new: bool) -> None:
+    def acquire(self, *, new: bool, note: Callable[[str], None] = lambda message: None) -> None:
         """Become the only process that writes here, until `release`; a new run's folder is created.
+
+        `note` is called with a message before another host's process is watched for a sign of life.
 
         Raises
         ------
@@ -201,6 +206,7 @@ class RunFolder:
             what=f"the run folder {self.path}",
             place=str(self.path / _LEASE),
             error=RunError,
+            note=note,
         )
         try:
             if new and self.exists():  # started by another process since
@@ -293,9 +299,8 @@ class RunFolder:
 
     def record(self, record: dict[str, Any]) -> None:
         """Append a record to the journal."""
-        if self._lease is not None:
-            self._lease.check()
-        self.journal.append(record)
+        with self._writing():
+            self.journal.append(record)
 
     def save_last(self, arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
         """Save the checkpoint to resume from; the one before is kept."""

@@ -118,7 +118,7 @@ class Trainer:
         )
         with ExitStack() as on_error:
             if self.ranks.leads:
-                folder.acquire(new=config is None)
+                folder.acquire(new=config is None, note=self._note)
                 on_error.callback(folder.release)
             warning = ""
             if config is None:
@@ -374,6 +374,9 @@ class Trainer:
     def _save_best(self, record: dict[str, Any]) -> None:
         if self.ranks.leads:
             self.folder.save_best(pack_states(self.network.states(), moments=False), record)
+
+    def _note(self, message: str) -> None:
+        self._listener({"event": "warning", "message": message})
 
     def _restore(
         self, config: RunConfig, layers: tuple[LayerKind, ...]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from spikeprep_cli.options import parse_settings
 
 from spikeprep.api.training import run_settings
@@ -26,7 +27,7 @@ from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings
 from spikeprep.train.trainer import Trainer, load_network
 
-from .fuzzing import Target, both_lengths, check
+from .fuzzing import LONG, Target, both_lengths, check
 
 _SETTINGS = {"arch": "6", "epochs": 2, "loss.target": 6, "loss.off_target": 1, "loss.margin": 1, "batch": 8}
 _SMALL = 50_000_000  # multiplications of a sample, at most: the networks of larger layers are not computed
@@ -243,9 +244,18 @@ TARGETS = [
 ]
 
 
-@both_lengths(TARGETS)
+LONG_ONLY = TARGETS[-3:]  # tests/train/test_run_folder.py has examples of these
+
+
+@both_lengths(TARGETS[:-3])
 def test_mutated_settings_and_runs(target, count):
     check(target, count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", LONG_ONLY, ids=lambda target: target.name)
+def test_mutated_parts_of_checkpoints(target):
+    check(target, LONG)
 
 
 def test_the_seeds_are_valid():

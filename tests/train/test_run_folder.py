@@ -399,3 +399,25 @@ def test_a_full_disk_leaves_the_checkpoint_before(digits, tmp_path, monkeypatch)
 def test_the_user_s_home_is_written_with_a_tilde(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert RunFolder("~/run").path == tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        [{}],
+        [{"name": 5}],
+        [{"name": "nope"}],
+        [{"name": "poisson", "steps": -1}],
+        [{"name": "poisson"}, {"name": "poisson"}],
+    ],
+)
+def test_an_encoding_that_cannot_be_used_is_the_run_s_fault(digits, tmp_path, chain):
+    import spikeprep
+
+    trainer(digits, tmp_path / "run", ONE).run()
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    config["encoding"]["chain"] = chain
+    path.write_text(json.dumps(config))
+    with pytest.raises(RunError, match="encoding"):
+        spikeprep.predict(tmp_path / "run", np.zeros((2, 8, 8), np.uint8), device="cpu", progress=False)
