@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..config import Count, Meta, Natural
 from ..errors import RunError, SpikeprepError, UsageError
-from ..lease import Lease
+from ..lease import Holder, Lease
 from ..store import SpikeStore
 from ..store.partial_files import is_partial
 from .checkpoint import ArrayLayout, CheckpointLayout, load_checkpoint, save_checkpoint, state_layouts
@@ -260,9 +260,10 @@ class RunFolder:
         except OSError as error:
             with write_errors(self.path):
                 raise error
-        ours = {_LEASE, f"{_LEASE}.takeover"}
-        if _LEASE in names:  # which is created in an empty folder only, and removed after the others
-            ours |= {self.last.name, self.journal.path.name}
+        ours = set()
+        if _LEASE in names and Holder.parse(FolderKeys(self.path).get(_LEASE)):
+            # it is created in an empty folder only, and removed after the others
+            ours = {_LEASE, f"{_LEASE}.takeover", self.last.name, self.journal.path.name}
         others = sorted(name for name in names - ours if not is_partial(name))
         if others:
             what = "a run" if self.exists() else f"not empty (it has {', '.join(others[:3])})"

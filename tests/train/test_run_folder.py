@@ -173,7 +173,7 @@ def test_foreign_files_are_neither_removed_nor_written_beside(digits, tmp_path, 
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["journal.jsonl", "last.npz"])
+@pytest.mark.parametrize("name", ["journal.jsonl", "last.npz", "lease.json"])
 def test_files_of_ours_without_a_lease_are_foreign(digits, tmp_path, name):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_text("mine")
