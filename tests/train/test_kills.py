@@ -48,7 +48,8 @@ def _start(store: str, run: Path) -> subprocess.Popen[bytes]:
 def test_runs_that_are_killed_at_random_moments(digits, tmp_path):
     began = time.monotonic()
     whole = _start(digits.path, tmp_path / "whole")
-    assert whole.wait() == 0, whole.stderr.read()
+    text = whole.communicate()[1].decode()
+    assert whole.returncode == 0, text
     seconds = time.monotonic() - began
     rng, kills, runs, places = random.Random(0), 0, 0, set()
     while kills < KILLS:
