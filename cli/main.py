@@ -140,7 +140,14 @@ class CommandGroup(click.Group):
                 return report.bug(error)
             place = f" ({error.filename})" if error.filename else ""
             return report.fail("OSError", f"{error.strerror}{place}. {REFUSALS[error.errno]}", 5)
+        except MemoryError as error:
+            detail = f" ({error})" if str(error) else ""
+            return report.fail("MemoryError", f"out of memory{detail}. Free some, or do less at a time.", 5)
         except Exception as error:
+            if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+                return report.fail(
+                    "RuntimeError", f"{error}. Raise the limits of processes and memory (ulimit).", 5
+                )
             return report.bug(error)
         return 0
 

@@ -21,11 +21,15 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numba as nb
 import numpy as np
-from numba.core import caching, config
 
 from . import kernel_cache
+from .processes import check_address_space
+
+check_address_space()
+
+import numba as nb  # noqa: E402
+from numba.core import caching, config  # noqa: E402
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 # NUMBA_BOUNDSCHECK=1 in the environment overrides `boundscheck`

@@ -5,6 +5,9 @@ next. Here they are values: ``a + b``, ``a - b`` and ``a * b`` operate on each l
 bit k is lane k), `select` applies one, and LLVM splits each value over the machine's registers. Nothing is reassociated
 or fused: results are those of scalar code, on every machine.
 
+Loads and stores are raw: the caller's arrays are long enough. With ``NUMBA_BOUNDSCHECK=1`` each of them is checked, as
+Numba checks plain indices, and raises `IndexError`.
+
 `load` and `spread` return values of `LANES` lanes; `load_line` and `spread_line` return those of one cache line:
 8 float64 or 16 float32.
 """
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic, models, overload, register_model
 from numpy.typing import DTypeLike, NDArray
 
@@ -61,11 +64,30 @@ def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 # ---------------------------------------------------------------- LLVM IR
 
 
+def _check_range(context: Any, builder: Any, at: Any, count: int, size: Any) -> None:
+    """Raise `IndexError` unless elements `at` … `at + count − 1` are among `size`; no code where nothing is checked."""
+    if not config.BOUNDSCHECK:
+        return
+    after = builder.icmp_signed(">", at, builder.sub(size, ir.Constant(_I64, count)))
+    before = builder.icmp_signed("<", at, ir.Constant(_I64, 0))
+    with builder.if_then(builder.or_(before, after), likely=False):
+        message = f"{count} elements of a vector are out of bounds"
+        context.call_conv.return_user_exc(builder, IndexError, (message,))
+
+
 def _vector_at(context: Any, builder: Any, array: Any, value: Any, at: Any, count: int) -> Any:
     """Return a pointer to the `count` elements of a 1-D array that start at index `at`."""
-    data = context.make_array(array)(context, builder, value).data
+    made = context.make_array(array)(context, builder, value)
+    _check_range(context, builder, at, count, made.nitems)
     vector = ir.VectorType(context.get_data_type(array.dtype), count)
-    return builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+    return builder.bitcast(builder.gep(made.data, [at]), vector.as_pointer())
+
+
+def _word_at(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
+    """Return a pointer to the 8 bytes of a 1-D uint8 array that start at index `at`."""
+    made = context.make_array(array)(context, builder, value)
+    _check_range(context, builder, at, 8, made.nitems)
+    return builder.bitcast(builder.gep(made.data, [at]), _I64.as_pointer())
 
 
 def _shuffle(builder: Any, a: Any, b: Any, order: list[int]) -> Any:
@@ -244,14 +266,16 @@ def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, 
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         table_type, _, index_type, _, _ = signature.args
-        table_p = context.make_array(table_type)(context, builder, args[0]).data
-        index_p = context.make_array(index_type)(context, builder, args[2]).data
-        base, start, stop = builder.gep(table_p, [args[1]]), args[3], args[4]
+        table = context.make_array(table_type)(context, builder, args[0])
+        index = context.make_array(index_type)(context, builder, args[2])
+        base, start, stop = builder.gep(table.data, [args[1]]), args[3], args[4]
         vector = ir.VectorType(context.get_data_type(table_type.dtype), LANES)
 
         def row(position: Any) -> Any:
-            raw = builder.load(builder.gep(index_p, [position]))
+            _check_range(context, builder, position, 1, index.nitems)
+            raw = builder.load(builder.gep(index.data, [position]))
             at = builder.mul(builder.zext(raw, _I64) if raw.type != _I64 else raw, ir.Constant(_I64, LANES))
+            _check_range(context, builder, builder.add(args[1], at), LANES, table.nitems)
             value = builder.load(builder.bitcast(builder.gep(base, [at]), vector.as_pointer()))
             value.align = _itemsize(table_type.dtype)
             return value
@@ -271,9 +295,12 @@ def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, 
                 phi.add_incoming(value, before)
             builder.cbranch(builder.icmp_signed("<", n, last), body, after)
             builder.position_at_end(body)
-            for u, phi in enumerate(running):
-                phi.add_incoming(builder.fadd(phi, row(builder.add(n, ir.Constant(_I64, u)))), body)
-            n.add_incoming(builder.add(n, ir.Constant(_I64, len(sums))), body)
+            added = [
+                builder.fadd(phi, row(builder.add(n, ir.Constant(_I64, u)))) for u, phi in enumerate(running)
+            ]
+            following = builder.add(n, ir.Constant(_I64, len(sums)))
+            for phi, value in zip([n, *running], [following, *added], strict=True):
+                phi.add_incoming(value, builder.block)
             builder.branch(head)
             builder.position_at_end(after)
             return running
@@ -298,10 +325,7 @@ def load_word(typingctx: Any, data: Any, at: Any) -> Any:
     """Return the 8 bytes of the 1-D uint8 array `data` from index `at`, as a uint64 of any alignment."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.gep(
-            context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]]
-        )
-        word = builder.load(builder.bitcast(pointer, _I64.as_pointer()))
+        word = builder.load(_word_at(context, builder, signature.args[0], args[0], args[1]))
         word.align = 1
         return word
 
@@ -313,10 +337,8 @@ def store_word(typingctx: Any, data: Any, at: Any, word: Any) -> Any:
     """Write the 8 bytes of a uint64 into the 1-D uint8 array `data` from index `at`, of any alignment."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.gep(
-            context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]]
-        )
-        builder.store(args[2], builder.bitcast(pointer, _I64.as_pointer())).align = 1
+        pointer = _word_at(context, builder, signature.args[0], args[0], args[1])
+        builder.store(args[2], pointer).align = 1
         return context.get_dummy_value()
 
     return types.void(data, types.int64, types.uint64), codegen

@@ -13,7 +13,7 @@ flat, in C order over a layer's shape.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Literal, Protocol
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import NeuronParams, PackedBatch, PspParams
+from .system import available_memory
 
 Array = Any
 """An array of the backend's module `xp`."""
@@ -263,6 +264,19 @@ class Backend(ABC):
     xp: ModuleType
     dtype: np.dtype[Any]
     fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {}
+
+    # ------------------------------------------------------------ memory
+
+    def batch_bytes(self, units: Sequence[int], samples: int, steps: int) -> int:
+        """Return the memory that training on a batch takes at least, beside the network; by default packed spikes.
+
+        `units` are the numbers of units of the input and of every layer; samples are padded to `steps`.
+        """
+        return samples * sum(units) * -(-steps // 8)
+
+    def free_memory(self) -> int:
+        """Return the bytes that are free where the backend computes."""
+        return available_memory()
 
     # ------------------------------------------------------------ spikes
 

@@ -153,7 +153,9 @@ def check(settings: Any) -> None:
 
 def _refuse_other_class(cls: type[Any], name: str, kind: Any, value: Settings) -> None:
     if inspect.isclass(kind) and not isinstance(value, kind):
-        raise UsageError(f"got {owner_of(cls)}.{name} = {value!r}", f"settings of the class {kind.__name__}")
+        raise UsageError(
+            f"got {owner_of(cls)}.{name} = {excerpt(value)}", f"settings of the class {kind.__name__}"
+        )
 
 
 def fitted(value: Any, kind: Any, name: str) -> Any:
@@ -172,7 +174,7 @@ def fitted(value: Any, kind: Any, name: str) -> Any:
     try:
         converted = msgspec.convert(plain, kind)
     except (ValidationError, OverflowError) as error:  # OverflowError: an integer too large for a float
-        raise UsageError(f"got {name} = {value!r}", allowed(kind)) from error
+        raise UsageError(f"got {name} = {excerpt(value)}", allowed(kind)) from error
     except (TypeError, ValueError) as error:  # the annotation, not the value
         raise UsageError(
             f"the setting {name} is declared as {kind} ({error})",
@@ -180,7 +182,7 @@ def fitted(value: Any, kind: Any, name: str) -> Any:
             "Change the annotation of the field.",
         ) from error
     if not _finite(converted):
-        raise UsageError(f"got {name} = {value!r}", f"{allowed(kind)}, finite")
+        raise UsageError(f"got {name} = {excerpt(value)}", f"{allowed(kind)}, finite")
     return _with_integers(converted, plain)
 
 
@@ -201,6 +203,35 @@ def _with_integers(converted: Any, given: Any) -> Any:
     if isinstance(converted, dict) and isinstance(given, dict):
         return {key: _with_integers(item, given.get(key)) for key, item in converted.items()}
     return converted
+
+
+def excerpt(value: Any, most: int = 200) -> str:
+    """Return a value as text of at most `most` characters, for messages."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+_DEEPEST, _LARGEST_INTEGER = 32, 2**64
+
+
+def check_plain(value: Any, name: str) -> None:
+    """Raise `UsageError` where a value that was parsed from text is nested too deeply or has too large integers.
+
+    Settings need neither, and both would fail where the value is converted or shown.
+    """
+    level, depth = [value], 0
+    while level:
+        if any(isinstance(v, int) and abs(v) > _LARGEST_INTEGER for v in level):
+            raise UsageError(f"got {name} with an integer of more than 64 bits", "integers of 64 bits")
+        level = [
+            item
+            for v in level
+            if isinstance(v, list | dict)
+            for item in (v.values() if isinstance(v, dict) else v)
+        ]
+        depth += 1
+        if depth > _DEEPEST:
+            raise UsageError(f"got {name} nested more than {_DEEPEST} levels deep", "fewer levels")
 
 
 @_cached
@@ -228,11 +259,13 @@ def build(cls: type[Any], value: Mapping[str, Any], prefix: str = "") -> Any:
     """
     kinds, owner = hints(cls), owner_of(cls)
     if not isinstance(value, Mapping):
-        raise UsageError(f"got {prefix or owner} = {value!r}", "settings by name")
+        raise UsageError(f"got {prefix or owner} = {excerpt(value)}", "settings by name")
     arguments = {}
     for key, item in value.items():
         if key not in kinds:
-            raise UsageError(f"{owner} has no setting {prefix + str(key)!r}", "", near_miss(str(key), kinds))
+            raise UsageError(
+                f"{owner} has no setting {excerpt(prefix + str(key))}", "", near_miss(str(key), kinds)
+            )
         nested = _settings_class(kinds[key])
         arguments[key] = (
             build(nested, item, f"{prefix}{key}.") if nested and not isinstance(item, nested) else item
@@ -277,7 +310,7 @@ def overridden(tree: Mapping[str, Any], changes: Mapping[str, Any], owner: str) 
         for part in path:
             node = node.get(part) if isinstance(node, dict) else None
         if not isinstance(node, dict) or leaf not in node or isinstance(node[leaf], dict):
-            raise UsageError(f"{owner} has no setting {dotted!r}", "", near_miss(dotted, leaves(tree)))
+            raise UsageError(f"{owner} has no setting {excerpt(dotted)}", "", near_miss(dotted, leaves(tree)))
         node[leaf] = value
     return result
 

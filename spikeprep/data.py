@@ -198,6 +198,20 @@ class PackedBatch:
     batch_index: NDArray[np.int64] | None = None
     waited: float = 0.0
 
+    def __post_init__(self) -> None:
+        # kernels rely on it: bits past these would be read
+        samples, _, width = self.bits.shape
+        if not samples == len(self.steps) == len(self.labels) == len(self.index):
+            raise ValueError(
+                f"got bits {self.bits.shape}, {len(self.steps)} steps, {len(self.labels)} labels and "
+                f"{len(self.index)} indices; expected one of each per sample."
+            )
+        if samples and not 0 <= int(self.steps.min()) <= int(self.steps.max()) <= 8 * width:
+            raise ValueError(
+                f"got samples of {self.steps.min()} to {self.steps.max()} steps; expected 0 to {8 * width}, "
+                f"as {width} bytes hold."
+            )
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -53,10 +54,19 @@ class PluginError(CapabilityError):
     """A plugin that breaks its contract: a wrong result, or an exception that is no `SpikeprepError`."""
 
 
+def lacks_space_or_permission(error: OSError) -> bool:
+    """Whether the operating system refused for want of disk space, of quota or of a permission.
+
+    Wherever it happens this is a `CapabilityError`: the data are sound, and this machine or user lacks something.
+    """
+    lacking = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+    return error.errno in lacking
+
+
 def near_miss(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word nearest to `name`, else lists all of them."""
     words = sorted(known)
-    close = difflib.get_close_matches(name, words, n=1)
+    close = difflib.get_close_matches(name[:100], words, n=1)  # its time grows with the length
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(words)}." if words else "None are known."

@@ -1,4 +1,4 @@
-"""Which process is this, and does another one still run: host, boot, process id and start time."""
+"""Which process is this, how much may it map, and does another one still run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import NamedTuple
+
+from .errors import CapabilityError
+
+_KERNEL_BYTES, _THREAD_BYTES = 850 << 20, 40 << 20
 
 
 @functools.cache
@@ -57,6 +62,43 @@ def is_running(pid: int, started: int | None) -> bool | None:
     except PermissionError:  # there is one, of another user, that this user may not look up
         return None
     return True
+
+
+class AddressSpace(NamedTuple):
+    """Bytes that this process may map (``ulimit -v``), and those that it has mapped."""
+
+    limit: int
+    mapped: int
+
+
+def address_space() -> AddressSpace | None:
+    """Return the limit of this process's address space; None where there is none."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        mapped = int(_read("/proc/self/statm").split()[0]) * resource.getpagesize()
+    except (ImportError, OSError, IndexError, ValueError):  # not Linux
+        return None
+    return None if limit == resource.RLIM_INFINITY else AddressSpace(limit, mapped)
+
+
+def check_address_space() -> None:
+    """Raise `CapabilityError` where a limit of the address space is too low for compiled kernels and their threads.
+
+    Below it the compiler ends the process, and a thread that has no memory to start leaves the others waiting.
+    """
+    space = address_space()
+    if space is None:
+        return
+    cores = len(os.sched_getaffinity(0))
+    needed = _KERNEL_BYTES + _THREAD_BYTES * cores
+    if space.limit < needed:
+        raise CapabilityError(
+            f"the address space is limited to {space.limit / 1e6:,.0f} MB (ulimit -v)",
+            f"at least {needed / 1e6:,.0f} MB with {cores} cores",
+            "Raise the limit: ulimit -v unlimited. A control group limits the memory that is used instead.",
+        )
 
 
 def _read(path: str) -> str:

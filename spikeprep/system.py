@@ -14,6 +14,7 @@ from typing import Any
 
 from . import kernel_cache
 from ._version import __version__
+from .processes import address_space
 
 PACKAGE = __package__ or "spikeprep"
 
@@ -167,6 +168,8 @@ def available_memory() -> int:
             limits.append(int(limit.read()) - int(used.read()))
     except (OSError, ValueError):  # not Linux, or no limit
         pass
+    if (space := address_space()) is not None:
+        limits.append(space.limit - space.mapped)
     return max(0, min(limits, default=(_memory() or 0) // 4))
 
 

@@ -12,6 +12,7 @@ from .distributed.ranks import Ranks, SingleRank
 from .errors import UsageError
 from .store import SpikeStore
 from .system import cores
+from .train.memory import memory_errors
 from .train.run_folder import RunFolder
 from .train.settings import TrainSettings
 from .train.trainer import Trainer
@@ -104,6 +105,7 @@ def _train_as_rank(
     return _train(replace(session, device=device), ranks, listener, should_stop)
 
 
+@memory_errors("Lower batch, use a smaller arch, or choose another device.")
 def _train(
     session: TrainSession, ranks: Ranks, listener: Listener, should_stop: ShouldStop
 ) -> Outcome | None:

@@ -8,11 +8,13 @@ from ..progress import progress_for
 from ..results import EvaluateResult, Run, TrainResult
 from ..store import SpikeStore
 from ..train.evaluation import evaluate as evaluate_network
+from ..train.memory import memory_errors
 from ..train.trainer import load_network
 from .arguments import PathLike, ShowProgress
 from .opening import open_run, open_store
 
 
+@memory_errors("Choose another device.")
 def evaluate(
     run: PathLike | TrainResult | Run,
     store: PathLike | EncodeSummary | SpikeStore,

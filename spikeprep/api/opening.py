@@ -61,8 +61,8 @@ def run_folder(run: PathLike) -> Path:
 
 
 def path_of(value: PathLike | EncodeSummary | TrainResult | SpikeStore | Run) -> PathLike:
-    """Return the path of a store or run, or of the result of `encode` or `train`."""
+    """Return the path of a store or run, or of the result of `encode` or `train`; ``~`` is the user's home."""
     if isinstance(value, TrainResult):
         return value.run
     path: PathLike = value if isinstance(value, str | os.PathLike) else value.path
-    return path
+    return path if "://" in os.fspath(path) else os.path.expanduser(path)

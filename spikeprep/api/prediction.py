@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..random import SampleKey
 from ..results import Predictions, Run, TrainResult
 from ..store import SpikeStore
 from ..train.evaluation import count_batches
+from ..train.memory import memory_errors
 from ..train.metrics import predict as winners
 from ..train.trainer import load_network
 from ..urls import redacted
@@ -27,6 +28,7 @@ from .arguments import PathLike, ShowProgress
 from .opening import open_run, open_store, path_of
 
 
+@memory_errors("Lower batch, or choose another device.")
 def predict(
     run: PathLike | TrainResult | Run,
     signals: Any,
@@ -134,7 +136,8 @@ def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
     The run's configuration has them, but for runs of format 1, whose store is opened.
     """
     config = run.config
-    encoding, place = config.encoding | {"unit_shape": config.unit_shape}, config.store
+    encoding: Mapping[str, Any] = config.encoding | {"unit_shape": config.unit_shape}
+    place = config.store
     if store is not None or not config.encoding:
         opened = _store_of(run, store)
         encoding, place = opened.attributes, opened.path
@@ -144,7 +147,15 @@ def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
             "spikes, bool (sample, time, unit)",
             "Pass spikes instead of signals.",
         )
-    return Chain.from_config(encoding["chain"]), encoding["seed"], tuple(encoding["unit_shape"])
+    try:
+        chain = Chain.from_config(encoding["chain"])
+    except UsageError as error:
+        raise RunError(
+            f"the encoding of {place} cannot be used ({error.got})",
+            error.expected,
+            "Restore the file, or pass spikes instead of signals.",
+        ) from error
+    return chain, encoding["seed"], tuple(encoding["unit_shape"])
 
 
 def _store_of(run: Run, store: Any) -> SpikeStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,15 @@ class CpuBase(Backend):
     def __init__(self, dtype: Any = np.float32, threads: int | None = None) -> None:
         self.dtype = np.dtype(dtype)
         self.workers = Workers(threads, self.dtype)
+
+    # ------------------------------------------------------------ memory
+
+    def batch_bytes(self, units: Sequence[int], samples: int, steps: int) -> int:
+        """See `Backend.batch_bytes`: masks, pointers and counts of each layer, and each thread's drive and gates."""
+        tiles = [-(-n // LANES) for n in units]
+        spikes = sum(samples * (4 * steps * t + 8 * (steps + n)) for t, n in zip(tiles, units, strict=True))
+        lanes = self.workers.threads * steps * LANES * self.dtype.itemsize
+        return spikes + lanes * (1 + tiles[-1])
 
     # ------------------------------------------------------------ spikes
 
@@ -113,7 +123,7 @@ class CpuBase(Backend):
 
         self.workers.each(task, self.workers.samples(samples))
         lanes = gates.reshape(samples, tiles, steps, LANES).transpose(0, 2, 1, 3)
-        return lanes.reshape(samples, steps, -1)[:, :, : post.units]
+        return lanes.reshape(samples, steps, tiles * LANES)[:, :, : post.units]
 
     def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Backend.psp`."""

@@ -5,7 +5,7 @@ Each method checks and allocates arrays and launches the kernel of its name (lay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -174,6 +174,17 @@ class CudaBase(Backend):
     def gate_bytes(self, post: CudaSpikes) -> int:
         """Return the bytes of one sample's gates."""
         return -(-post.units // LANES) * post.longest * LANES * self.dtype.itemsize
+
+    # ------------------------------------------------------------ memory
+
+    def batch_bytes(self, units: Sequence[int], samples: int, steps: int) -> int:
+        """See `Backend.batch_bytes`: spikes by unit and by step."""
+        words, masks = sum(units) * -(-steps // 32), steps * sum(-(-n // LANES) for n in units)
+        return 4 * samples * (words + masks)
+
+    def free_memory(self) -> int:
+        """See `Backend.free_memory`: the device's."""
+        return self.runtime.memory()[0]
 
     # ------------------------------------------------------------ spikes
 

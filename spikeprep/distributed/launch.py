@@ -1,7 +1,7 @@
 """Launch several processes of this machine as ranks, supervise them, and return rank 0's result.
 
-The first rank that fails or dies ends all of them, so that none waits for another. Rank 0's records are sent to the
-caller, which is the only process that reports them.
+The first rank that fails, dies or is stopped ends all of them, so that none waits for another. Rank 0's records are
+sent to the caller, which is the only process that reports them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ Work = Callable[..., T]
 """Called in every rank as ``work(*args, ranks, report, should_stop)``; a function that a new process can import."""
 
 _POLL = 0.1  # seconds between two calls of should_stop
+_BEAT = 1.0  # seconds between two signs of life of a rank
+_SILENT = 60.0  # seconds without one after which a rank is taken for stopped; compiling does not hold them up
+_STARTING = 600.0  # the same before the first sign of life: a new process imports libraries first
 _GRACE = 1.0  # seconds in which processes that have finished may exit
 
 
@@ -49,6 +53,16 @@ class _Rank:
     def __init__(self, number: int, process: BaseProcess, connection: Connection) -> None:
         self.number, self.process, self.connection = number, process, connection
         self.is_open, self.is_done = True, False
+        self._beats, self._silent = 0, 0.0
+
+    def silent(self, beats: int, seconds: float) -> float:
+        """Return for how long the rank has given no sign of life, `seconds` after the last call.
+
+        A call counts for a second at most: the launching process may have been suspended too, and its ranks with it.
+        """
+        self._silent = 0.0 if beats != self._beats else self._silent + min(seconds, 1.0)
+        self._beats = beats
+        return self._silent
 
     def receive(self) -> list[_Message]:
         """Return the messages that have arrived."""
@@ -89,25 +103,27 @@ def launch(
     Raises
     ------
     SpikeprepError
-        The error of the first rank that failed; `RunError` where a rank was killed.
+        The error of the first rank that failed; `RunError` where a rank was killed, or stopped for a minute.
     RankFailed
         A rank raised another exception.
     """
     spawning = multiprocessing.get_context("spawn")
     group, stop = SharedGroup(size), spawning.RawValue("b", 0)
+    beats = spawning.RawArray("Q", size)
     ranks: list[_Rank] = []
     try:
         for number in range(size):
             receiver, sender = spawning.Pipe(duplex=False)
             process = spawning.Process(
                 target=_run_rank,
-                args=(work, args, group, number, sender, stop),
+                args=(work, args, group, number, sender, stop, beats),
                 name=f"spikeprep-rank-{number}",
             )
             process.start()
             sender.close()  # so that the receiver sees when the rank closes its copy
             ranks.append(_Rank(number, process, receiver))
         result: Any = None
+        seen = time.monotonic()
         while not all(rank.is_done for rank in ranks):
             stop.value = should_stop()
             wait(
@@ -115,7 +131,18 @@ def launch(
                 + [rank.process.sentinel for rank in ranks if not rank.is_done],
                 _POLL,
             )
+            now = time.monotonic()
+            elapsed, seen = now - seen, now
             for rank in ranks:
+                limit = _SILENT if beats[rank.number] else _STARTING
+                if not rank.is_done and rank.silent(beats[rank.number], elapsed) > limit:
+                    raise RunError(
+                        f"rank {rank.number} of {size} (process {rank.process.pid}) has given no sign of life for "
+                        f"{limit:g} s",
+                        "",
+                        "It may have been stopped, or its machine lacks memory. The last checkpoint is complete: "
+                        "resume the run.",
+                    )
                 ended = not rank.process.is_alive()  # before receive(), so that no last message is missed
                 for message in rank.receive():
                     if message.kind == "record":
@@ -154,12 +181,19 @@ def _end(processes: list[BaseProcess]) -> None:
 
 
 def _run_rank(
-    work: Work[Any], args: tuple[Any, ...], group: SharedGroup, number: int, sender: Any, stop: Any
+    work: Work[Any],
+    args: tuple[Any, ...],
+    group: SharedGroup,
+    number: int,
+    sender: Any,
+    stop: Any,
+    beats: Any,
 ) -> None:
     """Do the work of one rank: the main function of a new process."""
     for interrupt in (signal.SIGINT, signal.SIGTERM):
         signal.signal(interrupt, signal.SIG_IGN)  # the launching process gets them too, and sets `stop`
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    threading.Thread(target=_beat, args=(beats, number), daemon=True).start()
     ranks: Ranks = SharedRanks(group, number)
 
     def report(record: Record) -> None:
@@ -177,6 +211,13 @@ def _run_rank(
         sender.send(_Message("bug", traceback.format_exc()))
     finally:
         sender.close()
+
+
+def _beat(beats: Any, number: int) -> None:
+    """Give a sign of life every second."""
+    while True:
+        beats[number] += 1
+        time.sleep(_BEAT)
 
 
 def _exit_with_parent() -> None:

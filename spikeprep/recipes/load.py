@@ -10,14 +10,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import CapabilityError, UsageError, lacks_space_or_permission
 from ..store import SpikeStore
 from .recipe import Recipe
+from .toml import parse_toml
 
 FAMILIES = {"tonic": "dataset"}
 """Recipe of many data sets, used as ``RECIPE:MEMBER`` → the setting of its source that names the member."""
 
 _SEPARATOR = ":"
+_MOST_BYTES = 1 << 20
 
 
 def recipe_names() -> list[str]:
@@ -43,19 +45,19 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
         There is no such recipe or file (the hint names the nearest one), it is not TOML, or it has keys or values
         that a recipe does not allow.
     """
-    text = os.fspath(name)
+    text = os.path.expanduser(os.fspath(name))
     family, _, member = text.partition(_SEPARATOR)
     known = known_recipe(text)
     if known:
         content = (resources.files(__package__) / f"{family}.toml").read_bytes()
     elif Path(text).is_file():
-        content = Path(text).read_bytes()
+        content = _read_file(Path(text))
     else:
-        close = difflib.get_close_matches(text, recipe_names(), n=1)
+        close = difflib.get_close_matches(text[:100], recipe_names(), n=1)
         names = f"Known: {', '.join(recipe_names())}; or give a TOML file."
         raise UsageError(f"unknown recipe {text!r}", "", f"Did you mean {close[0]!r}?" if close else names)
     try:
-        value = tomllib.loads(content.decode())
+        value = parse_toml(content.decode(), f"recipe {text}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {text} is not TOML ({error})", "", "Correct the file.") from error
     if known and member:
@@ -65,6 +67,18 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
         return Recipe.from_json(value)
     except UsageError as error:
         raise UsageError(f"recipe {text}: {error.got}", error.expected, error.hint) from error
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        kind = CapabilityError if lacks_space_or_permission(error) else UsageError
+        raise kind(f"recipe {path} cannot be read ({error.strerror})", "", "Name another file.") from error
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"recipe {path} has more than {_MOST_BYTES:,} bytes", "the TOML file of a recipe")
+    return content
 
 
 def find_recipe(what: str | os.PathLike[str]) -> Recipe:

@@ -8,15 +8,46 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..config import check_plain, excerpt
+from ..errors import UsageError
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def parse_value(text: str) -> Any:
-    """Return a setting's value from TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else the text itself."""
+    """Return a setting's value from TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else the text itself.
+
+    Raises
+    ------
+    UsageError
+        It is nested too deeply, or has an integer of more than 64 bits.
+    """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return parse_toml(f"value = {text}", f"the value {excerpt(text, 40)}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """Return the tables of a TOML document, which messages call `name`.
+
+    Raises
+    ------
+    tomllib.TOMLDecodeError
+        It is not TOML.
+    UsageError
+        It is nested too deeply, or has an integer of more than 64 bits.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:  # ValueError: an integer of thousands of digits
+        raise UsageError(
+            f"{name} cannot be read ({error})", "numbers of 64 bits, and fewer levels"
+        ) from error
+    check_plain(tables, name)
+    return tables
 
 
 def toml_value(value: Any) -> str:

@@ -5,6 +5,7 @@ It is for tests and for reading: about a thousand times slower than the compiled
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,10 @@ class ReferenceBackend(Backend):
     name: ClassVar[str] = "reference"
     xp = np
     dtype = np.dtype(np.float64)
+
+    def batch_bytes(self, units: Sequence[int], samples: int, steps: int) -> int:
+        """See `Backend.batch_bytes`: spikes as bools, and one layer's as real numbers."""
+        return samples * steps * (sum(units) + 8 * max(units))
 
     def upload(self, batch: PackedBatch) -> DenseSpikes:
         """See `Backend.upload`."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..distributed.ranks import Ranks, SingleRank, rank_range
 from ..feed.batches import BatchStream
 from ..store import SplitReader
+from .memory import affordable_batch
 from .metrics import predict
 from .network import Network
 
@@ -62,8 +63,12 @@ def count_batches(
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64], int]]:
     """Yield labels (sample,), output counts (sample, class) and the number of samples done, batch by batch, in order.
 
+    Batches have fewer samples where memory is short.
+
     A batch's counts are read while the device computes the next one.
     """
+    if len(samples):
+        batch = affordable_batch(network.backend, network.layers, batch, int(reader.steps[samples].max()))
     stream = BatchStream(reader, batch, samples=samples, shuffle=False)
     pending: tuple[NDArray[Any], Callable[[], NDArray[np.int64]], int] | None = None
     for packed in network.backend.feed(stream):

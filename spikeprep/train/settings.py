@@ -95,7 +95,7 @@ class TrainSettings(Settings):
         """
         name = value.get("rule", DEFAULT_RULE)
         if not isinstance(name, str):
-            raise UsageError(f"got rule = {name!r}", "the name of a learning rule")
+            raise UsageError(f"got rule = {config.excerpt(name)}", "the name of a learning rule")
         rule = RULES.get(name)
         own, general = config.hints(rule), config.hints(cls)
         if shared := sorted(set(own) & set(general)):
@@ -107,7 +107,9 @@ class TrainSettings(Settings):
         for key in value:
             if key not in own and key not in general:
                 known = [setting.name for setting in describe_settings(name)]
-                raise UsageError(f"training has no setting {key!r}", "", near_miss(str(key), known))
+                raise UsageError(
+                    f"training has no setting {config.excerpt(key)}", "", near_miss(str(key), known)
+                )
         settings = {key: item for key, item in value.items() if key in general and key != "rule"}
         made: Self = config.build(
             cls, settings | {"rule": config.build(rule, {k: v for k, v in value.items() if k in own})}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,17 @@ from .._version import __version__
 from ..backend import Backend, ParameterState
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, checksums_differ
-from ..errors import CapabilityError, RunError, UsageError
+from ..errors import RunError, UsageError
 from ..feed.batches import BatchStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
-from ..system import available_memory
-from .checkpoint import load_checkpoint, pack_states, save_checkpoint, unpack_states
+from .checkpoint import load_checkpoint, pack_states, unpack_states
+from .documents import CHECKPOINT, STATS, STREAM, check_history, check_record
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
+from .memory import check_batch, check_network
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
-from .network import Network, build_network, initial_states
+from .network import Network, States, build_network, initial_states
 from .run_folder import RunConfig, RunFolder
 from .sample_weights import boosted_weights
 from .settings import TrainSettings
@@ -80,8 +81,9 @@ class Trainer:
         self.reader = store["train"]
         self.test = store["test"] if "test" in store.splits else None
         self.classes = len(store.attributes["classes"])
-        if resume:
-            limit = folder.check_store(store).limit
+        config = folder.check_store(store) if resume else None
+        if config is not None:
+            limit = config.limit
         self.settings, self.limit = settings, limit
         self.train_samples, self.validation_samples = split_validation(
             self.reader.labels[:limit], settings.validation, settings.seed
@@ -106,19 +108,33 @@ class Trainer:
         self.step = 0
         self._device_recorded = False
         layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
-        check_memory(layers, backend.dtype.itemsize)
-        states = (
-            self._restore(layers)
-            if resume
-            else initial_states(layers, settings.init, settings.seed, backend.dtype)
+        check_network(layers, backend.dtype.itemsize)
+        check_batch(
+            backend,
+            layers,
+            -(-min(settings.batch, len(self.train_samples)) // self.ranks.size),
+            int(self.reader.steps[self.train_samples].max()),
+            self.stream.tier.host_bytes,
         )
-        self.network = build_network(backend, settings.rule, layers, states)
-        if not resume:
-            self._calibrate()
+        with ExitStack() as on_error:
             if self.ranks.leads:
-                folder.create(self._config())
-            self._record({"event": "start", "config": self._config().to_json()})
-            self._save()  # so that a run killed in its first epoch can be resumed too
+                folder.acquire(new=config is None, note=self._note)
+                on_error.callback(folder.release)
+            warning = ""
+            if config is None:
+                states: States = initial_states(layers, settings.init, settings.seed, backend.dtype)
+            else:
+                states, warning = self._restore(config, layers)
+            self.network = build_network(backend, settings.rule, layers, states)
+            if config is None:
+                self._calibrate()
+                self._record({"event": "start", "config": self._config().to_json()})
+                self._save()  # so that a run killed in its first epoch can be resumed too
+                if self.ranks.leads:
+                    folder.create(self._config())
+            elif warning:
+                self._record({"event": "warning", "message": warning})
+            on_error.pop_all()
 
     # ------------------------------------------------------------ setting up
 
@@ -155,7 +171,14 @@ class Trainer:
         """Train to the last epoch and return the summary; None where `should_stop` asked to end before.
 
         A stopped run is saved as it is: resuming it gives the weights that never stopping would have given.
+        Afterwards other trainers may write the run folder.
         """
+        try:
+            return self._run(should_stop)
+        finally:
+            self.folder.release()
+
+    def _run(self, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
         while self.stream.epoch < self.settings.epochs:
             started = time.perf_counter()
             previous: TrainedBatch | None = None
@@ -229,7 +252,7 @@ class Trainer:
 
     def _after_epoch(self) -> None:
         s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
-        self._check_finite(epoch)
+        self._check_finite(pack_states(self.network.states(), moments=False))
         if s.boost:
             predicted = np.full(len(self.reader), -1, np.int64)
             predicted[self.train_samples] = self.predicted[self.train_samples]
@@ -266,17 +289,6 @@ class Trainer:
         if score is None or score >= best:  # of equals the later, trained longer
             self._save_best(record)
         self._save()
-
-    def _check_finite(self, epoch: int) -> None:
-        """Stop before values that are not finite are evaluated or saved: the last checkpoint stays."""
-        states = self.network.states()
-        finite = all(np.isfinite(p.value).all() for state in states for p in state.values())
-        if not (finite and np.isfinite(self.metrics.loss)):
-            raise RunError(
-                f"weights or loss are not finite after epoch {epoch}",
-                "finite numbers",
-                "Lower optim.rate, init or lateral; the last checkpoint is that of the epoch before.",
-            )
 
     def _evaluate(self, reader: SplitReader, samples: NDArray[np.int64]) -> Evaluation:
         batch = max(64, self.settings.batch)  # results do not depend on it
@@ -315,12 +327,13 @@ class Trainer:
 
     def _record(self, record: dict[str, Any]) -> None:
         if self.ranks.leads:
-            self.folder.journal.append(record)
+            self.folder.record(record)
             self._listener(record)
 
     def _save(self) -> None:
         arrays = pack_states(self.network.states(), moments=True)
         arrays |= {"sample_weight": self.sample_weight, "predicted": self.predicted}
+        self._check_finite(arrays)
         self._check_agreement(arrays)
         if not self.ranks.leads:
             return
@@ -331,7 +344,19 @@ class Trainer:
             "history": self.history,
             "journal": self.folder.journal.size(),
         }
-        save_checkpoint(self.folder.last, arrays, record)
+        self.folder.save_last(arrays, record)
+
+    def _check_finite(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Stop before values that are not finite are evaluated or saved: the last checkpoint stays."""
+        damaged = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if not np.isfinite(self.metrics.loss):
+            damaged.append("the loss")
+        if damaged:
+            raise RunError(
+                f"{damaged[0]} is not finite after epoch {self.stream.epoch}, step {self.step}",
+                "finite numbers",
+                "Lower optim.rate, init or lateral; the checkpoint in the run folder is the one before.",
+            )
 
     def _check_agreement(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         if self.ranks.size == 1:
@@ -348,32 +373,78 @@ class Trainer:
 
     def _save_best(self, record: dict[str, Any]) -> None:
         if self.ranks.leads:
-            save_checkpoint(self.folder.best, pack_states(self.network.states(), moments=False), record)
+            self.folder.save_best(pack_states(self.network.states(), moments=False), record)
 
-    def _restore(self, layers: tuple[LayerKind, ...]) -> list[dict[str, ParameterState]]:
-        arrays, record = load_checkpoint(self.folder.last)
-        try:
-            self.stream.set_state(record["stream"])
-            self.step, self.history = record["step"], record["history"]
-            self.metrics = EpochMetrics(**record["stats"])
-            self.sample_weight, self.predicted = arrays["sample_weight"], arrays["predicted"]
-            if self.ranks.leads:
-                self.folder.journal.truncate(record["journal"])
-        except (KeyError, TypeError) as error:
-            raise RunError(f"{self.folder.last} lacks {error}", "a checkpoint of this run") from error
-        return unpack_states(arrays, layers, self.folder.last)
+    def _note(self, message: str) -> None:
+        self._listener({"event": "warning", "message": message})
 
+    def _restore(
+        self, config: RunConfig, layers: tuple[LayerKind, ...]
+    ) -> tuple[list[dict[str, ParameterState]], str]:
+        """Go to where the last checkpoint is; return the layers' arrays, and a warning where it was damaged."""
+        layout = config.last_layout(len(self.reader))
+        arrays, value, damage = self.folder.load_last(layout)
+        name = f"the record of {self.folder.last}"
+        record = check_record(value, CHECKPOINT, name)
+        stream = check_record(record["stream"], STREAM, name)
+        self.metrics = EpochMetrics(**check_record(record["stats"], STATS, name, exact=True))
+        self.history = check_history(record["history"], name, len(layers))
+        self.stream.set_state(stream)
+        self.step = record["step"]
+        self.sample_weight, self.predicted = arrays["sample_weight"], arrays["predicted"]
+        self._check_progress(name)
+        if self.settings.epochs < self.stream.epoch and self.settings != config.settings:
+            raise UsageError(
+                f"got epochs = {self.settings.epochs} for a run of {self.stream.epoch} epochs",
+                f"at least {self.stream.epoch}",
+                "Leave epochs out, or train less into another run folder.",
+            )
+        warning = ""
+        if damage:
+            lost = self.folder.journal.last_epoch() - self.stream.epoch
+            warning = (
+                f"{damage}. Training goes on from the checkpoint before, after epoch {self.stream.epoch}: "
+                f"{lost} {'epoch is' if lost == 1 else 'epochs are'} trained again"
+            )
+        if self.ranks.leads:
+            self.folder.journal.truncate(record["journal"])
+            self.folder.journal.complete(self.history)
+            if self.settings != config.settings:
+                self.folder.update(replace(config, settings=self.settings))
+        return unpack_states(arrays, layers), warning
 
-def check_memory(layers: Sequence[LayerKind], itemsize: int) -> None:
-    """Raise `CapabilityError` where a network's arrays, moments and gradients exceed the available memory."""
-    weights = sum(prod(spec.shape) for layer in layers for spec in layer.specs().values())
-    needed, available = 5 * itemsize * weights, available_memory()  # and one copy while they are initialised
-    if needed > available:
-        raise CapabilityError(
-            f"a network of {weights:,} weights needs {needed / 1e9:,.1f} GB, {available / 1e9:,.1f} GB are available",
-            "a network that fits",
-            "Use a smaller arch.",
-        )
+    def _check_progress(self, name: str) -> None:
+        """Raise `RunError` where the parts of a checkpoint's record contradict each other or the store."""
+        stream, metrics = self.stream, self.metrics
+        batches = -(-stream.position // stream.batch)
+        layers = len(self.history[0]["rates"]) if self.history and "rates" in self.history[0] else None
+        found = {
+            "epochs": len(self.history),
+            "step": self.step,
+            "position": stream.position,
+            "classes": int(self.predicted.min(initial=0)) >= -1
+            and int(self.predicted.max(initial=0)) < self.classes,
+            "rates": layers is None or len(metrics.rates) in (0, layers),
+            "validation": all(
+                (record["validation_accuracy"] is None) != bool(len(self.validation_samples))
+                for record in self.history
+            ),
+        }
+        expected = {
+            "epochs": stream.epoch,
+            "step": stream.epoch * len(stream) + batches,
+            "position": min(batches * stream.batch, len(stream.samples)),
+            "classes": True,
+            "rates": True,
+            "validation": True,
+        }
+        for key, value in expected.items():
+            if found[key] != value:
+                raise RunError(
+                    f"{name} contradicts itself: {key} is {found[key]}",
+                    f"{value}",
+                    "Train again into another run folder.",
+                )
 
 
 def split_validation(
@@ -393,5 +464,5 @@ def load_network(folder: RunFolder, backend: Backend) -> Network:
     """Return the network of a run's best epoch, ready to predict."""
     config = folder.config()
     layers = config.layers()
-    arrays, _ = load_checkpoint(folder.best)
-    return build_network(backend, config.settings.rule, layers, unpack_states(arrays, layers, folder.best))
+    arrays, _ = load_checkpoint(folder.best, config.best_layout())
+    return build_network(backend, config.settings.rule, layers, unpack_states(arrays, layers))

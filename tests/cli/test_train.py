@@ -41,7 +41,8 @@ def test_train_as_text(spikeprep, store, tmp_path):
     assert "64-20-10-10, thresholds" in done.stderr
     assert "epoch 2/2: train" in done.stderr
     assert "test accuracy" in done.stdout
-    assert {p.name for p in run.iterdir()} == {"config.json", "journal.jsonl", "last.npz", "best.npz"}
+    files = {"config.json", "journal.jsonl", "last.npz", "last.previous.npz", "best.npz"}
+    assert {p.name for p in run.iterdir()} == files
 
 
 def test_train_and_evaluate_as_json(spikeprep, store, tmp_path):
@@ -66,6 +67,45 @@ def test_evaluate_as_text(spikeprep, store, trained):
 def test_resume_adds_epochs(spikeprep, store, trained):
     done = spikeprep("train", store, "--run", trained, "--resume", "--epochs", "3", "--json")
     assert json.loads(done.stdout)["epochs"] == 3
+
+
+def test_resuming_a_finished_run_prints_its_summary(spikeprep, store, trained):
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    done = spikeprep("train", store, "--run", trained, "--resume", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["epochs"] == 2
+    assert "after epoch 2" in spikeprep("train", store, "--run", trained, "--resume").stdout
+    fewer = spikeprep("train", store, "--run", trained, "--resume", "--epochs", "1")
+    assert fewer.exit_code == 2
+    assert "got --epochs 1 for a run of 2 epochs; expected at least 2" in fewer.stderr
+    assert before == {path.name: path.read_bytes() for path in trained.iterdir()}
+
+
+def test_a_run_that_is_cut_after_epochs_were_added_keeps_them(spikeprep, store, trained):
+    """The configuration has the raised number: --resume alone trains to it."""
+    spikeprep("train", store, "--run", trained, "--resume", "--epochs", "3")
+    (trained / "last.npz").unlink()  # as after a kill before the last checkpoint
+    done = spikeprep("train", store, "--run", trained, "--resume", "--json")
+    assert json.loads(done.stdout)["epochs"] == 3
+    assert "after epoch 2: 1 epoch is trained again" in done.stderr
+
+
+def test_the_user_s_home_is_written_with_a_tilde(spikeprep, store, trained, monkeypatch):
+    monkeypatch.setenv("HOME", str(store.parent))
+    words = ("~/digits.zarr", "--run", "~/home", "--arch", "5", "--epochs", "1", *LOSS)
+    assert spikeprep("train", *words).exit_code == 0
+    assert (store.parent / "home" / "config.json").exists()
+    assert spikeprep("evaluate", "~/home", "~/digits.zarr").exit_code == 0
+
+
+def test_a_second_trainer_is_refused(spikeprep, store, trained):
+    folder = RunFolder(trained)
+    folder.acquire(new=False)
+    done = spikeprep("train", store, "--run", trained, "--resume")
+    folder.release()
+    assert done.exit_code == 4
+    assert f"in use by process {os.getpid()}" in done.stderr
+    assert "delete" in done.stderr
 
 
 def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):

@@ -32,7 +32,7 @@ def fail(what, ranks, report, should_stop):
             raise ZeroDivisionError("by zero")
         if what == "exit":
             os._exit(3)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGSTOP if what == "stop" else signal.SIGKILL)
     ranks.barrier()  # waits without end unless the launcher kills it
 
 

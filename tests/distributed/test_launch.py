@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from spikeprep.distributed import launch as launching
 from spikeprep.distributed.launch import RankFailed, launch
 from spikeprep.errors import RunError, StoreError, UsageError
 
@@ -39,6 +41,20 @@ def test_rank_0_reports_and_all_learn_when_to_stop():
 def test_the_first_to_fail_ends_all(what, kind, message):
     with pytest.raises(kind, match=message):
         launch(fail, (what,), 2)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="signals")
+def test_a_stopped_rank_ends_all(monkeypatch):
+    monkeypatch.setattr(launching, "_SILENT", 3.0)
+    with pytest.raises(RunError, match=r"rank 1 of 2 \(process \d+\) has given no sign of life for 3 s"):
+        launch(fail, ("stop",), 2)
+
+
+def test_time_in_which_the_launching_process_was_suspended_does_not_count():
+    rank = launching._Rank(0, None, None)
+    assert rank.silent(1, 0.1) == 0
+    assert [rank.silent(1, seconds) for seconds in (0.5, 3600, 0.5)] == [0.5, 1.5, 2.0]
+    assert rank.silent(2, 0.1) == 0
 
 
 def test_an_interruption_leaves_no_process():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...config import excerpt
 from ...errors import UsageError
 from ...registry import LAYERS
 from .base import LayerKind
@@ -36,7 +37,7 @@ def parse_arch(arch: str) -> tuple[LayerNotation, ...]:
         if not matches:
             known = ", ".join(f"{kind.notation} ({name})" for name, kind in kinds.items())
             raise UsageError(
-                f"got {text!r} in arch {arch!r}",
+                f"got {excerpt(text)} in arch {excerpt(arch)}",
                 f"the notation of a layer: {known}",
                 "Write the hidden layers joined by dashes, for example 800 or 800-800.",
             )

@@ -1,0 +1,194 @@
+"""Files of a run: read within a limit, written atomically and durably, and the keys of a folder's lease."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from ..errors import CapabilityError, RunError, lacks_space_or_permission
+from ..store.partial_files import is_abandoned, new_partial_name, release
+
+_FREE = "Free some space, or change the permissions, then resume the run."
+
+
+def open_regular(path: Path, most: int) -> IO[bytes]:
+    """Open a regular file of at most `most` bytes for reading.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RunError
+        It is a folder, a device or a pipe, is larger, or cannot be opened.
+    """
+    try:
+        # O_NONBLOCK: opening a pipe would wait for its writer
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(os.fspath(path)) from None
+    except OSError as error:
+        raise _failure(path, "read", error) from error
+    status = os.fstat(number)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
+        return os.fdopen(number, "rb")
+    os.close(number)
+    if not stat.S_ISREG(status.st_mode):
+        raise RunError(f"{path} is not a file", "a regular file")
+    raise RunError(f"{path} has {status.st_size:,} bytes", f"at most {most:,} for this run")
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a regular file; see `open_regular`."""
+    with open_regular(path, most) as file:
+        try:
+            return file.read(most)
+        except OSError as error:
+            raise _failure(path, "read", error) from error
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system's error into one that says what could not be written, and how to fix it.
+
+    Raises
+    ------
+    CapabilityError
+        The disk is full, or a permission is missing.
+    RunError
+        Any other error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _failure(path, "written", error) from error
+
+
+def _failure(path: Path, what: str, error: OSError) -> CapabilityError | RunError:
+    kind = CapabilityError if lacks_space_or_permission(error) else RunError
+    hint = _FREE if kind is CapabilityError else "Check the disk, then resume the run."
+    return kind(f"{path} could not be {what} ({error.strerror or error})", "", hint)
+
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], None], keep: Path | None = None) -> None:
+    """Let `write` write a file under a temporary name, flush it to the disk, then rename it into place.
+
+    With `keep` the file that was there before is kept under that name. At every moment there is a whole file under
+    `path`, if there was one before.
+    """
+    partial = path.with_name(new_partial_name(path.name))
+    try:
+        with write_errors(path):
+            with partial.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep is not None:
+                _keep(path, keep)
+            partial.replace(path)
+            sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    finally:
+        release(partial.name)
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write bytes as `write_atomic` does."""
+
+    def write(file: IO[bytes]) -> None:
+        file.write(data)
+
+    write_atomic(path, write)
+
+
+def _keep(path: Path, keep: Path) -> None:
+    """Give the file at `path`, if there is one, a second name, in place of the file that has that name."""
+    link = keep.with_name(new_partial_name(keep.name))
+    try:
+        os.link(path, link)
+        link.replace(keep)
+    except FileNotFoundError:
+        pass
+    except OSError:  # a file system without hard links: for a moment only the second name exists
+        path.replace(keep)
+    finally:
+        with suppress(OSError):
+            link.unlink(missing_ok=True)  # renaming between two names of one file leaves both
+        release(link.name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    if os.name == "posix":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the unfinished files in a folder that dead processes of this host have left."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if is_abandoned(name):
+                (folder / name).unlink(missing_ok=True)
+
+
+class FolderKeys:
+    """The files of a folder as the keys of a lease (`spikeprep.lease.Keys`)."""
+
+    most_bytes = 1 << 16
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> bytes | None:
+        """See `Keys.get`."""
+        try:
+            return read_regular(self.folder / key, self.most_bytes)
+        except FileNotFoundError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """See `Keys.put`."""
+        write_bytes_atomic(self.folder / key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See `Keys.create`."""
+        path = self.folder / key
+        partial = path.with_name(new_partial_name(key))
+        try:
+            with write_errors(path):
+                partial.write_bytes(data)
+                try:
+                    os.link(partial, path)
+                except FileExistsError:
+                    return False
+                except OSError:  # a file system without hard links
+                    return _create_exclusively(path, data)
+            return True
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            release(partial.name)
+
+    def delete(self, key: str) -> None:
+        """See `Keys.delete`."""
+        with write_errors(self.folder / key):
+            (self.folder / key).unlink(missing_ok=True)
+
+
+def _create_exclusively(path: Path, data: bytes) -> bool:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    return True
