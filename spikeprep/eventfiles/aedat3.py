@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError
-from .base import Decoder, EventFormat, InputFile
+from ..input_files import InputFile
+from .base import Decoder, EventFormat
 from .cameras import CAMERAS, camera_in
 from .chunks import Chunk, PacketDecoder
 

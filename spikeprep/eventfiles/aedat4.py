@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ..config import Meta
 from ..data import EVENT
 from ..errors import CapabilityError, DataError
-from .base import Decoder, EventFormat, InputFile, as_words
+from ..input_files import InputFile
+from .base import Decoder, EventFormat, as_words
 from .chunks import Chunk, PacketDecoder
 from .flatbuffer import Table
 

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Decoder, InputFile, as_words
+from ..input_files import InputFile
+from .base import Decoder, as_words
 
 
 @dataclass(frozen=True)
