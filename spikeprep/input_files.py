@@ -107,7 +107,9 @@ def _check_regular(path: str | os.PathLike[str], facts: os.stat_result) -> None:
 
 def _unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> DataError:
     reason = getattr(error, "strerror", None) or error
-    return DataError(f"cannot read {os.fspath(path)} ({reason})", "", "Check the path and its permissions.")
+    return DataError(
+        f"{os.fspath(path)} cannot be read ({reason})", "", "Check the path and its permissions."
+    )
 
 
 def changed(path: str | os.PathLike[str]) -> DataError:
@@ -271,9 +273,9 @@ class InputStream(io.RawIOBase):
             data = self._load(self._at // BLOCK)[start : start + size]
             self._at += size
             return data
-        data = bytearray(size)
-        self.readinto(data)
-        return bytes(data)
+        whole = bytearray(size)
+        self.readinto(whole)
+        return bytes(whole)
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into a buffer; return the number of bytes, fewer than fit at the end only."""

@@ -232,8 +232,8 @@ def _size(path: Path, hdf5: Any, parent: str) -> tuple[int, int] | None:
         if width.isdecimal() and height.isdecimal():
             return int(width), int(height)
         if np.size(resolution := np.asarray(node.attrs.get("sensor_resolution", ()))) == 2:
-            height, width = (_number(path, value) for value in resolution.reshape(2))
-            return width, height
+            rows, columns = (_number(path, value) for value in resolution.reshape(2))
+            return columns, rows
     return (640, 480) if "ms_to_idx" in hdf5 and "t_offset" in hdf5 else None
 
 

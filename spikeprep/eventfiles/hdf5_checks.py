@@ -97,7 +97,7 @@ def filters(data: Any) -> list[tuple[int, str]]:
 
 
 def _chunk_bytes(data: Any) -> int:
-    return math.prod(data.chunks) * int(data.dtype.itemsize)
+    return int(math.prod(data.chunks)) * int(data.dtype.itemsize)
 
 
 def with_cache(data: Any) -> Any:
