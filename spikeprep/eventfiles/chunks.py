@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -82,6 +83,8 @@ class ChunkDecoder(Decoder):
         return super().raw_field(name, events)
 
 
+_LAST = 64  # packets in which the last event is searched for
+
 P = TypeVar("P")
 """What a format knows of a packet before decoding it."""
 
@@ -132,7 +135,7 @@ class PacketDecoder(ChunkDecoder, Generic[P]):
 
     def last_event(self) -> NDArray[np.void] | None:
         """Return the last event, from the last packet that has one."""
-        packets = list(self.packets())
+        packets = deque(self.packets(), _LAST)
         if self.cut:
             return None
         for packet in reversed(packets):
