@@ -336,7 +336,10 @@ def _class_names(path: Path, content: bytes) -> tuple[str, ...]:
         ]
         if sorted(row[0] for row in rows) != list(range(len(rows))):
             raise ValueError("labels are not 0, 1, 2, …")
-        return tuple(printable("".join(chr(code) for code in row[1:])) for row in sorted(rows))
+        names = tuple(printable("".join(chr(code) for code in row[1:])) for row in sorted(rows))
+        if len(set(names)) < len(names) or "" in names:
+            raise ValueError("two labels have one name, or one has none")
+        return names
     except (ValueError, IndexError, OverflowError) as error:
         raise DataError(
             f"cannot read {path} ({error})",

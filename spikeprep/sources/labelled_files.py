@@ -184,6 +184,10 @@ def _table(table: Path, outside: bool, limits: Limits) -> tuple[list[Entry], lis
         if not id_ or not label or ("split" in columns and split not in SPLITS):
             fix = "name path, label, and train or test"
             bad.append(BadFile(f"{table.name} line {line}", f"has {row}", fix))
+        elif "\0" in str(file):
+            bad.append(
+                BadFile(f"{table.name} line {line}", f"names {id_}, which no file can have", "correct it")
+            )
         elif file in entries:
             bad.append(BadFile(f"{table.name} line {line}", f"names {id_} again", "keep one of the lines"))
         elif not outside and not inside(file):

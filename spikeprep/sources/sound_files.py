@@ -21,6 +21,15 @@ from ..input_files import read_input
 from .checked_files import CheckedFile, CheckedFiles
 from .labelled_files import BadFile, Recording
 
+_SIGNATURES = (
+    b"RIFF",
+    b"RIFX",
+    b"RF64",
+    b"fLaC",
+    b"NIST_1A",
+    b"FORM",
+    b"OggS",
+)  # libsndfile reads others, too
 _VALUES = 1 << 20  # that are decoded at a time, of all channels
 _COPIES = 4  # of a sound's samples, at most, while it is read and resampled
 SUFFIXES = (".wav", ".flac", ".sph", ".aif", ".aiff", ".ogg")
@@ -87,8 +96,10 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
     def _decode(self, recording: Recording, data: bytes) -> Audio:
         """Return the chosen channel at the file's own rate; raises `BadFile`."""
         soundfile, id_ = _soundfile(), recording.id
+        if not data.startswith(_SIGNATURES):
+            raise BadFile(id_, "is no audio: it is no WAV, FLAC, SPHERE, AIFF or Ogg", "replace or remove it")
         try:
-            with soundfile.SoundFile(io.BytesIO(data)) as file:
+            with soundfile.SoundFile(_Stream(data)) as file:
                 rate, stated, channels = file.samplerate, file.frames, file.channels
                 if not LOWEST_RATE <= rate <= HIGHEST_RATE:
                     fix = "correct its header, for example: sox -r RATE IN.wav OUT.wav"
@@ -144,6 +155,15 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
         length, file_rate = self._file(split, index).facts
         rate = self.rate or file_rate
         return Audio(np.broadcast_to(0.0, -(-length * rate // file_rate)), rate)
+
+
+class _Stream(io.BytesIO):
+    """A file in memory, in which libsndfile may look for places that it does not have."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move, or stay where the place is before the beginning; return the position."""
+        at = offset + (0, self.tell(), len(self.getbuffer()))[whence]
+        return super().seek(at) if at >= 0 else self.tell()
 
 
 def _soundfile() -> Any:

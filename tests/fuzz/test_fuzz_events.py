@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from ..eventfiles.test_formats import FORMS, Form, recording
 from .fuzzing import Target, both_lengths, check
 
 
-def _valid(form: Form):
+def _valid(*forms: Form):
     def seeds() -> list[bytes]:
-        import tempfile
-
         with tempfile.TemporaryDirectory() as folder:
-            return [form.put(Path(folder), recording(form, n, n)).read_bytes() for n in (3, 40, 300)]
+            return [
+                form.put(Path(folder), recording(form, n, n)).read_bytes()
+                for form in forms
+                for n in (3, 40, 300)
+            ]
 
     return seeds
 
@@ -68,7 +71,18 @@ def _members() -> list[bytes]:
     return seeds
 
 
-TARGETS = [Target(name, _valid(form), _read(form)) for name, form in FORMS.items()]
+def _targets() -> list[Target]:
+    """One for each format and ending; inputs of all its variants."""
+    readers: dict[tuple[str, str], list[Form]] = {}
+    for form in FORMS.values():
+        readers.setdefault((form.name, form.suffix), []).append(form)
+    return [
+        Target(f"{name} {suffix}", _valid(*forms), _read(forms[0]))
+        for (name, suffix), forms in readers.items()
+    ]
+
+
+TARGETS = _targets()
 TARGETS.append(Target("members of npz", _members, _zip_of))
 
 

@@ -12,30 +12,26 @@ from spikeprep.sources.images import ImageFolder
 
 from .fuzzing import Target, both_lengths, check
 
-_WAYS = {
-    "PNG": {"format": "PNG"},
-    "PNG, palette": {"format": "PNG", "mode": "P"},
-    "JPEG": {"format": "JPEG"},
-    "JPEG, progressive": {"format": "JPEG", "progressive": True},
-    "GIF": {"format": "GIF"},
-    "BMP": {"format": "BMP"},
-    "TIFF": {"format": "TIFF"},
-    "TIFF, LZW": {"format": "TIFF", "compression": "tiff_lzw"},
-    "TIFF, deflate": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
-    "WebP": {"format": "WEBP"},
-    "WebP, lossless": {"format": "WEBP", "lossless": True},
-    "PPM": {"format": "PPM"},
+_WAYS: dict[str, list[dict[str, object]]] = {
+    "PNG": [{}, {"mode": "P"}, {"mode": "RGBA"}],
+    "JPEG": [{}, {"progressive": True}],
+    "GIF": [{}],
+    "BMP": [{}, {"mode": "P"}],
+    "TIFF": [{}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}],
+    "WEBP": [{}, {"lossless": True}],
+    "PPM": [{}],
 }
 
 
-def _written(mode: str = "RGB", **settings: object):
+def _written(form: str, ways: list[dict[str, object]]):
     def seeds() -> list[bytes]:
         image = pytest.importorskip("PIL.Image")
         out = []
-        for n, chosen in enumerate((mode, "L")):
+        for n, way in enumerate([*ways, {"mode": "L"}]):
+            settings = dict(way)
             pixels = np.random.default_rng(n).integers(0, 256, (13, 17, 3), np.uint8)
             stream = io.BytesIO()
-            image.fromarray(pixels).convert(chosen).save(stream, **settings)
+            image.fromarray(pixels).convert(settings.pop("mode", "RGB")).save(stream, form, **settings)
             out.append(stream.getvalue())
         return out
 
@@ -43,11 +39,12 @@ def _written(mode: str = "RGB", **settings: object):
 
 
 def _read(data: bytes, folder: Path) -> object:
-    path = folder / "class" / "a.png"  # content decides, not the name
-    path.parent.mkdir()
+    path = folder / "a.png"  # content decides, not the name
     path.write_bytes(data)
+    table = folder / "a.csv"
+    table.write_text("path,label\na.png,one\n")
     mode, size = ("grey", "rgb")[len(data) % 2], ((), (8, 9))[len(data) // 2 % 2]
-    source = ImageFolder(path=str(folder), test_share=0, mode=mode, size=size)
+    source = ImageFolder(path=str(table), test_share=0, mode=mode, size=size)
     image = source.read("train", 0).signal
     assert image.dtype == np.uint8
     assert image.ndim == (3 if mode == "rgb" else 2)
@@ -55,7 +52,7 @@ def _read(data: bytes, folder: Path) -> object:
     return image.shape
 
 
-TARGETS = [Target(name, _written(**ways), _read) for name, ways in _WAYS.items()]
+TARGETS = [Target(form, _written(form, ways), _read) for form, ways in _WAYS.items()]
 
 
 @both_lengths(TARGETS)
