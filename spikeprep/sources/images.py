@@ -141,7 +141,7 @@ class ImageFolder(FileSource, LimitedFiles):
                 "Run: pip install 'spikeprep[images]'.",
             ) from error
         file = recording.file
-        data, sha256 = read_input(file, self.limits)
+        data, sha256 = read_input(file, self.limits, self._seen.get(recording))
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as original:
                 self.limits.check_bytes(f"{file}", len(data) + _BYTES_PER_PIXEL * math.prod(original.size))
