@@ -42,7 +42,7 @@ class SpikeprepError(Exception):
 
     def __init__(self, got: str, expected: str = "", hint: str = "") -> None:
         # here, where every message passes: names of files, plugins and settings come from anywhere
-        got, expected, hint = (printable(text, "\n\t") for text in (got, expected, hint))
+        got, expected, hint = printable(got), printable(expected), printable(hint, "\n\t")
         self.got, self.expected, self.hint = got, expected, hint
         head = f"{got}; expected {expected}." if expected else f"{got.rstrip('.')}."
         super().__init__(f"{head} {hint}".strip())

@@ -121,7 +121,8 @@ class Aedat3(EventFormat):
                 "Fetch it again.",
             )
         lines = header.decode("latin-1").split("\r\n")
-        fields = dict(line[1:].split(": ", 1) for line in lines if ": " in line)
+        parts = (line[1:].partition(": ") for line in lines)
+        fields = {key: value for key, colon, value in parts if colon}
         form = fields.get("Format", "RAW").strip()
         if form != "RAW":
             raise DataError(

@@ -67,7 +67,7 @@ class ChunkDecoder(Decoder):
         words = as_words(out[:count])  # copying field by field would leave the padding bytes as they were
         words[:] = as_words(self._chunk.events[self._low : self._high])
         if self.origin:
-            words[:, 1] -= np.uint64(self.origin)
+            words[:, 1] -= np.uint64(self.origin % 2**64)  # a negative one as its complement
         return count
 
     def offset(self, count: int, index: int) -> int:

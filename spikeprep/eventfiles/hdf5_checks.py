@@ -26,27 +26,31 @@ def check_contents(path: Path, hdf5: Any) -> None:
     """
     import h5py
 
-    def check_link(name: bytes, info: Any) -> None:
-        if info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):  # a soft link then stays inside
-            raise _outside(path, "an external link", name.decode(errors="surrogateescape"))
+    # the visits end with what these return first, unless it is None: h5py does not pass on what they raise
+    def outward_link(name: bytes, info: Any) -> tuple[str, bytes] | None:
+        inside = info.type in (
+            h5py.h5l.TYPE_HARD,
+            h5py.h5l.TYPE_SOFT,
+        )  # without others, soft links stay inside
+        return None if inside else ("an external link", name)
 
-    def check_object(name: bytes) -> None:
+    def outward_data(name: bytes) -> tuple[str, bytes] | None:
         node = h5py.h5o.open(hdf5.id, name)
         if not isinstance(node, h5py.h5d.DatasetID):
-            return
-        properties, text = node.get_create_plist(), name.decode(errors="surrogateescape")
+            return None
+        properties = node.get_create_plist()
         if properties.get_layout() == h5py.h5d.VIRTUAL:
-            raise _outside(path, "a virtual data set", text)
+            return "a virtual data set", name
         if properties.get_layout() == h5py.h5d.CONTIGUOUS and properties.get_external_count():
-            raise _outside(path, "a data set in external files", text)
+            return "a data set in external files", name
+        return None
 
-    hdf5.id.links.visit(check_link, info=True)
-    h5py.h5o.visit(hdf5.id, check_object)
-
-
-def _outside(path: Path, what: str, name: str) -> DataError:
-    hint = "Copy the data into one file, for example with h5repack, or leave the file out."
-    return DataError(f"{path} has {what}: {name}", "a file that refers to no other", hint)
+    outward = hdf5.id.links.visit(outward_link, info=True) or h5py.h5o.visit(hdf5.id, outward_data)
+    if outward:
+        what, name = outward
+        hint = "Copy the data into one file, for example with h5repack, or leave the file out."
+        got = f"{path} has {what}: {name.decode(errors='surrogateescape')}"
+        raise DataError(got, "a file that refers to no other", hint)
 
 
 def check_data(file: InputFile, data: Any) -> Any:

@@ -334,6 +334,39 @@ def _fault_of(error: SpikeprepError) -> str:
     return "" if printable(text, "\n\t") == text else f"the message controls a terminal: {text!r}"
 
 
+def memory_of(call: Callable[[], object]) -> tuple[int, str]:
+    """Call in a forked process with the limits of a case; return the bytes that it took, and the error of ours.
+
+    The text is empty where the call returned; raises `AssertionError` for everything but errors of ours.
+    """
+    out, back = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pid = os.fork()
+    if not pid:
+        code, text = 1, ""
+        try:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            _limit_memory()
+            try:
+                call()
+                code = 0
+            except SpikeprepError as error:
+                code, text = 0, str(error)
+            except BaseException:
+                text = traceback.format_exc()
+            took = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+            os.write(back, f"{took} {text}".encode(errors="replace")[-8000:])
+        finally:
+            os._exit(code)
+    os.close(back)
+    with os.fdopen(out, errors="replace") as stream:
+        took, _, text = stream.read().partition(" ")
+    _, status = os.waitpid(pid, 0)
+    assert not status, f"status {status}: {text}"
+    return int(took), text
+
+
 def _limit_memory() -> None:
     """Limit the process's address space to what it has and `MEMORY`, where the system can."""
     try:
