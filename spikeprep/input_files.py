@@ -7,6 +7,7 @@ another program truncates ends the process (SIGBUS).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -86,23 +87,38 @@ def open_input(path: str | os.PathLike[str]) -> io.FileIO:
     DataError
         There is no such file, it cannot be read, or it is something else: a folder, FIFO, socket or device.
     """
+    return io.FileIO(_descriptor(path)[0], "r")
+
+
+def _descriptor(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Open a regular file; return its descriptor and its length. Few system calls: data sets have many small files."""
     try:
-        _check_regular(path, os.stat(path))  # opening a device may already do something
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        if getattr(error, "errno", None) == errno.ENXIO:
+            raise _not_regular(path, stat.S_IFSOCK) from error
         raise _unreadable(path, error) from error
-    try:
-        _check_regular(path, os.fstat(descriptor))
-        return io.FileIO(descriptor, "r")
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _check_regular(path: str | os.PathLike[str], facts: os.stat_result) -> None:
+    facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(facts.st_mode), "no regular file")
-        raise DataError(f"{os.fspath(path)} is {kind}", "a regular file", "Name a file, or remove this one.")
+        os.close(descriptor)
+        raise _not_regular(path, facts.st_mode)
+    return descriptor, facts.st_size
+
+
+def _not_regular(path: str | os.PathLike[str], mode: int) -> DataError:
+    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    return DataError(f"{os.fspath(path)} is {kind}", "a regular file", "Name a file, or remove this one.")
+
+
+def _read(path: str | os.PathLike[str], descriptor: int, size: int) -> bytes:
+    """Read from a descriptor's position on; fewer than `size` bytes at the end of the file only."""
+    try:
+        data = os.read(descriptor, size)
+        while len(data) < size and (more := os.read(descriptor, size - len(data))):
+            data += more
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return data
 
 
 def _unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> DataError:
@@ -144,15 +160,14 @@ def read_input(path: str | os.PathLike[str], limits: Limits = LIMITS, sha256: st
     DataError
         It cannot be opened or read, is too long, or its digest is another one.
     """
-    with open_input(path) as file:
-        length = os.fstat(file.fileno()).st_size
+    descriptor, length = _descriptor(path)
+    try:
         limits.check_bytes(f"{os.fspath(path)}", length)
-        try:
-            data = file.read(length + 1)
-        except OSError as error:
-            raise _unreadable(path, error) from error
-    if len(data or b"") != length:
-        raise changed(path)
+        data = _read(path, descriptor, length)
+        if len(data) < length or os.fstat(descriptor).st_size != length:
+            raise changed(path)
+    finally:
+        os.close(descriptor)
     digest = hashlib.sha256(data).hexdigest()
     if sha256 and digest != sha256:
         raise changed(path)
@@ -229,14 +244,15 @@ class InputStream(io.RawIOBase):
 
     def __init__(self, path: Path, expected: Digests | None = None) -> None:
         super().__init__()
-        self._path, self._file = path, open_input(path)
-        self.length = os.fstat(self._file.fileno()).st_size
+        self._path, self._descriptor = path, -1
+        self._descriptor, self.length = _descriptor(path)
+        self._position = 0  # of the descriptor
         self.error: DataError | None = None
         number = -(-self.length // BLOCK)
         self._digests: list[bytes | None] = list(expected.blocks) if expected else [None] * number
         self._at, self._number, self._block = 0, -1, b""
         if expected and expected.length != self.length:
-            self._file.close()
+            self.close()
             raise changed(path)
 
     @property
@@ -295,11 +311,13 @@ class InputStream(io.RawIOBase):
             return self._block
         size = min(BLOCK, self.length - number * BLOCK)
         try:
-            self._file.seek(number * BLOCK)
-            block = self._file.read(size) or b""
-        except OSError as error:
-            self.error = self.error or _unreadable(self._path, error)
-            raise self.error from error
+            if self._position != number * BLOCK:
+                os.lseek(self._descriptor, number * BLOCK, os.SEEK_SET)
+            block = _read(self._path, self._descriptor, size)
+        except DataError as error:
+            self.error = self.error or error
+            raise
+        self._position = number * BLOCK + len(block)
         digest = hashlib.sha256(block).digest()
         known = self._digests[number]
         if len(block) < size or (known and digest != known):
@@ -313,12 +331,12 @@ class InputStream(io.RawIOBase):
         for number, digest in enumerate(self._digests):
             if digest is None:
                 self._load(number)
-        self._check_length()
+        if os.fstat(self._descriptor).st_size != self.length:
+            raise changed(self._path)
         return Digests(self.length, tuple(digest for digest in self._digests if digest))
 
     def sha256(self) -> str:
         """Return the sha256 of the file in hexadecimal."""
-        self._check_length()
         if len(self._digests) == 1:
             return (self._digests[0] or hashlib.sha256(self._load(0)).digest()).hex()
         whole = hashlib.sha256()
@@ -326,11 +344,8 @@ class InputStream(io.RawIOBase):
             whole.update(self._load(number))
         return whole.hexdigest()
 
-    def _check_length(self) -> None:
-        if os.fstat(self._file.fileno()).st_size != self.length:
-            raise changed(self._path)
-
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if not self.closed and self._descriptor >= 0:
+            os.close(self._descriptor)
         super().close()

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +58,22 @@ def test_other_formats_are_refused(tmp_path, form, monkeypatch):
         ImageFolder(path=str(tmp_path), test_share=0).read("train", 0)
 
 
+def png_header(side: int) -> bytes:
+    """A PNG of `side` × `side` bits whose data end after the header."""
+    chunk = b"IHDR" + struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)
+    data = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data
+
+
 def test_an_image_of_many_pixels(tmp_path):
-    image = pytest.importorskip("PIL.Image")
-    put(tmp_path / "a" / "1.png", b"")
     for side, words in (
-        (9200, "takes 1,015,6.* bytes of memory; expected at most 1,000,000,000"),
+        (9200, r"takes 1,015,6.* bytes of memory; expected at most 1,000,000,000"),
         (20_000, "pixels"),
     ):
-        image.new("1", (side, side)).save(tmp_path / "a" / "1.png")
+        put(tmp_path / "a" / "1.png", png_header(side))
         with pytest.raises(DataError, match=words):
             ImageFolder(path=str(tmp_path), test_share=0).read("train", 0)
-    image.new("1", (3000, 3000)).save(tmp_path / "a" / "1.png")
+    put(tmp_path / "a" / "1.png", png_header(3000))
     source = ImageFolder(path=str(tmp_path), test_share=0, max_bytes=10_000_000)
     with pytest.raises(DataError, match=r"use source\.max_bytes=108"):
         source.read("train", 0)
@@ -105,14 +111,14 @@ def test_a_sound_that_expands(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     put(tmp_path / "a" / "1.flac", b"")
     with soundfile.SoundFile(tmp_path / "a" / "1.flac", "w", 8000, 8, "PCM_16") as file:
-        for _ in range(8):
+        for _ in range(3):
             file.write(np.zeros((1 << 20, 8), np.int16))
         file.write(np.full((8, 8), 1000, np.int16))
     source = AudioFiles(path=str(tmp_path), test_share=0, channel=3)
     took, error = memory_of(lambda: source.read("train", 0))
     assert not error
     assert took < 300 * MB  # one channel of 64 MB, its copies, and a few samples of all
-    small = AudioFiles(path=str(tmp_path), test_share=0, channel=3, max_bytes=50_000_000)
+    small = AudioFiles(path=str(tmp_path), test_share=0, channel=3, max_bytes=20_000_000)
     took, error = memory_of(lambda: small.splits())
     assert "the sound takes" in error
     assert "source.max_bytes=" in error
