@@ -35,6 +35,7 @@ from spikeprep.errors import (
     StoreError,
     UsageError,
     near_miss,
+    printable,
 )
 from spikeprep.interruption import Interrupted
 
@@ -153,6 +154,7 @@ class _Report:
 
     def fail(self, kind: str, message: str, code: int, **more: str) -> int:
         """Report an error, and return its exit code."""
+        message = printable(message, "\n\t")  # names of files come from anywhere
         click.echo(f"spikeprep: {message}", err=True)
         if "--json" in self.args and not self.invocation.json_printed:
             with suppress(BrokenPipeError):

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, printable
 from .base import LATEST, Decoder
 
 Invalid = Literal["fail", "clip", "drop"]
@@ -72,7 +72,7 @@ class Changes:
             else "",
             f"{self.rest}: left out" if self.rest else "",
         ]
-        return f"{self.path}: {'; '.join(part for part in parts if part)}"
+        return printable(f"{self.path}: {'; '.join(part for part in parts if part)}")
 
 
 def warn(changes: Changes) -> None:
