@@ -10,11 +10,12 @@ STAMP := $(VENV)/.installed-$(VERSION)
 MNIST ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow lint format types bench gpu-test gpu-bench dist clean
+.PHONY: help install demo test test-slow fuzz lint format types bench gpu-test gpu-bench dist clean
 
 help:
 	@echo "make demo       encode real digits, train on the store, evaluate; pictures in demo/"
 	@echo "make test       the tests that take seconds      make test-slow  those that take minutes"
+	@echo "make fuzz       mutated inputs for every reader; so many each: make fuzz COUNT=100000"
 	@echo "make lint       ruff and the import rules        make types      mypy, strict"
 	@echo "make format     fix what ruff can fix            make bench      the benchmarks"
 	@echo "make gpu-test   tests of the CUDA backend and compute-sanitizer; writes gpu-report/test.txt, test.json"
@@ -49,6 +50,10 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+COUNT ?= 20000
+fuzz: $(STAMP)
+	SPIKEPREP_FUZZ_COUNT=$(COUNT) $(BIN)/python -m pytest -m slow -s tests/fuzz $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -35,6 +35,7 @@ from spikeprep.errors import (
     StoreError,
     UsageError,
     near_miss,
+    printable,
 )
 from spikeprep.interruption import Interrupted
 from spikeprep.urls import hide_secrets, redacted
@@ -161,10 +162,8 @@ class _Report:
 
     def fail(self, kind: str, message: str, code: int, **more: str) -> int:
         """Report an error, and return its exit code."""
-        message, more = (
-            hide_secrets(message, *self.args),
-            {k: hide_secrets(v, *self.args) for k, v in more.items()},
-        )
+        message = printable(hide_secrets(message, *self.args), "\n\t")  # names of files come from anywhere
+        more = {key: hide_secrets(value, *self.args) for key, value in more.items()}
         click.echo(f"spikeprep: {message}", err=True)
         if "--json" in self.args and not self.invocation.json_printed:
             with suppress(BrokenPipeError):

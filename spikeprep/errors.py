@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import difflib
 import errno
+import unicodedata
 from collections.abc import Iterable
+
+_CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of Unicode: controls, formats, surrogates, line ends
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text in which characters that control a terminal or cannot be encoded are escapes, such as ``\\x1b``.
+
+    File names may have any bytes: those that are not UTF-8 become escapes too. Characters in `keep` stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c in keep or unicodedata.category(c) not in _CONTROLS else _escape(ord(c)) for c in text
+    )
+
+
+def _escape(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
 class SpikeprepError(Exception):
@@ -21,6 +42,8 @@ class SpikeprepError(Exception):
     """
 
     def __init__(self, got: str, expected: str = "", hint: str = "") -> None:
+        # here, where every message passes: names of files, plugins and settings come from anywhere
+        got, expected, hint = printable(got), printable(expected), printable(hint, "\n\t")
         self.got, self.expected, self.hint = got, expected, hint
         head = f"{got}; expected {expected}." if expected else f"{got.rstrip('.')}."
         super().__init__(f"{head} {hint}".strip())

@@ -17,6 +17,7 @@ from ..encoders.base import Description
 from ..errors import DataError, UsageError
 from ..random import check_seed
 from ..recipes import Recipe
+from ..sources.base import NOT_STORED
 from ..store import Compression, SplitLayout
 from ..system import cores
 from ..urls import redacted
@@ -177,9 +178,7 @@ class StorePlan:
 
     def attributes(self) -> dict[str, Any]:
         """Return the store's attributes: what was encoded and how; neither where nor when."""
-        reader = {
-            key: value for key, value in self.source.to_config().items() if key not in ("path", "licence")
-        }
+        reader = {key: value for key, value in self.source.to_config().items() if key not in NOT_STORED}
         return {
             "version": __version__,
             "recipe": self.recipe.name,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..config import Count, fitted
 from ..data import Bits
-from ..errors import CapabilityError, UsageError
+from ..errors import CapabilityError, DataError, UsageError
 from ..recipes import Recipe
 from ..store import Shard, ShardWriter, SpikeStore, SpikeWriter
 from ..system import cores
@@ -103,6 +103,8 @@ class ShardTask:
         The store, and which of its shards.
     call
         Identifies the call of `encode`: a process opens the source once per call.
+    digests
+        For other processes: what each sample of the shard must be read from, see `Source.digest`; empty: not compared.
     """
 
     recipe: Recipe
@@ -114,6 +116,7 @@ class ShardTask:
     writer: SpikeWriter
     shard: Shard
     call: str
+    digests: tuple[bytes, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -185,11 +188,12 @@ def encode(
     workers = fitted(workers, Count | None, "workers") or cores()
     plan = StorePlan(recipe, source_path, seed, limit, workers)
     attributes = plan.attributes()
+    elsewhere = executor is not None and not isinstance(executor, ThreadPoolExecutor)
     with SpikeWriter.open(
         out, attributes, plan.layouts(), overwrite=overwrite, repair=repair, note=note
     ) as writer:
         call = uuid.uuid4().hex
-        tasks = [_task(plan, writer, shard, call) for shard in writer.pending()]
+        tasks = [_task(plan, writer, shard, call, elsewhere) for shard in writer.pending()]
         todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())
         _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
         writer.complete()
@@ -205,10 +209,21 @@ def encode(
     )
 
 
-def _task(plan: StorePlan, writer: SpikeWriter, shard: Shard, call: str) -> ShardTask:
+def _task(plan: StorePlan, writer: SpikeWriter, shard: Shard, call: str, elsewhere: bool) -> ShardTask:
     lengths = plan.steps(shard.split, shard.start, shard.stop) if plan.shape.ragged else None
+    samples = range(shard.start, shard.stop) if elsewhere else ()
+    digests = tuple(plan.source.digest(shard.split, n) for n in samples)
     return ShardTask(
-        plan.recipe, plan.source_path, plan.seed, plan.limit, plan.shape, lengths, writer, shard, call
+        plan.recipe,
+        plan.source_path,
+        plan.seed,
+        plan.limit,
+        plan.shape,
+        lengths,
+        writer,
+        shard,
+        call,
+        digests,
     )
 
 
@@ -289,8 +304,23 @@ def _encode_shard(task: ShardTask, encoder: SampleEncoder, control: _Control) ->
                     _append_large(encoder, out, task, start, steps, control)
                 else:
                     out.append(*encoder.chunk(shard.split, start, steps, shape))
+                if task.digests:
+                    _check_digests(task, encoder, start, stop)
             control.count.add(stop - start)
     return task.samples
+
+
+def _check_digests(task: ShardTask, encoder: SampleEncoder, start: int, stop: int) -> None:
+    """Raise `DataError` where samples [start, stop) were not read from what the process that planned them read."""
+    shard = task.shard
+    for n, expected in enumerate(task.digests[start - shard.start : stop - shard.start], start):
+        if expected and encoder.source.digest(shard.split, n) != expected:
+            sample = encoder.source.read(shard.split, n).id
+            raise DataError(
+                f"sample {sample} of {shard.split} has changed since the encoding began",
+                "the files, labels and names that it began with",
+                "Do not change the data while they are encoded; once they stay as they are, run this again.",
+            )
 
 
 def _append_large(

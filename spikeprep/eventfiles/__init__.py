@@ -1,6 +1,7 @@
 """Event recordings in files: a format per module, behind `read`, `open_events`, `outline` and `scan`."""
 
-from .base import ByteDecoder, Decoder, EventFormat, InputFile
+from ..input_files import InputFile
+from .base import ByteDecoder, Decoder, EventFormat
 from .checks import ChangedEvents, Changes, Invalid
 from .chunks import Chunk, ChunkDecoder
 from .reading import Scan, open_events, outline, read, scan

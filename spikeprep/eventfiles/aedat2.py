@@ -18,7 +18,8 @@ from .._jit import jit
 from .._simd import swap_bytes
 from ..data import EVENT
 from ..errors import DataError
-from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from ..input_files import InputFile
+from .base import ByteDecoder, Decoder, EventFormat, Words
 from .cameras import CAMERAS, camera_in
 from .kernels import onward, onward_reference
 

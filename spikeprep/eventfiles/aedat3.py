@@ -9,6 +9,7 @@ Source: https://docs.inivation.com/software/software-advanced-usage/file-formats
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,13 +19,15 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError
-from .base import Decoder, EventFormat, InputFile
+from ..input_files import InputFile
+from .base import Decoder, EventFormat
 from .cameras import CAMERAS, camera_in
 from .chunks import Chunk, PacketDecoder
 
 _SIGNATURE, _END = b"#!AER-DAT3.1", b"#!END-HEADER\r\n"
 _HEADER = struct.Struct("<hhiiiiii")
 _POLARITY, _RECORD = 1, 8
+_AT_ONCE = 1 << 18  # events of a packet that are decoded at once
 
 
 def decode_packet(raw: NDArray[np.uint8], overflow: int) -> NDArray[np.void]:
@@ -47,7 +50,8 @@ class _Packet:
 class _Decoder(PacketDecoder[_Packet]):
     def __init__(self, file: InputFile, begin: int) -> None:
         super().__init__(file)
-        self._packets = list(self._headers(begin))
+        # whatever the packets are, these numbers take no more memory than the packets take in the file
+        self._table = array("q", (n for p in self._headers(begin) for n in (p.at, p.count, p.overflow)))
 
     def _headers(self, at: int) -> Iterator[_Packet]:
         end, source = self._length, None
@@ -76,11 +80,12 @@ class _Decoder(PacketDecoder[_Packet]):
                 self.cut = f"the packet at byte {at - _HEADER.size} has {left}"
             if kind == _POLARITY and complete and source in (None, origin):
                 source = origin
-                yield _Packet(at, complete, overflow)
+                for first in range(0, complete, _AT_ONCE):
+                    yield _Packet(at + first * _RECORD, min(_AT_ONCE, complete - first), overflow)
             at += capacity * size
 
-    def packets(self) -> list[_Packet]:
-        return self._packets
+    def packets(self) -> Iterator[_Packet]:
+        return (_Packet(*self._table[n : n + 3]) for n in range(0, len(self._table), 3))
 
     def read(self, packet: _Packet) -> Chunk:
         raw = np.frombuffer(self.bytes_at(packet.at, packet.count * _RECORD), np.uint8)
@@ -89,7 +94,7 @@ class _Decoder(PacketDecoder[_Packet]):
         return Chunk(events, packet.at, _RECORD if len(events) == packet.count else 0)
 
     def max_events(self) -> int:
-        return sum(packet.count for packet in self._packets)
+        return sum(self._table[1::3])
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,8 @@ class Aedat3(EventFormat):
                 "Fetch it again.",
             )
         lines = header.decode("latin-1").split("\r\n")
-        fields = dict(line[1:].split(": ", 1) for line in lines if ": " in line)
+        parts = (line[1:].partition(": ") for line in lines)
+        fields = {key: value for key, colon, value in parts if colon}
         form = fields.get("Format", "RAW").strip()
         if form != "RAW":
             raise DataError(

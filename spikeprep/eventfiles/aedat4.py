@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ..config import Meta
 from ..data import EVENT
 from ..errors import CapabilityError, DataError
-from .base import Decoder, EventFormat, InputFile, as_words
+from ..input_files import SMALL, InputFile
+from .base import Decoder, EventFormat, as_words
 from .chunks import Chunk, PacketDecoder
 from .flatbuffer import Table
 
@@ -29,21 +30,30 @@ _SIGNATURE = b"#!AER-DAT4.0\r\n"
 _PACKET = struct.Struct("<ii")
 _EVENT = 16  # bytes
 
-Decompress = Callable[[bytes], bytes]
+_COPIES = 3  # of a packet's content while it is decoded: the events, and x and y in 64 bits
+_PIECE = 1 << 22  # bytes that are expanded at a time, where a packet does not state its size
+_MAX_HEADER = 1 << 24  # bytes: real ones have some thousands
+
+Decompress = Callable[[bytes, int], bytes]
+"""Bytes of a packet, and the most that its content may have → its content; raises `_TooLarge`."""
+
+
+class _TooLarge(Exception):
+    """A packet's content has more bytes than it may have."""
 
 
 def _decompressor(compression: int, path: Path) -> Decompress:
     """Return the decompression of the header's compression number: 0 none, 1 and 2 LZ4, 3 and 4 Zstandard."""
     if compression == 0:
-        return bytes
+        return _plain
     if compression in (1, 2):
         try:
-            from lz4.frame import decompress
+            from lz4.frame import LZ4FrameDecompressor
         except ImportError as error:
             raise CapabilityError(
                 f"{path} is compressed with LZ4, and lz4 is not installed", "", "Install spikeprep[events]."
             ) from error
-        return decompress  # type: ignore[no-any-return]
+        return lambda data, most: _lz4(LZ4FrameDecompressor(), data, most)
     if compression in (3, 4):
         try:
             from zstandard import ZstdDecompressor
@@ -53,9 +63,42 @@ def _decompressor(compression: int, path: Path) -> Decompress:
                 "",
                 "Install spikeprep[events].",
             ) from error
-        unpacker = ZstdDecompressor()
-        return lambda data: unpacker.decompressobj().decompress(data)  # a frame need not state its size
+        # a frame need not state its size
+        return lambda data, most: _joined(_reads(ZstdDecompressor().stream_reader(data)), most)
     raise DataError(f"{path} has compression {compression}", "0 to 4", "Save it with LZ4, with DV.")
+
+
+def _plain(data: bytes, most: int) -> bytes:
+    if len(data) > most:
+        raise _TooLarge
+    return data
+
+
+def _lz4(frame: Any, data: bytes, most: int) -> bytes:
+    def pieces() -> Iterator[bytes]:
+        yield frame.decompress(data, _PIECE)
+        while not (frame.eof or frame.needs_input):
+            yield frame.decompress(b"", _PIECE)
+        if not frame.eof:
+            raise ValueError("the frame is incomplete")
+
+    return _joined(pieces(), most)
+
+
+def _reads(stream: Any) -> Iterator[bytes]:
+    while piece := stream.read(_PIECE):
+        yield piece
+
+
+def _joined(pieces: Iterator[bytes], most: int) -> bytes:
+    """Return pieces joined; raises `_TooLarge` as soon as they are more than `most` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        parts.append(piece)
+        if (size := size + len(piece)) > most:
+            raise _TooLarge
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def decode_packet(data: bytes) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]:
@@ -104,9 +147,16 @@ class _Decoder(PacketDecoder[tuple[int, int]]):
 
     def read(self, packet: tuple[int, int]) -> Chunk:
         at, size = packet
+        limits, what = self.file.limits, f"{self.path}: the packet at byte {at - _PACKET.size}"
+        limits.check_bytes(what, size * (1 + _COPIES))
         raw = self.bytes_at(at, size)
+        most = min((limits.max_bytes - size) // _COPIES, max(SMALL, limits.max_ratio * size))
         try:
-            events, x, y = decode_packet(self._decompress(raw))
+            events, x, y = decode_packet(self._decompress(raw, most))
+        except _TooLarge:
+            limits.check_ratio(what, most + 1, size)
+            limits.check_bytes(what, size + _COPIES * (most + 1))
+            raise
         except Exception as error:  # the errors of the compression libraries have no common class
             raise self._damaged(at - _PACKET.size, f"cannot be decoded ({error})") from error
         return Chunk(events, at - _PACKET.size, 0, {"x": x, "y": y})
@@ -141,6 +191,8 @@ class Aedat4(EventFormat):
         path, head = file.path, file.head(len(_SIGNATURE) + 4)
         try:
             size = struct.unpack_from("<I", head, len(_SIGNATURE))[0]
+            if size > _MAX_HEADER:
+                raise ValueError(f"it has {size:,} bytes, more than {_MAX_HEADER:,}")
             head = file.head(begin := len(_SIGNATURE) + 4 + size)
             table = Table.root(head[len(_SIGNATURE) :], b"IOHE")
             compression, end = table.scalar(0, "<i"), table.scalar(1, "<q", -1)
@@ -163,6 +215,8 @@ class Aedat4(EventFormat):
 
 def _streams(xml: str) -> dict[int, tuple[int, int] | None]:
     """Return the event streams of the header's XML: number → (width, height), None where it states no size."""
+    if "<!" in xml:  # a DTD, whose entities could expand without a bound
+        raise ValueError("its XML has a document type or a comment")
     streams: dict[int, tuple[int, int] | None] = {}
     for node in ElementTree.fromstring(xml.rstrip("\0\n ")).iterfind("./node[@name='outInfo']/node"):
         facts = {attr.get("key"): attr.text for attr in node.iter("attr")}

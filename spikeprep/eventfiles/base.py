@@ -1,11 +1,9 @@
-"""What an event-file format and its decoder are; files that are opened once."""
+"""What an event-file format and its decoder are."""
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -14,66 +12,26 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError
+from ..input_files import InputFile
 from ..registry import Plugin
 
 Words = NDArray[np.uint64]
 """Events as kernels read and write them: uint64 (event, 2), x | y << 16 | p << 32 and then t."""
 
+LATEST = 10**12
+"""The latest plausible time of an event after its recording's start, in µs: 11.6 days.
+
+Recordings last minutes to hours. Beyond it lie today's date as Unix time in ms, µs and ns (1.7 · 10¹² and more), and
+recordings in ns of more than 17 minutes: what is meant is another unit, or a clock that does not start at 0.
+"""
+
 CHUNK = 1 << 18
 """Bytes of a file that are decoded at a time: with the events they become they fit into a core's own cache."""
-
-_HEAD = 4096  # bytes that formats are recognised by
 
 
 def as_words(events: NDArray[np.void]) -> Words:
     """Return a contiguous array of dtype `EVENT` as `Words`, without a copy."""
     return events.view(np.uint64).reshape(-1, 2)
-
-
-class InputFile:
-    """A file that is opened once, on first use: its path, its first bytes, its stream and its digest."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stream: FileIO | None = None
-        self._head = b""
-
-    @property
-    def stream(self) -> FileIO:
-        """The file, unbuffered, at any position: seek before reading; raises `DataError` where it cannot be opened."""
-        if self._stream is None:
-            try:
-                self._stream = self.path.open("rb", buffering=0)
-            except OSError as error:
-                raise self._unreadable(error) from error
-        return self._stream
-
-    def head(self, size: int = _HEAD) -> bytes:
-        """Return the first bytes, at most `size`; raises `DataError` where they cannot be read."""
-        if len(self._head) < size:
-            self.stream.seek(0)
-            try:
-                self._head = self.stream.read(max(size, _HEAD))
-            except OSError as error:
-                raise self._unreadable(error) from error
-        return self._head[:size]
-
-    def length(self) -> int:
-        """Return the number of bytes in the file."""
-        return self.stream.seek(0, 2)
-
-    def sha256(self) -> str:
-        """Return the sha256 of the file in hexadecimal."""
-        self.stream.seek(0)
-        return hashlib.file_digest(self.stream, "sha256").hexdigest()
-
-    def close(self) -> None:
-        """Close the file if it is open."""
-        if self._stream is not None:
-            self._stream.close()
-
-    def _unreadable(self, error: OSError) -> DataError:
-        return DataError(f"cannot read {self.path} ({error.strerror or error})", "", "Check the path.")
 
 
 @dataclass(frozen=True)
@@ -95,7 +53,8 @@ class EventFormat(Plugin, ABC):
     def decoder(self, file: InputFile) -> Decoder:
         """Read the header and return a decoder positioned before the first event.
 
-        The decoder may read `file.stream`, or open `file.path` with a library of its own.
+        The decoder reads `file.stream`, or gives it to a library: bytes that change between two passes are then an
+        error. One that opens `file.path` itself is checked by the file's digest after each pass.
 
         Raises
         ------
@@ -147,6 +106,7 @@ class Decoder(ABC):
     origin: int = 0
     flip_y: bool = False
     undated: int = 0
+    late_hint: ClassVar[str] = "Check that the file is of this format"  # for a time stamp beyond `LATEST`
 
     @abstractmethod
     def fill(self, out: NDArray[np.void]) -> int:

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
-from .base import Decoder
+from ..errors import DataError, printable
+from .base import LATEST, Decoder
 
 Invalid = Literal["fail", "clip", "drop"]
 """What happens to an invalid event: raise `DataError`, clip it into range, or drop it.
@@ -72,7 +72,7 @@ class Changes:
             else "",
             f"{self.rest}: left out" if self.rest else "",
         ]
-        return f"{self.path}: {'; '.join(part for part in parts if part)}"
+        return printable(f"{self.path}: {'; '.join(part for part in parts if part)}")
 
 
 def warn(changes: Changes) -> None:
@@ -110,9 +110,10 @@ def repair(
     (width, height), t = size, events["t"]
     x, y, p = (decoder.raw_field(name, events) for name in "xyp")
     off_sensor = (x < 0) | (x >= width) | (y < 0) | (y >= height)
-    valid = ~off_sensor & (p >= 0) & (p <= 1)
-    # an event that is dropped, for whatever reason, does not move the latest time
-    clock = np.where(valid, t, latest) if invalid == "drop" else t
+    late = t > LATEST
+    valid = ~off_sensor & (p >= 0) & (p <= 1) & ~late
+    # an event that is dropped, for whatever reason, does not move the latest time, nor does an impossible one
+    clock = np.where(valid if invalid == "drop" else ~late, t, latest)
     latest_before = np.maximum.accumulate(np.concatenate([[latest], clock]))
     wrong = ~valid | (t < latest_before[:-1])
     n = int(wrong.argmax())
@@ -121,6 +122,9 @@ def repair(
             what = f"x {x[n]}, y {y[n]} lies off the sensor"
             expected = f"x below {width} and y below {height}"
             fix = f"Give size=(width, height) if the sensor is not {width} × {height}, {REPAIR_HINT}"
+        elif late[n]:
+            what = f"t {t[n]} µs is {t[n] / 86_400e6:,.0f} days after the start"
+            expected, fix = f"at most {LATEST:,} µs, 11.6 days", f"{decoder.late_hint}, {REPAIR_HINT}"
         elif not valid[n]:
             what, expected = f"has polarity {p[n]}", "0 (OFF) or 1 (ON)"
             fix = f"Check that the file is of this format, {REPAIR_HINT}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -11,7 +12,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Decoder, InputFile, as_words
+from ..input_files import InputFile
+from .base import Decoder, as_words
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class ChunkDecoder(Decoder):
         words = as_words(out[:count])  # copying field by field would leave the padding bytes as they were
         words[:] = as_words(self._chunk.events[self._low : self._high])
         if self.origin:
-            words[:, 1] -= np.uint64(self.origin)
+            words[:, 1] -= np.uint64(self.origin % 2**64)  # a negative one as its complement
         return count
 
     def offset(self, count: int, index: int) -> int:
@@ -80,6 +82,8 @@ class ChunkDecoder(Decoder):
             return self._chunk.wide[name][self._low : self._high]
         return super().raw_field(name, events)
 
+
+_LAST = 64  # packets in which the last event is searched for
 
 P = TypeVar("P")
 """What a format knows of a packet before decoding it."""
@@ -131,7 +135,7 @@ class PacketDecoder(ChunkDecoder, Generic[P]):
 
     def last_event(self) -> NDArray[np.void] | None:
         """Return the last event, from the last packet that has one."""
-        packets = list(self.packets())
+        packets = deque(self.packets(), _LAST)
         if self.cut:
             return None
         for packet in reversed(packets):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError, UsageError
-from .base import EventFormat, InputFile
+from ..input_files import InputFile
+from .base import EventFormat
 from .chunks import Chunk, ChunkDecoder
 
 NAMES = {
@@ -31,7 +33,8 @@ _MICROSECONDS: Mapping[Unit, tuple[int, int]] = {  # of a unit, as a fraction
     "ns": (1, 1000),
 }
 _LARGEST = 65535  # replaces, in EVENT, a coordinate that does not fit: off any sensor
-_ROWS = 1 << 16
+_MAX_ROW = 4096  # bytes of an event: x, y, t, p, and what else a tool adds
+_ROWS, _SLICE_BYTES = 1 << 16, 16 << 20  # of a slice, at most
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -98,6 +101,7 @@ class ColumnDecoder(ChunkDecoder):
 
     first_row = -1
     stride = 0
+    late_hint = "If t is a clock's give origin='first', if it is in ns give unit='ns'"
 
     def __init__(self, file: InputFile, form: ColumnFormat) -> None:
         self.file, self.path, self.form = file, file.path, form
@@ -159,19 +163,25 @@ class ColumnDecoder(ChunkDecoder):
     def _microseconds(self, values: NDArray[Any], index: int) -> NDArray[np.int64]:
         times, over = _MICROSECONDS[self.form.unit]
         if values.dtype.kind in "iu":
+            largest = (1 << 62) // times
+            if len(values) and (int(values.max()) > largest or int(values.min()) < -largest):
+                raise self._too_late(values, index, np.abs(values.astype(np.float64)) > largest)
             return values.astype(np.int64) * times // over
         if values.dtype.kind != "f":
             raise self._not_numbers("t", values)
         stamps = np.rint(values.astype(np.float64) * times / over)
         wrong = ~(np.abs(stamps) < 2.0**62)
         if wrong.any():
-            n = int(wrong.argmax())
-            raise DataError(
-                f"{self.path}: event {index + n} has t {values[n]}",
-                "a number of µs below 2⁶²",
-                "Repair the file.",
-            )
+            raise self._too_late(values, index, wrong)
         return stamps.astype(np.int64)
+
+    def _too_late(self, values: NDArray[Any], index: int, wrong: NDArray[np.bool_]) -> DataError:
+        n = int(wrong.argmax())
+        return DataError(
+            f"{self.path}: event {index + n} has t {values[n]}",
+            "a number of µs below 2⁶²",
+            "Give the unit of t as unit='ns', 'us' or 'ms', or repair the file.",
+        )
 
     @abstractmethod
     def _length(self) -> int:
@@ -191,7 +201,19 @@ class ColumnDecoder(ChunkDecoder):
         return events
 
 
-def row_slices(length: int, multiple: int = 1) -> Iterator[slice]:
-    """Yield slices that cover `length` rows, tens of thousands of rows each, a multiple of `multiple`."""
-    step = max(_ROWS // multiple, 1) * multiple
+def row_slices(length: int, multiple: int = 1, row_bytes: int = 0) -> Iterator[slice]:
+    """Yield slices that cover `length` rows, tens of thousands of rows each, a multiple of `multiple`.
+
+    Fewer where `row_bytes` are many: at most 16 MiB, or one row.
+    """
+    most = max(min(_ROWS, _SLICE_BYTES // max(row_bytes, 1)), 1)
+    step = max(most // multiple, 1) * multiple
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
+
+
+def check_row(path: Path, size: int) -> None:
+    """Raise `DataError` where an event has more bytes than events have."""
+    if size > _MAX_ROW:
+        raise DataError(
+            f"{path} has {size:,} bytes per event", f"at most {_MAX_ROW:,}", "Save the events alone."
+        )

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from .._jit import jit
 from ..data import EVENT
 from ..errors import DataError
-from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from ..input_files import InputFile
+from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import onward, onward_reference
 from .prophesee import header_of, sensor_of
 

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from ..errors import CapabilityError, DataError
+from ..input_files import InputFile
 from ..registry import EVENT_FORMATS
-from .base import EventFormat, InputFile
+from .base import EventFormat
 from .checks import Changes, Invalid
 
 

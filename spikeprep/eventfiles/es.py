@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from .._jit import jit
 from ..data import EVENT
 from ..errors import DataError
-from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from ..input_files import InputFile
+from .base import ByteDecoder, Decoder, EventFormat, Words
 
 _SIGNATURE = b"Event Stream"
 _KINDS = {0: "generic packets, not camera data", 2: "ATIS events", 3: "display events", 4: "colour events"}

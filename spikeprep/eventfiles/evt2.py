@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from .._jit import jit
 from ..data import EVENT
-from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from ..input_files import InputFile
+from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import onward, onward_reference
 from .prophesee import encoding_of, raw_decoder
 

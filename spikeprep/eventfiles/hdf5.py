@@ -11,8 +11,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,11 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import CapabilityError, DataError, SpikeprepError
-from .base import Decoder, InputFile
-from .columns import ColumnDecoder, ColumnFormat, Columns, row_slices
+from ..input_files import InputFile
+from .base import Decoder
+from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices
+from .hdf5_checks import check_chunks, check_contents, check_data, with_cache
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_ECF = 0x8ECF  # filter number of Prophesee's event codec
 
 
 class _Decoder(ColumnDecoder):
@@ -34,6 +35,8 @@ class _Decoder(ColumnDecoder):
         self._count = min(len(data) for data, _ in self._columns.values())
         chunks = {data.chunks[0] if data.chunks else 1 for data, _ in self._columns.values()}
         self._rows_multiple = max(chunks) if max(chunks) <= 1 << 20 else 1
+        self._row_bytes = sum({data.name: _row_bytes(data) for data, _ in self._columns.values()}.values())
+        check_row(file.path, self._row_bytes)
         super().__init__(file, form)
 
     def _length(self) -> int:
@@ -45,9 +48,12 @@ class _Decoder(ColumnDecoder):
         for name, (data, key) in self._columns.items():
             try:
                 if data.name not in arrays:
+                    check_chunks(self.path, data, rows)
                     arrays[data.name] = data[rows]
+            except DataError:
+                raise
             except Exception as error:  # h5py's errors have no common class
-                raise DataError(
+                raise self.file.stream.error or DataError(
                     f"{self.path}: events {rows.start} to {rows.stop} of {data.name} cannot be read ({error})",
                     "",
                     "The file is damaged there: fetch it again.",
@@ -57,7 +63,7 @@ class _Decoder(ColumnDecoder):
         return columns
 
     def _slices(self) -> Iterator[Columns]:
-        return map(self._read, row_slices(self._count, self._rows_multiple))
+        return map(self._read, row_slices(self._count, self._rows_multiple, self._row_bytes))
 
     def _row(self, index: int) -> Columns:
         return self._read(slice(index, index + 1))
@@ -98,14 +104,20 @@ class Hdf5(ColumnFormat):
                 f"{path} is HDF5, and h5py is not installed", "", "Install spikeprep[events]."
             ) from error
         try:
-            hdf5 = h5py.File(path, "r")
-        except OSError as error:
-            raise DataError(f"{path} cannot be read ({error})", "an HDF5 file", "Fetch it again.") from error
+            hdf5 = h5py.File(file.stream, "r")  # the stream, so that bytes are checked as they are read
+        except Exception as error:  # the stream's own error may hide in h5py's
+            raise _damaged(file, error, "an HDF5 file") from error
         try:
+            check_contents(path, hdf5)
             parent, columns = self._find(path, hdf5)
-            for data in {data.name: data for data, _ in columns.values()}.values():
-                _check_filters(path, data)
-            lengths = {f"{data.name}": len(data) for data, _ in columns.values()}
+            columns = {
+                name: (with_cache(check_data(file, data)), key) for name, (data, key) in columns.items()
+            }
+            lengths = {data.name: len(data) for data, _ in columns.values()}
+            promised = sum(
+                {data.name: data.size * data.dtype.itemsize for data, _ in columns.values()}.values()
+            )
+            file.limits.check_ratio(f"{path}", promised, file.length())
             if len(set(lengths.values())) > 1:
                 raise DataError(
                     f"{path} has columns of different lengths: {lengths}",
@@ -115,15 +127,13 @@ class Hdf5(ColumnFormat):
             prophesee = parent.rstrip("/") == "/CD/events"
             form = replace(self, origin=self.origin or ("first" if prophesee else "stored"))
             decoder = _Decoder(file, form, hdf5, columns)
-            decoder.size = _size(hdf5, parent)
-            decoder.offset_of_start = _offset(hdf5, parent)
+            decoder.size = _size(path, hdf5, parent)
+            decoder.offset_of_start = _offset(path, hdf5, parent)
         except BaseException as error:
             hdf5.close()
             if isinstance(error, SpikeprepError) or not isinstance(error, Exception):
                 raise
-            raise DataError(
-                f"{path} cannot be read ({error})", "an undamaged HDF5 file", "Fetch it again."
-            ) from error
+            raise _damaged(file, error, "an undamaged HDF5 file") from error
         return decoder
 
     def _find(self, path: Path, hdf5: Any) -> tuple[str, dict[str, Any]]:
@@ -169,36 +179,20 @@ class Hdf5(ColumnFormat):
         return next(iter(candidates.items()))
 
 
+def _row_bytes(data: Any) -> int:
+    return int(math.prod(data.shape[1:])) * int(data.dtype.itemsize)
+
+
 def _listing(hdf5: Any) -> list[str]:
     names: list[str] = []
     hdf5.visit(names.append)
     return names[:20]
 
 
-def _check_filters(path: Path, data: Any) -> None:
-    """Raise `CapabilityError` where a data set is compressed with a filter that is not installed."""
-    import h5py
-
-    properties = _properties(data)
-    for n in range(properties.get_nfilters()):
-        number, _, _, name = properties.get_filter(n)
-        if h5py.h5z.filter_avail(number):
-            continue
-        with suppress(ImportError):
-            import hdf5plugin  # noqa: F401  # importing it registers Blosc, Zstandard, LZ4 …
-        if not h5py.h5z.filter_avail(number):
-            hint = "Install hdf5plugin."
-            if number == _ECF:
-                hint = "Convert it to .raw or .dat, or without compression, with Metavision's tools."
-            raise CapabilityError(
-                f"{path}: {data.name} is compressed with filter {number} ({name.decode() or 'no name'})",
-                "a filter that is installed",
-                hint,
-            )
-
-
-def _properties(data: Any) -> Any:
-    return data.id.get_create_plist()
+def _damaged(file: InputFile, error: Exception, expected: str) -> DataError:
+    return file.stream.error or DataError(
+        f"{file.path} cannot be read ({error})", expected, "Fetch it again."
+    )
 
 
 def _ancestors(hdf5: Any, parent: str) -> Iterator[Any]:
@@ -211,25 +205,41 @@ def _ancestors(hdf5: Any, parent: str) -> Iterator[Any]:
         node = node.parent
 
 
-def _size(hdf5: Any, parent: str) -> tuple[int, int] | None:
+def _number(path: Path, fact: Any) -> int:
+    """Return the whole number that an attribute or a data set holds."""
+    if fact.size != 1 or fact.dtype.kind not in "iuf":
+        raise DataError(
+            f"{path} has {fact.dtype} {fact.shape} where a number is expected", "", "Fetch it again."
+        )
+    value = float(fact[()] if fact.shape == () else fact[:].flat[0])
+    if not value.is_integer() or abs(value) >= 1 << 62:
+        raise DataError(f"{path} has {value} where a whole number is expected", "", "Fetch it again.")
+    return int(value)
+
+
+def _size(path: Path, hdf5: Any, parent: str) -> tuple[int, int] | None:
     """Return (width, height) where the file states it."""
     for node in _ancestors(hdf5, parent):
-        for facts in (node.attrs, node if hasattr(node, "keys") else {}):
+        attributes = {
+            key: np.asarray(value) for key, value in node.attrs.items() if key in ("width", "height")
+        }
+        for facts in (attributes, node if hasattr(node, "keys") else {}):
             if "width" in facts and "height" in facts:
-                return int(np.asarray(facts["width"])[()]), int(np.asarray(facts["height"])[()])
+                return _number(path, facts["width"]), _number(path, facts["height"])
         geometry = node.attrs.get("geometry", "")
         geometry = geometry.decode() if isinstance(geometry, bytes) else str(geometry)
         width, _, height = geometry.partition("x")
-        if width.isdigit() and height.isdigit():
+        if width.isdecimal() and height.isdecimal():
             return int(width), int(height)
-        if np.size(resolution := node.attrs.get("sensor_resolution", ())) == 2:
-            return int(resolution[1]), int(resolution[0])
+        if np.size(resolution := np.asarray(node.attrs.get("sensor_resolution", ()))) == 2:
+            rows, columns = (_number(path, value) for value in resolution.reshape(2))
+            return columns, rows
     return (640, 480) if "ms_to_idx" in hdf5 and "t_offset" in hdf5 else None
 
 
-def _offset(hdf5: Any, parent: str) -> int:
+def _offset(path: Path, hdf5: Any, parent: str) -> int:
     """Return the time that t counts from, in µs, where the file states it, else 0."""
     for node in _ancestors(hdf5, parent):
         if hasattr(node, "keys") and "t_offset" in node:
-            return int(node["t_offset"][()])
+            return _number(path, node["t_offset"])
     return 0

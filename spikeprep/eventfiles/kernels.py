@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import inline, jit
-from .base import Words
+from .base import LATEST, Words
 
 
 @inline
@@ -29,7 +29,7 @@ def onward_reference(stamps: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
 
 @jit
 def all_valid(events: Words, width: int, height: int, last: int) -> bool:
-    """Return whether every event is on the sensor, has p 0 or 1, and is not earlier than the one before it.
+    """Return whether every event is on the sensor, has p 0 or 1, is not earlier than the one before it, nor too late.
 
     `last` is the time stamp of the event before the first one, in µs.
     """
@@ -45,4 +45,5 @@ def all_valid(events: Words, width: int, height: int, last: int) -> bool:
         off_y |= (packed & y) + y_limit
         back |= bool(t < previous)  # their difference could overflow
         previous = t
-    return bool(not back and off & (1 << 16 | 1 << 40) == 0 and off_y & 1 << 32 == 0)
+    late = previous > LATEST
+    return bool(not back and not late and off & (1 << 16 | 1 << 40) == 0 and off_y & 1 << 32 == 0)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from .._jit import jit
 from ..data import EVENT
-from .base import ByteDecoder, Decoder, EventFormat, InputFile, Words
+from ..input_files import InputFile
+from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import onward
 
 _OVERFLOW_Y, _OVERFLOW = 240, 1 << 13

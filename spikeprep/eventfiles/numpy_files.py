@@ -2,93 +2,145 @@
 
 from __future__ import annotations
 
+import io
+import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .base import Decoder, InputFile
-from .columns import ColumnDecoder, ColumnFormat, Columns, row_slices
+from ..input_files import InputFile
+from .base import Decoder
+from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices
 
 _NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
+_MAX_HEADER = 1 << 16  # bytes of a .npy file's header: NumPy itself refuses more than 10 000
 
 
 class _Npy(ColumnDecoder):
-    """A .npy file, mapped into memory."""
+    """A .npy file, read some rows at a time."""
 
     def __init__(self, file: InputFile, form: ColumnFormat) -> None:
-        stream: Any = file.stream
-        stream.seek(0)
+        self.file, self.path = file, file.path
         try:
-            shape, fortran, dtype = _header(stream)
-            if dtype.hasobject:
-                raise ValueError("it holds Python objects")
-            offset, empty = stream.tell(), 0 in shape  # an empty file section cannot be mapped
-            order: Literal["C", "F"] = "F" if fortran else "C"
-            array = np.empty(shape, dtype) if empty else np.memmap(stream, dtype, "r", offset, shape, order)
+            self._array = _Header.read(file.head(_MAX_HEADER))
         except Exception as error:  # a damaged header raises whatever Python's parser does
+            raise _damaged(file.path, error, "a complete .npy file without objects") from error
+        stored = file.length() - self._array.begin
+        if self._array.size > stored:
             raise DataError(
-                f"{file.path} cannot be read ({error})",
-                "a complete .npy file without objects",
+                f"{file.path} cannot be read: it is truncated, with {stored} bytes of events",
+                f"{self._array.size}, as its header states",
                 "Save it again.",
-            ) from error
-        self._array: NDArray[Any] = array
-        self._keys = _keys(file.path, form, {"": array})[1]
-        if array.flags.c_contiguous:
-            self.first_row, self.stride = offset, array.strides[0]
+            )
+        self._keys = _keys(file.path, form, {"": self._array})[1]
+        check_row(file.path, self._array.row)
+        if not self._array.by_column:
+            self.first_row, self.stride = self._array.begin, self._array.row
         super().__init__(file, form)
 
     def _length(self) -> int:
-        return len(self._array)
+        return self._array.shape[0]
 
     def _columns(self, rows: slice) -> Columns:
-        return _pick(np.asarray(self._array[rows]), self._keys)
+        array = self._array
+        if not array.by_column:
+            return _pick(array.rows(self._read(rows.start * array.row, rows.stop * array.row)), self._keys)
+        columns = {}
+        for column, key in self._keys.items():
+            first = (int(key) * self._length() + rows.start) * array.dtype.itemsize
+            raw = self._read(first, first + (rows.stop - rows.start) * array.dtype.itemsize)
+            columns[column] = np.frombuffer(raw, array.dtype)
+        return columns
+
+    def _read(self, start: int, stop: int) -> bytes:
+        self.file.stream.seek(self._array.begin + start)
+        return self.file.stream.read(stop - start)
 
     def _slices(self) -> Iterator[Columns]:
-        return map(self._columns, row_slices(len(self._array)))
+        return map(self._columns, row_slices(self._length(), row_bytes=self._array.row))
 
     def _row(self, index: int) -> Columns:
         return self._columns(slice(index, index + 1))
 
-    def close(self) -> None:
-        del self._array
-        super().close()
+
+def _damaged(path: Path, error: Exception, expected: str) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    return DataError(f"{path} cannot be read ({error})", expected, "Save it again.")
 
 
-def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, whether in Fortran order, and dtype of a .npy file; the stream is then at the data."""
-    version = np.lib.format.read_magic(stream)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"version {version} of NumPy's format")
-    return readers[version](stream)
+@dataclass(frozen=True)
+class _Header:
+    """The header of a .npy file: its array, and where the data begin; raises various errors where it is damaged."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_column: bool
+    begin: int
+
+    @classmethod
+    def read(cls, head: bytes) -> _Header:
+        """Decode the first bytes of a file, `_MAX_HEADER` where it has as many."""
+        stream = io.BytesIO(head)
+        version = np.lib.format.read_magic(stream)
+        readers = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        if version not in readers:
+            raise ValueError(f"version {version} of NumPy's format")
+        shape, fortran, dtype = readers[version](stream)
+        if dtype.hasobject:
+            raise ValueError("it holds Python objects")
+        if not dtype.itemsize or any(side < 0 for side in shape):
+            raise ValueError(f"{dtype} {shape}")
+        return cls(shape, dtype, fortran and len(shape) > 1, stream.tell())
+
+    @property
+    def row(self) -> int:
+        """Bytes of a row."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def size(self) -> int:
+        """Bytes of all rows."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def rows(self, raw: bytes) -> NDArray[Any]:
+        """Return bytes as rows (row, …)."""
+        return np.frombuffer(raw, self.dtype).reshape(-1, *self.shape[1:])
 
 
 class _Member:
     """One array of an archive, read sequentially, as it may be compressed."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.shape, fortran, self.dtype = _header(stream)
-        if self.dtype.hasobject or (fortran and len(self.shape) > 1):
-            raise ValueError(f"{self.dtype} {self.shape}{', in Fortran order' if fortran else ''}")
+    def __init__(self, stream: IO[bytes], size: int) -> None:
+        head = stream.read(_MAX_HEADER)
+        self.header = _Header.read(head)
+        self.shape, self.dtype = self.header.shape, self.header.dtype
+        if self.header.by_column:
+            raise ValueError(f"{self.dtype} {self.shape}, in Fortran order")
+        if self.header.begin + self.header.size > size:
+            raise EOFError(f"{size} bytes, {self.header.begin + self.header.size} as its header states")
+        self._ahead = head[self.header.begin :]
         self._stream = stream
 
     def read(self, count: int) -> NDArray[Any]:
         """Return the next `count` rows."""
-        size = count * self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
-        raw = self._stream.read(size)
+        size = count * self.header.row
+        raw, self._ahead = self._ahead[:size], self._ahead[size:]
+        if len(raw) < size:
+            raw += self._stream.read(size - len(raw))
         if len(raw) < size:
             raise EOFError(f"{len(raw)} of {size} bytes")
-        return np.frombuffer(raw, self.dtype).reshape(count, *self.shape[1:])
+        return self.header.rows(raw)
 
 
 class _Npz(ColumnDecoder):
@@ -102,21 +154,23 @@ class _Npz(ColumnDecoder):
             named = {name.removesuffix(".npy"): member for name, member in members.items()}
             self._names, self._keys = _keys(file.path, form, named)
             self._count = named[self._names[0]].shape[0]
+            self._row_bytes = max(named[name].header.row for name in self._names)
+        check_row(file.path, self._row_bytes)
         super().__init__(file, form)
 
     def _safely(self, call: Any) -> Any:
         try:
             return call()
         except Exception as error:  # as above, and the errors of zlib and zipfile
-            raise DataError(
-                f"{self.path} cannot be read ({error})",
-                "a complete .npz file without objects",
-                "Save it again.",
-            ) from error
+            raise _damaged(self.path, error, "a complete .npz file without objects") from error
 
     def _members(self, stack: ExitStack, names: list[str]) -> dict[str, _Member]:
         def opened(name: str) -> _Member:
-            return _Member(stack.enter_context(self._zip.open(name)))
+            facts = self._zip.getinfo(name)
+            if facts.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{name} has compression {facts.compress_type}, which NumPy does not write")
+            self.file.limits.check_ratio(f"{name} of {self.path}", facts.file_size, self.file.length())
+            return _Member(stack.enter_context(self._zip.open(name)), facts.file_size)
 
         return {name: self._safely(lambda name=name: opened(name)) for name in names}
 
@@ -126,7 +180,7 @@ class _Npz(ColumnDecoder):
     def _slices(self) -> Iterator[Columns]:
         with ExitStack() as stack:
             members = self._members(stack, [f"{name}.npy" for name in self._names])
-            for rows in row_slices(self._count):
+            for rows in row_slices(self._count, row_bytes=self._row_bytes):
                 count = rows.stop - rows.start
                 arrays = {
                     name.removesuffix(".npy"): self._safely(lambda m=member, c=count: m.read(c))

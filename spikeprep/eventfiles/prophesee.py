@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 
 from ..errors import DataError
-from .base import ByteDecoder, InputFile
+from ..input_files import InputFile
+from .base import ByteDecoder
 
 _MAX_HEADER = 1 << 16  # bytes: real ones have less than 2000
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..data import EVENT, Events
 from ..errors import DataError, UsageError
-from .base import Decoder, EventFormat, InputFile, as_words, empty_events
+from ..input_files import LIMITS, Digests, InputFile, Limits
+from .base import Decoder, EventFormat, as_words, empty_events
 from .checks import Changes, Invalid, repair, warn
 from .detect import build_format, find_format
 from .kernels import all_valid
@@ -33,6 +34,7 @@ def read(
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
     report: Report = warn,
+    limits: Limits = LIMITS,
     **options: Any,
 ) -> Events:
     """Read a recording into memory.
@@ -53,19 +55,22 @@ def read(
         What happens to invalid events and truncated files: see `spikeprep.eventfiles.Invalid`.
     report
         Called with `Changes` where something was changed or left out; warns with `ChangedEvents` by default.
+    limits
+        What the file may take of memory, and how far it may expand; see `spikeprep.input_files.Limits`.
     options
         Settings of the format, such as ``camera="DAVIS346"``.
 
     Raises
     ------
     DataError
-        The file is missing, of another format, damaged, without events, or does not state its sensor's size.
+        The file is missing, of another format, damaged, without events, beyond the limits, or does not state its
+        sensor's size.
     UsageError
         A setting is unknown or not allowed.
     CapabilityError
         The format needs a library that is not installed.
     """
-    recording, decoder = _open(path, format, size, invalid, options, report)
+    recording, decoder = _open(path, format, size, invalid, options, limits, report)
     with decoder:
         return recording.read(decoder)
 
@@ -77,6 +82,7 @@ def open_events(
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
     report: Report = warn,
+    limits: Limits = LIMITS,
     piece_events: int = _PIECE,
     **options: Any,
 ) -> Events:
@@ -87,7 +93,7 @@ def open_events(
     """
     if piece_events < 1:
         raise UsageError(f"got piece_events {piece_events}", "at least 1")
-    recording, decoder = _open(path, format, size, invalid, options, report, piece_events)
+    recording, decoder = _open(path, format, size, invalid, options, limits, report, piece_events)
     with decoder:
         return Events(recording, recording.size_of(decoder), start=recording.start_of(decoder))
 
@@ -98,6 +104,7 @@ def outline(
     format: str | EventFormat = "",
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
+    limits: Limits = LIMITS,
     **options: Any,
 ) -> Events:
     """Return a recording's last event alone, exactly as `read` has it: it decides the duration.
@@ -105,7 +112,7 @@ def outline(
     Formats whose time stamps cannot wrap read it from the end of the file, unchecked; for the others every event is
     decoded, in a buffer that stays in the cache. Changes are not reported: `read` does.
     """
-    recording, decoder = _open(path, format, size, invalid, options)
+    recording, decoder = _open(path, format, size, invalid, options, limits)
     with decoder:
         last = decoder.last_event() if invalid == "fail" else None
         if last is None:
@@ -140,9 +147,7 @@ class Scan:
         recording = self._recording
         with recording.begin() as decoder:
             events = recording.read(decoder)
-        if len(events.array) != self.events or events.length() > self.outline.length():
-            hint = "Do not change files while they are read."
-            raise DataError(f"{recording.path} has changed since it was checked", "", hint)
+            recording.check_digests(decoder)
         return replace(events, duration=self.outline.duration)
 
     def open(self, piece_events: int) -> Events:
@@ -156,15 +161,17 @@ def scan(
     format: str | EventFormat = "",
     size: tuple[int, int] | None = None,
     invalid: Invalid = "fail",
+    limits: Limits = LIMITS,
     **options: Any,
 ) -> Scan:
     """Decode and check every event of a recording, and digest the file, opening it once; see `read` for the rest."""
-    recording, decoder = _open(path, format, size, invalid, options, _ignore)
+    recording, decoder = _open(path, format, size, invalid, options, limits, _ignore)
     with decoder:
         last, events, changes = recording.check(decoder)
         pixels, start = recording.size_of(decoder), recording.start_of(decoder)
         duration = int(last["t"][0]) + 1 if len(last) else 0
         outlined = Events((last,), pixels, start=start, duration=duration, checked=True)
+        recording = replace(recording, digests=decoder.file.digests())
         return Scan(outlined, events, changes if changes else None, decoder.file.sha256(), recording)
 
 
@@ -182,11 +189,13 @@ class _Recording:
     invalid: Invalid
     report: Report = warn
     piece_events: int = _PIECE
+    limits: Limits = field(default=LIMITS, kw_only=True)
+    digests: Digests | None = field(default=None, kw_only=True)  # of the file, once it was read
     other: str = field(default="", kw_only=True)
 
     def begin(self, file: InputFile | None = None) -> Decoder:
         """Open the file; return a decoder positioned before its first event, with the origin of a camera clock set."""
-        decoder = self.format.open_file(file or InputFile(self.path))
+        decoder = self.format.open_file(file or InputFile(self.path, self.limits, self.digests))
         try:
             self.size_of(decoder)
             if decoder.camera_clock:
@@ -214,6 +223,11 @@ class _Recording:
 
     def start_of(self, decoder: Decoder) -> int:
         return decoder.origin + decoder.offset_of_start
+
+    def check_digests(self, decoder: Decoder) -> None:
+        """Raise `DataError` where the file has changed, for decoders that read it by a library of their own."""
+        if self.digests and not decoder.file.was_read:
+            decoder.file.digests()
 
     def new_changes(self) -> Changes:
         return Changes(self.path, other=self.other)
@@ -250,6 +264,7 @@ class _Recording:
             checked = _CheckedPass(self, decoder, changes)
             yield from checked.pieces(self.piece_events)
             checked.finish()
+            self.check_digests(decoder)
             if changes:
                 self.report(changes)
 
@@ -260,6 +275,7 @@ def _open(
     size: tuple[int, int] | None,
     invalid: Invalid,
     options: Mapping[str, Any],
+    limits: Limits,
     report: Report = warn,
     piece_events: int = _PIECE,
 ) -> tuple[_Recording, Decoder]:
@@ -273,11 +289,13 @@ def _open(
     if isinstance(format, EventFormat) and options:
         raise UsageError(f"got the options {sorted(options)} beside a format that is built", "no options")
     named = build_format(format, options) if isinstance(format, str) else format
-    file = InputFile(path if isinstance(path, Path) else Path(path))
+    file = InputFile(path if isinstance(path, Path) else Path(path), limits)
     try:
         changes = Changes(file.path)
         built = find_format(file, named, options, invalid, changes)
-        recording = _Recording(file.path, built, size, invalid, report, piece_events, other=changes.other)
+        recording = _Recording(
+            file.path, built, size, invalid, report, piece_events, limits=limits, other=changes.other
+        )
         return recording, recording.begin(file)
     except BaseException:
         file.close()

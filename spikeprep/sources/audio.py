@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from ..config import Share
 from ..errors import DataError
+from ..input_files import read_input
 from .checked_files import Listing
 from .labelled_files import LabelledFiles, find_labelled_files
 from .sound_files import SUFFIXES, SoundFiles
@@ -31,6 +32,8 @@ class AudioFiles(SoundFiles):
         Share of each class that is test where the data have no split; may be 0.
     split_seed
         Seed of that choice.
+    outside
+        Whether a CSV file may name files that are not below its own folder, links resolved.
     """
 
     name: ClassVar[str] = "audio"
@@ -38,10 +41,11 @@ class AudioFiles(SoundFiles):
     test_list: str = ""
     test_share: Share = 0.2
     split_seed: int = 0
+    outside: bool = False
 
     @cached_property
     def _files(self) -> LabelledFiles:
-        files = find_labelled_files(self.path, "recordings", SUFFIXES)
+        files = find_labelled_files(self.path, "recordings", SUFFIXES, self.outside, self.limits)
         if not self.test_list:
             return files
         test_list = Path(self.path) / self.test_list
@@ -50,7 +54,12 @@ class AudioFiles(SoundFiles):
                 f"{test_list} does not exist", "a file that names the test files, one per line",
                 "Add it, or leave source.test_list empty.",
             )  # fmt: skip
-        test = {line.strip() for line in test_list.read_text(encoding="utf-8").splitlines()}
+        try:
+            text = read_input(test_list, self.limits).data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            fix = "Give a file that names the test files, one per line."
+            raise DataError(f"{test_list} is no text ({error})", "UTF-8", fix) from error
+        test = {line.strip() for line in text.splitlines()}
         entries = [e._replace(split="test" if e.id in test else "train") for e in files.entries]
         return replace(files, entries=entries)
 

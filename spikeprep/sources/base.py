@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -16,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Self
 from ..config import Count, Meta
 from ..data import Sample
 from ..errors import DataError, PluginError, SpikeprepError, UsageError
+from ..input_files import LIMITS, Limits, open_input
 from ..registry import Plugin
 
 Side = Annotated[int, Meta(ge=1, le=65535)]
@@ -23,6 +25,9 @@ Side = Annotated[int, Meta(ge=1, le=65535)]
 
 Size = Annotated[tuple[Side, ...], Meta(max_length=2)]
 """Two sides in pixels, or empty; a class that has one refuses a length of 1."""
+
+NOT_STORED = ("path", "licence", "max_bytes", "max_ratio", "outside")
+"""Settings that a store does not keep with its source's configuration: the same samples are read whatever they are."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,17 @@ class Source(Plugin, ABC):
     Its fields are its configuration; a field `path`, if it has one, is where the raw files are. Opening is lazy:
     nothing is read before `splits`, and samples are read one at a time, from any thread. What a source has read is
     kept in cached properties, which are not pickled: a copy in another process has the path and the settings, and
-    reads again what it needs.
+    reads again what it needs. A ``~`` at the beginning of `path` is the user's home folder.
+
+    Files are opened by `spikeprep.input_files`, and what is decoded is what the digests of `provenance` are of: a file
+    that has changed in between is a `DataError` from `read`.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        path = getattr(self, "path", None)
+        if isinstance(path, str):
+            object.__setattr__(self, "path", os.path.expanduser(path))
 
     @property
     @abstractmethod
@@ -51,6 +65,13 @@ class Source(Plugin, ABC):
     def outline(self, split: str, index: int) -> Any:
         """Return a signal of the shape of a sample's; overridden where that costs less than reading the sample."""
         return self.read(split, index).signal
+
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of what a sample was read from, after `read`; empty where the source does not know.
+
+        Copies in other processes are compared by it: they read the same files, labels and ids.
+        """
+        return b""
 
     def limited(self, samples: int) -> Source:
         """Return a source that offers only the first `samples` samples of each split, with the same configuration.
@@ -89,6 +110,27 @@ class FileSource(Source):
         limited = copy.copy(self)  # without caches
         object.__setattr__(limited, "limit", min(samples, self.limit or samples))
         return limited
+
+
+@dataclass(frozen=True)
+class LimitedFiles(Source):
+    """Base of sources whose files are read within limits that a user can raise.
+
+    Parameters
+    ----------
+    max_bytes
+        Most bytes of memory that reading one file may take, where its reader needs it, or a part of it, as a whole.
+    max_ratio
+        How many times larger than a file its content may be, where that is more than 64 MiB.
+    """
+
+    max_bytes: Count = field(default=LIMITS.max_bytes, kw_only=True)
+    max_ratio: Count = field(default=LIMITS.max_ratio, kw_only=True)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits, which name these settings in messages."""
+        return Limits(self.max_bytes, self.max_ratio, "source.")
 
 
 @dataclass(frozen=True)
@@ -160,6 +202,11 @@ class CheckedSource(Source):
         with self._errors(f"sample {index} of {split}: "):
             return self.source.outline(split, index)
 
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of what a sample was read from."""
+        with self._errors(f"sample {index} of {split}: "):
+            return self.source.digest(split, index)
+
     def limited(self, samples: int) -> CheckedSource:
         """Return a checked source that offers only the first `samples` samples of each split."""
         limited = self.source.limited(min(samples, self.samples or samples))
@@ -204,6 +251,11 @@ def _are_texts(values: Any) -> bool:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's sha256 in hexadecimal."""
-    with path.open("rb") as file:
+    """Return a file's sha256 in hexadecimal; raises `DataError` where it cannot be read."""
+    with open_input(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sample_digest(*parts: object) -> bytes:
+    """Return a digest of 16 bytes over what identifies a sample: its file's sha256, its label, its id."""
+    return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()

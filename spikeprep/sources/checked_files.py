@@ -12,8 +12,16 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import DataError
 from ..system import cores
-from .base import FileSource
-from .labelled_files import BadFile, Recording, bad_files_error, bad_files_note, by_split, lines_digest
+from .base import FileSource, LimitedFiles, sample_digest
+from .labelled_files import (
+    BadFile,
+    Recording,
+    SeenFiles,
+    bad_files_error,
+    bad_files_note,
+    by_split,
+    lines_digest,
+)
 
 Facts = TypeVar("Facts")
 """What a source keeps of the check of a file."""
@@ -46,7 +54,7 @@ class _Scan(Generic[Facts]):
 
 
 @dataclass(frozen=True)
-class CheckedFiles(FileSource, Generic[Facts]):
+class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
     """Base of the sources of recordings in files.
 
     Parameters
@@ -144,6 +152,8 @@ class CheckedFiles(FileSource, Generic[Facts]):
             sha256, facts = self._check_file(recording)
         except BadFile as bad:
             return bad
+        except DataError as error:
+            return BadFile.of(recording, error)
         except OSError as error:
             fix = "check the disk and the permissions"
             return BadFile(recording.id, f"cannot be read ({error.strerror})", fix)
@@ -161,12 +171,23 @@ class CheckedFiles(FileSource, Generic[Facts]):
             raise self._refusal(self._listing.bad)
         return self._listed[split][index]
 
+    @cached_property
+    def _seen(self) -> SeenFiles:
+        return SeenFiles()
+
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of what a sample was read from."""
+        recording = self._recording(split, index)
+        sha256 = recording.sha256 if isinstance(recording, CheckedFile) else self._seen.get(recording)
+        return sample_digest(sha256, recording.label, recording.id) if sha256 else b""
+
     def _file(self, split: str, index: int) -> CheckedFile[Facts]:
         """Return a sample's file with its facts; without a scan before, it alone is checked."""
         recording = self._recording(split, index)
         result = recording if isinstance(recording, CheckedFile) else self._try_check(recording)
         if isinstance(result, BadFile):
             raise self._refusal([result])
+        self._seen.check(result, result.sha256)
         return result
 
     def splits(self) -> Mapping[str, int]:

@@ -21,7 +21,9 @@ IN_MEMORY_EVENTS = 1 << 18
 """Events (16 bytes each, 4 MiB) of the largest recording that is read into memory, and of a piece of larger ones."""
 
 _SHOWN = 3  # changed files in one note
-_ARGUMENT = re.compile(r"\b([a-z_]+)=(\([^)]*\)|'[^']*'|[\w…]+)")  # in hints of `spikeprep.eventfiles`
+_ARGUMENT = re.compile(
+    r"(?<![.\w])([a-z_]+)=(\([^)]*\)|'[^']*'|[\w…]+)"
+)  # in hints of `spikeprep.eventfiles`
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,20 @@ class EventFiles(CheckedFiles[Scan]):
         return build_format(self.format, self.options)
 
     def _check_file(self, recording: Recording) -> tuple[str, Scan]:
-        if not recording.file.is_file():
+        if not recording.file.exists():
             raise BadFile(recording.id, "does not exist", "correct the table, or fetch the file")
         size = (self.size[0], self.size[1]) if self.size else None
         form = self._named_format
         options = {} if form else self.options
         try:
-            result = scan(recording.file, format=form or "", size=size, invalid=self.invalid, **options)
+            result = scan(
+                recording.file,
+                format=form or "",
+                size=size,
+                invalid=self.invalid,
+                limits=self.limits,
+                **options,
+            )
         except DataError as error:
             raise _bad_file(recording, error) from error
         return result.sha256, result
@@ -110,10 +119,7 @@ class EventFiles(CheckedFiles[Scan]):
         """Return one recording; its id is its path inside the source."""
         file = self._file(split, index)
         large = file.facts.events > IN_MEMORY_EVENTS
-        try:
-            events = file.facts.open(IN_MEMORY_EVENTS) if large else file.facts.read()
-        except DataError as error:  # the file has changed since it was checked
-            raise self._refusal([_bad_file(file, error)]) from error
+        events = file.facts.open(IN_MEMORY_EVENTS) if large else file.facts.read()
         return Sample(events, file.label, file.id)
 
     def outline(self, split: str, index: int) -> Events:
@@ -122,12 +128,10 @@ class EventFiles(CheckedFiles[Scan]):
 
 
 def _bad_file(recording: Recording, error: DataError) -> BadFile:
-    what = error.got.removeprefix(str(recording.file)).lstrip(": ")
-    if error.expected:
-        what += f" (expected {error.expected})"
+    bad = BadFile.of(recording, error)
     # `spikeprep.eventfiles` names its arguments; here they are settings of the source
-    fix = re.sub(r"\b(Pass|pass|Give) ", "use ", _ARGUMENT.sub(_as_setting, error.hint))
-    return BadFile(recording.id, what, fix.rstrip("."))
+    fix = re.sub(r"\b(Pass|pass|Give|give) ", "use ", _ARGUMENT.sub(_as_setting, bad.fix))
+    return BadFile(bad.file, bad.what, fix)
 
 
 def _as_setting(argument: re.Match[str]) -> str:

@@ -28,17 +28,21 @@ class EventFolder(EventFiles):
         Share of each class that is test where the data have no split; may be 0.
     split_seed
         Seed of that choice.
+    outside
+        Whether a CSV file may name files that are not below its own folder, links resolved.
     """
 
     name: ClassVar[str] = "events"
 
     test_share: Share = 0.2
     split_seed: int = 0
+    outside: bool = False
 
     @cached_property
     def _files(self) -> LabelledFiles:
         # files of a named format may have any ending
-        return find_labelled_files(self.path, "recordings", () if self.format else event_suffixes())
+        suffixes = () if self.format else event_suffixes()
+        return find_labelled_files(self.path, "recordings", suffixes, self.outside, self.limits)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..errors import DataError
 from .checked_files import Listing
-from .labelled_files import BadFile, Recording, files_under, shuffled
+from .labelled_files import BadFile, Recording, file_id, files_under, shuffled
 from .sound_files import SUFFIXES, SoundFiles
 
 _NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
@@ -34,7 +34,7 @@ class Fsdd(SoundFiles):
         recordings: dict[tuple[str, ...], Recording] = {}
         bad = []
         for file in files_under(root, SUFFIXES) if self.path else ():
-            id_ = file.relative_to(root).as_posix()
+            id_ = file_id(file, root)
             parts = _NAME.fullmatch(file.name)
             if parts is None:
                 bad.append(BadFile(id_, "is not named DIGIT_SPEAKER_NUMBER.wav", "rename or remove it"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import io
+import itertools
+import math
+import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Sample
-from ..errors import DataError, UsageError
-from .base import Size, Source
+from ..errors import DataError, UsageError, printable
+from ..input_files import LIMITS, Limits, open_input, read_input
+from .base import LimitedFiles, Size, sample_digest
+from .labelled_files import files_under
 
 _IMAGES, _LABELS = 0x00000803, 0x00000801  # unsigned bytes in three dimensions, and in one
 # …-train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, emnist-balanced-train-0-999-images-idx3-ubyte.gz, …
@@ -25,25 +30,72 @@ _NAME = re.compile(
     r"(?:(?P<prefix>.+)-)?(?P<split>train|test|t10k)(?P<part>-\d+-\d+)?"
     r"-(?P<kind>images|labels)[-.]idx[13]-ubyte(?P<gz>\.gz)?$"
 )
+_PIECE = 1 << 20  # bytes that are read, or expanded, at a time
+_GZIP = 31  # zlib's number for gzip's header and checksum
 _SPLITS = {"train": "train", "test": "test", "t10k": "test"}
 
 
-def read_idx(path: Path, magic: int) -> tuple[NDArray[np.uint8], str]:
+def read_idx(path: Path, magic: int, limits: Limits = LIMITS) -> tuple[NDArray[np.uint8], str]:
     """Read one IDX file of unsigned bytes, plain or gzipped; return uint8 of the dimensions it states, and its sha256.
 
     Raises
     ------
     DataError
-        The file is not IDX of this `magic`, is truncated or too long, or does not decompress.
+        The file is not IDX of this `magic`, is truncated or too long, does not decompress, or goes beyond the limits.
     """
     again = "Fetch the file again from its publisher."
+    digest = hashlib.sha256()
     try:
-        raw = path.read_bytes()
-        data = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        with open_input(path) as file:
+            stored = os.fstat(file.fileno()).st_size
+            pieces = _raw_pieces(file, digest)
+            if path.suffix == ".gz":
+                pieces = _inflated_pieces(pieces)
+            return _decode(path, pieces, magic, limits, stored), digest.hexdigest()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"cannot read {path} ({error})", "an IDX file, gzipped if its name ends in .gz", again
         ) from error
+
+
+def _raw_pieces(file: io.FileIO, digest: Any) -> Iterator[bytes]:
+    """Yield the bytes of a file, and digest them."""
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+        yield piece
+
+
+def _inflated_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the content of gzipped bytes, whatever they expand to no more than `_PIECE` bytes at a time."""
+    inflater = zlib.decompressobj(_GZIP)
+    begun = False  # whether a member of the file has begun
+    for raw in pieces:
+        while raw:
+            if not begun and not (
+                raw := raw.lstrip(b"\0")
+            ):  # padding between members and behind the last one
+                break
+            begun = True
+            piece = inflater.decompress(raw, _PIECE)
+            yield piece
+            raw = inflater.unconsumed_tail
+            while len(piece) == _PIECE and not raw and not inflater.eof:
+                piece = inflater.decompress(b"", _PIECE)  # what the inflater still holds
+                yield piece
+            if inflater.eof:
+                raw, inflater, begun = inflater.unused_data, zlib.decompressobj(_GZIP), False
+    if begun:
+        raise EOFError("the compressed data end too early")
+
+
+def _decode(
+    path: Path, pieces: Iterator[bytes], magic: int, limits: Limits, stored: int
+) -> NDArray[np.uint8]:
+    """Return the array of an IDX file's content, allocated once its header has passed the limits."""
+    rank = magic & 0xFF
+    header, data = 4 + 4 * rank, b""
+    while len(data) < header and (piece := next(pieces, None)) is not None:
+        data += piece
     actual = int.from_bytes(data[:4], "big")
     if len(data) < 4 or actual != magic:
         kinds = {_IMAGES: "images", _LABELS: "labels"}
@@ -53,17 +105,27 @@ def read_idx(path: Path, magic: int) -> tuple[NDArray[np.uint8], str]:
             f"the IDX magic {magic:08x} of {kinds[magic]}",
             "Check that images and labels are not interchanged, and that the file is not compressed otherwise.",
         )
-    rank = magic & 0xFF
-    header = 4 + 4 * rank
     shape = tuple(int(n) for n in np.frombuffer(data[4:header].ljust(4 * rank, b"\0"), ">u4"))
-    size = header + int(np.prod(shape, dtype=np.int64))
-    if len(data) != size:
-        what = "is truncated" if len(data) < size else "is longer than its header states"
+    size = math.prod(shape)
+    limits.check_ratio(f"{path}", size, stored)
+    limits.check_bytes(f"{path}", size)
+    array, count = np.empty(size, np.uint8), 0
+    for piece in itertools.chain((data[header:],), pieces):
+        end = min(count + len(piece), size + 1)
+        if end <= size:
+            array[count:end] = np.frombuffer(piece, np.uint8)
+        count = end
+        if count > size:
+            break
+    if count != size or len(data) < header:
+        what = "is longer than its header states" if count > size else "is truncated"
+        length = f"more than {header + size}" if count > size else f"{min(len(data), header) + count}"
         raise DataError(
-            f"{path} {what}: {len(data)} bytes", f"{size} bytes for {' × '.join(map(str, shape))}", again
+            f"{path} {what}: {length} bytes",
+            f"{header + size} bytes for {' × '.join(map(str, shape))}",
+            "Fetch the file again from its publisher.",
         )
-    array = np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-    return array, hashlib.sha256(raw).hexdigest()
+    return array.reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -75,7 +137,7 @@ class _Split:
 
 
 @dataclass(frozen=True)
-class Idx(Source):
+class Idx(LimitedFiles):
     """Images and labels in IDX files, at any depth in the folder `path`.
 
     Their names are those of MNIST and EMNIST: ``[PREFIX-]train-images-idx3-ubyte[.gz]`` with
@@ -134,7 +196,7 @@ class Idx(Source):
                 f"no folder {self.path!r}", self._layout, "Give the folder of the files as source=FOLDER."
             )
         candidates: dict[str, dict[str, list[Path]]] = {}
-        for file in sorted(root.rglob("*-ubyte*")):
+        for file in files_under(root, ("-ubyte", "-ubyte.gz")):
             match = _NAME.match(file.name)
             if match and (match["prefix"] or "") == self.prefix:
                 files = candidates.setdefault(_SPLITS[match["split"]], {}).setdefault(match["kind"], [])
@@ -165,8 +227,8 @@ class Idx(Source):
         return {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
 
     def _load(self, images_path: Path, labels_path: Path) -> _Split:
-        images, images_sha256 = read_idx(images_path, _IMAGES)
-        labels, labels_sha256 = read_idx(labels_path, _LABELS)
+        images, images_sha256 = read_idx(images_path, _IMAGES, self.limits)
+        labels, labels_sha256 = read_idx(labels_path, _LABELS, self.limits)
         if len(images) != len(labels):
             raise DataError(
                 f"{images_path.name} has {len(images)} images and {labels_path.name} {len(labels)} labels",
@@ -188,9 +250,10 @@ class Idx(Source):
     def _mapping(self) -> tuple[Path, bytes] | None:
         """The mapping file and its content, where the class names come from it."""
         name = f"{self.prefix}-mapping.txt" if self.prefix else "mapping.txt"
-        if self.class_names or not (file := min(Path(self.path).rglob(name), default=None)):
+        if self.class_names:
             return None
-        return file, file.read_bytes()
+        file = next((file for file in files_under(Path(self.path), (name,)) if file.name == name), None)
+        return (file, read_input(file, self.limits).data) if file else None
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -241,6 +304,14 @@ class Idx(Source):
         image = data.images[index]
         return Sample(image.T if self._transposed else image, int(data.labels[index]), str(index))
 
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of all files of the source."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
+        return sample_digest(*self.provenance()["files"].values())
+
     def provenance(self) -> dict[str, Any]:
         """Return the licence note, each file's sha256, and whether images were transposed."""
         files = {name: digest for data in self._data.values() for name, digest in data.sha256.items()}
@@ -265,8 +336,11 @@ def _class_names(path: Path, content: bytes) -> tuple[str, ...]:
         ]
         if sorted(row[0] for row in rows) != list(range(len(rows))):
             raise ValueError("labels are not 0, 1, 2, …")
-        return tuple("".join(chr(code) for code in row[1:]) for row in sorted(rows))
-    except (ValueError, IndexError) as error:
+        names = tuple(printable("".join(chr(code) for code in row[1:])) for row in sorted(rows))
+        if len(set(names)) < len(names) or "" in names:
+            raise ValueError("two labels have one name, or one has none")
+        return names
+    except (ValueError, IndexError, OverflowError) as error:
         raise DataError(
             f"cannot read {path} ({error})",
             "lines of a label and its character code",

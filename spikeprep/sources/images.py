@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from ..config import Share
 from ..data import Sample
 from ..errors import CapabilityError, DataError, UsageError
-from .base import FileSource, Size
+from ..input_files import read_input
+from .base import FileSource, LimitedFiles, Size, sample_digest
 from .labelled_files import (
     LabelledFiles,
     Recording,
+    SeenFiles,
     bad_files_error,
     by_split,
     files_digest,
@@ -27,15 +30,21 @@ from .labelled_files import (
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _MODES = {"grey": "L", "rgb": "RGB"}
 
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+"""What Pillow may decode: it knows others that run programs, such as Ghostscript for EPS, or that few people test."""
+
+_BYTES_PER_PIXEL = 12  # of an image, its conversion and its array
+
 
 @dataclass(frozen=True)
-class ImageFolder(FileSource):
-    """Images (PNG, JPEG and others that Pillow reads) in a folder per class, or named in a CSV file.
+class ImageFolder(FileSource, LimitedFiles):
+    """Images in a folder per class, or named in a CSV file.
 
-    The folder holds ``CLASS/…`` or ``train/CLASS/…`` and ``test/CLASS/…``. A CSV file has the columns ``path``,
-    ``label`` and, where the data have a split, ``split``. Without a split, a share of each class is test, chosen by a
-    seeded hash of the path, so that the choice is the same on every machine. Samples are in the order of such a hash
-    too, so that any range of them mixes the classes.
+    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…`` or
+    ``train/CLASS/…`` and ``test/CLASS/…``. A CSV file has the columns ``path``, ``label`` and, where the data have a
+    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
+    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
+    the classes.
 
     Parameters
     ----------
@@ -52,6 +61,8 @@ class ImageFolder(FileSource):
         Seed of that choice and of the order.
     licence
         Licence note kept with the store.
+    outside
+        Whether a CSV file may name files that are not below its own folder, links resolved.
     """
 
     name: ClassVar[str] = "images"
@@ -62,6 +73,7 @@ class ImageFolder(FileSource):
     test_share: Share = 0.2
     split_seed: int = 0
     licence: str = ""
+    outside: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +82,7 @@ class ImageFolder(FileSource):
 
     @cached_property
     def _labelled(self) -> LabelledFiles:
-        return find_labelled_files(self.path, "images", _SUFFIXES)
+        return find_labelled_files(self.path, "images", _SUFFIXES, self.outside, self.limits)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -90,11 +102,10 @@ class ImageFolder(FileSource):
     def read(self, split: str, index: int) -> Sample:
         """Return one image, uint8 (row, column) or (row, column, 3); its id is its path inside the folder."""
         recording = self._files[split][index]
-        file = recording.file
-        image = self._decode(file)
+        image = self._decode(recording)
         if not self.size and image.shape != self._shape:
             raise DataError(
-                f"{file} has shape {image.shape}",
+                f"{recording.file} has shape {image.shape}",
                 f"{self._shape}, like the first image",
                 "To resize all images use source.size=[rows,columns], or remove this one.",
             )
@@ -108,19 +119,32 @@ class ImageFolder(FileSource):
     def _shape(self) -> tuple[int, ...]:
         if self.size:
             return (*self.size, 3) if self.mode == "rgb" else self.size
-        return self._decode(next(iter(self._files.values()))[0].file).shape
+        return self._decode(next(iter(self._files.values()))[0]).shape
 
-    def _decode(self, file: Path) -> NDArray[np.uint8]:
+    @cached_property
+    def _seen(self) -> SeenFiles:
+        return SeenFiles()
+
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of what a sample was read from."""
+        recording = self._files[split][index]
+        sha256 = self._seen.get(recording)
+        return sample_digest(sha256, recording.label, recording.id) if sha256 else b""
+
+    def _decode(self, recording: Recording) -> NDArray[np.uint8]:
         try:
-            from PIL import Image
+            from PIL import Image, UnidentifiedImageError
         except ImportError as error:
             raise CapabilityError(
                 "reading images needs Pillow, which is not installed",
                 "",
                 "Run: pip install 'spikeprep[images]'.",
             ) from error
+        file = recording.file
+        data, sha256 = read_input(file, self.limits, self._seen.get(recording))
         try:
-            with Image.open(file) as original:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as original:
+                self.limits.check_bytes(f"{file}", len(data) + _BYTES_PER_PIXEL * math.prod(original.size))
                 if original.mode.startswith(("I", "F")):
                     raise DataError(
                         f"{file} has more than 8 bits per pixel (mode {original.mode})",
@@ -130,13 +154,20 @@ class ImageFolder(FileSource):
                 image = original.convert(_MODES[self.mode])
                 if self.size:
                     image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
-                return np.asarray(image, np.uint8)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                array = np.asarray(image, np.uint8)
+        except (DataError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            fix = "Convert it to one of them, or remove the file."
+            raise DataError(f"cannot read {file}", f"an image: {', '.join(FORMATS)}", fix) from error
+        except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead to
             raise DataError(
                 f"cannot read {file} ({error})", "an image", "Replace or remove the file."
             ) from error
+        self._seen.check(recording, sha256)
+        return array
 
     def provenance(self) -> dict[str, Any]:
         """Return the licence note and one sha256 over the sha256 and path of every file."""
         recordings = (recording for files in self._files.values() for recording in files)
-        return {"licence": self.licence, "sha256": files_digest(recordings)}
+        return {"licence": self.licence, "sha256": files_digest(recordings, self._seen)}

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
-from ..errors import DataError
+from ..errors import DataError, printable
+from ..input_files import LIMITS, Limits, changed, read_input
 from ..system import cores
 from .base import file_sha256
 
 SPLITS = ("train", "test")
 _SHOWN = 5  # files in one message
+_TABLE_EXPANDS = 16  # times its bytes in memory: a mapping and a path for each line
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class BadFile(Exception):
 
     def __str__(self) -> str:
         return f"{self.file} {self.what}"
+
+    @classmethod
+    def of(cls, recording: Recording, error: DataError) -> BadFile:
+        """Return what an error says of a file, which names the file's path."""
+        what = error.got.removeprefix(printable(str(recording.file))).lstrip(": ")
+        expected = f" (expected {error.expected})" if error.expected else ""
+        return cls(recording.id, what + expected, error.hint.rstrip("."))
 
 
 class Entry(NamedTuple):
@@ -87,7 +98,9 @@ class LabelledFiles:
         return shuffled(recordings, seed)
 
 
-def find_labelled_files(path: str, what: str, suffixes: Sequence[str]) -> LabelledFiles:
+def find_labelled_files(
+    path: str, what: str, suffixes: Sequence[str], outside: bool = False, limits: Limits = LIMITS
+) -> LabelledFiles:
     """List the files of a folder per class, or of a table.
 
     The folder holds ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``; folders and files whose names begin with
@@ -102,6 +115,10 @@ def find_labelled_files(path: str, what: str, suffixes: Sequence[str]) -> Labell
         Plural noun for the files in messages, e.g. ``"images"``.
     suffixes
         Endings of their names; empty: any.
+    outside
+        Whether a table may name files that are not below its own folder.
+    limits
+        What reading the table may take.
 
     Raises
     ------
@@ -114,7 +131,7 @@ def find_labelled_files(path: str, what: str, suffixes: Sequence[str]) -> Labell
     root = Path(path)
     bad: list[BadFile] = []
     if path and root.is_file():
-        entries, bad = _table(root)
+        entries, bad = _table(root, outside, limits)
     elif not path or not root.is_dir():
         raise DataError(f"no folder {path!r}", layout, f"Give the folder of the {what} as source=FOLDER.")
     else:
@@ -131,20 +148,21 @@ def _class_folders(root: Path, what: str, suffixes: Sequence[str], ending: str) 
     split_folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
     entries = []
     for split, top in (split_folders if "train" in split_folders else {"": root}).items():
-        for folder in sorted(top.iterdir()):
+        for folder in files_in(top):
             if folder.is_dir() and not folder.name.startswith(("_", ".")):
                 files = files_under(folder, suffixes)
                 if not files and split != "test":
                     fix = f"Put the {what} of the class there, or remove the folder."
                     raise DataError(f"{folder} has no {what}", ending, fix)
-                entries += [Entry(split, f, folder.name, f.relative_to(root).as_posix()) for f in files]
+                entries += [Entry(split, f, printable(folder.name), file_id(f, root)) for f in files]
     return entries
 
 
-def _table(table: Path) -> tuple[list[Entry], list[BadFile]]:
+def _table(table: Path, outside: bool, limits: Limits) -> tuple[list[Entry], list[BadFile]]:
+    content = read_input(table, limits).data
+    limits.check_bytes(f"the table {table}", _TABLE_EXPANDS * len(content))
     try:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines))
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         fix = "Give the folder of the recordings, or a table of them."
         raise DataError(f"{table} is not a CSV file ({error})", "lines of path,label[,split]", fix) from error
@@ -158,17 +176,49 @@ def _table(table: Path) -> tuple[list[Entry], list[BadFile]]:
         )
     entries: dict[Path, Entry] = {}
     bad = []
+    inside = _Inside(table.parent)
     for line, row in enumerate(rows, 2):
         id_, label, split = (row.get(key) or "" for key in (path, "label", "split"))
         file = table.parent / id_
+        id_, label = printable(id_), printable(label)
         if not id_ or not label or ("split" in columns and split not in SPLITS):
             fix = "name path, label, and train or test"
             bad.append(BadFile(f"{table.name} line {line}", f"has {row}", fix))
+        elif "\0" in str(file):
+            bad.append(
+                BadFile(f"{table.name} line {line}", f"names {id_}, which no file can have", "correct it")
+            )
         elif file in entries:
             bad.append(BadFile(f"{table.name} line {line}", f"names {id_} again", "keep one of the lines"))
+        elif not outside and not inside(file):
+            fix = "list files below the table's folder, or allow others: use source.outside=true"
+            bad.append(
+                BadFile(f"{table.name} line {line}", f"names {id_}, which is not below {table.parent}", fix)
+            )
         else:
             entries[file] = Entry(split, file, label, id_)
     return list(entries.values()), bad
+
+
+class _Inside:
+    """Tells whether files are below a folder, links resolved; folders are resolved once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._top, self._folders = os.path.realpath(folder), dict[str, bool]()
+
+    def __call__(self, file: Path) -> bool:
+        try:
+            if file.name == ".." or file.is_symlink():
+                return self._holds(os.path.realpath(file))
+            folder = os.path.dirname(file)
+            if folder not in self._folders:
+                self._folders[folder] = self._holds(os.path.realpath(folder))
+            return self._folders[folder]
+        except (OSError, ValueError):  # a name with a NUL, or one that is too long: reading it reports that
+            return True
+
+    def _holds(self, path: str) -> bool:
+        return os.path.commonpath([self._top, path]) == self._top
 
 
 R = TypeVar("R", bound=Recording)
@@ -200,10 +250,10 @@ def bad_files_note(bad: Sequence[BadFile]) -> str:
 def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the files below a folder whose names end in one of `suffixes` (empty: any), sorted.
 
-    Hidden files and folders are ignored.
+    Hidden files and folders are ignored; raises `DataError` where a folder cannot be read.
     """
     files = []
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=_unreadable_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [
             Path(folder, name)
@@ -211,6 +261,45 @@ def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:
             if not name.startswith(".") and (not suffixes or name.lower().endswith(tuple(suffixes)))
         ]
     return sorted(files)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files and folders in a folder, sorted; raises `DataError` where it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        _unreadable_folder(error)
+
+
+def _unreadable_folder(error: OSError) -> NoReturn:
+    raise DataError(
+        f"cannot read the folder {os.fsdecode(error.filename)} ({error.strerror})",
+        "folders that can be read: what is in this one would be missing",
+        "Change its permissions, or give another folder as source=FOLDER.",
+    ) from error
+
+
+def file_id(file: Path, root: Path) -> str:
+    """Return a file's path inside a source, as a text that can be stored and shown."""
+    return printable(file.relative_to(root).as_posix())
+
+
+class SeenFiles:
+    """The sha256 of each file as it was first read, by id: a file that has another one later is an error."""
+
+    def __init__(self) -> None:
+        self._sha256, self._lock = dict[str, str](), threading.Lock()
+
+    def check(self, recording: Recording, sha256: str) -> None:
+        """Record a digest, or compare it with the recorded one; raises `DataError` where they differ."""
+        with self._lock:
+            first = self._sha256.setdefault(recording.id, sha256)
+        if first != sha256:
+            raise changed(recording.file)
+
+    def get(self, recording: Recording) -> str:
+        """Return the digest; empty where the file was not read."""
+        return self._sha256.get(recording.id, "")
 
 
 def shuffled(recordings: Iterable[Recording], seed: int = 0) -> list[Recording]:
@@ -223,11 +312,16 @@ def id_hash(seed: int, purpose: str, name: str) -> bytes:
     return hashlib.blake2b(f"{seed}/{purpose}/{name}".encode(), digest_size=16).digest()
 
 
-def files_digest(recordings: Iterable[Recording]) -> str:
-    """Return one sha256 over the sha256 and id of every file; files are read in parallel."""
+def files_digest(recordings: Iterable[Recording], seen: SeenFiles) -> str:
+    """Return one sha256 over the sha256 and id of every file, and record them; files are read in parallel."""
+
+    def line(recording: Recording) -> str:
+        sha256 = file_sha256(recording.file)
+        seen.check(recording, sha256)
+        return f"{sha256}  {recording.id}\n"
+
     with ThreadPoolExecutor(cores()) as pool:
-        lines = pool.map(lambda r: f"{file_sha256(r.file)}  {r.id}\n", recordings, chunksize=64)
-        return lines_digest(lines)
+        return lines_digest(pool.map(line, recordings, chunksize=64))
 
 
 def lines_digest(lines: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from ..config import Share
 from ..errors import DataError
 from .checked_files import Listing
 from .event_recordings import EventFiles
-from .labelled_files import BadFile, Recording, files_under
+from .labelled_files import BadFile, Recording, file_id, files_in, files_under
 
 _LAYOUT = "Train/DIGIT/NUMBER.bin and Test/DIGIT/NUMBER.bin, such as Train/5/00001.bin"
 _COMPLETE = {"train": 60_000, "test": 10_000}
@@ -46,7 +46,7 @@ class Nmnist(EventFiles):
     def _folders(self) -> dict[str, Path]:
         """Split → its folder, whose name may be in any case."""
         root = Path(self.path)
-        entries = sorted(root.iterdir()) if self.path and root.is_dir() else []
+        entries = files_in(root) if self.path and root.is_dir() else []
         folders = {f.name.lower(): f for f in entries if f.name.lower() in _COMPLETE and f.is_dir()}
         if "train" not in folders:
             names = ", ".join(f.name for f in entries[:5]) or "nothing"
@@ -73,7 +73,7 @@ class Nmnist(EventFiles):
         """Return the recordings of a folder by number; files that cannot be used are added to `bad`."""
         numbers: dict[int, Recording] = {}
         for file in files_under(folder, (".bin",)):
-            id_ = file.relative_to(self.path).as_posix()
+            id_ = file_id(file, Path(self.path))
             digit, number = file.parent.name, file.stem
             if digit not in self.classes or not (number.isascii() and number.isdigit()):
                 bad.append(BadFile(id_, "is not DIGIT/NUMBER.bin", "rename or remove it"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import struct
 from collections import Counter
@@ -17,13 +16,31 @@ from numpy.typing import NDArray
 
 from ..config import Meta
 from ..data import Audio, Sample
-from ..errors import CapabilityError
+from ..errors import CapabilityError, UsageError
+from ..input_files import read_input
 from .checked_files import CheckedFile, CheckedFiles
 from .labelled_files import BadFile, Recording
 
+_SIGNATURES = (
+    b"RIFF",
+    b"RIFX",
+    b"RF64",
+    b"fLaC",
+    b"NIST_1A",
+    b"FORM",
+    b"OggS",
+)  # libsndfile reads others, too
+_VALUES = 1 << 20  # that are decoded at a time, of all channels
+_COPIES = 4  # of a sound's samples, at most, while it is read and resampled
 SUFFIXES = (".wav", ".flac", ".sph", ".aif", ".aiff", ".ogg")
 
-Rate = Annotated[int, Meta(ge=0, le=768_000)]  # the highest rate of audio hardware
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000
+"""Plausible rates in Hz: below the lower one no vowel could be told, and no audio hardware goes beyond the upper one.
+
+A header that states another one is damaged: a sound of 1 Hz would last for hours of time steps.
+"""
+
+Rate = Annotated[int, Meta(ge=0, le=HIGHEST_RATE)]
 Channel = Annotated[int, Meta(ge=-1, le=1023)]  # libsndfile has at most 1024
 
 
@@ -46,6 +63,13 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
     rate: Rate = 0
     channel: Channel = -1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.rate < LOWEST_RATE:
+            raise UsageError(
+                f"got {self.name}.rate = {self.rate}", f"0, or {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+            )
+
     def _find_outliers(self, files: Sequence[CheckedFile[tuple[int, int]]]) -> Sequence[BadFile]:
         """Return the files of another rate, unless all are resampled."""
         if self.rate or not files:
@@ -57,42 +81,70 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
         return [BadFile(id_, f"has {rate} Hz, not {common}", fix) for id_, rate in others]
 
     def _check_file(self, recording: Recording) -> tuple[str, tuple[int, int]]:
-        data = recording.file.read_bytes()
+        data, sha256 = read_input(recording.file, self.limits)
         _check_length(recording.id, data)
-        audio = self._decode(recording, io.BytesIO(data))
+        audio = self._decode(recording, data)
         if not audio.samples.any():
             raise BadFile(recording.id, "is silent from end to end", "remove it")
-        return hashlib.sha256(data).hexdigest(), (audio.samples.size, int(audio.rate))
+        length, rate = audio.samples.size, int(audio.rate)
+        self._check_memory(data, length * (self.rate or rate) // rate)
+        return sha256, (length, rate)
 
-    def _decode(self, recording: Recording, stream: Any) -> Audio:
-        """Return the chosen channel at the file's own rate, from a path or a binary stream; raises `BadFile`."""
+    def _check_memory(self, data: bytes, samples: int) -> None:
+        self.limits.check_bytes("the sound", len(data) + _COPIES * 8 * samples)
+
+    def _decode(self, recording: Recording, data: bytes) -> Audio:
+        """Return the chosen channel at the file's own rate; raises `BadFile`."""
         soundfile, id_ = _soundfile(), recording.id
+        if not data.startswith(_SIGNATURES):
+            raise BadFile(id_, "is no audio: it is no WAV, FLAC, SPHERE, AIFF or Ogg", "replace or remove it")
         try:
-            with soundfile.SoundFile(stream) as file:
-                samples = file.read(dtype="float64", always_2d=True)
-                rate, stated = file.samplerate, file.frames
+            with soundfile.SoundFile(_Stream(data)) as file:
+                rate, stated, channels = file.samplerate, file.frames, file.channels
+                if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+                    fix = "correct its header, for example: sox -r RATE IN.wav OUT.wav"
+                    what = f"has a rate of {rate} Hz (expected {LOWEST_RATE} to {HIGHEST_RATE})"
+                    raise BadFile(id_, what, fix)
+                if self.channel < 0 < channels - 1 or self.channel >= channels:
+                    missing = f", none of number {self.channel}" if self.channel >= 0 else ""
+                    fix = f"choose one, from 0 to {channels - 1}: use source.channel=0"
+                    raise BadFile(id_, f"has {channels} channels{missing}", fix)
+                chosen = self._channel(file, data)
         except soundfile.LibsndfileError as error:
-            raise _undecodable(recording, error.error_string) from error
-        if len(samples) < stated:
-            raise BadFile(id_, f"is truncated: {len(samples)} samples of {stated}", "copy it again")
-        if not len(samples):
+            raise _undecodable(id_, data, error.error_string) from error
+        except RuntimeError as error:  # soundfile's other errors
+            raise _undecodable(id_, data, str(error)) from error
+        if len(chosen) < stated:
+            raise BadFile(id_, f"is truncated: {len(chosen)} samples of {stated}", "copy it again")
+        if not len(chosen):
             raise BadFile(id_, "has no samples", "remove it, or copy it again")
-        channels = samples.shape[1]
-        if self.channel < 0 < channels - 1 or self.channel >= channels:
-            missing = f", none of number {self.channel}" if self.channel >= 0 else ""
-            fix = f"choose one, from 0 to {channels - 1}: use source.channel=0"
-            raise BadFile(id_, f"has {channels} channels{missing}", fix)
-        chosen = np.ascontiguousarray(samples[:, max(self.channel, 0)])
         if not np.isfinite(chosen).all():
             raise BadFile(id_, "holds NaN or infinite samples", "convert it again from its original")
         return Audio(chosen, rate)
 
+    def _channel(self, file: Any, data: bytes) -> NDArray[np.float64]:
+        """Return the samples of the chosen channel, float64 (time,), a few at a time where they are many."""
+        pieces, length = [], 0
+        each = max(_VALUES // file.channels, 1)
+        while True:
+            # compressed files may state any length, and none: memory is counted as they are read
+            self._check_memory(data, length)
+            values = file.read(min(each, max(file.frames - length, 1)), dtype="float64", always_2d=True)
+            pieces.append(np.ascontiguousarray(values[:, max(self.channel, 0)]))
+            length += len(values)
+            if not len(values) or length >= file.frames:
+                return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
         recording = self._recording(split, index)
+        checked = recording.sha256 if isinstance(recording, CheckedFile) else ""
+        data, sha256 = read_input(recording.file, self.limits, checked)
+        if not checked:
+            self._seen.check(recording, sha256)
         try:
-            audio = self._decode(recording, recording.file)
-        except BadFile as bad:  # the file has changed since it was checked
+            audio = self._decode(recording, data)
+        except BadFile as bad:  # in another process, which did not check it
             raise self._refusal([bad]) from bad
         if self.rate and audio.rate != self.rate:
             audio = Audio(resample(audio.samples, int(audio.rate), self.rate), self.rate)
@@ -103,6 +155,15 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
         length, file_rate = self._file(split, index).facts
         rate = self.rate or file_rate
         return Audio(np.broadcast_to(0.0, -(-length * rate // file_rate)), rate)
+
+
+class _Stream(io.BytesIO):
+    """A file in memory, in which libsndfile may look for places that it does not have."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move, or stay where the place is before the beginning; return the position."""
+        at = offset + (0, self.tell(), len(self.getbuffer()))[whence]
+        return super().seek(at) if at >= 0 else self.tell()
 
 
 def _soundfile() -> Any:
@@ -127,28 +188,30 @@ def resample(samples: NDArray[np.floating[Any]], rate: int, to: int) -> NDArray[
     return np.asarray(resample_poly(samples, up, down, window=_filter(up, down)))
 
 
-@functools.lru_cache(32)
 def _filter(up: int, down: int) -> NDArray[np.float64]:
+    # filters of usual rates are small; one between rates without a common factor may take 100 MB
+    return (_kept_filter if max(up, down) < 1 << 16 else _new_filter)(max(up, down))
+
+
+def _new_filter(largest: int) -> NDArray[np.float64]:
     from scipy.signal import firwin
 
-    largest = max(up, down)
     return np.asarray(firwin(20 * largest + 1, 1 / largest, window=("kaiser", 5.0)))
 
 
-def _undecodable(recording: Recording, error: str) -> BadFile:
+_kept_filter = functools.lru_cache(32)(_new_filter)
+
+
+def _undecodable(id_: str, data: bytes, error: str) -> BadFile:
     """Return why libsndfile cannot decode a file."""
-    try:
-        with recording.file.open("rb") as file:
-            start = file.read(1024)
-    except OSError:
-        start = b""
+    start = data[:1024]
     if start.startswith(b"NIST_1A") and b"shorten" in start:
         return BadFile(
-            recording.id,
+            id_,
             "is SPHERE compressed with shorten, which libsndfile does not read",
             "decompress it: sph2pipe -f wav IN.sph OUT.wav",
         )
-    return BadFile(recording.id, f"is no audio ({error.rstrip('. ')})", "replace or remove it")
+    return BadFile(id_, f"is no audio ({error.rstrip('. ')})", "replace or remove it")
 
 
 def _check_length(id_: str, data: bytes) -> None:

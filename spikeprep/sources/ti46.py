@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from ..errors import DataError
 from .checked_files import Listing
-from .labelled_files import BadFile, Recording, files_under, shuffled
+from .labelled_files import BadFile, Recording, file_id, files_under, shuffled
 from .sound_files import SUFFIXES, SoundFiles
 
 _LETTERS = {f"0{letter}": letter for letter in "abcdefghijklmnopqrstuvwxyz"}
@@ -80,7 +80,7 @@ class Ti46(SoundFiles):
         utterances: dict[tuple[str, ...], Recording] = {}
         bad, others = [], 0
         for file in files_under(root, SUFFIXES):
-            id_ = file.relative_to(root).as_posix()
+            id_ = file_id(file, root)
             stem, _, ending = file.name.lower().rpartition(".")
             parts = _NAME.fullmatch(stem)
             if f".{ending}" not in _SUFFIXES:

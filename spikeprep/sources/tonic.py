@@ -18,13 +18,16 @@ import numpy as np
 from ..config import Share
 from ..data import Sample
 from ..errors import DataError, UsageError, near_miss
-from .base import FileSource, Size
+from ..input_files import changed
+from .base import FileSource, Size, file_sha256, sample_digest
 from .labelled_files import (
     SPLITS,
     Entry,
     LabelledFiles,
     Recording,
+    SeenFiles,
     by_split,
+    file_id,
     files_digest,
     files_under,
     id_hash,
@@ -209,7 +212,7 @@ class TonicData(FileSource):
         for split, part in self._parts.items():
             for n, target in enumerate(self._targets[split]):
                 file = _file(part, n)
-                id_ = file.relative_to(self._root).as_posix() if file else f"{split or 'sample'}/{n}"
+                id_ = file_id(file, self._root) if file else f"{split or 'sample'}/{n}"
                 entries.append(Entry(split, file or Path(), self._label(target), id_))
                 origin[id_] = (part, n)
         recordings = LabelledFiles(entries, self.classes).recordings(self.test_share, self.split_seed)
@@ -235,7 +238,33 @@ class TonicData(FileSource):
         if self.transforms:
             seed = int.from_bytes(id_hash(self.seed, "transforms", member.id)[:4], "little")
             events = transformed(events, self.transforms, sensor or (*self.size, 2), seed, label)
-        return Sample(as_events(events, sensor, self.size, self.from_first, label), member.label, member.id)
+        sample = Sample(as_events(events, sensor, self.size, self.from_first, label), member.label, member.id)
+        # tonic opens the file itself: it is compared after it was read
+        if member.file.name:
+            self._seen.check(member, file_sha256(member.file))
+        else:
+            self._check_unchanged()
+        return sample
+
+    @cached_property
+    def _seen(self) -> SeenFiles:
+        return SeenFiles()
+
+    @cached_property
+    def _states(self) -> dict[Path, tuple[int, ...]]:
+        """File → its state when it was hashed, of data sets that have no file per sample."""
+        return {}
+
+    def _check_unchanged(self) -> None:
+        for file, state in self._states.items():
+            if _state(file) != state:
+                raise changed(file)
+
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of what a sample was read from."""
+        member = self._samples[split][index]
+        sha256 = self._seen.get(member)
+        return sample_digest(sha256, member.label, member.id) if sha256 else b""
 
     def provenance(self) -> dict[str, Any]:
         """Return the licence note, tonic's version, and one sha256 over the files of the samples."""
@@ -244,8 +273,13 @@ class TonicData(FileSource):
         if not files:
             root = Path(next(iter(self._parts.values())).location_on_system)
             unpacked = [f for f in files_under(root, ()) if not f.name.endswith(_ARCHIVES)]
-            files = [Recording("", f, 0, f.relative_to(root).as_posix()) for f in unpacked]
-        facts = {"licence": self.licence, "tonic": metadata.version("tonic"), "sha256": files_digest(files)}
+            files = [Recording("", f, 0, file_id(f, root)) for f in unpacked]
+            self._states.update((f, _state(f)) for f in unpacked)
+        facts = {
+            "licence": self.licence,
+            "tonic": metadata.version("tonic"),
+            "sha256": files_digest(files, self._seen),
+        }
         return facts | ({"note": self._note} if self._note else {})
 
 
@@ -263,6 +297,12 @@ class _Missing(Exception):
 
 def _refuse(dataset: Any) -> None:
     raise _Missing
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written."""
+    facts = file.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _file(part: Any, number: int) -> Path | None:

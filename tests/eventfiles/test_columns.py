@@ -254,18 +254,6 @@ def test_a_compression_filter_that_is_not_installed(tmp_path, monkeypatch, numbe
     with h5py.File(path, "w") as file:
         for name, values in zip("xytp", (X, Y, T, P), strict=True):
             file.create_dataset(f"events/{name}", data=values, compression="gzip")
-    known = h5py.h5d.DatasetID.get_create_plist
-
-    class Filtered:
-        def __init__(self, data) -> None:
-            self.real = known(data)
-
-        def get_nfilters(self) -> int:
-            return 1
-
-        def get_filter(self, n: int):
-            return number, 0, (), b"a codec"
-
-    monkeypatch.setattr("spikeprep.eventfiles.hdf5._properties", lambda data: Filtered(data.id))
+    monkeypatch.setattr("spikeprep.eventfiles.hdf5_checks.filters", lambda data: [(number, "a codec")])
     with pytest.raises(CapabilityError, match=rf"is compressed with filter {number} \(a codec\).*{hint}"):
         read(path, size=(9, 9))

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeprep.errors import SpikeprepError
+from spikeprep.errors import SpikeprepError, printable
 
 SECONDS = 5.0  # CPU time of a case, at most
 STALL_SECONDS = 60.0  # wall time of a case, at most: it may wait for something that never comes
@@ -331,11 +331,7 @@ def _work(target: Target, seeds: Sequence[bytes], cases: range, seed: int, back:
 def _fault_of(error: SpikeprepError) -> str:
     """Return what is wrong with the message of an error of ours; empty where nothing is."""
     text = str(error)
-    return (
-        ""
-        if all(c.isprintable() or c in "\n\t" for c in text)
-        else f"the message controls a terminal: {text!r}"
-    )
+    return "" if printable(text, "\n\t") == text else f"the message controls a terminal: {text!r}"
 
 
 def memory_of(call: Callable[[], object]) -> tuple[int, str]:

@@ -1,0 +1,142 @@
+"""What an HDF5 file may contain: nothing that leads to other files, and no chunk that expands without a bound."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import CapabilityError, DataError
+from ..input_files import InputFile
+
+_DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000
+_ECF = 0x8ECF  # filter number of Prophesee's event codec
+_UNPACKED = {_SHUFFLE, _FLETCHER32, 5, 6}  # filters that do not expand: also n-bit and scale-offset
+_EXPANSION = {_DEFLATE: 1032, _LZF: 88}  # times, at most: of both formats
+_CHUNKS_PER_LIMIT = 16  # chunks that fit into the memory of a file: four columns, in several copies
+_CACHE = 1 << 20  # bytes of a chunk that HDF5 keeps by default
+
+
+def check_contents(path: Path, hdf5: Any) -> None:
+    """Raise `DataError` where anything in a file leads out of it, before any of it is followed.
+
+    External links, external storage and virtual data sets would read whatever file their writer named.
+    """
+    import h5py
+
+    # the visits end with what these return first, unless it is None: h5py does not pass on what they raise
+    def outward_link(name: bytes, info: Any) -> tuple[str, bytes] | None:
+        inside = info.type in (
+            h5py.h5l.TYPE_HARD,
+            h5py.h5l.TYPE_SOFT,
+        )  # without others, soft links stay inside
+        return None if inside else ("an external link", name)
+
+    def outward_data(name: bytes) -> tuple[str, bytes] | None:
+        node = h5py.h5o.open(hdf5.id, name)
+        if not isinstance(node, h5py.h5d.DatasetID):
+            return None
+        properties = node.get_create_plist()
+        if properties.get_layout() == h5py.h5d.VIRTUAL:
+            return "a virtual data set", name
+        if properties.get_layout() == h5py.h5d.CONTIGUOUS and properties.get_external_count():
+            return "a data set in external files", name
+        return None
+
+    outward = hdf5.id.links.visit(outward_link, info=True) or h5py.h5o.visit(hdf5.id, outward_data)
+    if outward:
+        what, name = outward
+        hint = "Copy the data into one file, for example with h5repack, or leave the file out."
+        got = f"{path} has {what}: {name.decode(errors='surrogateescape')}"
+        raise DataError(got, "a file that refers to no other", hint)
+
+
+def check_data(file: InputFile, data: Any) -> Any:
+    """Return a data set whose numbers can be read.
+
+    Raises
+    ------
+    DataError
+        It has no numbers, or chunks too large for the file's limits.
+    CapabilityError
+        It is compressed with a filter that is not installed.
+    """
+    import h5py
+
+    fields = [data.dtype[name] for name in data.dtype.names or ()] or [data.dtype]
+    if not all(field.kind in "iufb" for field in fields):
+        raise DataError(f"{file.path}: {data.name} is {data.dtype}", "numbers", "Name other columns.")
+    packers = []
+    for number, name in filters(data):
+        if not h5py.h5z.filter_avail(number):
+            with suppress(ImportError):
+                import hdf5plugin  # noqa: F401  # importing it registers Blosc, Zstandard, LZ4 …
+        if not h5py.h5z.filter_avail(number):
+            hint = "Install hdf5plugin."
+            if number == _ECF:
+                hint = "Convert it to .raw or .dat, or without compression, with Metavision's tools."
+            raise CapabilityError(
+                f"{file.path}: {data.name} is compressed with filter {number} ({name or 'no name'})",
+                "a filter that is installed",
+                hint,
+            )
+        packers += [number] if number not in _UNPACKED else []
+    if len(packers) > 1:
+        raise DataError(
+            f"{file.path}: {data.name} is compressed {len(packers)} times", "once", "Save it again."
+        )
+    if data.chunks:
+        what = f"{file.path}: a chunk of {data.name}, {_chunk_bytes(data):,} bytes, as columns in several copies,"
+        file.limits.check_bytes(what, _CHUNKS_PER_LIMIT * _chunk_bytes(data))
+    return data
+
+
+def filters(data: Any) -> list[tuple[int, str]]:
+    """Return number and name of each filter of a data set."""
+    properties = data.id.get_create_plist()
+    found = (properties.get_filter(n) for n in range(properties.get_nfilters()))
+    return [(number, name.decode(errors="replace")) for number, _, _, name in found]
+
+
+def _chunk_bytes(data: Any) -> int:
+    return int(math.prod(data.chunks)) * int(data.dtype.itemsize)
+
+
+def with_cache(data: Any) -> Any:
+    """Return the data set with a cache for one chunk, so that a large one is not expanded for every slice of it."""
+    import h5py
+
+    if not data.chunks or _chunk_bytes(data) <= _CACHE:
+        return data
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(1, _chunk_bytes(data), 1.0)
+    return h5py.Dataset(h5py.h5d.open(data.file.id, data.name.encode(errors="surrogateescape"), access))
+
+
+def check_chunks(path: Path, data: Any, rows: slice) -> None:
+    """Raise `DataError` where a chunk of some rows expands to more than it states, before HDF5 expands it.
+
+    HDF5 lets zlib write as much as it will, whatever the size of the chunk.
+    """
+    packer = next((number for number, _ in filters(data) if number not in _UNPACKED), 0)
+    if not data.chunks or not packer:
+        return
+    size, length = _chunk_bytes(data), data.chunks[0]
+    for start in range(rows.start // length * length, rows.stop, length):
+        at = (start,) + (0,) * (data.ndim - 1)
+        info = data.id.get_chunk_info_by_coord(at)
+        if info.byte_offset is None or info.size * _EXPANSION.get(packer, 1) <= 4 * size + _CACHE:
+            continue
+        if packer == _DEFLATE and not info.filter_mask:
+            raw = data.id.read_direct_chunk(at)[1]
+            expanded = len(zlib.decompressobj().decompress(raw, size + 1))
+        else:
+            expanded = size + 1 if info.size > size + size // 8 + _CACHE else size
+        if expanded > size:
+            raise DataError(
+                f"{path}: the chunk of {data.name} at event {start} expands to more than {size:,} bytes",
+                "the bytes that it states",
+                "The file is damaged there: fetch it again.",
+            )
