@@ -15,8 +15,8 @@ from typing import Self
 import numpy as np
 
 from ..data import Bits
-from ..errors import StoreError
 from ..store import Shard, SpikeWriter, SplitLayout
+from ..store.storage_contract import disk_error
 from ..urls import local_path
 from .sample_packing import SPOOL_COMPRESSION
 from .sample_table import SampleData, SplitColumns
@@ -49,9 +49,9 @@ class Spool:
             yield
         except OSError as error:
             folder = self._folder or tempfile.gettempdir()
-            raise StoreError(
-                f"cannot write a temporary file in {folder} ({error.strerror or error})",
-                "",
+            raise disk_error(
+                f"cannot write a temporary file in {folder}",
+                error,
                 "Free some space, or check the folder's permissions.",
             ) from error
 

@@ -10,9 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from ..errors import StoreError
 from .partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
-from .storage_contract import Storage, Write, write_errors
+from .storage_contract import Storage, Write, disk_error, write_errors
 
 _OPEN_ATTEMPTS = 8  # another process may remove an empty folder between its creation and the file's
 
@@ -36,8 +35,8 @@ class LocalStorage(Storage):
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
-            raise StoreError(
-                f"cannot read {self.path}/{key} ({error.strerror})", "", "Check its permissions and its disk."
+            raise disk_error(
+                f"cannot read {self.path}/{key}", error, "Check its permissions and its disk."
             ) from error
 
     def put(self, key: str, data: bytes) -> None:
@@ -118,8 +117,8 @@ class LocalStorage(Storage):
 
     def _cannot_list(self, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
-            raise StoreError(
-                f"cannot read {error.filename} ({error.strerror})", "", "Check its permissions and its disk."
+            raise disk_error(
+                f"cannot read {error.filename}", error, "Check its permissions and its disk."
             ) from error
 
     def version(self, key: str) -> Hashable:

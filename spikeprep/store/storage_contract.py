@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
-from ..errors import StoreError
+from ..errors import CapabilityError, SpikeprepError, StoreError, lacks_space_or_permission
 
 Write = Callable[[bytes], None]
 
@@ -43,8 +43,10 @@ class Storage(ABC):
 
         Raises
         ------
+        CapabilityError
+            The disk is full or read-only, or a permission is missing.
         StoreError
-            The disk is full, read-only or failing; the previous content of `key` is still there.
+            The disk is failing. In both cases the previous content of `key` is still there.
         """
 
     @abstractmethod
@@ -93,9 +95,23 @@ class Storage(ABC):
         """Return the path or URL in a form that another process can open."""
 
 
+def disk_error(got: str, error: OSError, hint: str) -> SpikeprepError:
+    """Return the error for what the operating system refused: of this machine or user, or else of the store."""
+    kind = CapabilityError if lacks_space_or_permission(error) else StoreError
+    return kind(f"{got} ({error.strerror or error})", "", hint)
+
+
 @contextmanager
 def write_errors(path: str) -> Iterator[None]:
-    """Turn an operating system's error into a `StoreError` that says how to fix it."""
+    """Turn an operating system's error into one that says how to fix it.
+
+    Raises
+    ------
+    CapabilityError
+        The disk is full, or a permission is missing.
+    StoreError
+        Any other error.
+    """
     try:
         yield
     except OSError as error:
@@ -104,6 +120,7 @@ def write_errors(path: str) -> Iterator[None]:
             errno.ENOSPC: f"Free some space {resume}",
             errno.EDQUOT: f"Free some of your quota {resume}",
             errno.EACCES: "Choose a place you may write to.",
+            errno.EPERM: "Choose a place you may write to.",
             errno.EROFS: "Choose a place that is not read-only.",
         }.get(error.errno or 0, f"Remove the cause {resume}")
-        raise StoreError(f"cannot write {path} ({error.strerror or error})", "", hint) from error
+        raise disk_error(f"cannot write {path}", error, hint) from error

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..errors import StoreError, UsageError
+from ..errors import CapabilityError, SpikeprepError, StoreError, UsageError
 from ..packing import overrun, popcount
 from ..system import cores
 from .attributes import Digest
@@ -23,6 +23,10 @@ from .storage import open_storage
 from .storage_contract import Storage
 
 _MOST_NUMBERS = 1 << 24  # of samples that a problem lists
+_UNREADABLE = (
+    StoreError,
+    CapabilityError,
+)  # damaged, or refused by the operating system: findings all the same
 _HELD_BYTES = 128 << 20  # of a file that is read once and held; a larger one is read twice
 
 Progress = Callable[[int, int], None]
@@ -150,7 +154,7 @@ class _Verification:
         """Return the manifest; a damaged one is a problem, and a missing one too where the root says there is one."""
         try:
             return Manifest.read(self.storage)
-        except StoreError as error:
+        except _UNREADABLE as error:
             if MANIFEST in self.sizes or self.contents:
                 self.add(MANIFEST, error)
         return None
@@ -160,12 +164,12 @@ class _Verification:
         """The digest over all other files that the root document has; None where it has none or is damaged."""
         try:
             return self.root.attributes.get("contents")
-        except StoreError:
+        except _UNREADABLE:
             return None
 
-    def add(self, file: str, what: str | StoreError, **where: Any) -> None:
+    def add(self, file: str, what: str | SpikeprepError, **where: Any) -> None:
         """Record a problem."""
-        if isinstance(what, StoreError):
+        if isinstance(what, SpikeprepError):
             place = f"{self.storage.path}/{file}"
             what = _what(what).removeprefix(place).removeprefix(":").strip()
         self.problems.append(Problem(file, what, **where))
@@ -176,7 +180,7 @@ class _Verification:
         try:
             attributes = self.root.attributes
             complete = bool(attributes["complete"])
-        except StoreError as error:
+        except _UNREADABLE as error:
             if self.manifest is None:
                 raise
             self.add(ROOT, error)
@@ -200,7 +204,7 @@ class _Verification:
             reader = SplitReader(self.storage, split, self.root, self.get)
             try:
                 shards += [(reader, shard) for shard in range(reader.layout.shards)]
-            except StoreError as error:
+            except _UNREADABLE as error:
                 samples = tuple(range(count)) if count <= _MOST_NUMBERS else ()
                 self.add(metadata_key(split, "spikes"), error, split=split, samples=samples)
         done = 0
@@ -232,7 +236,7 @@ class _Verification:
                         digests[key] = FileDigest.of([self.held[key]])
                     else:
                         digests[key] = file_digest(self.storage, key, size)
-                except StoreError:  # the reader meets it again and says which samples it concerns
+                except _UNREADABLE:  # the reader meets it again and says which samples it concerns
                     continue
             wrong = {
                 key for key in keys if self.manifest and self.manifest.files.get(key) != digests.get(key)
@@ -255,7 +259,7 @@ class _Verification:
             if key in self.sizes:
                 try:
                     self.digests[key] = file_digest(self.storage, key, self.sizes[key])
-                except StoreError as error:
+                except _UNREADABLE as error:
                     self.add(key, error)
                     continue
             if self.manifest and self.digests.get(key) != files.get(key) and not self.is_named(key):
@@ -276,7 +280,7 @@ class _Verification:
 _OTHER = "other content than the manifest says"
 
 
-def _what(error: StoreError) -> str:
+def _what(error: SpikeprepError) -> str:
     return f"{error.got}; expected {error.expected}" if error.expected else error.got
 
 
@@ -287,7 +291,7 @@ def _shard_problems(reader: SplitReader, shard: int, wrong: Iterable[str], class
     for name in reader.layout.sample_arrays:
         try:
             arrays[name] = np.array(reader.read_sample_array(name, shard))
-        except StoreError as error:
+        except _UNREADABLE as error:
             what = error.what if isinstance(error, DamagedSamples) else _what(error)
             key = sample_array_key(split, name, shard)
             yield Problem(key, what, split, shard, tuple(range(start, stop)))
@@ -313,7 +317,7 @@ def _shard_problems(reader: SplitReader, shard: int, wrong: Iterable[str], class
                 bits = np.ascontiguousarray(chunk[: last - first])
                 counts += popcount(bits.reshape(last - first, -1))
                 over |= overrun(bits, arrays["steps"][rows]) if "steps" in arrays else False
-        except StoreError as error:
+        except _UNREADABLE as error:
             what = error.what if isinstance(error, DamagedSamples) else _what(error)
             yield Problem(spikes, what, split, shard, tuple(range(first, last)))
             continue

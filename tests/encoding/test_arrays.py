@@ -15,7 +15,7 @@ from spikeprep.encoders.base import Chain
 from spikeprep.encoders.bsa import BSA
 from spikeprep.encoders.poisson import Poisson
 from spikeprep.encoding.arrays import write_store
-from spikeprep.errors import DataError, PluginError, StoreError, UsageError
+from spikeprep.errors import CapabilityError, DataError, PluginError, StoreError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, verify
@@ -503,7 +503,7 @@ def test_no_room_for_the_temporary_file(out, monkeypatch):
 
     monkeypatch.setattr("spikeprep.encoding.spool.tempfile.TemporaryFile", lambda dir: Full())
     with pytest.raises(
-        StoreError, match=r"temporary file in .* \(No space left on device\).*Free some space"
+        CapabilityError, match=r"temporary file in .* \(No space left on device\).*Free some space"
     ):
         write_store(out, SPIKES, LABELS, dt=0.001)
     assert not out.exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zarr
 
-from spikeprep.errors import StoreError
+from spikeprep.errors import CapabilityError, StoreError
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout, verify
 from spikeprep.store.local_storage import LocalStorage
 
@@ -109,7 +109,7 @@ def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(
         LocalStorage, "writing", lambda self, key: full(self, key) if "/c/" in key else real(self, key)
     )
-    with pytest.raises(StoreError, match="Free some space"):
+    with pytest.raises(CapabilityError, match="Free some space"):
         write(tmp_path / "s.zarr")
 
 

@@ -197,7 +197,7 @@ def test_a_needed_attribute_is_missing(fresh, key):
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_a_store_without_read_permission(fresh):
     (fresh / "zarr.json").chmod(0)
-    with pytest.raises(StoreError, match="permissions"):
+    with pytest.raises(CapabilityError, match="permissions"):
         SpikeStore.open(fresh)
 
 

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from spikeprep.errors import StoreError
+from spikeprep.errors import CapabilityError, StoreError
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout, verify
 from spikeprep.store.partial_files import new_partial_name, release
 
@@ -146,7 +146,7 @@ class StoreStates(RuleBasedStateMachine):
         try:
             with fault(kind, at):
                 encode(self.path, seed, overwrite=overwrite)
-        except (StoreError, Killed):
+        except (StoreError, CapabilityError, Killed):
             if kind == "torn":
                 self.damaged.add("torn")
             return

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from spikeprep.errors import StoreError, UsageError
+from spikeprep.errors import CapabilityError, StoreError, UsageError
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, verify
 from spikeprep.store.local_storage import LocalStorage
 from spikeprep.store.partial_files import new_partial_name, release
@@ -99,7 +99,7 @@ def test_full_disk(tmp_path, expected_tree, monkeypatch, at):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StoreError, match=r"No space left on device.*Free some space"):
+        with pytest.raises(CapabilityError, match=r"No space left on device.*Free some space"):
             make(path)
     assert not list(path.rglob("*.partial"))
     make(path)
