@@ -30,6 +30,9 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
 @click.option("--workers", type=AT_LEAST_1, metavar="N", help="Parallel workers.  [default: one per core]")
 @click.option("--overwrite", is_flag=True, help="Replace a complete store, or one of another configuration.")
+@click.option(
+    "--repair", is_flag=True, help="Read a complete store and encode again what is damaged or missing."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @json_option
 def command(
@@ -42,6 +45,7 @@ def command(
     limit: int | None,
     workers: int | None,
     overwrite: bool,
+    repair: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -63,12 +67,12 @@ def command(
         return
     result = api.encode(
         recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit,
-        workers=workers, overwrite=overwrite,
+        workers=workers, overwrite=overwrite, repair=repair,
     )  # fmt: skip
     if as_json:
         emit_json(result.to_json())
     else:
-        click.echo(_result_text(result))
+        click.echo(_result_text(result, repair=repair))
 
 
 def _plan_text(plan: EncodePlan) -> str:
@@ -80,12 +84,13 @@ def _plan_text(plan: EncodePlan) -> str:
     )
 
 
-def _result_text(result: EncodeSummary) -> str:
+def _result_text(result: EncodeSummary, *, repair: bool) -> str:
     stored = f"{format_bytes(result.stored_bytes)}, {result.bytes_per_sample:,.0f} B per sample"
     samples = f"{samples_by_split(result.samples)}, {stored}"
+    digest = f"\n  {result.digest}" if result.digest else ""
     if not result.encoded:
-        return f"{result.path} is complete already: {samples}"
+        state = "has no damaged sample" if repair else "is complete already"
+        return f"{result.path} {state}: {samples}{digest}"
     rate = f"{result.encoded / max(result.seconds, 1e-9):,.0f}/s"
-    return (
-        f"{result.path}: {samples}; encoded {result.encoded:,} in {format_duration(result.seconds)}, {rate}"
-    )
+    took = f"encoded {result.encoded:,} in {format_duration(result.seconds)}, {rate}"
+    return f"{result.path}: {samples}; {took}{digest}"

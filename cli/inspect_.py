@@ -44,6 +44,8 @@ def _store_lines(store: Store, described: dict[str, Any]) -> list[str]:
     lines = [f"{store.path}: {title}"]
     if not store.complete:
         lines.append("  NOT COMPLETE: run its `spikeprep encode` command again to finish it.")
+    if described["digest"]:
+        lines.append(f"  {described['digest']}")
     lines.append(f"  units {shape}, {1e3 * described['dt']:g} ms per step, seed {described['seed']}")
     for plugin in described["chain"]:
         settings = {key: value for key, value in plugin.items() if key != "name"}

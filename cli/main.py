@@ -37,6 +37,7 @@ from spikeprep.errors import (
     near_miss,
 )
 from spikeprep.interruption import Interrupted
+from spikeprep.urls import hide_secrets, redacted
 
 from .flags import flags_of, hint_with_flags, rejected_with_flags
 from .options import Invocation, emit_json
@@ -160,6 +161,10 @@ class _Report:
 
     def fail(self, kind: str, message: str, code: int, **more: str) -> int:
         """Report an error, and return its exit code."""
+        message, more = (
+            hide_secrets(message, *self.args),
+            {k: hide_secrets(v, *self.args) for k, v in more.items()},
+        )
         click.echo(f"spikeprep: {message}", err=True)
         if "--json" in self.args and not self.invocation.json_printed:
             with suppress(BrokenPipeError):
@@ -184,12 +189,13 @@ class _Report:
         """Return the command that resumes the interrupted work."""
         given = error.arguments.items()
         words = [word for key, value in given if f"--{key}" not in self.args for word in _words(key, value)]
-        return shlex.join(["spikeprep", *self.args, *words])
+        return shlex.join(["spikeprep", *map(redacted, self.args), *words])
 
     def bug(self, error: Exception) -> int:
         """Report an error that is none of a user's, with its traceback."""
-        traceback.print_exception(error)
-        command = shlex.join(["spikeprep", *self.args])
+        lines = "".join(traceback.format_exception(error))
+        click.echo(hide_secrets(lines, *self.args), err=True, nl=False)
+        command = shlex.join(["spikeprep", *map(redacted, self.args)])
         message = f"this is a bug; please report the lines above with the command: {command}"
         return self.fail(type(error).__name__, message, 1)
 

@@ -13,7 +13,8 @@ import click
 @click.option(
     "--source", metavar="PATH", help="Of a store of sound: its raw files, to draw the sound as well."
 )
-def command(path: str, out: str, split: str | None, sample: int, source: str | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace FILE even if it is no picture of spikeprep's.")
+def command(path: str, out: str, split: str | None, sample: int, source: str | None, overwrite: bool) -> None:
     """Draw a picture.
 
     Of a store: every spike of one sample, its rate, the spikes of each unit, and a sample of each class; with
@@ -37,5 +38,5 @@ def command(path: str, out: str, split: str | None, sample: int, source: str | N
             figure = plot.raster(
                 store[name], sample, seconds_per_step=attributes["dt"], classes=attributes["classes"]
             )
-    plot.save(figure, out)
+    plot.save(figure, out, overwrite=overwrite)
     click.echo(f"wrote {out}", err=True)

@@ -5,38 +5,50 @@ from __future__ import annotations
 import click
 
 from spikeprep.errors import StoreError
-from spikeprep.progress import Progress
 
 from .options import emit_json, json_option
 
 
 @click.command("verify")
 @click.argument("store")
+@click.option("--digest", metavar="SHA256", help="The digest that the store must have: sha256:….")
+@click.option(
+    "--reencode",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Encode N samples again and compare their bits.",
+)
+@click.option("--source", metavar="PATH", help="Folder of the raw data, for --reencode.")
 @json_option
-def command(store: str, as_json: bool) -> None:
-    """Read every chunk of STORE and check it: checksums, counts, padding bits, labels.
+def command(store: str, digest: str | None, reencode: int, source: str | None, as_json: bool) -> None:
+    """Read every byte of STORE and check it: digests, checksums, counts, padding bits, labels.
 
-    Exit code 4 if something is damaged; the damaged shards and samples are listed.
+    Exit code 4 if something is damaged; the damaged files and samples are listed.
     """
-    from spikeprep.store import verify
+    from spikeprep import api
 
-    with Progress("verify") as progress:
-        report = verify(store, progress=progress)
+    report = api.verify(store, digest=digest, reencode=reencode, source=source)
     if as_json:
         emit_json(report.to_json())
     elif report.ok:
-        click.echo(f"{store}: OK: {report.samples:,} samples verified")
+        again = f", {reencode:,} of them encoded again" if reencode else ""
+        click.echo(f"{report.path}: OK: {report.samples:,} samples verified{again}")
+        if report.digest:
+            click.echo(f"  {report.digest}")
     elif report.complete:
         for problem in report.problems:
             click.echo(f"{problem}")
     if report.complete and report.problems:
         number = f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}"
         raise StoreError(
-            f"{store} has {number}", "", "Encode it again with overwrite=True, or restore a copy."
+            f"{report.path} has {number}",
+            "",
+            "Encode it again with repair=True, which writes only what is damaged, or restore a copy.",
         )
     if not report.complete:
         raise StoreError(
-            f"{store} is not complete: its encoding was interrupted",
+            f"{report.path} is not complete: its encoding was interrupted",
             "",
             "Run its `spikeprep encode` command again, which finishes it.",
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .api import encode, evaluate, open_run, open_store, plan, predict, train
+    from .api import encode, evaluate, open_run, open_store, plan, predict, train, verify
     from .encoding.arrays import write_store
     from .registry import register
 
@@ -30,11 +30,12 @@ __all__ = [
     "predict",
     "register",
     "train",
+    "verify",
     "write_store",
 ]
 
 _MODULES = dict.fromkeys(
-    ("encode", "evaluate", "open_run", "open_store", "plan", "predict", "train"), "spikeprep.api"
+    ("encode", "evaluate", "open_run", "open_store", "plan", "predict", "train", "verify"), "spikeprep.api"
 ) | {"register": "spikeprep.registry", "write_store": "spikeprep.encoding.arrays"}
 
 

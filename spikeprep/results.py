@@ -171,11 +171,12 @@ class Store(SpikeStore):
     """A spike store, opened for reading: a mapping of split name → `SplitReader`, see `SpikeStore`."""
 
     def describe(self) -> dict[str, Any]:
-        """Return the attributes and, under ``splits``, what each split contains; JSON-ready.
+        """Return the attributes, the digest, and under ``splits`` what each split contains; JSON-ready.
 
         Of an incomplete store only `samples`, `steps`, `units` and `bytes` of a split are known.
         """
-        return self.attributes | {"splits": {split: self._describe_split(split) for split in self.splits}}
+        splits = {split: self._describe_split(split) for split in self.splits}
+        return self.attributes | {"digest": self.digest(), "splits": splits}
 
     def _describe_split(self, name: str) -> dict[str, Any]:
         split, stored = self[name], self.stored_bytes(name)

@@ -164,8 +164,8 @@ def test_what_a_module_of_a_folder_imports_from_the_package_itself(source, names
 # ------------------------------------------------------------ optional libraries
 
 OPTIONAL = {
-    "PIL", "cupy", "cupyx", "dask", "fsspec", "h5py", "hdf5plugin", "jax", "lz4", "matplotlib", "mpi4py", "nir",
-    "sklearn", "soundfile", "tonic", "torch", "xarray", "zstandard", "IPython",
+    "PIL", "aiohttp", "cupy", "cupyx", "dask", "fsspec", "h5py", "hdf5plugin", "jax", "lz4", "matplotlib", "mpi4py",
+    "nir", "sklearn", "soundfile", "tonic", "torch", "xarray", "zstandard", "IPython",
 }  # fmt: skip
 
 

@@ -236,6 +236,22 @@ def test_save(tmp_path, ending, magic):
     assert path.read_bytes().startswith(magic)
 
 
+def test_save_replaces_its_own_pictures_and_no_others(tmp_path, monkeypatch):
+    figure = training_curve([record(1)])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save(figure, "~/curve.png")
+    for ending in ("png", "svg", "pdf"):
+        path = tmp_path / f"curve.{ending}"
+        save(figure, path)
+        save(figure, path)
+        path.write_bytes(b"holiday")
+        with pytest.raises(UsageError, match=r"not drawn by spikeprep.*overwrite=True"):
+            save(figure, path)
+        assert path.read_bytes() == b"holiday"
+        save(figure, path, overwrite=True)
+        assert path.read_bytes() != b"holiday"
+
+
 @pytest.mark.parametrize("name", ["picture.docx", "picture"])
 def test_save_refuses_other_formats(tmp_path, name):
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):

@@ -1,4 +1,4 @@
-"""The functions of the package: encode, train, evaluate, predict, open. The command line calls them and adds nothing.
+"""The functions of the package. The command line calls them and adds nothing.
 
 A recipe's suggested training settings are applied in `training` and nowhere below, so a network trained from Python and
 one trained from the command line with the same arguments are equal.
@@ -10,6 +10,7 @@ from .evaluation import evaluate
 from .opening import open_run, open_store
 from .prediction import predict
 from .training import run_settings, train
+from .verification import verify
 
 __all__ = [
     "PathLike",
@@ -22,4 +23,5 @@ __all__ = [
     "predict",
     "run_settings",
     "train",
+    "verify",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
@@ -16,6 +15,7 @@ from ..encoding.run import encode as encode_store
 from ..interruption import Interrupted
 from ..progress import progress_for
 from ..recipes import Recipe, load_recipe
+from ..urls import redacted
 from .arguments import PathLike, ShowProgress
 
 
@@ -31,6 +31,7 @@ def encode(
     workers: int | None = None,
     executor: Executor | None = None,
     overwrite: bool = False,
+    repair: bool = False,
     progress: ShowProgress = None,
 ) -> EncodeSummary:
     """Encode a data set into a spike store.
@@ -59,7 +60,9 @@ def encode(
     executor
         Where the tasks run: any executor of `concurrent.futures`' interface; default threads of this process.
     overwrite
-        Whether to replace a complete store, or one of another configuration.
+        Whether to replace a complete store, or one of another configuration. Only the store's own files are deleted.
+    repair
+        Whether to read everything in a complete store, and encode again what is damaged or missing and nothing else.
     progress
         See `ShowProgress`.
 
@@ -70,7 +73,8 @@ def encode(
     DataError
         The raw data are missing or damaged.
     StoreError
-        At `out` there is something else, or a store of another configuration; or it cannot be written.
+        At `out` there is something else, or a store of another configuration; another process writes it; or it cannot
+        be written.
     Interrupted
         Ctrl-C; what is written stays, and the same call continues from there.
     """
@@ -79,10 +83,10 @@ def encode(
         try:
             summary = encode_store(
                 chosen, out, source_path=source, seed=seed, limit=limit, workers=workers, overwrite=overwrite,
-                progress=show, executor=executor,
+                repair=repair, progress=show, note=show.note, executor=executor,
             )  # fmt: skip
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted; {os.fspath(out)} keeps what is written", {}) from None
+            raise Interrupted(f"interrupted; {redacted(out)} keeps what is written", {}) from None
         if summary.note:
             show.note(f"note: {summary.note}")
     return summary

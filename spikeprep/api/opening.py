@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from ..encoding.run import EncodeSummary
+from ..errors import UsageError
 from ..results import Run, Store, TrainResult
 from ..store import SpikeStore
+from ..urls import local_path, redacted
 from .arguments import PathLike
 
 
@@ -46,7 +49,15 @@ def open_run(run: PathLike | TrainResult | Run) -> Run:
     RunError
         There is no run, or its configuration is damaged or of a newer format.
     """
-    return run if isinstance(run, Run) else Run(path_of(run))
+    return run if isinstance(run, Run) else Run(run_folder(path_of(run)))
+
+
+def run_folder(run: PathLike) -> Path:
+    """Return the folder of a run; raises `UsageError` for a URL."""
+    folder = local_path(run)
+    if folder is None:
+        raise UsageError(f"got run = {redacted(run)!r}", "a folder: runs are not kept behind URLs")
+    return folder
 
 
 def path_of(value: PathLike | EncodeSummary | TrainResult | SpikeStore | Run) -> PathLike:

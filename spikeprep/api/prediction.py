@@ -23,6 +23,7 @@ from ..train.evaluation import count_batches
 from ..train.memory import memory_errors
 from ..train.metrics import predict as winners
 from ..train.trainer import load_network
+from ..urls import redacted
 from .arguments import PathLike, ShowProgress
 from .opening import open_run, open_store, path_of
 
@@ -163,7 +164,7 @@ def _store_of(run: Run, store: Any) -> SpikeStore:
         opened = open_store(store if store is not None else path)
     except SpikeprepError as error:
         raise RunError(
-            f"{path}, whose encoding these signals need, cannot be opened ({error.got})",
+            f"{redacted(path)}, whose encoding these signals need, cannot be opened ({error.got})",
             "the run's store",
             "Name its place with store=…, or pass spikes instead of signals.",
         ) from error

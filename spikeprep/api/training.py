@@ -17,7 +17,7 @@ from ..train.run_folder import RunFolder
 from ..train.settings import DEFAULT_RULE, TrainSettings
 from ..train_session import TrainSession
 from .arguments import PathLike, ShowProgress
-from .opening import open_store
+from .opening import open_store, run_folder
 from .training_progress import TrainingProgress
 
 
@@ -100,11 +100,11 @@ def train(
     chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
     suggested = _suggested(opened, recipe)
     if resume:
-        folder = RunFolder(run or _default_run(opened, chosen.get("arch") or suggested.get("arch", "")))
+        folder = RunFolder(_folder(run, opened, chosen.get("arch") or suggested.get("arch", "")))
         trained = folder.resumed_settings(opened, chosen, limit)
     else:
         trained = run_settings(suggested, chosen)
-        folder = RunFolder(run or _default_run(opened, trained.arch))
+        folder = RunFolder(_folder(run, opened, trained.arch))
     session = TrainSession(
         opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks
     )
@@ -151,5 +151,7 @@ def _suggested(store: SpikeStore, recipe: PathLike | Recipe | None) -> dict[str,
     return leaves(recipe.train) if recipe else {}
 
 
-def _default_run(store: SpikeStore, arch: str) -> Path:
+def _folder(run: PathLike | None, store: SpikeStore, arch: str) -> Path:
+    if run:
+        return run_folder(run)
     return Path("runs") / f"{Path(str(store.path).rstrip('/')).stem}-{arch}"

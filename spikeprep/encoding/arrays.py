@@ -24,6 +24,7 @@ from ..registry import ENCODERS
 from ..store import Compression, SpikeStore, SpikeWriter
 from ..store.attributes import differences
 from ..system import cores
+from ..urls import redacted
 from .run import EncodeSummary
 from .sample_packing import SamplePacker, pack_all
 from .sample_table import SampleTable, read_rows
@@ -148,16 +149,18 @@ def write_store(
             "classes": data.classes,
             "source": {"reader": {"name": "arrays"}, "licence": licence, "sha256": data.sha256},
         }
-        writer = SpikeWriter.open(
+        with SpikeWriter.open(
             out, attributes, data.layouts(), compression=compression, overwrite=overwrite
-        )
-        write_shards(writer, data, spool, threads)
+        ) as writer:
+            write_shards(writer, data, spool, threads)
+    store = SpikeStore.open(out)
     return EncodeSummary(
-        path=os.fspath(out),
+        path=store.path,
         samples={name: len(columns.labels) for name, columns in data.splits.items()},
         encoded=sum(len(columns.labels) for columns in data.splits.values()),
         seconds=time.perf_counter() - began,
-        stored_bytes=SpikeStore.open(out).stored_bytes(),
+        stored_bytes=store.stored_bytes(),
+        digest=store.digest(),
     )
 
 
@@ -182,9 +185,9 @@ def _refuse_existing(out: str | os.PathLike[str], about: Mapping[str, Any], over
         return
     hint = "Use overwrite=True to replace it, or choose another path."
     if stored["complete"]:
-        raise StoreError(f"there is a store at {os.fspath(out)}", "a new path", hint)
+        raise StoreError(f"there is a store at {redacted(out)}", "a new path", hint)
     unlike = differences({key: stored.get(key) for key in about}, json.loads(json.dumps(about)))
     if unlike:
         raise StoreError(
-            f"{os.fspath(out)} was begun with another configuration ({'; '.join(unlike[:5])})", "", hint
+            f"{redacted(out)} was begun with another configuration ({'; '.join(unlike[:5])})", "", hint
         )

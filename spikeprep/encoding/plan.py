@@ -19,6 +19,7 @@ from ..random import check_seed
 from ..recipes import Recipe
 from ..store import Compression, SplitLayout
 from ..system import cores
+from ..urls import redacted
 from .samples import SampleEncoder, Shape, misfit
 
 _PROBE_SAMPLES = 32  # that estimate a store's size
@@ -79,7 +80,7 @@ def plan(
     raw_bytes = sum(store.samples.values()) * max(store.shape.units * store.shape.width, 1)
     probe = store.probe()
     return EncodePlan(
-        path=os.fspath(out),
+        path=redacted(out),
         recipe=recipe.name,
         samples=store.samples,
         classes=store.source.classes,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..config import Count, fitted
 from ..data import Bits
-from ..errors import CapabilityError
+from ..errors import CapabilityError, UsageError
 from ..recipes import Recipe
 from ..store import Shard, ShardWriter, SpikeStore, SpikeWriter
 from ..system import cores
@@ -55,6 +55,8 @@ class EncodeSummary:
         Size of the whole store.
     note
         Remarks on the data, such as files that were left out; may be empty.
+    digest
+        The digest over all files of the store; see `spikeprep.store.manifest`.
     """
 
     path: str
@@ -63,6 +65,7 @@ class EncodeSummary:
     seconds: float
     stored_bytes: int
     note: str = ""
+    digest: str | None = None
 
     @property
     def bytes_per_sample(self) -> float:
@@ -127,7 +130,9 @@ def encode(
     limit: int | None = None,
     workers: int | None = None,
     overwrite: bool = False,
+    repair: bool = False,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
     executor: Executor | None = None,
 ) -> EncodeSummary:
     """Encode a recipe's data into a spike store; continues where an interrupted call stopped.
@@ -151,8 +156,12 @@ def encode(
         Number of threads; None: as many as the machine has cores.
     overwrite
         Whether to replace a spike store that is complete, or of another configuration.
+    repair
+        Whether to read everything in a complete store, and encode again what is damaged or missing.
     progress
         Called with (samples done, samples in all), one call at a time, from any thread.
+    note
+        Called with a message before a wait of some seconds.
     executor
         Runs the tasks instead of threads of this call: any `concurrent.futures` executor, such as a
         `ProcessPoolExecutor`. It is not shut down. Other processes open the source themselves, once each, and know the
@@ -165,27 +174,34 @@ def encode(
     PluginError
         A plugin breaks its contract; the message names it and the sample.
     StoreError
-        Something else, or a store of another configuration, is at `out`; or it cannot be written.
+        Something else, or a store of another configuration, is at `out`; another process writes it; or it cannot be
+        written.
     CapabilityError
         A process of the executor ended.
     """
     began = time.perf_counter()
+    if overwrite and repair:
+        raise UsageError("got overwrite = True and repair = True", "one of them")
     workers = fitted(workers, Count | None, "workers") or cores()
     plan = StorePlan(recipe, source_path, seed, limit, workers)
     attributes = plan.attributes()
-    writer = SpikeWriter.open(out, attributes, plan.layouts(), overwrite=overwrite)
-    call = uuid.uuid4().hex
-    tasks = [_task(plan, writer, shard, call) for shard in writer.pending()]
-    todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())
-    _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
-    writer.complete()
+    with SpikeWriter.open(
+        out, attributes, plan.layouts(), overwrite=overwrite, repair=repair, note=note
+    ) as writer:
+        call = uuid.uuid4().hex
+        tasks = [_task(plan, writer, shard, call) for shard in writer.pending()]
+        todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())
+        _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
+        writer.complete()
+    store = SpikeStore.open(out)
     return EncodeSummary(
-        path=os.fspath(out),
+        path=store.path,
         samples=plan.samples,
         encoded=todo,
         seconds=time.perf_counter() - began,
-        stored_bytes=SpikeStore.open(out).stored_bytes(),
+        stored_bytes=store.stored_bytes(),
         note=attributes["source"].get("note", ""),
+        digest=store.digest(),
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from math import prod
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from ..data import Bits
 from ..errors import StoreError
 from ..store import Shard, SpikeWriter, SplitLayout
+from ..urls import local_path
 from .sample_packing import SPOOL_COMPRESSION
 from .sample_table import SampleData, SplitColumns
 
@@ -28,10 +28,9 @@ class Spool:
     """Compressed samples in a temporary file without a name, on the disk of the store to be; any thread may read."""
 
     def __init__(self, out: str | os.PathLike[str]) -> None:
-        text = os.fspath(out)
         self._folder: str | None = None
-        if "://" not in text:
-            parents = Path(text).absolute().parents
+        if (path := local_path(out)) is not None:
+            parents = path.absolute().parents
             self._folder = str(next(folder for folder in parents if folder.is_dir()))
         self._ends, self._lock = array("q", [0]), threading.Lock()
 

@@ -6,8 +6,10 @@ Colours are those of Okabe & Ito (2008), distinguishable with every kind of colo
 from __future__ import annotations
 
 import functools
+import io
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from ..errors import CapabilityError, UsageError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY = "#666666"
+_CREATOR = "drawn by spikeprep"  # in the metadata of PNG, SVG and PDF files
 COUNTS = "cividis"  # perceptually uniform, also with colour-vision deficiency
 
 STYLE: dict[Any, Any] = {
@@ -52,23 +55,48 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     return wrapper
 
 
-def save(figure: Figure, path: str | os.PathLike[str], *, dots_per_inch: int = 150) -> None:
+def save(
+    figure: Figure, path: str | os.PathLike[str], *, dots_per_inch: int = 150, overwrite: bool = False
+) -> None:
     """Write a figure to a file; the ending of its name chooses the format.
+
+    Parameters
+    ----------
+    figure, path
+        What is written where; ``~`` is the home folder.
+    dots_per_inch
+        Resolution of formats made of pixels.
+    overwrite
+        Whether to replace a file that is no picture of spikeprep's; one that is, is replaced in any case.
 
     Raises
     ------
     UsageError
-        The ending names no format that matplotlib writes.
+        The ending names no format that matplotlib writes, or another file is there.
     """
-    known = figure.canvas.get_supported_filetypes()
-    ending = os.path.splitext(os.fspath(path))[1].lstrip(".").lower()
+    known, file = figure.canvas.get_supported_filetypes(), Path(path).expanduser()
+    ending = file.suffix.lstrip(".").lower()
     if ending not in known:
         raise UsageError(
             f"got the picture file {os.fspath(path)!r}",
             f"one that ends in {', '.join(f'.{e}' for e in ('png', 'svg', 'pdf'))}",
             "Use another ending.",
         )
-    figure.savefig(path, dpi=dots_per_inch)
+    if file.exists() and not (overwrite or _is_ours(file)):
+        raise UsageError(
+            f"{file} is there already and was not drawn by spikeprep",
+            "a new file, or a picture of spikeprep's",
+            "Choose another name, or use overwrite=True.",
+        )
+    key = {"png": "Software", "pdf": "Creator", "svg": "Creator"}.get(ending)
+    picture = io.BytesIO()  # an error while it is drawn leaves the old file
+    figure.savefig(picture, format=ending, dpi=dots_per_inch, metadata={key: _CREATOR} if key else None)
+    file.write_bytes(picture.getvalue())
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is a picture that `save` wrote."""
+    return file.is_file() and _CREATOR.encode() in file.read_bytes()
 
 
 def empty_figure(width: float, height: float) -> Figure:

@@ -21,8 +21,11 @@ from .documents import check, dump_json, parse_json
 FORMAT = 1
 """The format version that this package writes, and the newest that it reads."""
 
+Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
+"""``sha256:`` and 64 hexadecimal digits."""
+
 _PREFIX = "attributes.spikeprep"
-_HINT = "Restore the file from a copy, or write the store again with overwrite=True."
+_HINT = "Restore the file from a copy, or encode again with repair=True, which writes only what is damaged."
 _SEEDS = 1 << 64
 
 SPLIT_NAMES = "1 to 200 characters without slashes and control characters, not beginning with . or __"
@@ -59,6 +62,8 @@ class StoreAttributes:
         Split → number of samples, in the order of the source.
     complete
         Whether the last shard is written.
+    contents
+        Digest over all files but this document and the manifest; absent while the store is written.
     """
 
     format: Count
@@ -74,6 +79,7 @@ class StoreAttributes:
     complete: bool
     title: str = ""
     citation: str = ""
+    contents: Digest | None = None
 
 
 def root_document(attributes: Mapping[str, Any]) -> bytes:
@@ -126,9 +132,14 @@ def is_split_name(split: str) -> bool:
     return _SPLIT.fullmatch(split) is not None and split != "zarr.json"
 
 
+def unfinished(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes as they are while the store is written."""
+    return {**{k: v for k, v in attributes.items() if k != "contents"}, "complete": False}
+
+
 def fingerprint(attributes: Mapping[str, Any]) -> str:
-    """Return the sha256 over the attributes that decide the bits: all but `version` and `complete`."""
-    identity = {k: v for k, v in attributes.items() if k not in ("version", "complete")}
+    """Return the sha256 over the attributes that decide the bits: all but `version`, `complete` and `contents`."""
+    identity = {k: v for k, v in attributes.items() if k not in ("version", "complete", "contents")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

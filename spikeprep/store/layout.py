@@ -16,12 +16,26 @@ lasts `dt` seconds; units are in C order over `unit_shape`.
 
 A chunk of `spikes` is compressed alone and has several samples; a sample larger than `_LARGE_SAMPLE` is divided into
 chunks along its units. A shard is one file of many chunks. One worker writes a shard together with the one chunk of
-each other array that covers the same samples, `spikes` last: where that file exists, the shard's samples are complete.
+each other array that covers the same samples, then the shard's record, which marks its samples as complete.
+
+A store that is being written also has a folder `.spikeprep`: the lease of the process that writes it, and a record with
+the digests of each finished shard. A complete store has ``manifest.json`` instead, with the digest of every file.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
+
+ROOT = "zarr.json"
+"""Key of the root group's metadata document."""
+
+MANIFEST = "manifest.json"
+"""Key of the digests of a complete store."""
+
+LEASE = ".spikeprep/lease.json"
+"""Key of the lease of the process that is writing the store."""
 
 SPIKES = "spikes"
 SAMPLE_ARRAYS = {"steps": "uint32", "labels": "int32", "counts": "uint32", "ids": "string"}
@@ -129,3 +143,30 @@ def shard_key(split: str, shard: int) -> str:
 def sample_array_key(split: str, array: str, shard: int) -> str:
     """Return the key of the chunk of an array with one value per sample that covers a shard's samples."""
     return f"{split}/{array}/c/{shard}"
+
+
+def shard_keys(split: str, shard: int, layout: SplitLayout) -> list[str]:
+    """Return the keys of all files that hold a shard's samples, `spikes` last."""
+    return [
+        *(sample_array_key(split, array, shard) for array in layout.sample_arrays),
+        shard_key(split, shard),
+    ]
+
+
+def record_key(split: str, shard: int) -> str:
+    """Return the key of the record of a finished shard."""
+    return f".spikeprep/{split}/{shard}.json"
+
+
+_NUMBER = "(?:0|[1-9][0-9]*)"
+_ARRAYS = "|".join((SPIKES, *SAMPLE_ARRAYS, *OPTIONAL_ARRAYS))
+
+
+def foreign_keys(keys: Collection[str], splits: Collection[str]) -> list[str]:
+    """Return the keys, sorted, that no store with these splits has: files of someone else."""
+    names = "|".join(map(re.escape, splits))
+    ours = re.compile(
+        rf"{re.escape(ROOT)}|{re.escape(MANIFEST)}|{re.escape(LEASE)}(?:\.takeover)?|\.spikeprep/(?:{names})/{_NUMBER}\.json"
+        rf"|(?:{names})/(?:zarr\.json|(?:{_ARRAYS})/(?:zarr\.json|c/{_NUMBER})|{SPIKES}/c/{_NUMBER}/0/0)"
+    )
+    return sorted(key for key in keys if not ours.fullmatch(key))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from ..errors import StoreError
-from .partial_files import is_abandoned, is_partial, new_partial_name, release
+from .partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
 from .storage_contract import Storage, Write, write_errors
 
 _OPEN_ATTEMPTS = 8  # another process may remove an empty folder between its creation and the file's
@@ -18,13 +20,15 @@ _OPEN_ATTEMPTS = 8  # another process may remove an empty folder between its cre
 class LocalStorage(Storage):
     """Files in a folder."""
 
+    local = True
+
     def __init__(self, root: Path) -> None:
         self.root, self.path = root, str(root)
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
         """Return bytes [start, stop) of a file."""
         try:
-            with open(f"{self.path}/{key}", "rb", buffering=0) as file:
+            with open(f"{self.path}/{key}", "rb", buffering=0, opener=_open_regular) as file:
                 if start < 0:
                     start = max(os.fstat(file.fileno()).st_size + start, 0)
                 file.seek(start)
@@ -41,10 +45,35 @@ class LocalStorage(Storage):
         with self.writing(key) as write:
             write(data)
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file if there is none; it appears with its content, except where the disk has no hard links."""
+        target, created = self.root / key, False
+
+        def publish(partial: Path) -> None:
+            nonlocal created
+            try:
+                os.link(partial, target)
+                created = True
+            except FileExistsError:
+                # over NFS the answer to a link that was made may be lost, and the repeated request finds it
+                created = os.stat(partial).st_nlink > 1
+            except OSError:  # no hard links here
+                created = _create_exclusively(target, data)
+
+        with self._unfinished(target, publish) as write:
+            write(data)
+        return created
+
     @contextmanager
     def writing(self, key: str) -> Iterator[Write]:
         """Write to a partial file, flush it to the disk, and rename it: no crash or power cut leaves half a file."""
         target = self.root / key
+        with self._unfinished(target, lambda partial: os.replace(partial, target)) as write:
+            yield write
+
+    @contextmanager
+    def _unfinished(self, target: Path, publish: Callable[[Path], None]) -> Iterator[Write]:
+        """Write a partial file beside `target`, and call `publish` with its path once it is on the disk."""
         partial = target.with_name(new_partial_name(target.name))
 
         def write(data: bytes) -> None:
@@ -60,13 +89,12 @@ class LocalStorage(Storage):
                     file.flush()
                     os.fsync(file.fileno())
             with write_errors(str(target)):
-                os.replace(partial, target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+                publish(partial)
         finally:
+            with suppress(OSError):  # renamed, or never created
+                partial.unlink()
             release(partial.name)
-        if os.name == "posix":  # the rename itself is on the disk only once the folder is
+        if os.name == "posix":  # the new name itself is on the disk only once the folder is
             with write_errors(str(target)):
                 folder = os.open(target.parent, os.O_RDONLY)
                 try:
@@ -74,27 +102,44 @@ class LocalStorage(Storage):
                 finally:
                     os.close(folder)
 
-    def keys(self) -> set[str]:
-        """Return the path of every file, unfinished ones excepted."""
-        return {
-            file.relative_to(self.root).as_posix()
-            for file in self.root.rglob("*")
-            if not is_partial(file.name) and file.is_file()
-        }
+    def sizes(self) -> dict[str, int]:
+        """Return the path and the size of every file, unfinished ones excepted."""
+        sizes: dict[str, int] = {}
+        for folder, _, names in os.walk(self.root, onerror=self._cannot_list):
+            inside = Path(folder).relative_to(self.root)
+            for name in names:
+                if is_partial(name):
+                    continue
+                file = os.path.join(folder, name)
+                with suppress(FileNotFoundError):  # removed since, by another process
+                    status = os.stat(file) if os.path.exists(file) else os.lstat(file)  # a broken link counts
+                    sizes[(inside / name).as_posix()] = status.st_size
+        return sizes
 
-    def size(self, key: str) -> int:
-        """Return the file's size."""
-        return (self.root / key).stat().st_size
+    def _cannot_list(self, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise StoreError(
+                f"cannot read {error.filename} ({error.strerror})", "", "Check its permissions and its disk."
+            ) from error
+
+    def version(self, key: str) -> Hashable:
+        """Return what tells one file from the one that replaces it."""
+        try:
+            status = os.stat(f"{self.path}/{key}")
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
     def delete(self, key: str) -> None:
         """Remove the file, and the folders inside the store that it leaves empty."""
         (self.root / key).unlink(missing_ok=True)
         self._remove_empty((self.root / key).parent)
 
-    def remove_abandoned(self) -> None:
+    def remove_abandoned(self, ours: Callable[[str], bool]) -> None:
         """Remove partial files of dead processes of this host, and the folders that they leave empty."""
         for file in list(self.root.rglob("*.partial")):
-            if is_abandoned(file.name):
+            target = file.with_name(partial_target(file.name)).relative_to(self.root).as_posix()
+            if is_abandoned(file.name) and ours(target):
                 file.unlink(missing_ok=True)
                 self._remove_empty(file.parent)
 
@@ -118,3 +163,28 @@ def _create(path: Path) -> IO[bytes]:
             if attempt == _OPEN_ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def _create_exclusively(path: Path, data: bytes) -> bool:
+    """Write a new file in place; whether there was none. Another process may see it while it is still empty."""
+    try:
+        with open(path, "xb") as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError:
+        return False
+    return True
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a regular file; a pipe or a device in its place is refused rather than waited for."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise IsADirectoryError(path) if stat.S_ISDIR(mode) else OSError(errno.EINVAL, "it is no regular file")

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from ..data import Bits, PackedBatch
 from ..errors import StoreError, UsageError
 from ..packing import unpack
-from .attributes import parse_attributes
 from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
+from .root import Root
 from .sample_arrays import decode_sample_array
-from .shards import Compression, DamageError, decode_index, index_bytes, is_absent
+from .shards import Compression, DamageError, decode_index, index_bytes, is_absent, largest_encoded
 from .storage import open_storage
 from .storage_contract import Storage
 from .zarr_metadata import parse_split
 
-_HINT = "Run `spikeprep verify` for all of the damage, then write the store again with overwrite=True."
+_LARGEST_FILE = 1 << 62  # bytes
+
+_HINT = "`spikeprep verify` lists all of the damage; encode again with repair=True, which writes only what is damaged."
 
 
 class DamagedSamples(StoreError):
@@ -56,10 +58,15 @@ class SplitReader:
         Number of chunks to read at the same time when nothing else keeps the processor busy.
     """
 
-    def __init__(self, storage: Storage, split: str, attributes: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        split: str,
+        root: Root | None = None,
+        get: Callable[..., bytes | None] | None = None,
+    ) -> None:
         self._storage, self.split, self.requests = storage, split, storage.requests
-        if attributes is not None:
-            self._attributes = attributes
+        self._root, self._get = root or Root(storage), get or storage.get
         self._indexes: dict[int, NDArray[np.uint64]] = {}
         self._local = threading.local()
 
@@ -70,14 +77,15 @@ class SplitReader:
     def __reduce__(self) -> Any:
         return type(self)._reopen, (self._storage.absolute_path(), self.split)
 
-    @cached_property
+    @property
     def _attributes(self) -> Mapping[str, Any]:
-        return parse_attributes(self._storage.path, self._storage.get("zarr.json"))
+        return self._root.attributes
 
     @cached_property
     def _metadata(self) -> tuple[SplitLayout, Compression]:
         spikes = self._storage.get(metadata_key(self.split, SPIKES))
         groups = self._storage.get(metadata_key(self.split, "groups")) is not None
+        self._root.check()
         return parse_split(self._storage.path, self.split, spikes, self._attributes, groups=groups)
 
     @cached_property
@@ -173,7 +181,9 @@ class SplitReader:
 
     def _sample_array(self, array: str) -> list[Any]:
         shards = range(self.layout.shards)
-        return [value for shard in shards for value in self.read_sample_array(array, shard)]
+        values = [value for shard in shards for value in self.read_sample_array(array, shard)]
+        self._root.check()
+        return values
 
     def read_sample_array(self, array: str, shard: int) -> list[Any]:
         """Return an array's values for one shard's samples: `steps`, `labels`, `counts`, `groups` or `ids`.
@@ -184,11 +194,11 @@ class SplitReader:
             They are missing or damaged.
         """
         start, stop = self.layout.sample_range(shard)
-        data = self._storage.get(sample_array_key(self.split, array, shard))
+        data = self._get(sample_array_key(self.split, array, shard))
         if data is None:
             raise self._damage(start, stop, f"the {array} of shard {shard} are missing")
         try:
-            return decode_sample_array(array, data, stop - start, self._compression)
+            return decode_sample_array(array, data, stop - start, self.shard_samples, self._compression)
         except DamageError as error:
             raise self._damage(start, stop, f"the chunk of {array} of shard {shard} {error}") from error
 
@@ -313,7 +323,10 @@ class SplitReader:
         if is_absent(entry):
             raise self._damage(start, stop, f"chunk {place} of shard {shard} is missing")
         first, length = int(entry[0]), int(entry[1])
-        data = self._storage.get(shard_key(self.split, shard), first, first + length)
+        if length > largest_encoded(out.nbytes) or first >= _LARGEST_FILE:
+            raise self._damage(start, stop, f"shard {shard} has an index that cannot be")
+        data = self._get(shard_key(self.split, shard), first, first + length)
+        self._root.check_where_cheap()
         try:
             if data is None or len(data) != length:
                 raise DamageError("is cut short")
@@ -332,7 +345,8 @@ class SplitReader:
         if shard not in self._indexes:
             start, stop = self.layout.sample_range(shard)
             size = index_bytes(self.layout.chunks_per_shard)
-            tail = self._storage.get(shard_key(self.split, shard), -size)
+            tail = self._get(shard_key(self.split, shard), -size)
+            self._root.check()
             if tail is None:
                 raise self._damage(start, stop, f"shard {shard} is missing")
             try:

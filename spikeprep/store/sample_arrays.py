@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DataError
 from .layout import OPTIONAL_ARRAYS, SAMPLE_ARRAYS, SplitLayout
 from .shards import Compression, DamageError
+
+_TEXT_BYTES = 256 << 20  # of texts that any chunk may hold
+_TEXT_RATIO = 1024  # to the size of the compressed chunk, of larger ones
 
 _TYPES = SAMPLE_ARRAYS | OPTIONAL_ARRAYS
 
@@ -31,19 +35,32 @@ def encode_sample_array(array: str, values: Any, layout: SplitLayout, compressio
         raw = bytes(_text_codec().encode(np.array([*values, *[""] * padding], object)))
     else:
         raw = np.pad(np.asarray(values, _dtype(array)), (0, padding)).tobytes()
-    return compression.encode(raw)
+    data = compression.encode(raw)
+    if len(raw) > max(_TEXT_BYTES, _TEXT_RATIO * len(data)):
+        raise DataError(
+            f"the {array} of {len(values):,} samples are {len(raw):,} bytes of repeated text",
+            f"at most {_TEXT_BYTES:,}",
+            "Give shorter ids.",
+        )
+    return data
 
 
-def decode_sample_array(array: str, data: bytes, count: int, compression: Compression) -> list[Any]:
-    """Return the first `count` values of a stored chunk; raises `DamageError`."""
-    raw = compression.decode(data)
-    try:
-        if _TYPES[array] == "string":
+def decode_sample_array(
+    array: str, data: bytes, count: int, shard_samples: int, compression: Compression
+) -> list[Any]:
+    """Return the first `count` values of a stored chunk of `shard_samples`; raises `DamageError`."""
+    if _TYPES[array] == "string":
+        raw = compression.decode(data, max(_TEXT_BYTES, _TEXT_RATIO * len(data)))
+        if int.from_bytes(raw[:4], "little") != shard_samples:
+            raise DamageError(f"holds {int.from_bytes(raw[:4], 'little'):,} values, not {shard_samples:,}")
+        try:
             values: list[Any] = _text_codec().decode(raw)[:count].tolist()
-        else:
-            values = np.frombuffer(raw, _dtype(array))[:count].tolist()
-    except (ValueError, IndexError) as error:  # UnicodeDecodeError is a ValueError
-        raise DamageError(f"does not hold {_TYPES[array]} values ({error})") from error
-    if len(values) != count:
-        raise DamageError(f"holds {len(values)} values, not {count}")
-    return values
+        except (ValueError, IndexError) as error:  # UnicodeDecodeError is a ValueError
+            raise DamageError(f"does not hold {_TYPES[array]} values ({error})") from error
+        return values
+    size = _dtype(array).itemsize * shard_samples
+    raw = compression.decode(data, size)
+    if len(raw) != size:
+        raise DamageError(f"holds {len(raw) // _dtype(array).itemsize:,} values, not {shard_samples:,}")
+    numbers: list[Any] = np.frombuffer(raw, _dtype(array))[:count].tolist()
+    return numbers

@@ -1,7 +1,8 @@
-"""Write one shard chunk by chunk; its file comes last, which marks the shard as complete."""
+"""Write one shard chunk by chunk; its record comes last, which marks the shard as complete."""
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -13,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Bits
+from ..errors import StoreError
+from ..lease import LeaseToken
 from ..packing import overrun, popcount
-from .layout import SplitLayout, sample_array_key, shard_key
+from .layout import SplitLayout, record_key, sample_array_key, shard_key
+from .manifest import FileDigest, Files, ShardRecord
 from .sample_arrays import encode_sample_array
 from .shards import Compression, encode_index
 from .storage_contract import Storage, Write
@@ -34,16 +38,32 @@ class ShardWriter:
     """Collects one shard chunk by chunk, compressed, and writes it as one file at the end.
 
     Where a sample has several chunks they go to the disk as they come.
+
+    Attributes
+    ----------
+    files
+        Key → digest of each file that is written.
     """
 
-    def __init__(self, storage: Storage, shard: Shard, layout: SplitLayout, compression: Compression) -> None:
-        self._storage, self._shard, self._layout, self._compression = storage, shard, layout, compression
+    def __init__(
+        self,
+        storage: Storage,
+        lease: LeaseToken,
+        shard: Shard,
+        layout: SplitLayout,
+        compression: Compression,
+        expected: Files,
+    ) -> None:
+        self._storage, self._lease, self._shard = storage, lease, shard
+        self._layout, self._compression, self._expected = layout, compression, expected
+        self.files: dict[str, FileDigest] = {}
         self._chunks: list[bytes] = []
         self._arrays: dict[str, list[Any]] = {name: [] for name in layout.sample_arrays}
         self._key = shard_key(shard.split, shard.number)
         self._write: Write | None = None
         self._context = ExitStack()
         self._lengths: list[int] = []
+        self._size, self._hash = 0, hashlib.sha256()
 
     def __enter__(self) -> Self:
         if self._layout.unit_chunks > 1:
@@ -146,6 +166,11 @@ class ShardWriter:
             bits = padded
         data = self._compression.encode(np.ascontiguousarray(bits))
         self._lengths.append(len(data))
+        self._emit(data)
+
+    def _emit(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._size += len(data)
         (self._write or self._chunks.append)(data)
 
     def __exit__(
@@ -158,16 +183,31 @@ class ShardWriter:
             self._context.__exit__(*sys.exc_info())
             raise
         self._context.__exit__(kind, error, trace)
+        if kind is None:  # last, because its presence marks the shard as complete
+            record = ShardRecord(self._lease.token, self.files)
+            self._storage.put(record_key(self._shard.split, self._shard.number), record.document())
 
     def _finish(self) -> None:
         if len(self._arrays["ids"]) != self._shard.stop - self._shard.start:
             raise ValueError(f"got {len(self._arrays['ids'])} samples; expected all of {self._shard}.")
+        self._lease.check()
+        arrays = {}
         for name, values in self._arrays.items():
-            data = encode_sample_array(name, values, self._layout, self._compression)
-            self._storage.put(sample_array_key(self._shard.split, name, self._shard.number), data)
-        # last, because its presence marks the shard as complete
-        index = encode_index(self._lengths, self._layout.chunks_per_shard)
-        if self._write:
-            self._write(index)
-        else:
-            self._storage.put(self._key, b"".join((*self._chunks, index)))
+            key = sample_array_key(self._shard.split, name, self._shard.number)
+            arrays[key] = encode_sample_array(name, values, self._layout, self._compression)
+            self._record(key, FileDigest.of([arrays[key]]))
+        self._emit(encode_index(self._lengths, self._layout.chunks_per_shard))
+        self._record(self._key, FileDigest(self._size, self._hash.hexdigest()))
+        for key, data in arrays.items():
+            self._storage.put(key, data)
+        if not self._write:
+            self._storage.put(self._key, b"".join(self._chunks))
+
+    def _record(self, key: str, file: FileDigest) -> None:
+        if self._expected.get(key, file) != file:
+            raise StoreError(
+                f"{self._storage.path}/{key}: encoding it again gives other bytes than were there",
+                "the same bytes",
+                "The source or the encoder has changed since: use overwrite=True to encode everything again.",
+            )
+        self.files[key] = file

@@ -85,32 +85,63 @@ class Compression:
 
     def decode_into(self, data: bytes | memoryview, out: NDArray[Any]) -> None:
         """Write a chunk's content to `out`, contiguous and of the chunk's size; raises `DamageError`."""
-        view = memoryview(data)
-        self._check(view)
+        content = self._content(data)
+        if (size := self._content_bytes(content)) != out.nbytes:
+            raise DamageError(f"holds {_count(size)} bytes, not {out.nbytes}")
         try:
             if self.name == "none":
-                out.reshape(-1).view(np.uint8)[:] = np.frombuffer(view[:-4], np.uint8)
+                out.reshape(-1).view(np.uint8)[:] = np.frombuffer(content, np.uint8)
             else:
-                self._codec().decode(view[:-4], out)
+                self._codec().decode(content, out)
         except (ValueError, RuntimeError) as error:
             raise DamageError(f"does not decompress ({error})") from error
 
-    def decode(self, data: bytes) -> bytes:
-        """Return the content of a chunk of any size; raises `DamageError`."""
-        view = memoryview(data)
-        self._check(view)
-        try:
-            return bytes(view[:-4] if self.name == "none" else self._codec().decode(view[:-4]))
-        except (ValueError, RuntimeError) as error:
-            raise DamageError(f"does not decompress ({error})") from error
+    def decode(self, data: bytes, largest: int | None = None) -> bytes:
+        """Return the content of a chunk of at most `largest` bytes; raises `DamageError`."""
+        content = self._content(data)
+        size = self._content_bytes(content)
+        if size is None or (largest is not None and size > largest):
+            raise DamageError(f"holds {_count(size)} bytes, more than {largest}")
+        out = np.empty(size, np.uint8)
+        self.decode_into(data, out)
+        return out.tobytes()
 
     @staticmethod
-    def _check(view: memoryview) -> None:
+    def _content(data: bytes | memoryview) -> memoryview:
+        """Return a stored chunk without its checksum, which is right; raises `DamageError`."""
+        view = memoryview(data)
         # google_crc32c takes an object with a read-only buffer of bytes; NumPy makes one without a copy
         if len(view) < 4 or google_crc32c.value(np.frombuffer(view[:-4], np.uint8)) != int.from_bytes(
             view[-4:], "little"
         ):
             raise DamageError("has a wrong checksum")
+        return view[:-4]
+
+    def _content_bytes(self, content: memoryview) -> int | None:
+        """Return the size of a compressed chunk's content as the chunk tells it; None where it does not."""
+        if self.name == "none":
+            return len(content)
+        if self.name == "zstd":
+            return _zstd_content_bytes(content)
+        return int.from_bytes(content[4:8], "little") if len(content) >= 16 else None  # the header of Blosc 1
+
+
+def _zstd_content_bytes(frame: memoryview) -> int | None:
+    """Return the content size in the header of a Zstandard frame (RFC 8878, 3.1.1); None where it has none."""
+    if len(frame) < 6 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
+        return None
+    descriptor = frame[4]
+    single_segment, size_flag = descriptor >> 5 & 1, descriptor >> 6
+    start = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
+    length = (single_segment, 2, 4, 8)[size_flag]
+    field = frame[start : start + length]
+    if not length or len(field) < length:
+        return None
+    return int.from_bytes(field, "little") + (256 if length == 2 else 0)
+
+
+def _count(size: int | None) -> str:
+    return "an unknown number of" if size is None else f"{size:,}"
 
 
 def encode_index(lengths: Sequence[int], chunks: int) -> bytes:
@@ -129,6 +160,11 @@ def encode_index(lengths: Sequence[int], chunks: int) -> bytes:
     index[: len(sizes), 1] = sizes
     raw = index.tobytes()
     return raw + int(google_crc32c.value(raw)).to_bytes(4, "little")
+
+
+def largest_encoded(content: int) -> int:
+    """Return the bytes that no stored chunk of `content` bytes exceeds, with any compression."""
+    return content + content // 128 + 1024
 
 
 def index_bytes(chunks: int) -> int:

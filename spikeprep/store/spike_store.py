@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any, Self
 
 from ..errors import StoreError, UsageError, near_miss
-from .attributes import fingerprint, parse_attributes
+from .attributes import fingerprint
+from .manifest import Manifest
 from .reader import SplitReader
+from .root import Root
 from .storage import open_storage
 from .storage_contract import Storage
 
@@ -35,6 +37,7 @@ class SpikeStore(Mapping[str, SplitReader]):
 
     def __init__(self, storage: Storage, *, incomplete: bool = False) -> None:
         self.path, self._storage, self._incomplete = storage.path, storage, incomplete
+        self._root = Root(storage)
         self._readers: dict[str, SplitReader] = {}
 
     @classmethod
@@ -60,7 +63,7 @@ class SpikeStore(Mapping[str, SplitReader]):
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """The ``"spikeprep"`` attributes, as the store has them."""
-        attributes = parse_attributes(self.path, self._storage.get("zarr.json"))
+        attributes = self._root.attributes
         if not (attributes["complete"] or self._incomplete):
             raise StoreError(
                 f"{self.path} is not complete",
@@ -83,7 +86,7 @@ class SpikeStore(Mapping[str, SplitReader]):
         if split not in self.splits:
             raise UnknownSplit(f"{self.path} has no split {split!r}", "", near_miss(split, self.splits))
         if split not in self._readers:
-            reader = SplitReader(self._storage, split, self.attributes)
+            reader = SplitReader(self._storage, split, self._root)
             _ = reader.layout  # damaged metadata shows here, not at the first sample
             self._readers[split] = reader
         return self._readers[split]
@@ -107,7 +110,20 @@ class SpikeStore(Mapping[str, SplitReader]):
         """Return a sha256 that two stores share if they were made from the same data in the same way."""
         return fingerprint(self.attributes)
 
+    def digest(self) -> str | None:
+        """Return the digest over every file of the store, from its manifest; None while it is written.
+
+        Two stores with the same digest are the same byte for byte, as long as `verify` finds nothing wrong. Stores of
+        the first releases have none either.
+
+        Raises
+        ------
+        StoreError
+            The manifest is missing or damaged.
+        """
+        return Manifest.read(self._storage).digest if self.attributes.get("contents") else None
+
     def stored_bytes(self, split: str | None = None) -> int:
         """Return the bytes on disk of the store, or of one split."""
-        keys, prefix = self._storage.keys(), f"{split}/" if split else ""
-        return sum(self._storage.size(key) for key in keys if key.startswith(prefix))
+        prefix = f"{split}/" if split else ""
+        return sum(size for key, size in self._storage.sizes().items() if key.startswith(prefix))

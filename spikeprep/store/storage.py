@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from ..errors import CapabilityError, UsageError
+from ..urls import local_path
 from .fsspec_storage import FsspecStorage
 from .local_storage import LocalStorage
 from .storage_contract import Storage
@@ -14,25 +13,14 @@ from .storage_contract import Storage
 def open_storage(path: str | os.PathLike[str]) -> Storage:
     """Return the storage at a path or an fsspec URL (``s3://…``, ``memory://…``); nothing is created.
 
+    ``file://`` URLs are folders, and ``~`` at the beginning of a path is the home folder.
+
     Raises
     ------
     CapabilityError
         A URL, and fsspec or the package behind the URL's scheme is not installed.
     UsageError
-        A URL whose scheme fsspec does not know.
+        A URL whose scheme fsspec does not know, whose password is hidden, or that names another host's file.
     """
-    text = os.fspath(path)
-    if "://" not in text:
-        return LocalStorage(Path(text))
-    try:
-        return FsspecStorage(text)
-    except ValueError as error:  # what fsspec raises for an unknown scheme
-        raise UsageError(
-            f"cannot open {text} ({error})", "a path, or a URL whose scheme fsspec knows"
-        ) from error
-    except ImportError as error:
-        raise CapabilityError(
-            f"cannot open {text} ({error})",
-            "",
-            "Install it: pip install 'spikeprep[remote]', and the URL's own package.",
-        ) from error
+    folder = local_path(path)
+    return LocalStorage(folder) if folder is not None else FsspecStorage(os.fspath(path))

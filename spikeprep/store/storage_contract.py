@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
@@ -22,10 +22,13 @@ class Storage(ABC):
         The path or URL as the user gave it.
     requests
         Number of reads to keep in flight: many where each one takes long to answer.
+    local
+        Whether `version` and `get` take microseconds.
     """
 
     path: str
     requests: ClassVar[int] = 1
+    local: ClassVar[bool] = False
 
     @abstractmethod
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
@@ -45,6 +48,21 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` under `key` if there is no such key, and return whether this call did; for lock files.
+
+        Of any number of callers at the same time one gets True, if each writes data of its own (a random token in it).
+        This is exact in folders and where a server has conditional writes (S3, Google Cloud Storage, Azure). Elsewhere
+        (FTP, SFTP, …) the key is looked for, written, and read half a second later: two callers may both get True where
+        one of them takes longer than that to write.
+
+        Raises
+        ------
+        StoreError
+            As `put`.
+        """
+
+    @abstractmethod
     def writing(self, key: str) -> AbstractContextManager[Write]:
         """Return a context whose value writes the next bytes of `key`, for content too large to hold.
 
@@ -52,20 +70,23 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def keys(self) -> set[str]:
-        """Return every key, without unfinished files of spikeprep."""
-
-    @abstractmethod
-    def size(self, key: str) -> int:
-        """Return the number of bytes under `key`."""
+    def sizes(self) -> dict[str, int]:
+        """Return every key with its number of bytes, without unfinished files of spikeprep."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove `key`."""
 
     @abstractmethod
-    def remove_abandoned(self) -> None:
-        """Remove unfinished files whose writers are dead; those of living ones and of other hosts stay."""
+    def remove_abandoned(self, ours: Callable[[str], bool]) -> None:
+        """Remove unfinished files of keys for which `ours` is true, and whose writers are dead.
+
+        Those of living writers and of other hosts stay.
+        """
+
+    @abstractmethod
+    def version(self, key: str) -> Hashable:
+        """Return a value that changes whenever `key` is written; None where there is no such key."""
 
     @abstractmethod
     def absolute_path(self) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from types import TracebackType
+from typing import Any, Self
 
 from ..errors import StoreError
-from .attributes import FORMAT, check_attributes, differences, parse_attributes, root_document
-from .layout import SPIKES, SplitLayout, metadata_key, shard_key
-from .local_storage import LocalStorage
+from ..lease import Holder, Lease, LeaseToken
+from .attributes import FORMAT, check_attributes, differences, parse_attributes, root_document, unfinished
+from .existing import ExistingStore, complete_root
+from .layout import LEASE, MANIFEST, ROOT, SplitLayout, foreign_keys, record_key, shard_keys
+from .manifest import FileDigest, Files, Manifest, digest_over
 from .shard_writer import Shard, ShardWriter
 from .shards import Compression
 from .storage import open_storage
@@ -20,18 +23,20 @@ from .zarr_metadata import split_documents
 
 
 class SpikeWriter:
-    """Creates a store or resumes one. Any number of threads may write shards at the same time.
+    """Creates a store, resumes or repairs one. Any number of threads may write shards at the same time.
 
     ::
 
-        writer = SpikeWriter.open("out.zarr", attributes, {"train": SplitLayout.fit(60000, 784, 400)})
-        for shard in writer.pending():
-            with writer.shard(shard) as out:
-                out.append(bits, steps, labels, ids)  # chunk_samples at a time
-        writer.complete()
+        with SpikeWriter.open("out.zarr", attributes, {"train": SplitLayout.fit(60000, 784, 400)}) as writer:
+            for shard in writer.pending():
+                with writer.shard(shard) as out:
+                    out.append(bits, steps, labels, ids)  # chunk_samples at a time
+            writer.complete()
 
-    Other processes, on this machine or another, join with `join`; a pickled writer is one that has joined. Each writes
-    shards that the others do not, and one of them calls `complete` at the end.
+    The process that opens a writer holds the store's lease until `close`, the end of the ``with``, or its own end;
+    another writer cannot be opened meanwhile. Other processes, on this machine or another, join with `join`; a pickled
+    writer is one that has joined. Each writes shards that the others do not, and one of them calls `complete` at the
+    end.
     """
 
     def __init__(
@@ -43,6 +48,10 @@ class SpikeWriter:
     ) -> None:
         self._storage, self._attributes = storage, attributes
         self.layouts, self._compression = layouts, compression
+        self._lease: Lease | None = None
+        self._token: LeaseToken | None = None
+        self._files: dict[str, FileDigest] = {}  # that are sound
+        self._expected: Files = {}  # that the store had before it was damaged or interrupted
 
     @classmethod
     def open(
@@ -53,8 +62,13 @@ class SpikeWriter:
         *,
         compression: Compression | None = None,
         overwrite: bool = False,
+        repair: bool = False,
+        note: Callable[[str], None] | None = None,
     ) -> SpikeWriter:
         """Create the store, or resume one that was begun with the same attributes and layout.
+
+        Shards that an interrupted writer finished are kept where their files have the recorded sizes and, on a local
+        disk, the recorded digests.
 
         Parameters
         ----------
@@ -68,46 +82,39 @@ class SpikeWriter:
             Default: zstd at level 1.
         overwrite
             Whether to first delete a spike store that is complete, or of another configuration. An incomplete one of
-            this configuration is resumed all the same, and anything but a spike store is never deleted.
+            this configuration is resumed all the same. Only the store's own files are ever deleted.
+        repair
+            Whether to read everything in a complete store and open what is damaged or missing for writing again.
+        note
+            Called with a message before a wait of some seconds for the sign of life of a writer on another host.
 
         Raises
         ------
         StoreError
-            Something else is there, or a store of another configuration (the message names what differs); or the
-            attributes do not fit their schema.
+            Something else is there, or a store of another configuration (the message names what differs); with
+            `overwrite`, a file that is no part of the store; another writer is at work; the attributes do not fit
+            their schema.
         """
         storage, compression = open_storage(path), compression or Compression()
         requested = _requested(attributes, layouts)
         check_attributes(storage.path, requested, "Correct the attributes of the new store.")
-        present = _present(storage)
-        documents: dict[str, bytes] = {}
-        for split, layout in layouts.items():
-            documents |= split_documents(split, layout, compression)
-        if present:
-            stored = parse_attributes(storage.path, storage.get("zarr.json"))
-            conflicts = _conflicts(storage, stored, requested, documents, present)
-            if conflicts and not overwrite:
-                raise StoreError(
-                    f"{storage.path} was encoded with another configuration ({'; '.join(conflicts[:5])})",
-                    "",
-                    "Use overwrite=True to replace it, or choose another path.",
-                )
-            if overwrite and (conflicts or stored["complete"]):
-                # marked first: interrupted here, the remains are neither read nor resumed
-                replaced = {**stored, "complete": False, "being_replaced": True}
-                storage.put("zarr.json", root_document(replaced))
-                for key in sorted(present - {"zarr.json"}):
-                    storage.delete(key)
-                present = set()
-            elif stored["complete"]:
-                requested["complete"] = True
-        storage.remove_abandoned()
-        if not present:
-            storage.put("zarr.json", root_document(requested))
-        for key, data in documents.items():
-            if key not in present:
-                storage.put(key, data)
-        return cls(storage, requested, dict(layouts), compression)
+        writer = cls(storage, requested, dict(layouts), compression)
+        if writer._is_finished(ExistingStore.read(storage), overwrite=overwrite, repair=repair):
+            return writer
+        writer._acquire(note)
+        try:
+            existing = ExistingStore.read(storage)  # again: another process may have finished since
+            if not writer._is_finished(existing, overwrite=overwrite, repair=repair):
+                storage.remove_abandoned(lambda key: not foreign_keys([key], layouts))
+                if existing and overwrite and writer._replaces(existing):
+                    writer._delete(existing)
+                elif existing:
+                    writer._resume(existing, repair=repair)
+                writer._begin()
+        except BaseException:
+            writer.close()
+            raise
+        return writer
 
     @staticmethod
     def existing(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -119,7 +126,8 @@ class SpikeWriter:
             Something else is there, or its attributes are damaged.
         """
         storage = open_storage(path)
-        return parse_attributes(storage.path, storage.get("zarr.json")) if _present(storage) else None
+        existing = ExistingStore.read(storage)
+        return parse_attributes(storage.path, existing.root) if existing else None
 
     @classmethod
     def join(
@@ -129,21 +137,28 @@ class SpikeWriter:
         layouts: Mapping[str, SplitLayout],
         *,
         compression: Compression | None = None,
+        token: str | None = None,
     ) -> SpikeWriter:
-        """Return a writer for a store that another process created with the same arguments.
+        """Return a writer for a store that another process has opened with the same arguments.
 
-        Reads one metadata document; creates, deletes and lists nothing, so it is cheap enough for every task of an
-        executor, and the unfinished files of other workers are safe.
+        Reads two documents; creates, deletes and lists nothing, so it is cheap enough for every task of an executor.
+
+        Parameters
+        ----------
+        path, attributes, layouts, compression
+            As for `open`.
+        token
+            Of the lease under which the store is written; default: of the lease that it has now.
 
         Raises
         ------
         StoreError
-            There is no such store, or it has another configuration by now.
+            There is no such store, it has another configuration by now, or nobody has it open for writing.
         """
         storage = open_storage(path)
         requested = _requested(attributes, layouts)
-        stored = parse_attributes(storage.path, storage.get("zarr.json"))
-        if conflicts := differences({**stored, "complete": False}, requested):
+        stored = parse_attributes(storage.path, storage.get(ROOT))
+        if conflicts := differences(unfinished(stored), requested):
             raise StoreError(
                 f"{storage.path} has another configuration than the writer that joins it "
                 f"({'; '.join(conflicts[:5])})",
@@ -151,11 +166,28 @@ class SpikeWriter:
                 "Stop this worker: another call has replaced the store.",
             )
         requested["complete"] = stored["complete"]
-        return cls(storage, requested, dict(layouts), compression or Compression())
+        writer = cls(storage, requested, dict(layouts), compression or Compression())
+        if not stored["complete"]:
+            writer._token = _join_lease(storage, token)
+        return writer
 
     def __reduce__(self) -> Any:
         arguments = self._storage.absolute_path(), self._attributes, self.layouts
-        return partial(SpikeWriter.join, *arguments, compression=self._compression), ()
+        token = self._token.token if self._token else None
+        return partial(SpikeWriter.join, *arguments, compression=self._compression, token=token), ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the store's lease up. What is written stays, and another writer may go on."""
+        if self._lease:
+            self._lease.release()
 
     def shards(self) -> list[Shard]:
         """Return every shard of every split."""
@@ -167,39 +199,200 @@ class SpikeWriter:
 
     def pending(self) -> list[Shard]:
         """Return the shards that are not written yet."""
-        present = self._storage.keys()
-        return [shard for shard in self.shards() if shard_key(shard.split, shard.number) not in present]
+        if self._attributes["complete"]:
+            return []
+        self._read_records()
+        return [shard for shard in self.shards() if not self._is_written(shard)]
 
     def shard(self, shard: Shard) -> ShardWriter:
         """Return a context to append one shard's samples in; the shard is written when it ends without an error."""
-        return ShardWriter(self._storage, shard, self.layouts[shard.split], self._compression)
+        if self._token is None:
+            raise ValueError("the store is complete: no shard of it can be written.")
+        return ShardWriter(
+            self._storage, self._token, shard, self.layouts[shard.split], self._compression, self._expected
+        )
 
     def complete(self) -> None:
-        """Mark the store as complete; raises `StoreError` where shards are still missing."""
-        missing = self.pending()
-        if missing:
+        """Write the manifest and mark the store as complete.
+
+        Raises
+        ------
+        StoreError
+            Shards are still missing, or the store was changed by someone else while it was written.
+        """
+        if self._attributes["complete"]:
+            return
+        if missing := self.pending():
             raise StoreError(
                 f"{self._storage.path} lacks {len(missing)} shards", "every shard", "Write them first."
             )
-        if not self._attributes["complete"]:
+        self._check_lease()
+        documents = {key: FileDigest.of([document]) for key, document in self._documents.items()}
+        files, sizes = self._files | documents, self._storage.sizes()
+        lost = [key for key, file in files.items() if sizes.get(key) != file.size]
+        unlike = [key for key, file in files.items() if self._expected.get(key, file) != file]
+        if lost or unlike:
+            raise StoreError(
+                f"{self._storage.path}/{(lost or unlike)[0]} "
+                f"{'was changed while the store was written' if lost else 'has other content than before'}",
+                "the content that was encoded",
+                "Encode again; with overwrite=True if the source has changed.",
+            )
+        contents = digest_over(files)
+        root = complete_root(self._attributes, contents)
+        manifest = Manifest.of({**files, ROOT: FileDigest.of([root])}, self._attributes["version"])
+        self._storage.put(MANIFEST, manifest.document())  # from here on it is the record of every shard
+        for shard in self.shards():
+            if (key := record_key(shard.split, shard.number)) in sizes:
+                self._storage.delete(key)
+        self._storage.put(ROOT, root)
+        self._attributes |= {"complete": True, "contents": contents}
+        self.close()
+
+    # What `open` does with a store that is there
+
+    def _conflicts(self, existing: ExistingStore) -> list[str]:
+        return existing.conflicts(self._attributes, self._documents)
+
+    def _replaces(self, existing: ExistingStore) -> bool:
+        """Whether overwriting deletes a store rather than resumes it."""
+        damaged = existing.damaged(self._documents)
+        return existing.complete or bool(damaged or self._conflicts(existing))
+
+    def _is_finished(self, existing: ExistingStore | None, *, overwrite: bool, repair: bool) -> bool:
+        """Whether there is nothing to do; raises `StoreError` where what is there may not be touched."""
+        if existing is None:
+            return False
+        if repair:
+            self._attributes["version"] = existing.version or self._attributes["version"]
+            if existing.was(self._attributes, self._documents):
+                return False
+        conflicts, damaged = self._conflicts(existing), existing.damaged(self._documents)
+        if overwrite:
+            if self._replaces(existing):
+                existing.refuse_foreign_files(self.layouts)
+            return False
+        if conflicts:
+            raise StoreError(
+                f"{existing.storage.path} was encoded with another configuration ({'; '.join(conflicts[:5])})",
+                "",
+                "Use overwrite=True to replace it, or choose another path.",
+            )
+        if damaged and not (repair and existing.attributes):
+            raise StoreError(
+                f"{existing.storage.path} is damaged ({', '.join(damaged[:5])})",
+                "documents of JSON",
+                "Use overwrite=True to replace it."
+                if repair
+                else "Use repair=True to write again what is damaged.",
+            )
+        finished = not repair and existing.is_whole(self.layouts)
+        if finished:
             self._attributes["complete"] = True
-            self._storage.put("zarr.json", root_document(self._attributes))
+        return finished
+
+    def _acquire(self, note: Callable[[str], None] | None) -> None:
+        self._lease = Lease.acquire(
+            self._storage, LEASE, what=f"the store {self._storage.path}", place=_lease_place(self._storage),
+            error=StoreError, note=note or (lambda message: None),
+        )  # fmt: skip
+        self._token = self._lease.token
+
+    def _delete(self, existing: ExistingStore) -> None:
+        """Delete a store's files. It is marked first: interrupted here, the remains are neither read nor resumed."""
+        marked = unfinished(existing.attributes or self._attributes) | {"being_replaced": True}
+        self._storage.put(ROOT, root_document(marked))
+        for key in sorted(set(existing.sizes) - {ROOT, LEASE}, key=lambda key: (key != MANIFEST, key)):
+            self._storage.delete(key)
+
+    def _resume(self, existing: ExistingStore, *, repair: bool) -> None:
+        """Find the files that are sound, and delete what is not, so that only missing shards are pending."""
+        expected = existing.recorded(self.layouts)
+        if existing.complete and existing.manifest is None:
+            expected = existing.proven(self.layouts, self._documents)
+        self._expected = expected
+        sound = existing.intact(expected, read=repair or self._storage.local)
+        keys = [key for shard in self.shards() for key in self._keys_of(shard)]
+        self._files = {key: sound[key] for key in keys if key in sound}
+        if existing.complete or existing.attributes is None:
+            if self._is_sound(existing, sound, keys):
+                self._attributes |= {"complete": True}
+                self.close()
+                return
+            self._storage.put(ROOT, root_document(unfinished(self._attributes)))
+        foreign = set(foreign_keys(existing.sizes, self.layouts))
+        stale = (
+            set(existing.sizes) - foreign - {ROOT, MANIFEST, LEASE} - set(self._documents) - set(self._files)
+        )
+        records = {record_key(s.split, s.number) for s in self.shards() if self._is_written(s)}
+        for key in sorted(stale - records):
+            self._storage.delete(key)
+
+    def _is_sound(self, existing: ExistingStore, sound: Files, keys: list[str]) -> bool:
+        """Whether a complete store has every file, undamaged, and no other file that could be one of a store."""
+        if existing.manifest is None or existing.root is None:
+            return False
+        wanted = {*keys, *self._documents}
+        others = set(existing.sizes) - wanted - {ROOT, MANIFEST, LEASE}
+        return (
+            all(key in sound for key in wanted)
+            and existing.manifest.files[ROOT] == FileDigest.of([existing.root])
+            and others == set(foreign_keys(others, self.layouts))
+        )
+
+    def _begin(self) -> None:
+        """Write the documents that are missing or damaged."""
+        if self._attributes["complete"]:
+            return
+        root = root_document(unfinished(self._attributes))
+        for key, document in {ROOT: root, **self._documents}.items():
+            if self._storage.get(key) != document:
+                self._storage.put(key, document)
+
+    # Files
+
+    @cached_property
+    def _documents(self) -> dict[str, bytes]:
+        """Key → metadata document of every split and array."""
+        documents: dict[str, bytes] = {}
+        for split, layout in self.layouts.items():
+            documents |= split_documents(split, layout, self._compression)
+        return documents
+
+    def _keys_of(self, shard: Shard) -> list[str]:
+        return shard_keys(shard.split, shard.number, self.layouts[shard.split])
+
+    def _is_written(self, shard: Shard) -> bool:
+        return all(key in self._files for key in self._keys_of(shard))
+
+    def _read_records(self) -> None:
+        """Learn which shards others have written since."""
+        existing = ExistingStore.read(self._storage)
+        if existing:
+            self._files |= existing.intact(existing.recorded(self.layouts), read=False)
+
+    def _check_lease(self) -> None:
+        if self._token:
+            self._token.check()
 
 
-def _present(storage: Storage) -> set[str]:
-    """Return the keys of the store at a place, none where nothing is; refuse a file and a folder of other things."""
-    if isinstance(storage, LocalStorage) and storage.root.exists() and not storage.root.is_dir():
+def _lease_place(storage: Storage) -> str:
+    return f"{storage.path}/{LEASE}"
+
+
+def _join_lease(storage: Storage, token: str | None) -> LeaseToken:
+    """Return the lease under which a store is written; raises `StoreError` if it is not that of `token`."""
+    holder = Holder.parse(storage.get(LEASE))
+    if token is None and holder is None:
         raise StoreError(
-            f"{storage.path} is a file", "a folder, or a path that is free", "Choose another path."
+            f"{storage.path} is not open for writing",
+            "a writer that another process has opened",
+            "Open it with SpikeWriter.open.",
         )
-    present = storage.keys()
-    if present and "zarr.json" not in present:
-        raise StoreError(
-            f"{storage.path} is not empty and no spike store",
-            "an empty or new folder",
-            "Choose another path.",
-        )
-    return present
+    known = token or (holder.token if holder else "")
+    lease = LeaseToken(storage, LEASE, known, f"the store {storage.path}", _lease_place(storage), StoreError)
+    lease.check()
+    return lease
 
 
 def _requested(attributes: Mapping[str, Any], layouts: Mapping[str, SplitLayout]) -> dict[str, Any]:
@@ -208,29 +401,3 @@ def _requested(attributes: Mapping[str, Any], layouts: Mapping[str, SplitLayout]
     requested = {"format": FORMAT, **attributes, "samples": samples, "complete": False}
     values: dict[str, Any] = json.loads(json.dumps(requested))
     return values
-
-
-def _conflicts(
-    storage: Storage,
-    stored: dict[str, Any],
-    requested: dict[str, Any],
-    documents: Mapping[str, bytes],
-    present: set[str],
-) -> list[str]:
-    """Return a line for everything in which a store's attributes and layout differ from those requested."""
-    lines = differences({**stored, "complete": False}, requested)
-    for split in requested["samples"]:
-        key, groups = metadata_key(split, SPIKES), metadata_key(split, "groups")
-        if key not in present:
-            continue
-        where = key.removesuffix("/zarr.json")
-        try:
-            lines += differences(json.loads(storage.get(key) or b""), json.loads(documents[key]), where)
-        except ValueError:
-            lines.append(f"{where}: damaged in the store")
-        begun = any(name.startswith(f"{where}/c/") for name in present)
-        if groups in present and groups not in documents:
-            lines.append(f"{split}/groups: in the store, not requested")
-        elif begun and groups in documents and groups not in present:
-            lines.append(f"{split}/groups: requested, not in the store")
-    return lines

@@ -13,7 +13,7 @@ from .documents import check, parse_json
 from .layout import OPTIONAL_ARRAYS, SAMPLE_ARRAYS, SPIKES, SplitLayout, metadata_key
 from .shards import Compression
 
-_HINT = "Restore the file from a copy, or write the store again with overwrite=True."
+_HINT = "Restore the file from a copy, or encode again with repair=True, which writes only what is damaged."
 _INDEX_CODECS = ["bytes", "crc32c"]
 
 

@@ -61,6 +61,7 @@ def test_arrays(out):
     about = dict(store.attributes)
     assert len(about.pop("source").pop("sha256")) == 64
     assert about.pop("version")
+    assert about.pop("contents").startswith("sha256:")
     assert about == {
         "format": 1,
         "recipe": "arrays",
@@ -261,6 +262,7 @@ def test_the_store_of_a_recipe_has_the_same_shards(tmp_path):
     write_store(tmp_path / "b.zarr", samples(), classes=source.classes, encoder=recipe.build_chain())
     a, b = tree(tmp_path / "a.zarr"), tree(tmp_path / "b.zarr")
     assert a.pop("zarr.json") != b.pop("zarr.json")
+    assert a.pop("manifest.json") != b.pop("manifest.json")
     assert a == b
 
 
@@ -573,6 +575,10 @@ def test_it_is_resumed_by_no_encode(out):
     write_store(out, SPIKES, LABELS, dt=0.001)
     attributes = SpikeStore.open(out).attributes
     layouts = {"train": SpikeStore.open(out)["train"].layout}
+    attributes = {
+        k: v for k, v in attributes.items() if k not in ("format", "samples", "complete", "contents")
+    }
     assert SpikeWriter.open(out, attributes, layouts).pending() == []
     shutil.rmtree(out / "train/spikes/c")
-    assert len(SpikeWriter.open(out, attributes, layouts).pending()) == 1
+    with SpikeWriter.open(out, attributes, layouts) as writer:
+        assert len(writer.pending()) == 1

@@ -31,8 +31,11 @@ from spikeprep.errors import SpikeprepError
 SECONDS = 5.0  # CPU time of a case, at most
 STALL_SECONDS = 60.0  # wall time of a case, at most: it may wait for something that never comes
 MEMORY = 1 << 30  # bytes that reading takes beside what the process has already
-SHORT, LONG = 200, int(os.environ.get("SPIKEPREP_FUZZ_COUNT", "20000"))
-_BATCH = 250  # cases of one worker
+SHORT, LONG = 120, int(os.environ.get("SPIKEPREP_FUZZ_COUNT", "20000"))
+_BATCH = 500  # cases of one worker
+_FOLDER = (
+    "/dev/shm" if os.path.isdir("/dev/shm") else None
+)  # files in memory, where the system has a place for them
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ def fuzz(target: Target, count: int, seed: int = 0) -> Report:
     """Read `count` mutated inputs in forked workers, a batch each."""
     began, report = time.monotonic(), Report(target.name)
     seeds = target.seeds()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
         for n, data in enumerate(seeds):  # compiles kernels, and imports libraries, before the first fork
             place = Path(folder, f"valid{n}")
             place.mkdir()
@@ -302,9 +305,10 @@ def _work(target: Target, seeds: Sequence[bytes], cases: range, seed: int, back:
         os.write(back, _RECORD.pack(kind, value, len(raw)) + raw)
 
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries write remarks there
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _limit_memory()
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as root:
         for number in cases:
             send(b"B", number)
             data = mutated(seeds, np.random.default_rng([seed, number]))
@@ -326,8 +330,45 @@ def _work(target: Target, seeds: Sequence[bytes], cases: range, seed: int, back:
 
 def _fault_of(error: SpikeprepError) -> str:
     """Return what is wrong with the message of an error of ours; empty where nothing is."""
-    wrong = [c for c in str(error) if not c.isprintable() and c not in "\n\t"]
-    return f"the message has the characters {wrong[:3]}: {error}" if wrong else ""
+    text = str(error)
+    return (
+        ""
+        if all(c.isprintable() or c in "\n\t" for c in text)
+        else f"the message controls a terminal: {text!r}"
+    )
+
+
+def memory_of(call: Callable[[], object]) -> tuple[int, str]:
+    """Call in a forked process with the limits of a case; return the bytes that it took, and the error of ours.
+
+    The text is empty where the call returned; raises `AssertionError` for everything but errors of ours.
+    """
+    out, back = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pid = os.fork()
+    if not pid:
+        code, text = 1, ""
+        try:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            _limit_memory()
+            try:
+                call()
+                code = 0
+            except SpikeprepError as error:
+                code, text = 0, str(error)
+            except BaseException:
+                text = traceback.format_exc()
+            took = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+            os.write(back, f"{took} {text}".encode(errors="replace")[-8000:])
+        finally:
+            os._exit(code)
+    os.close(back)
+    with os.fdopen(out, errors="replace") as stream:
+        took, _, text = stream.read().partition(" ")
+    _, status = os.waitpid(pid, 0)
+    assert not status, f"status {status}: {text}"
+    return int(took), text
 
 
 def _limit_memory() -> None:

@@ -49,11 +49,29 @@ def write_shard(writer: SpikeWriter, shard) -> None:
 
 
 def make(path, *, compression: Compression | None = None, **changes) -> SpikeWriter:
-    writer = SpikeWriter.open(path, ATTRIBUTES | changes, LAYOUTS, compression=compression)
-    for shard in writer.pending():
-        write_shard(writer, shard)
-    writer.complete()
+    return finish(path, compression=compression, attributes=ATTRIBUTES | changes)
+
+
+def finish(path, *, attributes=ATTRIBUTES, **options) -> SpikeWriter:
+    """Open a writer, write every shard that is pending, and complete the store."""
+    with SpikeWriter.open(path, attributes, LAYOUTS, **options) as writer:
+        for shard in writer.pending():
+            write_shard(writer, shard)
+        writer.complete()
     return writer
+
+
+def pending(path, **options) -> int:
+    """Return how many shards a new writer finds missing."""
+    with SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, **options) as writer:
+        return len(writer.pending())
+
+
+def begin(path, shards: int = 1) -> None:
+    """Begin a store, write some of its shards, and stop."""
+    with SpikeWriter.open(path, ATTRIBUTES, LAYOUTS) as writer:
+        for shard in writer.pending()[:shards]:
+            write_shard(writer, shard)
 
 
 def tree(root: Path) -> dict[str, str]:

@@ -58,7 +58,10 @@ def test_a_store_with_groups_is_one_without_and_three_more_objects(path, tmp_pat
         *(f"train/groups/c/{n}" for n in range(3)),
         "train/groups/zarr.json",
     ]
-    assert {key: grouped[key] for key in plain} == plain
+    bound = {"manifest.json", "zarr.json"}  # they have the digests of all files
+    assert {key: grouped[key] for key in set(plain) - bound} == {
+        key: plain[key] for key in set(plain) - bound
+    }
     assert SpikeStore.open(tmp_path / "plain.zarr")["train"].groups is None
 
 

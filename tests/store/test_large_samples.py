@@ -17,20 +17,20 @@ LARGE = SplitLayout(5, 6, 21, 1, 1, 4)  # 6 units as 4 + 2
 
 def write(path, split_at=(), broken=None):
     """Write five samples, each one range of units at a time; the ranges end at `split_at`."""
-    writer = SpikeWriter.open(path, ATTRIBUTES, {"test": LARGE})
-    bits, steps, labels, ids = content("test")
-    for shard in writer.pending():
-        here = slice(shard.start, shard.stop)
+    with SpikeWriter.open(path, ATTRIBUTES, {"test": LARGE}) as writer:
+        bits, steps, labels, ids = content("test")
+        for shard in writer.pending():
+            here = slice(shard.start, shard.stop)
 
-        def ranges(sample=bits[here], number=shard.number):
-            for bits in np.split(sample, split_at, axis=1):
-                yield bits
-                if broken == number:
-                    raise DISK_ERROR
+            def ranges(sample=bits[here], number=shard.number):
+                for bits in np.split(sample, split_at, axis=1):
+                    yield bits
+                    if broken == number:
+                        raise DISK_ERROR
 
-        with writer.shard(shard) as out:
-            out.append_by_units(ranges(), steps[here], labels[here], ids[here])
-    writer.complete()
+            with writer.shard(shard) as out:
+                out.append_by_units(ranges(), steps[here], labels[here], ids[here])
+        writer.complete()
 
 
 DISK_ERROR = OSError(errno.EIO, "the camera's disk")
@@ -84,7 +84,8 @@ def test_an_error_of_the_source_comes_through_and_leaves_no_unfinished_shard(lar
     with pytest.raises(OSError, match="camera's disk"):
         write(tmp_path / "s.zarr", [4], broken=3)
     assert not list(tmp_path.rglob("*.partial"))
-    assert len(SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, {"test": LARGE}).pending()) == 2
+    with SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, {"test": LARGE}) as writer:
+        assert len(writer.pending()) == 2
     write(tmp_path / "s.zarr", [4])
     assert tree(tmp_path / "s.zarr") == tree(large_store)
 

@@ -1,6 +1,7 @@
 """Unfinished files carry their owner: cleaning removes those of dead processes of this host, and nothing else."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from spikeprep.store import SpikeWriter
 from spikeprep.store import partial_files as partial
 from spikeprep.store.local_storage import LocalStorage
 
-from .stores import ATTRIBUTES, LAYOUTS, make, tree
+from .stores import ATTRIBUTES, LAYOUTS, begin, make, pending, tree
 
 SCRIPT = "from spikeprep.store.partial_files import new_partial_name; print(new_partial_name('0'))"
 
@@ -38,7 +39,7 @@ def test_other_processes():
     head, pid, token = name.rsplit("-", 2)
     assert not partial.is_abandoned(f"{head}-{os.getppid()}-{token}")  # alive
     assert not partial.is_abandoned(f"{head}-1-{token}")  # alive, perhaps another user's
-    assert not partial.is_abandoned(f"{head}-9999999999-{token}")  # no process number at all
+    assert partial.is_abandoned(f"{head}-9999999999-{token}")  # no process can have that number
     host, boot = head.removeprefix("0.").split("-")
     assert not partial.is_abandoned(f"0.{'0' * 12}-{boot}-{pid}-{token}")  # another host
     assert partial.is_abandoned(
@@ -58,13 +59,17 @@ def test_files_of_other_programs_are_no_partial_files(name):
 def test_resuming_removes_what_the_dead_left_and_nothing_else(tmp_path):
     make(tmp_path / "whole.zarr")
     path = tmp_path / "s.zarr"
-    SpikeWriter.open(path, ATTRIBUTES, LAYOUTS)
+    begin(path, 0)
     dead, live = name_of_a_dead_process(), partial.new_partial_name("0")
     (path / "test/spikes/c/0/0").mkdir(parents=True)
     for name in (dead, live, "notes.partial"):
         (path / "test/spikes/c/0/0" / name).write_bytes(b"half")
     (path / "empty/folder").mkdir(parents=True)
-    assert len(SpikeWriter.open(path, ATTRIBUTES, LAYOUTS).pending()) == 5
+    (path / "nested.zarr").mkdir()
+    (path / "nested.zarr" / dead).write_bytes(b"half")  # of a store beside this one's files
+    assert pending(path) == 5
+    assert os.listdir(path / "nested.zarr") == [dead]
+    shutil.rmtree(path / "nested.zarr")
     assert sorted(os.listdir(path / "test/spikes/c/0/0")) == sorted([live, "notes.partial"])
     assert (path / "empty/folder").is_dir()
     (path / "test/spikes/c/0/0/notes.partial").unlink()

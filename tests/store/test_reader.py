@@ -261,6 +261,7 @@ def test_verify_passes_a_good_store(path):
         "complete": True,
         "samples": 15,
         "problems": [],
+        "digest": SpikeStore.open(path).digest(),
     }
 
 

@@ -10,7 +10,7 @@ from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, v
 from spikeprep.store.local_storage import LocalStorage
 from spikeprep.store.partial_files import new_partial_name, release
 
-from .stores import ATTRIBUTES, LAYOUTS, content, make, tree, write_shard
+from .stores import ATTRIBUTES, LAYOUTS, begin, content, finish, make, pending, tree, write_shard
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ class Crash(BaseException):
     """Stands for the end of the process."""
 
 
-PUTS = 1 + 2 * (1 + 5) + 5 * 5 + 1  # root, documents, five objects a shard, root again
+PUTS = 1 + 2 * (1 + 5) + 5 * 6 + 2  # root, documents, five objects and a record a shard, manifest, root again
 
 
 @pytest.mark.parametrize("at", range(PUTS))
@@ -70,16 +70,17 @@ def test_interrupted_at_any_write(tmp_path, expected_tree, monkeypatch, at):
 
 
 def test_complete_shards_are_not_written_again(tmp_path):
-    writer = SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS)
-    first, *rest = writer.pending()
-    write_shard(writer, first)
-    assert SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS).pending() == rest
-    with pytest.raises(StoreError, match="lacks 4 shards"):
+    with SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS) as writer:
+        first, *rest = writer.pending()
+        write_shard(writer, first)
+    with SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS) as writer:
+        assert writer.pending() == rest
+        with pytest.raises(StoreError, match="lacks 4 shards"):
+            writer.complete()
+        for shard in rest:
+            write_shard(writer, shard)
         writer.complete()
-    for shard in rest:
-        write_shard(writer, shard)
-    writer.complete()
-    assert SpikeWriter.open(tmp_path / "s.zarr", ATTRIBUTES, LAYOUTS).pending() == []
+    assert pending(tmp_path / "s.zarr") == 0
     assert SpikeStore.open(tmp_path / "s.zarr").complete
 
 
@@ -120,7 +121,7 @@ def test_another_configuration_is_refused_and_nothing_touched(tmp_path, changes,
     if finished:
         make(path)
     else:
-        write_shard(writer := SpikeWriter.open(path, ATTRIBUTES, LAYOUTS), writer.pending()[0])
+        begin(path)
     before = tree(path)
     with pytest.raises(StoreError, match=f"{message}.*overwrite=True"):
         make(path, **changes)
@@ -144,13 +145,10 @@ def test_another_layout_or_compression_is_refused(tmp_path):
 def test_overwrite_replaces(tmp_path, expected_tree):
     path = tmp_path / "s.zarr"
     make(path, seed=99, chain=[])
-    writer = SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
+    assert pending(path, overwrite=True) == 5
     with pytest.raises(StoreError, match="not complete"):
         SpikeStore.open(path)
-    assert len(writer.pending()) == 5
-    for shard in writer.pending():
-        write_shard(writer, shard)
-    writer.complete()
+    finish(path)
     assert tree(path) == expected_tree
 
 
@@ -158,10 +156,9 @@ def test_overwrite_repairs_a_damaged_store_of_the_same_configuration(tmp_path, e
     path = tmp_path / "s.zarr"
     make(path)
     (path / "train/spikes/c/0/0/0").write_bytes(b"damage")
-    assert len(SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True).pending()) == 5
-    # interrupted and repeated, it resumes
-    write_shard(writer := SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True), writer.pending()[0])
-    assert len(SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True).pending()) == 4
+    assert pending(path, overwrite=True) == 5
+    begin(path)
+    assert pending(path, overwrite=True) == 4  # interrupted and repeated, it resumes
     make(path)
     assert tree(path) == expected_tree
 
@@ -182,14 +179,11 @@ def test_an_interrupted_replacement_is_refused(tmp_path, expected_tree, monkeypa
         with monkeypatch.context() as patch:
             patch.setattr(LocalStorage, "delete", crashing)
             with pytest.raises(Crash):
-                SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
+                pending(path, overwrite=True)
         for use in (lambda: SpikeStore.open(path), lambda: make(path)):
             with pytest.raises(StoreError):
                 use()
-        writer = SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
-        for shard in writer.pending():
-            write_shard(writer, shard)
-        writer.complete()
+        finish(path, overwrite=True)
         assert tree(path) == expected_tree
 
 
@@ -197,12 +191,9 @@ def test_a_store_with_damaged_metadata_is_not_resumed(tmp_path, expected_tree):
     path = tmp_path / "s.zarr"
     make(path)
     (path / "train/spikes/zarr.json").write_text("{")
-    with pytest.raises(StoreError, match="train/spikes: damaged in the store"):
+    with pytest.raises(StoreError, match=r"is damaged \(train/spikes/zarr\.json\).*repair=True"):
         make(path)
-    writer = SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, overwrite=True)
-    for shard in writer.pending():
-        write_shard(writer, shard)
-    writer.complete()
+    finish(path, overwrite=True)
     assert tree(path) == expected_tree
 
 

@@ -1,0 +1,100 @@
+"""Encode samples of a store again and compare them, bit by bit: encoding is deterministic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..recipes import Recipe
+from ..registry import SOURCES
+from ..store import Problem, SpikeStore, SplitReader
+from ..store.layout import shard_key
+from .plan import open_encoder
+from .samples import SampleEncoder, Shape
+
+
+def recipe_of(attributes: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that a store was encoded with, from the store's attributes.
+
+    Raises
+    ------
+    UsageError
+        The store was not encoded from a source, or its source or a step of its chain is not installed here.
+    """
+    reader = attributes["source"].get("reader", {})
+    if reader.get("name") not in SOURCES.names():
+        raise UsageError(
+            f"the store was written from {reader.get('name', 'an unknown source')}, which cannot be read again",
+            "a store that `encode` wrote",
+            "Leave reencode out.",
+        )
+    return Recipe(
+        name=attributes["recipe"],
+        title=attributes.get("title", ""),
+        citation=attributes.get("citation", ""),
+        source=dict(reader),
+        chain=[dict(step) for step in attributes["chain"]],
+    )
+
+
+def reencode(
+    store: SpikeStore, samples: int, source_path: str | os.PathLike[str] | None = None
+) -> list[Problem]:
+    """Encode samples again, spread evenly over the store, and return those that differ.
+
+    Parameters
+    ----------
+    store
+        A complete store.
+    samples
+        How many; at most all.
+    source_path
+        The raw data, for sources that need them.
+
+    Raises
+    ------
+    UsageError
+        As `recipe_of`.
+    DataError
+        The raw data are missing or damaged.
+    StoreError
+        A sample of the store cannot be read.
+    """
+    encoder = open_encoder(recipe_of(store.attributes), source_path, store.attributes["seed"], None)
+    counts = store.attributes["samples"]
+    total = sum(counts.values())
+    chosen = np.unique(np.linspace(0, total - 1, min(samples, total)).round().astype(np.int64))
+    problems, first = [], 0
+    for split, count in counts.items():
+        for number in chosen[(chosen >= first) & (chosen < first + count)] - first:
+            if what := _difference(store[split], int(number), encoder, store.attributes["classes"]):
+                shard = int(number) // store[split].shard_samples
+                problems.append(Problem(shard_key(split, shard), what, split, shard, (int(number),)))
+        first += count
+    return problems
+
+
+def _difference(reader: SplitReader, number: int, encoder: SampleEncoder, classes: list[str]) -> str | None:
+    """Return in what a sample differs from itself encoded again; None where it is the same."""
+    split, available = reader.split, encoder.source.splits().get(reader.split, 0)
+    if number >= available:
+        return f"encoded again: the source has {available} samples of {split}"
+    steps = encoder.describe(split, number).steps
+    if steps != reader.steps[number]:
+        return f"encoded again: {steps} steps instead of {reader.steps[number]}"
+    shape = Shape(reader.unit_shape, reader.units, reader.max_steps, True)
+    bits, _, labels, ids = encoder.chunk(split, number, np.array([steps], np.uint32), shape)
+    if ids[0] != reader.ids[number]:
+        return f"encoded again: {ids[0]!r} instead of {str(reader.ids[number])!r}"
+    if (name := encoder.source.classes[int(labels[0])]) != classes[reader.labels[number]]:
+        return f"encoded again: class {name!r} instead of {classes[reader.labels[number]]!r}"
+    unit = 0
+    for stored in reader.sample_by_units(number):
+        if not np.array_equal(stored, bits[0, unit : unit + len(stored)]):
+            return "encoded again: other spikes"
+        unit += len(stored)
+    return None

@@ -1,0 +1,244 @@
+"""What is at the place where a store is to be written: its documents, its files, and which of them are sound."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..errors import StoreError
+from ..system import cores
+from .attributes import differences, parse_attributes, root_document, unfinished
+from .documents import parse_json
+from .layout import (
+    LEASE,
+    MANIFEST,
+    ROOT,
+    SPIKES,
+    SplitLayout,
+    foreign_keys,
+    metadata_key,
+    record_key,
+    shard_keys,
+)
+from .local_storage import LocalStorage
+from .manifest import FileDigest, Files, Manifest, ShardRecord, digest_over, file_digest
+from .storage_contract import Storage
+
+_SHOWN = 5  # differences and foreign files that a message names
+
+
+@dataclass(frozen=True)
+class ExistingStore:
+    """A store that is at a place already, complete or not, perhaps damaged.
+
+    Attributes
+    ----------
+    storage
+        Its storage.
+    sizes
+        Key → size of every file in the folder.
+    root
+        Its root document; None where there is none.
+    attributes
+        Its attributes; None where the root document is missing or damaged.
+    manifest
+        Its manifest; None where there is none, or a damaged one.
+    """
+
+    storage: Storage
+    sizes: dict[str, int]
+    root: bytes | None
+    attributes: dict[str, Any] | None
+    manifest: Manifest | None
+
+    @classmethod
+    def read(cls, storage: Storage) -> Self | None:
+        """Return the store at a place; None where nothing is.
+
+        Raises
+        ------
+        StoreError
+            Something else is there, or its root document is damaged and no manifest tells what it was.
+        """
+        if isinstance(storage, LocalStorage) and storage.root.exists() and not storage.root.is_dir():
+            raise StoreError(
+                f"{storage.path} is a file", "a folder, or a path that is free", "Choose another path."
+            )
+        sizes = storage.sizes()
+        if not set(sizes) - {LEASE}:
+            return None
+        manifest = read_manifest(storage) if MANIFEST in sizes else None
+        if ROOT not in sizes and manifest is None:
+            raise StoreError(
+                f"{storage.path} is not empty and no spike store",
+                "an empty or new folder",
+                "Choose another path.",
+            )
+        root, attributes = storage.get(ROOT), None
+        try:
+            attributes = parse_attributes(storage.path, root)
+        except StoreError:
+            if manifest is None:
+                raise
+        return cls(storage, sizes, root, attributes, manifest)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the store is marked as complete."""
+        return bool(self.attributes and self.attributes["complete"])
+
+    def is_whole(self, layouts: Mapping[str, SplitLayout]) -> bool:
+        """Whether the store is complete, and every file is there with its size."""
+        if not self.complete or self.attributes is None:
+            return False
+        if self.manifest is None:  # the first releases wrote none
+            return "contents" not in self.attributes and all(key in self.sizes for key in _all_keys(layouts))
+        return all(self.sizes.get(key) == file.size for key, file in self.manifest.files.items())
+
+    @property
+    def splits(self) -> set[str]:
+        """Names of the splits, from whichever document is sound."""
+        names = set(self.attributes["samples"]) if self.attributes else set()
+        if self.manifest:
+            names |= {key.split("/")[0] for key in self.manifest.files if "/" in key}
+        return names
+
+    @property
+    def version(self) -> str | None:
+        """Version of the package that wrote the store, where a document tells."""
+        if self.manifest:
+            return self.manifest.version
+        return str(self.attributes["version"]) if self.attributes else None
+
+    def conflicts(self, requested: Mapping[str, Any], documents: Mapping[str, bytes]) -> list[str]:
+        """Return a line for everything in which the attributes and layout differ from those requested."""
+        lines = differences(unfinished(self.attributes), unfinished(requested)) if self.attributes else []
+        for key, document in documents.items():
+            with suppress(StoreError):  # `damaged` names it
+                stored = parse_json(key, self.storage.get(key) or document, "")
+                lines += differences(stored, parse_json(key, document, ""), key.removesuffix("/zarr.json"))
+        for split in requested["samples"]:
+            groups, begun = metadata_key(split, "groups"), f"{split}/{SPIKES}/c/"
+            if groups in self.sizes and groups not in documents:
+                lines.append(f"{split}/groups: in the store, not requested")
+            elif (
+                groups in documents
+                and groups not in self.sizes
+                and any(k.startswith(begun) for k in self.sizes)
+            ):
+                lines.append(f"{split}/groups: requested, not in the store")
+        return lines
+
+    def damaged(self, documents: Mapping[str, bytes]) -> list[str]:
+        """Return the keys of metadata documents that are there and cannot be read."""
+        keys = [] if self.attributes else [ROOT]
+        for key in documents:
+            try:
+                parse_json(key, self.storage.get(key) or b"{}", "")
+            except StoreError:
+                keys.append(key)
+        return keys
+
+    def was(self, requested: Mapping[str, Any], documents: Mapping[str, bytes]) -> bool:
+        """Whether the manifest proves that the undamaged store had the attributes and layout requested."""
+        if self.manifest is None:
+            return False
+        documents = {**documents, ROOT: complete_root(requested, self.manifest.contents)}
+        files = self.manifest.files
+        return all(files.get(key) == FileDigest.of([document]) for key, document in documents.items())
+
+    def refuse_foreign_files(self, splits: Collection[str]) -> None:
+        """Raise `StoreError` where the folder has files that are none of a store's with these splits."""
+        if foreign := foreign_keys(self.sizes, self.splits | set(splits)):
+            more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
+            raise StoreError(
+                f"{self.storage.path} holds files that are no part of the store: "
+                f"{', '.join(map(repr, foreign[:_SHOWN]))}{more}",
+                "nothing else in the folder of a store that is deleted",
+                "Move them elsewhere, or choose another path.",
+            )
+
+    def recorded(self, layouts: Mapping[str, SplitLayout]) -> dict[str, FileDigest]:
+        """Return key → digest of the files that a writer finished, from the manifest and the records of shards."""
+        files = (
+            {key: file for key, file in self.manifest.files.items() if key != ROOT} if self.manifest else {}
+        )
+        return files | read_records(self.storage, self.sizes, layouts)
+
+    def proven(self, layouts: Mapping[str, SplitLayout], documents: Collection[str]) -> dict[str, FileDigest]:
+        """Return the digests of all files of a complete store without a manifest, if its `contents` covers them."""
+        keys = [key for key in (*documents, *_all_keys(layouts)) if key in self.sizes]
+        files = read_digests(self.storage, {key: self.sizes[key] for key in keys})
+        proved = self.attributes is not None and self.attributes.get("contents") == digest_over(files)
+        return files if proved else {}
+
+    def intact(self, files: Files, *, read: bool) -> dict[str, FileDigest]:
+        """Return those of `files` that are there with their size, and with their digest where they are to be read."""
+        same_size = {key: file for key, file in files.items() if self.sizes.get(key) == file.size}
+        if not read:
+            return same_size
+        digests = read_digests(self.storage, {key: file.size for key, file in same_size.items()})
+        return {key: file for key, file in same_size.items() if digests.get(key) == file}
+
+
+def _all_keys(layouts: Mapping[str, SplitLayout]) -> list[str]:
+    """Return the key of every file that holds samples."""
+    return [
+        key
+        for split, layout in layouts.items()
+        for number in range(layout.shards)
+        for key in shard_keys(split, number, layout)
+    ]
+
+
+def complete_root(attributes: Mapping[str, Any], contents: str) -> bytes:
+    """Return the root document of a complete store."""
+    return root_document({**unfinished(attributes), "complete": True, "contents": contents})
+
+
+def read_manifest(storage: Storage) -> Manifest | None:
+    """Return a store's manifest; None where it is missing or damaged."""
+    try:
+        return Manifest.read(storage)
+    except StoreError:
+        return None
+
+
+def read_records(
+    storage: Storage, keys: Collection[str], layouts: Mapping[str, SplitLayout]
+) -> dict[str, FileDigest]:
+    """Return key → digest of the files of every shard that has a sound record among `keys`."""
+    shards = [
+        (record_key(split, number), shard_keys(split, number, layout))
+        for split, layout in layouts.items()
+        for number in range(layout.shards)
+    ]
+
+    def read(shard: tuple[str, list[str]]) -> Files:
+        key, files = shard
+        try:
+            record = ShardRecord.parse(key, storage.get(key) or b"")
+        except StoreError:
+            return {}
+        return record.files if sorted(record.files) == sorted(files) else {}
+
+    present = [shard for shard in shards if shard[0] in keys]
+    with ThreadPoolExecutor(max(storage.requests, 1)) as pool:
+        return {key: file for files in pool.map(read, present) for key, file in files.items()}
+
+
+def read_digests(storage: Storage, sizes: Mapping[str, int]) -> dict[str, FileDigest]:
+    """Read files, several at a time, and return their digests; without those that cannot be read."""
+
+    def read(item: tuple[str, int]) -> FileDigest | None:
+        try:
+            return file_digest(storage, *item)
+        except StoreError:
+            return None
+
+    with ThreadPoolExecutor(max(cores(), storage.requests)) as pool:
+        digests = zip(sizes, pool.map(read, sizes.items()), strict=True)
+        return {key: digest for key, digest in digests if digest is not None}
