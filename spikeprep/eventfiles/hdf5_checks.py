@@ -122,7 +122,8 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int
     HDF5 lets zlib write as much as it will, and returns memory that nobody wrote where it writes less. Chunks in
     `checked` are not expanded again; those that pass are added.
     """
-    packer = next((number for number, _ in filters(data) if number not in _UNPACKED), 0)
+    numbers = [number for number, _ in filters(data)]
+    place, packer = next(((n, number) for n, number in enumerate(numbers) if number not in _UNPACKED), (0, 0))
     if not data.chunks or not packer:
         return
     size, length = _chunk_bytes(data), data.chunks[0]
@@ -134,7 +135,9 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int
         expanded = size
         if info.byte_offset is None:
             continue  # never written: it has the fill value
-        if packer == _DEFLATE and not info.filter_mask:
+        if info.filter_mask >> place & 1:  # stored as it is
+            expanded = info.size
+        elif packer == _DEFLATE:
             raw = data.id.read_direct_chunk(at)[1]
             expanded = len(zlib.decompressobj().decompress(raw, size + _CHECKSUM + 1))
         elif (

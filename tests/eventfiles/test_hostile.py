@@ -282,3 +282,6 @@ def test_a_chunk_that_expands_to_less_than_it_states(tmp_path):
             if name == "t":
                 data.id.write_direct_chunk((0,), zlib.compress(bytes(800)))
     refused(path, "the chunk of /t at event 0 expands to 800 bytes; expected 8,000", size=(9, 9))
+    with h5py.File(path, "r+") as file:  # a chunk that skips the filter
+        file["t"].id.write_direct_chunk((0,), bytes(700), filter_mask=1)
+    refused(path, "the chunk of /t at event 0 expands to 700 bytes; expected 8,000", size=(9, 9))
