@@ -31,6 +31,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 class _Decoder(ColumnDecoder):
     def __init__(self, file: InputFile, form: ColumnFormat, hdf5: Any, columns: Mapping[str, Any]) -> None:
         self._hdf5 = hdf5
+        self._checked: set[tuple[str, int]] = set()  # chunks
         self._columns = dict(columns)  # column → data set, and its field or column number
         self._count = min(len(data) for data, _ in self._columns.values())
         chunks = {data.chunks[0] if data.chunks else 1 for data, _ in self._columns.values()}
@@ -48,7 +49,7 @@ class _Decoder(ColumnDecoder):
         for name, (data, key) in self._columns.items():
             try:
                 if data.name not in arrays:
-                    check_chunks(self.path, data, rows)
+                    check_chunks(self.path, data, rows, self._checked)
                     arrays[data.name] = data[rows]
             except DataError:
                 raise

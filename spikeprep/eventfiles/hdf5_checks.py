@@ -16,6 +16,7 @@ _ECF = 0x8ECF  # filter number of Prophesee's event codec
 _UNPACKED = {_SHUFFLE, _FLETCHER32, 5, 6}  # filters that do not expand: also n-bit and scale-offset
 _EXPANSION = {_DEFLATE: 1032, _LZF: 88}  # times, at most: of both formats
 _CHUNKS_PER_LIMIT = 16  # chunks that fit into the memory of a file: four columns, in several copies
+_CHECKSUM = 4  # bytes that a checksum adds to a chunk
 _CACHE = 1 << 20  # bytes of a chunk that HDF5 keeps by default
 
 
@@ -115,28 +116,40 @@ def with_cache(data: Any) -> Any:
     return h5py.Dataset(h5py.h5d.open(data.file.id, data.name.encode(errors="surrogateescape"), access))
 
 
-def check_chunks(path: Path, data: Any, rows: slice) -> None:
-    """Raise `DataError` where a chunk of some rows expands to more than it states, before HDF5 expands it.
+def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int]]) -> None:
+    """Raise `DataError` where a chunk of some rows does not expand to the bytes that it states.
 
-    HDF5 lets zlib write as much as it will, whatever the size of the chunk.
+    HDF5 lets zlib write as much as it will, and returns memory that nobody wrote where it writes less. Chunks in
+    `checked` are not expanded again; those that pass are added.
     """
-    packer = next((number for number, _ in filters(data) if number not in _UNPACKED), 0)
+    numbers = [number for number, _ in filters(data)]
+    place, packer = next(((n, number) for n, number in enumerate(numbers) if number not in _UNPACKED), (0, 0))
     if not data.chunks or not packer:
         return
     size, length = _chunk_bytes(data), data.chunks[0]
     for start in range(rows.start // length * length, rows.stop, length):
+        if (data.name, start) in checked:
+            continue
         at = (start,) + (0,) * (data.ndim - 1)
         info = data.id.get_chunk_info_by_coord(at)
-        if info.byte_offset is None or info.size * _EXPANSION.get(packer, 1) <= 4 * size + _CACHE:
-            continue
-        if packer == _DEFLATE and not info.filter_mask:
+        expanded = size
+        if info.byte_offset is None:
+            continue  # never written: it has the fill value
+        if info.filter_mask >> place & 1:  # stored as it is
+            expanded = info.size
+        elif packer == _DEFLATE:
             raw = data.id.read_direct_chunk(at)[1]
-            expanded = len(zlib.decompressobj().decompress(raw, size + 1))
-        else:
-            expanded = size + 1 if info.size > size + size // 8 + _CACHE else size
-        if expanded > size:
+            expanded = len(zlib.decompressobj().decompress(raw, size + _CHECKSUM + 1))
+        elif (
+            info.size * _EXPANSION.get(packer, 1) > 4 * size + _CACHE
+            and info.size > size + size // 8 + _CACHE
+        ):
+            expanded = size + _CHECKSUM + 1
+        if not size <= expanded <= size + _CHECKSUM:
+            what = f"more than {size:,}" if expanded > size else f"{expanded:,}"
             raise DataError(
-                f"{path}: the chunk of {data.name} at event {start} expands to more than {size:,} bytes",
-                "the bytes that it states",
+                f"{path}: the chunk of {data.name} at event {start} expands to {what} bytes",
+                f"{size:,}, as it states",
                 "The file is damaged there: fetch it again.",
             )
+        checked.add((data.name, start))

@@ -270,3 +270,18 @@ def test_a_clock_that_begins_below_zero(tmp_path):
     path.write_bytes(writing.aedat4_bytes(events_of([1, 2], [1, 2], [-11_777_216, -11_777_200], [1, 0])))
     assert read(path).array["t"].tolist() == [0, 16]
     assert read(path).start == -11_777_216
+
+
+def test_a_chunk_that_expands_to_less_than_it_states(tmp_path):
+    """HDF5 would return memory that nobody wrote."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in "xytp":
+            data = file.create_dataset(name, (1000,), "<i8", chunks=(1000,), compression="gzip")
+            data[:] = 0
+            if name == "t":
+                data.id.write_direct_chunk((0,), zlib.compress(bytes(800)))
+    refused(path, "the chunk of /t at event 0 expands to 800 bytes; expected 8,000", size=(9, 9))
+    with h5py.File(path, "r+") as file:  # a chunk that skips the filter
+        file["t"].id.write_direct_chunk((0,), bytes(700), filter_mask=1)
+    refused(path, "the chunk of /t at event 0 expands to 700 bytes; expected 8,000", size=(9, 9))
