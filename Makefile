@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# processes that run tests
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -45,7 +47,7 @@ demo: $(STAMP)
 	$(BIN)/spikeprep plot demo/run --out demo/training.png
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile $(ARGS)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -185,6 +185,7 @@ def test_inspect_json_is_what_is_in_the_store(spikeprep, store):
     document = json.loads(done.stdout)
     opened = SpikeStore.open(store)
     assert (done.exit_code, done.stderr) == (0, "")
+    assert document.pop("digest") == opened.digest()
     assert {k: v for k, v in document.items() if k != "splits"} == opened.attributes
     assert list(document["splits"]) == ["train", "test"]
     for name, split in document["splits"].items():
