@@ -104,22 +104,23 @@ class LocalStorage(Storage):
     def sizes(self) -> dict[str, int]:
         """Return the path and the size of every file, unfinished ones excepted."""
         sizes: dict[str, int] = {}
-        for folder, _, names in os.walk(self.root, onerror=self._cannot_list):
-            inside = Path(folder).relative_to(self.root)
-            for name in names:
-                if is_partial(name):
-                    continue
-                file = os.path.join(folder, name)
-                with suppress(FileNotFoundError):  # removed since, by another process
-                    status = os.stat(file) if os.path.exists(file) else os.lstat(file)  # a broken link counts
-                    sizes[(inside / name).as_posix()] = status.st_size
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(f"{self.path}/{folder}") as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(f"{folder}{entry.name}/")
+                        elif not is_partial(entry.name):
+                            with suppress(FileNotFoundError):  # removed since, by another process
+                                sizes[f"{folder}{entry.name}"] = _size(entry)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                hint = "Check its permissions and its disk."
+                raise disk_error(f"cannot read {self.path}/{folder}", error, hint) from error
         return sizes
-
-    def _cannot_list(self, error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise disk_error(
-                f"cannot read {error.filename}", error, "Check its permissions and its disk."
-            ) from error
 
     def version(self, key: str) -> Hashable:
         """Return what tells one file from the one that replaces it."""
@@ -178,6 +179,13 @@ def _create_exclusively(path: Path, data: bytes) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:  # a link to nothing is a file all the same
+        return entry.stat(follow_symlinks=False).st_size
 
 
 def _open_regular(path: str, flags: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -53,9 +53,11 @@ class ShardWriter:
         layout: SplitLayout,
         compression: Compression,
         expected: Files,
+        done: Callable[[Files], None],
     ) -> None:
         self._storage, self._lease, self._shard = storage, lease, shard
         self._layout, self._compression, self._expected = layout, compression, expected
+        self._done = done
         self.files: dict[str, FileDigest] = {}
         self._chunks: list[bytes] = []
         self._arrays: dict[str, list[Any]] = {name: [] for name in layout.sample_arrays}
@@ -186,6 +188,7 @@ class ShardWriter:
         if kind is None:  # last, because its presence marks the shard as complete
             record = ShardRecord(self._lease.token, self.files)
             self._storage.put(record_key(self._shard.split, self._shard.number), record.document())
+            self._done(self.files)
 
     def _finish(self) -> None:
         if len(self._arrays["ids"]) != self._shard.stop - self._shard.start:

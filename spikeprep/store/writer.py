@@ -201,15 +201,17 @@ class SpikeWriter:
         """Return the shards that are not written yet."""
         if self._attributes["complete"]:
             return []
-        self._read_records()
+        if not all(map(self._is_written, self.shards())):
+            self._read_records()
         return [shard for shard in self.shards() if not self._is_written(shard)]
 
     def shard(self, shard: Shard) -> ShardWriter:
         """Return a context to append one shard's samples in; the shard is written when it ends without an error."""
         if self._token is None:
             raise ValueError("the store is complete: no shard of it can be written.")
+        layout = self.layouts[shard.split]
         return ShardWriter(
-            self._storage, self._token, shard, self.layouts[shard.split], self._compression, self._expected
+            self._storage, self._token, shard, layout, self._compression, self._expected, self._files.update
         )
 
     def complete(self) -> None:
