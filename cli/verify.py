@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from spikeprep.errors import StoreError
 
 from .options import emit_json, json_option
+
+if TYPE_CHECKING:
+    from spikeprep.store import VerifyReport
+
+
+def _hint(report: VerifyReport) -> str:
+    """Return how to fix what is wrong."""
+    if all(problem.what.startswith("the digest of the store is") for problem in report.problems):
+        return "It is sound, but another store than the one with that digest."
+    if all(problem.what.startswith("encoded again") for problem in report.problems):
+        return "It is as it was written; the raw data or the encoder have changed since."
+    if all(problem.what == "no part of the store" for problem in report.problems):
+        return "Move these files elsewhere."
+    return "Encode it again with repair=True, which writes only what is damaged, or restore a copy."
 
 
 @click.command("verify")
@@ -44,7 +60,7 @@ def command(store: str, digest: str | None, reencode: int, source: str | None, a
         raise StoreError(
             f"{report.path} has {number}",
             "",
-            "Encode it again with repair=True, which writes only what is damaged, or restore a copy.",
+            _hint(report),
         )
     if not report.complete:
         raise StoreError(

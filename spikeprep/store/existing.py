@@ -108,10 +108,22 @@ class ExistingStore:
 
     @property
     def version(self) -> str | None:
-        """Version of the package that wrote the store, where a document tells."""
-        if self.manifest:
+        """Version of the package that wrote the store, where a document tells: the root's own, if it is undamaged."""
+        root = self.attributes and self.root and FileDigest.of([self.root])
+        if self.manifest and (not root or root != self.manifest.files[ROOT]):
             return self.manifest.version
         return str(self.attributes["version"]) if self.attributes else None
+
+    def refuse_links(self, layouts: Mapping[str, SplitLayout], documents: Collection[str]) -> None:
+        """Raise `StoreError` where a folder of the store is a link, behind which are files of someone else."""
+        keys = [*documents, *_all_keys(layouts)]
+        folders = {key[:n] for key in keys for n, character in enumerate(key) if character == "/"}
+        if links := sorted(folders & set(self.sizes)):
+            raise StoreError(
+                f"{self.storage.path}/{links[0]} is no folder but a link or a file",
+                "a folder of the store's own",
+                "Put the folder itself there, or choose another path.",
+            )
 
     def conflicts(self, requested: Mapping[str, Any], documents: Mapping[str, bytes]) -> list[str]:
         """Return a line for everything in which the attributes and layout differ from those requested."""

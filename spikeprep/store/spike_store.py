@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from ..errors import StoreError, UsageError, near_miss
 from .attributes import fingerprint
-from .manifest import Manifest
+from .layout import ROOT
+from .manifest import FileDigest, Manifest
 from .reader import SplitReader
 from .root import Root
 from .storage import open_storage
@@ -119,9 +120,18 @@ class SpikeStore(Mapping[str, SplitReader]):
         Raises
         ------
         StoreError
-            The manifest is missing or damaged.
+            The manifest is missing or damaged, or the root document is not the one that it covers.
         """
-        return Manifest.read(self._storage).digest if self.attributes.get("contents") else None
+        if not self.attributes.get("contents"):
+            return None
+        manifest = Manifest.read(self._storage)
+        if FileDigest.of([self._storage.get(ROOT) or b""]) != manifest.files[ROOT]:
+            raise StoreError(
+                f"{self.path}/{ROOT} was changed since the store was written",
+                "the document that the manifest covers",
+                "Encode again with repair=True, which writes only what is damaged.",
+            )
+        return manifest.digest
 
     def stored_bytes(self, split: str | None = None) -> int:
         """Return the bytes on disk of the store, or of one split."""

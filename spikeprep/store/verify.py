@@ -189,6 +189,8 @@ class _Verification:
             for done in self.check_splits(attributes):
                 if progress:
                     progress(done, sum(attributes["samples"].values()))
+            if self.manifest and self.manifest.version != attributes["version"]:
+                self.add(MANIFEST, f"version is {self.manifest.version}, not {attributes['version']}")
         if complete or self.manifest:
             self.check_files()
         actual = self.manifest.digest if self.manifest else None

@@ -265,6 +265,7 @@ class SpikeWriter:
         """Whether there is nothing to do; raises `StoreError` where what is there may not be touched."""
         if existing is None:
             return False
+        existing.refuse_links(self.layouts, self._documents)
         if repair:
             self._attributes["version"] = existing.version or self._attributes["version"]
             if existing.was(self._attributes, self._documents):
@@ -338,6 +339,7 @@ class SpikeWriter:
         others = set(existing.sizes) - wanted - {ROOT, MANIFEST, LEASE}
         return (
             all(key in sound for key in wanted)
+            and existing.manifest.version == self._attributes["version"]
             and existing.manifest.files[ROOT] == FileDigest.of([existing.root])
             and others == set(foreign_keys(others, self.layouts))
         )

@@ -426,3 +426,40 @@ def test_a_pipe_in_place_of_a_file_is_refused(path):
     os.mkfifo(path / "train/labels/c/0")
     with pytest.raises(StoreError, match="no regular file"):
         _ = SpikeStore.open(path)["train"].labels
+
+
+# Found by trying to break it
+
+
+def test_folders_behind_links_are_not_written_to(path, whole, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(path / "test", mine / "test")
+    before = tree(mine)
+    empty = tmp_path / "new.zarr"
+    empty.mkdir()
+    (empty / "test").symlink_to(mine / "test")
+    with pytest.raises(StoreError, match="not empty and no spike store"):
+        finish(empty)
+    shutil.rmtree(path / "test")
+    (path / "test").symlink_to(mine / "test")
+    assert not verify(path).ok
+    for options in ({}, {"repair": True}, {"overwrite": True}):
+        with pytest.raises(StoreError, match="test is no folder but a link"):
+            finish(path, **options)
+    assert tree(mine) == before
+    (path / "test").unlink()
+    finish(path, repair=True)
+    assert tree(path) == tree(whole)
+
+
+def test_the_manifest_s_version_is_that_of_the_root(path, whole):
+    edit(path, "manifest.json", '"version": "0"', '"version": "9"')
+    assert [problem.file for problem in verify(path).problems] == ["manifest.json"]
+    finish(path, repair=True)
+    assert tree(path) == tree(whole)
+
+
+def test_a_changed_root_has_no_digest(path):
+    edit_root(path, seed=7, dt=0.5)
+    with pytest.raises(StoreError, match=r"zarr\.json was changed"):
+        SpikeStore.open(path).digest()
