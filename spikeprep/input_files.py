@@ -130,7 +130,7 @@ def _unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> Da
 
 def changed(path: str | os.PathLike[str]) -> DataError:
     """Return the error for a file that is not what it was when it was first read."""
-    hint = "Do not change files while they are read; once they stay as they are, run this again."
+    hint = "Once the files stay as they are, run this again; a store that was begun needs overwrite=True."
     return DataError(
         f"{os.fspath(path)} has changed while it was read", "the bytes that were checked first", hint
     )

@@ -319,7 +319,7 @@ def _check_digests(task: ShardTask, encoder: SampleEncoder, start: int, stop: in
             raise DataError(
                 f"sample {sample} of {shard.split} has changed since the encoding began",
                 "the files, labels and names that it began with",
-                "Do not change the data while they are encoded; once they stay as they are, run this again.",
+                "Once the files stay as they are, run this again; a store that was begun needs overwrite=True.",
             )
 
 
