@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from ..errors import StoreError
+from ..strict_json import parse_strict_json
 
 Schema = TypeVar("Schema")
 
@@ -26,11 +27,8 @@ def dump_json(value: Mapping[str, Any]) -> bytes:
 def parse_json(file: str, data: bytes, hint: str) -> Any:
     """Return the value of a JSON document; raises `StoreError` naming the file if it is none."""
 
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a JSON number")
-
     try:
-        return json.loads(data, parse_constant=refuse)
+        return parse_strict_json(data)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise StoreError(f"{file} is not valid JSON ({error})", "", hint) from error
 

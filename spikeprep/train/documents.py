@@ -6,12 +6,12 @@ name are left as they are, so that a newer run can still be read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from ..config import Count, Meta, Natural, NonNegative, Real, check_plain, excerpt, fitted
 from ..errors import RunError, UsageError
+from ..strict_json import parse_strict_json
 
 Schema = Mapping[str, Any]
 
@@ -67,12 +67,8 @@ def parse_json(data: bytes | str, name: str, hint: str = "") -> Any:
     RunError
         It is not JSON (NaN and infinities are not); the message calls it `name`.
     """
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a JSON number")
-
     try:
-        value = json.loads(data, parse_constant=refuse)
+        value = parse_strict_json(data)
         check_plain(value, "JSON")
     except (
         ValueError,
