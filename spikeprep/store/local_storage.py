@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .new_files import link_new, sync_folder
 from .partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
 from .storage_contract import Storage, Write, disk_error, write_errors
 
@@ -50,14 +51,7 @@ class LocalStorage(Storage):
 
         def publish(partial: Path) -> None:
             nonlocal created
-            try:
-                os.link(partial, target)
-                created = True
-            except FileExistsError:
-                # over NFS the answer to a link that was made may be lost, and the repeated request finds it
-                created = os.stat(partial).st_nlink > 1
-            except OSError:  # no hard links here
-                created = _create_exclusively(target, data)
+            created = link_new(partial, target, data)
 
         with self._unfinished(target, publish) as write:
             write(data)
@@ -93,13 +87,8 @@ class LocalStorage(Storage):
             with suppress(OSError):  # renamed, or never created
                 partial.unlink()
             release(partial.name)
-        if os.name == "posix":  # the new name itself is on the disk only once the folder is
-            with write_errors(str(target)):
-                folder = os.open(target.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+        with write_errors(str(target)):  # the new name itself is on the disk only once the folder is
+            sync_folder(target.parent)
 
     def sizes(self) -> dict[str, int]:
         """Return the path and the size of every file, unfinished ones excepted."""
@@ -163,22 +152,6 @@ def _create(path: Path) -> IO[bytes]:
             if attempt == _OPEN_ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
-
-
-def _create_exclusively(path: Path, data: bytes) -> bool:
-    """Write a new file in place; whether there was none. Another process may see it while it is still empty."""
-    try:
-        with open(path, "xb") as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
-    except FileExistsError:
-        return False
-    return True
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import CapabilityError, RunError, lacks_space_or_permission
+from ..store.new_files import link_new, sync_folder
 from ..store.partial_files import is_abandoned, new_partial_name, release
 
 _FREE = "Free some space, or change the permissions, then resume the run."
@@ -123,16 +124,6 @@ def _keep(path: Path, keep: Path) -> None:
         release(link.name)
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk."""
-    if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-
-
 def remove_abandoned(folder: Path) -> None:
     """Remove the unfinished files in a folder that dead processes of this host have left."""
     with suppress(OSError):
@@ -167,13 +158,7 @@ class FolderKeys:
         try:
             with write_errors(path):
                 partial.write_bytes(data)
-                try:
-                    os.link(partial, path)
-                except FileExistsError:
-                    return False
-                except OSError:  # a file system without hard links
-                    return _create_exclusively(path, data)
-            return True
+                return link_new(partial, path, data)
         finally:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
@@ -183,12 +168,3 @@ class FolderKeys:
         """See `Keys.delete`."""
         with write_errors(self.folder / key):
             (self.folder / key).unlink(missing_ok=True)
-
-
-def _create_exclusively(path: Path, data: bytes) -> bool:
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-    except FileExistsError:
-        return False
-    return True

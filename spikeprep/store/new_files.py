@@ -1,0 +1,47 @@
+"""How a file appears under its name: only where there is none, and durably."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def link_new(partial: Path, target: Path, data: bytes) -> bool:
+    """Give a finished partial file, whose content is `data`, the name `target`, and return whether it was free.
+
+    The file appears with its content, except where the disk has no hard links.
+    """
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        # over NFS the answer to a link that was made may be lost, and the repeated request finds it
+        return os.stat(partial).st_nlink > 1
+    except OSError:  # no hard links here
+        return _create_exclusively(target, data)
+    return True
+
+
+def _create_exclusively(path: Path, data: bytes) -> bool:
+    """Write a new file in place; whether there was none. Another process may see it while it is still empty."""
+    try:
+        with open(path, "xb") as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError:
+        return False
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
