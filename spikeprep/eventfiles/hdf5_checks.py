@@ -119,7 +119,7 @@ def with_cache(data: Any) -> Any:
 def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int]]) -> None:
     """Raise `DataError` where a chunk of some rows does not expand to the bytes that it states.
 
-    HDF5 lets zlib write as much as it will, and returns memory that nobody wrote where it writes less. Chunks in
+    HDF5 lets zlib write as much as it will, and returns uninitialised memory where it writes less. Chunks in
     `checked` are not expanded again; those that pass are added.
     """
     numbers = [number for number, _ in filters(data)]

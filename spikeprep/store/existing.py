@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from ..errors import StoreError
@@ -21,6 +22,7 @@ from .layout import (
     foreign_keys,
     metadata_key,
     record_key,
+    sample_keys,
     shard_keys,
 )
 from .local_storage import LocalStorage
@@ -95,7 +97,9 @@ class ExistingStore:
         if not self.complete or self.attributes is None:
             return False
         if self.manifest is None:  # the first releases wrote none
-            return "contents" not in self.attributes and all(key in self.sizes for key in _all_keys(layouts))
+            return "contents" not in self.attributes and all(
+                key in self.sizes for key in sample_keys(layouts)
+            )
         return all(self.sizes.get(key) == file.size for key, file in self.manifest.files.items())
 
     @property
@@ -116,7 +120,7 @@ class ExistingStore:
 
     def refuse_links(self, layouts: Mapping[str, SplitLayout], documents: Collection[str]) -> None:
         """Raise `StoreError` where a folder of the store is a link, behind which are files of someone else."""
-        keys = [*documents, *_all_keys(layouts)]
+        keys = [*documents, *sample_keys(layouts)]
         folders = {key[:n] for key in keys for n, character in enumerate(key) if character == "/"}
         if links := sorted(folders & set(self.sizes)):
             raise StoreError(
@@ -125,12 +129,22 @@ class ExistingStore:
                 "Put the folder itself there, or choose another path.",
             )
 
+    @cached_property
+    def _documents_read(self) -> dict[str, bytes | None]:
+        return {}
+
+    def _document(self, key: str) -> bytes | None:
+        """Return a metadata document, which is read once; None where there is none."""
+        if key not in self._documents_read:
+            self._documents_read[key] = self.storage.get(key)
+        return self._documents_read[key]
+
     def conflicts(self, requested: Mapping[str, Any], documents: Mapping[str, bytes]) -> list[str]:
         """Return a line for everything in which the attributes and layout differ from those requested."""
         lines = differences(unfinished(self.attributes), unfinished(requested)) if self.attributes else []
         for key, document in documents.items():
             with suppress(StoreError):  # `damaged` names it
-                stored = parse_json(key, self.storage.get(key) or document, "")
+                stored = parse_json(key, self._document(key) or document, "")
                 lines += differences(stored, parse_json(key, document, ""), key.removesuffix("/zarr.json"))
         for split in requested["samples"]:
             groups, begun = metadata_key(split, "groups"), f"{split}/{SPIKES}/c/"
@@ -149,7 +163,7 @@ class ExistingStore:
         keys = [] if self.attributes else [ROOT]
         for key in documents:
             try:
-                parse_json(key, self.storage.get(key) or b"{}", "")
+                parse_json(key, self._document(key) or b"{}", "")
             except StoreError:
                 keys.append(key)
         return keys
@@ -182,7 +196,7 @@ class ExistingStore:
 
     def proven(self, layouts: Mapping[str, SplitLayout], documents: Collection[str]) -> dict[str, FileDigest]:
         """Return the digests of all files of a complete store without a manifest, if its `contents` covers them."""
-        keys = [key for key in (*documents, *_all_keys(layouts)) if key in self.sizes]
+        keys = [key for key in (*documents, *sample_keys(layouts)) if key in self.sizes]
         files = read_digests(self.storage, {key: self.sizes[key] for key in keys})
         proved = self.attributes is not None and self.attributes.get("contents") == digest_over(files)
         return files if proved else {}
@@ -194,16 +208,6 @@ class ExistingStore:
             return same_size
         digests = read_digests(self.storage, {key: file.size for key, file in same_size.items()})
         return {key: file for key, file in same_size.items() if digests.get(key) == file}
-
-
-def _all_keys(layouts: Mapping[str, SplitLayout]) -> list[str]:
-    """Return the key of every file that holds samples."""
-    return [
-        key
-        for split, layout in layouts.items()
-        for number in range(layout.shards)
-        for key in shard_keys(split, number, layout)
-    ]
 
 
 def complete_root(attributes: Mapping[str, Any], contents: str) -> bytes:

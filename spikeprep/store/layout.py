@@ -25,7 +25,7 @@ the digests of each finished shard. A complete store has ``manifest.json`` inste
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 ROOT = "zarr.json"
@@ -150,6 +150,16 @@ def shard_keys(split: str, shard: int, layout: SplitLayout) -> list[str]:
     return [
         *(sample_array_key(split, array, shard) for array in layout.sample_arrays),
         shard_key(split, shard),
+    ]
+
+
+def sample_keys(layouts: Mapping[str, SplitLayout]) -> list[str]:
+    """Return the keys of all files that hold samples."""
+    return [
+        key
+        for split, layout in layouts.items()
+        for number in range(layout.shards)
+        for key in shard_keys(split, number, layout)
     ]
 
 

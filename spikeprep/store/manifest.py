@@ -1,9 +1,8 @@
 """The digests that bind a store together: of each file, over all, and of each finished shard while it is written.
 
 ``manifest.json`` of a complete store has the size and sha256 of every other file, the root's ``zarr.json`` included,
-and one digest over all, which is the sha256 of the files' lines ``SHA256  PATH``, as `sha256sum` writes them::
-
-    find . -type f ! -name manifest.json -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+and one digest over all, which is the sha256 of the files' lines ``SHA256  PATH`` in byte order of the paths, as
+`sha256sum` writes them; docs/stores.md has the command.
 
 The root's ``zarr.json`` has the digest over all files but itself, as ``contents``: each of the two documents can be
 checked, and written again, by means of the other.

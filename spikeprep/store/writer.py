@@ -13,7 +13,7 @@ from ..errors import StoreError
 from ..lease import Holder, Lease, LeaseToken
 from .attributes import FORMAT, check_attributes, differences, parse_attributes, root_document, unfinished
 from .existing import ExistingStore, complete_root
-from .layout import LEASE, MANIFEST, ROOT, SplitLayout, foreign_keys, record_key, shard_keys
+from .layout import LEASE, MANIFEST, ROOT, SplitLayout, foreign_keys, record_key, sample_keys, shard_keys
 from .manifest import FileDigest, Files, Manifest, digest_over
 from .shard_writer import Shard, ShardWriter
 from .shards import Compression
@@ -153,7 +153,7 @@ class SpikeWriter:
         Raises
         ------
         StoreError
-            There is no such store, it has another configuration by now, or nobody has it open for writing.
+            There is no such store, it has another configuration by now, or no process has it open for writing.
         """
         storage = open_storage(path)
         requested = _requested(attributes, layouts)
@@ -270,11 +270,11 @@ class SpikeWriter:
             self._attributes["version"] = existing.version or self._attributes["version"]
             if existing.was(self._attributes, self._documents):
                 return False
-        conflicts, damaged = self._conflicts(existing), existing.damaged(self._documents)
         if overwrite:
             if self._replaces(existing):
                 existing.refuse_foreign_files(self.layouts)
             return False
+        conflicts, damaged = self._conflicts(existing), existing.damaged(self._documents)
         if conflicts:
             raise StoreError(
                 f"{existing.storage.path} was encoded with another configuration ({'; '.join(conflicts[:5])})",
@@ -315,7 +315,7 @@ class SpikeWriter:
             expected = existing.proven(self.layouts, self._documents)
         self._expected = expected
         sound = existing.intact(expected, read=repair or self._storage.local)
-        keys = [key for shard in self.shards() for key in self._keys_of(shard)]
+        keys = sample_keys(self.layouts)
         self._files = {key: sound[key] for key in keys if key in sound}
         if existing.complete or existing.attributes is None:
             if self._is_sound(existing, sound, keys):

@@ -273,7 +273,7 @@ def test_a_clock_that_begins_below_zero(tmp_path):
 
 
 def test_a_chunk_that_expands_to_less_than_it_states(tmp_path):
-    """HDF5 would return memory that nobody wrote."""
+    """HDF5 would return uninitialised memory."""
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         for name in "xytp":
