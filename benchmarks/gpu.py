@@ -178,8 +178,8 @@ def _kernels(results: dict[str, Any]) -> list[str]:
         share = task["floor_seconds"] / max(task["kernels_seconds"], 1e-12)
         total = [_us(task["kernels_seconds"]), _us(task["floor_seconds"]), "", f"{100 * share:.0f} %"]
         rows.append(["all kernels", *total])
-        rows.append(["a step, by the device's clock", _us(task["step_seconds_timed"]), "", "", ""])
-        rows.append(["a step, by the host's", _us(task["host_seconds_timed"]), "", "", ""])
+        rows.append(["a step, on the device", _us(task["step_seconds_timed"]), "", "", ""])
+        rows.append(["a step, until it is in the queue", _us(task["host_seconds_timed"]), "", "", ""])
         lines += [f"**{name}**, a batch of {task['task']['batch']}:", ""]
         lines += [*_table(["launch", "µs", "floor, µs", "bound by", "share"], rows), ""]
     return lines[:-1]

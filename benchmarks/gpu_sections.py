@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import gpu_bptt
 from benchmarks.gpu_tasks import Samples, measured, network, random_bits, random_samples
 from benchmarks.roofline import MNIST, NMNIST, Card, Task, kernels
-from spikeprep.backend import Backend, DeviceLayer, ErrorSignal
+from spikeprep.backend import Backend, DeviceLayer, ErrorSignal, Pass
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.base import Products
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TASKS = {"mnist": MNIST, "nmnist": NMNIST}
 DENSITIES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 OPTIMISER = OptimiserSettings()
+SPIN = Path(__file__).with_name("spin.cu").resolve()
 
 
 @dataclass
@@ -57,15 +58,31 @@ class Bench:
         """Whether this is a test of the benchmark, without a GPU."""
         return self.runtime.name == "emulated"
 
-    def trained(self, task: Task, **options: Any) -> tuple[CudaBackend, Network, Samples]:
+    def occupy(self, cycles: int = 20_000_000) -> None:
+        """Give the device about 12 ms of nothing to do."""
+        if not self.emulated:
+            # all of it: the clock falls on a device that is nearly idle
+            self.runtime.module(SPIN).launch("spin", 2 * self.runtime.processors, 1024, np.int64(cycles))
+
+    def trained(
+        self, task: Task, kind: type[CudaBackend] = CudaBackend, **options: Any
+    ) -> tuple[CudaBackend, Network, Samples]:
         """Return a network trained on a few batches, so that kernels are compiled and memory is allocated."""
-        backend = CudaBackend(self.runtime, **options)
+        backend = kind(self.runtime, **options)
         samples = random_samples(self.runtime, task, max(self.distinct, task.batch))
         net = network(backend, task, samples)
         for number, batch in enumerate(samples.batches(task.batch, min(20, self.repeats)), 1):
             step(net, batch, number)
         self.runtime.synchronize()
         return backend, net, samples
+
+
+class Unrecorded(CudaBackend):
+    """Launches every kernel of every step, so that each can be timed."""
+
+    def replayed(self, work: Pass) -> Pass:
+        """See `Backend.replayed`."""
+        return work
 
 
 def step(net: Network, batch: PackedBatch, number: int) -> StepResult:
@@ -134,20 +151,26 @@ def ceilings(bench: Bench) -> dict[str, Any]:
 
 
 def kernel_times(bench: Bench) -> dict[str, Any]:
-    """Time each launch of a training step, the median of many steps, and compute its floor."""
+    """Time each launch of a training step, the median of many steps, and compute its floor.
+
+    The device is kept busy until all of a step is in its queue: otherwise the times would be the host's.
+    """
     results: dict[str, Any] = {}
     for name, task in bench.tasks.items():
-        backend, net, samples = bench.trained(task, products="events")
+        backend, net, samples = bench.trained(task, Unrecorded, products="events")
         times: dict[str, list[float]] = defaultdict(list)
         device_seconds, host_seconds = [], []
         for number, batch in enumerate(samples.batches(task.batch, bench.repeats), 100):
             began = time.perf_counter()
+            step(net, batch, number)
+            host_seconds.append(time.perf_counter() - began)  # until all is in the queue
+            bench.runtime.synchronize()
+            bench.occupy()
             with launches(bench.runtime) as launched:
                 start = bench.runtime.current().record(timed=True)
                 step(net, batch, number)
                 stop = bench.runtime.current().record(timed=True)
                 bench.runtime.synchronize()
-            host_seconds.append(time.perf_counter() - began)
             device_seconds.append(stop.seconds_since(start))
             sums: dict[str, float] = defaultdict(float)
             names = labels([kernel for kernel, *_ in launched], len(task.sizes) - 1)
@@ -320,7 +343,7 @@ def launches(runtime: Runtime) -> Iterator[list[tuple[str, Any, Any]]]:
 def labels(names: list[str], layers: int) -> list[str]:
     """Return the names in benchmarks.roofline of the launches of one training step, in order."""
     words, forward, backward, updated = [], 0, layers, 0
-    lateral = "lateral_gain" in names
+    lateral = "hm2bp_output" in names
     for name in names:
         if name == "unpack":
             words.append("upload, unpack")
@@ -339,14 +362,16 @@ def labels(names: list[str], layers: int) -> list[str]:
                 words.append(f"{'dense_drive' if name == 'dense_drive' else 'dense_forward'} {forward}")
                 forward += name != "dense_drive"
         elif lateral:
-            words.append("gate, psp, lateral_gain")
-            lateral = name != "lateral_gain"
+            words.append("output: gate, psp, error")
+            lateral = name != "hm2bp_output"
         elif name.startswith("dense_gradient"):
             words.append(f"dense_gradient {backward - 1}")
             backward -= 1
         elif name == "sum_tiles":
             words.append(f"dense_gradient {backward}")
-        elif name in ("events", "counts"):
+        elif name in ("count_parts", "step_values"):
+            words.append("step values")
+        elif name in ("events", "counts", "order_units"):
             words.append(f"events by unit {backward - 1}")
         else:
             words.append(f"{name} {backward - 1}" if name == "gate" else name)

@@ -200,7 +200,7 @@ def kernels(task: Task) -> Iterator[Kernel]:
         gates = pairs * steps * LANES * WORD
         fired = (task.spikes[n + 1] if n < last else 10 * post) / post * LANES  # a tile's spikes
         if n == last:
-            yield Kernel("gate, psp, lateral_gain", l2=2 * gates, chain=steps * 60, launches=4)
+            yield Kernel("output: gate, psp, error", l2=2 * gates, chain=steps * 60, launches=4)
         yield Kernel(
             f"gate {n}",
             memory=gates,

@@ -32,7 +32,7 @@ def test_every_section_of_the_benchmark(tmp_path, monkeypatch, capsys):
         if name == "seconds":
             continue
         assert task["floors_without_a_launch"] == []
-        assert {row["kernel"] for row in task["kernels"] if "floor" not in row} <= {"regular_trains"}
+        assert {row["kernel"] for row in task["kernels"] if "floor" not in row} <= {"step values"}
     assert [row["density"] for row in sections["density"]["rows"]] == [0.02, 0.5]
     assert {"resident", "pinned", "streamed"} < set(sections["tiers"])
     text = (tmp_path / "bench.md").read_text()
@@ -70,14 +70,15 @@ def test_after_a_section_that_fails_the_others_run(tmp_path, monkeypatch, capsys
 def test_names_of_launches_are_those_of_floors():
     names = [
         "unpack", "transpose", "events", "dense_forward_wide", "events", "dense_drive", "lif_lateral",
-        "gate", "events", "psp", "lateral_gain", "regular_trains",
-        "gate", "events", "counts", "dense_gradient", "sum_tiles", "gate", "events", "dense_gradient",
+        "gate", "events", "psp", "hm2bp_output",
+        "gate", "events", "order_units", "dense_gradient", "sum_tiles", "gate", "events", "order_units",
+        "dense_gradient", "count_parts", "count_parts", "step_values",
         "regularisation", "adam_update", "regularisation", "adam_update",
     ]  # fmt: skip
     got = labels(names, 2)
-    assert got[16] == got[15] == "dense_gradient 1"
-    assert {kernel.name for kernel in kernels(MNIST)} == set(got) - {"regular_trains"}
-    assert [n for n, word in enumerate(got) if word == "update 1"] == [22, 23]
+    assert got[15] == got[14] == "dense_gradient 1"
+    assert {kernel.name for kernel in kernels(MNIST)} == set(got) - {"step values"}
+    assert [n for n, word in enumerate(got) if word == "update 1"] == [25, 26]
 
 
 def test_a_bench_at_full_size(monkeypatch):
