@@ -83,6 +83,25 @@ class ErrorSignal:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputError:
+    """What a learning rule makes of the output.
+
+    Attributes
+    ----------
+    loss
+        E (sample,).
+    spikes
+        The output spikes that the gradient sees.
+    signal
+        The error at the output layer.
+    """
+
+    loss: Array
+    spikes: Spikes
+    signal: ErrorSignal
+
+
+@dataclass(frozen=True, slots=True)
 class ArraySpec:
     """A trained array of a layer: its shape, of which the first `neuron_axes` axes name the post neuron."""
 
@@ -202,9 +221,13 @@ class DeviceLayer(ABC):
     ----------
     parameters
         The layer's trained arrays by name.
+    replayable
+        Whether its passes are work of the device alone, which depends on nothing of the host but shapes and constants:
+        a backend may then record them once and replay them (`Backend.replayed`).
     """
 
     parameters: Mapping[str, Parameter]
+    replayable: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, pre: Spikes, constants: Any) -> Spikes:
@@ -243,6 +266,12 @@ class LayerRule(Protocol):
 FusedLayer = Callable[[Any, LinearMap, Mapping[str, ParameterState]], DeviceLayer]
 """(backend, layer, states by array name) → a layer that a backend computes in a way of its own."""
 
+FusedOutput = Callable[[Any, Any, Array, Array | None, Any], OutputError]
+"""(backend, output, labels, sample weights or None, constants) → a rule's `output_error`; replayable."""
+
+Pass = Callable[[Any, Array, Array | None], Array]
+"""(input, labels, sample weights or None) → what the pass measured; arrays (sample,) of the host, or of `xp`."""
+
 
 class Backend(ABC):
     """A device and its way to compute. Equal inputs give bit-equal results, whatever the number of threads.
@@ -257,6 +286,8 @@ class Backend(ABC):
         Its array module, and the type of its real numbers.
     fused
         (learning rule, layer kind) → what computes that pair faster than the composition does.
+    fused_outputs
+        Learning rule → what computes its output error faster.
     """
 
     name: ClassVar[str]
@@ -264,6 +295,7 @@ class Backend(ABC):
     xp: ModuleType
     dtype: np.dtype[Any]
     fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {}
+    fused_outputs: ClassVar[Mapping[str, FusedOutput]] = {}
 
     # ------------------------------------------------------------ memory
 
@@ -365,6 +397,26 @@ class Backend(ABC):
         diagonal = xp.arange(e.shape[1])
         loops[:, diagonal, diagonal] = 0
         return loops.sum(axis=1)
+
+    # ------------------------------------------------------------ training steps
+
+    def step_values(self, loss: Array, trains: Sequence[Spikes]) -> Array:
+        """Return what a step measured, float64, one behind the other.
+
+        Each sample's loss, each layer's mean spikes per neuron and sample, and the last layer's counts (sample, class).
+        """
+        xp = self.xp
+        counts = [self.counts(spikes) for spikes in trains]
+        rates = xp.stack([c.mean(dtype=np.float64) for c in counts])
+        return xp.concatenate([loss.astype(np.float64), rates, counts[-1].reshape(-1).astype(np.float64)])
+
+    def replayed(self, work: Pass) -> Pass:
+        """Return a function equal to `work`, which consists of replayable parts alone; by default `work` itself.
+
+        A backend may record what it gives the device and replay it for inputs of equal shape. A result is valid until
+        the next call.
+        """
+        return work
 
     # ------------------------------------------------------------ arrays
 

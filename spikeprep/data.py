@@ -268,6 +268,30 @@ class PspParams:
 
 
 @dataclass(frozen=True, slots=True)
+class LossParams:
+    """A loss on output spike counts; see `spikeprep.train.rules.loss.LossSettings`.
+
+    Attributes
+    ----------
+    softmax
+        Cross entropy of softmax(counts); False: desired spike counts.
+    target, off_target, margin
+        Spikes wanted of the label neuron and of the others, and how near to them is no error.
+    fill
+        Whether a silent label neuron is given a regular train of about `target` spikes.
+    lateral_limit
+        γ is at most this; None: no limit.
+    """
+
+    softmax: bool
+    target: int
+    off_target: int
+    margin: int
+    fill: bool
+    lateral_limit: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hm2bpConstants:
     """What HM2-BP computes one layer with.
 
@@ -279,9 +303,12 @@ class Hm2bpConstants:
         Strength of the lateral inhibition among the layer's neurons.
     gain_floor
         1 + σ is at least this; None: no floor, as published.
+    loss
+        Of the output layer.
     """
 
     neuron: NeuronParams
     psp: PspParams = PspParams()
     lateral: float = 0.0
     gain_floor: float | None = None
+    loss: LossParams | None = None

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ..backend import FusedLayer
+from ..backend import FusedLayer, FusedOutput, Pass
 from .base import CudaBase
 from .dense import Hm2bpDense
+from .hm2bp_output import hm2bp_output
+from .replay import Replay
 
 
 class CudaBackend(CudaBase):
@@ -37,3 +39,8 @@ class CudaBackend(CudaBase):
     """
 
     fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {("hm2bp", "dense"): Hm2bpDense}
+    fused_outputs: ClassVar[Mapping[str, FusedOutput]] = {"hm2bp": hm2bp_output}
+
+    def replayed(self, work: Pass) -> Pass:
+        """See `Backend.replayed`: passes of a shape that comes again are recorded."""
+        return Replay(self, work)

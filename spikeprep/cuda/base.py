@@ -15,7 +15,7 @@ from ..backend import Array, Backend, BatchSource, NeuronTrace
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..packing import unpack
-from .constants import leaving_terms, neuron_constants, psp_constants
+from .constants import Structure, leaving_terms, neuron_constants, psp_constants
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks, event_bytes
 
@@ -29,6 +29,8 @@ WORKSPACE = 1 << 30
 """Bytes for events, gates and drives of the samples computed at a time, unless a single sample needs more."""
 
 _MAX_REFRACTORY = 32  # steps that a gate's scan sees at once
+
+_COUNT_PARTS = 32  # blocks that add up a layer's spikes
 
 Products = Literal["auto", "events", "matrix"]
 
@@ -61,6 +63,7 @@ class CudaBase(Backend):
             self.products = "events"
         self._modules: dict[tuple[str, int], Module] = {}
         self._leaving_terms: dict[tuple[float, ...], Array] = {}
+        self._units: dict[tuple[int, ...], Array] = {}
 
     # ------------------------------------------------------------ helpers of layers
 
@@ -78,7 +81,7 @@ class CudaBase(Backend):
         for first in range(0, samples, size):
             yield slice(first, min(first + size, samples))
 
-    def psp_constants(self, neuron: NeuronParams, psp: PspParams, longest: int) -> tuple[np.void, Array]:
+    def psp_constants(self, neuron: NeuronParams, psp: PspParams, longest: int) -> tuple[Structure, Array]:
         """Return `Psp` of common.cuh for trains of `longest` steps, and its leaving terms, which stay on the device.
 
         Raises
@@ -157,16 +160,16 @@ class CudaBase(Backend):
         samples: slice,
         neuron: NeuronParams,
         psp: PspParams,
-        delta: Array | None = None,
+        error: Array | None = None,
     ) -> Array:
-        """Return gates [sample, tile, step, lane] of some samples; tiles whose `delta` is 0 are not written."""
+        """Return gates [sample, tile, step, lane] of some samples; tiles whose `error` is 0 are not written."""
         count, tiles = samples.stop - samples.start, -(-post.units // LANES)
         constants, leaving = self.psp_constants(neuron, psp, post.longest)
         gates = self.xp.empty((count, tiles, post.longest, LANES), self.dtype)
         if gates.size:
             self.module("gate.cu").launch(
                 "gate", blocks(self.runtime, count * tiles, 4), 4 * LANES, post.by_unit[samples], post.lengths[samples],
-                constants, leaving, leaving if delta is None else delta[samples], np.int32(delta is not None), gates,
+                constants, leaving, leaving if error is None else error[samples], np.int32(error is not None), gates,
                 *(np.int32(n) for n in (count, post.longest, post.units, post.words, tiles)),
             )  # fmt: skip
         return gates
@@ -316,6 +319,29 @@ class CudaBase(Backend):
                 np.int32(counts.shape[1]),
             )  # fmt: skip
         return gain
+
+    # ------------------------------------------------------------ training steps
+
+    def step_values(self, loss: Array, trains: Sequence[CudaSpikes]) -> Array:  # type: ignore[override]
+        """See `Backend.step_values`: a launch a layer, and one for all."""
+        xp, samples, layers = self.xp, len(trains[0]), len(trains)
+        counts = trains[-1].counts()
+        parts = xp.empty((layers, _COUNT_PARTS), np.int64)
+        values = xp.empty(samples + layers + counts.size, np.float64)
+        module = self.module("step_values.cu")
+        for n, spikes in enumerate(trains):
+            module.launch(
+                "count_parts", _COUNT_PARTS, 256, spikes.counts(), parts[n], np.int64(samples * spikes.units)
+            )
+        units = tuple(spikes.units for spikes in trains)
+        if units not in self._units:
+            self._units[units] = self.runtime.to_device(np.array(units, np.int64))
+        module.launch(
+            "step_values", blocks(self.runtime, values.size, 256), 256, xp.ascontiguousarray(loss, self.dtype), parts,
+            self._units[units], counts, values, np.int32(samples), np.int32(layers), np.int32(_COUNT_PARTS),
+            np.int32(trains[-1].units),
+        )  # fmt: skip
+        return values
 
     # ------------------------------------------------------------ arrays
 

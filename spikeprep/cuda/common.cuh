@@ -48,7 +48,7 @@ struct Psp {
     Real decay_s;
     Real norm;     // 1 / (1 − τs/τm)
     Real silent_psp, silent_share, silent_ratio;
-    Real inverse_nu;
+    Real nu, inverse_nu;
     int refractory;
     int reach;     // W − R: the largest distance to a firing inside the window
 };
@@ -181,6 +181,16 @@ __device__ __forceinline__ Lane<TILES> sum_rows(const Rows<STRIDE, SHARED> &rows
     }
     if (n & 1) rows.add_to(total, ids.get(0));
     return total;
+}
+
+// Return word w of a train of `length` steps with spikes at p, 2 p, …
+__device__ __forceinline__ Word regular_word(int w, long long period, int length) {
+    Word word = 0;
+    for (int k = 0; k < 32; ++k) {
+        int t = 32 * w + k;
+        if (t > 0 && t < length && t % period == 0) word |= 1u << k;
+    }
+    return word;
 }
 
 // A neuron's state between two steps; `held` > 0 while it is refractory.

@@ -10,21 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import OptimiserStep
-from ..data import NeuronParams, PspParams
+from ..data import Hm2bpConstants, NeuronParams, PspParams
+
+Structure = NDArray[np.void]
+"""The bytes of a structure, an array without axes: CuPy passes these by value, and spends longer on named fields."""
 
 
 def _structure(
     dtype: np.dtype[Any], reals: dict[str, float], integers: dict[str, int] | None = None
-) -> np.void:
+) -> Structure:
     """Return a structure of reals followed by C ints, with the layout of a C compiler."""
     ints = integers or {}
     layout = np.dtype([(n, dtype) for n in reals] + [(n, np.int32) for n in ints], align=True)
-    structure: np.void = np.array([(*reals.values(), *ints.values())], layout)[0]
-    return structure
+    return np.array((*reals.values(), *ints.values()), layout).view(f"V{layout.itemsize}")
 
 
 @functools.lru_cache
-def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> np.void:
+def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> Structure:
     """Return `Neuron` of common.cuh."""
     reals = {
         "threshold": neuron.threshold - neuron.slack,
@@ -41,7 +43,7 @@ def reach(neuron: NeuronParams, psp: PspParams, longest: int) -> int:
 
 
 @functools.lru_cache
-def psp_constants(neuron: NeuronParams, psp: PspParams, longest: int, dtype: np.dtype[Any]) -> np.void:
+def psp_constants(neuron: NeuronParams, psp: PspParams, longest: int, dtype: np.dtype[Any]) -> Structure:
     """Return `Psp` of common.cuh for trains of up to `longest` steps."""
     reals = {
         "decay_m": math.exp(-1 / neuron.tau_m),
@@ -50,6 +52,7 @@ def psp_constants(neuron: NeuronParams, psp: PspParams, longest: int, dtype: np.
         "silent_psp": psp.silent_psp,
         "silent_share": psp.silent_share,
         "silent_ratio": psp.silent_ratio,
+        "nu": neuron.threshold,
         "inverse_nu": 1 / neuron.threshold,
     }
     return _structure(dtype, reals, {"refractory": neuron.refractory, "reach": reach(neuron, psp, longest)})
@@ -64,7 +67,30 @@ def leaving_terms(neuron: NeuronParams, psp: PspParams, longest: int, dtype: np.
     return (alpha * np.exp(-(distance - s) / neuron.tau_s)).astype(dtype)
 
 
-def update_constants(step: OptimiserStep, samples: int, dtype: np.dtype[Any]) -> np.void:
+@functools.lru_cache
+def output_constants(constants: Hm2bpConstants, weighted: bool, dtype: np.dtype[Any]) -> Structure:
+    """Return `Output` of hm2bp_output.cu for an output layer."""
+    loss = constants.loss
+    assert loss is not None
+    reals = {
+        "target": loss.target,
+        "off_target": loss.off_target,
+        "margin": loss.margin,
+        "lateral_squared": constants.lateral**2,
+        "least": -math.inf if loss.lateral_limit is None else 1 / loss.lateral_limit,
+        "inverse_nu": 1 / constants.neuron.threshold,
+    }
+    ints = {
+        "softmax": int(loss.softmax),
+        "fill": int(loss.fill),
+        "lateral": int(bool(constants.lateral)),
+        "weighted": int(weighted),
+        "fill_spikes": min(loss.target, 2**31 - 1),
+    }
+    return _structure(dtype, reals, ints)
+
+
+def update_constants(step: OptimiserStep, samples: int, dtype: np.dtype[Any]) -> Structure:
     """Return `Update` of update.cu for a gradient summed over `samples`."""
     adam = step.kind == "adam"
     reals = {

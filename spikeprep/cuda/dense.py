@@ -79,9 +79,12 @@ class DenseParameter(Parameter):
                 np.int32(width),
             )  # fmt: skip
         moments = (self._moment, self._variance) if step.kind == "adam" else (self._moment,)
+        groups = len(self.sums)
+        slices = 1 if groups < 16 else 8  # threads that share the groups of a weight, of 256 in a block
         module.launch(
-            f"{step.kind}_update", blocks(runtime, pre * width, 256), 256, self.weight, self.sums, *moments, pull,
-            np.int32(bool(step.strength)), constants, np.int64(pre * width), np.int32(width), np.int32(len(self.sums)),
+            f"{step.kind}_update", blocks(runtime, pre * width * slices, 256), 256, self.weight, self.sums, *moments,
+            pull, np.int32(bool(step.strength)), constants, np.int64(pre * width), np.int32(width), np.int32(groups),
+            np.int32(slices),
         )  # fmt: skip
 
     def state(self) -> ParameterState:
@@ -97,6 +100,8 @@ class Hm2bpDense(DeviceLayer):
     uses_products
         Whether sums over the input are matrix products; None: the first batch decides.
     """
+
+    replayable = True
 
     def __init__(self, backend: CudaBase, layer: LinearMap, states: Mapping[str, ParameterState]) -> None:
         self._backend, self._runtime = backend, backend.runtime
@@ -186,7 +191,6 @@ class Hm2bpDense(DeviceLayer):
         neuron, psp = constants.neuron, constants.psp
         count, tiles, width = len(pre), weights.tiles, weights.shape[1]
         error = xp.ascontiguousarray(xp.asarray(signal.error), dtype)
-        delta = error / dtype.type(neuron.threshold)
         gamma = None if signal.scale is None else xp.ascontiguousarray(xp.asarray(signal.scale), dtype)
         floor = dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
         psp_values, _ = backend.psp_constants(neuron, psp, post.longest)
@@ -196,22 +200,23 @@ class Hm2bpDense(DeviceLayer):
                 gates = backend.gates(post, samples, neuron, psp)
                 matrix.add_gradient(
                     self._runtime, backend.module("matrix.cu"), weights.weight, weights.sums[0], pre, post, samples,
-                    gates, delta, gamma, psp_values, floor,
+                    gates, error, gamma, psp_values, psp.silent_psp, floor,
                 )  # fmt: skip
             return None
-        sent = xp.zeros((tiles, count if send else 0, width), dtype)
+        sent = (xp.empty if post.longest else xp.zeros)((tiles, count if send else 0, width), dtype)
         groups = len(weights.sums)
         kernel, buffers, shared = self._gradient_kernel(post.longest, width)
         rows = xp.empty((0 if kernel == "dense_gradient" else tiles * groups, width, LANES), dtype)
         warps = 32 if width >= 64 else 8
-        need = backend.gate_bytes(post) + width * event_bytes(pre.longest)
+        need = backend.gate_bytes(post) + width * (event_bytes(pre.longest) + 4)
         for samples in backend.sample_slices(count, need):
             if not post.longest:
                 break
-            gates, events = backend.gates(post, samples, neuron, psp, delta), pre.events_by_unit(samples)
+            gates, events = backend.gates(post, samples, neuron, psp, error), pre.events_by_unit(samples)
             backend.module("gradient.cu", events.id_bits).launch(
-                kernel, tiles * groups, LANES * warps, weights.weight, events.counts, events.lists, gates,
-                post.counts(), post.lengths, delta, delta if gamma is None else gamma, np.int32(gamma is not None),
+                kernel, tiles * groups, LANES * warps, weights.weight, events.counts, events.lists,
+                pre.order(samples, events.counts), gates,
+                post.counts(), post.lengths, error, error if gamma is None else gamma, np.int32(gamma is not None),
                 weights.sums, sent, np.int32(send), rows, psp_values, floor, np.int32(count), np.int32(samples.start),
                 np.int32(samples.stop), np.int32(width), np.int32(post.longest), events.stride, np.int32(post.units),
                 np.int32(tiles), np.int32(groups), np.int32(buffers), shared=shared,
@@ -221,7 +226,7 @@ class Hm2bpDense(DeviceLayer):
     def _gradient_kernel(self, longest: int, pre: int) -> tuple[str, int, int]:
         """Return the first kernel that fits in shared memory, its buffers of gates, and its dynamic bytes."""
         row = LANES * self._backend.dtype.itemsize
-        limit = self._runtime.shared_limit - (2 * 32 + 1) * row  # less the kernel's static shared memory
+        limit = self._runtime.shared_limit - 2 * 32 * row  # less the kernel's static shared memory
         for name, buffers, rows in (
             ("dense_gradient", 2, pre),
             ("dense_gradient", 1, pre),

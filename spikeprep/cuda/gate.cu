@@ -26,21 +26,21 @@ __device__ __forceinline__ int since_reset(const Word *train, int firing, const 
 //   lengths   [sample]                      in
 //   psp                                     constants
 //   leaving   [s], s ≤ reach                in: the term B of a firing s steps after the reset
-//   delta     [sample, unit]                in if `skip`: tiles where it is 0 are not written
+//   error     [sample, unit]                in if `skip`: tiles where it is 0 are not written
 //   skip
 //   gates     [sample, tile, step, lane]    out, all steps
 //   samples, longest, units, words, tiles
 // A warp scans one tile of one sample backwards. x is a lane's distance to its next firing, near_m and near_s are
 // e^{−x/τm} and e^{−x/τs}, `later` (Q in section 8) is the contribution of later firings.
 extern "C" __global__ void gate(
-    const Word *by_unit, const int *lengths, Psp psp, const Real *leaving, const Real *delta, int skip, Real *gates,
+    const Word *by_unit, const int *lengths, Psp psp, const Real *leaving, const Real *error, int skip, Real *gates,
     int samples, int longest, int units, int words, int tiles) {
     int lane = threadIdx.x & 31;
     long long all = (long long)samples * tiles, warps = (long long)gridDim.x * (blockDim.x >> 5);
     for (long long n = blockIdx.x * (long long)(blockDim.x >> 5) + (threadIdx.x >> 5); n < all; n += warps) {
         int sample = (int)(n / tiles), unit = (int)(n % tiles) * LANES + lane, length = lengths[sample];
         bool live = unit < units;
-        if (skip && !__any_sync(ALL, live && delta[(size_t)sample * units + unit] != 0)) continue;
+        if (skip && !__any_sync(ALL, live && error[(size_t)sample * units + unit] != 0)) continue;
         const Word *train = by_unit + ((size_t)sample * units + unit) * words;
         Real *out = gates + (size_t)n * longest * LANES + lane;
         int reset = psp.refractory;

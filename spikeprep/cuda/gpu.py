@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -60,9 +61,9 @@ class CupyRuntime(Runtime):
 
     def module(self, file: str | Path, **defines: object) -> CupyModule:
         """See `Runtime.module`."""
-        path = KERNELS / file
-        key = (path, *sorted((k, str(v)) for k, v in defines.items()))
+        key = (file, *defines.items())
         if key not in self._modules:
+            path = KERNELS / file
             options = ["-std=c++17", "-lineinfo", *(f"-D{k}={v}" for k, v in defines.items())]
             if not self.fused:
                 options.append("--fmad=false")
@@ -136,6 +137,24 @@ class CupyRuntime(Runtime):
             _SINGLE, n, _SUM_IN_SINGLE, _ANY_ALGORITHM,
         )  # fmt: skip
 
+    def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
+        """See `Runtime.recorded`: a CUDA graph."""
+        cupy = self.xp
+        # a pool of its own: the graph's memory is given to nothing else as long as the graph lives
+        pool = cupy.cuda.MemoryPool()
+        stream = cupy.cuda.Stream(non_blocking=True)
+        with cupy.cuda.using_allocator(pool.malloc), stream:
+            stream.begin_capture()
+            try:
+                work()
+            finally:
+                graph = stream.end_capture()
+
+        def play(alive: object = pool) -> None:
+            graph.launch()
+
+        return play
+
     @property
     def has_products(self) -> bool:
         """See `Runtime.has_products`: cuBLAS may not be installed."""
@@ -194,9 +213,7 @@ class CupyModule(Module):
         # more than 48 KiB, static shared memory included, needs opting in
         if shared > self._dynamic.get(name, 0):
             kernel.max_dynamic_shared_size_bytes = self._dynamic[name] = shared
-        # CuPy passes structures by value as arrays without axes, not as scalars
-        values = tuple(np.asarray(arg) if isinstance(arg, np.void) else arg for arg in args)
-        kernel(dims(grid), dims(block), values, shared_mem=shared)
+        kernel(dims(grid), dims(block), args, shared_mem=shared)
 
     def attributes(self, name: str) -> dict[str, int]:
         """Return what the compiler allotted to a kernel: registers, local (spilled) and shared bytes, threads."""

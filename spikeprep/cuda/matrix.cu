@@ -56,7 +56,7 @@ extern "C" __global__ void split(const float *numbers, Half *high, Half *low, lo
 //   gates            [sample, tile, step, lane]   in
 //   drive            [sample, step, width]        in
 //   counts           [sample, unit]               in
-//   delta            [sample, unit]               in: δ
+//   error            [sample, unit]               in: d = ∂E/∂o; δ = d/ν
 //   scale            [sample, unit]               in if `scaled`: γ
 //   scaled
 //   fan_in           [width]                      in: Σ_j w_ij
@@ -65,7 +65,7 @@ extern "C" __global__ void split(const float *numbers, Half *high, Half *low, lo
 //   slopes, silent   [sample, width]              out: of neurons that fire, of silent ones; 0 for the others
 //   samples, longest, units, tiles
 extern "C" __global__ void slopes(
-    const float *gates, const float *drive, const int *counts, const float *delta, const float *scale, int scaled,
+    const float *gates, const float *drive, const int *counts, const float *error, const float *scale, int scaled,
     const float *fan_in, Psp psp, float gain_floor, float *slopes, float *silent, int samples, int longest, int units,
     int tiles) {
     int lane = threadIdx.x & 31, width = tiles * LANES;
@@ -85,7 +85,7 @@ extern "C" __global__ void slopes(
         int fired = live ? counts[pair] : 0;
         float share = fired ? (sum[0] + sum[2] + (sum[1] + sum[3])) / fired : psp.silent_share * fan_in[unit];
         float gain = 1 + share * psp.inverse_nu;
-        float slope = live ? delta[pair] * (gain < gain_floor ? gain_floor : gain) : 0;
+        float slope = live ? error[pair] / psp.nu * (gain < gain_floor ? gain_floor : gain) : 0;
         if (live && scaled) slope *= scale[pair];
         slopes[at] = fired ? slope : 0;
         silent[at] = fired ? 0 : slope;

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from .constants import Structure
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks
 
@@ -90,9 +91,10 @@ def add_gradient(
     post: CudaSpikes,
     samples: slice,
     gates: Array,
-    delta: Array,
+    error: Array,
     scale: Array | None,
-    constants: np.void,
+    constants: Structure,
+    silent_psp: float,
     gain_floor: np.floating[Any],
 ) -> None:
     """Add Σ_b δ γ (1 + σ) e of some samples to gradient [pre, width], by matrix products alone.
@@ -105,10 +107,10 @@ def add_gradient(
     width, units = weight.shape[1], pre.units
     dense = _spread(runtime, module, pre, samples)
     slopes, silent = (xp.empty((count, width), np.float32) for _ in range(2))
-    gamma = delta if scale is None else scale
+    gamma = error if scale is None else scale
     module.launch(
         "slopes", blocks(runtime, count * tiles, WARPS), 32 * WARPS, gates, _drive(runtime, module, weight, dense),
-        post.counts()[samples], delta[samples], gamma[samples], np.int32(scale is not None), weight.sum(axis=0),
+        post.counts()[samples], error[samples], gamma[samples], np.int32(scale is not None), weight.sum(axis=0),
         constants, gain_floor, slopes, silent, np.int32(count), np.int32(longest), np.int32(post.units),
         np.int32(tiles),
     )  # fmt: skip
@@ -123,4 +125,4 @@ def add_gradient(
     runtime.half_product(dense, high, product, transposed=True)
     runtime.half_product(dense, low, product, scale=LOW, add=True, transposed=True)
     active = (pre.counts()[samples] > 0).astype(np.float32)
-    gradient += product[:units] * largest + constants["silent_psp"] * xp.matmul(active.T, silent)
+    gradient += product[:units] * largest + silent_psp * xp.matmul(active.T, silent)

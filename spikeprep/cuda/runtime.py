@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +74,7 @@ class Module(ABC):
             Blocks, and threads per block, along x or (x, y, z).
         args
             C-contiguous arrays of `xp`, and NumPy scalars of the parameters' exact types (`np.int32`, `np.float32`, …);
-            Python numbers are refused, as they have no width.
+            structures are NumPy arrays without axes. Python numbers are refused, as they have no width.
         shared
             Bytes of dynamic shared memory per block.
         """
@@ -134,6 +135,14 @@ class Runtime(CopyDevice):
         raise CapabilityError(f"got a matrix product on {self.name}", "a device with a library for them")
 
     @abstractmethod
+    def recorded(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record the work that a function gives the device, which does none of it; return what gives it again.
+
+        `work` may allocate, launch and compute with arrays of the device, but neither copy from the host nor wait. What
+        it allocates keeps its place, and is written anew each time.
+        """
+
+    @abstractmethod
     def synchronize(self) -> None:
         """Wait on the host for all work of the device."""
 
@@ -154,7 +163,7 @@ def check_args(name: str, args: tuple[Any, ...], array: Any) -> None:
         if isinstance(arg, array):
             if not arg.flags.c_contiguous:
                 raise TypeError(f"argument {n} of {name} is a strided array; expected a contiguous one")
-        elif not isinstance(arg, np.generic):
+        elif not isinstance(arg, np.generic) and not (isinstance(arg, np.ndarray) and arg.dtype.kind == "V"):
             raise TypeError(
                 f"argument {n} of {name} is {type(arg).__name__}; expected an array of the device or a NumPy scalar"
             )

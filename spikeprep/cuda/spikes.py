@@ -97,7 +97,7 @@ class CudaSpikes:
             columns = -(-self.units // 32)
             self._by_step = self._runtime.xp.empty((len(self), self.longest, columns), np.uint32)
             if self._by_step.size:
-                blocks = len(self) * -(-columns // 32)
+                blocks = len(self) * -(-columns // 32) * -(-self.words // 8)
                 self._module().launch(
                     "transpose", blocks, 32 * min(32, columns), self.by_unit, self._by_step, np.int32(len(self)),
                     np.int32(self.units), np.int32(self.longest), np.int32(self.words), np.int32(columns),
@@ -128,6 +128,16 @@ class CudaSpikes:
     def events_by_unit(self, samples: slice) -> Events:
         """Return the events of some samples, rows [sample · unit]: steps."""
         return self._events(self.by_unit[samples], self.longest)
+
+    def order(self, samples: slice, counts: Array) -> Array:
+        """Return int32 [sample, unit]: units of some samples, those with most spikes first; `counts` are theirs."""
+        order = self._runtime.xp.empty((samples.stop - samples.start, self.units), np.int32)
+        if order.size:
+            self._module().launch(
+                "order_units", len(order), 32, counts, order, np.int32(len(order)), np.int32(self.units),
+                np.int32(self.longest),
+            )  # fmt: skip
+        return order
 
     def _events(self, words: Array, row_bits: int) -> Events:
         bits = bits_of_ids(row_bits)

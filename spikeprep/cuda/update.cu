@@ -32,21 +32,45 @@ extern "C" __global__ void __launch_bounds__(1024) regularisation(
     pull[unit] = step.pull * exp(step.steepness * (sum / pre - 1));
 }
 
-// Return the gradient sum of one weight, over all groups in order, and clear it. IN_FLIGHT loads are issued at once.
-__device__ __forceinline__ Real collect(Real *gradient, size_t at, size_t count, int groups) {
+// Return the gradient sum of weight n, of the groups `slice`, `slice` + `slices`, … in order, and clear it. IN_FLIGHT
+// loads are issued at once.
+__device__ __forceinline__ Real collect(Real *gradient, size_t n, size_t count, int slice, int groups, int slices) {
     const int IN_FLIGHT = 8;
     Real sum = 0;
-    for (int first = 0; first < groups; first += IN_FLIGHT) {
+    for (int first = slice; first < groups; first += IN_FLIGHT * slices) {
         Real part[IN_FLIGHT];
 #pragma unroll
-        for (int k = 0; k < IN_FLIGHT; ++k) part[k] = first + k < groups ? gradient[(first + k) * count + at] : 0;
+        for (int k = 0; k < IN_FLIGHT; ++k) {
+            int group = first + k * slices;
+            part[k] = group < groups ? gradient[group * count + n] : 0;
+        }
 #pragma unroll
         for (int k = 0; k < IN_FLIGHT; ++k) {
+            int group = first + k * slices;
             sum += part[k];
-            if (first + k < groups) gradient[(first + k) * count + at] = 0;
+            if (group < groups) gradient[group * count + n] = 0;
         }
     }
     return sum;
+}
+
+// Call step(n, gradient sum) for each weight. `slices` threads of a block share a weight's groups.
+template <class Step>
+__device__ __forceinline__ void for_each_weight(Real *gradient, long long count, int groups, int slices, Step step) {
+    __shared__ Real parts[256];
+    int weights = blockDim.x / slices, slice = threadIdx.x / weights;
+    for (long long first = blockIdx.x * (long long)weights; first < count; first += gridDim.x * (long long)weights) {
+        long long n = first + threadIdx.x - slice * weights;
+        Real sum = n < count ? collect(gradient, n, count, slice, groups, slices) : 0;
+        if (slices > 1) {
+            parts[threadIdx.x] = sum;
+            __syncthreads();
+            if (slice == 0)
+                for (int k = 1; k < slices; ++k) sum += parts[k * weights + threadIdx.x];
+            __syncthreads();
+        }
+        if (slice == 0 && n < count) step(n, sum);
+    }
 }
 
 // Adam: w ← w − lr m̂ / (√v̂ + ε).
@@ -56,30 +80,30 @@ __device__ __forceinline__ Real collect(Real *gradient, size_t at, size_t count,
 //   pull               [width]               in if `regularised`
 //   regularised
 //   step                                     constants
-//   count (pre · width), width, groups
-extern "C" __global__ void adam_update(
+//   count (pre · width), width, groups, slices
+extern "C" __global__ void __launch_bounds__(256) adam_update(
     Real *weight, Real *gradient, Real *moment, Real *variance, const Real *pull, int regularised, Update step, long long count,
-    int width, int groups) {
-    for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < count; n += (long long)gridDim.x * blockDim.x) {
-        Real w = weight[n], slope = collect(gradient, n, count, groups) * step.mean;
+    int width, int groups, int slices) {
+    for_each_weight(gradient, count, groups, slices, [&](long long n, Real sum) {
+        Real w = weight[n], slope = sum * step.mean;
         if (regularised) slope += pull[n % width] * w;
         Real m = step.beta1 * moment[n] + step.rest1 * slope;
         Real v = step.beta2 * variance[n] + step.rest2 * slope * slope;
         moment[n] = m;
         variance[n] = v;
         weight[n] = w - step.rate * (m * step.inverse1) / (sqrt(v * step.inverse2) + step.epsilon);
-    }
+    });
 }
 
 // Gradient descent with momentum, m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`, without `variance`.
-extern "C" __global__ void sgd_update(
+extern "C" __global__ void __launch_bounds__(256) sgd_update(
     Real *weight, Real *gradient, Real *moment, const Real *pull, int regularised, Update step, long long count, int width,
-    int groups) {
-    for (long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x; n < count; n += (long long)gridDim.x * blockDim.x) {
-        Real w = weight[n], slope = collect(gradient, n, count, groups) * step.mean;
+    int groups, int slices) {
+    for_each_weight(gradient, count, groups, slices, [&](long long n, Real sum) {
+        Real w = weight[n], slope = sum * step.mean;
         if (regularised) slope += pull[n % width] * w;
         Real m = step.beta1 * moment[n] + slope;
         moment[n] = m;
         weight[n] = w - step.rate * m;
-    }
+    });
 }

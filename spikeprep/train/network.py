@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import Array, ArraySpec, Backend, DeviceLayer, LinearMap, ParameterState, Spikes
+from ..backend import (
+    Array,
+    ArraySpec,
+    Backend,
+    DeviceLayer,
+    FusedOutput,
+    LinearMap,
+    OutputError,
+    ParameterState,
+    Pass,
+    Spikes,
+)
 from ..composition import device_layer
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks
@@ -19,7 +30,7 @@ from ..random import generator
 from .layers import LayerKind
 from .layers.per_layer import at_layer
 from .optimiser import OptimiserSettings
-from .rules import LearningRule, OutputError
+from .rules import LearningRule
 
 States = Sequence[dict[str, ParameterState]]
 """Each layer's trained arrays by name, input side first."""
@@ -72,19 +83,25 @@ class Network:
         The layers' descriptions, input side first.
     devices
         The same layers on the device.
+    fused
+        Whether the backend's fused layers and outputs are used.
     """
 
     backend: Backend
     rule: LearningRule
     layers: tuple[LinearMap, ...]
     devices: tuple[DeviceLayer, ...]
+    fused: bool = True
 
     def _constants(self, layer: int) -> Any:
         return self.rule.constants(layer, len(self.layers))
 
     def forward(self, batch: PackedBatch) -> list[Spikes]:
         """Return the spikes of the input and of every layer."""
-        spikes = [self.backend.upload(batch)]
+        return self._forward(self.backend.upload(batch))
+
+    def _forward(self, pre: Spikes) -> list[Spikes]:
+        spikes = [pre]
         for n, layer in enumerate(self.devices):
             spikes.append(layer.forward(spikes[-1], self._constants(n)))
         return spikes
@@ -106,13 +123,10 @@ class Network:
         """Add every layer's gradient of the batch whose `forward` gave `spikes`; return the loss (sample,), host."""
         return self.backend.to_host(self._backward(spikes, labels, sample_weight))
 
-    def _backward(
-        self, spikes: Sequence[Spikes], labels: NDArray[Any], sample_weight: NDArray[Any] | None
-    ) -> Array:
+    def _backward(self, spikes: Sequence[Spikes], labels: Array, sample_weight: Array | None) -> Array:
         last = len(self.layers) - 1
-        output = self.rule.output_error(
-            self.backend, spikes[-1], labels, sample_weight, self._constants(last)
-        )
+        output_error = self._fused_output or self.rule.output_error
+        output = output_error(self.backend, spikes[-1], labels, sample_weight, self._constants(last))
         if not isinstance(output, OutputError):
             raise UsageError(
                 f"output_error of the rule {self.rule.name} returned {output!r}",
@@ -140,14 +154,11 @@ class Network:
 
         A rank may have no samples of a batch; it takes the step all the same.
         """
-        backend, xp = self.backend, self.backend.xp
-        measured: list[Array] = [xp.zeros(len(self.layers))]
+        backend = self.backend
         if len(batch):
-            spikes = self.forward(batch)
-            loss = self._backward(spikes, batch.labels, sample_weight)
-            counts = [backend.counts(s) for s in spikes[1:]]
-            rates = xp.stack([c.mean(dtype=np.float64) for c in counts])
-            measured = [loss.astype(np.float64), rates, counts[-1].reshape(-1).astype(np.float64)]
+            measured = self._pass(backend.upload(batch), batch.labels, sample_weight)
+        else:
+            measured = backend.xp.zeros(len(self.layers))
         if ranks is not None and ranks.size > 1:
             ranks.all_reduce([p.gradient_sum() for layer in self.devices for p in layer.parameters.values()])
         samples = len(batch) if batch.batch_index is None else len(batch.batch_index)
@@ -155,7 +166,21 @@ class Network:
             plain = optimiser.step(step, n, rate)
             for name, parameter in layer.parameters.items():
                 parameter.update(samples, self.rule.step(n, len(self.layers), name, plain))
-        return StepResult(backend.fetch(xp.concatenate(measured)), len(batch), len(self.layers))
+        return StepResult(backend.fetch(measured), len(batch), len(self.layers))
+
+    @cached_property
+    def _fused_output(self) -> FusedOutput | None:
+        return self.backend.fused_outputs.get(self.rule.name) if self.fused else None
+
+    @cached_property
+    def _pass(self) -> Pass:
+        replayable = self._fused_output is not None and all(layer.replayable for layer in self.devices)
+        return self.backend.replayed(self._compute_pass) if replayable else self._compute_pass
+
+    def _compute_pass(self, pre: Spikes, labels: Array, sample_weight: Array | None) -> Array:
+        """Compute a batch forward and backward, adding to the gradients; return `Backend.step_values`."""
+        spikes = self._forward(pre)
+        return self.backend.step_values(self._backward(spikes, labels, sample_weight), spikes[1:])
 
     def states(self) -> list[dict[str, ParameterState]]:
         """Return each layer's trained arrays by name, host."""
@@ -191,4 +216,4 @@ def build_network(
         device_layer(backend, rule, layer, state, fused=fused)
         for layer, state in zip(layers, states, strict=True)
     )
-    return Network(backend, rule, tuple(layers), tuple(devices))
+    return Network(backend, rule, tuple(layers), tuple(devices), fused)

@@ -233,7 +233,7 @@ def test_every_kernel_of_the_gradient_sums_alike(
     batch, weight = random_batch(6, 60, 40, 0.2), random_weight(70, 40)
     ops = CudaBackend(runtime)
     want = one_pass(ops, batch, weight)
-    runtime.shared_limit = (rows + 2 * 32 + 1) * 32 * 4
+    runtime.shared_limit = (rows + 2 * 32) * 32 * 4
     layer = dense_layer(ops, weight)
     assert isinstance(layer, dense.Hm2bpDense)
     assert layer._gradient_kernel(60, 40)[:2] == (kernel, buffers)
@@ -371,7 +371,7 @@ def test_a_training_step_never_waits_and_launches_few_kernels(
         monkeypatch.setattr(runtime, name, waits)
     launched = record_launches(ops, monkeypatch)
     result = net.train_step(on_device, OptimiserSettings(), 2, 0.01)
-    assert len(launched) <= 24, launched
+    assert len(launched) <= 30, launched
     assert result.counts.shape == (4, 10)
 
 
@@ -402,7 +402,6 @@ def test_structures_have_the_layout_of_c(dtype: Any) -> None:
     real = np.dtype(dtype).itemsize
     neuron = neuron_constants(NeuronParams(1.0), np.dtype(dtype))
     psp = psp_constants(NeuronParams(1.0), PspParams(), 10, np.dtype(dtype))
-    assert neuron.dtype.itemsize == (20 if real == 4 else 40)
-    assert psp.dtype.itemsize == (36 if real == 4 else 64)
-    assert psp.dtype.fields is not None
-    assert psp.dtype.fields["refractory"][1] == 7 * real
+    assert neuron.itemsize == (20 if real == 4 else 40)
+    assert psp.itemsize == (40 if real == 4 else 72)
+    assert np.frombuffer(psp.tobytes(), np.int32, 2, 8 * real).tolist() == [2, 10]  # refractory, reach

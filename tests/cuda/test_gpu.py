@@ -18,6 +18,7 @@ from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.cuda.runtime import KERNELS, Runtime, source
 from spikeprep.data import PackedBatch
+from spikeprep.packing import pack
 
 from . import walk
 from .devices import GPU, gpu
@@ -59,6 +60,46 @@ def test_training_twice_gives_the_same_bits(runtime, dtype):
     small = trained(CudaBackend(runtime, dtype, workspace=1), batches(2))
     assert small[0] == once[0]
     assert any(counts.any() for counts in once[1])
+
+
+def equal_batches(number: int, samples: int = 6, steps: int = 60) -> list[PackedBatch]:
+    """Return different batches of one shape, their samples of different lengths."""
+    result = []
+    for n in range(number):
+        rng = np.random.default_rng(n)
+        lengths = rng.integers(steps // 2, steps + 1, samples)
+        lengths[n % samples] = steps
+        spikes = rng.random((samples, steps, 40)) < 0.1
+        spikes &= np.arange(steps)[:, None] < lengths[:, None, None]
+        labels = rng.integers(10, size=samples).astype(np.int32)
+        result.append(PackedBatch(pack(spikes), lengths.astype(np.uint32), labels, np.arange(samples)))
+    return result
+
+
+class Unrecorded(CudaBackend):
+    """Gives the device every pass anew."""
+
+    def replayed(self, work):
+        return work
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_replayed_passes_are_the_passes(runtime, dtype, weighted):
+    """Batches of two shapes, in turns, recorded and not: the same bits."""
+    full, rest = equal_batches(8), equal_batches(4, samples=4, steps=37)
+    order = [*full[:4], rest[0], rest[1], *full[4:6], rest[2], *full[6:], rest[3]]
+    results = []
+    for backend in (CudaBackend(runtime, dtype), Unrecorded(runtime, dtype)):
+        net, values = walk.network(backend, (40, 36, 10), 0.5, target=6), []
+        for step, batch in enumerate(order, 1):
+            weight = np.linspace(0.5, 2, len(batch)) * step if weighted else None
+            result = net.train_step(batch, walk.optimiser(), step, 0.01, sample_weight=weight)
+            values += [result.loss.tobytes(), result.rates, result.counts.tobytes()]
+        results.append((values, [layer["weight"].value.tobytes() for layer in net.states()]))
+        recordings = getattr(net._pass, "_recordings", {})
+        assert len(recordings) == (2 if type(backend) is CudaBackend else 0)
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

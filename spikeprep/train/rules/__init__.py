@@ -1,5 +1,6 @@
 """Learning rules, one a file: neurons, output error and gradient, written with connections, gates and traces."""
 
-from .base import LearningRule, OutputError
+from ...backend import OutputError
+from .base import LearningRule
 
 __all__ = ["LearningRule", "OutputError"]

@@ -9,29 +9,19 @@ from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
-from ...backend import Array, Backend, DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Spikes
+from ...backend import (
+    Array,
+    Backend,
+    DeviceLayer,
+    ErrorSignal,
+    LinearMap,
+    OptimiserStep,
+    OutputError,
+    Spikes,
+)
 from ...composition import Connection
 from ...data import PackedBatch
 from ...registry import Plugin
-
-
-@dataclass(frozen=True)
-class OutputError:
-    """What a rule makes of the output.
-
-    Attributes
-    ----------
-    loss
-        E (sample,).
-    spikes
-        The output spikes that the gradient sees.
-    signal
-        The error at the output layer.
-    """
-
-    loss: Array
-    spikes: Spikes
-    signal: ErrorSignal
 
 
 @dataclass(frozen=True)
@@ -81,7 +71,7 @@ class LearningRule(Plugin, ABC):
         sample_weight: NDArray[Any] | None,
         constants: Any,
     ) -> OutputError:
-        """Return loss and error at the output; labels and weights are host (sample,)."""
+        """Return loss and error at the output; labels and weights (sample,) are on the host, or arrays of `xp`."""
 
     @abstractmethod
     def backward(

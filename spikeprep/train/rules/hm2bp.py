@@ -14,13 +14,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backend import Array, Backend, DeviceLayer, ErrorSignal, LinearMap, Spikes
+from ...backend import Array, Backend, DeviceLayer, ErrorSignal, LinearMap, OutputError, Spikes
 from ...composition import Connection
 from ...config import Meta, NonNegative, Settings
 from ...data import Hm2bpConstants, NeuronParams, PackedBatch, PspParams
 from ...errors import UsageError
 from ..layers.per_layer import PerLayer, at_layer, check_layers
-from .base import LearningRule, OutputError
+from .base import LearningRule
 from .calibration import calibrate
 from .loss import LossSettings, count_error
 
@@ -192,7 +192,8 @@ class Hm2bp(LearningRule):
         floor = self.gain_floor
         if floor == "auto":
             floor = _SOFTMAX_GAIN_FLOOR if self.loss.loss == "softmax" else None
-        return Hm2bpConstants(self.neuron.at(threshold), self.psp.params(), lateral, floor)
+        loss = self.loss.params() if output else None
+        return Hm2bpConstants(self.neuron.at(threshold), self.psp.params(), lateral, floor, loss)
 
     def silent_hint(self, layer: int, rate: float) -> str:
         """See `LearningRule.silent_hint`."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...backend import Array, Backend
 from ...config import Count, Meta, Natural, Settings
+from ...data import LossParams
 from ...errors import UsageError
 
 
@@ -60,6 +61,11 @@ class LossSettings(Settings):
                 "a margin below the target: a silent label neuron would be no error",
                 "Lower loss.margin.",
             )
+
+    def params(self) -> LossParams:
+        """Return them as backends take them."""
+        softmax = self.loss == "softmax"
+        return LossParams(softmax, self.target, self.off_target, self.margin, self.fill, self.lateral_limit)
 
 
 def count_error(
