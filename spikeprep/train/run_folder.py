@@ -23,6 +23,7 @@ from ..config import Count, Meta, Natural
 from ..errors import RunError, SpikeprepError, UsageError
 from ..lease import Holder, Lease
 from ..store import SpikeStore
+from ..store.outputs import check_output
 from ..store.partial_files import is_partial
 from .checkpoint import ArrayLayout, CheckpointLayout, load_checkpoint, save_checkpoint, state_layouts
 from .documents import check_record, parse_json
@@ -195,6 +196,7 @@ class RunFolder:
             The disk is full, or a permission is missing.
         """
         if new:
+            check_output(self.path)
             self._refuse_content()
         elif not self.exists():
             raise self._no_run()
