@@ -39,6 +39,8 @@ def check_output(path: str | os.PathLike[str]) -> Path | None:
 
 def is_store(folder: Path) -> bool:
     """Whether a folder is a spike store of any version, as far as its root document tells."""
+    if not os.path.isfile(folder / ROOT):  # of most folders this is all that is asked
+        return False
     try:
         document = parse_strict_json(LocalStorage(folder).get(ROOT) or b"null")
         return isinstance(document["attributes"]["spikeprep"], dict)
