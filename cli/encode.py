@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spikeprep.errors import UsageError, printable
 from spikeprep.text import format_bytes, format_duration, samples_by_split
 
 from .options import emit_json, json_option, settings_option
@@ -56,6 +57,12 @@ def command(
     """
     from spikeprep import api
 
+    if "memory://" in out:
+        raise UsageError(
+            f"got out = {out!r}, which is this command's own memory",
+            "a place that outlasts it",
+            "Write to a folder; Python code that goes on can use memory:// itself.",
+        )
     if dry_run:
         planned = api.plan(
             recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit
@@ -78,7 +85,7 @@ def command(
 def _plan_text(plan: EncodePlan) -> str:
     shape = " × ".join(map(str, plan.unit_shape))
     return (
-        f"would encode {samples_by_split(plan.samples)} of {len(plan.classes)} classes into {plan.path}\n"
+        f"would encode {samples_by_split(plan.samples)} of {len(plan.classes)} classes into {printable(plan.path)}\n"
         f"  each: {shape} units, {plan.steps} steps of {1e3 * plan.dt:g} ms\n"
         f"  about {format_bytes(plan.estimated_bytes)} ({format_bytes(plan.raw_bytes)} before compression)"
     )
@@ -88,9 +95,10 @@ def _result_text(result: EncodeSummary, *, repair: bool) -> str:
     stored = f"{format_bytes(result.stored_bytes)}, {result.bytes_per_sample:,.0f} B per sample"
     samples = f"{samples_by_split(result.samples)}, {stored}"
     digest = f"\n  {result.digest}" if result.digest else ""
+    path = printable(result.path)
     if not result.encoded:
         state = "has no damaged sample" if repair else "is complete already"
-        return f"{result.path} {state}: {samples}{digest}"
+        return f"{path} {state}: {samples}{digest}"
     rate = f"{result.encoded / max(result.seconds, 1e-9):,.0f}/s"
     took = f"encoded {result.encoded:,} in {format_duration(result.seconds)}, {rate}"
-    return f"{result.path}: {samples}; {took}{digest}"
+    return f"{path}: {samples}; {took}{digest}"

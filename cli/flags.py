@@ -15,7 +15,7 @@ import click
 _VALUE = r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w./:…+-]*[\w…])"
 _NAME = r"(?<![\w./?&:-])([a-z]\w*(?:\.\w+)*)"
 ASSIGNMENT = re.compile(rf"(?<!--set ){_NAME}={_VALUE}")
-REJECTED = re.compile(rf"^(got ){_NAME} = {_VALUE}")
+REJECTED = re.compile(rf"(^got |(?<=\S) and ){_NAME} = {_VALUE}")
 
 
 def flags_of(command: click.Command) -> dict[str, click.Option]:
@@ -37,7 +37,10 @@ def hint_with_flags(text: str, own: Mapping[str, click.Option], others: Mapping[
 
 
 def rejected_with_flags(text: str, own: Mapping[str, click.Option], args: list[str]) -> str:
-    """Return "got name = value" as the flag that was given; unchanged if no argument gave it (a file may have)."""
+    """Return "got name = value and name = value" as the flags that were given.
+
+    Unchanged stays what no argument gave: a file may have.
+    """
     given = {pair.partition("=")[0] for before, pair in pairwise(args) if before == "--set"}
 
     def flag(match: re.Match[str]) -> str:

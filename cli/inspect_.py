@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spikeprep.errors import printable
 from spikeprep.text import format_settings, table
 
 from .options import emit_json, json_option
@@ -33,7 +34,7 @@ def command(path: str, as_json: bool) -> None:
     if as_json:
         emit_json(described)
     else:
-        click.echo("\n".join(lines))
+        click.echo("\n".join(printable(line, "\n\t") for line in lines))
 
 
 def _store_lines(store: Store, described: dict[str, Any]) -> list[str]:
@@ -41,7 +42,7 @@ def _store_lines(store: Store, described: dict[str, Any]) -> list[str]:
 
     title = described.get("title") or described["recipe"]
     shape = " × ".join(map(str, described["unit_shape"]))
-    lines = [f"{store.path}: {title}"]
+    lines = [printable(f"{store.path}: {title}")]
     if not store.complete:
         lines.append("  NOT COMPLETE: run its `spikeprep encode` command again to finish it.")
     if described["digest"]:
@@ -73,6 +74,6 @@ def _run_lines(path: str, run: Run, described: dict[str, Any]) -> list[str]:
     from spikeprep.results import epoch_rows
 
     settings = leaves(described["config"]["settings"])  # by dotted name, as `--set` takes them
-    lines = [f"{path}: {run}"]
+    lines = [printable(f"{path}: {run}")]
     lines += [f"  {format_settings({key: value})}" for key, value in settings.items()]
     return [*lines, "", table(epoch_rows(described["epochs"]), "r")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spikeprep.errors import StoreError
+from spikeprep.errors import StoreError, printable
 
 from .options import emit_json, json_option
 
@@ -49,12 +49,12 @@ def command(store: str, digest: str | None, reencode: int, source: str | None, a
         emit_json(report.to_json())
     elif report.ok:
         again = f", {reencode:,} of them encoded again" if reencode else ""
-        click.echo(f"{report.path}: OK: {report.samples:,} samples verified{again}")
+        click.echo(f"{printable(report.path)}: OK: {report.samples:,} samples verified{again}")
         if report.digest:
             click.echo(f"  {report.digest}")
     elif report.complete:
         for problem in report.problems:
-            click.echo(f"{problem}")
+            click.echo(printable(str(problem)))
     if report.complete and report.problems:
         number = f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}"
         raise StoreError(

@@ -119,19 +119,31 @@ def local_path(path: str | os.PathLike[str]) -> Path | None:
     Raises
     ------
     UsageError
-        A ``file://`` URL names a host, or the path has a null character.
+        A ``file://`` URL names a host, the path has a null character, or ``~NAME`` is no user.
     """
     text = os.fspath(path)
     match = _LOCAL.fullmatch(text)
     if match is None:
         if "://" in text:
             return None
-        text = os.path.expanduser(text)
+        text = _expanded(text)
     else:
         text = _path_of_file_url(text, match["host"] or "", match["path"])
     if "\0" in text:
         raise UsageError(f"got the path {text!r}", "a path without a null character")
     return Path(text)
+
+
+def _expanded(path: str) -> str:
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        user = re.split(r"[/\\]", expanded)[0]
+        raise UsageError(
+            f"got the path {path!r}, and {user} is the home folder of no user here",
+            "the home folder of a user, or a path that does not begin with ~",
+            f"For a folder of that name write ./{user}.",
+        )
+    return expanded
 
 
 def _path_of_file_url(url: str, host: str, path: str) -> str:

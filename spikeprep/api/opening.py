@@ -65,4 +65,4 @@ def path_of(value: PathLike | EncodeSummary | TrainResult | SpikeStore | Run) ->
     if isinstance(value, TrainResult):
         return value.run
     path: PathLike = value if isinstance(value, str | os.PathLike) else value.path
-    return path if "://" in os.fspath(path) else os.path.expanduser(path)
+    return path if "://" in os.fspath(path) else os.fspath(local_path(path) or path)

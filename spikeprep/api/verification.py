@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 from ..config import Natural, fitted
+from ..encoding.reencode import encoder_of
 from ..encoding.reencode import reencode as encode_again
 from ..encoding.run import EncodeSummary
+from ..errors import StoreError
 from ..progress import progress_for
 from ..store import SpikeStore, VerifyReport
 from ..store import verify as verify_store
@@ -46,14 +49,18 @@ def verify(
     StoreError
         There is no spike store.
     UsageError
-        `digest` is none, or the store cannot be encoded again: it was written from arrays.
+        `digest` is none, or the store cannot be encoded again: it was written from arrays, or `source` is missing.
     DataError
         `reencode`, and the raw data are missing or damaged.
     """
     fitted(reencode, Natural, "reencode")
+    encoder = None
+    if reencode:  # what is missing shows before everything is read
+        with suppress(StoreError):  # whose cause the report has
+            encoder = encoder_of(SpikeStore.open(path_of(store)), source)
     with progress_for(progress, "verify") as show:
         report = verify_store(path_of(store), progress=show, digest=digest)
-    if reencode and report.ok:
-        problems = encode_again(SpikeStore.open(path_of(store)), reencode, source)
+    if encoder and report.ok:
+        problems = encode_again(SpikeStore.open(path_of(store)), encoder, reencode)
         report = dataclasses.replace(report, problems=problems)
     return report

@@ -23,6 +23,7 @@ from ..random import check_seed
 from ..registry import ENCODERS
 from ..store import Compression, SpikeStore, SpikeWriter
 from ..store.attributes import differences
+from ..store.outputs import check_output
 from ..system import cores
 from ..urls import redacted
 from .run import EncodeSummary
@@ -124,6 +125,7 @@ def write_store(
     disk fails while the store is written: the same call then resumes.
     """
     began = time.perf_counter()
+    check_output(out)
     check_seed(seed)
     if isinstance(encoder, str):
         encoder = ENCODERS.get(encoder)()

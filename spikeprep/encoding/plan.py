@@ -19,6 +19,7 @@ from ..random import check_seed
 from ..recipes import Recipe
 from ..sources.base import NOT_STORED
 from ..store import Compression, SplitLayout
+from ..store.outputs import check_output
 from ..system import cores
 from ..urls import redacted
 from .samples import SampleEncoder, Shape, misfit
@@ -73,10 +74,11 @@ def plan(
     Raises
     ------
     UsageError
-        `limit` is below 1, or samples would be too large.
+        `limit` is below 1, samples would be too large, or `out` is inside another store.
     DataError
         The raw data are missing or damaged.
     """
+    check_output(out)
     store = StorePlan(recipe, source_path, seed, limit)
     raw_bytes = sum(store.samples.values()) * max(store.shape.units * store.shape.width, 1)
     probe = store.probe()

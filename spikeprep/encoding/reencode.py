@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from ..recipes import Recipe
 from ..registry import SOURCES
 from ..store import Problem, SpikeStore, SplitReader
@@ -41,30 +41,55 @@ def recipe_of(attributes: Mapping[str, Any]) -> Recipe:
     )
 
 
-def reencode(
-    store: SpikeStore, samples: int, source_path: str | os.PathLike[str] | None = None
-) -> list[Problem]:
-    """Encode samples again, spread evenly over the store, and return those that differ.
+def encoder_of(store: SpikeStore, source_path: str | os.PathLike[str] | None = None) -> SampleEncoder:
+    """Return what encodes the samples of a store again.
 
     Parameters
     ----------
     store
         A complete store.
-    samples
-        How many; at most all.
     source_path
         The raw data, for sources that need them.
 
     Raises
     ------
     UsageError
-        As `recipe_of`.
+        As `recipe_of`; or the source needs `source_path`, and there is none.
+    DataError
+        The raw data are missing.
+    """
+    recipe, seed = recipe_of(store.attributes), store.attributes["seed"]
+    try:
+        return open_encoder(recipe, source_path, seed, None)
+    except DataError as error:
+        if source_path is not None:
+            raise
+        raise UsageError(
+            f"encoding samples of {store.path} again needs the raw data that it was encoded from",
+            "their folder, which a store does not keep",
+            "Give it as source=FOLDER, or leave reencode out.",
+        ) from error
+
+
+def reencode(store: SpikeStore, encoder: SampleEncoder, samples: int) -> list[Problem]:
+    """Encode samples again, spread evenly over the store, and return those that differ.
+
+    Parameters
+    ----------
+    store
+        A complete store.
+    encoder
+        What `encoder_of` returned.
+    samples
+        How many; at most all.
+
+    Raises
+    ------
     DataError
         The raw data are missing or damaged.
     StoreError
         A sample of the store cannot be read.
     """
-    encoder = open_encoder(recipe_of(store.attributes), source_path, store.attributes["seed"], None)
     counts = store.attributes["samples"]
     total = sum(counts.values())
     chosen = np.unique(np.linspace(0, total - 1, min(samples, total)).round().astype(np.int64))

@@ -26,6 +26,7 @@ from ..data import Bits
 from ..errors import CapabilityError, DataError, UsageError
 from ..recipes import Recipe
 from ..store import Shard, ShardWriter, SpikeStore, SpikeWriter
+from ..store.outputs import check_output
 from ..system import cores
 from ..text import format_bytes, html_table, samples_by_split
 from .plan import StorePlan, chunk_bytes, open_encoder, unit_ranges
@@ -176,6 +177,8 @@ def encode(
         The raw data are missing or damaged. What is written stays, and the next call continues from there.
     PluginError
         A plugin breaks its contract; the message names it and the sample.
+    UsageError
+        `out` is inside another store, or arguments contradict each other.
     StoreError
         Something else, or a store of another configuration, is at `out`; another process writes it; or it cannot be
         written.
@@ -185,6 +188,7 @@ def encode(
     began = time.perf_counter()
     if overwrite and repair:
         raise UsageError("got overwrite = True and repair = True", "one of them")
+    check_output(out)
     workers = fitted(workers, Count | None, "workers") or cores()
     plan = StorePlan(recipe, source_path, seed, limit, workers)
     attributes = plan.attributes()

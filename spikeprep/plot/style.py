@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from ..errors import CapabilityError, UsageError
+from ..store.outputs import check_output
+from ..urls import redacted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,9 +74,11 @@ def save(
     Raises
     ------
     UsageError
-        The ending names no format that matplotlib writes, or another file is there.
+        The ending names no format that matplotlib writes, another file is there, or the path is inside a store.
     """
-    known, file = figure.canvas.get_supported_filetypes(), Path(path).expanduser()
+    known, file = figure.canvas.get_supported_filetypes(), check_output(path)
+    if file is None:
+        raise UsageError(f"got the picture file {redacted(path)!r}", "a path", "Copy it there afterwards.")
     ending = file.suffix.lstrip(".").lower()
     if ending not in known:
         raise UsageError(

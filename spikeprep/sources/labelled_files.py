@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 
 from ..errors import DataError, printable
 from ..input_files import LIMITS, Limits, changed, read_input
+from ..store.outputs import is_store
 from ..system import cores
 from .base import file_sha256
 
@@ -104,8 +105,9 @@ def find_labelled_files(
     """List the files of a folder per class, or of a table.
 
     The folder holds ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``; folders and files whose names begin with
-    ``_`` or ``.`` are ignored. A CSV file has the columns ``path`` (or ``file``; relative to its own folder), ``label``
-    and, where the data have a split, ``split`` (train or test).
+    ``_`` or ``.`` are ignored, and so are spike stores: one may be written beside the classes. A CSV file has the
+    columns ``path`` (or ``file``; relative to its own folder), ``label`` and, where the data have a split, ``split``
+    (train or test).
 
     Parameters
     ----------
@@ -149,7 +151,7 @@ def _class_folders(root: Path, what: str, suffixes: Sequence[str], ending: str) 
     entries = []
     for split, top in (split_folders if "train" in split_folders else {"": root}).items():
         for folder in files_in(top):
-            if folder.is_dir() and not folder.name.startswith(("_", ".")):
+            if folder.is_dir() and not folder.name.startswith(("_", ".")) and not is_store(folder):
                 files = files_under(folder, suffixes)
                 if not files and split != "test":
                     fix = f"Put the {what} of the class there, or remove the folder."
@@ -250,11 +252,13 @@ def bad_files_note(bad: Sequence[BadFile]) -> str:
 def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the files below a folder whose names end in one of `suffixes` (empty: any), sorted.
 
-    Hidden files and folders are ignored; raises `DataError` where a folder cannot be read.
+    Hidden files and folders are ignored, and so are spike stores; raises `DataError` where a folder cannot be read.
     """
     files = []
     for folder, folders, names in os.walk(root, onerror=_unreadable_folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not is_store(Path(folder, name))
+        )
         files += [
             Path(folder, name)
             for name in names

@@ -15,7 +15,6 @@ from .attributes import differences, parse_attributes, root_document, unfinished
 from .documents import parse_json
 from .layout import (
     LEASE,
-    MANIFEST,
     ROOT,
     SPIKES,
     SplitLayout,
@@ -25,7 +24,6 @@ from .layout import (
     sample_keys,
     shard_keys,
 )
-from .local_storage import LocalStorage
 from .manifest import FileDigest, Files, Manifest, ShardRecord, digest_over, file_digest
 from .storage_contract import Storage
 
@@ -65,27 +63,24 @@ class ExistingStore:
         StoreError
             Something else is there, or its root document is damaged and no manifest tells what it was.
         """
-        if isinstance(storage, LocalStorage) and storage.root.exists() and not storage.root.is_dir():
+        root, attributes = storage.get(ROOT), None
+        manifest = read_manifest(storage)
+        if root is None and manifest is None:
+            if not (found := set(storage.sizes(_SHOWN)) - {LEASE}):
+                return None
+            shown = sorted(found)[: _SHOWN - 1]
             raise StoreError(
-                f"{storage.path} is a file", "a folder, or a path that is free", "Choose another path."
-            )
-        sizes = storage.sizes()
-        if not set(sizes) - {LEASE}:
-            return None
-        manifest = read_manifest(storage) if MANIFEST in sizes else None
-        if ROOT not in sizes and manifest is None:
-            raise StoreError(
-                f"{storage.path} is not empty and no spike store",
+                f"{storage.path} is not empty and no spike store (it has {', '.join(map(repr, shown))}"
+                f"{', …' if len(found) > len(shown) else ''})",
                 "an empty or new folder",
                 "Choose another path.",
             )
-        root, attributes = storage.get(ROOT), None
         try:
             attributes = parse_attributes(storage.path, root)
         except StoreError:
             if manifest is None:
                 raise
-        return cls(storage, sizes, root, attributes, manifest)
+        return cls(storage, storage.sizes(), root, attributes, manifest)
 
     @property
     def complete(self) -> bool:

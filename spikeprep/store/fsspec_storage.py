@@ -45,6 +45,7 @@ Send = Callable[[Any, str, dict[str, float]], Any]
 
 _READ_SECONDS = 120.0  # of one answer; some broken ones keep HTTP's client waiting without an end
 _SETTLE_SECONDS = 0.5
+_memory_lock = threading.Lock()  # fsspec's memory is that of one process
 _SPOOL_NAME = "spikeprep-upload"
 # An upload ends after these seconds, and the time that its bytes take at this rate: S3's client waits for ever before
 # it sends.
@@ -68,7 +69,7 @@ class FsspecStorage(Storage):
         """
         self._url = full_url(url)
         self.path = redacted(url)
-        self._schemes = [link.partition("://")[0] for link in self._url.split("::") if "://" in link]
+        self._schemes = _schemes(self._url)
         try:
             from fsspec import get_filesystem_class
 
@@ -201,6 +202,10 @@ class FsspecStorage(Storage):
 
     def create(self, key: str, data: bytes) -> bool:
         """Write the object if there is none, by a conditional request where the filesystem has one."""
+        with _memory_lock if self._scheme == "memory" else nullcontext():
+            return self._create(key, data)
+
+    def _create(self, key: str, data: bytes) -> bool:
         if self.get(key) is not None:
             return False
         try:
@@ -241,7 +246,7 @@ class FsspecStorage(Storage):
 
     def _upload(self, key: str, size: int, send: Send) -> None:
         """Write `size` bytes under `key`, which appears when all of them have arrived."""
-        self._require_writable(key)
+        self.require_writable(self._url)
         folder, slash, base = key.rpartition("/")
         partial = new_partial_name(base)
 
@@ -281,9 +286,11 @@ class FsspecStorage(Storage):
                 self._connection = None  # it may be in the middle of a transfer
             self._connect().rm_file(self._name(key))
 
-    def _require_writable(self, key: str) -> None:
-        for scheme in READ_ONLY.intersection(self._schemes):
-            raise read_only_error(f"{self.path}/{key}", scheme)
+    @staticmethod
+    def require_writable(url: str) -> None:
+        """Raise `StoreError` where what is behind a URL can only be read, whether or not its package is installed."""
+        for scheme in READ_ONLY.intersection(_schemes(full_url(url))):
+            raise read_only_error(redacted(url), scheme)
 
     def _make_folder(self, fs: Any, folder: str) -> None:
         if folder in self._folders:
@@ -296,7 +303,7 @@ class FsspecStorage(Storage):
                 raise
         self._folders.add(folder)
 
-    def sizes(self) -> dict[str, int]:
+    def sizes(self, most: int | None = None) -> dict[str, int]:
         """Return the key and the size of every object, temporary ones excepted."""
         sizes = self._all_sizes()
         return {key: size for key, size in sizes.items() if not is_partial(key.rpartition("/")[2])}
@@ -324,7 +331,7 @@ class FsspecStorage(Storage):
 
     def delete(self, key: str) -> None:
         """Remove the object, if there is one."""
-        self._require_writable(key)
+        self.require_writable(self._url)
         self._call("write", key, lambda fs: remove(fs, self._name(key)))
 
     def remove_abandoned(self, ours: Callable[[str], bool]) -> None:
@@ -343,3 +350,8 @@ class FsspecStorage(Storage):
     def absolute_path(self) -> str:
         """Return the URL, which pickles with its secrets."""
         return self.path
+
+
+def _schemes(url: str) -> list[str]:
+    """Return the schemes of a URL, or of a chain of them."""
+    return [link.partition("://")[0] for link in url.split("::") if "://" in link]

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..errors import StoreError
 from .new_files import link_new, sync_folder
 from .partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
 from .storage_contract import Storage, Write, disk_error, write_errors
@@ -90,11 +91,17 @@ class LocalStorage(Storage):
         with write_errors(str(target)):  # the new name itself is on the disk only once the folder is
             sync_folder(target.parent)
 
-    def sizes(self) -> dict[str, int]:
-        """Return the path and the size of every file, unfinished ones excepted."""
+    def sizes(self, most: int | None = None) -> dict[str, int]:
+        """Return the path and the size of every file, or of `most`, unfinished ones excepted.
+
+        Raises
+        ------
+        StoreError
+            The root is a file, or the disk is failing.
+        """
         sizes: dict[str, int] = {}
         folders = [""]
-        while folders:
+        while folders and len(sizes) != most:
             folder = folders.pop()
             try:
                 with os.scandir(f"{self.path}/{folder}") as entries:
@@ -104,6 +111,14 @@ class LocalStorage(Storage):
                         elif not is_partial(entry.name):
                             with suppress(FileNotFoundError):  # removed since, by another process
                                 sizes[f"{folder}{entry.name}"] = _size(entry)
+                        if len(sizes) == most:
+                            break
+            except NotADirectoryError as error:
+                if folder:  # replaced since, by another process
+                    continue
+                raise StoreError(
+                    f"{self.path} is a file", "a folder, or a path that is free", "Choose another path."
+                ) from error
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -118,8 +118,11 @@ class Manifest:
     def document(self) -> bytes:
         """Return the bytes of the document, one line for each file."""
         files = Manifest.of(self.files, self.version)
-        head = {key: value for key, value in asdict(files).items() if key != "files"}
-        lines = [f"    {json.dumps(key)}: {json.dumps(asdict(file))}" for key, file in files.files.items()]
+        head = {key: getattr(files, key) for key in ("manifest", "version", "digest", "size")}
+        lines = [
+            f'    {json.dumps(key)}: {{"size": {file.size}, "sha256": "{file.sha256}"}}'
+            for key, file in files.files.items()
+        ]
         empty = dump_json(head | {"files": {}}).removesuffix(b"{}\n}")
         return empty + ("{\n" + ",\n".join(lines) + "\n  }\n}").encode()
 

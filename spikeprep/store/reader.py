@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Self
 
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..data import Bits, PackedBatch
 from ..errors import StoreError, UsageError
-from ..packing import unpack
+from ..packing import popcount, unpack
 from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
-from .root import Root
+from .root import READ_HINT, Root, changed_file
 from .sample_arrays import decode_sample_array
 from .shards import Compression, DamageError, decode_index, index_bytes, is_absent, largest_encoded
 from .storage import open_storage
@@ -23,15 +24,13 @@ from .zarr_metadata import parse_split
 
 _LARGEST_FILE = 1 << 62  # bytes
 
-_HINT = "`spikeprep verify` lists all of the damage; encode again with repair=True, which writes only what is damaged."
-
 
 class DamagedSamples(StoreError):
     """Samples of a store that cannot be read; `what` says what is missing or damaged."""
 
     def __init__(self, where: str, what: str) -> None:
         self.what = what
-        super().__init__(f"{where} cannot be read: {what}", "", _HINT)
+        super().__init__(f"{where} cannot be read: {what}", "", READ_HINT)
 
     def __reduce__(self) -> Any:
         return DamagedSamples, (self.got.removesuffix(f" cannot be read: {self.what}"), self.what)
@@ -39,6 +38,10 @@ class DamagedSamples(StoreError):
 
 class SplitReader:
     """The samples of one split. Thread-safe.
+
+    Where the store has a manifest, what is read is compared with it: metadata and arrays with one value per sample by
+    digest, shards by size and, on a local disk, one chunk's spike counts when they are first used. `verify` compares
+    the digests of shards too.
 
     It pickles as (path or URL, split); a copy opens the split again when it is first used.
 
@@ -68,6 +71,7 @@ class SplitReader:
         self._storage, self.split, self.requests = storage, split, storage.requests
         self._root, self._get = root or Root(storage), get or storage.get
         self._indexes: dict[int, NDArray[np.uint64]] = {}
+        self._compared: set[int] = set()  # shards of which a chunk was compared with the spike counts
         self._local = threading.local()
 
     @classmethod
@@ -83,10 +87,24 @@ class SplitReader:
 
     @cached_property
     def _metadata(self) -> tuple[SplitLayout, Compression]:
-        spikes = self._storage.get(metadata_key(self.split, SPIKES))
-        groups = self._storage.get(metadata_key(self.split, "groups")) is not None
+        spikes, groups = metadata_key(self.split, SPIKES), metadata_key(self.split, "groups")
+        named = [k for k in self._root.files if k.startswith(f"{self.split}/") and k.endswith("/zarr.json")]
+        keys = named or [spikes, groups]
+        with ThreadPoolExecutor(self.requests) as pool:
+            each = pool.map if self.requests > 1 else map
+            documents = dict(zip(keys, each(self._get, keys), strict=True))
         self._root.check()
-        return parse_split(self._storage.path, self.split, spikes, self._attributes, groups=groups)
+        for key in named:
+            if (data := documents[key]) is None:
+                raise StoreError(
+                    f"{self._storage.path}/{key} is missing", "the metadata of the array", READ_HINT
+                )
+            if not self._root.covers(key, data):
+                raise changed_file(self._storage, key)
+        has_groups = documents.get(groups) is not None
+        return parse_split(
+            self._storage.path, self.split, documents.get(spikes), self._attributes, groups=has_groups
+        )
 
     @cached_property
     def layout(self) -> SplitLayout:
@@ -176,7 +194,7 @@ class SplitReader:
             raise StoreError(
                 f"{self._storage.path}/{self.split}/{array}: sample {sample} has {values[sample]}",
                 expected,
-                _HINT,
+                READ_HINT,
             )
 
     def _sample_array(self, array: str) -> list[Any]:
@@ -194,13 +212,17 @@ class SplitReader:
             They are missing or damaged.
         """
         start, stop = self.layout.sample_range(shard)
-        data = self._get(sample_array_key(self.split, array, shard))
+        key = sample_array_key(self.split, array, shard)
+        data = self._get(key)
         if data is None:
-            raise self._damage(start, stop, f"the {array} of shard {shard} are missing")
+            raise self._damage(key, start, stop, f"the {array} of shard {shard} are missing")
+        if not self._root.covers(key, data):
+            what = f"the {array} of shard {shard} are not those that the manifest names"
+            raise self._damage(key, start, stop, what)
         try:
             return decode_sample_array(array, data, stop - start, self.shard_samples, self._compression)
         except DamageError as error:
-            raise self._damage(start, stop, f"the chunk of {array} of shard {shard} {error}") from error
+            raise self._damage(key, start, stop, f"the chunk of {array} of shard {shard} {error}") from error
 
     def __getitem__(self, sample: int) -> NDArray[np.bool_]:
         """Return the spikes of one sample, bool (time, unit), of its own length."""
@@ -319,20 +341,36 @@ class SplitReader:
         shard, place = divmod(chunk * self.layout.unit_chunks + unit_chunk, self.layout.chunks_per_shard)
         start = chunk * self.chunk_samples
         stop = min(start + self.chunk_samples, len(self))
-        entry = self.shard_index(shard)[place]
+        entry, key = self.shard_index(shard)[place], shard_key(self.split, shard)
         if is_absent(entry):
-            raise self._damage(start, stop, f"chunk {place} of shard {shard} is missing")
+            raise self._damage(key, start, stop, f"chunk {place} of shard {shard} is missing")
         first, length = int(entry[0]), int(entry[1])
         if length > largest_encoded(out.nbytes) or first >= _LARGEST_FILE:
-            raise self._damage(start, stop, f"shard {shard} has an index that cannot be")
-        data = self._get(shard_key(self.split, shard), first, first + length)
+            raise self._damage(key, start, stop, f"shard {shard} has an index that cannot be")
+        data = self._get(key, first, first + length)
         self._root.check_where_cheap()
         try:
             if data is None or len(data) != length:
                 raise DamageError("is cut short")
             self._compression.decode_into(data, out)
         except DamageError as error:
-            raise self._damage(start, stop, f"chunk {place} of shard {shard} {error}") from error
+            raise self._damage(key, start, stop, f"chunk {place} of shard {shard} {error}") from error
+        if shard not in self._compared:
+            self._compare(shard, start, out[: stop - start])
+            self._compared.add(shard)
+
+    def _compare(self, shard: int, first: int, bits: Bits) -> None:
+        """Compare the first chunk that is read of a shard with the spike counts: another shard may have its size.
+
+        Not of samples in several chunks, and not over a network, where it would take a request more for each shard.
+        """
+        if not self._root.files or not self._storage.local or self.layout.unit_chunks > 1:
+            return
+        start, stop = self.layout.sample_range(shard)
+        counts = self.read_sample_array("counts", shard)[first - start : first - start + len(bits)]
+        if (popcount(bits.reshape(len(bits), -1)) != counts).any():
+            what = f"the spikes of shard {shard} are not those that were counted"
+            raise self._damage(shard_key(self.split, shard), start, stop, what)
 
     def shard_index(self, shard: int) -> NDArray[np.uint64]:
         """Return (offset, length) of each of a shard's chunks, uint64 (chunk, 2).
@@ -340,23 +378,31 @@ class SplitReader:
         Raises
         ------
         StoreError
-            The shard is missing or its index damaged.
+            The shard is missing, has another size than the manifest says, or its index is damaged.
         """
         if shard not in self._indexes:
             start, stop = self.layout.sample_range(shard)
-            size = index_bytes(self.layout.chunks_per_shard)
-            tail = self._get(shard_key(self.split, shard), -size)
+            key, size = shard_key(self.split, shard), index_bytes(self.layout.chunks_per_shard)
+            if file := self._root.files.get(key):
+                # read from where the manifest says that the shard ends: no request more. A file that is longer shows
+                # where a byte behind the end costs nothing; elsewhere that byte is never read.
+                tail = self._get(key, max(file.size - size, 0), file.size + self._storage.local)
+            else:
+                tail = self._get(key, -size)
             self._root.check()
             if tail is None:
-                raise self._damage(start, stop, f"shard {shard} is missing")
+                raise self._damage(key, start, stop, f"shard {shard} is missing")
+            if file and len(tail) != size:
+                raise self._damage(key, start, stop, f"shard {shard} does not have its {file.size:,} bytes")
             try:
                 self._indexes[shard] = decode_index(tail, self.layout.chunks_per_shard)
             except DamageError as error:
-                raise self._damage(start, stop, f"shard {shard} {error}") from error
+                raise self._damage(key, start, stop, f"shard {shard} {error}") from error
         return self._indexes[shard]
 
-    def _damage(self, start: int, stop: int, what: str) -> DamagedSamples:
-        return DamagedSamples(f"{self._storage.path}: {self.split} samples {start} to {stop - 1}", what)
+    def _damage(self, key: str, start: int, stop: int, what: str) -> StoreError:
+        self._root.check()  # another store's files are no damage
+        return DamagedSamples(f"{self._storage.path}/{key}: {self.split} samples {start} to {stop - 1}", what)
 
 
 def _rows_by_chunk(

@@ -1,4 +1,4 @@
-"""The root document of a store that is open for reading, and whether the store was replaced since."""
+"""The documents of a store that is open for reading: what binds its files, and whether it was replaced since."""
 
 from __future__ import annotations
 
@@ -8,30 +8,85 @@ from typing import Any
 
 from ..errors import StoreError
 from .attributes import fingerprint, parse_attributes
-from .layout import ROOT
+from .layout import MANIFEST, ROOT
+from .manifest import FileDigest, Files, Manifest
 from .storage_contract import Storage
+
+READ_HINT = (
+    "`spikeprep verify` lists all of the damage; encode again with repair=True, "
+    "which writes only what is damaged."
+)
 
 
 class Root:
-    """The attributes of a store as they were when they were first read. Thread-safe.
+    """The attributes and the manifest of a store as they were when they were first read. Thread-safe.
+
+    The root document must be the one that the manifest covers; whoever reads another file compares it with `files`. A
+    store that is being written is not bound by a manifest, and those of the first releases have none.
 
     A store is replaced in place by an encode with ``overwrite=True``. Its root document is written first and last, so
     whoever finds it unchanged after a read has read the store that was opened.
+
+    Parameters
+    ----------
+    storage
+        Of the store.
+    bound
+        False for `verify`, which reads what the manifest does not cover too.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, *, bound: bool = True) -> None:
+        self._storage, self._bound = storage, bound
         self._version: Hashable = None
 
     @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """The ``"spikeprep"`` attributes; raises `StoreError` where there are none, or damaged ones."""
+    def _document(self) -> tuple[bytes | None, dict[str, Any]]:
         self._version = self._storage.version(ROOT)  # before the content: a change in between is seen later
-        return parse_attributes(self._storage.path, self._storage.get(ROOT))
+        root = self._storage.get(ROOT)
+        return root, parse_attributes(self._storage.path, root)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """The ``"spikeprep"`` attributes.
+
+        Raises
+        ------
+        StoreError
+            There are none or damaged ones, or those of a complete store are not what the manifest covers.
+        """
+        _ = self.manifest
+        return self._document[1]
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """The manifest of a complete store; None where there is none. Raises `StoreError` as `attributes`."""
+        root, attributes = self._document
+        if not (self._bound and attributes["complete"]):
+            return None
+        contents = attributes.get("contents")
+        if contents is None and self._storage.get(MANIFEST) is None:
+            return None
+        try:
+            manifest = Manifest.read(self._storage)
+            if manifest.files[ROOT] != FileDigest.of([root or b""]) or manifest.contents != contents:
+                raise changed_file(self._storage, ROOT, "the document that the manifest covers")
+        except StoreError:
+            self.check()  # it may be another store's by now
+            raise
+        return manifest
+
+    @cached_property
+    def files(self) -> Files:
+        """Key → size and sha256 of every file of a store that has a manifest, else empty."""
+        return self.manifest.files if self.manifest else {}
+
+    def covers(self, key: str, data: bytes) -> bool:
+        """Whether a file's content is what the store was written with, as far as that is known."""
+        return not self.files or self.files.get(key) == FileDigest.of([data])
 
     def check(self) -> None:
         """Raise `StoreError` if another store is at this place by now."""
-        opened, version = self.attributes, self._storage.version(ROOT)
+        opened, version = self._document[1], self._storage.version(ROOT)
         if version == self._version:
             return
         now = parse_attributes(self._storage.path, self._storage.get(ROOT))
@@ -48,3 +103,10 @@ class Root:
         """Check as `check` does, where that takes microseconds."""
         if self._storage.local:
             self.check()
+
+
+def changed_file(
+    storage: Storage, key: str, expected: str = "the content that the manifest names"
+) -> StoreError:
+    """Return the error for a file that is not the one that the store was written with."""
+    return StoreError(f"{storage.path}/{key} was changed since the store was written", expected, READ_HINT)

@@ -19,7 +19,8 @@ _TYPES = SAMPLE_ARRAYS | OPTIONAL_ARRAYS
 
 @functools.cache
 def _text_codec() -> Any:
-    from numcodecs.vlen import VLenUTF8
+    # of the package, not of its module: two threads that first import its modules at once can each find half of one
+    from numcodecs import VLenUTF8
 
     return VLenUTF8()
 

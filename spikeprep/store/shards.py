@@ -71,10 +71,10 @@ class Compression:
 
     def _codec(self) -> Any:
         if self.name == "zstd":
-            from numcodecs.zstd import Zstd
+            from numcodecs import Zstd  # of the package; see `sample_arrays`
 
             return Zstd(self.level)
-        from numcodecs.blosc import Blosc
+        from numcodecs import Blosc
 
         return Blosc("lz4", 5, Blosc.NOSHUFFLE)
 

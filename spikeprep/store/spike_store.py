@@ -9,8 +9,6 @@ from typing import Any, Self
 
 from ..errors import StoreError, UsageError, near_miss
 from .attributes import fingerprint
-from .layout import ROOT
-from .manifest import FileDigest, Manifest
 from .reader import SplitReader
 from .root import Root
 from .storage import open_storage
@@ -48,7 +46,8 @@ class SpikeStore(Mapping[str, SplitReader]):
         Raises
         ------
         StoreError
-            There is no store, it is foreign, damaged, of a newer format, or not complete.
+            There is no store, it is foreign, of a newer format, or not complete; or its root document or its manifest
+            is damaged, or one is not the other's.
         """
         store = cls(open_storage(path), incomplete=incomplete)
         _ = store.attributes
@@ -120,18 +119,12 @@ class SpikeStore(Mapping[str, SplitReader]):
         Raises
         ------
         StoreError
-            The manifest is missing or damaged, or the root document is not the one that it covers.
+            Another store is at this place by now.
         """
         if not self.attributes.get("contents"):
             return None
-        manifest = Manifest.read(self._storage)
-        if FileDigest.of([self._storage.get(ROOT) or b""]) != manifest.files[ROOT]:
-            raise StoreError(
-                f"{self.path}/{ROOT} was changed since the store was written",
-                "the document that the manifest covers",
-                "Encode again with repair=True, which writes only what is damaged.",
-            )
-        return manifest.digest
+        self._root.check()
+        return self._root.manifest.digest if self._root.manifest else None
 
     def stored_bytes(self, split: str | None = None) -> int:
         """Return the bytes on disk of the store, or of one split."""

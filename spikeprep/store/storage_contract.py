@@ -72,8 +72,11 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """Return every key with its number of bytes, without unfinished files of spikeprep."""
+    def sizes(self, most: int | None = None) -> dict[str, int]:
+        """Return every key with its number of bytes, without unfinished files of spikeprep.
+
+        Where `most` are enough, a folder is not looked through for more.
+        """
 
     @abstractmethod
     def delete(self, key: str) -> None:

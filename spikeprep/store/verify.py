@@ -146,7 +146,7 @@ class _Verification:
         self.storage, self.sizes = storage, storage.sizes()
         self.problems: list[Problem] = []
         self.digests: dict[str, FileDigest] = {}
-        self.root = Root(storage)
+        self.root = Root(storage, bound=False)
         self.held: dict[str, bytes] = {}  # files that are being checked
         self.manifest = self.read_manifest()
 

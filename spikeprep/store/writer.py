@@ -15,6 +15,7 @@ from .attributes import FORMAT, check_attributes, differences, parse_attributes,
 from .existing import ExistingStore, complete_root
 from .layout import LEASE, MANIFEST, ROOT, SplitLayout, foreign_keys, record_key, sample_keys, shard_keys
 from .manifest import FileDigest, Files, Manifest, digest_over
+from .outputs import check_output
 from .shard_writer import Shard, ShardWriter
 from .shards import Compression
 from .storage import open_storage
@@ -94,7 +95,10 @@ class SpikeWriter:
             Something else is there, or a store of another configuration (the message names what differs); with
             `overwrite`, a file that is no part of the store; another writer is at work; the attributes do not fit
             their schema.
+        UsageError
+            The path is inside another store.
         """
+        check_output(path)
         storage, compression = open_storage(path), compression or Compression()
         requested = _requested(attributes, layouts)
         check_attributes(storage.path, requested, "Correct the attributes of the new store.")

@@ -1,4 +1,4 @@
-"""Files of a run: read within a limit, written atomically and durably, and the keys of a folder's lease."""
+"""Files of a run: read within a limit, written atomically and durably."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import CapabilityError, RunError, lacks_space_or_permission
-from ..store.new_files import link_new, sync_folder
+from ..store.new_files import sync_folder
 from ..store.partial_files import is_abandoned, new_partial_name, release
 
 _FREE = "Free some space, or change the permissions, then resume the run."
@@ -130,41 +130,3 @@ def remove_abandoned(folder: Path) -> None:
         for name in os.listdir(folder):
             if is_abandoned(name):
                 (folder / name).unlink(missing_ok=True)
-
-
-class FolderKeys:
-    """The files of a folder as the keys of a lease (`spikeprep.lease.Keys`)."""
-
-    most_bytes = 1 << 16
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def get(self, key: str) -> bytes | None:
-        """See `Keys.get`."""
-        try:
-            return read_regular(self.folder / key, self.most_bytes)
-        except FileNotFoundError:
-            return None
-
-    def put(self, key: str, data: bytes) -> None:
-        """See `Keys.put`."""
-        write_bytes_atomic(self.folder / key, data)
-
-    def create(self, key: str, data: bytes) -> bool:
-        """See `Keys.create`."""
-        path = self.folder / key
-        partial = path.with_name(new_partial_name(key))
-        try:
-            with write_errors(path):
-                partial.write_bytes(data)
-                return link_new(partial, path, data)
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            release(partial.name)
-
-    def delete(self, key: str) -> None:
-        """See `Keys.delete`."""
-        with write_errors(self.folder / key):
-            (self.folder / key).unlink(missing_ok=True)

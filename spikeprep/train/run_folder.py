@@ -23,10 +23,12 @@ from ..config import Count, Meta, Natural
 from ..errors import RunError, SpikeprepError, UsageError
 from ..lease import Holder, Lease
 from ..store import SpikeStore
+from ..store.local_storage import LocalStorage
+from ..store.outputs import check_output
 from ..store.partial_files import is_partial
 from .checkpoint import ArrayLayout, CheckpointLayout, load_checkpoint, save_checkpoint, state_layouts
 from .documents import check_record, parse_json
-from .files import FolderKeys, read_regular, remove_abandoned, write_bytes_atomic, write_errors
+from .files import read_regular, remove_abandoned, write_bytes_atomic, write_errors
 from .journal import Journal
 from .layers import LayerKind, build_layers
 from .settings import TrainSettings
@@ -195,13 +197,14 @@ class RunFolder:
             The disk is full, or a permission is missing.
         """
         if new:
+            check_output(self.path)
             self._refuse_content()
         elif not self.exists():
             raise self._no_run()
         with write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self._lease = Lease.acquire(
-            FolderKeys(self.path),
+            LocalStorage(self.path),
             _LEASE,
             what=f"the run folder {self.path}",
             place=str(self.path / _LEASE),
@@ -261,7 +264,7 @@ class RunFolder:
             with write_errors(self.path):
                 raise error
         ours = set()
-        if _LEASE in names and Holder.parse(FolderKeys(self.path).get(_LEASE)):
+        if _LEASE in names and Holder.parse(LocalStorage(self.path).get(_LEASE)):
             # it is created in an empty folder only, and removed after the others
             ours = {_LEASE, f"{_LEASE}.takeover", self.last.name, self.journal.path.name}
         others = sorted(name for name in names - ours if not is_partial(name))

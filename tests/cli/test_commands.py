@@ -238,6 +238,39 @@ def test_verify(spikeprep, store):
     assert (document["ok"], document["problems"]) == (True, [])
 
 
+def test_verify_encodes_again(spikeprep, store, tmp_path):
+    assert "5 of them encoded again" in spikeprep("verify", store, "--reencode", "5").stdout
+    images = tmp_path / "images"
+    for label in "ab":
+        (images / label).mkdir(parents=True)
+        for n in range(3):
+            (images / label / f"{n}.pgm").write_bytes(b"P5 4 4 255\n" + bytes([80 * n]) * 16)
+    assert spikeprep("encode", "images", "--source", images, "--out", tmp_path / "i.zarr").exit_code == 0
+    done = spikeprep("verify", tmp_path / "i.zarr", "--reencode", "2", "--source", images)
+    assert "2 of them encoded again" in done.stdout
+    done = spikeprep("verify", tmp_path / "i.zarr", "--reencode", "2")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "needs the raw data that it was encoded from" in done.stderr
+    assert "--source FOLDER" in done.stderr
+
+
+def test_contradicting_flags_and_a_place_that_ends_with_the_command(spikeprep, tmp_path):
+    done = spikeprep("encode", "digits", "--out", tmp_path / "s.zarr", "--overwrite", "--repair")
+    assert (done.exit_code, "got --overwrite and --repair; expected one of them" in done.stderr) == (2, True)
+    done = spikeprep("encode", "digits", "--out", "memory://s.zarr", "--limit", "2")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "got --out memory://s.zarr" in done.stderr
+
+
+def test_control_characters_of_a_path_are_not_shown(spikeprep, tmp_path):
+    out = tmp_path / "a\n\x1b[31m.zarr"
+    for command in (("encode", "digits", "--limit", "3", "--out", out), ("verify", out), ("inspect", out)):
+        done = spikeprep(*command)
+        assert done.exit_code == 0, done.output
+        assert r"a\x0a\x1b[31m.zarr" in done.stdout
+        assert "\x1b" not in done.output
+
+
 def test_verify_names_the_damage(spikeprep, store):
     flip(a_shard(store), 40)
     done = spikeprep("verify", store)

@@ -48,6 +48,7 @@ def test_hints(hint, flags):
         ("got device = 'gpu'", ["--device", "gpu"], "got --device gpu"),
         ("got device = 'gpu'", ["--device=gpu"], "got --device gpu"),
         ("got device = 'gpu'", [], "got device = 'gpu'"),
+        ("got run = 'x' and resume = True", ["--resume", "--run", "x"], "got --run x and --resume"),
         ("got 3 ranks for 2 GPUs", ["--ranks", "3"], "got 3 ranks for 2 GPUs"),
     ],
 )

@@ -158,6 +158,64 @@ def test_a_run_of_another_store(spikeprep, store, trained, tmp_path):
     assert "--resume" in again.stderr
 
 
+def _edit(change):
+    def edit(store):
+        root = json.loads((store / "zarr.json").read_text())
+        change(root["attributes"]["spikeprep"])
+        (store / "zarr.json").write_text(json.dumps(root, indent=2, ensure_ascii=False))
+
+    return edit
+
+
+def _exchange(key):
+    def exchange(store):
+        train, test = store / "train" / key, store / "test" / key
+        a, b = train.read_bytes(), test.read_bytes()
+        assert a != b
+        train.write_bytes(b)
+        test.write_bytes(a)
+
+    return exchange
+
+
+def _space(store):
+    for path in store.glob("*/spikes/zarr.json"):
+        path.write_text(path.read_text() + " ")
+
+
+def _cut(store):
+    for split in ("train", "test"):
+        shard = store / split / "spikes/c/0/0/0"
+        shard.write_bytes(shard.read_bytes()[:-1])
+
+
+EDITS = {
+    "seed": (_edit(lambda a: a.update(seed=1)), "zarr.json"),
+    "dt": (_edit(lambda a: a.update(dt=0.002)), "zarr.json"),
+    "classes": (_edit(lambda a: a["classes"].reverse()), "zarr.json"),
+    "labels": (_exchange("labels/c/0"), "labels/c/0"),
+    "metadata": (_space, "spikes/zarr.json"),
+    "shards": (_exchange("spikes/c/0/0/0"), "spikes/c/0/0/0"),
+    "truncated": (_cut, "spikes/c/0/0/0"),
+    "manifest": (lambda store: (store / "manifest.json").unlink(), "manifest.json"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_store_that_was_edited_is_not_used(spikeprep, trained, store, tmp_path, edit):
+    change, file = EDITS[edit]
+    change(store)
+    for command in (
+        ("train", store, "--arch", "5", "--epochs", "1", "--run", tmp_path / "new"),
+        ("evaluate", trained, store),
+    ):
+        done = spikeprep(*command)
+        assert done.exit_code == 4, done.stderr
+        assert file in done.stderr
+        assert "--repair" in done.stderr
+    assert not (tmp_path / "new/config.json").exists()
+
+
 def test_evaluate_a_store_that_does_not_fit(spikeprep, trained, tmp_path):
     from PIL import Image
 

@@ -115,6 +115,26 @@ def test_a_reader_s_error_arrives_at_its_batch(tmp_path: Path) -> None:
     assert got == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("labels/c/0", "the labels of shard 0"),
+        ("steps/c/0", "steps of shard 0"),
+        ("spikes/c/0/0/0", "shard 0"),
+    ],
+)
+def test_files_of_another_split_are_not_trained_on(tmp_path: Path, key: str, named: str) -> None:
+    """They are sound in themselves; of the shard the size is the same too."""
+    make(tmp_path / "s.zarr")
+    data = (tmp_path / "s.zarr/test" / key).read_bytes()
+    if key != "spikes/c/0/0/0":
+        data = (tmp_path / "s.zarr/train" / key.replace("c/0", "c/1")).read_bytes()
+    assert data != (tmp_path / "s.zarr/train" / key).read_bytes()
+    (tmp_path / "s.zarr/train" / key).write_bytes(data)
+    with pytest.raises(StoreError, match=rf"train/{key}: .*{named}.*spikeprep verify.*repair=True"):
+        order(BatchStream(SpikeStore.open(tmp_path / "s.zarr")["train"], 2, shuffle=False))
+
+
 def test_an_object_store_is_read_many_chunks_at_a_time(
     reader: SplitReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

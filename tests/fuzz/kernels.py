@@ -33,6 +33,8 @@ from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings
 from spikeprep.train.trainer import Trainer, load_network
 
+from ..store.stores import unbind
+
 _SIZES = (1, 2, 5, 31, 32, 33, 40, 65)
 _STEPS = (1, 2, 3, 7, 8, 9, 31, 63, 64, 65, 100, 300)
 _BACKENDS = {name: CpuBackend(name, threads=1) for name in ("float32", "float64")}
@@ -165,6 +167,7 @@ class _Files:
             wild = rng.integers(info.min, info.max, values.shape, values.dtype, endpoint=True)
             values[where] = (wild % 30 if rng.random() < 0.5 else wild)[where]
             array[:] = values
+            unbind(store)
             self._trainer(store, run).run()
         finally:
             shutil.rmtree(store)

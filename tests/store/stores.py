@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,14 @@ def begin(path, shards: int = 1) -> None:
     with SpikeWriter.open(path, ATTRIBUTES, LAYOUTS) as writer:
         for shard in writer.pending()[:shards]:
             write_shard(writer, shard)
+
+
+def unbind(path: Path) -> None:
+    """Make a store one of the first releases, which had no manifest."""
+    (path / "manifest.json").unlink()
+    document = json.loads((path / "zarr.json").read_text())
+    del document["attributes"]["spikeprep"]["contents"]
+    (path / "zarr.json").write_text(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def tree(root: Path) -> dict[str, str]:

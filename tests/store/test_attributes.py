@@ -12,12 +12,14 @@ from spikeprep.store import SpikeStore, SpikeWriter, verify
 from spikeprep.store.documents import check, parse_json
 from spikeprep.store.zarr_metadata import SpikesMetadata
 
-from .stores import ATTRIBUTES, LAYOUTS, make
+from .stores import ATTRIBUTES, LAYOUTS, make, unbind
 
 
 @pytest.fixture
 def path(tmp_path):
+    """A store that no manifest binds, so that its documents are read whatever they say."""
     make(tmp_path / "s.zarr")
+    unbind(tmp_path / "s.zarr")
     return tmp_path / "s.zarr"
 
 

@@ -12,7 +12,7 @@ from spikeprep.store import Compression, SpikeStore, SplitLayout, verify
 from spikeprep.store.attributes import differences
 from spikeprep.store.shards import DamageError, decode_index, encode_index, index_bytes
 
-from .stores import LAYOUTS, content, make
+from .stores import LAYOUTS, content, make, unbind
 
 FIXTURE = Path(__file__).parents[1] / "fixtures/format1.zarr"
 
@@ -44,6 +44,7 @@ def test_our_reader_reads_what_zarr_writes(path):
     bits = content("train")[0]
     with zarr.config.set({"array.write_empty_chunks": True}):
         zarr.open_group(path, mode="r+")["train/spikes"][:] = bits[::-1]
+    unbind(path)
     np.testing.assert_array_equal(SpikeStore.open(path)["train"].packed(slice(None)).bits, bits[::-1])
 
 

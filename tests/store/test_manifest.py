@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import re
 import shutil
@@ -17,7 +18,7 @@ from spikeprep.store.layout import foreign_keys
 from spikeprep.store.manifest import FileDigest, Manifest, digest_over
 from spikeprep.store.storage import open_storage
 
-from .stores import ATTRIBUTES, LAYOUTS, begin, content, finish, make, pending, tree, write_shard
+from .stores import ATTRIBUTES, LAYOUTS, begin, content, finish, make, pending, tree, unbind, write_shard
 
 FLIPS = int(os.environ.get("SPIKEPREP_FLIPS", "300"))
 
@@ -216,6 +217,85 @@ def test_every_change_of_structure_is_found_and_repaired(path, whole, other, cha
     assert verify(path).ok
 
 
+# over a network: a shard that has the size of the right one, and what is behind the end, which is never read
+BEYOND_SIZES = {"copy spikes/c/0/0/0", "swap splits spikes/c/0/0/0", "longer spikes/c/0/0/0"}
+NEVER_READ = {"an extra file", "an extra shard", "an extra split", "an extra array"}
+
+
+def read_everything(store):
+    for split in store:
+        reader = store[split]
+        for array in ("steps", "labels", "counts", "groups", "ids"):
+            getattr(reader, array)
+        reader.packed(slice(None))
+
+
+@pytest.mark.parametrize("place", ["folder", "memory"])
+@pytest.mark.parametrize("change", sorted(set(STRUCTURE) - NEVER_READ))
+def test_every_change_of_structure_is_refused_by_a_reader(path, other, change, place):
+    STRUCTURE[change](path, other)
+    where = path if place == "folder" else in_memory(path)
+    if place == "memory" and change in BEYOND_SIZES:
+        read_everything(SpikeStore.open(where))
+        return
+    with pytest.raises(StoreError, match=r"/(zarr|manifest)\.json|/c/\d|no store at") as caught:
+        read_everything(SpikeStore.open(where))
+    assert "encode" in caught.value.hint
+
+
+@pytest.mark.parametrize("place", ["folder", "memory"])
+@pytest.mark.parametrize("change", sorted(NEVER_READ))
+def test_files_that_are_no_part_of_the_store_are_not_read(path, other, change, place):
+    STRUCTURE[change](path, other)
+    read_everything(SpikeStore.open(path if place == "folder" else in_memory(path)))
+
+
+def in_memory(path):
+    """Copy a store to fsspec's memory; return its URL."""
+    fsspec = pytest.importorskip("fsspec")
+    fs = fsspec.filesystem("memory")
+    fs.rm("/bound.zarr", recursive=True) if fs.exists("/bound.zarr") else None
+    fs.put(str(path), "/bound.zarr", recursive=True)
+    return "memory://bound.zarr"
+
+
+def test_a_copy_in_another_process_is_bound_too(path, other):
+    reader = pickle.loads(pickle.dumps(SpikeStore.open(path)["train"]))
+    edit_root(path, classes=["b", "a", "ç"])
+    with pytest.raises(StoreError, match=r"zarr\.json was changed since the store was written"):
+        _ = reader.unit_shape
+    copy_shard(path, other, "zarr.json")
+    with pytest.raises(StoreError, match=r"zarr\.json was changed since the store was written"):
+        _ = SpikeStore.open(path)
+
+
+def test_a_root_that_denies_its_manifest(path):
+    document = json.loads((path / "zarr.json").read_text())
+    del document["attributes"]["spikeprep"]["contents"]
+    (path / "zarr.json").write_text(json.dumps(document, indent=2, ensure_ascii=False))
+    with pytest.raises(StoreError, match=r"zarr\.json was changed"):
+        SpikeStore.open(path)
+
+
+def test_a_manifest_that_covers_other_labels(path):
+    """One made up for a changed file, self-consistent, does not agree with the root."""
+    zero(path, "train/labels/c/0")
+    manifest = Manifest.read(open_storage(path))
+    files = manifest.files | {"train/labels/c/0": FileDigest.of([(path / "train/labels/c/0").read_bytes()])}
+    (path / "manifest.json").write_bytes(Manifest.of(files, manifest.version).document())
+    with pytest.raises(StoreError, match=r"zarr\.json was changed"):
+        SpikeStore.open(path)
+
+
+def test_a_store_that_is_written_is_not_bound(path):
+    """It is opened on demand only, and read as far as checksums go; `complete` decides."""
+    zero(path, "train/labels/c/0")
+    with SpikeWriter.open(path, ATTRIBUTES, LAYOUTS, repair=True):
+        store = SpikeStore.open(path, incomplete=True)
+        assert store.digest() is None
+        _ = store["train"].shard_index(1)
+
+
 def test_repair_writes_what_is_damaged_and_nothing_else(path, whole):
     before = {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file()}
     assert pending(path, repair=True) == 0
@@ -292,10 +372,7 @@ def test_a_store_that_lost_a_file_is_not_called_complete(path, whole):
 
 def test_stores_of_the_first_releases_have_no_manifest(path):
     """They are read, verified as far as their checksums go, and given a manifest by repair."""
-    (path / "manifest.json").unlink()
-    document = json.loads((path / "zarr.json").read_text())
-    del document["attributes"]["spikeprep"]["contents"]
-    (path / "zarr.json").write_text(json.dumps(document, indent=2, ensure_ascii=False))
+    unbind(path)
     assert verify(path).ok
     assert verify(path).digest is None
     assert SpikeStore.open(path).digest() is None
@@ -408,6 +485,7 @@ def test_a_chunk_that_would_decompress_to_gigabytes_is_refused(path, array):
     bomb = Compression().encode(np.zeros(1 << 30, np.uint8))
     assert len(bomb) < 200_000
     (path / f"train/{array}/c/0").write_bytes(bomb)
+    unbind(path)  # or its digest would be the end of it
     script = (
         "import sys; from spikeprep.store import SpikeStore; store = SpikeStore.open(sys.argv[1])\n"
         "try: getattr(store['train'], sys.argv[2])\n"

@@ -87,8 +87,11 @@ def test_an_incomplete_store_stays_refused_in_copies(tmp_path):
 
 def test_errors_travel(path):
     reader = SpikeStore.open(path)["train"]
-    error = pickle.loads(pickle.dumps(reader._damage(2, 4, "shard 1 is missing")))
-    assert (str(error), error.what) == (str(reader._damage(2, 4, "shard 1 is missing")), "shard 1 is missing")
+    error = pickle.loads(pickle.dumps(reader._damage("key", 2, 4, "shard 1 is missing")))
+    assert (str(error), error.what) == (
+        str(reader._damage("key", 2, 4, "shard 1 is missing")),
+        "shard 1 is missing",
+    )
 
 
 def test_a_forked_copy_of_a_url_connects_anew(monkeypatch):
