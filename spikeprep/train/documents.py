@@ -33,8 +33,6 @@ EPOCH: Schema = {
 }
 """The record of an epoch, in the journal and in checkpoints."""
 
-_SINCE_FORMAT_2 = frozenset({"feed", "learning_rate", "samples_per_second", "rates"})
-
 STREAM: Schema = {"epoch": Natural, "position": Natural, "samples": Count, "batch": Count}
 """Where the stream of batches is."""
 
@@ -111,15 +109,15 @@ def check_record(
     return record
 
 
-def check_history(value: Any, name: str, layers: int | None, hint: str = "") -> list[dict[str, Any]]:
-    """Return the records of epochs 1, 2, …, each checked; `layers` is the number of layers, None if not known."""
+def check_history(value: Any, name: str, layers: int, hint: str = "") -> list[dict[str, Any]]:
+    """Return the records of epochs 1, 2, …, each checked, with a rate for each of `layers` layers."""
     records = [
-        check_record(record, EPOCH, f"{name}, epoch {n}", optional=_SINCE_FORMAT_2, hint=hint)
-        for n, record in enumerate(value, 1)
+        check_record(record, EPOCH, f"{name}, epoch {n}", hint=hint)
+        for n, record in enumerate(value if isinstance(value, list) else [value], 1)
     ]
     for n, record in enumerate(records, 1):
         if record["epoch"] != n:
             raise RunError(f"{name} has epoch {record['epoch']} as number {n}", "epochs 1, 2, …", hint)
-        if layers is not None and len(record.get("rates", ())) not in (0, layers):
+        if len(record["rates"]) != layers:
             raise RunError(f"{name} has {len(record['rates'])} rates in epoch {n}", f"{layers}", hint)
     return records

@@ -172,7 +172,7 @@ def test_evaluate_a_store_that_does_not_fit(spikeprep, trained, tmp_path):
     assert done.exit_code == 0, done.output
     done = spikeprep("evaluate", trained, other)
     assert done.exit_code == 4
-    assert "has 16 units and the classes a, b" in done.stderr
+    assert "has units 4 × 4 and the classes a, b" in done.stderr
 
 
 def test_a_damaged_store_while_training(spikeprep, store, tmp_path):
