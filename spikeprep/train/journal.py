@@ -14,7 +14,7 @@ from typing import IO, Any
 from ..config import Count, excerpt
 from ..errors import RunError
 from .documents import EPOCH, check_record, parse_json
-from .files import open_regular, write_bytes_atomic, write_errors
+from .files import open_regular, refuse_irregular, write_bytes_atomic, write_errors
 
 _MOST_BYTES = 1 << 28
 _LINE_BYTES = 1 << 24
@@ -34,6 +34,7 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record in a line of its own: a line that a crash cut short is removed first."""
+        refuse_irregular(self.path)
         line = _line(record)
         with write_errors(self.path), self.path.open("a+b") as file:
             end = _end_of_lines(file)
