@@ -6,7 +6,7 @@ name are left as they are, so that a newer run can still be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from ..config import Count, Meta, Natural, NonNegative, Real, check_plain, excerpt, fitted
@@ -107,6 +107,16 @@ def check_record(
         except UsageError as error:
             raise RunError(f"{name}: {key} is {excerpt(value[key], 60)}", error.expected, hint) from error
     return record
+
+
+def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
+    """Return the epoch whose network is the one to use: the last of those with the best validation accuracy.
+
+    0 where there is none; the last one without validation samples.
+    """
+    return max(
+        range(1, len(history) + 1), key=lambda n: (history[n - 1]["validation_accuracy"] or 0.0, n), default=0
+    )
 
 
 def check_history(value: Any, name: str, layers: int, hint: str = "") -> list[dict[str, Any]]:

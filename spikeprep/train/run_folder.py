@@ -33,7 +33,7 @@ from .checkpoint import (
     save_checkpoint,
     state_layouts,
 )
-from .documents import check_history, check_record, parse_json
+from .documents import best_epoch, check_history, check_record, parse_json
 from .files import FolderKeys, read_regular, remove_abandoned, write_bytes_atomic, write_errors
 from .journal import Journal
 from .layers import LayerKind, build_layers
@@ -383,8 +383,27 @@ class RunFolder:
             return arrays, record, error.got
 
     def load_best(self, config: RunConfig) -> dict[str, NDArray[Any]]:
-        """Return the arrays of the best epoch's network; raises `RunError` where the file is damaged or foreign."""
-        return self._load(self.best, config)[0]
+        """Return the arrays of the best epoch's network.
+
+        Raises
+        ------
+        RunError
+            The file is damaged, of another run, or not of the epoch that the last checkpoint says is the best one.
+        """
+        arrays, record = self._load(self.best, config)
+        found = self._history(self.best, record, config)
+        last = self._last_history(config)
+        if last is not None:
+            known = last[0]
+            # a run that was killed between its two files has a best network that is one epoch ahead
+            best = known[: best_epoch(known)] if len(found) <= len(known) else [*known, *found[len(known) :]]
+            if found != best:
+                raise RunError(
+                    f"{self.best} has the network after epoch {len(found)} of another course of this run",
+                    f"that after epoch {len(best)}, as in {last[1]}",
+                    "Restore the file that was exchanged.",
+                )
+        return arrays
 
     def _layout(self, path: Path, config: RunConfig) -> CheckpointLayout:
         return config.best_layout() if path == self.best else config.last_layout()
@@ -428,14 +447,23 @@ class RunFolder:
         """
         config = self.config()
         epochs = self.journal.epochs(config.run_id)
+        last = self._last_history(config)
+        if last is None:
+            return epochs
+        self.journal.compare(epochs, *last)
+        return last[0]
+
+    def _last_history(self, config: RunConfig) -> tuple[list[dict[str, Any]], Path] | None:
+        """Return the epochs of the newest sound checkpoint, and its file; None where both are damaged or missing."""
         for path in (self.last, self.previous):
             record = self._bound_record(path, config)
             if record is not None:
-                name = f"the record of {path}"
-                history = check_history(record.get("history"), name, len(config.layers()))
-                self.journal.compare(epochs, history, path)
-                return history
-        return epochs
+                return self._history(path, record, config), path
+        return None
+
+    @staticmethod
+    def _history(path: Path, record: Mapping[str, Any], config: RunConfig) -> list[dict[str, Any]]:
+        return check_history(record.get("history"), f"the record of {path}", len(config.layers()))
 
     def config(self) -> RunConfig:
         """Read the configuration, and compare it with the copies that the checkpoints have.

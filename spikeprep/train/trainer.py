@@ -23,7 +23,7 @@ from ..feed.batches import BatchStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
-from .documents import CHECKPOINT, STATS, STREAM, check_history, check_record
+from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
 from .memory import check_batch, check_network
@@ -270,7 +270,6 @@ class Trainer:
         if self.test is not None and (last or (s.test_every and epoch % s.test_every == 0)):
             test = self._evaluate(self.test, np.arange(len(self.test))[: self.limit])
         score = validation.accuracy if validation else None
-        best = max((r["validation_accuracy"] or 0.0 for r in self.history), default=-1.0)
         metrics = self.metrics
         record = {
             "event": "epoch",
@@ -289,7 +288,7 @@ class Trainer:
         self.history.append(record)
         self._record(record)
         self.metrics = EpochMetrics()
-        if score is None or score >= best:  # of equals the later, trained longer
+        if best_epoch(self.history) == epoch:
             self._save_best()
         self._save()
 
@@ -300,10 +299,7 @@ class Trainer:
     def summary(self) -> dict[str, Any]:
         """Return what `train --json` prints: the last epoch, and the one that validation chose."""
         tested = [r for r in self.history if r["test_accuracy"] is not None]
-        if self.validation_samples.size:
-            best = max(self.history, key=lambda r: (r["validation_accuracy"], r["epoch"]))
-        else:
-            best = self.history[-1]
+        best = self.history[best_epoch(self.history) - 1]
         seconds = [r["seconds"] for r in self.history]
         thresholds = self.settings.to_json().get("thresholds")
         return {

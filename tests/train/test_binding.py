@@ -19,7 +19,7 @@ from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import RunError, UsageError
 from spikeprep.store import SpikeStore
 from spikeprep.train import run_folder
-from spikeprep.train.checkpoint import load_checkpoint
+from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
 from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.trainer import load_network
 
@@ -298,3 +298,40 @@ def test_a_run_that_has_its_best_network_only_still_evaluates(digits: SpikeStore
     assert result.samples == 300
     assert np.isfinite(result.accuracy)
     assert len(spikeprep.open_run(run).history) == 2
+
+
+# ---------------------------------------------------------------- the best network
+
+
+def test_a_best_network_of_another_time_or_course_is_refused(digits: SpikeStore, tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    trainer(digits, run, replace(TWO, epochs=1, validation=0.0)).run()
+    shutil.copytree(run, copy)
+    resume(digits, run, epochs=2)
+    resume(digits, copy, epochs=2)
+    evaluate = lambda: spikeprep.evaluate(run, digits, device="cpu", progress=False)  # noqa: E731
+    assert evaluate().samples == 300
+    own, older = (run / "best.npz").read_bytes(), load_checkpoint(copy / "last.previous.npz")
+    assert len(older[1]["history"]) == 1
+    shutil.copy(copy / "best.npz", run)  # the same weights, and other durations
+    with pytest.raises(RunError, match=r"best\.npz has the network after epoch 2 of another course"):
+        evaluate()
+    weights = {
+        name: array for name, array in older[0].items() if name in load_checkpoint(run / "best.npz")[0]
+    }
+    save_checkpoint(run / "best.npz", weights, older[1])
+    with pytest.raises(RunError, match=r"after epoch 1 of another course.*; expected that after epoch 2"):
+        evaluate()
+    (run / "best.npz").write_bytes(own)
+    assert evaluate().samples == 300
+
+
+def test_a_run_killed_after_its_best_network_was_saved_evaluates(digits: SpikeStore, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer(digits, run, replace(TWO, validation=0.0)).run()
+    (run / "last.previous.npz").replace(run / "last.npz")
+    assert len(load_checkpoint(run / "last.npz")[1]["history"]) == 1
+    assert len(spikeprep.open_run(run).history) == 1
+    assert spikeprep.evaluate(run, digits, device="cpu", progress=False).samples == 300
+    resume(digits, run)
+    assert spikeprep.evaluate(run, digits, device="cpu", progress=False).samples == 300
