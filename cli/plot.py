@@ -7,7 +7,9 @@ import click
 
 @click.command("plot")
 @click.argument("path", metavar="STORE|RUN")
-@click.option("--out", required=True, metavar="FILE.png", help="The picture to write: .png, .svg or .pdf.")
+@click.option(
+    "--out", required=True, metavar="FILE.png", help="The picture to write: .png, .svg, .pdf, .eps or .jpg."
+)
 @click.option("--split", help="Of a store: which split.  [default: test, or else the first]")
 @click.option("--sample", default=0, show_default=True, help="Of a store: which sample of its split.")
 @click.option(

@@ -226,8 +226,8 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One record per finished epoch, read from the journal."""
-        return self.folder.journal.epochs()
+        """One record per finished epoch, of the last checkpoint."""
+        return self.folder.history()
 
     @property
     def layers(self) -> str:

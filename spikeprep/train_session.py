@@ -67,7 +67,8 @@ class TrainSession:
     ) -> Outcome | None:
         """Train to the last epoch; return None where `should_stop` returned true before.
 
-        `listener` is called with every record of the journal, and with ``{"event": "progress", …}`` after every batch.
+        `listener` is called with every record of the journal, with ``{"event": "progress", …}`` after every batch, and
+        with ``{"event": "ranks", …}`` before processes are started.
 
         Raises
         ------
@@ -80,7 +81,15 @@ class TrainSession:
             return _train(self, SingleRank(), listener, should_stop)
         if self.ranks < 1:
             raise UsageError(f"got ranks = {self.ranks}", "at least 1")
-        rank_device(self.device, self.ranks - 1, self.ranks)  # fail before any process is started
+        if self.ranks > self.settings.batch:
+            raise UsageError(
+                f"got ranks = {self.ranks} for batches of {self.settings.batch} samples",
+                f"at most {self.settings.batch}: a rank without samples only waits",
+                "Lower ranks, or raise batch.",
+            )
+        # fail before any process is started
+        on_cpu = rank_device(self.device, self.ranks - 1, self.ranks) == "cpu"
+        listener({"event": "ranks", "ranks": self.ranks, "cores": cores() if on_cpu else None})
         threads = self.threads or max(1, cores() // self.ranks)
         return launch(_train_as_rank, (replace(self, threads=threads),), self.ranks, listener, should_stop)
 

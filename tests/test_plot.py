@@ -228,7 +228,15 @@ def test_no_epoch_yet():
 
 
 @pytest.mark.parametrize(
-    ("ending", "magic"), [("png", b"\x89PNG"), ("PNG", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+    ("ending", "magic"),
+    [
+        ("png", b"\x89PNG"),
+        ("PNG", b"\x89PNG"),
+        ("svg", b"<?xml"),
+        ("pdf", b"%PDF"),
+        ("jpeg", b"\xff\xd8"),
+        ("eps", b"%!PS"),
+    ],
 )
 def test_save(tmp_path, ending, magic):
     path = tmp_path / f"picture.{ending}"
@@ -240,7 +248,7 @@ def test_save_replaces_its_own_pictures_and_no_others(tmp_path, monkeypatch):
     figure = training_curve([record(1)])
     monkeypatch.setenv("HOME", str(tmp_path))
     save(figure, "~/curve.png")
-    for ending in ("png", "svg", "pdf"):
+    for ending in ("png", "svg", "pdf", "eps", "jpg", "jpeg", "PNG"):
         path = tmp_path / f"curve.{ending}"
         save(figure, path)
         save(figure, path)
@@ -252,7 +260,19 @@ def test_save_replaces_its_own_pictures_and_no_others(tmp_path, monkeypatch):
         assert path.read_bytes() != b"holiday"
 
 
-@pytest.mark.parametrize("name", ["picture.docx", "picture"])
+def test_save_does_not_write_through_a_link_to_no_file(tmp_path):
+    figure, link = training_curve([record(1)]), tmp_path / "link.png"
+    link.symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(UsageError, match="not drawn by spikeprep"):
+        save(figure, link)
+    assert not (tmp_path / "elsewhere.png").exists()
+    save(figure, link, overwrite=True)
+    save(figure, link)  # to a picture of ours
+
+
+@pytest.mark.parametrize(
+    "name", ["picture.docx", "picture", "picture.tif", "picture.webp", "picture.raw", "picture.svgz"]
+)
 def test_save_refuses_other_formats(tmp_path, name):
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
         save(training_curve([record(1)]), tmp_path / name)

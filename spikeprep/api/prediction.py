@@ -23,9 +23,8 @@ from ..train.evaluation import count_batches
 from ..train.memory import memory_errors
 from ..train.metrics import predict as winners
 from ..train.trainer import load_network
-from ..urls import redacted
 from .arguments import PathLike, ShowProgress
-from .opening import open_run, open_store, path_of
+from .opening import open_run, open_store
 
 
 @memory_errors("Lower batch, or choose another device.")
@@ -57,8 +56,7 @@ def predict(
     split
         See `signals`.
     store
-        A store whose encoding to use; default the encoding that the run keeps. Runs of format 1 keep none: for them it
-        is the run's store, which must be given where it was moved.
+        A store whose encoding to use; default the encoding that the run keeps.
     device
         See `train`.
     batch
@@ -131,15 +129,13 @@ def _as_spikes(signals: Any) -> Sequence[NDArray[np.bool_]] | None:
 
 
 def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
-    """Return the chain, the seed and the units' shape that a run's store was encoded with.
-
-    The run's configuration has them, but for runs of format 1, whose store is opened.
-    """
+    """Return the chain, the seed and the units' shape that a run's store, or another `store`, was encoded with."""
     config = run.config
     encoding: Mapping[str, Any] = config.encoding | {"unit_shape": config.unit_shape}
     place = config.store
-    if store is not None or not config.encoding:
-        opened = _store_of(run, store)
+    if store is not None:
+        opened = open_store(store)
+        run.folder.check_sizes(opened)
         encoding, place = opened.attributes, opened.path
     if not encoding["chain"]:
         raise UsageError(
@@ -156,20 +152,6 @@ def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
             "Restore the file, or pass spikes instead of signals.",
         ) from error
     return chain, encoding["seed"], tuple(encoding["unit_shape"])
-
-
-def _store_of(run: Run, store: Any) -> SpikeStore:
-    path = path_of(store) if store is not None else run.config.store
-    try:
-        opened = open_store(store if store is not None else path)
-    except SpikeprepError as error:
-        raise RunError(
-            f"{redacted(path)}, whose encoding these signals need, cannot be opened ({error.got})",
-            "the run's store",
-            "Name its place with store=…, or pass spikes instead of signals.",
-        ) from error
-    run.folder.check_sizes(opened)
-    return opened
 
 
 def _as_signals(signals: Any, chain: Chain, unit_shape: tuple[int, ...], key: SampleKey) -> Sequence[Any]:

@@ -15,7 +15,7 @@ class TrainingProgress:
     progress, epochs, device
         Where it is shown, how many epochs there will be, and the device as the caller named it.
     started
-        Whether there was a record; a checkpoint exists before the first one.
+        Whether training has begun, so that there is a checkpoint.
     """
 
     def __init__(self, progress: Progress, epochs: int, device: str) -> None:
@@ -24,14 +24,18 @@ class TrainingProgress:
 
     def __call__(self, record: Record) -> None:
         """Show a record."""
-        self.started = True
         event = record["event"]
         if event == "progress":
+            self.started = True
             done = record["epoch"] * record["samples"] + record["seen"]
             self.progress(done, self.epochs * record["samples"])
         elif event == "start":
             config = record["config"]
             self.progress.note(_network_line(config))
+        elif event == "ranks":
+            self.progress.note(_ranks_line(record["ranks"], record["cores"]))
+        elif event == "resume":
+            self.progress.note(f"epochs: {record['epochs']}, before {record['before']}")
         elif event == "device":
             self.progress.note(_device_line(record))
             if self.device == "auto" and record["device"] == "cpu" and (reason := _unused_gpu()):
@@ -48,6 +52,12 @@ class TrainingProgress:
                 parts.append(f"{split} {record[f'{split}_accuracy']:.2%}")
         parts.append(f"{format_duration(record['seconds'])}, {record['samples_per_second']:,.0f} samples/s")
         return ", ".join(parts)
+
+
+def _ranks_line(ranks: int, cores: int | None) -> str:
+    """Return how many processes start, and whether the machine has fewer cores (None: each has a GPU)."""
+    few = cores is not None and cores < ranks
+    return f"starting {ranks} processes" + (f" on {cores} cores: {cores} would be faster" if few else "")
 
 
 def _unused_gpu() -> str:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY = "#666666"
-_CREATOR = "drawn by spikeprep"  # in the metadata of PNG, SVG and PDF files
+_CREATOR = "drawn by spikeprep"  # in the metadata of every picture
+_METADATA: dict[str, dict[str, Any]] = {  # ending → arguments of savefig
+    "png": {"metadata": {"Software": _CREATOR}},
+    "svg": {"metadata": {"Creator": _CREATOR}},
+    "pdf": {"metadata": {"Creator": _CREATOR}},
+    "eps": {"metadata": {"Creator": _CREATOR}},
+    "jpg": {"pil_kwargs": {"comment": _CREATOR}},
+    "jpeg": {"pil_kwargs": {"comment": _CREATOR}},
+}
+_METADATA_BYTES = 1 << 16  # they are within so many bytes of the file's start or end
 COUNTS = "cividis"  # perceptually uniform, also with colour-vision deficiency
 
 STYLE: dict[Any, Any] = {
@@ -74,33 +83,38 @@ def save(
     Raises
     ------
     UsageError
-        The ending names no format that matplotlib writes, another file is there, or the path is inside a store.
+        The ending is none of .png, .svg, .pdf, .eps and .jpg, the path is inside a store, or another file is there, or a
+        link to no file.
     """
-    known, file = figure.canvas.get_supported_filetypes(), check_output(path)
+    file = check_output(path)
     if file is None:
         raise UsageError(f"got the picture file {redacted(path)!r}", "a path", "Copy it there afterwards.")
     ending = file.suffix.lstrip(".").lower()
-    if ending not in known:
+    if ending not in _METADATA:
         raise UsageError(
             f"got the picture file {os.fspath(path)!r}",
-            f"one that ends in {', '.join(f'.{e}' for e in ('png', 'svg', 'pdf'))}",
+            f"one that ends in {', '.join(f'.{e}' for e in _METADATA)}",
             "Use another ending.",
         )
-    if file.exists() and not (overwrite or _is_ours(file)):
+    if (file.exists() or file.is_symlink()) and not (overwrite or _is_ours(file)):
         raise UsageError(
             f"{file} is there already and was not drawn by spikeprep",
             "a new file, or a picture of spikeprep's",
             "Choose another name, or use overwrite=True.",
         )
-    key = {"png": "Software", "pdf": "Creator", "svg": "Creator"}.get(ending)
     picture = io.BytesIO()  # an error while it is drawn leaves the old file
-    figure.savefig(picture, format=ending, dpi=dots_per_inch, metadata={key: _CREATOR} if key else None)
+    figure.savefig(picture, format=ending, dpi=dots_per_inch, **_METADATA[ending])
     file.write_bytes(picture.getvalue())
 
 
 def _is_ours(file: Path) -> bool:
     """Whether a file is a picture that `save` wrote."""
-    return file.is_file() and _CREATOR.encode() in file.read_bytes()
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        start = opened.read(_METADATA_BYTES)
+        opened.seek(max(0, file.stat().st_size - _METADATA_BYTES))
+        return any(_CREATOR.encode() in part for part in (start, opened.read()))
 
 
 def empty_figure(width: float, height: float) -> Figure:

@@ -7,9 +7,9 @@ the run's configuration. Members are stored, not compressed, and hold no Python 
 from __future__ import annotations
 
 import json
-import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -26,7 +26,6 @@ from .files import open_regular, write_atomic
 _HEADER_BYTES = 4096  # of one array's .npy header, and of its entries in the archive
 _MOST_BYTES = 1 << 40
 _DAMAGED = "Train again into another run folder."
-_FORMAT_1 = re.compile(r"(weight|moment|variance)_(\d+)")  # today's layer0.weight, layer0.weight.moment, …
 
 
 @dataclass(frozen=True)
@@ -118,6 +117,29 @@ def load_checkpoint(
     RunError
         There is no such file, it is damaged, or it is of another network.
     """
+    with _opened(path, layout) as (archive, members):
+        if layout is not None:
+            _check_names(path, members, layout)
+        record = _read_record(path, archive, members, layout)
+        arrays = {
+            name: _read(path, archive, info, name, layout)
+            for name, info in members.items()
+            if name != "record"
+        }
+    return arrays, record
+
+
+def load_record(path: Path, layout: CheckpointLayout) -> dict[str, Any]:
+    """Load the record of a checkpoint without its arrays; raises what `load_checkpoint` raises."""
+    with _opened(path, layout) as (archive, members):
+        return _read_record(path, archive, members, layout)
+
+
+@contextmanager
+def _opened(
+    path: Path, layout: CheckpointLayout | None
+) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """Give the archive and its entries by name; errors of reading it are `RunError`s."""
     try:
         file = open_regular(path, layout.most_bytes if layout else _MOST_BYTES)
     except FileNotFoundError as error:
@@ -127,30 +149,33 @@ def load_checkpoint(
     with file:
         try:
             with zipfile.ZipFile(file) as archive:
-                members = _members(path, archive)
-                if layout is not None:
-                    _check_names(path, members, layout)
-                arrays = {name: _read(path, archive, info, name, layout) for name, info in members.items()}
+                yield archive, _members(path, archive)
         except (RunError, MemoryError):
             raise
         except Exception as error:  # whatever zipfile and NumPy's header parser make of damaged bytes
             raise RunError(f"{path} is damaged ({error})", "", _DAMAGED) from error
-    text = arrays.pop("record", None)
-    if text is None:
+
+
+def _read_record(
+    path: Path,
+    archive: zipfile.ZipFile,
+    members: Mapping[str, zipfile.ZipInfo],
+    layout: CheckpointLayout | None,
+) -> dict[str, Any]:
+    if "record" not in members:
         raise RunError(f"{path} lacks its record", "a checkpoint", _DAMAGED)
+    text = _read(path, archive, members["record"], "record", layout)
     record = parse_json(text.tobytes(), f"the record of {path}", _DAMAGED)
     if not isinstance(record, dict):
         raise RunError(f"the record of {path} is no JSON object", "one", _DAMAGED)
-    return arrays, record
+    return record
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return array name → entry of the archive; today's names for those of format 1."""
+    """Return array name → entry of the archive."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
-        if old := _FORMAT_1.fullmatch(name):
-            name = f"layer{old[2]}.weight" + ("" if old[1] == "weight" else f".{old[1]}")
         if name in members:
             raise RunError(f"{path} has {name!r:.60} twice", "a checkpoint", _DAMAGED)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:

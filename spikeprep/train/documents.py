@@ -6,7 +6,7 @@ name are left as they are, so that a newer run can still be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from ..config import Count, Meta, Natural, NonNegative, Real, check_plain, excerpt, fitted
@@ -32,8 +32,6 @@ EPOCH: Schema = {
     "feed": str,
 }
 """The record of an epoch, in the journal and in checkpoints."""
-
-_SINCE_FORMAT_2 = frozenset({"feed", "learning_rate", "samples_per_second", "rates"})
 
 STREAM: Schema = {"epoch": Natural, "position": Natural, "samples": Count, "batch": Count}
 """Where the stream of batches is."""
@@ -111,15 +109,25 @@ def check_record(
     return record
 
 
-def check_history(value: Any, name: str, layers: int | None, hint: str = "") -> list[dict[str, Any]]:
-    """Return the records of epochs 1, 2, …, each checked; `layers` is the number of layers, None if not known."""
+def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
+    """Return the epoch whose network is the one to use: the last of those with the best validation accuracy.
+
+    0 where there is none; the last one without validation samples.
+    """
+    return max(
+        range(1, len(history) + 1), key=lambda n: (history[n - 1]["validation_accuracy"] or 0.0, n), default=0
+    )
+
+
+def check_history(value: Any, name: str, layers: int, hint: str = "") -> list[dict[str, Any]]:
+    """Return the records of epochs 1, 2, …, each checked, with a rate for each of `layers` layers."""
     records = [
-        check_record(record, EPOCH, f"{name}, epoch {n}", optional=_SINCE_FORMAT_2, hint=hint)
-        for n, record in enumerate(value, 1)
+        check_record(record, EPOCH, f"{name}, epoch {n}", hint=hint)
+        for n, record in enumerate(value if isinstance(value, list) else [value], 1)
     ]
     for n, record in enumerate(records, 1):
         if record["epoch"] != n:
             raise RunError(f"{name} has epoch {record['epoch']} as number {n}", "epochs 1, 2, …", hint)
-        if layers is not None and len(record.get("rates", ())) not in (0, layers):
+        if len(record["rates"]) != layers:
             raise RunError(f"{name} has {len(record['rates'])} rates in epoch {n}", f"{layers}", hint)
     return records

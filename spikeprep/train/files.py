@@ -37,9 +37,21 @@ def open_regular(path: Path, most: int) -> IO[bytes]:
     if stat.S_ISREG(status.st_mode) and status.st_size <= most:
         return os.fdopen(number, "rb")
     os.close(number)
-    if not stat.S_ISREG(status.st_mode):
-        raise RunError(f"{path} is not a file", "a regular file")
+    _check_regular(path, status)
     raise RunError(f"{path} has {status.st_size:,} bytes", f"at most {most:,} for this run")
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        hint = "Restore the run's file, or move away what is there in its place."
+        raise RunError(f"{path} is not a file", "a regular file", hint)
+
+
+def refuse_irregular(path: Path) -> None:
+    """Raise `RunError` where there is a folder, a pipe or a device: before a file is written there."""
+    with write_errors(path):
+        if path.exists():
+            _check_regular(path, path.stat())
 
 
 def read_regular(path: Path, most: int) -> bytes:
@@ -80,6 +92,7 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], None], keep: Path | No
     With `keep` the file that was there before is kept under that name. At every moment there is a whole file under
     `path`, if there was one before.
     """
+    refuse_irregular(path)
     partial = path.with_name(new_partial_name(path.name))
     try:
         with write_errors(path):

@@ -1,17 +1,20 @@
-"""The run's journal: one JSON object a line, appended as things happen."""
+"""The run's journal: one JSON object a line, appended as things happen.
+
+A resumed run goes on in a new file, so that a copy of the folder whose files are hard links keeps what it has.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ..config import Count
+from ..config import Count, excerpt
 from ..errors import RunError
 from .documents import EPOCH, check_record, parse_json
-from .files import open_regular, write_errors
+from .files import open_regular, refuse_irregular, write_bytes_atomic, write_errors
 
 _MOST_BYTES = 1 << 28
 _LINE_BYTES = 1 << 24
@@ -21,14 +24,18 @@ _EPOCH_NUMBER = {"epoch": Count}
 
 
 class Journal:
-    """An append-only JSONL file; each record has an ``"event"``: start, device, warning, epoch, interrupted."""
+    """A JSONL file; each record has an ``"event"``: start, resume, device, warning, epoch, interrupted.
+
+    The first record is ``start``, with the configuration of the run that the journal belongs to.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record in a line of its own: a line that a crash cut short is removed first."""
-        line = (json.dumps(record) + "\n").encode()
+        refuse_irregular(self.path)
+        line = _line(record)
         with write_errors(self.path), self.path.open("a+b") as file:
             end = _end_of_lines(file)
             if end < file.seek(0, os.SEEK_END):
@@ -44,11 +51,46 @@ class Journal:
         """Return its length in bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def truncate(self, size: int) -> None:
-        """Cut what was written past `size` bytes: a resumed run repeats what its checkpoint does not cover."""
-        if self.size() > size:
-            with write_errors(self.path), self.path.open("r+b") as file:
-                file.truncate(size)
+    def rewind(
+        self, size: int, start: Mapping[str, Any], history: Sequence[dict[str, Any]], checkpoint: Path
+    ) -> str:
+        """Go back to where a checkpoint was saved: a resumed run repeats what its checkpoint does not cover.
+
+        Parameters
+        ----------
+        size
+            Length of the journal in bytes when the checkpoint was saved.
+        start
+            The first record of a journal of this run.
+        history, checkpoint
+            Records of the finished epochs, and the file that has them: epochs that a crash has taken from the end of
+            the journal are added again.
+
+        Returns
+        -------
+        A warning where the journal was damaged or edited: it is then written again from `start` and `history`.
+
+        Raises
+        ------
+        RunError
+            The journal is of another run.
+        """
+        warning = ""
+        try:
+            first: dict[str, Any] | None = next(self._records(), None)
+        except RunError:  # damaged: written again below
+            first = None
+        self._check_run(first, start["config"]["run_id"])
+        try:
+            records = list(self._records(size)) or [dict(start)]
+            self.compare(_last_of_each(records), history, checkpoint)
+        except RunError as error:
+            warning = f"{error.got}; the journal is written again, as {checkpoint.name} has it"
+            records = [dict(start)]
+        known = {record["epoch"] for record in _last_of_each(records)}
+        records += [record for record in history if record["epoch"] not in known]
+        write_bytes_atomic(self.path, b"".join(map(_line, records)))
+        return warning
 
     def records(self) -> list[dict[str, Any]]:
         """Return every complete record; a line that a crash cut short is skipped.
@@ -60,10 +102,17 @@ class Journal:
         """
         return list(self._records())
 
-    def epochs(self) -> list[dict[str, Any]]:
-        """Return the record of every finished epoch, in order; of one that was run twice, the last."""
-        last = {r["epoch"]: r for r in self._records() if r["event"] == "epoch"}
-        epochs = [last[number] for number in sorted(last)]
+    def epochs(self, run_id: str = "") -> list[dict[str, Any]]:
+        """Return the record of every finished epoch, in order; of one that was run twice, the last.
+
+        Raises
+        ------
+        RunError
+            A complete line is not a record, or the journal is of another run than `run_id`, where one is given.
+        """
+        if run_id:
+            self._check_run(next(self._records(), None), run_id)
+        epochs = _last_of_each(self._records())
         layers = {len(record["rates"]) for record in epochs if record.get("rates")}
         if len(layers) > 1:
             got = f"{self.path} has epochs of {' and '.join(map(str, sorted(layers)))} rates"
@@ -77,23 +126,49 @@ class Journal:
         except RunError:
             return 0
 
-    def complete(self, history: list[dict[str, Any]]) -> None:
-        """Add the records of epochs that a crash has taken from the end of the journal."""
-        try:
-            known = {record["epoch"] for record in self.epochs()}
-        except RunError:  # damaged elsewhere: what reads the journal says so
-            return
-        for record in history:
-            if record["epoch"] not in known:
-                self.append(record)
+    def compare(
+        self, epochs: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]], checkpoint: Path
+    ) -> None:
+        """Raise `RunError` where epochs of the journal are other ones than a checkpoint has under their number."""
+        known = {record["epoch"]: record for record in history}
+        for record in epochs:
+            other = known.get(record["epoch"], record)
+            for key in {**record, **other}:
+                if record.get(key) != other.get(key):
+                    raise RunError(
+                        f"{self.path} has {key} = {excerpt(record.get(key), 60)} in epoch {record['epoch']}",
+                        f"{excerpt(other.get(key), 60)}, as in {checkpoint}",
+                        "Resume the run: that writes the journal again.",
+                    )
 
-    def _records(self) -> Iterator[dict[str, Any]]:
+    def _check_run(self, first: Mapping[str, Any] | None, run_id: str) -> None:
+        """Raise `RunError` where the first record, if there is one, is not the start of a run."""
+        if first is None:
+            return
+        config = first.get("config")
+        found = config.get("run_id") if first["event"] == "start" and isinstance(config, dict) else None
+        if found != run_id:
+            got = (
+                f"another run, {excerpt(found, 60)}"
+                if found
+                else "no run: its first record is not the start of one"
+            )
+            raise RunError(
+                f"{self.path} belongs to {got}",
+                f"the journal of {run_id}, as in config.json",
+                "Restore the file, or remove it: the checkpoints have the run's epochs too.",
+            )
+
+    def _records(self, most: int = _MOST_BYTES) -> Iterator[dict[str, Any]]:
+        """Yield the complete records within the first `most` bytes."""
         try:
             file = open_regular(self.path, _MOST_BYTES)
         except FileNotFoundError:
             return
         with file:
             for number, line in enumerate(iter(lambda: file.readline(_LINE_BYTES), b""), 1):
+                if file.tell() > most:
+                    return
                 if line.endswith(b"\n") or len(line) == _LINE_BYTES:
                     yield self._parse(number, line)
 
@@ -106,6 +181,16 @@ class Journal:
             return record
         check_record(record, _EPOCH_NUMBER, name, hint=_FIX)
         return check_record(record, EPOCH, name, optional=frozenset(EPOCH), hint=_FIX)
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record) + "\n").encode()
+
+
+def _last_of_each(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last record of each epoch, in order of the epochs."""
+    last = {record["epoch"]: record for record in records if record["event"] == "epoch"}
+    return [last[number] for number in sorted(last)]
 
 
 def _end_of_lines(file: IO[bytes]) -> int:

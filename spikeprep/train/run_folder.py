@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,52 +20,70 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Count, Meta, Natural
+from ..config import Count, Meta, Natural, excerpt, leaves
 from ..errors import RunError, SpikeprepError, UsageError
 from ..lease import Holder, Lease
 from ..store import SpikeStore
 from ..store.local_storage import LocalStorage
 from ..store.outputs import check_output
 from ..store.partial_files import is_partial
-from .checkpoint import ArrayLayout, CheckpointLayout, load_checkpoint, save_checkpoint, state_layouts
-from .documents import check_record, parse_json
+from .checkpoint import (
+    ArrayLayout,
+    CheckpointLayout,
+    load_checkpoint,
+    load_record,
+    save_checkpoint,
+    state_layouts,
+)
+from .documents import best_epoch, check_history, check_record, parse_json
 from .files import read_regular, remove_abandoned, write_bytes_atomic, write_errors
 from .journal import Journal
 from .layers import LayerKind, build_layers
 from .settings import TrainSettings
 
-FORMAT = 2
-"""Format of config.json. Format 1 had no `rule`, `unit_shape` and `encoding`, and still opens: its rule was hm2bp."""
+FORMAT = 3
+"""Format of config.json. Formats 1 and 2, of before the first release, did not bind checkpoints to their run."""
 
 _CONFIG_BYTES = 1 << 26
-_RECORD_BYTES = 1 << 20  # of a checkpoint's record, and for each epoch so many more:
+_RECORD_BYTES = 1 << 20  # of a checkpoint's record beside the configuration, and for each epoch so many more:
 _EPOCH_BYTES = 1 << 10
+_LEAST_EPOCHS = 10_000  # it has room for so many in any case: epochs may be lowered
 _LAYER_BYTES = 64
 _LEASE = "lease.json"
 _RESTORE = "Restore the file, or train again into another run folder."
+_OF_ANOTHER_RUN = "Restore the file of this run, or name the run that it belongs to."
 
 _CONFIG = {
+    "run_id": Annotated[str, Meta(pattern="^[0-9a-f]{32}$")],
     "store": str,
     "fingerprint": str,
+    "contents": str | None,
+    "samples": Count,
     "settings": dict[str, Any],
     "units": Count,
+    "unit_shape": Annotated[tuple[Count, ...], Meta(min_length=1)],
     "classes": Annotated[tuple[str, ...], Meta(min_length=1)],
+    "encoding": dict[str, Any],
     "limit": Count | None,
     "version": str,
 }
-_CONFIG_2 = {"unit_shape": Annotated[tuple[Count, ...], Meta(min_length=1)], "encoding": dict[str, Any]}
 _STEP = {"name": str}
 _ENCODING = {"chain": list[dict[str, Any]], "seed": Natural}
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a run is of.
+    """What a run is of; every checkpoint has a copy, so that neither can be exchanged or edited unnoticed.
 
     Attributes
     ----------
-    store, fingerprint
-        Path or URL of the store, and what tells its data and encoding from others.
+    run_id
+        32 hexadecimal digits, drawn when the run starts.
+    store, fingerprint, contents
+        Path or URL of the store, what tells its data and encoding from others, and the digest of its spikes and
+        labels; None where the store has none.
+    samples
+        Size of the training split, validation samples included.
     settings
         Settings with thresholds resolved.
     unit_shape
@@ -73,15 +92,18 @@ class RunConfig:
         Name of each class.
     encoding
         Of the store: ``chain`` (configurations of transforms and encoder) and ``seed``, so that raw signals can be
-        encoded alike. Empty in runs of format 1.
+        encoded alike.
     limit
         Train and test on the first samples only.
     version
         Of the package that wrote it.
     """
 
+    run_id: str
     store: str
     fingerprint: str
+    contents: str | None
+    samples: int
     settings: TrainSettings
     unit_shape: tuple[int, ...]
     classes: tuple[str, ...]
@@ -103,8 +125,11 @@ class RunConfig:
         return {
             "format": FORMAT,
             "version": self.version,
+            "run_id": self.run_id,
             "store": self.store,
             "fingerprint": self.fingerprint,
+            "contents": self.contents,
+            "samples": self.samples,
             "units": self.units,
             "unit_shape": list(self.unit_shape),
             "classes": list(self.classes),
@@ -116,35 +141,23 @@ class RunConfig:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunConfig:
         """Build from what `to_json` returned; raises `RunError` and `UsageError` for what does not fit."""
-        name, new = "the configuration", value["format"] > 1
-        record = check_record(value, _CONFIG | (_CONFIG_2 if new else {}), name)
-        unit_shape = record["unit_shape"] if new else (record["units"],)
-        encoding = record["encoding"] if new else {}
-        if encoding:
-            encoding = check_record(encoding, _ENCODING, "encoding")
-            for step in encoding["chain"]:
-                check_record(step, _STEP, "a step of encoding.chain")
-        config = cls(
-            record["store"],
-            record["fingerprint"],
-            TrainSettings.from_json(record["settings"]),
-            unit_shape,
-            record["classes"],
-            encoding,
-            record["limit"],
-            record["version"],
-        )
-        if record["units"] != config.units:
-            raise UsageError(f"got units = {record['units']}", f"{config.units}, the product of unit_shape")
+        record = check_record(value, _CONFIG, "the configuration", exact=True)
+        record["encoding"] = check_record(record["encoding"], _ENCODING, "encoding")
+        for step in record["encoding"]["chain"]:
+            check_record(step, _STEP, "a step of encoding.chain")
+        units = record.pop("units")
+        config = cls(**record | {"settings": TrainSettings.from_json(record["settings"])})
+        if units != config.units:
+            raise UsageError(f"got units = {units}", f"{config.units}, the product of unit_shape")
         config.settings.rule.check_resolved()
         config.layers()  # fit behind each other
         return config
 
-    def last_layout(self, samples: int) -> CheckpointLayout:
-        """Return what last.npz holds after training on a split of so many samples."""
+    def last_layout(self) -> CheckpointLayout:
+        """Return what last.npz holds."""
         weights = {
-            "sample_weight": ArrayLayout(np.dtype(np.float64), (samples,), least=0),
-            "predicted": ArrayLayout(np.dtype(np.int64), (samples,)),
+            "sample_weight": ArrayLayout(np.dtype(np.float64), (self.samples,), least=0),
+            "predicted": ArrayLayout(np.dtype(np.int64), (self.samples,)),
         }
         return self._layout(weights, moments=True)
 
@@ -155,8 +168,39 @@ class RunConfig:
     def _layout(self, more: dict[str, ArrayLayout], moments: bool) -> CheckpointLayout:
         layers = self.layers()
         arrays = state_layouts(layers, np.dtype(self.settings.precision), moments)
-        record = _RECORD_BYTES + self.settings.epochs * (_EPOCH_BYTES + _LAYER_BYTES * len(layers))
-        return CheckpointLayout(arrays | more, record)
+        epochs = max(self.settings.epochs, _LEAST_EPOCHS)
+        record = _RECORD_BYTES + epochs * (_EPOCH_BYTES + _LAYER_BYTES * len(layers))
+        return CheckpointLayout(arrays | more, record + len(json.dumps(self.to_json())))
+
+    def check_bound(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Raise `RunError` where the record of the checkpoint at `path` is of another run, or of other settings.
+
+        Only `epochs` may differ: a run may be resumed with more or fewer.
+        """
+        try:
+            other = RunConfig.from_json(check_record(record.get("config"), {}, "the configuration"))
+        except (RunError, UsageError) as error:
+            raise RunError(
+                f"{path} does not say which run it belongs to: {str(error).rstrip('.')}", "", _OF_ANOTHER_RUN
+            ) from error
+        if other.run_id != self.run_id:
+            got = f"{path} belongs to another run, {other.run_id} on {other.store}"
+            raise RunError(got, f"{self.run_id}, as in config.json", _OF_ANOTHER_RUN)
+        ours, theirs = leaves(self.to_json()), leaves(other.to_json())
+        changed = [
+            key
+            for key in sorted({*ours, *theirs})
+            if key != "settings.epochs" and ours.get(key) != theirs.get(key)
+        ]
+        if changed:
+            key = changed[0]
+            more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise RunError(
+                f"config.json was edited, or {path} is of other settings: "
+                f"{key} is {excerpt(ours.get(key), 60)} in config.json{more}",
+                f"{excerpt(theirs.get(key), 60)}, as in {path.name}",
+                "Restore config.json, or train with those settings into another run folder.",
+            )
 
 
 class RunFolder:
@@ -319,38 +363,136 @@ class RunFolder:
 
     # ------------------------------------------------------------ reading
 
-    def load_last(self, layout: CheckpointLayout) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
+    def load_last(self, config: RunConfig) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         """Return arrays and record of the last checkpoint, and a warning, empty where it is the newest one.
 
-        Where the newest one is damaged or missing the one before it is loaded.
+        Where the newest one is damaged or missing the one before it is loaded; one of another run is never passed over.
 
         Raises
         ------
         RunError
-            Both are damaged or missing.
+            Both are damaged or missing, or one is of another run than `config`.
         """
         try:
-            return *load_checkpoint(self.last, layout), ""
+            return *self._load(self.last, config), ""
         except RunError as error:
+            self._bound_record(self.last, config)
             try:
-                arrays, record = load_checkpoint(self.previous, layout)
+                arrays, record = self._load(self.previous, config)
             except RunError:
+                self._bound_record(self.previous, config)
                 raise error from None
             self._last_is_sound = False
             return arrays, record, error.got
 
+    def load_best(self, config: RunConfig) -> dict[str, NDArray[Any]]:
+        """Return the arrays of the best epoch's network.
+
+        Raises
+        ------
+        RunError
+            The file is damaged, of another run, or not of the epoch that the last checkpoint says is the best one.
+        """
+        arrays, record = self._load(self.best, config)
+        found = self._history(self.best, record, config)
+        last = self._last_history(config)
+        if last is not None:
+            known = last[0]
+            # a run that was killed between its two files has a best network that is one epoch ahead
+            best = known[: best_epoch(known)] if len(found) <= len(known) else [*known, *found[len(known) :]]
+            if found != best:
+                raise RunError(
+                    f"{self.best} has the network after epoch {len(found)} of another course of this run",
+                    f"that after epoch {len(best)}, as in {last[1]}",
+                    "Restore the file that was exchanged.",
+                )
+        return arrays
+
+    def _layout(self, path: Path, config: RunConfig) -> CheckpointLayout:
+        return config.best_layout() if path == self.best else config.last_layout()
+
+    def _load(self, path: Path, config: RunConfig) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        self._bound_record(path, config)  # first: what was exchanged or edited is named by what differs
+        arrays, record = load_checkpoint(path, self._layout(path, config))
+        config.check_bound(path, record)
+        return arrays, record
+
+    def _bound_record(self, path: Path, config: RunConfig) -> dict[str, Any] | None:
+        """Return the record of a checkpoint, None where it is damaged or missing.
+
+        Raises
+        ------
+        RunError
+            It is of another run than `config`.
+        """
+        layout = self._layout(path, config)
+        with suppress(OSError):
+            if stat.S_ISREG((status := path.stat()).st_mode) and status.st_size > layout.most_bytes:
+                raise RunError(
+                    f"{path} has {status.st_size:,} bytes",
+                    f"at most {layout.most_bytes:,} for the network of config.json",
+                    "Restore the one of the two that was edited or exchanged.",
+                )
+        try:
+            record = load_record(path, layout)
+        except RunError:
+            return None
+        config.check_bound(path, record)
+        return record
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the record of every finished epoch: of the last checkpoint, else of the journal.
+
+        Raises
+        ------
+        RunError
+            The journal is damaged, of another run, or contradicts the checkpoint.
+        """
+        config = self.config()
+        epochs = self.journal.epochs(config.run_id)
+        last = self._last_history(config)
+        if last is None:
+            return epochs
+        self.journal.compare(epochs, *last)
+        return last[0]
+
+    def _last_history(self, config: RunConfig) -> tuple[list[dict[str, Any]], Path] | None:
+        """Return the epochs of the newest sound checkpoint, and its file; None where both are damaged or missing."""
+        for path in (self.last, self.previous):
+            record = self._bound_record(path, config)
+            if record is not None:
+                return self._history(path, record, config), path
+        return None
+
+    @staticmethod
+    def _history(path: Path, record: Mapping[str, Any], config: RunConfig) -> list[dict[str, Any]]:
+        return check_history(record.get("history"), f"the record of {path}", len(config.layers()))
+
     def config(self) -> RunConfig:
-        """Read the configuration; raises `RunError` where it is missing, damaged or of a newer format."""
+        """Read the configuration, and compare it with the copies that the checkpoints have.
+
+        Raises
+        ------
+        RunError
+            It is missing, damaged, edited or of another format, or a checkpoint belongs to another run.
+        """
+        config = self._read_config()
+        for path in (self.last, self.previous, self.best):
+            self._bound_record(path, config)
+        return config
+
+    def _read_config(self) -> RunConfig:
         try:
             value = parse_json(read_regular(self.config_path, _CONFIG_BYTES), str(self.config_path), _RESTORE)
         except FileNotFoundError as error:
             raise self._no_run() from error
         number = value.get("format") if isinstance(value, dict) else None
-        if type(number) is not int or not 1 <= number <= FORMAT:
+        if type(number) is not int or number != FORMAT:
+            is_newer = type(number) is int and number > FORMAT
             raise RunError(
                 f"{self.path} is a run of format {number!r:.60}",
-                f"format 1 to {FORMAT}",
-                "Install a newer spikeprep to open it.",
+                f"format {FORMAT}",
+                "Install a newer spikeprep to open it." if is_newer else _RESTORE,
             )
         try:
             return RunConfig.from_json(value)
@@ -377,16 +519,25 @@ class RunFolder:
                 "the run's own store",
                 "Give that store, or one encoded the same way.",
             )
+        contents = store.attributes.get("contents")
+        if config.contents != contents:
+            raise RunError(
+                f"{self.path} was trained on {config.store}, whose spikes and labels had the digest "
+                f"{config.contents}, and {store.path} has {contents}",
+                "the run's own store",
+                "Give that store, or train on this one into another run folder.",
+            )
         return config
 
     def check_sizes(self, store: SpikeStore) -> RunConfig:
         """Return the configuration; raises `RunError` where `store` has not the network's units and classes."""
         config = self.config()
-        units, classes = prod(store.attributes["unit_shape"]), tuple(store.attributes["classes"])
-        if (units, classes) != (config.units, config.classes):
+        unit_shape, classes = tuple(store.attributes["unit_shape"]), tuple(store.attributes["classes"])
+        if (unit_shape, classes) != (config.unit_shape, config.classes):
             raise RunError(
-                f"{store.path} has {units} units and the classes {', '.join(classes)}",
-                f"the network's {config.units} units and its classes {', '.join(config.classes)}",
+                f"{store.path} has units {' × '.join(map(str, unit_shape))} and the classes {', '.join(classes)}",
+                f"the network's units {' × '.join(map(str, config.unit_shape))} and its classes "
+                f"{', '.join(config.classes)}",
                 "Give a store encoded like the one it was trained on.",
             )
         return config

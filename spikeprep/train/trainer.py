@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -21,8 +22,8 @@ from ..errors import RunError, UsageError
 from ..feed.batches import BatchStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
-from .checkpoint import load_checkpoint, pack_states, unpack_states
-from .documents import CHECKPOINT, STATS, STREAM, check_history, check_record
+from .checkpoint import pack_states, unpack_states
+from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
 from .memory import check_batch, check_network
@@ -120,20 +121,19 @@ class Trainer:
             if self.ranks.leads:
                 folder.acquire(new=config is None, note=self._note)
                 on_error.callback(folder.release)
-            warning = ""
             if config is None:
                 states: States = initial_states(layers, settings.init, settings.seed, backend.dtype)
             else:
-                states, warning = self._restore(config, layers)
+                self.config = replace(config, settings=settings)
+                states = self._restore(config, layers)
             self.network = build_network(backend, settings.rule, layers, states)
             if config is None:
                 self._calibrate()
-                self._record({"event": "start", "config": self._config().to_json()})
+                self.config = self._new_config()
+                self._record(self._start())
                 self._save()  # so that a run killed in its first epoch can be resumed too
                 if self.ranks.leads:
-                    folder.create(self._config())
-            elif warning:
-                self._record({"event": "warning", "message": warning})
+                    folder.create(self.config)
             on_error.pop_all()
 
     # ------------------------------------------------------------ setting up
@@ -153,10 +153,13 @@ class Trainer:
         self.settings = replace(self.settings, rule=type(rule).from_json(json.loads(agreed.tobytes())))
         self.network = replace(network, rule=self.settings.rule)
 
-    def _config(self) -> RunConfig:
+    def _new_config(self) -> RunConfig:
         return RunConfig(
+            secrets.token_hex(16),
             self.store.path,
             self.store.fingerprint(),
+            self.store.attributes.get("contents"),
+            len(self.reader),
             self.settings,
             tuple(self.store.attributes["unit_shape"]),
             tuple(self.store.attributes["classes"]),
@@ -267,7 +270,6 @@ class Trainer:
         if self.test is not None and (last or (s.test_every and epoch % s.test_every == 0)):
             test = self._evaluate(self.test, np.arange(len(self.test))[: self.limit])
         score = validation.accuracy if validation else None
-        best = max((r["validation_accuracy"] or 0.0 for r in self.history), default=-1.0)
         metrics = self.metrics
         record = {
             "event": "epoch",
@@ -286,8 +288,8 @@ class Trainer:
         self.history.append(record)
         self._record(record)
         self.metrics = EpochMetrics()
-        if score is None or score >= best:  # of equals the later, trained longer
-            self._save_best(record)
+        if best_epoch(self.history) == epoch:
+            self._save_best()
         self._save()
 
     def _evaluate(self, reader: SplitReader, samples: NDArray[np.int64]) -> Evaluation:
@@ -297,10 +299,7 @@ class Trainer:
     def summary(self) -> dict[str, Any]:
         """Return what `train --json` prints: the last epoch, and the one that validation chose."""
         tested = [r for r in self.history if r["test_accuracy"] is not None]
-        if self.validation_samples.size:
-            best = max(self.history, key=lambda r: (r["validation_accuracy"], r["epoch"]))
-        else:
-            best = self.history[-1]
+        best = self.history[best_epoch(self.history) - 1]
         seconds = [r["seconds"] for r in self.history]
         thresholds = self.settings.to_json().get("thresholds")
         return {
@@ -330,6 +329,9 @@ class Trainer:
             self.folder.record(record)
             self._listener(record)
 
+    def _start(self) -> dict[str, Any]:
+        return {"event": "start", "config": self.config.to_json()}
+
     def _save(self) -> None:
         arrays = pack_states(self.network.states(), moments=True)
         arrays |= {"sample_weight": self.sample_weight, "predicted": self.predicted}
@@ -341,8 +343,8 @@ class Trainer:
             "stream": self.stream.get_state(),
             "step": self.step,
             "stats": asdict(self.metrics),
-            "history": self.history,
             "journal": self.folder.journal.size(),
+            **self._bound(),
         }
         self.folder.save_last(arrays, record)
 
@@ -371,19 +373,20 @@ class Trainer:
                 "Give them devices of one kind, and resume from the last checkpoint.",
             )
 
-    def _save_best(self, record: dict[str, Any]) -> None:
+    def _save_best(self) -> None:
         if self.ranks.leads:
-            self.folder.save_best(pack_states(self.network.states(), moments=False), record)
+            self.folder.save_best(pack_states(self.network.states(), moments=False), self._bound())
+
+    def _bound(self) -> dict[str, Any]:
+        """Return what every checkpoint says of its run: its configuration and the finished epochs."""
+        return {"config": self.config.to_json(), "history": self.history}
 
     def _note(self, message: str) -> None:
         self._listener({"event": "warning", "message": message})
 
-    def _restore(
-        self, config: RunConfig, layers: tuple[LayerKind, ...]
-    ) -> tuple[list[dict[str, ParameterState]], str]:
-        """Go to where the last checkpoint is; return the layers' arrays, and a warning where it was damaged."""
-        layout = config.last_layout(len(self.reader))
-        arrays, value, damage = self.folder.load_last(layout)
+    def _restore(self, config: RunConfig, layers: tuple[LayerKind, ...]) -> list[dict[str, ParameterState]]:
+        """Go to where the last checkpoint is, and return the layers' arrays."""
+        arrays, value, damage = self.folder.load_last(config)
         name = f"the record of {self.folder.last}"
         record = check_record(value, CHECKPOINT, name)
         stream = check_record(record["stream"], STREAM, name)
@@ -393,25 +396,36 @@ class Trainer:
         self.step = record["step"]
         self.sample_weight, self.predicted = arrays["sample_weight"], arrays["predicted"]
         self._check_progress(name)
-        if self.settings.epochs < self.stream.epoch and self.settings != config.settings:
+        if self.settings.epochs < self.stream.epoch:
             raise UsageError(
                 f"got epochs = {self.settings.epochs} for a run of {self.stream.epoch} epochs",
                 f"at least {self.stream.epoch}",
                 "Leave epochs out, or train less into another run folder.",
             )
-        warning = ""
+        if self.ranks.leads:
+            self._resume_journal(config, record, damage)
+        return unpack_states(arrays, layers)
+
+    def _resume_journal(self, config: RunConfig, checkpoint: dict[str, Any], damage: str) -> None:
+        """Rewind the journal to a checkpoint, and record what differs from an undisturbed resumption."""
+        journal, epoch = self.folder.journal, self.stream.epoch
+        lost = max(0, journal.last_epoch() - epoch)
+        used = self.folder.previous if damage else self.folder.last
+        warnings = [journal.rewind(checkpoint["journal"], self._start(), self.history, used)]
         if damage:
-            lost = self.folder.journal.last_epoch() - self.stream.epoch
-            warning = (
-                f"{damage}. Training goes on from the checkpoint before, after epoch {self.stream.epoch}: "
+            warnings.append(
+                f"{damage}. Training goes on from the checkpoint before, after epoch {epoch}: "
                 f"{lost} {'epoch is' if lost == 1 else 'epochs are'} trained again"
             )
-        if self.ranks.leads:
-            self.folder.journal.truncate(record["journal"])
-            self.folder.journal.complete(self.history)
-            if self.settings != config.settings:
-                self.folder.update(replace(config, settings=self.settings))
-        return unpack_states(arrays, layers), warning
+        if self.settings != config.settings:
+            self.folder.update(self.config)
+        before = checkpoint["config"]["settings"]["epochs"]
+        if self.settings.epochs != before:
+            self._record(
+                {"event": "resume", "epoch": epoch, "epochs": self.settings.epochs, "before": before}
+            )
+        for message in filter(None, warnings):
+            self._record({"event": "warning", "message": message})
 
     def _check_progress(self, name: str) -> None:
         """Raise `RunError` where the parts of a checkpoint's record contradict each other or the store."""
@@ -464,5 +478,5 @@ def load_network(folder: RunFolder, backend: Backend) -> Network:
     """Return the network of a run's best epoch, ready to predict."""
     config = folder.config()
     layers = config.layers()
-    arrays, _ = load_checkpoint(folder.best, config.best_layout())
-    return build_network(backend, config.settings.rule, layers, unpack_states(arrays, layers))
+    states = unpack_states(folder.load_best(config), layers)
+    return build_network(backend, config.settings.rule, layers, states)

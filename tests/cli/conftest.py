@@ -45,8 +45,12 @@ def run_folder(tmp_path: Path) -> Path:
     run = RunFolder(tmp_path / "run")
     settings = TrainSettings(arch="200", epochs=3, rule=Hm2bp((20.0, 8.0)))
     classes = tuple("0123456789")
-    run.create(RunConfig("digits.zarr", "0" * 64, settings, (8, 8), classes, {}, None, "0.1.0"))
-    run.journal.append({"event": "start"})
+    encoding = {"chain": [{"name": "poisson"}], "seed": 0}
+    config = RunConfig(
+        "0" * 32, "digits.zarr", "0" * 64, None, 30, settings, (8, 8), classes, encoding, None, "0.1.0"
+    )
+    run.create(config)
+    run.journal.append({"event": "start", "config": config.to_json()})
     for epoch, test in ((1, 0.9), (2, None), (2, 0.94), (3, 0.95)):
         accuracies = {"train_accuracy": 0.9 + epoch / 50, "validation_accuracy": 0.9, "test_accuracy": test}
         more = {"loss": 1 / epoch, "seconds": 2.5, "rates": [3.0, 9.0]}

@@ -230,7 +230,7 @@ def test_evaluate_a_store_that_does_not_fit(spikeprep, trained, tmp_path):
     assert done.exit_code == 0, done.output
     done = spikeprep("evaluate", trained, other)
     assert done.exit_code == 4
-    assert "has 16 units and the classes a, b" in done.stderr
+    assert "has units 4 × 4 and the classes a, b" in done.stderr
 
 
 def test_a_damaged_store_while_training(spikeprep, store, tmp_path):
@@ -264,12 +264,48 @@ def test_two_ranks_train_what_one_trains(spikeprep, store, tmp_path):
     assert done.exit_code == 0, done.output
     two = json.loads(done.stdout)
     assert "on cpu × 2, samples streamed" in done.stderr
+    assert "starting 2 processes" in done.stderr
     assert (one["ranks"], two["ranks"]) == (1, 2)
     same = ("epochs", "arch", "thresholds", "train_accuracy", "test_accuracy", "best_epoch")
     assert {k: one[k] for k in same} == {k: two[k] for k in same}
     (a, _), (b, _) = (load_checkpoint(tmp_path / name / "last.npz") for name in ("one", "two"))
     for name in a:
         np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4)
+
+
+def test_more_ranks_than_are_of_use(spikeprep, store, tmp_path, monkeypatch):
+    words = ("--arch", "5", "--epochs", "1", "--device", "cpu", "--batch", "4", *LOSS)
+    done = spikeprep("train", store, "--run", tmp_path / "run", *words, "--ranks", "5")
+    assert done.exit_code == 2
+    assert "got --ranks 5 for batches of 4 samples" in done.stderr
+    monkeypatch.setattr("spikeprep.train_session.cores", lambda: 1)
+    done = spikeprep("train", store, "--run", tmp_path / "run", *words, "--ranks", "2")
+    assert "starting 2 processes on 1 cores: 1 would be faster" in done.stderr
+
+
+def test_a_lateral_inhibition_that_no_threshold_suits(spikeprep, store, tmp_path):
+    words = ("--arch", "5", "--epochs", "1", "--device", "cpu", "--set", "lateral=1e6", *LOSS)
+    done = spikeprep("train", store, "--run", tmp_path / "run", *words)
+    assert done.exit_code == 2
+    assert "with which 10 neurons need a threshold of" in done.stderr
+    assert "Lower lateral, or give thresholds." in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_edited_run_is_a_finding_of_every_command(spikeprep, store, trained, tmp_path):
+    path = trained / "config.json"
+    config = json.loads(path.read_text())
+    config["settings"]["arch"] = "1000000"
+    path.write_text(json.dumps(config))
+    for words in (
+        ("inspect", trained),
+        ("evaluate", trained, store),
+        ("plot", trained, "--out", tmp_path / "a.png"),
+        ("train", store, "--run", trained, "--resume"),
+    ):
+        done = spikeprep(*words)
+        assert done.exit_code == 4, words
+        assert "settings.arch is '1000000' in config.json; expected '" in done.stderr
 
 
 def test_an_error_of_all_ranks_is_printed_once(spikeprep, store, trained):

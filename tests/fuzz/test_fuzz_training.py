@@ -23,6 +23,7 @@ from spikeprep.encoding.run import encode
 from spikeprep.recipes import load_recipe, parse_value
 from spikeprep.results import Run, epoch_rows
 from spikeprep.store import SpikeStore
+from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
 from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings
 from spikeprep.train.trainer import Trainer, load_network
@@ -141,9 +142,14 @@ def _recipe(data: bytes, folder: Path) -> object:
 
 
 def _config(data: bytes, folder: Path) -> object:
-    """Open a run, show it, and evaluate with it."""
+    """Open a run, show it, and evaluate with it: its checkpoints have the same configuration."""
     store, _ = _run()
-    run = Run(_copy(folder, "config.json", data).path)
+    place = _copy(folder, "config.json", data)
+    config = place._read_config().to_json()
+    for path in (place.last, place.best):
+        arrays, record = load_checkpoint(path)
+        save_checkpoint(path, arrays, record | {"config": config})
+    run = Run(place.path)
     assert run.describe()
     assert str(run)
     run.folder.check_sizes(store)
@@ -162,6 +168,7 @@ def _counts(folder: RunFolder) -> object:
 
 def _journal(data: bytes, folder: Path) -> object:
     run = Run(_copy(folder, "journal.jsonl", data).path)
+    run.folder.last.unlink()  # its epochs would be shown
     rows = epoch_rows(run.history)
     run.folder.journal.append({"event": "start"})
     assert epoch_rows(run.history) == rows

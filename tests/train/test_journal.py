@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from spikeprep.errors import RunError
 from spikeprep.train.journal import Journal
 
+START = {"event": "start", "config": {"run_id": "a" * 32}}
+
 
 @pytest.fixture
 def journal(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.append({"event": "start"})
+    journal.append(START)
     for epoch, accuracy in ((1, 0.9), (2, 0.1), (2, 0.95)):
         journal.append({"event": "epoch", "epoch": epoch, "train_accuracy": accuracy})
     return journal
@@ -32,11 +36,46 @@ def test_what_a_crash_cut_short_is_passed_over(journal):
     assert journal.records() == whole
 
 
+def rewind(journal, size=10**6):
+    return journal.rewind(
+        size, START, [{"event": "epoch", "epoch": 1, "train_accuracy": 0.9}], Path("last.npz")
+    )
+
+
 def test_what_a_checkpoint_does_not_know_of_is_forgotten(journal):
-    size, whole = journal.size(), journal.records()
-    journal.append({"event": "epoch", "epoch": 3})
-    journal.truncate(size)
-    assert journal.records() == whole
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    assert rewind(journal, len(lines[0] + lines[1]) + 3) == ""
+    assert journal.path.read_bytes() == lines[0] + lines[1]
+
+
+def test_epochs_that_a_crash_has_taken_are_added_again(journal):
+    whole = journal.path.read_bytes().splitlines(keepends=True)
+    for rest in (b"", whole[0], whole[0] + whole[1][:-3]):
+        journal.path.write_bytes(rest)
+        assert rewind(journal) == ""
+        assert journal.path.read_bytes() == whole[0] + whole[1]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("line", [b"}{\n", b'{"event": "epoch", "epoch": 1, "train_accuracy": 1.0}\n'])
+def test_a_journal_that_was_edited_is_written_again_with_a_warning(journal, number, line):
+    whole = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join([*whole[:number], line, *whole[number + 1 :]]))
+    if number == 0 and line[:1] == b"{":
+        with pytest.raises(RunError, match="its first record is not the start of one"):
+            rewind(journal)
+        return
+    assert "journal.jsonl" in rewind(journal)
+    assert journal.path.read_bytes() == whole[0] + whole[1]
+
+
+def test_the_journal_of_another_run_is_left_alone(journal):
+    before = journal.path.read_bytes()
+    with pytest.raises(RunError, match="belongs to another run, 'aaaa"):
+        journal.rewind(10**6, {"event": "start", "config": {"run_id": "b" * 32}}, [], Path("last.npz"))
+    with pytest.raises(RunError, match="belongs to another run, 'aaaa"):
+        journal.epochs("b" * 32)
+    assert journal.path.read_bytes() == before
 
 
 def test_a_damaged_line_is_named(journal):

@@ -364,6 +364,13 @@ def test_what_is_no_file_is_refused(digits, tmp_path, name, kind):
         path.symlink_to("/dev/zero")
     else:
         path.mkdir()
+    if name == "journal.jsonl":
+        with pytest.raises(
+            RunError, match=r"journal\.jsonl is not a file; expected a regular file.*move away"
+        ):
+            trainer(digits, tmp_path / "run", run.settings, resume=True)
+        with pytest.raises(RunError, match="is not a file"):
+            run.folder.journal.append({"event": "start"})
     reads = {
         "best.npz": lambda: load_network(run.folder, CpuBackend()),
         "journal.jsonl": run.folder.journal.epochs,

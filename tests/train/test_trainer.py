@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -306,32 +305,15 @@ def test_a_run_folder_that_cannot_be_made(digits: SpikeStore, tmp_path: Path) ->
         trainer(digits, tmp_path / "file" / "run")
 
 
-def test_a_run_folder_of_format_1_opens_and_resumes(digits: SpikeStore, tmp_path: Path) -> None:
-    """Format 1 had no rule, no unit_shape, and weight_0, moment_0, variance_0 in its checkpoints."""
-    settings = replace(SETTINGS, epochs=1)
-    trainer(digits, tmp_path / "new").run()
-    trainer(digits, tmp_path / "old", settings).run()
-    folder = RunFolder(tmp_path / "old")
-    value = json.loads(folder.config_path.read_text())
-    del value["unit_shape"], value["encoding"], value["settings"]["rule"], value["settings"]["gain_floor"]
-    folder.config_path.write_text(json.dumps(value | {"format": 1}))
-    for path in (folder.last, folder.best):
-        arrays, record = load_checkpoint(path)
-        renamed = {
-            re.sub(
-                r"layer(\d)\.weight(?:\.(moment|variance))?", lambda m: f"{m[2] or 'weight'}_{m[1]}", name
-            ): array
-            for name, array in arrays.items()
-        }
-        assert "weight_0" in renamed
-        save_checkpoint(path, renamed, record)
-    network = load_network(folder, CpuBackend())
-    assert network.counts(digits["test"].packed(slice(0, 4))).shape == (4, 10)
-    resumed = folder.resumed_settings(digits, {"epochs": 2}, None)
-    trainer(digits, tmp_path / "old", resumed, resume=True).run()
-    assert (
-        load_checkpoint(folder.last)[1]["step"] == load_checkpoint(tmp_path / "new" / "last.npz")[1]["step"]
-    )
+@pytest.mark.parametrize(("number", "hint"), [(1, "train again"), (2, "train again"), (4, "newer spikeprep")])
+def test_a_run_folder_of_another_format_is_refused(
+    digits: SpikeStore, tmp_path: Path, number: int, hint: str
+) -> None:
+    trainer(digits, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": number}))
+    with pytest.raises(RunError, match=f"format {number}; expected format 3.*{hint}"):
+        RunFolder(tmp_path / "run").config()
 
 
 def test_a_checkpoint_of_another_network_is_refused(digits: SpikeStore, tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 from ...backend import Backend, DeviceLayer, Spikes
 from ...data import Hm2bpConstants, PackedBatch
-from ...errors import DataError
+from ...errors import DataError, UsageError
 
 HIDDEN_RATE, OUTPUT_RATE = 0.012, 0.0075
 """Spikes per neuron and step of the published MNIST network (ν = 20, 8) before training; see benchmarks/RESULTS.md."""
 
 _LEAST = 1.0  # spikes per neuron and sample: a layer must fire in short samples too
 _ROUNDS = 14
+_LOWEST, _HIGHEST = 1e-3, 1e4  # thresholds that are tried
 
 
 def calibrate(
@@ -36,6 +37,8 @@ def calibrate(
 
     Raises
     ------
+    UsageError
+        The lateral inhibition needs a threshold that is too high to fire at.
     DataError
         The batch has no spikes to calibrate on.
     """
@@ -53,7 +56,13 @@ def calibrate(
         target = max(_LEAST, steps * rate)
         w0 = constants(n, 1.0).lateral
         # firing falls as the threshold rises; γ needs an output threshold that keeps the inhibition's loop gain low
-        low, high = max(1e-3, w0 * math.sqrt(2 * units[n])), 1e4
+        low, high = max(_LOWEST, w0 * math.sqrt(2 * units[n])), _HIGHEST
+        if low >= high:
+            raise UsageError(
+                f"got lateral = {w0:g}, with which {units[n]} neurons need a threshold of {low:,.0f} or more",
+                f"lateral of at most {high / math.sqrt(2 * units[n]):,.0f}",
+                "Lower lateral, or give thresholds.",
+            )
         for _ in range(_ROUNDS):
             middle = math.sqrt(low * high)
             counts = backend.counts(layer.forward(spikes, constants(n, middle)))
