@@ -83,8 +83,8 @@ def save(
     Raises
     ------
     UsageError
-        The ending is none of .png, .svg, .pdf, .eps and .jpg, the path is inside a store, or another file is there, or a
-        link to no file.
+        The ending is none of .png, .svg, .pdf, .eps and .jpg, the path is inside a store, or another file or a link to
+        no file is there.
     """
     file = check_output(path)
     if file is None:
