@@ -90,7 +90,7 @@ class SampleEncoder:
         signal, key = sample.signal, self.key(split, index)
         for transform in self.chain.transforms:
             with naming(transform, sample.id):
-                signal = transform(signal, rng=key)
+                signal = transform.apply(signal, key)
             if signal is None:
                 raise plugin_error(transform, "returned None", "a signal", sample.id)
         return sample, signal

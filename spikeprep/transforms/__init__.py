@@ -17,18 +17,37 @@ if TYPE_CHECKING:
     from .events.stabilise_saccades import StabiliseSaccades
     from .events.time_downsample import EventTimeDownsample
     from .events.time_jitter import TimeJitter
+    from .images.base import ImageAugmentation, ImageTransform
+    from .images.crop import Crop
+    from .images.elastic import Elastic
+    from .images.flip import Flip
+    from .images.invert import Invert
+    from .images.noise import Noise
+    from .images.rotation import Rotation
+    from .images.scale import Scale
+    from .images.shift import Shift
 
 __all__ = [
     "BackgroundFilter",
+    "Crop",
     "DropEvents",
+    "Elastic",
     "EventCrop",
     "EventDownsample",
     "EventTimeDownsample",
     "EventTransform",
+    "Flip",
     "HotPixels",
+    "ImageAugmentation",
+    "ImageTransform",
+    "Invert",
     "Lyon",
     "MergePolarity",
+    "Noise",
     "RefractoryFilter",
+    "Rotation",
+    "Scale",
+    "Shift",
     "StabiliseSaccades",
     "TimeJitter",
 ]
@@ -36,14 +55,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # numba is slow to import: a transform's module is imported when its class is first used
+    import importlib
     import re
 
     from ..registry import TRANSFORMS
 
-    if name == "EventTransform":
-        from .events.base import EventTransform
-
-        return EventTransform
+    bases = {"EventTransform": "events", "ImageAugmentation": "images", "ImageTransform": "images"}
+    if name in bases:
+        return getattr(importlib.import_module(f".{bases[name]}.base", __name__), name)
     if name in __all__:
         return TRANSFORMS.get(re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from ...data import EVENT, Events
 from ...encoders.base import Transform, plugin_error
 from ...encoders.event_checks import Piece as Piece
 from ...encoders.event_checks import checked, recording
-from ...errors import SpikeprepError, UsageError
+from ...errors import SpikeprepError
 from ...random import SampleKey
 
 Microseconds = Annotated[int, Meta(ge=0, le=1 << 62)]
@@ -142,15 +142,6 @@ class _Checked:
         if self._length is None:
             self._length = self._events.length()
         return self._length
-
-
-def required_key(rng: SampleKey | None, who: str) -> SampleKey:
-    """Return `rng`; raises `UsageError` where it is None."""
-    if rng is None:
-        raise UsageError(
-            f"{who}: got no random numbers", "a SampleKey", "Pass rng=SampleKey(seed, split, n)."
-        )
-    return rng
 
 
 def empty_like(piece: Piece) -> Piece:

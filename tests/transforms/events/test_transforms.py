@@ -29,11 +29,11 @@ from spikeprep.transforms import (
     StabiliseSaccades,
     TimeJitter,
 )
-from spikeprep.transforms.events import event_random as _draws
+from spikeprep.transforms import draws as _draws
 from spikeprep.transforms.events.background_filter import background_reference
 from spikeprep.transforms.events.crop import crop_reference
 from spikeprep.transforms.events.downsample import downsample_reference
-from spikeprep.transforms.events.event_random import draws, draws_reference
+from spikeprep.transforms.draws import draws, draws_reference
 from spikeprep.transforms.events.hot_pixels import hot_pixels_reference
 from spikeprep.transforms.events.refractory_filter import refractory_reference
 from spikeprep.transforms.events.stabilise_saccades import stabilise_reference
