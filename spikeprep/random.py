@@ -60,7 +60,7 @@ def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[An
 
 
 def _block(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return one block: `philox4x32` on Python's integers, for which it takes a tenth of the time of NumPy's scalars."""
+    """Return one block: `philox4x32` in Python's integers, which take a tenth of the time of NumPy's scalars."""
     (c0, c1, c2, c3), (k0, k1) = counter, key
     for _ in range(10):
         a, b = c0 * 0xD2511F53, c2 * 0xCD9E8D57
@@ -129,9 +129,9 @@ class SampleKey:
 @lru_cache(maxsize=256)  # every transform of a chain asks for the key of its sample
 def _sample_key(key: SampleKey) -> tuple[int, int]:
     _check_copy(key.copy)
-    return _block(
-        (*_halves(key.sample, "sample"), int(key.copy), _SAMPLE), _split_key(key.seed, key.split)
-    )[:2]
+    return _block((*_halves(key.sample, "sample"), int(key.copy), _SAMPLE), _split_key(key.seed, key.split))[
+        :2
+    ]
 
 
 def _check_copy(copy: int) -> None:

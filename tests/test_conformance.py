@@ -130,7 +130,10 @@ def test_encoder(name):
 @pytest.mark.parametrize("name", TRANSFORMS.names())
 def test_transform(name):
     transform = TRANSFORMS.get(name)()
-    kinds = {EventTransform: EVENTS, ImageTransform: [*IMAGES, IMAGES[0][..., None] // np.uint8([[[1, 2, 3]]])]}
+    kinds = {
+        EventTransform: EVENTS,
+        ImageTransform: [*IMAGES, IMAGES[0][..., None] // np.uint8([[[1, 2, 3]]])],
+    }
     signals = next((given for kind, given in kinds.items() if isinstance(transform, kind)), None)
     check_transform(transform, signals or SIGNALS[name])
 

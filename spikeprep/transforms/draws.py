@@ -30,8 +30,8 @@ def _draw(first: Any, purpose: Any, k0: Any, k1: Any, out: NDArray[np.uint64]) -
 def draws(first: int, count: int, purpose: int, key: SampleKey) -> NDArray[np.uint64]:
     """Return 64 random bits for each of positions `first` … `first` + count − 1, uint64 (position,).
 
-    Position n has ``x0 2³² + x1`` (n even) or ``x2 2³² + x3`` (n odd) of ``philox(b.lo, b.hi, 0, purpose; sample key)``,
-    b = n // 2: see `spikeprep.random`.
+    Position n has ``x0 2³² + x1`` (n even) or ``x2 2³² + x3`` (n odd) of ``philox(b.lo, b.hi, 0, purpose; sample
+    key)``, b = n // 2: see `spikeprep.random`.
     """
     out = np.empty(count, np.uint64)
     _draw(np.uint64(first), np.uint64(purpose), *map(np.uint64, key.philox_key()), out)

@@ -16,8 +16,8 @@ from ...config import Meta
 from ...data import EVENT, Events
 from ...errors import UsageError
 from ...random import TIME_JITTER, SampleKey
-from .base import EventTransform, Piece
 from ..draws import draws, required_key
+from .base import EventTransform, Piece
 
 _LARGEST_SHIFT = 1 << 20  # µs; the table of shifts has two entries for each
 _GUIDE = np.uint64(54)  # the ten leading binary digits of a number say where to start in the table

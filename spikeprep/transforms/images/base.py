@@ -85,7 +85,7 @@ class ImageTransform(Transform):
 
 @dataclass(frozen=True)
 class ImageAugmentation(Augmentation, ImageTransform):
-    """An `ImageTransform` that varies copies at random, each pixel and draw by the sample's key, and leaves originals."""
+    """An `ImageTransform` that varies copies at random and leaves originals; a sample's key decides every draw."""
 
     @abstractmethod
     def vary(self, image: Image, key: SampleKey) -> Image:

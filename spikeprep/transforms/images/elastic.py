@@ -77,11 +77,11 @@ def _displace(
 
 @dataclass(frozen=True)
 class Elastic(Warp):
-    """Distort copies elastically: each pixel is displaced by smoothed noise, optionally after a turn and an enlargement.
+    """Distort copies elastically: each pixel is displaced by smoothed noise, optionally after a turn and a scaling.
 
     Simard et al. suggest α = 34 at σ = 4 for MNIST (displacements of 1.4 pixels, root mean square). HM2-BP's published
-    runs multiply the noise by a kernel of amplitude 1 / (2 π σ) over 21 × 21 taps, whose sum is 3.93, and by 3.4: α = 13.37
-    here (0.55 pixels), the default. They also turn by up to 12° and enlarge or shrink by up to 12 %
+    runs multiply the noise by a kernel of amplitude 1 / (2 π σ) over 21 × 21 taps, whose sum is 3.93, and by 3.4: here
+    that is α = 13.37 (0.55 pixels), the default. They also turn by up to 12° and scale by up to 12 %
     (``rotation = 12``, ``scale = 0.12``), all in one interpolation, and draw one field per epoch for all samples, the
     same for both axes (``field = "copy"``, ``same_axes = true``).
 
@@ -136,7 +136,9 @@ class Elastic(Warp):
         return positions
 
 
-def displacement_reference(transform: Elastic, rows: int, columns: int, key: SampleKey) -> NDArray[np.float64]:
+def displacement_reference(
+    transform: Elastic, rows: int, columns: int, key: SampleKey
+) -> NDArray[np.float64]:
     """Return the displacements of `transform` in pixels, float64 (2, row, column), in SciPy."""
     from scipy import ndimage
 

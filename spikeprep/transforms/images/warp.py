@@ -48,7 +48,9 @@ def _resample(
                 total += np.float64(up * right) * (image[y0, x0 + 1, k] if above & after else fill)
                 total += np.float64(down * left) * (image[y0 + 1, x0, k] if below & before else fill)
                 total += np.float64(down * right) * (image[y0 + 1, x0 + 1, k] if below & after else fill)
-                out[i, j, k] = total / (STEPS * STEPS) + half  # a byte's value is cut, so that half of one rounds it
+                out[i, j, k] = (
+                    total / (STEPS * STEPS) + half
+                )  # a byte's value is cut, so that half of one rounds it
 
 
 def resample(image: Image, positions: Positions, background: float) -> Image:
@@ -133,4 +135,5 @@ class Warp(ImageAugmentation):
 
     def vary(self, image: Image, key: SampleKey) -> Image:
         """Return the image at other positions."""
-        return resample(image, self.positions(*image.shape[:2], key), self.background)
+        rows, columns = image.shape[:2]
+        return resample(image, self.positions(rows, columns, key), self.background)

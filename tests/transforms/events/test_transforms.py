@@ -30,10 +30,10 @@ from spikeprep.transforms import (
     TimeJitter,
 )
 from spikeprep.transforms import draws as _draws
+from spikeprep.transforms.draws import draws, draws_reference
 from spikeprep.transforms.events.background_filter import background_reference
 from spikeprep.transforms.events.crop import crop_reference
 from spikeprep.transforms.events.downsample import downsample_reference
-from spikeprep.transforms.draws import draws, draws_reference
 from spikeprep.transforms.events.hot_pixels import hot_pixels_reference
 from spikeprep.transforms.events.refractory_filter import refractory_reference
 from spikeprep.transforms.events.stabilise_saccades import stabilise_reference
