@@ -48,31 +48,31 @@ def _displace(
 ) -> None:
     """Add the smoothed noise times `alpha`, in 1/4096 pixel, to `positions`; `shared`: one field for both axes."""
     rows, columns = positions.shape[1:]
-    wide, tall = columns + taps.size - 1, rows + taps.size - 1
-    noise = np.empty((tall, wide), np.float32)
-    smooth = np.empty(wide, np.float32)
-    field = np.empty(columns, np.float32)
+    wide = columns + taps.size - 1
+    count = rows * wide
+    noise = np.empty(count + (taps.size - 1) * wide, np.float32)
+    smooth = np.empty(count, np.float32)
+    field = np.empty(count, np.float32)
     for axis in range(2):
         if axis == 0 or not shared:
-            first = axis * tall * wide
-            for i in range(tall):
-                for j in range(wide):
-                    # exact: 2 h + 1 − 2¹⁶ has 17 bits
-                    odd = 2 * np.int32(quarters[first + i * wide + j]) - np.int32(65535)
-                    noise[i, j] = np.float32(odd) * _CENTRE
-        for i in range(rows):
+            first = axis * noise.size
+            for n in range(noise.size):
+                # exact: 2 h + 1 − 2¹⁶ has 17 bits
+                noise[n] = np.float32(2 * np.int32(quarters[first + n]) - np.int32(65535)) * _CENTRE
+            # one loop over all rows for each tap: long enough to be worth vectorising
             smooth[:] = 0
-            for tap in range(taps.size):
-                weight = taps[tap]
-                for j in range(wide):
-                    smooth[j] += weight * noise[i + tap, j]
             field[:] = 0
             for tap in range(taps.size):
-                weight = taps[tap]
-                for j in range(columns):
-                    field[j] += weight * smooth[j + tap]
+                weight, lower = taps[tap], noise[tap * wide :]
+                for n in range(count):
+                    smooth[n] += weight * lower[n]
+            for tap in range(taps.size):
+                weight, further = taps[tap], smooth[tap:]
+                for n in range(count - taps.size + 1):
+                    field[n] += weight * further[n]
+        for i in range(rows):
             for j in range(columns):
-                positions[axis, i, j] += np.int32(np.rint(field[j] * alpha))
+                positions[axis, i, j] += np.int32(np.rint(field[i * wide + j] * alpha))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,11 @@ STEPS = 1 << FRACTION_BITS
 """Positions per pixel."""
 
 _FARTHEST = 1 << 30  # in 1/4096 pixel
+_SHARE = 2.0 ** (-2 * FRACTION_BITS)
+
+
+_MARGIN = 2
+"""Pixels of background around an image: a position outside of it is moved there, where all four neighbours are."""
 
 
 @jit
@@ -34,23 +39,24 @@ def _resample(
 ) -> None:
     """Write the values of `image` (row, column, channel) at the positions to `out`; outside of it is `fill`."""
     height, width, channels = image.shape
+    padded = np.empty((height + 2 * _MARGIN, width + 2 * _MARGIN, channels), image.dtype)
+    padded[:] = fill
+    for i in range(height):
+        for j in range(width):
+            for k in range(channels):
+                padded[i + _MARGIN, j + _MARGIN, k] = image[i, j, k]
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
-            y, x = rows[i, j], columns[i, j]
-            y0, x0 = np.int64(y >> FRACTION_BITS), np.int64(x >> FRACTION_BITS)
-            down, right = np.int64(y & (STEPS - 1)), np.int64(x & (STEPS - 1))
+            # integers of 64 bits: for bytes all sums are below 2³², and exact
+            down, right = np.int64(rows[i, j] & (STEPS - 1)), np.int64(columns[i, j] & (STEPS - 1))
             up, left = STEPS - down, STEPS - right
-            above, below = (y0 >= 0) & (y0 < height), (y0 >= -1) & (y0 < height - 1)
-            before, after = (x0 >= 0) & (x0 < width), (x0 >= -1) & (x0 < width - 1)
+            y = min(max(np.int64(rows[i, j] >> FRACTION_BITS), -_MARGIN), height) + _MARGIN
+            x = min(max(np.int64(columns[i, j] >> FRACTION_BITS), -_MARGIN), width) + _MARGIN
             for k in range(channels):
-                # sums of products below 2³² and 2²⁴: exact in float64 for bytes
-                total = np.float64(up * left) * (image[y0, x0, k] if above & before else fill)
-                total += np.float64(up * right) * (image[y0, x0 + 1, k] if above & after else fill)
-                total += np.float64(down * left) * (image[y0 + 1, x0, k] if below & before else fill)
-                total += np.float64(down * right) * (image[y0 + 1, x0 + 1, k] if below & after else fill)
-                out[i, j, k] = (
-                    total / (STEPS * STEPS) + half
-                )  # a byte's value is cut, so that half of one rounds it
+                upper = left * padded[y, x, k] + right * padded[y, x + 1, k]
+                lower = left * padded[y + 1, x, k] + right * padded[y + 1, x + 1, k]
+                # a byte's value is cut, so that half of one rounds it
+                out[i, j, k] = (up * upper + down * lower) * _SHARE + half
 
 
 def resample(image: Image, positions: Positions, background: float) -> Image:
