@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .audio.lyon import Lyon
     from .events.background_filter import BackgroundFilter
-    from .events.base import EventTransform
+    from .events.base import EventAugmentation, EventTransform
     from .events.crop import EventCrop
     from .events.downsample import EventDownsample
     from .events.drop_events import DropEvents
+    from .events.flip import EventFlip
     from .events.hot_pixels import HotPixels
+    from .events.jitter import EventJitter
     from .events.merge_polarity import MergePolarity
+    from .events.noise import EventNoise
+    from .events.random_crop import EventRandomCrop
     from .events.refractory_filter import RefractoryFilter
     from .events.stabilise_saccades import StabiliseSaccades
     from .events.time_downsample import EventTimeDownsample
@@ -32,8 +36,13 @@ __all__ = [
     "Crop",
     "DropEvents",
     "Elastic",
+    "EventAugmentation",
     "EventCrop",
     "EventDownsample",
+    "EventFlip",
+    "EventJitter",
+    "EventNoise",
+    "EventRandomCrop",
     "EventTimeDownsample",
     "EventTransform",
     "Flip",
@@ -60,9 +69,9 @@ def __getattr__(name: str) -> Any:
 
     from ..registry import TRANSFORMS
 
-    bases = {"EventTransform": "events", "ImageAugmentation": "images", "ImageTransform": "images"}
-    if name in bases:
-        return getattr(importlib.import_module(f".{bases[name]}.base", __name__), name)
+    if name in ("EventAugmentation", "EventTransform", "ImageAugmentation", "ImageTransform"):
+        package = "events" if name.startswith("Event") else "images"
+        return getattr(importlib.import_module(f".{package}.base", __name__), name)
     if name in __all__:
         return TRANSFORMS.get(re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

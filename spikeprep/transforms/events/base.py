@@ -11,7 +11,7 @@ import numpy as np
 
 from ...config import Meta
 from ...data import EVENT, Events
-from ...encoders.base import Transform, plugin_error
+from ...encoders.base import Augmentation, Transform, plugin_error
 from ...encoders.event_checks import Piece as Piece
 from ...encoders.event_checks import checked, recording
 from ...errors import SpikeprepError
@@ -82,6 +82,15 @@ class EventTransform(Transform):
     def _built_in(self) -> bool:
         """Whether `walk` is one of this package, whose tests show that its events are on the sensor and in order."""
         return type(self).__module__.startswith(f"{__package__}.")
+
+
+@dataclass(frozen=True)
+class EventAugmentation(Augmentation, EventTransform):
+    """An `EventTransform` that varies copies at random and leaves originals; a sample's key decides every draw."""
+
+    def plain(self, signal: Any) -> Events:
+        """Return an original's recording unchanged; raises `DataError` for what is none."""
+        return recording(signal, self.name)
 
 
 class _Transformed:
