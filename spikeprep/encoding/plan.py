@@ -216,8 +216,7 @@ class StorePlan:
         idle = ", ".join(step.name for step in self.encoder.chain.augmentations)
         if idle and self.recipe.copies == 1:
             notes.append(
-                f"{idle}: originals stay as they are, and the store has no copies that vary; "
-                "set copies, or train with augment=true"
+                f"{idle}: originals stay as they are, and the store has no copies that vary; set copies"
             )
         return "; ".join(filter(None, notes))
 

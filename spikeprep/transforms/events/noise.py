@@ -95,8 +95,8 @@ def noise_events(
 ) -> tuple[float, Piece]:
     """Return the tick of the last of `count` noise events, and the events, from number `first` on, after tick `at`.
 
-    Number n waits −ln(1 − u) / `rate` ticks, u from 53 bits of its draw, and has the pixel (its other draw's upper word,
-    as a fraction) × pixels, and the polarity of the lowest bit.
+    Number n waits −ln(1 − u) / `rate` ticks, u from 53 bits of its draw, and has the pixel (the upper word of its
+    other draw, as a fraction) × pixels, and the polarity of the lowest bit.
     """
     fractions = (draws(first, count, EVENT_NOISE, key) >> _LOW) * 2.0**-53
     ticks: NDArray[np.float64] = np.cumsum([at, *np.rint(-np.log1p(-fractions) / rate)])[1:]
