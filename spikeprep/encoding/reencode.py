@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from ..recipes import Recipe, stored_recipe
+from ..recipes import COPIED_SPLIT, Recipe, stored_recipe
 from ..registry import SOURCES
 from ..store import Problem, SpikeStore, SplitReader
 from ..store.layout import shard_key
@@ -35,6 +35,12 @@ def recipe_of(attributes: Mapping[str, Any]) -> Recipe:
     return stored_recipe(attributes)
 
 
+def originals_limit(attributes: Mapping[str, Any]) -> int:
+    """Return the limit under which a source offers the samples that a store was encoded from."""
+    copies = attributes.get("copies", 1)
+    return max(n // copies if split == COPIED_SPLIT else n for split, n in attributes["samples"].items())
+
+
 def encoder_of(store: SpikeStore, source_path: str | os.PathLike[str] | None = None) -> SampleEncoder:
     """Return what encodes the samples of a store again.
 
@@ -54,7 +60,7 @@ def encoder_of(store: SpikeStore, source_path: str | os.PathLike[str] | None = N
     """
     recipe, seed = recipe_of(store.attributes), store.attributes["seed"]
     try:
-        return open_encoder(recipe, source_path, seed, None)
+        return open_encoder(recipe, source_path, seed, originals_limit(store.attributes))
     except DataError as error:
         if source_path is not None:
             raise

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikeprep.encoding.reencode import reencode
+from spikeprep.encoding.reencode import encoder_of, reencode
 from spikeprep.encoding.run import encode
 from spikeprep.errors import DataError, StoreError, UsageError
 from spikeprep.packing import pack
@@ -104,9 +104,16 @@ def test_another_number_of_copies_is_another_store(raw, store, tmp_path):
 
 
 def test_copies_are_encoded_again_and_compared(raw, store):
-    assert not reencode(store, 79, raw)
+    assert not reencode(store, encoder_of(store, raw), 79)
     recipe = find_recipe(store.path)
     assert (recipe.copies, recipe.build_chain()) == (3, RECIPE.build_chain())
+
+
+def test_copies_of_a_limited_source_are_found_again(raw, tmp_path):
+    encode(RECIPE, tmp_path / "few.zarr", source_path=raw, seed=5, limit=7)
+    few = SpikeStore.open(tmp_path / "few.zarr")
+    assert few["train"].ids.tolist()[6:8] == ["6", "0#1"]
+    assert not reencode(few, encoder_of(few, raw), 99)
 
 
 def test_copies_are_refused_where_there_is_no_training_split(tmp_path):
