@@ -7,10 +7,11 @@ settings, brings it in.
 """
 
 from .load import FAMILIES, find_recipe, known_recipe, load_recipe, recipe_names, stored_recipe
-from .recipe import Recipe
+from .recipe import COPIED_SPLIT, Recipe
 from .toml import parse_value
 
 __all__ = [
+    "COPIED_SPLIT",
     "FAMILIES",
     "Recipe",
     "find_recipe",

@@ -86,9 +86,16 @@ class Trainer:
         if config is not None:
             limit = config.limit
         self.settings, self.limit = settings, limit
+        groups = self.reader.groups
         self.train_samples, self.validation_samples = split_validation(
-            self.reader.labels[:limit], settings.validation, settings.seed
+            self.reader.labels[:limit],
+            settings.validation,
+            settings.seed,
+            groups if groups is None else groups[:limit],
         )
+        # copies of held-out samples are neither trained on nor evaluated: originals are like the test split
+        originals = len(self.reader) // store.attributes.get("copies", 1)
+        self.validation_samples = self.validation_samples[self.validation_samples < originals]
         if not len(self.train_samples):
             raise UsageError(
                 "no training samples are left", "at least one", "Lower validation or raise limit."
@@ -462,16 +469,26 @@ class Trainer:
 
 
 def split_validation(
-    labels: NDArray[Any], share: float, seed: int
+    labels: NDArray[Any], share: float, seed: int, groups: NDArray[Any] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`."""
+    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`.
+
+    With `groups`, (sample,), whole groups are drawn: none has samples in both. Where every group is of one class
+    (copies of a sample), `share` of the groups of each class; else (speakers) `share` of all groups, at least one.
+    """
     rng = generator(seed, "validation")
-    held_out = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        held_out.append(rng.permutation(members)[: round(share * len(members))])
-    validation = np.sort(np.concatenate(held_out)) if held_out else np.empty(0, np.int64)
-    return np.setdiff1d(np.arange(len(labels)), validation), validation
+    samples, drawn_from, least = np.arange(len(labels)), labels, 0
+    if groups is not None:
+        _, first, samples = np.unique(groups, return_index=True, return_inverse=True)
+        drawn_from = labels[first]
+        if (drawn_from[samples] != labels).any():
+            drawn_from, least = np.zeros(len(first), np.int64), int(share > 0 and len(first) > 1)
+    held_out = [np.empty(0, np.int64)]
+    for label in np.unique(drawn_from):
+        members = np.flatnonzero(drawn_from == label)
+        held_out.append(rng.permutation(members)[: max(round(share * len(members)), least)])
+    held = np.isin(samples, np.concatenate(held_out))
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def load_network(folder: RunFolder, backend: Backend) -> Network:
