@@ -110,6 +110,14 @@ class LinearMap(Protocol):
     def out_shape(self) -> tuple[int, ...]:
         """Shape of the post units."""
 
+    @property
+    def has_slack(self) -> bool:
+        """Whether its neurons fire from a little below the threshold on, where a rule knows such a slack."""
+
+    @property
+    def backward_weight(self) -> float:
+        """What the fixed weights of a map without trained arrays count as in the error that is sent back."""
+
     def specs(self) -> Mapping[str, ArraySpec]:
         """Return what is trained, by name; empty where nothing is."""
 

@@ -107,7 +107,9 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.step = 0
         self._device_recorded = False
-        layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
+        layers = build_layers(
+            settings.arch, tuple(store.attributes["unit_shape"]), self.classes, settings.channels
+        )
         check_network(layers, backend.dtype.itemsize)
         check_batch(
             backend,
