@@ -133,6 +133,37 @@ class LinearMap(Protocol):
         """Return the gradient Σ y xᵀ of each array, summed over all leading axes."""
 
 
+class SpatialMap(LinearMap, Protocol):
+    """A connection whose post units (channel, row, column) look at windows of a grid: a convolution or a pool.
+
+    Its array, if any, is `weight` (channel, channel of the input, row, column).
+    """
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the pre units."""
+
+    @property
+    def channels(self) -> Literal["first", "last"]:
+        """Where the channels are among the axes of `in_shape`, if it has more than two."""
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of a window."""
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Rows and columns between windows."""
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows and columns of silence on each side of the pre units."""
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Rows and columns of the post units."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParameterState:
     """A trained array and its moments on the host, in the array's own shape; what a checkpoint holds."""

@@ -24,9 +24,12 @@ class TrainingProgress:
 
     def __call__(self, record: Record) -> None:
         """Show a record."""
-        self.started = True
         event = record["event"]
-        if event == "progress":
+        self.started |= event != "network"
+        if event == "network":
+            for line in record["lines"]:
+                self.progress.note(line)
+        elif event == "progress":
             done = record["epoch"] * record["samples"] + record["seen"]
             self.progress(done, self.epochs * record["samples"])
         elif event == "start":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
@@ -25,7 +25,7 @@ from .checkpoint import load_checkpoint, pack_states, unpack_states
 from .documents import CHECKPOINT, STATS, STREAM, check_history, check_record
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
-from .memory import check_batch, check_network
+from .memory import NetworkSize, check_batch, check_network, network_size
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
 from .network import Network, States, build_network, initial_states
 from .run_folder import RunConfig, RunFolder
@@ -33,7 +33,8 @@ from .sample_weights import boosted_weights
 from .settings import TrainSettings
 
 Listener = Callable[[dict[str, Any]], None]
-"""Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
+"""Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), and with
+``{"event": "progress", …}`` after every batch."""
 
 _WATCHED_BATCHES = 20  # batches after which a warning names layers that hardly fire
 _NEAR_SILENT = 0.02  # spikes per neuron and sample
@@ -88,10 +89,6 @@ class Trainer:
         self.train_samples, self.validation_samples = split_validation(
             self.reader.labels[:limit], settings.validation, settings.seed
         )
-        if not len(self.train_samples):
-            raise UsageError(
-                "no training samples are left", "at least one", "Lower validation or raise limit."
-            )
         settings.rule.check_steps(self.reader.max_steps)
         self.stream = BatchStream(
             self.reader,
@@ -110,14 +107,17 @@ class Trainer:
         layers = build_layers(
             settings.arch, tuple(store.attributes["unit_shape"]), self.classes, settings.channels
         )
-        check_network(layers, backend.dtype.itemsize)
-        check_batch(
-            backend,
+        size = checked_size(
+            self.reader,
+            self.train_samples,
+            settings,
             layers,
-            -(-min(settings.batch, len(self.train_samples)) // self.ranks.size),
-            int(self.reader.steps[self.train_samples].max()),
+            backend,
+            self.ranks.size,
             self.stream.tier.host_bytes,
         )
+        if self.ranks.leads:
+            self._listener({"event": "network", **size.to_json(), "lines": size.lines()})
         with ExitStack() as on_error:
             if self.ranks.leads:
                 folder.acquire(new=config is None, note=self._note)
@@ -449,17 +449,61 @@ class Trainer:
                 )
 
 
+def planned_size(
+    store: SpikeStore, settings: TrainSettings, backend: Backend, limit: int | None, ranks: int
+) -> NetworkSize:
+    """Return the size of the network that a `Trainer` would train; see `checked_size`."""
+    reader = store["train"]
+    samples, _ = split_validation(reader.labels[:limit], settings.validation, settings.seed)
+    settings.rule.check_steps(reader.max_steps)
+    shape, classes = tuple(store.attributes["unit_shape"]), len(store.attributes["classes"])
+    layers = build_layers(settings.arch, shape, classes, settings.channels)
+    return checked_size(reader, samples, settings, layers, backend, ranks)
+
+
+def checked_size(
+    reader: SplitReader,
+    train_samples: NDArray[np.int64],
+    settings: TrainSettings,
+    layers: Sequence[LayerKind],
+    backend: Backend,
+    ranks: int,
+    host_bytes: int = 0,
+) -> NetworkSize:
+    """Return the size of a network and its largest batch; `host_bytes` is what reading batches takes beside it.
+
+    Raises
+    ------
+    CapabilityError
+        The network or a batch does not fit.
+    """
+    samples = -(-min(settings.batch, len(train_samples)) // ranks)
+    steps = int(reader.steps[train_samples].max())
+    check_network(layers, backend.dtype.itemsize)
+    check_batch(backend, settings.rule.name, layers, samples, steps, host_bytes)
+    return network_size(backend, settings, layers, samples, steps)
+
+
 def split_validation(
     labels: NDArray[Any], share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`."""
+    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`.
+
+    Raises
+    ------
+    UsageError
+        No training samples are left.
+    """
     rng = generator(seed, "validation")
     held_out = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         held_out.append(rng.permutation(members)[: round(share * len(members))])
     validation = np.sort(np.concatenate(held_out)) if held_out else np.empty(0, np.int64)
-    return np.setdiff1d(np.arange(len(labels)), validation), validation
+    training = np.setdiff1d(np.arange(len(labels)), validation)
+    if not len(training):
+        raise UsageError("no training samples are left", "at least one", "Lower validation or raise limit.")
+    return training, validation
 
 
 def load_network(folder: RunFolder, backend: Backend) -> Network:
