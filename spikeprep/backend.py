@@ -140,6 +140,10 @@ class SpatialMap(LinearMap, Protocol):
     """
 
     @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the post units."""
+
+    @property
     def grid(self) -> tuple[int, int, int]:
         """Channels, rows and columns of the pre units."""
 

@@ -145,3 +145,39 @@ def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
                 active[b, n] = j
                 n += 1
         active[b, n:] = -1
+
+
+# ---------------------------------------------------------------- layers on a grid (`grids`)
+
+
+@jit
+def times_from_tiles(masks: Any, steps: Any, ptr: Any, times: Any, first: int, last: int) -> None:
+    """Write `times` (events by lane, see `grids.LaneEvents`) from masks [sample, tile, step]."""
+    fill = np.empty(LANES, np.int64)
+    for b in range(first, last):
+        for tile in range(masks.shape[1]):
+            start = tile * LANES
+            if ptr[b, start] == ptr[b, start + LANES]:
+                continue
+            for k in range(LANES):
+                fill[k] = ptr[b, start + k]
+            for t in range(np.int64(steps[b])):
+                mask = masks[b, tile, t]
+                while mask:
+                    k = trailing_zeros(mask)
+                    times[fill[k]] = t
+                    fill[k] += 1
+                    mask &= mask - np.uint32(1)
+
+
+@jit
+def units_from_lanes(
+    lane_ptr: Any, lane_times: Any, lanes: Any, unit_ptr: Any, times: Any, first: int, last: int
+) -> None:
+    """Write `times` (events by unit) from events by lane; unit j is lane lanes[j]."""
+    for b in range(first, last):
+        for j in range(lanes.size):
+            at = unit_ptr[b, j]
+            for n in range(lane_ptr[b, lanes[j]], lane_ptr[b, lanes[j] + 1]):
+                times[at] = lane_times[n]
+                at += 1

@@ -166,6 +166,45 @@ def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> N
 
 
 @jit
+def run_tile(drive: Any, begin: int, steps: int, neuron: Any, masks: Any, counts: Any) -> None:
+    """Run one tile on `drive` [step · lane], in units of the membrane (times `gain`), and clear it behind.
+
+    Nothing arrives before step `begin` + 1. Masks [step] and counts [lane] are written.
+    """
+    zero, one, threshold = spread(neuron.zero), spread(neuron.one), spread(neuron.threshold)
+    keep_m, keep_s = spread(neuron.keep_m), spread(neuron.keep_s)
+    membrane = current = fired = zero
+    if neuron.refractory == neuron.one + neuron.one:
+        # a spike holds the membrane at 0 for this step and the next: products with 0 and 1 instead of a countdown
+        free = freed = one
+        for t in range(begin + 1, steps):
+            at = (t - 1) * LANES
+            current = current * keep_s + load(drive, at)
+            store(drive, at, zero)
+            membrane = (membrane * keep_m + current) * (free * freed)
+            mask = above(membrane, threshold)
+            freed = free
+            free = select(mask, zero, one)
+            masks[t] = mask
+            fired = fired + (one - free)
+    else:
+        held = zero
+        for t in range(begin + 1, steps):
+            at = (t - 1) * LANES
+            current = current * keep_s + load(drive, at)
+            store(drive, at, zero)
+            membrane = select(above(held, zero), zero, membrane * keep_m + current)
+            mask = above(membrane, threshold)
+            masks[t] = mask
+            fired = fired + select(mask, one, zero)
+            membrane, held = reset(mask, membrane, held, neuron)
+    store(drive, (steps - 1) * LANES, fired)
+    for k in range(LANES):
+        counts[k] = np.int64(drive[(steps - 1) * LANES + k])
+    store(drive, (steps - 1) * LANES, zero)
+
+
+@jit
 def simulate(
     drive: Any,
     steps: Any,

@@ -52,7 +52,7 @@ class Conv(Spatial):
         }
 
     @property
-    def out_shape(self) -> tuple[int, ...]:
+    def out_shape(self) -> tuple[int, int, int]:
         """See `LayerKind.out_shape`."""
         return (self.channels_out, *self.places)
 

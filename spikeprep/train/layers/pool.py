@@ -39,7 +39,7 @@ class Pool(Spatial):
         }
 
     @property
-    def out_shape(self) -> tuple[int, ...]:
+    def out_shape(self) -> tuple[int, int, int]:
         """See `LayerKind.out_shape`."""
         return (self.grid[0], *self.places)
 
