@@ -272,11 +272,12 @@ for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (o
 
 
 class _Rows:
-    """The rows of `count` lanes of a 1-D table, `LANES` elements apart, that a list of row numbers names."""
+    """The rows of `count` lanes of a 1-D table, `apart` elements apart, that a list of row numbers names."""
 
-    def __init__(self, context: Any, builder: Any, signature: Any, args: Any, count: int) -> None:
+    def __init__(self, context: Any, builder: Any, signature: Any, args: Any, count: int, apart: int) -> None:
         table_type, _, index_type = signature.args[:3]
-        self.context, self.builder, self.count, self.first = context, builder, count, args[1]
+        self.context, self.builder, self.count, self.apart = context, builder, count, apart
+        self.first = args[1]
         self.table = context.make_array(table_type)(context, builder, args[0])
         self.index = context.make_array(index_type)(context, builder, args[2])
         self.base = builder.gep(self.table.data, [args[1]])
@@ -288,7 +289,7 @@ class _Rows:
         builder = self.builder
         _check_range(self.context, builder, position, 1, self.index.nitems)
         raw = builder.load(builder.gep(self.index.data, [position]))
-        at = builder.mul(builder.zext(raw, _I64) if raw.type != _I64 else raw, ir.Constant(_I64, LANES))
+        at = builder.mul(builder.zext(raw, _I64) if raw.type != _I64 else raw, ir.Constant(_I64, self.apart))
         _check_range(self.context, builder, builder.add(self.first, at), self.count, self.table.nitems)
         return builder.bitcast(builder.gep(self.base, [at]), self.vector.as_pointer())
 
@@ -328,12 +329,16 @@ class _Rows:
         return builder.sub(stop, builder.and_(builder.sub(stop, start), ir.Constant(_I64, _UNROLL - 1)))
 
 
-def _summing(table: Any, index: Any, count: int) -> Any:
-    """Return signature and code generator of `sum_rows` over rows of `count` lanes."""
+@intrinsic
+def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any) -> Any:
+    """Return Σ_{n = start … stop−1} table[table_at + LANES · index[n] : + LANES]; arrays 1-D, indices not negative.
+
+    The order of addition is fixed: `_UNROLL` interleaved partial sums, added pairwise, then the remaining rows.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        rows, start, stop = _Rows(context, builder, signature, args, count), args[3], args[4]
-        zero, whole = ir.Constant(rows.vector, [0.0] * count), rows.whole(start, stop)
+        rows, start, stop = _Rows(context, builder, signature, args, LANES, LANES), args[3], args[4]
+        zero, whole = ir.Constant(rows.vector, [0.0] * LANES), rows.whole(start, stop)
 
         def add(_: int, value: Any, n: Any) -> Any:
             return builder.fadd(value, rows.load(rows.pointer(n)))
@@ -344,33 +349,22 @@ def _summing(table: Any, index: Any, count: int) -> Any:
             sums = [builder.fadd(a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
         return rows.loop(whole, stop, sums, add, 1)[0]
 
-    signature = Lanes(table.dtype, count)(table, types.int64, index, types.int64, types.int64)
+    signature = Lanes(table.dtype)(table, types.int64, index, types.int64, types.int64)
     return signature, codegen
-
-
-@intrinsic
-def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any) -> Any:
-    """Return Σ_{n = start … stop−1} table[table_at + LANES · index[n] : + LANES]; arrays 1-D, indices not negative.
-
-    The order of addition is fixed: `_UNROLL` interleaved partial sums, added pairwise, then the remaining rows.
-    """
-    return _summing(table, index, LANES)
-
-
-@intrinsic
-def sum_parts(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any) -> Any:
-    """Return `sum_rows` of the first `PART` lanes of each row: Σ table[table_at + LANES · index[n] : + PART]."""
-    return _summing(table, index, PART)
 
 
 @intrinsic
 def add_parts(
     typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any, value: Any
 ) -> Any:
-    """Add `value` (`PART` lanes) to table[table_at + LANES · index[n] : + PART] for n = start … stop−1, in order."""
+    """Add `value` (`PART` lanes) to table[table_at + line · index[n] : + PART] for n = start … stop−1, in order.
+
+    `line` is the number of elements of a cache line.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        rows = _Rows(context, builder, signature, args, PART)
+        apart = LINE // _itemsize(signature.args[0].dtype)
+        rows = _Rows(context, builder, signature, args, PART, apart)
         start, stop, value = args[3:]
 
         def add(_: int, __: Any, n: Any) -> None:

@@ -1,15 +1,15 @@
-"""Convolutions under HM2-BP, fused: forward a tile of lanes at a time, backward a place at a time (see `grids`).
+"""Convolutions under HM2-BP, fused: forward a cache line of lanes at a time, backward a place at a time (see `grids`).
 
 Work per sample, n pre spikes, K taps of a window, C channels, N post neurons that fire m spikes in all, T steps.
-Forward: at most n K C / stride² additions (drive) and about 12 N T lane operations (neurons), without the tiles that no
+Forward: at most n K C / stride² additions (drive) and about 9 N T lane operations (neurons), without the lines that no
 spike reaches. Backward, A being the pre units in a window that fire: a table of T for each that fires anywhere, 3 m A
-additions (PSPs), and 2 N A (gradient, error). The PSPs are in their dual form (`traces`): a gate would cost as much as a
+additions (PSPs), 2 N A (gradient, error). The PSPs are in their dual form (`traces`): a gate would cost more than a
 neuron's simulation, whether it fires twice or a hundred times, and these neurons fire little.
 
 Weights and gradients are [channel / LANES, tap, lane], as those of fully connected layers (`TiledParameter`), a tap
-being (channel of the input, row, column of the window). Each kernel adds in an order that does not depend on the range of
-samples that it is given, and each group of samples has a gradient sum of its own: results are the same for any number
-of threads.
+being (channel of the input, row, column of the window). Each kernel adds in an order that does not depend on the range
+of samples that it is given, and each group of samples has a gradient sum of its own: results are the same for any
+number of threads.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import LANES, PART, add_parts, load_part, spread_part, store, total
+from .._simd import LANES, LINE, PART, add_parts, load_part, spread_part, store, total
 from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
 from .base import CpuBase
 from .dense import TiledParameter
+from .events import counts_from_tile
 from .grids import (
     GridSpikes,
     active_lanes,
@@ -36,7 +37,7 @@ from .grids import (
     units_in_window,
     windows_of,
 )
-from .neurons import neuron_constants, psp_constants, run_tile
+from .neurons import neuron_constants, psp_constants, run_line
 from .spikes import CpuSpikes
 from .traces import decays_of, firing_terms, trace_table, traced_psps
 from .workers import ranges
@@ -67,31 +68,36 @@ def conv_forward(
     lanes, base = np.empty(positions, np.int32), np.empty(positions, np.int32)
     rank = np.empty(positions + 1, np.int32)
     found, segments = np.empty((taps, 3), np.int64), np.empty((taps, 3), np.int64)
-    gain = spread_part(neuron.gain)
+    gain, line = spread_part(neuron.gain), LINE // drive.itemsize
+    fired = np.empty(masks.shape[2] + 1, np.int64)
     drive[:] = neuron.zero
     for b in range(first, last):
         length = np.int64(steps[b])
         active_lanes(ptr[b], windows, strides, lanes, base, rank)
         listed, units = -1, 0
         for tile in range(masks.shape[1]):
-            begin = length
-            for v in range(0, LANES, PART):
-                place, channel = divmod(tile * LANES + v, windows.width)
-                if place >= places:
-                    break
-                if place != listed:
-                    listed = place
-                    units, _, _ = units_in_window(place, windows, strides, base, rank, found, segments)
-                own = (channel // LANES) * taps * LANES + channel % LANES
-                for n in range(units):
-                    lane = lanes[found[n, 0]]
-                    start, stop = ptr[b, lane], ptr[b, lane + 1]
-                    begin = min(begin, np.int64(times[start]))
-                    w = load_part(weight, own + found[n, 1] * LANES) * gain
-                    add_parts(drive, v, times, start, stop, w)
-            if begin < length:
-                of_tile = counts[b, tile * LANES : (tile + 1) * LANES]
-                run_tile(drive, begin, length, neuron, masks[b, tile], of_tile)
+            reached = False
+            for first_lane in range(0, LANES, line):
+                begin = length
+                for v in range(0, line, PART):
+                    place, channel = divmod(tile * LANES + first_lane + v, windows.width)
+                    if place >= places:
+                        break
+                    if place != listed:
+                        listed = place
+                        units, _, _ = units_in_window(place, windows, strides, base, rank, found, segments)
+                    own = (channel // LANES) * taps * LANES + channel % LANES
+                    for n in range(units):
+                        lane = lanes[found[n, 0]]
+                        start, stop = ptr[b, lane], ptr[b, lane + 1]
+                        begin = min(begin, np.int64(times[start]))
+                        w = load_part(weight, own + found[n, 1] * LANES) * gain
+                        add_parts(drive, v, times, start, stop, w)
+                if begin < length:
+                    run_line(drive, begin, length, neuron, masks[b, tile], first_lane)
+                    reached = True
+            if reached:
+                counts_from_tile(masks[b, tile], counts[b, tile * LANES : (tile + 1) * LANES], fired)
 
 
 # ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)

@@ -111,9 +111,7 @@ class GridSpikes(CpuSpikes):
         self.lane_ptr = pointers(lane_counts)
         self.lane_times = np.empty(int(lane_counts.sum()), np.int32)
         workers.each(
-            lambda first, last: events.times_from_tiles(
-                masks, steps, self.lane_ptr, self.lane_times, first, last
-            ),
+            lambda first, last: events.times_from_tiles(masks, self.lane_ptr, self.lane_times, first, last),
             workers.samples(len(steps)),
         )
 

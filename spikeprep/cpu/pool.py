@@ -1,7 +1,7 @@
-"""Pools under HM2-BP, fused: forward a tile of lanes at a time, backward a pair of neurons at a time (see `grids`).
+"""Pools under HM2-BP, fused: forward a cache line of lanes at a time, backward a pair of neurons (see `grids`).
 
 Work per sample, n pre spikes, K units of a window, N post neurons that fire m spikes in all, T steps, where windows do
-not overlap: n additions and about 12 N T lane operations (drive, neurons), without the tiles that no spike reaches;
+not overlap: n additions and about 9 N T lane operations (drive, neurons), without the lines that no spike reaches;
 n + K m terms of PSPs. Each sample is computed alone, so results are the same for any number of threads.
 """
 
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import LANES
+from .._simd import LANES, LINE
 from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
 from .base import CpuBase
+from .events import counts_from_tile
 from .grids import GridSpikes, blank_masks, events_of, grid_spikes, lanes_from_units, windows_of
-from .neurons import neuron_constants, psp_constants, run_tile
+from .neurons import neuron_constants, psp_constants, run_line
 from .spikes import CpuSpikes
 from .traces import decays_of, merged_psp
 
@@ -40,13 +41,18 @@ def pool_forward(
 ) -> None:
     """Simulate samples first … last−1 into masks and counts, which are 0 before; `drive` [step · lane] is scratch."""
     places = windows.out_rows * windows.out_columns
+    line = LINE // drive.itemsize
+    fired = np.empty(masks.shape[2] + 1, np.int64)
     drive[:] = neuron.zero
     for b in range(first, last):
         length = np.int64(steps[b])
         for tile in range(masks.shape[1]):
-            begin = length
+            reached, begin = False, length
             place, channel = divmod(tile * LANES, windows.width)
             for k in range(LANES):
+                if k % line == 0 and begin < length:
+                    run_line(drive, begin, length, neuron, masks[b, tile], k - line)
+                    reached, begin = True, length
                 if channel == windows.width:
                     place, channel = place + 1, 0
                 if place >= places:
@@ -64,11 +70,13 @@ def pool_forward(
                             if ptr[b, unit] < ptr[b, unit + 1]:
                                 begin = min(begin, np.int64(times[ptr[b, unit]]))
                             for n in range(ptr[b, unit], ptr[b, unit + 1]):
-                                drive[times[n] * LANES + k] += neuron.gain
+                                drive[times[n] * line + k % line] += neuron.gain
                 channel += 1
             if begin < length:
-                of_tile = counts[b, tile * LANES : (tile + 1) * LANES]
-                run_tile(drive, begin, length, neuron, masks[b, tile], of_tile)
+                run_line(drive, begin, length, neuron, masks[b, tile], k // line * line)
+                reached = True
+            if reached:
+                counts_from_tile(masks[b, tile], counts[b, tile * LANES : (tile + 1) * LANES], fired)
 
 
 @jit

@@ -5,7 +5,8 @@ the first), C = f − W − 1 (W the window), B = max(L, C), collapses to
 
     D(E) − e^{−(E − B)/τm} D(B) − α(E − B) e^{−(B − C)/τs} S(C)
 
-where S(t) = Σ_{t' <= t} e^{−(t − t')/τs} and D(t) = Σ_{t' <= t} α(t − t') are traces of the pre train (t' >= 1). It is the dual of the gate (section 8): it costs per post spike what the gate costs per pre spike.
+where S(t) = Σ_{t' <= t} e^{−(t − t')/τs} and D(t) = Σ_{t' <= t} α(t − t') are traces of the pre train (t' >= 1). It is
+the dual of the gate (section 8): it costs per post spike what the gate costs per pre spike.
 """
 
 from __future__ import annotations
