@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import LANES, LINE, PART, add_parts, load_part, spread_part, store, total
+from .._simd import LANES, LINE, PART, above, add_parts, load_part, select, spread_part, store, total
 from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
 from .base import CpuBase
@@ -39,7 +39,7 @@ from .grids import (
 )
 from .neurons import neuron_constants, psp_constants, run_line
 from .spikes import CpuSpikes
-from .traces import decays_of, firing_terms, trace_table, traced_psps
+from .traces import decays_of, firing_terms, table_size, trace_table, traced_psps
 from .workers import ranges
 
 _GROUPS = 16
@@ -85,7 +85,7 @@ def conv_forward(
                         break
                     if place != listed:
                         listed = place
-                        units, _, _ = units_in_window(place, windows, strides, base, rank, found, segments)
+                        units, _ = units_in_window(place, windows, strides, base, rank, found, segments)
                     own = (channel // LANES) * taps * LANES + channel % LANES
                     for n in range(units):
                         lane = lanes[found[n, 0]]
@@ -106,7 +106,6 @@ def conv_forward(
 @jit
 def conv_backward(
     weight: Any,
-    by_channel: Any,
     fan_in: Any,
     ptr: Any,
     times: Any,
@@ -123,80 +122,100 @@ def conv_backward(
     gradient: Any,
     incoming: Any,
     table: Any,
-    slow: Any,
+    groups: int,
     group: int,
     first: int,
     last: int,
 ) -> None:
     """Backward pass of samples first … last−1, in order.
 
-    gradient [channel / LANES, group, tap, lane] += Σ_b Σ_places δ γ (1 + σ) e  (`scale` is γ; 1 + σ >= `gain_floor`)
+    gradient [channel / LANES, group, tap · lane] += Σ_b Σ_places δ γ (1 + σ) e  (`scale` is γ; 1 + σ >= `gain_floor`)
     incoming [sample, pre unit]  = Σ_places Σ_channels δ w ρ         (written where its shape is not empty)
-    by_channel [channel, tap] are the weights again; delta, scale [sample, lane]; fan_in [lane] is Σ w over a window;
-    post events are by lane. `table`, `slow` [step · column]: scratch for the traces of the pre units that fire.
+    delta, scale [sample, lane]; fan_in [lane] is Σ w over a window; post events are by lane. `table` is scratch for
+    the traces of the pre units that fire.
     """
     kernel = windows.kernel_rows * windows.kernel_columns
     taps, places = windows.channels * kernel, windows.out_rows * windows.out_columns
-    positions = ptr.shape[1] - 1
-    sends = incoming.shape[0] > 0
-    dtype = weight.dtype.type
+    positions, width, sends = ptr.shape[1] - 1, windows.width, incoming.shape[0] > 0
+    real = weight.dtype.type
     lanes, base = np.empty(positions, np.int32), np.empty(positions, np.int32)
     rank = np.empty(positions + 1, np.int32)
     found, segments = np.empty((taps, 3), np.int64), np.empty((taps, 3), np.int64)
-    terms, shares = np.empty((4, steps.max() + 1), np.int64), np.empty((2, steps.max() + 1), weight.dtype)
+    terms, shares = np.empty(3 * steps.max() + 2, np.int64), np.empty(3 * steps.max() + 2, weight.dtype)
     e = np.empty((taps + 1) * PART, weight.dtype)
-    slopes = np.empty(windows.width, weight.dtype)
-    fired = np.zeros((windows.out_channels, taps), weight.dtype)  # gradient of neurons that fire
-    sums = np.empty(positions, weight.dtype)  # error that they send, by active pre unit
+    pairs = np.empty(taps * width, weight.dtype)  # e of a place [unit, channel]
+    inverse, silent = (
+        np.empty(width, weight.dtype),
+        np.empty(width, weight.dtype),
+    )  # 1 / o, and where o is 0: 1
+    sums = np.empty(positions, weight.dtype)  # error from neurons that fire, by active pre unit
+    zero, one, floor = spread_part(psp.zero), spread_part(psp.one), spread_part(gain_floor)
+    silent_psp, silent_share = spread_part(psp.silent_psp), spread_part(psp.silent_share)
+    inverse_nu = spread_part(psp.inverse_nu)
     for b in range(first, last):
-        length = np.int64(steps[b])
         active = active_lanes(ptr[b], windows, strides, lanes, base, rank)
-        width = trace_table(ptr[b], times, lanes, active, length, decays, table, slow)
+        columns = trace_table(ptr[b], times, lanes, active, np.int64(steps[b]), psp, decays, table)
         sums[:active] = psp.zero
         for place in range(places):
-            units, runs, _ = units_in_window(place, windows, strides, base, rank, found, segments)
-            if not units:
-                continue
-            at, silent = place * windows.width, False
-            slopes[:] = psp.zero
+            units, runs = units_in_window(place, windows, strides, base, rank, found, segments)
+            at, moves, fires = place * width, False, False
+            inverse[:] = psp.zero
+            silent[:] = psp.zero
             for channel in range(windows.out_channels):
-                lane = at + channel
-                error = delta[b, lane]
-                if error == psp.zero:
-                    continue
-                start, stop = post_ptr[b, lane], post_ptr[b, lane + 1]
-                if start == stop:
-                    gain = psp.one + psp.silent_share * fan_in[lane] * psp.inverse_nu
-                    slopes[channel] = error * scale[b, lane] * max(gain, gain_floor) * psp.silent_psp
-                    silent = True
-                    continue
-                firing_terms(post_times, start, stop, psp, decays, width, terms, shares)
-                traced_psps(table, slow, terms, shares, stop - start, segments, runs, e)
-                w, mine = by_channel[channel], fired[channel]
-                weighted = psp.zero  # Σ_l w_il e_il
+                if delta[b, at + channel] != psp.zero:
+                    moves = True
+                    spikes = post_ptr[b, at + channel + 1] - post_ptr[b, at + channel]
+                    if spikes:
+                        inverse[channel], fires = psp.one / real(spikes), True
+                    else:
+                        silent[channel] = psp.one
+            if not units or not moves:
+                continue
+            for channel in range(0, width, PART):
+                constant = load_part(silent, channel) * silent_psp
                 for n in range(units):
-                    weighted += w[found[n, 1]] * e[found[n, 2]]
-                gain = psp.one + weighted / dtype(stop - start) * psp.inverse_nu
-                slope = error * scale[b, lane] * max(gain, gain_floor)
+                    store(pairs, n * width + channel, constant)
+            for channel in range(windows.out_channels):
+                if inverse[channel] == psp.zero:
+                    continue
+                start, stop = post_ptr[b, at + channel], post_ptr[b, at + channel + 1]
+                count = firing_terms(
+                    post_times, start, stop, np.int64(steps[b]), psp, decays, columns, terms, shares
+                )
+                traced_psps(table, terms, shares, count, segments, runs, e)
                 for n in range(units):
-                    mine[found[n, 1]] += slope * e[found[n, 2]]
-                if sends:
+                    pairs[n * width + channel] = e[found[n, 2]]
+            for channel in range(0, width, PART):
+                weighted = zero  # Σ_l w_il e_il
+                own = (channel // LANES) * taps * LANES + channel % LANES
+                if fires:
                     for n in range(units):
-                        sums[found[n, 0]] += error * w[found[n, 1]] * e[found[n, 2]]
-            if silent:
-                for channel in range(0, windows.width, PART):
-                    rows = gradient[channel // LANES, group].reshape(-1)
-                    slope_part = load_part(slopes, channel)
-                    for n in range(units):
-                        to = found[n, 1] * LANES + channel % LANES
-                        store(rows, to, load_part(rows, to) + slope_part)
+                        w = load_part(weight, own + found[n, 1] * LANES)
+                        weighted = weighted + w * load_part(pairs, n * width + channel)
+                share = weighted * load_part(inverse, channel)
+                share = share + load_part(silent, channel) * silent_share * load_part(fan_in, at + channel)
+                gain = one + share * inverse_nu
+                slope = load_part(delta[b], at + channel) * load_part(scale[b], at + channel)
+                slope = slope * select(above(floor, gain), floor, gain)
+                to = ((channel // LANES) * groups + group) * taps * LANES + channel % LANES
+                for n in range(units):
+                    row = to + found[n, 1] * LANES
+                    store(
+                        gradient,
+                        row,
+                        load_part(gradient, row) + slope * load_part(pairs, n * width + channel),
+                    )
+            if sends and fires:
+                for n in range(units):
+                    passed = zero
+                    for channel in range(0, width, PART):
+                        own = (channel // LANES) * taps * LANES + channel % LANES
+                        error = load_part(delta[b], at + channel) * (one - load_part(silent, channel))
+                        w = load_part(weight, own + found[n, 1] * LANES)
+                        passed = passed + error * w * load_part(pairs, n * width + channel)
+                    sums[found[n, 0]] += total(passed)
         if sends:
-            _send(
-                weight, ptr[b], windows, strides, post_ptr[b], delta[b], psp, rank, sums, incoming[b]
-            )  # fmt: skip
-    for channel in range(windows.out_channels):
-        for tap in range(taps):
-            gradient[channel // LANES, group, tap, channel % LANES] += fired[channel, tap]
+            _send(weight, ptr[b], windows, strides, post_ptr[b], delta[b], psp, rank, sums, incoming[b])
 
 
 @jit
@@ -218,7 +237,7 @@ def _send(
     silent = np.empty_like(delta)  # δ of the neurons that do not fire
     for lane in range(delta.size):
         silent[lane] = delta[lane] if post_ptr[lane] == post_ptr[lane + 1] else psp.zero
-    seen = np.empty((kernel, 2), np.int64)  # tap and first lane of each place whose window has a pre place
+    tap, seen = np.empty(kernel, np.int64), np.empty(kernel, np.int64)  # of the places that see a pre place
     for y in range(windows.rows):
         for x in range(windows.columns):
             count = 0
@@ -230,25 +249,32 @@ def _send(
                     column, off = divmod(x + windows.left - d, windows.right)
                     if off or column < 0 or column >= windows.out_columns:
                         continue
-                    seen[count, 0] = (a * windows.kernel_columns + d) * LANES
-                    seen[count, 1] = (row * windows.out_columns + column) * windows.width
+                    tap[count] = (a * windows.kernel_columns + d) * LANES
+                    seen[count] = (row * windows.out_columns + column) * windows.width
                     count += 1
             for c in range(windows.channels):
                 position = c * strides.channel + y * strides.row + x * strides.column
                 spikes = ptr[position + 1] - ptr[position]
                 errors = silent if spikes else delta
-                rest = spread_part(psp.zero)
+                even = odd = spread_part(psp.zero)
                 for channel in range(0, windows.width, PART):
                     own = ((channel // LANES) * taps + c * kernel) * LANES + channel % LANES
-                    for n in range(count):
-                        rest = rest + load_part(weight, own + seen[n, 0]) * load_part(
-                            errors, seen[n, 1] + channel
+                    for n in range(0, count - 1, 2):
+                        w, error = load_part(weight, own + tap[n]), load_part(errors, seen[n] + channel)
+                        even = even + w * error
+                        w, error = (
+                            load_part(weight, own + tap[n + 1]),
+                            load_part(errors, seen[n + 1] + channel),
                         )
-                error = psp.silent_ratio * total(rest)
+                        odd = odd + w * error
+                    if count % 2:
+                        w = load_part(weight, own + tap[count - 1])
+                        even = even + w * load_part(errors, seen[count - 1] + channel)
+                sent = psp.silent_ratio * total(even + odd)
                 if spikes:
-                    error += sums[rank[position]] / weight.dtype.type(spikes)
+                    sent += sums[rank[position]] / weight.dtype.type(spikes)
                 unit = c * windows.units.channel + y * windows.units.row + x * windows.units.column
-                incoming[unit] = error
+                incoming[unit] = sent
 
 
 # ---------------------------------------------------------------- the layer
@@ -288,22 +314,22 @@ class Hm2bpConv(DeviceLayer):
         post, longest = grid_spikes(post, windows, self._workers), int(pre.steps.max(initial=0))
         error = np.asarray(signal.error, dtype) / dtype.type(constants.neuron.threshold)
         scale = np.ones_like(error) if signal.scale is None else np.asarray(signal.scale, dtype)
-        value = self._weights.value()
-        fan_in = self._layer.apply(np, {"weight": value}, np.ones((1, pre.units), dtype))
+        arrays = {"weight": self._weights.value()}
+        fan_in = self._layer.apply(np, arrays, np.ones((1, pre.units), dtype))
         delta, scale, fan_in = (lanes_from_units(a, windows) for a in (error, scale, fan_in))
         psp = psp_constants(constants.neuron, constants.psp, dtype)
         decays = decays_of(constants.neuron, constants.psp, longest, dtype)
         floor = dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
         ptr, times, strides = events_of(pre, windows)
         incoming = np.empty((samples if send else 0, pre.units), dtype)
-        weight, by_channel = self._weights.weight.reshape(-1), value.reshape(len(value), -1)
-        columns = -(-(int((np.diff(ptr) > 0).sum(axis=1).max(initial=0)) + PART) // LANES) * LANES
+        weight, sums = self._weights.weight.reshape(-1), self._weights.sums.reshape(-1)
+        columns = int((np.diff(ptr) > 0).sum(axis=1).max(initial=0))
 
         def task(group: int, first: int, last: int) -> None:
-            table, slow = (self._workers.scratch(name, longest * columns) for name in ("table", "slow"))
+            table = self._workers.scratch("table", table_size(columns, longest, constants.psp))
             conv_backward(
-                weight, by_channel, fan_in[0], ptr, times, pre.steps, windows, strides, post.lane_ptr, post.lane_times,
-                delta, scale, psp, decays, floor, self._weights.sums, incoming, table, slow, group, first, last,
+                weight, fan_in[0], ptr, times, pre.steps, windows, strides, post.lane_ptr, post.lane_times, delta,
+                scale, psp, decays, floor, sums, incoming, table, _GROUPS, group, first, last,
             )  # fmt: skip
 
         self._workers.each(task, [(group, *r) for group, r in enumerate(ranges(samples, _GROUPS))])

@@ -220,7 +220,7 @@ def active_lanes(ptr: Any, windows: Any, strides: Any, lanes: Any, base: Any, ra
 def units_in_window(
     place: int, windows: Any, strides: Any, base: Any, rank: Any, found: Any, segments: Any
 ) -> Any:
-    """List the pre units in a place's window that fire; return the number of units, of runs, and the runs' space.
+    """List the pre units in a place's window that fire; return the number of units, and of runs.
 
     found [unit] = (number among the active ones, tap, where its value is); segments [run] = (first, stop) of numbers
     that follow each other, and where their values start, each run at a multiple of `PART`.
@@ -242,4 +242,4 @@ def units_in_window(
             segments[runs, 0], segments[runs, 1], segments[runs, 2] = first, stop, space
             runs += 1
             space += (stop - first + PART - 1) // PART * PART
-    return units, runs, space
+    return units, runs

@@ -46,13 +46,23 @@ def decays_of(neuron: NeuronParams, psp: PspParams, steps: int, dtype: np.dtype[
     )  # fmt: skip
 
 
+def table_size(active: int, steps: int, psp: PspParams) -> int:
+    """Return the elements of a `trace_table` of `active` pre units over `steps` steps."""
+    slow = 0 if psp.window is None else max(0, steps - psp.window - 1)
+    return (-(-(active + PART) // LANES) * LANES) * (steps + slow)
+
+
 @jit
 def trace_table(
-    ptr: Any, times: Any, lanes: Any, active: int, steps: int, decays: Any, table: Any, slow: Any
+    ptr: Any, times: Any, lanes: Any, active: int, steps: int, psp: Any, decays: Any, table: Any
 ) -> int:
-    """Write D into `table` and S into `slow` [step · column], a column for each active pre unit; return the columns."""
+    """Write D of every step, then S of those that can leave the window, [step · column]; return the columns.
+
+    There is a column for each active pre unit, and at least `PART` more.
+    """
     columns = (active + PART + LANES - 1) // LANES * LANES
-    table[: steps * columns] = decays.zero
+    slow, leaving = steps * columns, max(0, steps - psp.window - 1)
+    table[:slow] = decays.zero
     for n in range(active):
         for k in range(ptr[lanes[n]], ptr[lanes[n] + 1]):
             if times[k]:
@@ -66,51 +76,60 @@ def trace_table(
             trace_m = trace_m * decay_m + spikes
             trace_s = trace_s * decay_s + spikes
             store(table, at, norm * (trace_m - trace_s))
-            store(slow, at, trace_s)
+            if t < leaving:
+                store(table, slow + at, trace_s)
     return columns
 
 
 @jit
 def firing_terms(
-    times: Any, start: int, stop: int, psp: Any, decays: Any, columns: int, terms: Any, shares: Any
-) -> None:
-    """Write what each firing samples: terms [0] E, [1] B, [2] C as rows of the table, −1 where there is none.
+    times: Any,
+    start: int,
+    stop: int,
+    steps: int,
+    psp: Any,
+    decays: Any,
+    columns: int,
+    terms: Any,
+    shares: Any,
+) -> int:
+    """List what a neuron's firings sample of a trace table: rows in `terms`, their factors in `shares`.
 
-    `shares` are the factors of D(B) and S(C).
+    Return their number, which is even.
     """
-    before = np.int64(-1)
-    for n in range(stop - start):
-        f = np.int64(times[start + n])
+    before, count = np.int64(-1), 0
+    for n in range(start, stop):
+        f = np.int64(times[n])
         last, leaving = f - psp.refractory, f - psp.window - 1
         reset = max(before, leaving)
-        terms[0, n] = last * columns if last > 0 else -1
-        terms[1, n] = terms[2, n] = -1
+        if last > 0:
+            terms[count], shares[count] = last * columns, decays.one
+            count += 1
         if reset > 0:
-            terms[1, n] = reset * columns
-            shares[0, n] = decays.membrane[last - reset]
+            terms[count], shares[count] = reset * columns, -decays.membrane[last - reset]
+            count += 1
         if leaving > 0:
-            terms[2, n] = leaving * columns
-            shares[1, n] = decays.alpha[last - reset] * decays.synapse[reset - leaving]
+            terms[count] = (steps + leaving) * columns
+            shares[count] = -decays.alpha[last - reset] * decays.synapse[reset - leaving]
+            count += 1
         before = f
+    if count % 2:
+        terms[count], shares[count] = 0, decays.zero
+        count += 1
+    return count
 
 
 @jit
-def traced_psps(
-    table: Any, slow: Any, terms: Any, shares: Any, firings: int, segments: Any, runs: int, e: Any
-) -> None:
+def traced_psps(table: Any, terms: Any, shares: Any, count: int, segments: Any, runs: int, e: Any) -> None:
     """Write e of one post neuron: of the pre units in `segments` (see `grids.units_in_window`)."""
     for run in range(runs):
         to = segments[run, 2] - segments[run, 0]
         for column in range(segments[run, 0], segments[run, 1], PART):
-            sums = spread_part(e.dtype.type(0))
-            for n in range(firings):
-                if terms[0, n] >= 0:
-                    sums = sums + load_part(table, terms[0, n] + column)
-                if terms[1, n] >= 0:
-                    sums = sums - spread_part(shares[0, n]) * load_part(table, terms[1, n] + column)
-                if terms[2, n] >= 0:
-                    sums = sums - spread_part(shares[1, n]) * load_part(slow, terms[2, n] + column)
-            store(e, to + column, sums)
+            even = odd = spread_part(e.dtype.type(0))
+            for n in range(0, count, 2):
+                even = even + spread_part(shares[n]) * load_part(table, terms[n] + column)
+                odd = odd + spread_part(shares[n + 1]) * load_part(table, terms[n + 1] + column)
+            store(e, to + column, even + odd)
 
 
 @jit
