@@ -145,3 +145,61 @@ def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
                 active[b, n] = j
                 n += 1
         active[b, n:] = -1
+
+
+# ---------------------------------------------------------------- layers on a grid (`grids`)
+
+
+@jit
+def counts_from_tile(masks: Any, counts: Any, fired: Any) -> None:
+    """Write counts [lane] of one tile's masks [step]; `fired` [step] is scratch."""
+    counts[:] = 0
+    for n in range(_steps_with_spikes(masks, fired)):
+        mask = masks[fired[n]]
+        while mask:
+            counts[trailing_zeros(mask)] += 1
+            mask &= mask - np.uint32(1)
+
+
+@jit
+def _steps_with_spikes(masks: Any, fired: Any) -> int:
+    """List the steps whose mask is not 0 and return their number, without a branch that a processor could not guess."""
+    n = 0
+    for t in range(masks.size):
+        fired[n] = t
+        n += masks[t] != 0
+    return n
+
+
+@jit
+def times_from_tiles(masks: Any, ptr: Any, times: Any, first: int, last: int) -> None:
+    """Write `times` (events by lane, see `grids`) from masks [sample, tile, step]."""
+    fill, fired = np.empty(LANES, np.int64), np.empty(masks.shape[2] + 1, np.int64)
+    for b in range(first, last):
+        for tile in range(masks.shape[1]):
+            start, of_tile = tile * LANES, masks[b, tile]
+            if ptr[b, start] == ptr[b, start + LANES]:
+                continue
+            for k in range(LANES):
+                fill[k] = ptr[b, start + k]
+            for n in range(_steps_with_spikes(of_tile, fired)):
+                t = fired[n]
+                mask = of_tile[t]
+                while mask:
+                    k = trailing_zeros(mask)
+                    times[fill[k]] = t
+                    fill[k] += 1
+                    mask &= mask - np.uint32(1)
+
+
+@jit
+def units_from_lanes(
+    lane_ptr: Any, lane_times: Any, lanes: Any, unit_ptr: Any, times: Any, first: int, last: int
+) -> None:
+    """Write `times` (events by unit) from events by lane; unit j is lane lanes[j]."""
+    for b in range(first, last):
+        for j in range(lanes.size):
+            at = unit_ptr[b, j]
+            for n in range(lane_ptr[b, lanes[j]], lane_ptr[b, lanes[j] + 1]):
+                times[at] = lane_times[n]
+                at += 1

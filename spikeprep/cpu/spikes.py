@@ -61,7 +61,7 @@ class CpuSpikes:
         spikes = cls(units, steps, counts, workers)
         total, longest = int(counts.sum()), int(steps.max(initial=0))
         unit_ptr, times, active = by_unit = ByUnit(
-            _pointers(counts), np.empty(total, np.int32), np.empty((samples, units), np.int32)
+            pointers(counts), np.empty(total, np.int32), np.empty((samples, units), np.int32)
         )
         by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty(total, np.int32))
 
@@ -118,7 +118,7 @@ class CpuSpikes:
         if self._by_unit is None:
             by_step = self.by_step()
             active = np.empty(self.counts.shape, np.int32)
-            by_unit = ByUnit(_pointers(self.counts), np.empty_like(by_step.units), active)
+            by_unit = ByUnit(pointers(self.counts), np.empty_like(by_step.units), active)
 
             def task(first: int, last: int) -> None:
                 events.times_from_units(*by_step, by_unit.unit_ptr, by_unit.times, first, last)
@@ -137,7 +137,7 @@ class CpuSpikes:
         return dense
 
 
-def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
     ends = np.cumsum(counts.ravel()).reshape(counts.shape)
     return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
