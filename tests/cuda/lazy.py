@@ -170,6 +170,9 @@ class LazyRuntime(Runtime):
         self.current().synchronize()
         return device.copy()
 
+    def recorded(self, work):
+        raise NotImplementedError
+
     def synchronize(self):
         for stream in self.streams:
             stream.synchronize()

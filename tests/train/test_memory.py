@@ -117,7 +117,7 @@ def test_a_full_device_in_the_middle_of_training(digits, tmp_path, monkeypatch):
     def full(self, batch):
         raise MemoryError("Out of memory allocating 512 bytes (allocated so far: 1024 bytes).")
 
-    monkeypatch.setattr(Network, "forward", full)
+    monkeypatch.setattr(Network, "_forward", full)
     loss = {"loss.target": 15, "loss.off_target": 2, "loss.margin": 2, "thresholds": 5}
     with pytest.raises(CapabilityError, match="Lower batch, use a smaller arch"):
         spikeprep.train(
