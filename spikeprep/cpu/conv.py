@@ -26,11 +26,10 @@ from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
 from .base import CpuBase
 from .dense import TiledParameter
-from .events import counts_from_tile
+from .events import add_tile, counts_from_lanes
 from .grids import (
     GridSpikes,
     active_lanes,
-    blank_masks,
     events_of,
     grid_spikes,
     lanes_from_units,
@@ -55,13 +54,16 @@ def conv_forward(
     windows: Any,
     strides: Any,
     neuron: Any,
-    masks: Any,
+    out_ptr: Any,
     counts: Any,
+    out_lanes: Any,
+    out_times: Any,
+    masks: Any,
     drive: Any,
     first: int,
     last: int,
-) -> None:
-    """Simulate samples first … last−1 into masks and counts, which are 0 before; `drive` [step · lane] is scratch."""
+) -> Any:
+    """Simulate samples first … last−1; see `GridSpikes.simulated` for arguments from `out_ptr` on and the result."""
     kernel = windows.kernel_rows * windows.kernel_columns
     taps, places = windows.channels * kernel, windows.out_rows * windows.out_columns
     positions = ptr.shape[1] - 1
@@ -69,13 +71,15 @@ def conv_forward(
     rank = np.empty(positions + 1, np.int32)
     found, segments = np.empty((taps, 3), np.int64), np.empty((taps, 3), np.int64)
     gain, line = spread_part(neuron.gain), LINE // drive.itemsize
-    fired = np.empty(masks.shape[2] + 1, np.int64)
+    fired, fill = np.empty(masks.size + 1, np.int64), np.empty(LANES, np.int64)
+    at, most = 0, 0
     drive[:] = neuron.zero
     for b in range(first, last):
         length = np.int64(steps[b])
         active_lanes(ptr[b], windows, strides, lanes, base, rank)
         listed, units = -1, 0
-        for tile in range(masks.shape[1]):
+        out_ptr[b, 0] = at
+        for tile in range(out_ptr.shape[1] // LANES):
             reached = False
             for first_lane in range(0, LANES, line):
                 begin = length
@@ -94,10 +98,16 @@ def conv_forward(
                         w = load_part(weight, own + found[n, 1] * LANES) * gain
                         add_parts(drive, v, times, start, stop, w)
                 if begin < length:
-                    run_line(drive, begin, length, neuron, masks[b, tile], first_lane)
+                    run_line(drive, begin, length, neuron, masks, first_lane)
                     reached = True
+            of_tile = out_ptr[b, tile * LANES : (tile + 1) * LANES + 1]
             if reached:
-                counts_from_tile(masks[b, tile], counts[b, tile * LANES : (tile + 1) * LANES], fired)
+                out_times = add_tile(masks, of_tile, out_times, at, fired, fill)
+                at = of_tile[LANES]
+            else:
+                of_tile[:] = at
+        most = max(most, counts_from_lanes(out_ptr[b], out_lanes, counts[b]))
+    return out_times, at, most
 
 
 # ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)
@@ -292,19 +302,13 @@ class Hm2bpConv(DeviceLayer):
     def forward(self, pre: CpuSpikes, constants: Hm2bpConstants) -> GridSpikes:  # type: ignore[override]
         """See `DeviceLayer.forward`."""
         windows, weight = self._windows, self._weights.weight.reshape(-1)
-        samples, longest = len(pre.steps), int(pre.steps.max(initial=0))
         neuron = neuron_constants(constants.neuron_of(self._layer), self._dtype)
-        ptr, times, strides = events_of(pre, windows)
-        masks, counts = blank_masks(windows, samples, longest)
+        ptr, times, strides, _ = events_of(pre, windows)
 
-        def task(first: int, last: int) -> None:
-            drive = self._workers.scratch("drive", max(longest, 1) * LANES)
-            conv_forward(
-                weight, ptr, times, pre.steps, windows, strides, neuron, masks, counts, drive, first, last
-            )
+        def kernel(*out: Any) -> Any:
+            return conv_forward(weight, ptr, times, pre.steps, windows, strides, neuron, *out)
 
-        self._workers.each(task, self._workers.samples(samples))
-        return GridSpikes(masks, counts, self._layer.out_shape, pre.steps, self._workers)
+        return GridSpikes.simulated(windows, pre.steps, self._workers, kernel)
 
     def backward(  # type: ignore[override]
         self, pre: CpuSpikes, post: CpuSpikes, signal: ErrorSignal, constants: Hm2bpConstants, send: bool
@@ -320,15 +324,14 @@ class Hm2bpConv(DeviceLayer):
         psp = psp_constants(constants.neuron, constants.psp, dtype)
         decays = decays_of(constants.neuron, constants.psp, longest, dtype)
         floor = dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
-        ptr, times, strides = events_of(pre, windows)
+        ptr, times, strides, active = events_of(pre, windows)
         incoming = np.empty((samples if send else 0, pre.units), dtype)
         weight, sums = self._weights.weight.reshape(-1), self._weights.sums.reshape(-1)
-        columns = int((np.diff(ptr) > 0).sum(axis=1).max(initial=0))
 
         def task(group: int, first: int, last: int) -> None:
-            table = self._workers.scratch("table", table_size(columns, longest, constants.psp))
+            table = self._workers.scratch("table", table_size(active, longest, constants.psp))
             conv_backward(
-                weight, fan_in[0], ptr, times, pre.steps, windows, strides, post.lane_ptr, post.lane_times, delta,
+                weight, fan_in[0], ptr, times, pre.steps, windows, strides, post.ptr, post.times, delta,
                 scale, psp, decays, floor, sums, incoming, table, _GROUPS, group, first, last,
             )  # fmt: skip
 

@@ -151,45 +151,52 @@ def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
 
 
 @jit
-def counts_from_tile(masks: Any, counts: Any, fired: Any) -> None:
-    """Write counts [lane] of one tile's masks [step]; `fired` [step] is scratch."""
-    counts[:] = 0
-    for n in range(_steps_with_spikes(masks, fired)):
+def add_tile(masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -> Any:
+    """Append the events of one tile, by lane, to `times` from `at` on; return `times`, grown where it is full.
+
+    masks [step]; ptr [lane + 1] is written. Scratch: `fired` [step + 1], `fill` [lane].
+    """
+    fill[:] = 0
+    steps = 0
+    for t in range(
+        masks.size
+    ):  # list the steps with spikes, without a branch that a processor could not guess
+        fired[steps] = t
+        steps += masks[t] != 0
+    for n in range(steps):
         mask = masks[fired[n]]
         while mask:
-            counts[trailing_zeros(mask)] += 1
+            fill[trailing_zeros(mask)] += 1
             mask &= mask - np.uint32(1)
+    for k in range(LANES):
+        ptr[k] = at
+        at += fill[k]
+        fill[k] = ptr[k]
+    ptr[LANES] = at
+    if at > times.size:
+        grown = np.empty(2 * at, times.dtype)
+        grown[: times.size] = times
+        times = grown
+    for n in range(steps):
+        t = fired[n]
+        mask = masks[t]
+        masks[t] = 0
+        while mask:
+            k = trailing_zeros(mask)
+            times[fill[k]] = t
+            fill[k] += 1
+            mask &= mask - np.uint32(1)
+    return times
 
 
 @jit
-def _steps_with_spikes(masks: Any, fired: Any) -> int:
-    """List the steps whose mask is not 0 and return their number, without a branch that a processor could not guess."""
-    n = 0
-    for t in range(masks.size):
-        fired[n] = t
-        n += masks[t] != 0
-    return n
-
-
-@jit
-def times_from_tiles(masks: Any, ptr: Any, times: Any, first: int, last: int) -> None:
-    """Write `times` (events by lane, see `grids`) from masks [sample, tile, step]."""
-    fill, fired = np.empty(LANES, np.int64), np.empty(masks.shape[2] + 1, np.int64)
-    for b in range(first, last):
-        for tile in range(masks.shape[1]):
-            start, of_tile = tile * LANES, masks[b, tile]
-            if ptr[b, start] == ptr[b, start + LANES]:
-                continue
-            for k in range(LANES):
-                fill[k] = ptr[b, start + k]
-            for n in range(_steps_with_spikes(of_tile, fired)):
-                t = fired[n]
-                mask = of_tile[t]
-                while mask:
-                    k = trailing_zeros(mask)
-                    times[fill[k]] = t
-                    fill[k] += 1
-                    mask &= mask - np.uint32(1)
+def counts_from_lanes(ptr: Any, lanes: Any, counts: Any) -> int:
+    """Write counts [unit] of a sample from its events by lane; return how many are not 0. Unit j is lane lanes[j]."""
+    active = 0
+    for j in range(lanes.size):
+        counts[j] = ptr[lanes[j] + 1] - ptr[lanes[j]]
+        active += counts[j] > 0
+    return active
 
 
 @jit

@@ -5,13 +5,13 @@ Lanes
     multiple of `PART`, and the lanes of a layer are filled up to whole tiles. Lanes that are no neurons get no input
     and never fire.
 Layouts (C order)
-    masks           uint32 [sample, tile, step]: a tile is carried through all steps, so its state stays in registers
     events by lane  ptr [sample, lane + 1] → times
     units           as everywhere: (channel, row, column), or as the store has them
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,54 +77,78 @@ def tiles_of(windows: Windows) -> int:
 
 
 class GridSpikes(CpuSpikes):
-    """Spikes of a layer on a grid: masks and events by lane; by unit and by step where another layer asks for them.
+    """Spikes of a layer on a grid, as events by lane; by unit and by step where another layer asks for them.
 
     Parameters
     ----------
-    masks
-        uint32 [sample, tile, step].
-    lane_counts
-        int64 [sample, lane].
-    shape
-        Channels, rows and columns.
+    ptr, times
+        The events.
+    counts
+        int64 (sample, unit).
+    windows
+        Of the layer.
+    active
+        The most units of a sample that fire.
     steps, workers
         As of `CpuSpikes`.
     """
 
     def __init__(
         self,
-        masks: NDArray[np.uint32],
-        lane_counts: NDArray[np.int64],
-        shape: tuple[int, int, int],
+        ptr: NDArray[np.int64],
+        times: NDArray[np.int32],
+        counts: NDArray[np.int64],
+        windows: Windows,
+        active: int,
         steps: NDArray[np.int64],
         workers: Workers,
     ) -> None:
-        channels, rows, columns = shape
-        width = lanes_of_place(channels)
-        places = lane_counts[:, : rows * columns * width].reshape(-1, rows * columns, width)
-        counts = places[:, :, :channels].transpose(0, 2, 1).reshape(len(steps), -1)
-        super().__init__(channels * rows * columns, steps, counts, workers)
-        self.tile_masks, self.lane_counts = masks, lane_counts
-        self.strides = Strides(1, columns * width, width)
-        channel, place = np.divmod(np.arange(self.units), rows * columns)
-        self._lanes = place * width + channel
-        self.lane_ptr = pointers(lane_counts)
-        self.lane_times = np.empty(int(lane_counts.sum()), np.int32)
-        workers.each(
-            lambda first, last: events.times_from_tiles(masks, self.lane_ptr, self.lane_times, first, last),
-            workers.samples(len(steps)),
-        )
+        super().__init__(counts.shape[1], steps, counts, workers)
+        self.ptr, self.times, self.active, self._windows = ptr, times, active, windows
+        self.strides = Strides(1, windows.out_columns * windows.width, windows.width)
+
+    @classmethod
+    def simulated(
+        cls, windows: Windows, steps: NDArray[np.int64], workers: Workers, kernel: Callable[..., Any]
+    ) -> GridSpikes:
+        """Return what `kernel` makes of each range of samples.
+
+        It is called with ptr [sample, lane + 1], counts [sample, unit], the units' lanes, `times` to append to, masks
+        [step] of 0 and drive [step · lane] as scratch, and the first and last sample; it returns `times`, how many of
+        them are used, and the most units of a sample that fire. Pointers are relative to the range's own `times`.
+        """
+        samples, longest = len(steps), int(steps.max(initial=0))
+        lanes = unit_lanes(windows)
+        ptr = np.empty((samples, tiles_of(windows) * LANES + 1), np.int64)
+        counts = np.empty((samples, lanes.size), np.int64)
+        found: dict[int, tuple[NDArray[np.int32], int, int]] = {}
+        slices = workers.samples(samples)
+
+        def task(first: int, last: int) -> None:
+            drive = workers.scratch("drive", max(longest, 1) * LANES)
+            times, masks = np.empty(16 * lanes.size, np.int32), np.zeros(longest, np.uint32)
+            found[first] = kernel(ptr, counts, lanes, times, masks, drive, first, last)
+
+        workers.each(task, slices)
+        parts, at = [], 0
+        for first, last in slices:
+            times, used, _ = found[first]
+            ptr[first:last] += at
+            parts.append(times[:used])
+            at += used
+        active = max((most for _, _, most in found.values()), default=0)
+        times = np.concatenate(parts) if parts else np.empty(0, np.int32)
+        return cls(ptr, times, counts, windows, active, steps, workers)
 
     def by_unit(self) -> ByUnit:
         """See `CpuSpikes.by_unit`."""
         if self._by_unit is None:
-            times, active = np.empty_like(self.lane_times), np.empty(self.counts.shape, np.int32)
-            by_unit = ByUnit(pointers(self.counts), times, active)
+            times, active = np.empty_like(self.times), np.empty(self.counts.shape, np.int32)
+            by_unit, lanes = ByUnit(pointers(self.counts), times, active), unit_lanes(self._windows)
 
             def task(first: int, last: int) -> None:
-                ptr = by_unit.unit_ptr
-                events.units_from_lanes(self.lane_ptr, self.lane_times, self._lanes, ptr, times, first, last)
-                events.active_units(ptr, active, first, last)
+                events.units_from_lanes(self.ptr, self.times, lanes, by_unit.unit_ptr, times, first, last)
+                events.active_units(by_unit.unit_ptr, active, first, last)
 
             self._workers.each(task, self._workers.samples(len(active)))
             self._by_unit = by_unit
@@ -132,22 +156,17 @@ class GridSpikes(CpuSpikes):
 
     def by_step(self) -> ByStep:
         """See `CpuSpikes.by_step`."""
-        if self._by_step is None:
-            unit_ptr, times, _ = self.by_unit()
-            samples, steps = len(self.steps), self.tile_masks.shape[2]
-            by_step = ByStep(np.empty((samples, steps + 1), np.int64), np.empty_like(times))
-            self._workers.each(
-                lambda first, last: events.units_from_times(unit_ptr, times, *by_step, first, last),
-                self._workers.samples(samples),
-            )
-            self._by_step = by_step
-        return self._by_step
+        self.by_unit()
+        return super().by_step()
 
 
-def blank_masks(windows: Windows, samples: int, steps: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return masks [sample, tile, step] and counts [sample, lane] without a spike."""
-    tiles = tiles_of(windows)
-    return np.zeros((samples, tiles, steps), np.uint32), np.zeros((samples, tiles * LANES), np.int64)
+def unit_lanes(windows: Windows) -> NDArray[np.int64]:
+    """Return the lane of each post unit, in the order of units."""
+    channel, place = np.divmod(
+        np.arange(windows.out_channels * windows.out_rows * windows.out_columns),
+        windows.out_rows * windows.out_columns,
+    )
+    return place * windows.width + channel
 
 
 class Pre(NamedTuple):
@@ -156,30 +175,35 @@ class Pre(NamedTuple):
     ptr: NDArray[np.int64]
     times: NDArray[np.int32]
     strides: Strides
+    active: int
+    """The most units of a sample that fire."""
 
 
 def events_of(pre: CpuSpikes, windows: Windows) -> Pre:
     """Return the events of pre units: by lane where they are a layer's on a grid, else by unit."""
     if isinstance(pre, GridSpikes):
-        return Pre(pre.lane_ptr, pre.lane_times, pre.strides)
+        return Pre(pre.ptr, pre.times, pre.strides, pre.active)
     by_unit = pre.by_unit()
-    return Pre(by_unit.unit_ptr, by_unit.times, windows.units)
+    active = int((by_unit.active >= 0).sum(axis=1).max(initial=0))
+    return Pre(by_unit.unit_ptr, by_unit.times, windows.units, active)
 
 
 def grid_spikes(post: CpuSpikes, windows: Windows, workers: Workers) -> GridSpikes:
     """Return the spikes of a layer on a grid by lane; a layer's own are already."""
     if isinstance(post, GridSpikes):
         return post
-    channels, places = windows.out_channels, windows.out_rows * windows.out_columns
-    dense = post.dense()
-    samples, steps, _ = dense.shape
-    lanes = np.zeros((samples, tiles_of(windows) * LANES, steps), np.bool_)
-    used = lanes[:, : places * windows.width].reshape(samples, places, windows.width, steps)
-    used[:, :, :channels] = dense.reshape(samples, steps, channels, places).transpose(0, 3, 2, 1)
-    tiles = lanes.reshape(samples, -1, LANES, steps).transpose(0, 1, 3, 2)
-    masks = np.packbits(tiles, axis=-1, bitorder="little").view("<u4")[..., 0].astype(np.uint32)
-    shape = channels, windows.out_rows, windows.out_columns
-    return GridSpikes(masks, lanes.sum(axis=2, dtype=np.int64), shape, post.steps, workers)
+    unit_ptr, times, active = post.by_unit()
+    lanes = unit_lanes(windows)
+    counts = np.zeros((len(post.steps), tiles_of(windows) * LANES), np.int64)
+    counts[:, lanes] = post.counts
+    ptr, by_lane = pointers(counts), np.empty_like(times)
+    units = np.argsort(lanes)
+    for b in range(len(post.steps)):
+        by_lane[ptr[b, 0] : ptr[b, -1]] = np.concatenate(
+            [times[unit_ptr[b, j] : unit_ptr[b, j + 1]] for j in units]
+        )
+    most = int((active >= 0).sum(axis=1).max(initial=0))
+    return GridSpikes(ptr, by_lane, post.counts, windows, most, post.steps, workers)
 
 
 def lanes_from_units(units: NDArray[Any], windows: Windows) -> NDArray[Any]:

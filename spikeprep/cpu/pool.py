@@ -18,8 +18,8 @@ from .._simd import LANES, LINE
 from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
 from .base import CpuBase
-from .events import counts_from_tile
-from .grids import GridSpikes, blank_masks, events_of, grid_spikes, lanes_from_units, windows_of
+from .events import add_tile, counts_from_lanes
+from .grids import GridSpikes, events_of, grid_spikes, lanes_from_units, windows_of
 from .neurons import neuron_constants, psp_constants, run_line
 from .spikes import CpuSpikes
 from .traces import decays_of, merged_psp
@@ -33,25 +33,30 @@ def pool_forward(
     windows: Any,
     strides: Any,
     neuron: Any,
-    masks: Any,
+    out_ptr: Any,
     counts: Any,
+    out_lanes: Any,
+    out_times: Any,
+    masks: Any,
     drive: Any,
     first: int,
     last: int,
-) -> None:
-    """Simulate samples first … last−1 into masks and counts, which are 0 before; `drive` [step · lane] is scratch."""
+) -> Any:
+    """Simulate samples first … last−1; see `GridSpikes.simulated` for arguments from `out_ptr` on and the result."""
     places = windows.out_rows * windows.out_columns
     line = LINE // drive.itemsize
-    fired = np.empty(masks.shape[2] + 1, np.int64)
+    fired, fill = np.empty(masks.size + 1, np.int64), np.empty(LANES, np.int64)
+    at, most = 0, 0
     drive[:] = neuron.zero
     for b in range(first, last):
         length = np.int64(steps[b])
-        for tile in range(masks.shape[1]):
+        out_ptr[b, 0] = at
+        for tile in range(out_ptr.shape[1] // LANES):
             reached, begin = False, length
             place, channel = divmod(tile * LANES, windows.width)
             for k in range(LANES):
                 if k % line == 0 and begin < length:
-                    run_line(drive, begin, length, neuron, masks[b, tile], k - line)
+                    run_line(drive, begin, length, neuron, masks, k - line)
                     reached, begin = True, length
                 if channel == windows.width:
                     place, channel = place + 1, 0
@@ -73,10 +78,16 @@ def pool_forward(
                                 drive[times[n] * line + k % line] += neuron.gain
                 channel += 1
             if begin < length:
-                run_line(drive, begin, length, neuron, masks[b, tile], k // line * line)
+                run_line(drive, begin, length, neuron, masks, k // line * line)
                 reached = True
+            of_tile = out_ptr[b, tile * LANES : (tile + 1) * LANES + 1]
             if reached:
-                counts_from_tile(masks[b, tile], counts[b, tile * LANES : (tile + 1) * LANES], fired)
+                out_times = add_tile(masks, of_tile, out_times, at, fired, fill)
+                at = of_tile[LANES]
+            else:
+                of_tile[:] = at
+        most = max(most, counts_from_lanes(out_ptr[b], out_lanes, counts[b]))
+    return out_times, at, most
 
 
 @jit
@@ -135,17 +146,14 @@ class Hm2bpPool(DeviceLayer):
 
     def forward(self, pre: CpuSpikes, constants: Hm2bpConstants) -> GridSpikes:  # type: ignore[override]
         """See `DeviceLayer.forward`."""
-        windows, samples, longest = self._windows, len(pre.steps), int(pre.steps.max(initial=0))
+        windows = self._windows
         neuron = neuron_constants(constants.neuron_of(self._layer), self._dtype)
-        ptr, times, strides = events_of(pre, windows)
-        masks, counts = blank_masks(windows, samples, longest)
+        ptr, times, strides, _ = events_of(pre, windows)
 
-        def task(first: int, last: int) -> None:
-            drive = self._workers.scratch("drive", max(longest, 1) * LANES)
-            pool_forward(ptr, times, pre.steps, windows, strides, neuron, masks, counts, drive, first, last)
+        def kernel(*out: Any) -> Any:
+            return pool_forward(ptr, times, pre.steps, windows, strides, neuron, *out)
 
-        self._workers.each(task, self._workers.samples(samples))
-        return GridSpikes(masks, counts, self._layer.out_shape, pre.steps, self._workers)
+        return GridSpikes.simulated(windows, pre.steps, self._workers, kernel)
 
     def backward(  # type: ignore[override]
         self, pre: CpuSpikes, post: CpuSpikes, signal: ErrorSignal, constants: Hm2bpConstants, send: bool
@@ -159,12 +167,12 @@ class Hm2bpPool(DeviceLayer):
         delta = lanes_from_units(np.asarray(signal.error, dtype) * share, windows)
         psp = psp_constants(constants.neuron, constants.psp, dtype)
         decays = decays_of(constants.neuron, constants.psp, longest, dtype)
-        ptr, times, strides = events_of(pre, windows)
+        ptr, times, strides, _ = events_of(pre, windows)
         incoming = np.empty((samples, pre.units), dtype)
 
         def task(first: int, last: int) -> None:
             pool_backward(
-                ptr, times, windows, strides, post.lane_ptr, post.lane_times, delta, psp, decays, incoming, first, last
+                ptr, times, windows, strides, post.ptr, post.times, delta, psp, decays, incoming, first, last
             )  # fmt: skip
 
         self._workers.each(task, self._workers.samples(samples))
