@@ -55,7 +55,9 @@ def _noise(numbers: NDArray[np.uint64]) -> NDArray[np.float32]:
 
 
 @jit
-def _displace(noise: NDArray[np.float32], taps: NDArray[np.float32], alpha: Any, positions: Positions) -> None:
+def _displace(
+    noise: NDArray[np.float32], taps: NDArray[np.float32], alpha: Any, positions: Positions
+) -> None:
     """Add the smoothed noise times `alpha`, in 1/4096 pixel, to `positions`; both axes take it if it is for one."""
     rows, columns = positions.shape[1:]
     wide = columns + taps.size - 1

@@ -106,7 +106,7 @@ def _affine(top: float, left: float, matrix: tuple[float, float, float, float], 
 
 
 def affine_matrix(degrees: float, factors: tuple[float, float]) -> tuple[float, float, float, float]:
-    """Return the linear map from (row, column) of a pixel, about the centre, to where it is taken from; see `affine`."""
+    """Return the linear map from a pixel's (row, column), about the centre, to where it is taken from; see `affine`."""
     turn_y, turn_x = cos(radians(degrees)), sin(radians(degrees))
     # rows count downwards: what turns counterclockwise is taken from where a clockwise turn leads
     return turn_y / factors[0], turn_x / factors[0], -turn_x / factors[1], turn_y / factors[1]
