@@ -191,7 +191,7 @@ def _variants(
         raise UsageError(
             f"got source = {os.fspath(source)!r} for a run that reads its samples from the store",
             "augment = true, which encodes them from the source",
-            "Set augment=true, or leave source out.",
+            "Use augment=true, or leave source out.",
         )
     return None
 

@@ -12,7 +12,8 @@ from ..data import Bits
 from ..distributed.ranks import rank_range
 from .batches import HostStream, Tier
 
-_PART_BYTES = 2 << 20  # of spikes that a thread encodes at a time
+_PART_BYTES = 1 << 20  # of spikes that a thread encodes at a time
+_AHEAD_BYTES = 8 << 20  # that are encoded ahead of training, unless a batch has more
 
 
 class VariantEncoder(Protocol):
@@ -50,7 +51,14 @@ class VariantStream(HostStream):
     ) -> None:
         super().__init__(reader, batch, **more)
         self._variants, self.requests = variants, threads
-        self.tier = Tier("encoded", 0, self.tier.host_bytes)
+        self._ahead = max(batch, _AHEAD_BYTES // max(reader.sample_bytes, 1))
+        ahead = min(self._ahead, len(self.samples)) + batch
+        self.tier = Tier("encoded", 0, 2 * ahead * reader.sample_bytes)
+
+    def windows(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Return the order of a stream from the store, in smaller parts: encoding needs no whole chunks."""
+        order = np.concatenate(super().windows(epoch))
+        return np.split(order, range(self._ahead, len(order), self._ahead))
 
     def fill(
         self, samples: NDArray[np.int64], position: int, out: Bits, each: Callable[..., Iterable[None]]

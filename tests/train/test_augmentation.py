@@ -17,6 +17,7 @@ from spikeprep.distributed.ranks import rank_range
 from spikeprep.encoding.run import encode
 from spikeprep.encoding.variants import Variants, variants_of
 from spikeprep.errors import DataError, UsageError
+from spikeprep.feed import variants as feed_variants
 from spikeprep.feed.batches import BatchStream, HostStream
 from spikeprep.feed.variants import VariantStream
 from spikeprep.recipes import Recipe, load_recipe
@@ -79,8 +80,10 @@ def augmented(store: SpikeStore, folder: Path, settings: TrainSettings = AUGMENT
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("window", [1, 10_000, 1 << 30])
 def test_an_epoch_has_the_bits_of_a_stored_copy(
-    store: SpikeStore, copied: SpikeStore, threads: int, window: int
+    store: SpikeStore, copied: SpikeStore, threads: int, window: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feed_variants, "_AHEAD_BYTES", window)  # one batch, several, or everything
+    monkeypatch.setattr(feed_variants, "_PART_BYTES", window // 3)
     samples = np.sort(np.random.default_rng(0).permutation(FEW)[:70])
     more: dict[str, Any] = {"samples": samples, "seed": 4, "window_bytes": window}
     stream = VariantStream(store["train"], 16, variants_of(store, None), threads=threads, **more)
@@ -257,7 +260,7 @@ def test_a_missing_or_changed_source_is_an_error_before_training(raw: Path, tmp_
         DataError, match=r"has not the data that .*s\.zarr was encoded from: source\.files\.train-ima"
     ):
         train(store, tmp_path / "run", source=raw)
-    with pytest.raises(UsageError, match=r"Set augment=true, or leave source out"):
+    with pytest.raises(UsageError, match=r"Use augment=true, or leave source out"):
         train(store, tmp_path / "run", source=raw, settings={"augment": False})
     assert not (tmp_path / "run").exists()
 
