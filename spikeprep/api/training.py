@@ -184,7 +184,7 @@ def _chosen(
 def _variants(
     store: SpikeStore, folder: RunFolder, settings: TrainSettings, resume: bool, source: PathLike | None
 ) -> Variants | None:
-    """Return what encodes training samples anew, from `source` or where a resumed run had it; None without `augment`."""
+    """Return what encodes training samples anew, from `source` or a resumed run's own; None without `augment`."""
     if settings.augment:
         return variants_of(store, folder.config().source if resume and source is None else source)
     if source is not None:
