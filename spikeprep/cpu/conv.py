@@ -69,7 +69,7 @@ def conv_forward(
     positions = ptr.shape[1] - 1
     lanes, base = np.empty(positions, np.int32), np.empty(positions, np.int32)
     rank = np.empty(positions + 1, np.int32)
-    found, segments = np.empty((taps, 3), np.int64), np.empty((taps, 3), np.int64)
+    found, parts = np.empty((taps, 3), np.int64), np.empty(taps + 3, np.int64)
     spans = np.empty((taps, 3), np.int64)  # of a unit in a window: its first and last event, its weights
     gain, line = spread_part(neuron.gain), LINE // drive.itemsize
     fired, fill = np.empty(masks.size + 1, np.int64), np.empty(LANES, np.int64)
@@ -90,7 +90,7 @@ def conv_forward(
                         break
                     if place != listed:
                         listed, earliest = place, length
-                        units, _ = units_in_window(place, windows, strides, base, rank, found, segments)
+                        units, _ = units_in_window(place, windows, strides, base, rank, found, parts)
                         for n in range(units):
                             lane = lanes[found[n, 0]]
                             spans[n, 0], spans[n, 1] = ptr[b, lane], ptr[b, lane + 1]
@@ -154,9 +154,9 @@ def conv_backward(
     real = weight.dtype.type
     lanes, base = np.empty(positions, np.int32), np.empty(positions, np.int32)
     rank = np.empty(positions + 1, np.int32)
-    found, segments = np.empty((taps, 3), np.int64), np.empty((taps, 3), np.int64)
+    found, parts = np.empty((taps, 3), np.int64), np.empty(taps + 3, np.int64)
     terms, shares = np.empty(3 * steps.max() + 2, np.int64), np.empty(3 * steps.max() + 2, weight.dtype)
-    e = np.empty((taps + 1) * PART, weight.dtype)
+    e = np.empty((taps + 3) * PART, weight.dtype)
     pairs = np.empty(taps * width, weight.dtype)  # e of a place [unit, channel]
     inverse, silent = (
         np.empty(width, weight.dtype),
@@ -171,7 +171,7 @@ def conv_backward(
         columns = trace_table(ptr[b], times, lanes, active, np.int64(steps[b]), psp, decays, table)
         sums[:active] = psp.zero
         for place in range(places):
-            units, runs = units_in_window(place, windows, strides, base, rank, found, segments)
+            units, size = units_in_window(place, windows, strides, base, rank, found, parts)
             at, moves, fires = place * width, False, False
             inverse[:] = psp.zero
             silent[:] = psp.zero
@@ -196,7 +196,7 @@ def conv_backward(
                 count = firing_terms(
                     post_times, start, stop, np.int64(steps[b]), psp, decays, columns, terms, shares
                 )
-                traced_psps(table, terms, shares, count, segments, runs, e)
+                traced_psps(table, terms, shares, count, parts, size, e)
                 for n in range(units):
                     pairs[n * width + channel] = e[found[n, 2]]
             for channel in range(0, width, PART):
