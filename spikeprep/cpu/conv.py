@@ -69,7 +69,8 @@ def conv_forward(
     positions = ptr.shape[1] - 1
     lanes, base = np.empty(positions, np.int32), np.empty(positions, np.int32)
     rank = np.empty(positions + 1, np.int32)
-    found, segments = np.empty((taps, 3), np.int64), np.empty((taps, 3), np.int64)
+    found, parts = np.empty((taps, 3), np.int64), np.empty(taps + 3, np.int64)
+    spans = np.empty((taps, 3), np.int64)  # of a unit in a window: its first and last event, its weights
     gain, line = spread_part(neuron.gain), LINE // drive.itemsize
     fired, fill = np.empty(masks.size + 1, np.int64), np.empty(LANES, np.int64)
     at, most = 0, 0
@@ -77,7 +78,7 @@ def conv_forward(
     for b in range(first, last):
         length = np.int64(steps[b])
         active_lanes(ptr[b], windows, strides, lanes, base, rank)
-        listed, units = -1, 0
+        listed, units, earliest = -1, 0, length
         out_ptr[b, 0] = at
         for tile in range(out_ptr.shape[1] // LANES):
             reached = False
@@ -88,15 +89,18 @@ def conv_forward(
                     if place >= places:
                         break
                     if place != listed:
-                        listed = place
-                        units, _ = units_in_window(place, windows, strides, base, rank, found, segments)
+                        listed, earliest = place, length
+                        units, _ = units_in_window(place, windows, strides, base, rank, found, parts)
+                        for n in range(units):
+                            lane = lanes[found[n, 0]]
+                            spans[n, 0], spans[n, 1] = ptr[b, lane], ptr[b, lane + 1]
+                            spans[n, 2] = found[n, 1] * LANES
+                            earliest = min(earliest, np.int64(times[ptr[b, lane]]))
+                    begin = min(begin, earliest)
                     own = (channel // LANES) * taps * LANES + channel % LANES
                     for n in range(units):
-                        lane = lanes[found[n, 0]]
-                        start, stop = ptr[b, lane], ptr[b, lane + 1]
-                        begin = min(begin, np.int64(times[start]))
-                        w = load_part(weight, own + found[n, 1] * LANES) * gain
-                        add_parts(drive, v, times, start, stop, w)
+                        w = load_part(weight, own + spans[n, 2]) * gain
+                        add_parts(drive, v, times, spans[n, 0], spans[n, 1], w)
                 if begin < length:
                     run_line(drive, begin, length, neuron, masks, first_lane)
                     reached = True
@@ -150,9 +154,9 @@ def conv_backward(
     real = weight.dtype.type
     lanes, base = np.empty(positions, np.int32), np.empty(positions, np.int32)
     rank = np.empty(positions + 1, np.int32)
-    found, segments = np.empty((taps, 3), np.int64), np.empty((taps, 3), np.int64)
+    found, parts = np.empty((taps, 3), np.int64), np.empty(taps + 3, np.int64)
     terms, shares = np.empty(3 * steps.max() + 2, np.int64), np.empty(3 * steps.max() + 2, weight.dtype)
-    e = np.empty((taps + 1) * PART, weight.dtype)
+    e = np.empty((taps + 3) * PART, weight.dtype)
     pairs = np.empty(taps * width, weight.dtype)  # e of a place [unit, channel]
     inverse, silent = (
         np.empty(width, weight.dtype),
@@ -167,7 +171,7 @@ def conv_backward(
         columns = trace_table(ptr[b], times, lanes, active, np.int64(steps[b]), psp, decays, table)
         sums[:active] = psp.zero
         for place in range(places):
-            units, runs = units_in_window(place, windows, strides, base, rank, found, segments)
+            units, size = units_in_window(place, windows, strides, base, rank, found, parts)
             at, moves, fires = place * width, False, False
             inverse[:] = psp.zero
             silent[:] = psp.zero
@@ -192,7 +196,7 @@ def conv_backward(
                 count = firing_terms(
                     post_times, start, stop, np.int64(steps[b]), psp, decays, columns, terms, shares
                 )
-                traced_psps(table, terms, shares, count, segments, runs, e)
+                traced_psps(table, terms, shares, count, parts, size, e)
                 for n in range(units):
                     pairs[n * width + channel] = e[found[n, 2]]
             for channel in range(0, width, PART):

@@ -242,17 +242,17 @@ def active_lanes(ptr: Any, windows: Any, strides: Any, lanes: Any, base: Any, ra
 
 @jit
 def units_in_window(
-    place: int, windows: Any, strides: Any, base: Any, rank: Any, found: Any, segments: Any
+    place: int, windows: Any, strides: Any, base: Any, rank: Any, found: Any, parts: Any
 ) -> Any:
-    """List the pre units in a place's window that fire; return the number of units, and of runs.
+    """List the pre units in a place's window that fire; return the number of units, and of parts.
 
-    found [unit] = (number among the active ones, tap, where its value is); segments [run] = (first, stop) of numbers
-    that follow each other, and where their values start, each run at a multiple of `PART`.
+    Numbers of active units that follow each other are covered by parts of `PART` of them: parts [part] is the first
+    number of each, and found [unit] = (number, tap, where its value is if parts are stored one behind the other).
     """
     row, column = divmod(place, windows.out_columns)
     row, column = row * windows.down - windows.above, column * windows.right - windows.left
     low, high = max(0, column), min(windows.columns, column + windows.kernel_columns)
-    units, runs, space = 0, 0, np.int64(0)
+    units, count = np.int64(0), np.int64(0)
     for block in range(windows.channels if strides.column == 1 else 1):
         for y in range(max(0, row), min(windows.rows, row + windows.kernel_rows)):
             start = block * strides.channel + y * strides.row + low * strides.column
@@ -261,9 +261,9 @@ def units_in_window(
                 continue
             tap = (y - row) * windows.kernel_columns - column
             for n in range(first, stop):
-                found[units, 0], found[units, 1], found[units, 2] = n, base[n] + tap, space + n - first
+                found[units, 0], found[units, 1], found[units, 2] = n, base[n] + tap, count * PART + n - first
                 units += 1
-            segments[runs, 0], segments[runs, 1], segments[runs, 2] = first, stop, space
-            runs += 1
-            space += (stop - first + PART - 1) // PART * PART
-    return units, runs
+            for n in range(first, stop, PART):
+                parts[count] = n
+                count += 1
+    return units, count

@@ -120,16 +120,31 @@ def firing_terms(
 
 
 @jit
-def traced_psps(table: Any, terms: Any, shares: Any, count: int, segments: Any, runs: int, e: Any) -> None:
-    """Write e of one post neuron: of the pre units in `segments` (see `grids.units_in_window`)."""
-    for run in range(runs):
-        to = segments[run, 2] - segments[run, 0]
-        for column in range(segments[run, 0], segments[run, 1], PART):
-            even = odd = spread_part(e.dtype.type(0))
+def traced_psps(table: Any, terms: Any, shares: Any, count: int, parts: Any, size: int, e: Any) -> None:
+    """Write e of one post neuron, a part of pre units behind the other (see `grids.units_in_window`).
+
+    Four parts at a time, so that a term is read once for all of them; `parts` has room for three more.
+    """
+    parts[size : size + 3] = 0
+    for part in range(0, size, 4):
+        a, b, c, d = parts[part], parts[part + 1], parts[part + 2], parts[part + 3]
+        sum_a = sum_b = sum_c = sum_d = spread_part(e.dtype.type(0))
+        if part + 1 == size:
             for n in range(0, count, 2):
-                even = even + spread_part(shares[n]) * load_part(table, terms[n] + column)
-                odd = odd + spread_part(shares[n + 1]) * load_part(table, terms[n + 1] + column)
-            store(e, to + column, even + odd)
+                sum_a = sum_a + spread_part(shares[n]) * load_part(table, terms[n] + a)
+                sum_b = sum_b + spread_part(shares[n + 1]) * load_part(table, terms[n + 1] + a)
+            sum_a = sum_a + sum_b
+        else:
+            for n in range(count):
+                share, row = spread_part(shares[n]), terms[n]
+                sum_a = sum_a + share * load_part(table, row + a)
+                sum_b = sum_b + share * load_part(table, row + b)
+                sum_c = sum_c + share * load_part(table, row + c)
+                sum_d = sum_d + share * load_part(table, row + d)
+        store(e, part * PART, sum_a)
+        store(e, (part + 1) * PART, sum_b)
+        store(e, (part + 2) * PART, sum_c)
+        store(e, (part + 3) * PART, sum_d)
 
 
 @jit

@@ -61,6 +61,26 @@ def test_the_figure_is_no_more_than_what_is_taken(backend, samples, digits):
     assert counted > Backend.batch_bytes(backend, [64, 40, 10], samples, 120)
 
 
+@pytest.mark.parametrize(("rule", "fused"), [("hm2bp", True), ("none", False)])
+def test_the_figure_of_a_convolutional_network(rule, fused, digits):
+    """Composed layers hold spikes, drives and gates as real numbers; fused ones none of them."""
+    import tracemalloc
+
+    from spikeprep.train.network import build_network, initial_states
+
+    backend, layers = CpuBackend(threads=1), build_layers("12C3-P2-20", (8, 8), 10)
+    hm2bp = replace(SETTINGS.rule, thresholds=4.0)
+    states = initial_states(layers, 1.0, 0, backend.dtype)
+    network = build_network(backend, hm2bp, layers, states, fused=fused)
+    batch = digits["train"].packed(slice(0, 64))
+    network.train_step(batch, SETTINGS.optim, 1, 0.01)  # compiles
+    tracemalloc.start()
+    network.train_step(batch, SETTINGS.optim, 2, 0.01)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.4 * taken < memory.batch_bytes(backend, rule, layers, 64, 120) < 2 * taken
+
+
 def test_training_refuses_before_it_creates_a_folder(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(CpuBackend, "free_memory", lambda self: 1 << 10)
     with pytest.raises(CapabilityError, match=r"batches of 32 samples of 120 steps needs .* GB"):
