@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..backend import FusedLayer
 from .base import CpuBase
 from .dense import Hm2bpDense
+from .lee2016 import Lee2016Dense
 
 
 class CpuBackend(CpuBase):
@@ -21,4 +22,7 @@ class CpuBackend(CpuBase):
         Cores to use; default all that this process may run on. Results do not depend on it.
     """
 
-    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {("hm2bp", "dense"): Hm2bpDense}
+    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {
+        ("hm2bp", "dense"): Hm2bpDense,
+        ("lee2016", "dense"): Lee2016Dense,
+    }

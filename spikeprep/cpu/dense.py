@@ -38,7 +38,7 @@ from .neurons import (
 from .spikes import CpuSpikes
 from .workers import Workers, ranges
 
-_GROUPS = 16
+GROUPS = 16
 """A layer of few tiles is split by samples into this many groups: fixed, so that sums never change."""
 
 
@@ -207,7 +207,7 @@ class TiledParameter(Parameter):
         self.weight, self._moment, self._variance = (
             self._tiled(np.asarray(a)) for a in (state.value, state.moment, state.variance)
         )
-        self.sums = aligned_zeros((self.tiles, -(-_GROUPS // self.tiles), pre, LANES), dtype)
+        self.sums = aligned_zeros((self.tiles, -(-GROUPS // self.tiles), pre, LANES), dtype)
 
     def _tiled(self, array: NDArray[Any]) -> NDArray[Any]:
         post, pre = array.shape
@@ -283,7 +283,7 @@ class Hm2bpDense(DeviceLayer):
         if constants.lateral:
             self._workers.each(all_tiles, self._workers.samples(samples))
         else:
-            groups = ranges(samples, -(-_GROUPS // tiles))
+            groups = ranges(samples, -(-GROUPS // tiles))
             self._workers.each(one_tile, [(tile, *r) for tile in range(tiles) for r in groups])
         return CpuSpikes.from_masks(masks, pre.steps, neurons, self._workers)
 

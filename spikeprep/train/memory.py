@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 
-from ..backend import Backend, LinearMap
+from ..backend import Backend, LayerRule, LinearMap
+from ..composition import trained_arrays
 from ..errors import CapabilityError
 from ..system import available_memory
 
 _COPIES = 7  # of the weights: themselves, two moments and the gradient, and three while a checkpoint is saved
 
 
-def check_network(layers: Sequence[LinearMap], itemsize: int) -> None:
+def check_network(rule: LayerRule, layers: Sequence[LinearMap], itemsize: int) -> None:
     """Raise `CapabilityError` where a network's arrays, moments, gradients and checkpoint exceed the free memory."""
-    weights = sum(prod(spec.shape) for layer in layers for spec in layer.specs().values())
+    weights = sum(prod(spec.shape) for layer in layers for spec in trained_arrays(rule, layer).values())
     needed, free = _COPIES * itemsize * weights, available_memory()
     if needed > free:
         raise CapabilityError(

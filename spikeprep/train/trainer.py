@@ -109,7 +109,7 @@ class Trainer:
         self.step = 0
         self._device_recorded = False
         layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
-        check_network(layers, backend.dtype.itemsize)
+        check_network(settings.rule, layers, backend.dtype.itemsize)
         check_batch(
             backend,
             layers,
@@ -122,7 +122,9 @@ class Trainer:
                 folder.acquire(new=config is None, note=self._note)
                 on_error.callback(folder.release)
             if config is None:
-                states: States = initial_states(layers, settings.init, settings.seed, backend.dtype)
+                states: States = initial_states(
+                    settings.rule, layers, settings.init, settings.seed, backend.dtype
+                )
             else:
                 self.config = replace(config, settings=settings)
                 states = self._restore(config, layers)
@@ -404,7 +406,7 @@ class Trainer:
             )
         if self.ranks.leads:
             self._resume_journal(config, record, damage)
-        return unpack_states(arrays, layers)
+        return unpack_states(arrays, config.settings.rule, layers)
 
     def _resume_journal(self, config: RunConfig, checkpoint: dict[str, Any], damage: str) -> None:
         """Rewind the journal to a checkpoint, and record what differs from an undisturbed resumption."""
@@ -478,5 +480,5 @@ def load_network(folder: RunFolder, backend: Backend) -> Network:
     """Return the network of a run's best epoch, ready to predict."""
     config = folder.config()
     layers = config.layers()
-    states = unpack_states(folder.load_best(config), layers)
+    states = unpack_states(folder.load_best(config), config.settings.rule, layers)
     return build_network(backend, config.settings.rule, layers, states)
