@@ -21,7 +21,12 @@ from spikeprep.sources.base import Source
 def test_recipe_names():
     images = ["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"]
     events = ["events", "nmnist", "tonic"]
-    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events])
+    papers = [
+        *(f"paper-{name}" for name in ("mnist-800", "nmnist-800", "emnist-800", "emnist-200-200")),
+        *(f"paper-{name}" for name in ("ti46-800", "ti46-400-400", "ti46-800-800", "lee2016-mnist")),
+        "paper-lee2016-nmnist",
+    ]
+    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events, *papers])
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -41,6 +41,8 @@ class Recipe(Settings):
         Suggested training settings, plain data that only `spikeprep.api` interprets.
     obtain
         What the raw data are, where to get them, and the expected layout; shown when they are missing.
+    published
+        What the network of `train` has reached in the publication that it is from, and after how many epochs.
     """
 
     owner: ClassVar[str] = "recipe"  # in messages
@@ -52,6 +54,7 @@ class Recipe(Settings):
     chain: list[dict[str, Any]]
     train: dict[str, Any] = field(default_factory=dict)
     obtain: str = ""
+    published: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,6 +189,7 @@ class Recipe(Settings):
         Settings that the recipe does not set follow as comments, with their defaults and what is allowed.
         """
         heading = {"name": self.name, "title": self.title, "citation": self.citation}
+        heading |= {"published": self.published} if self.published else {}
         lines = [*toml_lines(heading)]
         if self.obtain:
             lines.append(f"obtain = {toml_value(self.obtain)}")

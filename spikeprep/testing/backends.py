@@ -11,6 +11,7 @@ from ..data import NeuronParams, PackedBatch, PspParams, SoftResetParams
 from ..reference.backend import ReferenceBackend
 from ..registry import LAYERS, RULES
 from ..train.network import build_network
+from ..train.rules import LearningRule
 from ..train.rules.hm2bp import Hm2bp
 from ..train.rules.lee2016 import Lee2016
 from .networks import dense_layers, difference, network_of, random_batch, random_states, results
@@ -39,11 +40,11 @@ def check_backend(backend: Backend) -> None:
         backend.dtype.name in _SHARES,
         f"{backend.name}: dtype is {backend.dtype}; expected float32 or float64",
     )
-    for rule, layer in backend.fused:
-        known = rule in RULES.names() and layer in LAYERS.names()
+    for name, kind in backend.fused:
+        known = name in RULES.names() and kind in LAYERS.names()
         require(
             known,
-            f"{backend.name}: fused names ({rule}, {layer}), which is no registered rule and layer kind",
+            f"{backend.name}: fused names ({name}, {kind}), which is no registered rule and layer kind",
         )
     reference = ReferenceBackend()
     for seed in range(_SEEDS):
@@ -54,8 +55,9 @@ def check_backend(backend: Backend) -> None:
                 backend, "neurons", _of_neurons(backend, seed, units), _of_neurons(reference, seed, units)
             )
         batch = random_batch(seed, 20, 4)
-        layers = dense_layers(20, 40, 4)
-        for rule in (Hm2bp((4.0, 3.0)), Lee2016(inhibition=(0.0, 0.5))):
+        layers, rules = dense_layers(20, 40, 4), (Hm2bp((4.0, 3.0)), Lee2016(inhibition=(0.0, 0.5)))
+        rule: LearningRule
+        for rule in rules:
             expected = results(network_of(reference, rule, layers, seed), batch)
             for fused in (True, False):
                 network = network_of(backend, rule, layers, seed, fused=fused)

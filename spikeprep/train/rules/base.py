@@ -109,3 +109,7 @@ class LearningRule(Plugin, ABC):
     def silent_hint(self, layer: int, rate: float) -> str:
         """Return what to change where a layer fires only `rate` spikes per neuron and sample."""
         return "Change its initial weights (init)."
+
+    def chance_hint(self) -> str:
+        """Return what to change where a network guesses after an epoch."""
+        return "Lower optim.rate, or change init."

@@ -52,6 +52,9 @@ class Lee2016(LearningRule):
         σ: how much of that inhibition the gradient of the thresholds counts.
     threshold_rate
         Learning rate of the thresholds, as a share of that of the weights.
+    target
+        Spikes that the label neuron needs at least to be without error: counts are divided by the largest one, or by
+        this if it is more. 1: the published error, which is 0 as soon as the label neuron is the only one that fires.
     balance
         ρ: strength of the regularisation of thresholds: of neurons that fire in a sample they rise, of silent ones they
         fall, in all by nothing.
@@ -71,6 +74,7 @@ class Lee2016(LearningRule):
     inhibition: PerLayerOrZero = 0.0
     efficacy: Annotated[float, Meta(ge=0, le=1)] = 1.0
     threshold_rate: Annotated[float, Meta(ge=0, le=100)] = 0.1
+    target: Annotated[int, Meta(ge=1, le=2**31)] = 40
     balance: Annotated[float, Meta(ge=0, le=1e3)] = 0.0
 
     # ------------------------------------------------------------ settings and layers
@@ -111,6 +115,10 @@ class Lee2016(LearningRule):
         """See `LearningRule.silent_hint`."""
         return "Lower its threshold (alpha), or raise balance."
 
+    def chance_hint(self) -> str:
+        """See `LearningRule.chance_hint`."""
+        return "Lower optim.rate or inhibition."
+
     # ------------------------------------------------------------ forward and backward
 
     def forward(
@@ -130,7 +138,7 @@ class Lee2016(LearningRule):
     ) -> OutputError:
         """See `LearningRule.output_error`: counts as a share of the largest one, less 1 for the label."""
         xp, counts = backend.xp, backend.counts(output)
-        error = counts.astype(backend.dtype) / xp.maximum(counts.max(axis=1, keepdims=True), 1)
+        error = counts.astype(backend.dtype) / xp.maximum(counts.max(axis=1, keepdims=True), self.target)
         error[xp.arange(len(labels)), xp.asarray(labels)] -= 1
         loss = 0.5 * (error**2).sum(axis=1)
         if sample_weight is not None:
