@@ -33,7 +33,7 @@ from spikeprep.testing import (
     check_source,
     check_transform,
 )
-from spikeprep.transforms import EventTransform
+from spikeprep.transforms import EventTransform, ImageTransform
 
 from .eventfiles.test_formats import FORMS, recording, relative
 from .sources.event_folders import class_folder, nmnist_folder, poker_folder
@@ -130,7 +130,12 @@ def test_encoder(name):
 @pytest.mark.parametrize("name", TRANSFORMS.names())
 def test_transform(name):
     transform = TRANSFORMS.get(name)()
-    check_transform(transform, EVENTS if isinstance(transform, EventTransform) else SIGNALS[name])
+    kinds = {
+        EventTransform: EVENTS,
+        ImageTransform: [*IMAGES, IMAGES[0][..., None] // np.uint8([[[1, 2, 3]]])],
+    }
+    signals = next((given for kind, given in kinds.items() if isinstance(transform, kind)), None)
+    check_transform(transform, signals or SIGNALS[name])
 
 
 @pytest.mark.parametrize("name", SOURCES.names())

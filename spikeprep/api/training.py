@@ -13,6 +13,7 @@ from ..progress import progress_for
 from ..recipes import Recipe, known_recipe, load_recipe
 from ..results import TrainResult
 from ..store import SpikeStore
+from ..train.memory import NetworkSize
 from ..train.run_folder import RunFolder
 from ..train.settings import DEFAULT_RULE, TrainSettings
 from ..train_session import TrainSession
@@ -97,14 +98,7 @@ def train(
     fitted(ranks, Count | Literal["mpi"], "ranks")
     fitted(device, str, "device")
     named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
-    chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
-    suggested = _suggested(opened, recipe)
-    if resume:
-        folder = RunFolder(_folder(run, opened, chosen.get("arch") or suggested.get("arch", "")))
-        trained = folder.resumed_settings(opened, chosen, limit)
-    else:
-        trained = run_settings(suggested, chosen)
-        folder = RunFolder(_folder(run, opened, trained.arch))
+    folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
     session = TrainSession(
         opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks
     )
@@ -120,6 +114,60 @@ def train(
         more = {"resume": True} | ({} if run else {"run": str(folder.path)})
         raise Interrupted(f"interrupted; the checkpoint is in {folder.path}", more)
     return TrainResult(**outcome.summary, history=outcome.history, leads=outcome.leads)
+
+
+def plan_training(
+    store: PathLike | EncodeSummary | SpikeStore,
+    *,
+    arch: str | None = None,
+    rule: str | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    run: PathLike | None = None,
+    resume: bool = False,
+    recipe: PathLike | Recipe | None = None,
+    settings: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    threads: int | None = None,
+    ranks: int | Literal["mpi"] = 1,
+    feed: str = "auto",
+) -> NetworkSize:
+    """Return the network that `train` would train with the same arguments, its numbers of weights and its memory.
+
+    Nothing is trained and nothing is written.
+
+    Raises
+    ------
+    UsageError, StoreError, RunError, CapabilityError
+        As `train`; a network that does not fit memory is refused here too.
+    """
+    opened = open_store(store)
+    named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
+    folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
+    limit = folder.config().limit if resume else limit
+    session = TrainSession(opened.path, "", trained, resume, limit, device, threads, feed, ranks)
+    return session.size()
+
+
+def _chosen(
+    store: SpikeStore,
+    recipe: PathLike | Recipe | None,
+    run: PathLike | None,
+    resume: bool,
+    limit: int | None,
+    named: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
+) -> tuple[RunFolder, TrainSettings]:
+    """Return the run folder and the settings of a new or a resumed run."""
+    chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
+    suggested = _suggested(store, recipe)
+    if resume:
+        folder = RunFolder(_folder(run, store, chosen.get("arch") or suggested.get("arch", "")))
+        return folder, folder.resumed_settings(store, chosen, limit)
+    trained = run_settings(suggested, chosen)
+    return RunFolder(_folder(run, store, trained.arch)), trained
 
 
 def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrainSettings:

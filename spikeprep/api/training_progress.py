@@ -25,7 +25,10 @@ class TrainingProgress:
     def __call__(self, record: Record) -> None:
         """Show a record."""
         event = record["event"]
-        if event == "progress":
+        if event == "network":
+            for line in record["lines"]:
+                self.progress.note(line)
+        elif event == "progress":
             self.started = True
             done = record["epoch"] * record["samples"] + record["seen"]
             self.progress(done, self.epochs * record["samples"])

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from ..backend import FusedLayer
 from .base import CpuBase
+from .conv import Hm2bpConv
 from .dense import Hm2bpDense
 from .lee2016 import Lee2016Dense
+from .pool import Hm2bpPool
 
 
 class CpuBackend(CpuBase):
@@ -23,6 +25,8 @@ class CpuBackend(CpuBase):
     """
 
     fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {
+        ("hm2bp", "conv"): Hm2bpConv,
         ("hm2bp", "dense"): Hm2bpDense,
+        ("hm2bp", "pool"): Hm2bpPool,
         ("lee2016", "dense"): Lee2016Dense,
     }

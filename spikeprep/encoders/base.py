@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, prod
 from typing import Any, ClassVar
 
@@ -31,6 +31,39 @@ class Transform(Plugin, ABC):
     def outline(self, signal: Any, rng: SampleKey | None = None) -> Any:
         """Return a signal of the shape that `signal` becomes; overridden where that costs less than the signal."""
         return self(signal, rng=rng)
+
+    def original(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
+        """Return what the signal of an original becomes; an `Augmentation` varies copies and leaves originals."""
+        return self(signal, rng=rng)
+
+    def apply(self, signal: Any, rng: SampleKey | None) -> Any:
+        """Return what a sample's signal becomes in a chain: an original's where it is copy 0 or has no key."""
+        return self(signal, rng=rng) if rng is not None and rng.copy else self.original(signal, rng=rng)
+
+
+@dataclass(frozen=True)
+class Augmentation(Transform):
+    """A random variation of training samples: in a chain it varies copies and leaves originals as they are.
+
+    An original is copy 0 of a training sample, and every sample of another split. Copies are stored with the recipe's
+    setting ``copies``. Calling the transform varies any
+    signal; `plain` makes of an original what goes with the copies.
+
+    Parameters
+    ----------
+    originals
+        Whether to vary originals too, those of the test split among them.
+    """
+
+    originals: bool = field(default=False, kw_only=True)
+
+    @abstractmethod
+    def plain(self, signal: Any) -> Any:
+        """Return an original's signal, of the kind and shape of a copy's; raises `DataError` for another kind."""
+
+    def original(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
+        """Return what the signal of an original becomes."""
+        return self(signal, rng=rng) if self.originals else self.plain(signal)
 
 
 @dataclass(frozen=True)
@@ -167,8 +200,14 @@ class Chain:
     def prepare(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
         """Return `signal` after every transform: what the encoder gets."""
         for transform in self.transforms:
-            signal = transform(signal, rng=rng)
+            signal = transform.apply(signal, rng)
         return signal
+
+    @property
+    def augmentations(self) -> tuple[Augmentation, ...]:
+        """The transforms that vary copies and leave originals."""
+        transforms = (step for step in self.transforms if isinstance(step, Augmentation))
+        return tuple(step for step in transforms if not step.originals)
 
     def outline(self, signal: Any, rng: SampleKey | None = None) -> Any:
         """Return a signal of the shape in which `signal`, or its outline, reaches the encoder."""

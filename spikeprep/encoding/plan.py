@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from ..data import Bits
 from ..encoders.base import Description
 from ..errors import DataError, UsageError
 from ..random import check_seed
-from ..recipes import Recipe
-from ..sources.base import NOT_STORED
+from ..recipes import COPIED_SPLIT, Recipe
+from ..sources.base import NOT_STORED, CheckedSource
 from ..store import Compression, SplitLayout
 from ..store.outputs import check_output
 from ..system import cores
@@ -99,7 +99,14 @@ def open_encoder(
     recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None
 ) -> SampleEncoder:
     """Open a recipe's source, limited to the first `limit` samples per split; None: all."""
-    return SampleEncoder(recipe.open_source(source_path, limit), recipe.build_chain(), seed)
+    source, chain = recipe.open_source(source_path, limit), recipe.build_chain()
+    return SampleEncoder(source, chain, seed, recipe.copies)
+
+
+def source_attributes(source: CheckedSource) -> dict[str, Any]:
+    """Return what a store keeps of its source: the reader's configuration, and where the data come from."""
+    reader = {key: value for key, value in source.to_config().items() if key not in NOT_STORED}
+    return {"reader": reader, **source.provenance()}
 
 
 class StorePlan:
@@ -112,7 +119,7 @@ class StorePlan:
     encoder, source
         What encodes samples, and its source.
     samples
-        Split → number of samples.
+        Split → number of samples, copies included.
     shape, dt
         Size of a sample; seconds per step.
     """
@@ -131,7 +138,13 @@ class StorePlan:
         self.source_path = None if source_path is None else os.fspath(source_path)
         self.encoder = open_encoder(recipe, self.source_path, seed, limit)
         self.source = self.encoder.source
-        self.samples = dict(self.source.splits())
+        self.samples = self.encoder.samples
+        if recipe.copies > 1 and COPIED_SPLIT not in self.samples:
+            raise UsageError(
+                f"got copies = {recipe.copies} for a source without a split {COPIED_SPLIT!r}",
+                "copies = 1: only training samples are copied",
+                f"Its splits are {', '.join(self.samples)}; leave copies out.",
+            )
         first = self.encoder.describe(next(iter(self.samples)), 0)
         self._lengths = self._describe_all(first, workers or cores()) if first.ragged else {}
         longest = max((int(steps.max(initial=0)) for steps in self._lengths.values()), default=first.steps)
@@ -155,7 +168,7 @@ class StorePlan:
         def steps(split: str, index: int) -> int:
             description = self.encoder.describe(split, index)
             if description.unit_shape != first.unit_shape:
-                sample = f"sample {self.source.read(split, index).id}"
+                sample = f"sample {self.encoder.read(split, index)[0].id}"
                 raise misfit(f"{sample} would have units {description.unit_shape}", f"{first.unit_shape}")
             return description.steps
 
@@ -176,11 +189,13 @@ class StorePlan:
     def layouts(self) -> dict[str, SplitLayout]:
         """Return split → layout of its arrays."""
         shape = self.shape
-        return {split: SplitLayout.fit(n, shape.units, shape.steps) for split, n in self.samples.items()}
+        layouts = {split: SplitLayout.fit(n, shape.units, shape.steps) for split, n in self.samples.items()}
+        copied = {split for split in layouts if self.encoder.copies_of(split) > 1}
+        return {split: replace(layout, groups=split in copied) for split, layout in layouts.items()}
 
     def attributes(self) -> dict[str, Any]:
         """Return the store's attributes: what was encoded and how; neither where nor when."""
-        reader = {key: value for key, value in self.source.to_config().items() if key not in NOT_STORED}
+        copies = {} if self.recipe.copies == 1 else {"copies": self.recipe.copies}
         return {
             "version": __version__,
             "recipe": self.recipe.name,
@@ -188,11 +203,22 @@ class StorePlan:
             "citation": self.recipe.citation,
             "chain": self.encoder.chain.to_config(),
             "seed": self.seed,
+            **copies,
             "dt": self.dt,
             "unit_shape": list(self.shape.unit_shape),
             "classes": list(self.source.classes),
-            "source": {"reader": reader, **self.source.provenance()},
+            "source": source_attributes(self.source),
         }
+
+    def remark(self) -> str:
+        """Return what a person should know about the data or the chain; may be empty."""
+        notes = [self.source.provenance().get("note", "")]
+        idle = ", ".join(step.name for step in self.encoder.chain.augmentations)
+        if idle and self.recipe.copies == 1:
+            notes.append(
+                f"{idle}: originals stay as they are, and the store has no copies that vary; set copies"
+            )
+        return "; ".join(filter(None, notes))
 
     def probe(self) -> Bits:
         """Return spikes to estimate a store's size by: the first samples, or the middle units of a large one."""

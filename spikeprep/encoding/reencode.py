@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, UsageError
-from ..recipes import Recipe
+from ..recipes import COPIED_SPLIT, Recipe, stored_recipe
 from ..registry import SOURCES
 from ..store import Problem, SpikeStore, SplitReader
 from ..store.layout import shard_key
@@ -32,13 +32,14 @@ def recipe_of(attributes: Mapping[str, Any]) -> Recipe:
             "a store that `encode` wrote",
             "Leave reencode out.",
         )
-    return Recipe(
-        name=attributes["recipe"],
-        title=attributes.get("title", ""),
-        citation=attributes.get("citation", ""),
-        source=dict(reader),
-        chain=[dict(step) for step in attributes["chain"]],
-    )
+    return stored_recipe(attributes)
+
+
+def originals_limit(attributes: Mapping[str, Any]) -> int:
+    """Return the limit under which a source offers the samples that a store was encoded from."""
+    copies: int = attributes.get("copies", 1)
+    samples: Mapping[str, int] = attributes["samples"]
+    return max(n // copies if split == COPIED_SPLIT else n for split, n in samples.items())
 
 
 def encoder_of(store: SpikeStore, source_path: str | os.PathLike[str] | None = None) -> SampleEncoder:
@@ -60,7 +61,7 @@ def encoder_of(store: SpikeStore, source_path: str | os.PathLike[str] | None = N
     """
     recipe, seed = recipe_of(store.attributes), store.attributes["seed"]
     try:
-        return open_encoder(recipe, source_path, seed, None)
+        return open_encoder(recipe, source_path, seed, originals_limit(store.attributes))
     except DataError as error:
         if source_path is not None:
             raise
@@ -105,18 +106,21 @@ def reencode(store: SpikeStore, encoder: SampleEncoder, samples: int) -> list[Pr
 
 def _difference(reader: SplitReader, number: int, encoder: SampleEncoder, classes: list[str]) -> str | None:
     """Return in what a sample differs from itself encoded again; None where it is the same."""
-    split, available = reader.split, encoder.source.splits().get(reader.split, 0)
+    split, available = reader.split, encoder.samples.get(reader.split, 0)
     if number >= available:
         return f"encoded again: the source has {available} samples of {split}"
     steps = encoder.describe(split, number).steps
     if steps != reader.steps[number]:
         return f"encoded again: {steps} steps instead of {reader.steps[number]}"
     shape = Shape(reader.unit_shape, reader.units, reader.max_steps, True)
-    bits, _, labels, ids = encoder.chunk(split, number, np.array([steps], np.uint32), shape)
+    bits, _, labels, ids, groups = encoder.chunk(split, number, np.array([steps], np.uint32), shape)
     if ids[0] != reader.ids[number]:
         return f"encoded again: {ids[0]!r} instead of {str(reader.ids[number])!r}"
     if (name := encoder.source.classes[int(labels[0])]) != classes[reader.labels[number]]:
         return f"encoded again: class {name!r} instead of {classes[reader.labels[number]]!r}"
+    stored_group = None if reader.groups is None else reader.groups[number]
+    if groups is not None and groups[0] != stored_group:
+        return f"encoded again: group {groups[0]} instead of {stored_group}"
     unit = 0
     for stored in reader.sample_by_units(number):
         if not np.array_equal(stored, bits[0, unit : unit + len(stored)]):

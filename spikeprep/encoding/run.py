@@ -208,7 +208,7 @@ def encode(
         encoded=todo,
         seconds=time.perf_counter() - began,
         stored_bytes=store.stored_bytes(),
-        note=attributes["source"].get("note", ""),
+        note=plan.remark(),
         digest=store.digest(),
     )
 
@@ -216,7 +216,7 @@ def encode(
 def _task(plan: StorePlan, writer: SpikeWriter, shard: Shard, call: str, elsewhere: bool) -> ShardTask:
     lengths = plan.steps(shard.split, shard.start, shard.stop) if plan.shape.ragged else None
     samples = range(shard.start, shard.stop) if elsewhere else ()
-    digests = tuple(plan.source.digest(shard.split, n) for n in samples)
+    digests = tuple(plan.encoder.digest(shard.split, n) for n in samples)
     return ShardTask(
         plan.recipe,
         plan.source_path,
@@ -318,8 +318,8 @@ def _check_digests(task: ShardTask, encoder: SampleEncoder, start: int, stop: in
     """Raise `DataError` where samples [start, stop) were not read from what the process that planned them read."""
     shard = task.shard
     for n, expected in enumerate(task.digests[start - shard.start : stop - shard.start], start):
-        if expected and encoder.source.digest(shard.split, n) != expected:
-            sample = encoder.source.read(shard.split, n).id
+        if expected and encoder.digest(shard.split, n) != expected:
+            sample = encoder.read(shard.split, n)[0].id
             raise DataError(
                 f"sample {sample} of {shard.split} has changed since the encoding began",
                 "the files, labels and names that it began with",
@@ -345,7 +345,8 @@ def _append_large(
             control.check()
             yield bits
 
-    out.append_by_units(checked(), steps, np.array([sample.label]), [sample.id])
+    groups = encoder.groups(split, [index])
+    out.append_by_units(checked(), steps, np.array([sample.label]), [sample.id], groups)
 
 
 class _Stopped(Exception):

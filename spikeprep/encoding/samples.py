@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from ..encoders.base import Chain, Description, check_train, plugin_error
 from ..errors import DataError, PluginError, SpikeprepError
 from ..packing import overrun
 from ..random import SampleKey
+from ..recipes import COPIED_SPLIT
 from ..registry import Plugin
 from ..sources.base import CheckedSource
 
-Chunk = tuple[Bits, NDArray[np.uint32], NDArray[np.int32], list[str]]
-"""Spikes uint8 (sample, unit, byte), and each sample's steps, label and id."""
+Chunk = tuple[Bits, NDArray[np.uint32], NDArray[np.int32], list[str], NDArray[np.int32] | None]
+"""Spikes uint8 (sample, unit, byte), and each sample's steps, label, id, and group where the split has groups."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +51,56 @@ class Shape:
 
 @dataclass(frozen=True)
 class SampleEncoder:
-    """Encodes samples of an opened source.
+    """Encodes samples of an opened source, by their position in a store.
+
+    A store has all originals of the training split first, in the order of the source, and then copy after copy of
+    them: of N training samples, sample n of copy c is at c N + n. Other splits have originals only.
 
     Attributes
     ----------
     source, chain, seed
         What is read, what encodes it, and the seed of every random number.
+    copies
+        How often a store has each training sample; beyond them samples can be encoded all the same.
     """
 
     source: CheckedSource
     chain: Chain
     seed: int
+    copies: int = 1
+
+    @cached_property
+    def originals(self) -> dict[str, int]:
+        """Split → number of samples of the source."""
+        return dict(self.source.splits())
+
+    @property
+    def samples(self) -> dict[str, int]:
+        """Split → number of samples of a store, copies included."""
+        return {split: n * self.copies_of(split) for split, n in self.originals.items()}
+
+    def copies_of(self, split: str) -> int:
+        """Return how often a store has each sample of a split."""
+        return self.copies if split == COPIED_SPLIT else 1
+
+    def place(self, split: str, index: int) -> tuple[int, int]:
+        """Return (copy, position in the source) of the sample at `index` of a store's split."""
+        return divmod(index, self.originals[split]) if split == COPIED_SPLIT else (0, index)
 
     def key(self, split: str, index: int) -> SampleKey:
         """Return the key of a sample's random numbers."""
-        return SampleKey(self.seed, split, index)
+        copy, number = self.place(split, index)
+        return SampleKey(self.seed, split, number, copy)
+
+    def groups(self, split: str, numbers: Sequence[int]) -> NDArray[np.int32] | None:
+        """Return each sample's group, int32 (sample,): where its original is; None for a split without copies."""
+        if self.copies_of(split) == 1:
+            return None
+        return np.array([self.place(split, n)[1] for n in numbers], np.int32)
+
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of what a sample was read from; see `Source.digest`."""
+        return self.source.digest(split, self.place(split, index)[1])
 
     def _encoding(self, sample: Sample) -> AbstractContextManager[None]:
         """Name the encoder and the sample in errors, and the transforms, whose result may be the cause."""
@@ -73,7 +110,7 @@ class SampleEncoder:
     def describe(self, split: str, index: int) -> Description:
         """Return what a sample becomes, from its outline."""
         where, key = f"{index} of {split}", self.key(split, index)
-        signal = self.source.outline(split, index)
+        signal = self.source.outline(split, key.sample)
         for transform in self.chain.transforms:
             with naming(transform, where):
                 signal = transform.outline(signal, key)
@@ -86,20 +123,40 @@ class SampleEncoder:
 
     def read(self, split: str, index: int) -> tuple[Sample, Any]:
         """Return a sample, and its signal after every transform."""
-        sample = self.source.read(split, index)
-        signal, key = sample.signal, self.key(split, index)
+        key = self.key(split, index)
+        sample = self.source.read(split, key.sample)
+        signal = sample.signal
+        if key.copy:
+            sample = replace(sample, id=f"{sample.id}#{key.copy}")
         for transform in self.chain.transforms:
             with naming(transform, sample.id):
-                signal = transform(signal, rng=key)
+                signal = transform.apply(signal, key)
             if signal is None:
                 raise plugin_error(transform, "returned None", "a signal", sample.id)
         return sample, signal
 
     def chunk(self, split: str, start: int, steps: NDArray[np.uint32], shape: Shape) -> Chunk:
-        """Return the samples from `start` on as the store holds them.
+        """Return the samples from `start` on as the store holds them; `steps` and errors as in `encode_into`."""
+        numbers = range(start, start + len(steps))
+        if len(steps) == 1:
+            sample, signal = self.read(split, start)
+            train = self._train(sample, signal, self.key(split, start), int(steps[0]), shape)
+            samples, bits = [sample], _widened(train.bits, shape.width)[None]  # a large sample is not copied
+        else:
+            bits = np.zeros((len(steps), shape.units, shape.width), np.uint8)
+            samples = self.encode_into(split, numbers, steps, shape, bits)
+        labels = np.array([sample.label for sample in samples], np.int32)
+        return bits, steps, labels, [sample.id for sample in samples], self.groups(split, numbers)
+
+    def encode_into(
+        self, split: str, numbers: Sequence[int], steps: NDArray[np.uint32], shape: Shape, bits: Bits
+    ) -> list[Sample]:
+        """Encode samples into zeroed `bits` (sample, unit, byte) by one call of the encoder; return them.
 
         Parameters
         ----------
+        split, numbers
+            Which samples: their positions in a store.
         steps
             The number of steps that each was described to have.
 
@@ -110,16 +167,39 @@ class SampleEncoder:
         DataError
             A sample is damaged, or of another size than the first one.
         """
-        rows = len(steps)
-        if rows == 1:
-            sample, signal = self.read(split, start)
-            train = self._train(sample, signal, self.key(split, start), int(steps[0]), shape)
-            samples, bits = [sample], _widened(train.bits, shape.width)[None]  # a large sample is not copied
-        else:
-            bits = np.zeros((rows, shape.units, shape.width), np.uint8)
-            samples = self._encode_into(split, start, steps, shape, bits)
-        labels = np.array([sample.label for sample in samples], np.int32)
-        return bits, steps, labels, [sample.id for sample in samples]
+        samples: list[Sample] = []
+        unread: list[Exception] = []
+        keys = [self.key(split, n) for n in numbers]
+
+        def signals() -> Iterator[Any]:
+            for n in numbers:
+                try:
+                    sample, signal = self.read(split, n)
+                except Exception as error:
+                    unread.append(error)
+                    raise
+                samples.append(sample)
+                yield signal
+
+        encoder = self.chain.encoder
+        try:
+            encoded = np.asarray(encoder.encode_into(signals(), bits, rngs=keys))
+        except Exception as error:
+            if unread:
+                raise unread[0] from None
+            self._encode_alone(split, numbers, steps, shape)
+            raise _named(error, encoder, f"{numbers[0]} to {numbers[-1]} of {split}") from error
+        if len(samples) < len(bits) or encoded.shape != (len(bits),):
+            got = f"encoded {len(samples)} of {len(bits)} signals and returned steps of shape {encoded.shape}"
+            raise plugin_error(encoder, got, "all signals, and the steps of each", f"{numbers[0]} of {split}")
+        if (encoded != steps).any():
+            n = int(np.argmax(encoded != steps))
+            signal = self.read(split, numbers[n])[1]
+            self._check_size(
+                samples[n], signal, keys[n], (shape.units, int(encoded[n])), int(steps[n]), shape
+            )
+        _check_padding(encoder, bits, steps, samples)
+        return samples
 
     def parts(
         self, split: str, index: int, steps: int, shape: Shape, ranges: Sequence[tuple[int, int]]
@@ -142,47 +222,11 @@ class SampleEncoder:
 
         return sample, bits()
 
-    def _encode_into(
-        self, split: str, start: int, steps: NDArray[np.uint32], shape: Shape, bits: Bits
-    ) -> list[Sample]:
-        """Encode samples into zeroed `bits` by one call of the encoder; return them."""
-        samples: list[Sample] = []
-        unread: list[Exception] = []
-        keys = [self.key(split, n) for n in range(start, start + len(bits))]
-
-        def signals() -> Iterator[Any]:
-            for n in range(start, start + len(bits)):
-                try:
-                    sample, signal = self.read(split, n)
-                except Exception as error:
-                    unread.append(error)
-                    raise
-                samples.append(sample)
-                yield signal
-
-        encoder = self.chain.encoder
-        try:
-            encoded = np.asarray(encoder.encode_into(signals(), bits, rngs=keys))
-        except Exception as error:
-            if unread:
-                raise unread[0] from None
-            self._encode_alone(split, start, steps, shape)
-            raise _named(error, encoder, f"{start} to {start + len(bits) - 1} of {split}") from error
-        if len(samples) < len(bits) or encoded.shape != (len(bits),):
-            got = f"encoded {len(samples)} of {len(bits)} signals and returned steps of shape {encoded.shape}"
-            raise plugin_error(encoder, got, "all signals, and the steps of each", f"{start} of {split}")
-        if (encoded != steps).any():
-            n = int(np.argmax(encoded != steps))
-            signal = self.read(split, start + n)[1]
-            self._check_size(
-                samples[n], signal, keys[n], (shape.units, int(encoded[n])), int(steps[n]), shape
-            )
-        _check_padding(encoder, bits, steps, samples)
-        return samples
-
-    def _encode_alone(self, split: str, start: int, steps: NDArray[np.uint32], shape: Shape) -> None:
+    def _encode_alone(
+        self, split: str, numbers: Sequence[int], steps: NDArray[np.uint32], shape: Shape
+    ) -> None:
         """Encode samples one by one, after a batch has failed: the one that fails is named."""
-        for n, count in enumerate(steps.tolist(), start):
+        for n, count in zip(numbers, steps.tolist(), strict=True):
             sample, signal = self.read(split, n)
             self._train(sample, signal, self.key(split, n), count, shape)
 

@@ -11,10 +11,11 @@ any recipe than its ``[train]``.
 """
 
 from .load import FAMILIES, find_recipe, known_recipe, load_recipe, recipe_names, stored_recipe
-from .recipe import Recipe
+from .recipe import COPIED_SPLIT, Recipe
 from .toml import parse_value
 
 __all__ = [
+    "COPIED_SPLIT",
     "FAMILIES",
     "Recipe",
     "find_recipe",

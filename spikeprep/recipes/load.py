@@ -128,5 +128,6 @@ def stored_recipe(attributes: Mapping[str, Any]) -> Recipe:
         title=attributes.get("title", ""),
         citation=attributes.get("citation", ""),
         source=dict(attributes["source"]["reader"]),
-        chain=list(attributes["chain"]),
+        chain=[dict(step) for step in attributes["chain"]],
+        copies=attributes.get("copies", 1),
     )

@@ -9,14 +9,17 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from ..config import Settings, describe, leaves
+from ..config import Meta, Settings, describe, leaves
 from ..encoders.base import Chain, build_step
 from ..errors import DataError, UsageError, near_miss
 from ..registry import ENCODERS, SOURCES, TRANSFORMS
 from ..sources.base import CheckedSource, Source
 from .toml import parse_value, toml_key, toml_lines, toml_value
+
+COPIED_SPLIT = "train"
+"""The split of which copies are stored, and from which training draws."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Recipe(Settings):
         What the raw data are, where to get them, and the expected layout; shown when they are missing.
     published
         What the network of `train` has reached in the publication that it is from, and after how many epochs.
+    copies
+        How often each training sample is stored: once as it is, and then varied by the chain's augmentations and, where
+        the encoder draws, drawn anew. The copies of a sample are one group.
     """
 
     owner: ClassVar[str] = "recipe"  # in messages
@@ -55,6 +61,7 @@ class Recipe(Settings):
     train: dict[str, Any] = field(default_factory=dict)
     obtain: str = ""
     published: str = ""
+    copies: Annotated[int, Meta(ge=1, le=1 << 20)] = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,8 +140,8 @@ class Recipe(Settings):
         ----------
         changes
             Dotted name → value. A name is ``source.SETTING`` or the source's own name in place of ``source``,
-            ``STEP.SETTING`` for a transform or the encoder, or ``train.SETTING``. A text is read as TOML where it is
-            (``"200"``, ``"true"``, ``"[28, 28]"``).
+            ``STEP.SETTING`` for a transform or the encoder, ``train.SETTING``, or ``copies``. A text is read as TOML
+            where it is (``"200"``, ``"true"``, ``"[28, 28]"``).
 
         Raises
         ------
@@ -143,11 +150,14 @@ class Recipe(Settings):
             allowed.
         """
         source, chain, train = copy.deepcopy((self.source, self.chain, self.train))
+        copies: Any = self.copies
         steps = {config["name"]: config for config in chain}
         for dotted, value in changes.items():
             owner, dot, key = dotted.partition(".")
             value = parse_value(value) if isinstance(value, str) else value
-            if dot and owner == "train":
+            if dotted == "copies":
+                copies = value
+            elif dot and owner == "train":
                 _set(train, key, value)
             elif dot and owner in ("source", source["name"]):
                 _set(source, key, value)
@@ -160,7 +170,7 @@ class Recipe(Settings):
                     steps[owner]["use"] = True
             else:
                 raise self._unknown(dotted)
-        return dataclasses.replace(self, source=source, chain=chain, train=train)
+        return dataclasses.replace(self, source=source, chain=chain, train=train, copies=copies)
 
     def _unknown(self, dotted: str) -> UsageError:
         got, (owner, dot, _) = f"recipe {self.name} has no setting {dotted!r}", dotted.partition(".")
@@ -181,6 +191,7 @@ class Recipe(Settings):
         ]
         owners = [("source", self.build_source().to_config()), *((c["name"], c) for c in steps)]
         values = {f"{owner}.{k}": v for owner, config in owners for k, v in config.items() if k != "name"}
+        values["copies"] = self.copies
         return values | {f"train.{name}": value for name, value in leaves(self.train).items()}
 
     def to_toml(self) -> str:
@@ -193,6 +204,7 @@ class Recipe(Settings):
         lines = [*toml_lines(heading)]
         if self.obtain:
             lines.append(f"obtain = {toml_value(self.obtain)}")
+        lines.append(f"copies = {self.copies}")
         lines += ["", "[source]", *_settings_lines(self.source, SOURCES.get(self.source["name"]))]
         for config in self.chain:
             registry = TRANSFORMS if config["name"] in TRANSFORMS.names() else ENCODERS

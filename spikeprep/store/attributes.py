@@ -62,6 +62,9 @@ class StoreAttributes:
         Split → number of samples, in the order of the source.
     complete
         Whether the last shard is written.
+    copies
+        How often each training sample is there: sample n of copy c of N samples is at c N + n; copy 0 is the original.
+        Absent for 1.
     contents
         Digest over all files but this document and the manifest; absent while the store is written.
     """
@@ -79,6 +82,7 @@ class StoreAttributes:
     complete: bool
     title: str = ""
     citation: str = ""
+    copies: Count = 1
     contents: Digest | None = None
 
 
@@ -122,6 +126,9 @@ def check_attributes(file: str, attributes: Mapping[str, Any], hint: str = _HINT
     known = check(file, attributes, StoreAttributes, hint, _PREFIX)
     if known.seed >= _SEEDS:
         raise StoreError(f"{file}: {_PREFIX}.seed is {known.seed}", "below 2⁶⁴", hint)
+    if known.samples.get("train", 0) % known.copies:
+        got = f"{_PREFIX}.copies is {known.copies} and samples.train {known.samples['train']}"
+        raise StoreError(f"{file}: {got}", "a multiple of it", hint)
     for split in known.samples:
         if not is_split_name(split):
             raise StoreError(f"{file}: {_PREFIX}.samples has the split {split!r}", SPLIT_NAMES, hint)

@@ -118,7 +118,7 @@ class RunConfig:
 
     def layers(self) -> tuple[LayerKind, ...]:
         """Return the network's layers, input side first."""
-        return build_layers(self.settings.arch, self.unit_shape, len(self.classes))
+        return build_layers(self.settings.arch, self.unit_shape, len(self.classes), self.settings.channels)
 
     def to_json(self) -> dict[str, Any]:
         """Return it JSON-ready."""

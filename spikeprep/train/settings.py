@@ -16,6 +16,7 @@ from ..errors import UsageError, near_miss
 from ..registry import RULES
 from .layers.notation import parse_arch
 from .layers.per_layer import SpreadPerLayer, check_layers
+from .layers.spatial import Channels
 from .optimiser import OptimiserSettings
 from .rules import LearningRule
 
@@ -34,7 +35,10 @@ class TrainSettings(Settings):
     Attributes
     ----------
     arch
-        Hidden layers, input side first, such as 800-800.
+        Hidden layers, input side first, such as 800-800 or 15C5-P2-40C5-P2-300: docs/layers.md has the notation.
+    channels
+        Where the channels (colours, polarities) are among the axes of the store's units, for a convolution or pool
+        behind them: "first", "last", or "auto": the axis of at most 4 units, or the first ones of more than three.
     epochs
         Passes over the training samples.
     batch
@@ -61,6 +65,7 @@ class TrainSettings(Settings):
     owner: ClassVar[str] = "training"
 
     arch: str = "800"
+    channels: Channels = "auto"
     epochs: Annotated[int, Meta(ge=1, le=10**6)] = 15
     batch: Annotated[int, Meta(ge=1, le=2**20)] = 32
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
@@ -26,7 +26,7 @@ from .checkpoint import pack_states, unpack_states
 from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
-from .memory import check_batch, check_network
+from .memory import NetworkSize, check_batch, check_network, network_size
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
 from .network import Network, States, build_network, initial_states
 from .run_folder import RunConfig, RunFolder
@@ -34,11 +34,13 @@ from .sample_weights import boosted_weights
 from .settings import TrainSettings
 
 Listener = Callable[[dict[str, Any]], None]
-"""Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
+"""Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), and with
+``{"event": "progress", …}`` after every batch."""
 
 _WATCHED_BATCHES = 20  # batches after which a warning names layers that hardly fire
 _NEAR_SILENT = 0.02  # spikes per neuron and sample
 _CHANCE_DEVIATIONS = 3  # standard deviations above guessing within which an accuracy is called chance
+_EARLY_UPDATES = 100  # before so many a network may still be guessing
 _FEW_UPDATES = 1000
 _CALIBRATION_SAMPLES = 64
 
@@ -88,13 +90,7 @@ class Trainer:
         if config is not None:
             limit = config.limit
         self.settings, self.limit = settings, limit
-        self.train_samples, self.validation_samples = split_validation(
-            self.reader.labels[:limit], settings.validation, settings.seed
-        )
-        if not len(self.train_samples):
-            raise UsageError(
-                "no training samples are left", "at least one", "Lower validation or raise limit."
-            )
+        self.train_samples, self.validation_samples = split_samples(store, settings, limit)
         settings.rule.check_steps(self.reader.max_steps)
         self.stream = BatchStream(
             self.reader,
@@ -110,15 +106,20 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.step = 0
         self._device_recorded = False
-        layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
-        check_network(settings.rule, layers, backend.dtype.itemsize)
-        check_batch(
-            backend,
+        layers = build_layers(
+            settings.arch, tuple(store.attributes["unit_shape"]), self.classes, settings.channels
+        )
+        size = checked_size(
+            self.reader,
+            self.train_samples,
+            settings,
             layers,
-            -(-min(settings.batch, len(self.train_samples)) // self.ranks.size),
-            int(self.reader.steps[self.train_samples].max()),
+            backend,
+            self.ranks.size,
             self.stream.tier.host_bytes,
         )
+        if self.ranks.leads:
+            self._listener({"event": "network", **size.to_json(), "lines": size.lines()})
         with ExitStack() as on_error:
             if self.ranks.leads:
                 folder.acquire(new=config is None, note=self._note)
@@ -274,9 +275,10 @@ class Trainer:
         counts = np.bincount(self.reader.labels[self.train_samples])
         chance = float(counts.max() / counts.sum())
         bound = chance + _CHANCE_DEVIATIONS * np.sqrt(chance * (1 - chance) / metrics.seen)
-        if accuracy > bound or self.classes == 1:
-            return
         best = max((record["train_accuracy"] for record in self.history), default=0.0)
+        early = self.step < _EARLY_UPDATES and best <= bound
+        if accuracy > bound or self.classes == 1 or (early and rate >= _NEAR_SILENT):
+            return
         if rate < _NEAR_SILENT:
             self._warn_near_silent(layer, rate)
             return
@@ -493,17 +495,83 @@ class Trainer:
                 )
 
 
-def split_validation(
-    labels: NDArray[Any], share: float, seed: int
+def planned_size(
+    store: SpikeStore, settings: TrainSettings, backend: Backend, limit: int | None, ranks: int
+) -> NetworkSize:
+    """Return the size of the network that a `Trainer` would train; see `checked_size`."""
+    reader = store["train"]
+    samples, _ = split_samples(store, settings, limit)
+    settings.rule.check_steps(reader.max_steps)
+    shape, classes = tuple(store.attributes["unit_shape"]), len(store.attributes["classes"])
+    layers = build_layers(settings.arch, shape, classes, settings.channels)
+    return checked_size(reader, samples, settings, layers, backend, ranks)
+
+
+def checked_size(
+    reader: SplitReader,
+    train_samples: NDArray[np.int64],
+    settings: TrainSettings,
+    layers: Sequence[LayerKind],
+    backend: Backend,
+    ranks: int,
+    host_bytes: int = 0,
+) -> NetworkSize:
+    """Return the size of a network and its largest batch; `host_bytes` is what reading batches takes beside it.
+
+    Raises
+    ------
+    CapabilityError
+        The network or a batch does not fit.
+    """
+    samples = -(-min(settings.batch, len(train_samples)) // ranks)
+    steps = int(reader.steps[train_samples].max())
+    check_network(settings.rule, layers, backend.dtype.itemsize)
+    check_batch(backend, settings.rule.name, layers, samples, steps, host_bytes)
+    return network_size(backend, settings, layers, samples, steps)
+
+
+def split_samples(
+    store: SpikeStore, settings: TrainSettings, limit: int | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`."""
+    """Return a run's training and validation samples; see `split_validation`.
+
+    Copies of held-out samples are neither trained on nor evaluated: their originals are like the test split.
+    """
+    reader = store["train"]
+    groups = reader.groups if reader.groups is None else reader.groups[:limit]
+    training, validation = split_validation(reader.labels[:limit], settings.validation, settings.seed, groups)
+    originals = len(reader) // store.attributes.get("copies", 1)
+    return training, validation[validation < originals]
+
+
+def split_validation(
+    labels: NDArray[Any], share: float, seed: int, groups: NDArray[Any] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`.
+
+    With `groups`, (sample,), whole groups are drawn: none has samples in both. Where every group is of one class
+    (copies of a sample), `share` of the groups of each class; else (speakers) `share` of all groups, at least one.
+
+    Raises
+    ------
+    UsageError
+        No training samples are left.
+    """
     rng = generator(seed, "validation")
-    held_out = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        held_out.append(rng.permutation(members)[: round(share * len(members))])
-    validation = np.sort(np.concatenate(held_out)) if held_out else np.empty(0, np.int64)
-    return np.setdiff1d(np.arange(len(labels)), validation), validation
+    samples, drawn_from, least = np.arange(len(labels)), labels, 0
+    if groups is not None:
+        _, first, samples = np.unique(groups, return_index=True, return_inverse=True)
+        drawn_from = labels[first]
+        if (drawn_from[samples] != labels).any():
+            drawn_from, least = np.zeros(len(first), np.int64), int(share > 0 and len(first) > 1)
+    held_out = [np.empty(0, np.int64)]
+    for label in np.unique(drawn_from):
+        members = np.flatnonzero(drawn_from == label)
+        held_out.append(rng.permutation(members)[: max(round(share * len(members)), least)])
+    held = np.isin(samples, np.concatenate(held_out))
+    if held.all():
+        raise UsageError("no training samples are left", "at least one", "Lower validation or raise limit.")
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def load_network(folder: RunFolder, backend: Backend) -> Network:

@@ -7,28 +7,56 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .audio.lyon import Lyon
     from .events.background_filter import BackgroundFilter
-    from .events.base import EventTransform
+    from .events.base import EventAugmentation, EventTransform
     from .events.crop import EventCrop
     from .events.downsample import EventDownsample
     from .events.drop_events import DropEvents
+    from .events.flip import EventFlip
     from .events.hot_pixels import HotPixels
+    from .events.jitter import EventJitter
     from .events.merge_polarity import MergePolarity
+    from .events.noise import EventNoise
+    from .events.random_crop import EventRandomCrop
     from .events.refractory_filter import RefractoryFilter
     from .events.stabilise_saccades import StabiliseSaccades
     from .events.time_downsample import EventTimeDownsample
     from .events.time_jitter import TimeJitter
+    from .images.base import ImageAugmentation, ImageTransform
+    from .images.crop import Crop
+    from .images.elastic import Elastic
+    from .images.flip import Flip
+    from .images.invert import Invert
+    from .images.noise import Noise
+    from .images.rotation import Rotation
+    from .images.scale import Scale
+    from .images.shift import Shift
 
 __all__ = [
     "BackgroundFilter",
+    "Crop",
     "DropEvents",
+    "Elastic",
+    "EventAugmentation",
     "EventCrop",
     "EventDownsample",
+    "EventFlip",
+    "EventJitter",
+    "EventNoise",
+    "EventRandomCrop",
     "EventTimeDownsample",
     "EventTransform",
+    "Flip",
     "HotPixels",
+    "ImageAugmentation",
+    "ImageTransform",
+    "Invert",
     "Lyon",
     "MergePolarity",
+    "Noise",
     "RefractoryFilter",
+    "Rotation",
+    "Scale",
+    "Shift",
     "StabiliseSaccades",
     "TimeJitter",
 ]
@@ -36,14 +64,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # numba is slow to import: a transform's module is imported when its class is first used
+    import importlib
     import re
 
     from ..registry import TRANSFORMS
 
-    if name == "EventTransform":
-        from .events.base import EventTransform
-
-        return EventTransform
+    if name in ("EventAugmentation", "EventTransform", "ImageAugmentation", "ImageTransform"):
+        package = "events" if name.startswith("Event") else "images"
+        return getattr(importlib.import_module(f".{package}.base", __name__), name)
     if name in __all__:
         return TRANSFORMS.get(re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

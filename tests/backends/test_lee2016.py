@@ -16,11 +16,12 @@ from spikeprep.data import Lee2016Constants, SoftResetParams
 from spikeprep.errors import UsageError
 from spikeprep.testing import check_rule
 from spikeprep.train.layers.dense import Dense
+from spikeprep.train.layers.pool import Pool
 from spikeprep.train.network import Network, build_network
 from spikeprep.train.optimiser import OptimiserSettings
 from spikeprep.train.rules.lee2016 import Lee2016
 
-from ..strategies import Case, cases
+from ..strategies import Case, LayersCase, cases, spatial_cases
 from .backends import BACKENDS, DOUBLE, FAST, backend
 
 REFERENCE = backend("reference")
@@ -168,6 +169,40 @@ def test_spikes_and_gradients(
     for key, value in exact.items():
         off = np.abs(gradients[key] - value).max(initial=0)
         assert off <= allowed * max(np.abs(value).max(initial=0), 1e-2), key
+
+
+@pytest.mark.parametrize("name", [*FAST])
+@settings(max_examples=12, deadline=None)
+@given(case=spatial_cases(most_steps=60), inhibition=st.sampled_from([0.0, 0.25]))
+def test_convolutions_and_pools(name: str, case: LayersCase, inhibition: float) -> None:
+    """Composed layers of every kind, behind each other; the output layer is fused where a backend has it so."""
+    device, allowed = backend(name), 1e-10 if name in DOUBLE else 1e-4
+    rule, networks = Lee2016(30.0, inhibition=inhibition, balance=0.1), []
+    states = []
+    for n, (layer, arrays) in enumerate(zip(case.layers, case.arrays, strict=True)):
+        thresholds = rule.initial(layer, n, arrays)
+        states.append({k: ParameterState.fresh(a) for k, a in {**thresholds, **arrays}.items()})
+    for place in (REFERENCE, device):
+        networks.append(build_network(place, rule, case.layers, states))
+    spikes = [network.forward(case.batch) for network in networks]
+    same = [np.array_equal(REFERENCE.unpack(a), device.unpack(b)) for a, b in zip(*spikes, strict=True)]
+    assume(name in DOUBLE or all(same))  # a membrane may be nearer to its threshold than float32 resolves
+    assert all(same)
+    for network, trains in zip(networks, spikes, strict=True):
+        network.backward(trains, case.batch.labels)
+    exact, gradients = map(of_all, networks)
+    for key, value in exact.items():
+        off = np.abs(gradients[key] - value).max(initial=0)
+        assert off <= allowed * max(np.abs(value).max(initial=0), 1e-2), key
+
+
+def test_a_pool_fires_as_often_as_its_inputs_do_in_the_mean() -> None:
+    layer = Pool((1, 2, 2))
+    network = build_network(REFERENCE, Lee2016(tau=1e6), [layer], [{}])
+    trains = np.random.default_rng(0).random((200, 4)) < 0.3
+    counts = network.counts(_batch(trains))
+    assert counts[0, 0] == pytest.approx(trains.sum() / 4, abs=1)
+    assert network.devices[0].parameters == {}
 
 
 # ---------------------------------------------------------------- gradients synapse by synapse

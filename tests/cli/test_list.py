@@ -96,7 +96,7 @@ def test_a_recipe_can_be_printed_edited_and_used(spikeprep, tmp_path):
     done = spikeprep("encode", path, "--out", tmp_path / "a.zarr", "--dry-run")
     assert "30 steps" in done.stdout
     document = json.loads(spikeprep("recipe", "digits", "--json").stdout)
-    assert document["chain"][0]["steps"] == 200
+    assert document["chain"][-1]["steps"] == 200
 
 
 def test_another_encoder(spikeprep, tmp_path):

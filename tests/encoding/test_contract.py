@@ -130,7 +130,7 @@ class Batched(Bright):
 class Noise(Transform):
     """Adds random pixels; with `fault` something is wrong with sample 6."""
 
-    name: ClassVar[str] = "noise"
+    name: ClassVar[str] = "grain"
     fault: str = ""
 
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
@@ -144,7 +144,7 @@ class Noise(Transform):
             if self.fault == "shape":
                 return signal[:, :-1]
         assert rng is not None
-        pixels = rng.generator("noise").integers(0, 256, signal.shape)
+        pixels = rng.generator("grain").integers(0, 256, signal.shape)
         return np.maximum(signal, pixels).astype(np.uint8)
 
 
@@ -202,8 +202,8 @@ def broken(owner: str, fault: str) -> Recipe:
     """The recipe in which one plugin has a fault."""
     if owner == "counting":
         return recipe({"name": "bright"}, fault=fault)
-    if owner == "noise":
-        return recipe({"name": "noise", "fault": fault}, {"name": "poisson", "steps": 12})
+    if owner == "grain":
+        return recipe({"name": "grain", "fault": fault}, {"name": "poisson", "steps": 12})
     return recipe({"name": owner, "fault": fault})
 
 
@@ -223,10 +223,10 @@ def broken(owner: str, fault: str) -> Recipe:
         ("batched", "steps", r"the encoder batched encoded 4 of 4 signals and returned steps of shape \(4, 2\)"),
         ("batched", "batch", "sample 0 to 3 of train: the encoder batched raised IndexError: only in a batch"),
         ("ragged", "short", "sample train-6: the encoder ragged returned 60 units of 9 steps; expected 60 units of 10"),
-        ("noise", "raises", "sample train-6: the transform noise raised RuntimeError"),
-        ("noise", "none", "sample train-6: the transform noise returned None"),
-        ("noise", "dtype", r"sample train-6 \(after noise\): poisson: got an image of int64"),
-        ("noise", "shape", "sample train-6 became 57 units of 12 steps; expected 60 units of 12 steps, like the first"),
+        ("grain", "raises", "sample train-6: the transform grain raised RuntimeError"),
+        ("grain", "none", "sample train-6: the transform grain returned None"),
+        ("grain", "dtype", r"sample train-6 \(after grain\): poisson: got an image of int64"),
+        ("grain", "shape", "sample train-6 became 57 units of 12 steps; expected 60 units of 12 steps, like the first"),
         ("counting", "raises", "source '?counting'? raised KeyError.*lost"),
         ("counting", "none", "source '?counting'? returned None.*Sample"),
     ],
@@ -294,7 +294,7 @@ def test_errors_pickle_whole():
 
 
 def test_a_random_transform_ahead_of_poisson(tmp_path):
-    noisy = recipe({"name": "noise"}, {"name": "poisson", "steps": 30})
+    noisy = recipe({"name": "grain"}, {"name": "poisson", "steps": 30})
     for workers in (1, 3):
         encode(noisy, tmp_path / f"{workers}.zarr", workers=workers, seed=5)
     assert tree(tmp_path / "1.zarr") == tree(tmp_path / "3.zarr")

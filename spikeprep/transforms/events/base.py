@@ -11,10 +11,10 @@ import numpy as np
 
 from ...config import Meta
 from ...data import EVENT, Events
-from ...encoders.base import Transform, plugin_error
+from ...encoders.base import Augmentation, Transform, plugin_error
 from ...encoders.event_checks import Piece as Piece
 from ...encoders.event_checks import checked, recording
-from ...errors import SpikeprepError, UsageError
+from ...errors import SpikeprepError
 from ...random import SampleKey
 
 Microseconds = Annotated[int, Meta(ge=0, le=1 << 62)]
@@ -84,6 +84,15 @@ class EventTransform(Transform):
         return type(self).__module__.startswith(f"{__package__}.")
 
 
+@dataclass(frozen=True)
+class EventAugmentation(Augmentation, EventTransform):
+    """An `EventTransform` that varies copies at random and leaves originals; a sample's key decides every draw."""
+
+    def plain(self, signal: Any) -> Events:
+        """Return an original's recording unchanged; raises `DataError` for what is none."""
+        return recording(signal, self.name)
+
+
 class _Transformed:
     """The pieces of a transformed recording, made anew on every walk."""
 
@@ -142,15 +151,6 @@ class _Checked:
         if self._length is None:
             self._length = self._events.length()
         return self._length
-
-
-def required_key(rng: SampleKey | None, who: str) -> SampleKey:
-    """Return `rng`; raises `UsageError` where it is None."""
-    if rng is None:
-        raise UsageError(
-            f"{who}: got no random numbers", "a SampleKey", "Pass rng=SampleKey(seed, split, n)."
-        )
-    return rng
 
 
 def empty_like(piece: Piece) -> Piece:

@@ -14,8 +14,8 @@ from ..._jit import jit
 from ...config import Share
 from ...data import Events
 from ...random import DROP_EVENTS, SampleKey
-from .base import EventTransform, Piece, empty_like, required_key
-from .event_random import draws
+from ..draws import draws, required_key
+from .base import EventTransform, Piece, empty_like
 
 
 @jit

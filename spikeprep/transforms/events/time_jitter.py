@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil, erfc, sqrt
+from math import ceil
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -16,25 +15,11 @@ from ...config import Meta
 from ...data import EVENT, Events
 from ...errors import UsageError
 from ...random import TIME_JITTER, SampleKey
-from .base import EventTransform, Piece, required_key
-from .event_random import draws
+from ..draws import draws, required_key
+from .base import EventTransform, Piece
+from .rounded_normal import GUIDE, rounded_normal
 
 _LARGEST_SHIFT = 1 << 20  # µs; the table of shifts has two entries for each
-_GUIDE = np.uint64(54)  # the ten leading binary digits of a number say where to start in the table
-
-
-@lru_cache(8)
-def _table(std: float, most: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the upper bounds, below 2⁶⁴, of the shifts −most … most − 1, and where to start by the leading digits."""
-
-    def below(x: float) -> float:
-        return erfc(-x / std / sqrt(2)) / 2
-
-    low, high = below(-most - 0.5), below(most + 0.5)
-    shares = ((below(shift + 0.5) - low) / (high - low) for shift in range(-most, most))
-    bounds = np.array([min(int(share * 2.0**64), 2**64 - 1) for share in shares], np.uint64)
-    heads = np.arange(1024, dtype=np.uint64) << _GUIDE
-    return bounds, np.searchsorted(bounds, heads, side="right")
 
 
 @jit
@@ -44,7 +29,7 @@ def _shift(
     """Move each t by the shift of its number; never below 0."""
     most = bounds.size // 2
     for n in range(t.size):
-        place = guide[numbers[n] >> _GUIDE]
+        place = guide[numbers[n] >> GUIDE]
         while place < bounds.size and bounds[place] <= numbers[n]:
             place += 1
         t[n] = max(t[n] + place - most, 0)
@@ -95,7 +80,7 @@ class TimeJitter(EventTransform):
     def walk(self, events: Events, rng: SampleKey | None) -> Iterator[Piece]:
         """Yield the events in their new order, each as soon as no later one can come before it."""
         key, count = required_key(rng, self.name), 0
-        bounds, guide = _table(self.std_us, self.most)
+        bounds, guide = rounded_normal(self.std_us, self.most)
         waiting = np.empty(0, EVENT)
         for piece in events.pieces:
             if not len(piece):
@@ -115,7 +100,7 @@ class TimeJitter(EventTransform):
 
 def jitter_reference(transform: TimeJitter, events: Events, rng: SampleKey) -> Piece:
     """Return the events of `transform`, in NumPy."""
-    bounds, _ = _table(transform.std_us, transform.most)
+    bounds, _ = rounded_normal(transform.std_us, transform.most)
     array = events.array.copy()
     numbers = draws(0, len(array), TIME_JITTER, rng)
     array["t"] += np.searchsorted(bounds, numbers, side="right") - transform.most

@@ -21,6 +21,10 @@ from spikeprep.transforms import (
     DropEvents,
     EventCrop,
     EventDownsample,
+    EventFlip,
+    EventJitter,
+    EventNoise,
+    EventRandomCrop,
     EventTimeDownsample,
     EventTransform,
     HotPixels,
@@ -29,11 +33,11 @@ from spikeprep.transforms import (
     StabiliseSaccades,
     TimeJitter,
 )
-from spikeprep.transforms.events import event_random as _draws
+from spikeprep.transforms import draws as _draws
+from spikeprep.transforms.draws import draws, draws_reference
 from spikeprep.transforms.events.background_filter import background_reference
 from spikeprep.transforms.events.crop import crop_reference
 from spikeprep.transforms.events.downsample import downsample_reference
-from spikeprep.transforms.events.event_random import draws, draws_reference
 from spikeprep.transforms.events.hot_pixels import hot_pixels_reference
 from spikeprep.transforms.events.refractory_filter import refractory_reference
 from spikeprep.transforms.events.stabilise_saccades import stabilise_reference
@@ -54,6 +58,10 @@ CHOICES = {
         EventCrop, start_us=st.sampled_from([0, 1, 10, 20_000]), stop_us=st.sampled_from([0, 20_001, 30_000])
     ),
     EventDownsample: st.builds(EventDownsample, st.integers(1, 8), threshold=st.integers(1, 3)),
+    EventFlip: st.builds(EventFlip, *[st.sampled_from([0, 0.5, 1])] * 4),
+    EventJitter: st.builds(EventJitter, st.sampled_from([0.1, 0.7, 5])),
+    EventNoise: st.builds(EventNoise, st.sampled_from([0, 1, 50, 1000])),
+    EventRandomCrop: st.builds(EventRandomCrop, st.integers(0, 1), st.integers(0, 1)),
     EventTimeDownsample: st.builds(EventTimeDownsample, st.sampled_from([1, 3, 1000]), st.booleans()),
     HotPixels: st.builds(HotPixels, st.sampled_from([0, 0.5, 100, 1000.5]), st.sampled_from([0, 0.5, 1])),
     MergePolarity: st.just(MergePolarity()),
@@ -296,7 +304,8 @@ def test_jitter_holds_back_no_more_than_it_must():
 
 
 def test_random_transforms_need_a_key():
-    for transform in (DropEvents(), TimeJitter()):
+    random = (DropEvents(), TimeJitter(), EventFlip(), EventJitter(), EventNoise(), EventRandomCrop())
+    for transform in random:
         with pytest.raises(UsageError, match="SampleKey"):
             transform(made([(0, 0, 0)]))
 
@@ -369,6 +378,10 @@ def test_only_recordings_are_transformed():
         lambda: TimeJitter(1e9, most_us=5),
         lambda: TimeJitter(400_000),
         lambda: TimeJitter(most_us=-1),
+        lambda: EventFlip(x=1.1),
+        lambda: EventJitter(0),
+        lambda: EventNoise(-1),
+        lambda: EventRandomCrop(width=10).outline(made([])),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(wrong):
