@@ -63,7 +63,7 @@ class Lee2016(LearningRule):
     name: ClassVar[str] = "lee2016"
     defaults: ClassVar[Mapping[str, Any]] = {
         "optim.rate": 0.001,
-        "optim.regularisation.strength": 0.0,
+        "optim.regularisation.strength": 0.01,
         "optim.regularisation.steepness": 10.0,
         "optim.regularisation.scale": 1.0,
     }
@@ -93,6 +93,8 @@ class Lee2016(LearningRule):
         self, layer: LinearMap, number: int, arrays: Mapping[str, NDArray[Any]]
     ) -> dict[str, NDArray[Any]]:
         """See `LearningRule.initial`: weights within ± init √(3/M), thresholds α √(3/M)."""
+        if not arrays:
+            return {}
         size = sqrt(3 / synapses(layer))
         initial = {name: array * array.dtype.type(size) for name, array in arrays.items()}
         for name, spec in self.specs(layer).items():
