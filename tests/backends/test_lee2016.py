@@ -197,7 +197,7 @@ def test_convolutions_and_pools(name: str, case: LayersCase, inhibition: float) 
 
 
 def test_a_pool_fires_as_often_as_its_inputs_do_in_the_mean() -> None:
-    layer = Pool((1, 2, 2))
+    layer = Pool((1, 2, 2), (2, 2), (2, 2))
     network = build_network(REFERENCE, Lee2016(tau=1e6), [layer], [{}])
     trains = np.random.default_rng(0).random((200, 4)) < 0.3
     counts = network.counts(_batch(trains))
