@@ -69,6 +69,9 @@ def _ranks(ctx: click.Context, param: click.Parameter, text: str) -> int | str:
     help="Whose suggested training settings to use.  [default: the store's recipe]",
 )
 @settings_option("a training setting, e.g. optim.rate=0.005 or thresholds=[20,8]")
+@click.option(
+    "--source", metavar="PATH", help="Folder of the raw data, for --set augment=true; a resumed run knows it."
+)
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
 @click.option("--dry-run", is_flag=True, help="Show the network, its weights and its memory; train nothing.")
 @json_option

@@ -10,6 +10,7 @@ from .devices import connect, rank_device, select_backend
 from .distributed.launch import launch
 from .distributed.ranks import Ranks, SingleRank
 from .errors import UsageError
+from .feed.variants import VariantEncoder
 from .store import SpikeStore
 from .system import cores
 from .train.memory import NetworkSize, memory_errors
@@ -50,6 +51,8 @@ class TrainSession:
     ranks
         Number of processes that share every batch, each with a GPU of its own where they train on GPUs. They are
         started here; "mpi" uses those that `mpirun` has started, this one among them.
+    variants
+        What encodes training samples anew in every epoch; opened by each process itself.
     """
 
     store: str
@@ -61,6 +64,7 @@ class TrainSession:
     threads: int | None = None
     feed: str = "auto"
     ranks: int | Literal["mpi"] = 1
+    variants: VariantEncoder | None = None
 
     def run(
         self, listener: Listener = lambda record: None, should_stop: ShouldStop = lambda: False
@@ -143,6 +147,8 @@ def _train(
         limit=session.limit,
         listener=listener,
         ranks=connect(backend, ranks),
+        variants=session.variants,
+        threads=session.threads or cores(),
     )
     summary = trainer.run(should_stop)
     return None if summary is None else Outcome(summary, trainer.history, ranks.leads)

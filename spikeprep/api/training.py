@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from ..config import Count, describe, fitted, leaves
 from ..encoding.run import EncodeSummary
+from ..encoding.variants import Variants, variants_of
+from ..errors import UsageError
 from ..interruption import Interrupted, delayed_interrupt
 from ..progress import progress_for
 from ..recipes import Recipe, known_recipe, load_recipe
@@ -39,6 +42,7 @@ def train(
     threads: int | None = None,
     ranks: int | Literal["mpi"] = 1,
     feed: str = "auto",
+    source: PathLike | None = None,
     progress: ShowProgress = None,
 ) -> TrainResult:
     """Train a spiking network on a store.
@@ -77,6 +81,8 @@ def train(
         ``if __name__ == "__main__":`` then), or "mpi": those of `mpirun`.
     feed
         How samples reach a GPU: "auto", "resident", "pinned" or "streamed". Results do not depend on it.
+    source
+        Folder of the raw data, for the setting ``augment``; a resumed run knows it.
     progress
         See `ShowProgress`; one line per epoch is shown too.
 
@@ -84,6 +90,8 @@ def train(
     ------
     UsageError
         A name, a setting or a value does not exist or does not fit.
+    DataError
+        ``augment``, and the raw data are missing, damaged, or not those that the store was encoded from.
     StoreError, RunError
         The store is missing or damaged; the folder has a run already, or one of another store.
     CapabilityError
@@ -99,8 +107,9 @@ def train(
     fitted(device, str, "device")
     named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
     folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
+    variants = _variants(opened, folder, trained, resume, source)
     session = TrainSession(
-        opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks
+        opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks, variants
     )
     with progress_for(progress, "train") as show, delayed_interrupt() as signals:
         listener = TrainingProgress(show, trained.epochs, device)
@@ -133,6 +142,7 @@ def plan_training(
     threads: int | None = None,
     ranks: int | Literal["mpi"] = 1,
     feed: str = "auto",
+    source: PathLike | None = None,
 ) -> NetworkSize:
     """Return the network that `train` would train with the same arguments, its numbers of weights and its memory.
 
@@ -146,6 +156,7 @@ def plan_training(
     opened = open_store(store)
     named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
     folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
+    _variants(opened, folder, trained, resume, source)
     limit = folder.config().limit if resume else limit
     session = TrainSession(opened.path, "", trained, resume, limit, device, threads, feed, ranks)
     return session.size()
@@ -168,6 +179,21 @@ def _chosen(
         return folder, folder.resumed_settings(store, chosen, limit)
     trained = run_settings(suggested, chosen)
     return RunFolder(_folder(run, store, trained.arch)), trained
+
+
+def _variants(
+    store: SpikeStore, folder: RunFolder, settings: TrainSettings, resume: bool, source: PathLike | None
+) -> Variants | None:
+    """Return what encodes training samples anew, from `source` or a resumed run's own; None without `augment`."""
+    if settings.augment:
+        return variants_of(store, folder.config().source if resume and source is None else source)
+    if source is not None:
+        raise UsageError(
+            f"got source = {os.fspath(source)!r} for a run that reads its samples from the store",
+            "augment = true, which encodes them from the source",
+            "Use augment=true, or leave source out.",
+        )
+    return None
 
 
 def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrainSettings:

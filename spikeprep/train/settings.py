@@ -52,6 +52,9 @@ class TrainSettings(Settings):
         Raise the weight of samples that were wrong, after every epoch (docs/hm2bp.md section 7).
     validation
         Share of the training split that chooses the best epoch and is not trained on; 0: the last epoch is the best.
+    augment
+        Train on a new variant of each sample in every epoch: epoch e, from 0, on copy e, encoded from the source by the
+        store's chain. Validation and test samples stay as they are.
     test_every
         Epochs between evaluations of the test split, which is reported and never chosen by; 0: only at the end.
     precision
@@ -72,6 +75,7 @@ class TrainSettings(Settings):
     init: SpreadPerLayer = 1.0
     boost: bool = False
     validation: Share = 0.05
+    augment: bool = False
     test_every: Natural = 1
     precision: Literal["float32", "float64"] = "float32"
     optim: OptimiserSettings = field(default_factory=OptimiserSettings)

@@ -19,7 +19,8 @@ from ..backend import Backend, ParameterState
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, checksums_differ
 from ..errors import RunError, UsageError
-from ..feed.batches import BatchStream
+from ..feed.batches import BatchStream, HostStream
+from ..feed.variants import VariantEncoder, VariantStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
@@ -66,6 +67,10 @@ class Trainer:
         Called with every event.
     ranks
         The processes that train together; default this one alone. Rank 0 writes the folder, the others read it.
+    variants
+        What encodes training samples anew in every epoch, for the setting `augment`.
+    threads
+        CPU threads that do so.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class Trainer:
         limit: int | None = None,
         listener: Listener | None = None,
         ranks: Ranks | None = None,
+        variants: VariantEncoder | None = None,
+        threads: int = 1,
     ) -> None:
         self.store, self.folder, self.backend = store, folder, backend
         self.ranks = ranks or SingleRank()
@@ -92,14 +99,7 @@ class Trainer:
         self.settings, self.limit = settings, limit
         self.train_samples, self.validation_samples = split_samples(store, settings, limit)
         settings.rule.check_steps(self.reader.max_steps)
-        self.stream = BatchStream(
-            self.reader,
-            settings.batch,
-            seed=settings.seed,
-            samples=self.train_samples,
-            share=(self.ranks.rank, self.ranks.size),
-            epochs=settings.epochs,
-        )
+        self.stream = self._stream(variants, threads)
         self.sample_weight = np.ones(len(self.reader))
         self.predicted = np.full(len(self.reader), -1, np.int64)
         self.metrics = EpochMetrics()
@@ -144,6 +144,22 @@ class Trainer:
 
     # ------------------------------------------------------------ setting up
 
+    def _stream(self, variants: VariantEncoder | None, threads: int) -> HostStream:
+        """Return the batches of training: samples of the store, or variants of them."""
+        s = self.settings
+        arguments: dict[str, Any] = {
+            "seed": s.seed,
+            "samples": self.train_samples,
+            "share": (self.ranks.rank, self.ranks.size),
+            "epochs": s.epochs,
+        }
+        self._source_path = variants.source_path if s.augment and variants else None
+        if not s.augment:
+            return BatchStream(self.reader, s.batch, **arguments)
+        if variants is None:
+            raise UsageError("got augment = true without variants", "what encodes them", "Pass variants=….")
+        return VariantStream(self.reader, s.batch, variants, threads=threads, **arguments)
+
     def _calibrate(self) -> None:
         """Find the rule's open settings on a few training samples; every rank takes rank 0's."""
         network, rng = self.network, generator(self.settings.seed, "calibration")
@@ -172,6 +188,7 @@ class Trainer:
             {key: self.store.attributes[key] for key in ("chain", "seed")},
             self.limit,
             __version__,
+            self._source_path,
         )
 
     # ------------------------------------------------------------ running
@@ -535,12 +552,15 @@ def split_samples(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return a run's training and validation samples; see `split_validation`.
 
-    Copies of held-out samples are neither trained on nor evaluated: their originals are like the test split.
+    Copies of held-out samples are neither trained on nor evaluated: their originals are like the test split. With
+    `augment` originals alone are trained on, since each epoch varies them.
     """
     reader = store["train"]
     groups = reader.groups if reader.groups is None else reader.groups[:limit]
     training, validation = split_validation(reader.labels[:limit], settings.validation, settings.seed, groups)
     originals = len(reader) // store.attributes.get("copies", 1)
+    if settings.augment:
+        training = training[training < originals]
     return training, validation[validation < originals]
 
 

@@ -398,3 +398,10 @@ def test_ctrl_c_and_on_with_the_same_bits(spikeprep, store, tmp_path: Path):
         )
     a, b = (load_checkpoint(folder / "last.npz")[0] for folder in (run, whole))
     assert {k: v.tobytes() for k, v in a.items()} == {k: v.tobytes() for k, v in b.items()}
+
+
+def test_raw_data_are_named_for_augmentation_alone(spikeprep, store, tmp_path):
+    done = spikeprep("train", store, "--run", tmp_path / "run", "--source", tmp_path)
+    assert done.exit_code == 2
+    assert "Use --set augment=true, or leave source out" in done.stderr.replace("\n", " ")
+    assert not (tmp_path / "run").exists()
