@@ -66,7 +66,7 @@ def random_samples(runtime: Runtime, task: Task, samples: int) -> Samples:
 def network(backend: Backend, task: Task, samples: Samples) -> Network:
     """Return a new network with default settings, its thresholds calibrated on the first samples."""
     layers = [Dense((pre,), post) for pre, post in pairwise(task.sizes)]
-    states = initial_states(layers, SETTINGS.init, 0, backend.dtype)
+    states = initial_states(SETTINGS.rule, layers, SETTINGS.init, 0, backend.dtype)
     net = build_network(backend, Hm2bp(loss=loss(task)), layers, states)
     first = samples.batch(slice(0, min(64, task.batch)))
     return replace(net, rule=net.rule.calibrated(backend, net.layers, net.devices, first))

@@ -30,7 +30,7 @@ def network(store: SpikeStore, settings: TrainSettings, threads: int | None, com
     backend = select_backend("cpu", settings.precision, threads)
     attributes = store.attributes
     layers = build_layers(settings.arch, tuple(attributes["unit_shape"]), len(attributes["classes"]))
-    states = initial_states(layers, settings.init, settings.seed, backend.dtype)
+    states = initial_states(settings.rule, layers, settings.init, settings.seed, backend.dtype)
     return build_network(backend, settings.rule, layers, states, fused=not composed)
 
 

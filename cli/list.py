@@ -69,6 +69,7 @@ def _entries(kind: str) -> list[dict[str, Any]]:
                 "name": f"{r.name}:NAME" if r.name in FAMILIES else r.name,
                 "title": r.title,
                 "citation": r.citation,
+                "published": r.published,
             }
             for r in recipes
         ]
@@ -137,7 +138,8 @@ def _line(entry: dict[str, Any]) -> str:
         return str(detail) if entry["available"] else f"unavailable: {detail}. {entry['hint']}"
     settings = entry.get("settings")
     if not settings:
-        return str(entry["title"])
+        published = entry.get("published")
+        return f"{entry['title']}; published: {published}" if published else str(entry["title"])
     return (
         f"{entry['title']} ({textwrap.shorten(format_settings(settings), _SETTINGS_WIDTH, placeholder=' …')})"
     )
@@ -186,8 +188,9 @@ def _recipe_details(name: str) -> dict[str, Any]:
     settings += [
         _use_setting(n, value) for n, value in values.items() if n not in known and n.endswith(".use")
     ]
+    title = f"{recipe.title}; published: {recipe.published}" if recipe.published else recipe.title
     return {
-        "name": name, "title": recipe.title, "citation": recipe.citation, "prefix": "", "settings": settings,
+        "name": name, "title": title, "citation": recipe.citation, "prefix": "", "settings": settings,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ flat, in C order over a layer's shape.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import NeuronParams, PackedBatch, PspParams
+from .data import NeuronParams, PackedBatch, PspParams, SoftResetParams
 from .system import available_memory
 
 Array = Any
@@ -290,6 +291,9 @@ class LayerRule(Protocol):
     def name(self) -> str:
         """Name of the rule."""
 
+    def specs(self, layer: LinearMap) -> Mapping[str, ArraySpec]:
+        """Return what the rule trains of a layer beside the connection's arrays, by name."""
+
     def forward(self, backend: Any, connection: Any, pre: Spikes, constants: Any) -> Spikes:
         """Return the layer's spikes."""
 
@@ -378,6 +382,16 @@ class Backend(ABC):
     def dense(self, spikes: Spikes) -> Array:
         """Return the spikes as real numbers 0 and 1 (sample, time, unit), time up to the longest sample."""
 
+    def spikes(self, dense: Array, steps: NDArray[np.int64]) -> Spikes:
+        """Return spikes bool (sample, time, unit) as the backend keeps them; those at and past `steps` are ignored."""
+        xp, (samples, longest, units) = self.xp, dense.shape
+        padded = xp.zeros((samples, units, -(-longest // 8) * 8), np.uint8)
+        padded[:, :, :longest] = dense.transpose(0, 2, 1)
+        weights = xp.asarray(1 << np.arange(8), np.uint8)
+        bits = (padded.reshape(samples, units, -1, 8) * weights).sum(axis=3, dtype=np.uint8)
+        nothing = np.zeros(samples, np.int32)
+        return self.upload(PackedBatch(bits, np.asarray(steps, np.uint32), nothing, nothing.astype(np.int64)))
+
     @abstractmethod
     def counts(self, spikes: Spikes) -> Array:
         """Return o: int64 (sample, unit)."""
@@ -408,6 +422,34 @@ class Backend(ABC):
         `steps` (host, (sample,)) are the samples' own lengths. `lateral` w0 ≥ 0: each neuron's spike inhibits every
         other one of the layer by w0, one step later.
         """
+
+    def simulate_soft_reset(
+        self, drive: Array, steps: NDArray[np.int64], thresholds: Array, neuron: SoftResetParams
+    ) -> Spikes:
+        """Run neurons of thresholds (unit,) on a drive (sample, time, unit); `drive[:, t]` arrives at t.
+
+        V ← V e^{−1/τ} + drive, a spike where V ≥ V_th, then V ← V − V_th, and less κ V_th for each other neuron that
+        fired at t. `steps` (host, (sample,)) are the samples' own lengths.
+        """
+        xp, keep = self.xp, self.dtype.type(math.exp(-1 / neuron.tau))
+        samples, longest, units = drive.shape
+        dense = xp.zeros(drive.shape, np.bool_)
+        membrane = xp.zeros((samples, units), self.dtype)
+        age = xp.full((samples, units), np.inf, self.dtype)  # steps since the last spike
+        for t in range(longest):
+            age = age + 1
+            arriving = drive[:, t]
+            if neuron.refractory > 1:
+                arriving = arriving * xp.minimum(age / self.dtype.type(neuron.refractory), 1) ** 2
+            membrane = membrane * keep + arriving
+            fired = membrane >= thresholds
+            membrane = xp.where(fired, membrane - thresholds, membrane)
+            age = xp.where(fired, xp.zeros_like(age), age)
+            if neuron.lateral:
+                others = (fired.sum(axis=1, keepdims=True) - fired).astype(self.dtype)
+                membrane = membrane - self.dtype.type(neuron.lateral) * thresholds * others
+            dense[:, t] = fired
+        return self.spikes(dense, steps)
 
     @abstractmethod
     def gate(self, post: Spikes, neuron: NeuronParams, psp: PspParams) -> Array:

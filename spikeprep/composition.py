@@ -98,17 +98,29 @@ class Connection:
         The layer kind with its shapes.
     parameters
         Its trained arrays by name.
+    rule_parameters
+        What the learning rule trains beside them, by name.
     """
 
     def __init__(
-        self, backend: Backend, linear_map: LinearMap, parameters: Mapping[str, ArrayParameter]
+        self,
+        backend: Backend,
+        linear_map: LinearMap,
+        parameters: Mapping[str, ArrayParameter],
+        rule_parameters: Mapping[str, ArrayParameter],
     ) -> None:
         self._backend, self._map, self.parameters = backend, linear_map, parameters
+        self.rule_parameters = rule_parameters
 
     @property
     def is_trained(self) -> bool:
         """Whether the connection has anything to learn; a pooling connection has not."""
         return bool(self.parameters)
+
+    @property
+    def synapses(self) -> int:
+        """See `synapses`."""
+        return synapses(self._map)
 
     @property
     def has_slack(self) -> bool:
@@ -167,10 +179,14 @@ class ComposedLayer(DeviceLayer):
     ) -> None:
         self._backend, self._rule = backend, rule
         parameters = {
-            name: ArrayParameter(backend, spec, states[name]) for name, spec in linear_map.specs().items()
+            name: ArrayParameter(backend, spec, states[name])
+            for name, spec in trained_arrays(rule, linear_map).items()
         }
         self.parameters = parameters
-        self._connection = Connection(backend, linear_map, parameters)
+        names = linear_map.specs()
+        own = {name: parameters[name] for name in names}
+        added = {name: parameter for name, parameter in parameters.items() if name not in names}
+        self._connection = Connection(backend, linear_map, own, added)
 
     def forward(self, pre: Spikes, constants: Any) -> Spikes:
         """See `DeviceLayer.forward`."""
@@ -194,6 +210,35 @@ def _checked(array: Array, shape: tuple[int, ...], what: str) -> Array:
         got = f"an array of shape {array.shape}" if hasattr(array, "shape") else repr(array)
         raise UsageError(f"{what} returned {got}", f"an array of shape {shape}", "Correct the plugin.")
     return array
+
+
+def synapses(layer: LinearMap) -> int:
+    """Return the number of trained synapses of one post neuron."""
+    return sum(prod(spec.shape[spec.neuron_axes :]) for spec in layer.specs().values())
+
+
+def trained_arrays(rule: LayerRule, layer: LinearMap) -> dict[str, ArraySpec]:
+    """Return all that is trained of a layer under a rule, by name: the connection's arrays, then the rule's.
+
+    Raises
+    ------
+    UsageError
+        A plugin describes an array by something else than an `ArraySpec`, or both use one name.
+    """
+    added, specs = rule.specs(layer), layer.specs()
+    for owner, arrays in ((f"the layer kind {layer.name}", specs), (f"the rule {rule.name}", added)):
+        for name, spec in arrays.items():
+            if not isinstance(spec, ArraySpec):
+                raise UsageError(
+                    f"specs of {owner} has {spec!r} for {name!r}", "an ArraySpec", "Correct the plugin."
+                )
+    if shared := sorted(set(specs) & set(added)):
+        raise UsageError(
+            f"the layer kind {layer.name} and the rule {rule.name} both train an array called {shared[0]!r}",
+            "arrays of different names",
+            "Correct the plugin.",
+        )
+    return {**specs, **added}
 
 
 def device_layer(

@@ -316,3 +316,44 @@ class Hm2bpConstants:
     def neuron_of(self, layer: Any) -> NeuronParams:
         """Return the neuron of a `LinearMap` or `Connection`; without `slack` where the layer kind has none."""
         return self.neuron if layer.has_slack else replace(self.neuron, slack=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftResetParams:
+    """A leaky integrator that loses its threshold when it fires, so that the excess stays (Lee et al. 2016).
+
+    Attributes
+    ----------
+    tau
+        Membrane time constant in steps.
+    refractory
+        Steps after a spike within which an arriving weight counts (steps since the spike / refractory)².
+    lateral
+        κ: a spike takes this share of their own thresholds from the other neurons of the layer.
+    """
+
+    tau: float
+    refractory: float = 1.0
+    lateral: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lee2016Constants:
+    """What the rule of Lee et al. 2016 computes one layer with.
+
+    Attributes
+    ----------
+    neuron
+        The layer's neurons, all but their thresholds.
+    output
+        Whether it is the output layer, whose error is not normalised.
+    efficacy
+        σ: how much of the lateral inhibition the gradient of the thresholds counts.
+    balance
+        ρ: strength of the regularisation of thresholds.
+    """
+
+    neuron: SoftResetParams
+    output: bool = False
+    efficacy: float = 1.0
+    balance: float = 0.0

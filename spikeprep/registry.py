@@ -279,7 +279,7 @@ RULES = Registry(
     "learning rule",
     "spikeprep.rules",
     "spikeprep.train.rules.base:LearningRule",
-    {"hm2bp": "spikeprep.train.rules.hm2bp:Hm2bp"},
+    {"hm2bp": "spikeprep.train.rules.hm2bp:Hm2bp", "lee2016": "spikeprep.train.rules.lee2016:Lee2016"},
 )
 BACKENDS = Registry(
     "backend",

@@ -87,6 +87,7 @@ VIOLATIONS = {
         "Transforms are",
     ),
     "spikeprep/sources/idx.py": ("from spikeprep.sources import images", "Sources are independent"),
+    "spikeprep/train/rules/lee2016.py": ("from .hm2bp import Hm2bp", "Learning rules are independent"),
     "spikeprep/train/layers/pool.py": ("from .conv import Conv", "Layer kinds are independent"),
     "spikeprep/eventfiles/dat.py": ("from .es import EventStream", "Event formats are independent"),
     "spikeprep/encoding/run.py": ("import zarr.codecs", "Only the store imports zarr"),

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeprep.api.training import run_settings
+from spikeprep.config import leaves
 from spikeprep.data import Sample
 from spikeprep.encoders.base import Chain
 from spikeprep.errors import DataError, UsageError
@@ -21,7 +23,12 @@ from spikeprep.sources.base import Source
 def test_recipe_names():
     images = ["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"]
     events = ["events", "nmnist", "tonic"]
-    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events])
+    papers = [
+        *(f"paper-{name}" for name in ("mnist-800", "nmnist-800", "emnist-800", "emnist-200-200")),
+        *(f"paper-{name}" for name in ("ti46-800", "ti46-400-400", "ti46-800-800", "lee2016-mnist")),
+        "paper-lee2016-nmnist",
+    ]
+    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events, *papers])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -410,3 +417,50 @@ def test_a_folder_named_like_a_recipe_does_not_hide_it(tmp_path, monkeypatch):
     (tmp_path / "ti46").mkdir()
     monkeypatch.chdir(tmp_path)
     assert find_recipe("ti46").name == "ti46"
+
+
+PAPERS = [name for name in recipe_names() if name.startswith("paper-")]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_published_run_is_a_recipe_on_the_base_of_its_data(name, tmp_path):
+    recipe = load_recipe(name)
+    data = name.split("-")[2 if "lee2016" in name else 1]
+    base = load_recipe({"emnist": "emnist-balanced"}.get(data, data))
+    assert (recipe.source, recipe.obtain) == (base.source, base.obtain)
+    if name != "paper-lee2016-mnist":  # which has samples of 50 ms
+        assert recipe.chain == base.chain
+    assert recipe.published
+    settings = run_settings(leaves(recipe.train), {})
+    assert settings.rule.name == recipe.train.get("rule", "hm2bp")
+    (tmp_path / "mine.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    assert load_recipe(tmp_path / "mine.toml").published == recipe.published
+
+
+def test_mnist_as_published():
+    settings = run_settings(leaves(load_recipe("paper-mnist-800").train), {})
+    assert (settings.rule.thresholds, settings.epochs, settings.batch) == ((20, 8), 100, 1)
+    assert (settings.optim.rate, settings.optim.schedule) == (0.001, "inverse-sqrt")
+    assert settings.rule.gain_floor is None
+    assert settings.rule.loss.lateral_limit is None
+
+
+@pytest.mark.parametrize("base", ["mnits", "mine.toml", 3, ["mnist"]])
+def test_a_base_comes_with_the_package(base, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'name = "mine"\ntitle = "t"\nbase = {json.dumps(base)}\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"has base = .*a recipe that comes with spikeprep"):
+        load_recipe(path)
+
+
+def test_a_recipe_of_ones_own_on_a_base(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\ntitle = "t"\nbase = "mnist"\n[train]\narch = "100"\n', encoding="utf-8")
+    mine, mnist = load_recipe(path), load_recipe("mnist")
+    assert (mine.source, mine.chain, mine.citation) == (mnist.source, mnist.chain, mnist.citation)
+    assert (mine.train, mine.published) == ({"arch": "100"}, "")
+
+
+def test_another_rule_takes_no_suggestion_of_the_recipe_s_rule():
+    settings = run_settings(leaves(load_recipe("nmnist").train), {"rule": "lee2016"})
+    assert (settings.init, settings.epochs, settings.optim.rate) == (1.0, 20, 0.001)

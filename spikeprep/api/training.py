@@ -200,7 +200,7 @@ def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> Tra
     """Return the settings of a new run from a recipe's suggestions and the caller's choices, dotted name → value.
 
     Lists among the suggestions have an entry per layer, so they are used for the suggested layers only; likewise the
-    settings of the optimiser and of the learning rule for the suggested rule only.
+    initial weights and the settings of optimiser and learning rule for the suggested rule only.
     """
     rule = suggested.get("rule", DEFAULT_RULE)
     if chosen.get("rule", rule) != rule:
@@ -208,7 +208,7 @@ def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> Tra
         suggested = {
             name: value
             for name, value in suggested.items()
-            if name in general and not name.startswith("optim.")
+            if name in general and name != "init" and not name.startswith("optim.")
         }
     if "arch" in chosen and chosen["arch"] != suggested.get("arch"):
         suggested = {name: value for name, value in suggested.items() if not isinstance(value, list)}

@@ -9,6 +9,7 @@ from ..backend import FusedLayer
 from .base import CpuBase
 from .conv import Hm2bpConv
 from .dense import Hm2bpDense
+from .lee2016 import Lee2016Dense
 from .pool import Hm2bpPool
 
 
@@ -27,4 +28,5 @@ class CpuBackend(CpuBase):
         ("hm2bp", "conv"): Hm2bpConv,
         ("hm2bp", "dense"): Hm2bpDense,
         ("hm2bp", "pool"): Hm2bpPool,
+        ("lee2016", "dense"): Lee2016Dense,
     }

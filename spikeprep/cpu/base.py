@@ -125,6 +125,11 @@ class CpuBase(Backend):
         lanes = gates.reshape(samples, tiles, steps, LANES).transpose(0, 2, 1, 3)
         return lanes.reshape(samples, steps, tiles * LANES)[:, :, : post.units]
 
+    def trace(self, spikes: CpuSpikes, tau: float) -> NDArray[Any]:  # type: ignore[override]
+        """See `Backend.trace`."""
+        ages = np.arange(int(spikes.steps.max(initial=0)))
+        return spikes.trace(np.exp(-ages / tau).astype(self.dtype))
+
     def psp(self, pre: CpuSpikes, post: CpuSpikes, neuron: NeuronParams, psp: PspParams) -> NDArray[Any]:  # type: ignore[override]
         """See `Backend.psp`."""
         masks, constants = post.masks(), neurons.psp_constants(neuron, psp, self.dtype)

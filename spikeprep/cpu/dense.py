@@ -39,7 +39,7 @@ from .neurons import (
 from .spikes import CpuSpikes
 from .workers import Workers, ranges
 
-_GROUPS = 16
+GROUPS = 16
 """A layer of few tiles is split by samples into this many groups: fixed, so that sums never change."""
 
 
@@ -200,7 +200,7 @@ class TiledParameter(Parameter):
     workers
         The threads that step it.
     groups
-        Gradient sums of each tile; default so many that all tiles have `_GROUPS`.
+        Gradient sums of each tile; default so many that all tiles have `GROUPS`.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class TiledParameter(Parameter):
         self.weight, self._moment, self._variance = (
             self._tiled(np.asarray(a)) for a in (state.value, state.moment, state.variance)
         )
-        self.sums = aligned_zeros((self.tiles, groups or -(-_GROUPS // self.tiles), pre, LANES), dtype)
+        self.sums = aligned_zeros((self.tiles, groups or -(-GROUPS // self.tiles), pre, LANES), dtype)
 
     def _tiled(self, array: NDArray[Any]) -> NDArray[Any]:
         post, pre = len(array), prod(array.shape[1:])
@@ -293,7 +293,7 @@ class Hm2bpDense(DeviceLayer):
         if constants.lateral:
             self._workers.each(all_tiles, self._workers.samples(samples))
         else:
-            groups = ranges(samples, -(-_GROUPS // tiles))
+            groups = ranges(samples, -(-GROUPS // tiles))
             self._workers.each(one_tile, [(tile, *r) for tile in range(tiles) for r in groups])
         return CpuSpikes.from_masks(masks, pre.steps, neurons, self._workers)
 

@@ -147,6 +147,17 @@ def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
         active[b, n:] = -1
 
 
+@jit
+def trace(step_ptr: Any, units: Any, steps: Any, decay: Any, traces: Any, first: int, last: int) -> None:
+    """Add decay[steps − 1 − t] of every event to traces [sample, unit]."""
+    for b in range(first, last):
+        length = np.int64(steps[b])
+        for t in range(length):
+            value = decay[length - 1 - t]
+            for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
+                traces[b, units[n]] += value
+
+
 # ---------------------------------------------------------------- layers on a grid (`grids`)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +134,16 @@ class CpuSpikes:
             self._workers.each(task, self._workers.samples(len(active)))
             self._by_unit = by_unit
         return self._by_unit
+
+    def trace(self, decay: NDArray[Any]) -> NDArray[Any]:
+        """Return Σ_t S[t] decay[steps − 1 − t], (sample, unit), from decay (step,)."""
+        step_ptr, units = self.by_step()
+        traces = np.zeros(self.counts.shape, decay.dtype)
+        self._workers.each(
+            lambda first, last: events.trace(step_ptr, units, self.steps, decay, traces, first, last),
+            self._workers.samples(len(traces)),
+        )
+        return traces
 
     def dense(self) -> NDArray[np.bool_]:
         """Return bool (sample, time, unit)."""

@@ -4,6 +4,10 @@ A recipe has the keys `name`, `title`, `citation`, `obtain` (what the raw data a
 layout), ``[source]`` (configuration of a source), ``[[chain]]`` (configurations of transforms, then of one encoder) and
 ``[train]``. A transform with ``use = false`` is offered and left out: setting ``NAME.use`` to true, or any other of its
 settings, brings it in.
+
+A recipe for training names a ``base``, the recipe whose source and chain it takes over, and states ``[train]`` and what
+was `published` with it. It is a whole recipe all the same: `encode` takes it too, and `train --recipe` reads no more of
+any recipe than its ``[train]``.
 """
 
 from .load import FAMILIES, find_recipe, known_recipe, load_recipe, recipe_names, stored_recipe

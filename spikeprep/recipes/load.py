@@ -60,6 +60,8 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
         value = parse_toml(content.decode(), f"recipe {text}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {text} is not TOML ({error})", "", "Correct the file.") from error
+    if "base" in value:
+        value = _on_base(value, text)
     if known and member:
         value |= {"name": text, "source": value["source"] | {FAMILIES[family]: member}}
         value["title"] = value["title"].replace("NAME", member)
@@ -67,6 +69,23 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
         return Recipe.from_json(value)
     except UsageError as error:
         raise UsageError(f"recipe {text}: {error.got}", error.expected, error.hint) from error
+
+
+def _on_base(value: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return a recipe's tables, with what it does not state taken from the recipe that `base` names.
+
+    That is the data and their encoding; `train` and `published` are never taken over.
+    """
+    base = value["base"]
+    if not isinstance(base, str) or base not in recipe_names():
+        raise UsageError(
+            f"recipe {text} has base = {base!r}",
+            f"a recipe that comes with spikeprep: {', '.join(recipe_names())}",
+            "Name another base, or state source and chain.",
+        )
+    taken = load_recipe(base).to_json()
+    inherited = {key: taken[key] for key in ("citation", "obtain", "source", "chain")}
+    return inherited | {key: item for key, item in value.items() if key != "base"}
 
 
 def _read_file(path: Path) -> bytes:

@@ -44,6 +44,8 @@ class Recipe(Settings):
         Suggested training settings, plain data that only `spikeprep.api` interprets.
     obtain
         What the raw data are, where to get them, and the expected layout; shown when they are missing.
+    published
+        What the network of `train` has reached in the publication that it is from, and after how many epochs.
     copies
         How often each training sample is stored: once as it is, and then varied by the chain's augmentations and, where
         the encoder draws, drawn anew. The copies of a sample are one group.
@@ -58,6 +60,7 @@ class Recipe(Settings):
     chain: list[dict[str, Any]]
     train: dict[str, Any] = field(default_factory=dict)
     obtain: str = ""
+    published: str = ""
     copies: Annotated[int, Meta(ge=1, le=1 << 20)] = 1
 
     def __post_init__(self) -> None:
@@ -197,6 +200,7 @@ class Recipe(Settings):
         Settings that the recipe does not set follow as comments, with their defaults and what is allowed.
         """
         heading = {"name": self.name, "title": self.title, "citation": self.citation}
+        heading |= {"published": self.published} if self.published else {}
         lines = [*toml_lines(heading)]
         if self.obtain:
             lines.append(f"obtain = {toml_value(self.obtain)}")

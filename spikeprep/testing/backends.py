@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..backend import Backend, Spikes
-from ..data import NeuronParams, PackedBatch, PspParams
+from ..data import NeuronParams, PackedBatch, PspParams, SoftResetParams
 from ..reference.backend import ReferenceBackend
 from ..registry import LAYERS, RULES
 from ..train.network import build_network
+from ..train.rules import LearningRule
 from ..train.rules.hm2bp import Hm2bp
+from ..train.rules.lee2016 import Lee2016
 from .networks import dense_layers, difference, network_of, random_batch, random_states, results
 from .plugins import conformance, require
 
@@ -38,11 +40,11 @@ def check_backend(backend: Backend) -> None:
         backend.dtype.name in _SHARES,
         f"{backend.name}: dtype is {backend.dtype}; expected float32 or float64",
     )
-    for rule, layer in backend.fused:
-        known = rule in RULES.names() and layer in LAYERS.names()
+    for name, kind in backend.fused:
+        known = name in RULES.names() and kind in LAYERS.names()
         require(
             known,
-            f"{backend.name}: fused names ({rule}, {layer}), which is no registered rule and layer kind",
+            f"{backend.name}: fused names ({name}, {kind}), which is no registered rule and layer kind",
         )
     reference = ReferenceBackend()
     for seed in range(_SEEDS):
@@ -53,13 +55,14 @@ def check_backend(backend: Backend) -> None:
                 backend, "neurons", _of_neurons(backend, seed, units), _of_neurons(reference, seed, units)
             )
         batch = random_batch(seed, 20, 4)
-        layers, hm2bp = dense_layers(20, 40, 4), Hm2bp((4.0, 3.0))
-        expected = results(network_of(reference, hm2bp, layers, seed), batch)
-        for fused in (True, False):
-            network = network_of(backend, hm2bp, layers, seed, fused=fused)
-            _compare(
-                backend, "fused layers" if fused else "composed layers", results(network, batch), expected
-            )
+        layers, rules = dense_layers(20, 40, 4), (Hm2bp((4.0, 3.0)), Lee2016(inhibition=(0.0, 0.5)))
+        rule: LearningRule
+        for rule in rules:
+            expected = results(network_of(reference, rule, layers, seed), batch)
+            for fused in (True, False):
+                network = network_of(backend, rule, layers, seed, fused=fused)
+                what = f"{'fused' if fused else 'composed'} layers, {rule.name}"
+                _compare(backend, what, results(network, batch), expected)
     _check_state(backend)
 
 
@@ -81,6 +84,7 @@ def _of_spikes(backend: Backend, batch: PackedBatch) -> dict[str, Any]:
         "regular_trains": backend.unpack(regular),
         "counts": host(counts),
         "dense": host(backend.dense(spikes)),
+        "spikes": backend.unpack(backend.spikes(backend.dense(spikes) > 0, spikes.steps)),
         "trace": host(backend.trace(spikes, 20.0)),
         "gate": host(backend.gate(spikes, _NEURON, PspParams(40))),
         "gate without a window": host(backend.gate(spikes, _NEURON, PspParams(None))),
@@ -99,15 +103,23 @@ def _of_neurons(backend: Backend, seed: int, units: int) -> dict[str, Any]:
             backend.array(drive.astype(backend.dtype)), lengths, _NEURON, lateral
         )
         found[f"simulate, lateral {lateral}"] = backend.unpack(spikes)
+    thresholds = backend.array(rng.integers(8, 40, units).astype(backend.dtype) / 8)
+    for refractory, lateral in ((1.0, 0.0), (3.0, 0.25)):
+        neuron = SoftResetParams(20.0, refractory, lateral)
+        spikes = backend.simulate_soft_reset(
+            backend.array(drive.astype(backend.dtype)), lengths, thresholds, neuron
+        )
+        found[f"simulate_soft_reset, refractory {refractory}, lateral {lateral}"] = backend.unpack(spikes)
     trace = backend.trace_neurons(drive[0], _NEURON)
     return found | {"trace_neurons": trace.spikes, "membrane": trace.membrane, "current": trace.current}
 
 
 def _check_state(backend: Backend) -> None:
     layers = dense_layers(20, 40)
-    states = random_states(layers, 0)
+    rule = Hm2bp(4.0)
+    states = random_states(rule, layers, 0)
     for fused in (True, False):
-        network = build_network(backend, Hm2bp(4.0), layers, states, fused=fused)
+        network = build_network(backend, rule, layers, states, fused=fused)
         for name in ("value", "moment", "variance"):
             got, given = (getattr(s[0]["weight"], name) for s in (network.states(), states))
             require(

@@ -37,25 +37,29 @@ def dense_layers(*sizes: int) -> tuple[Dense, ...]:
 
 
 def random_states(
-    layers: Sequence[LinearMap], seed: int, size: float = 4.0
+    rule: LearningRule, layers: Sequence[LinearMap], seed: int, size: float = 4.0
 ) -> list[dict[str, ParameterState]]:
-    """Return arrays for layers, multiples of 1/8: the order of additions then moves no spike."""
+    """Return arrays for layers: the connections' are multiples of 1/8, so that the order of additions moves no spike.
+
+    Those of the rule are as it starts them.
+    """
     rng = np.random.default_rng(seed)
-    limit = int(8 * size)
-    return [
-        {
-            name: ParameterState.fresh((rng.integers(-limit, limit + 1, spec.shape) / 8).astype(np.float32))
+    limit, states = int(8 * size), []
+    for n, layer in enumerate(layers):
+        arrays = {
+            name: (rng.integers(-limit, limit + 1, spec.shape) / 8).astype(np.float32)
             for name, spec in layer.specs().items()
         }
-        for layer in layers
-    ]
+        arrays = rule.initial(layer, n, arrays) | arrays
+        states.append({name: ParameterState.fresh(array) for name, array in arrays.items()})
+    return states
 
 
 def network_of(
     backend: Backend, rule: LearningRule, layers: Sequence[LinearMap], seed: int, *, fused: bool = True
 ) -> Network:
     """Return a network with arrays drawn by `seed`."""
-    return build_network(backend, rule, layers, random_states(layers, seed), fused=fused)
+    return build_network(backend, rule, layers, random_states(rule, layers, seed), fused=fused)
 
 
 def results(network: Network, batch: PackedBatch) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backend import LinearMap, ParameterState
+from ..backend import LayerRule, LinearMap, ParameterState
+from ..composition import trained_arrays
 from ..errors import RunError
 from .documents import parse_json
 from .files import open_regular, write_atomic
@@ -67,11 +68,13 @@ class CheckpointLayout:
         return sum(sizes) + self.record_bytes + _HEADER_BYTES
 
 
-def state_layouts(layers: Sequence[LinearMap], dtype: np.dtype[Any], moments: bool) -> dict[str, ArrayLayout]:
-    """Return the layouts of what `pack_states` returns for layers of a precision."""
+def state_layouts(
+    rule: LayerRule, layers: Sequence[LinearMap], dtype: np.dtype[Any], moments: bool
+) -> dict[str, ArrayLayout]:
+    """Return the layouts of what `pack_states` returns for layers under a rule, of a precision."""
     layouts = {}
     for n, layer in enumerate(layers):
-        for name, spec in layer.specs().items():
+        for name, spec in trained_arrays(rule, layer).items():
             layouts[f"layer{n}.{name}"] = ArrayLayout(dtype, spec.shape)
             if moments:
                 layouts[f"layer{n}.{name}.moment"] = ArrayLayout(dtype, spec.shape)
@@ -274,7 +277,7 @@ def pack_states(states: Sequence[Mapping[str, ParameterState]], moments: bool) -
 
 
 def unpack_states(
-    arrays: Mapping[str, NDArray[Any]], layers: Sequence[LinearMap]
+    arrays: Mapping[str, NDArray[Any]], rule: LayerRule, layers: Sequence[LinearMap]
 ) -> list[dict[str, ParameterState]]:
     """Return each layer's trained arrays by name from what `pack_states` returned; fresh moments where there are none.
 
@@ -286,4 +289,7 @@ def unpack_states(
             return ParameterState.fresh(arrays[key])
         return ParameterState(arrays[key], arrays[f"{key}.moment"], arrays[f"{key}.variance"])
 
-    return [{name: state(f"layer{n}.{name}") for name in layer.specs()} for n, layer in enumerate(layers)]
+    return [
+        {name: state(f"layer{n}.{name}") for name in trained_arrays(rule, layer)}
+        for n, layer in enumerate(layers)
+    ]

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
 
-from ..backend import Backend, LinearMap
+from ..backend import Backend, LayerRule, LinearMap
+from ..composition import trained_arrays
 from ..errors import CapabilityError
 from ..system import available_memory
 from ..text import format_bytes, table
@@ -97,7 +98,7 @@ def network_size(
     """Return the size of the network of some settings on batches of `samples`, each padded to `steps`."""
     notations = [*settings.arch.split("-"), str(layers[-1].units)]
     sizes = [
-        LayerSize(text, layer.name, layer.out_shape, _weights([layer]), layer.remark())
+        LayerSize(text, layer.name, layer.out_shape, _weights(settings.rule, [layer]), layer.remark())
         for text, layer in zip(notations, layers, strict=True)
     ]
     return NetworkSize(
@@ -105,7 +106,7 @@ def network_size(
         tuple(sizes),
         samples,
         steps,
-        _network_bytes(layers, backend.dtype.itemsize),
+        _network_bytes(settings.rule, layers, backend.dtype.itemsize),
         batch_bytes(backend, settings.rule.name, layers, samples, steps),
         backend.free_memory(),
     )
@@ -126,12 +127,12 @@ def batch_bytes(backend: Backend, rule: str, layers: Sequence[LinearMap], sample
     return backend.batch_bytes(units, samples, steps) + real
 
 
-def check_network(layers: Sequence[LinearMap], itemsize: int) -> None:
+def check_network(rule: LayerRule, layers: Sequence[LinearMap], itemsize: int) -> None:
     """Raise `CapabilityError` where a network's arrays, moments, gradients and checkpoint exceed the free memory."""
-    needed, free = _network_bytes(layers, itemsize), available_memory()
+    needed, free = _network_bytes(rule, layers, itemsize), available_memory()
     if needed > free:
         raise CapabilityError(
-            f"a network of {_weights(layers):,} weights needs {needed / 1e9:,.1f} GB, "
+            f"a network of {_weights(rule, layers):,} weights needs {needed / 1e9:,.1f} GB, "
             f"{free / 1e9:,.1f} GB are available",
             "a network that fits",
             "Use a smaller arch.",
@@ -184,12 +185,12 @@ def memory_errors(hint: str) -> Iterator[None]:
         raise CapabilityError(f"out of memory ({error})", "", hint) from error
 
 
-def _weights(layers: Sequence[LinearMap]) -> int:
-    return sum(prod(spec.shape) for layer in layers for spec in layer.specs().values())
+def _weights(rule: LayerRule, layers: Sequence[LinearMap]) -> int:
+    return sum(prod(spec.shape) for layer in layers for spec in trained_arrays(rule, layer).values())
 
 
-def _network_bytes(layers: Sequence[LinearMap], itemsize: int) -> int:
-    return _COPIES * itemsize * _weights(layers)
+def _network_bytes(rule: LayerRule, layers: Sequence[LinearMap], itemsize: int) -> int:
+    return _COPIES * itemsize * _weights(rule, layers)
 
 
 def _too_large(what: str, samples: int, steps: int, needed: int, free: int) -> CapabilityError:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ..backend import (
     Array,
-    ArraySpec,
     Backend,
     DeviceLayer,
     FusedOutput,
@@ -165,7 +164,7 @@ class Network:
         for n, layer in enumerate(self.devices):
             plain = optimiser.step(step, n, rate)
             for name, parameter in layer.parameters.items():
-                parameter.update(samples, self.rule.step(n, len(self.layers), name, plain))
+                parameter.update(samples, self.rule.step(self.layers[n], name, plain))
         return StepResult(backend.fetch(measured), len(batch), len(self.layers))
 
     @cached_property
@@ -188,30 +187,25 @@ class Network:
 
 
 def initial_states(
-    layers: Sequence[LayerKind], init: float | Sequence[float], seed: int, dtype: np.dtype[Any]
+    rule: LearningRule,
+    layers: Sequence[LayerKind],
+    init: float | Sequence[float],
+    seed: int,
+    dtype: np.dtype[Any],
 ) -> list[dict[str, ParameterState]]:
-    """Return each layer's new arrays by name, uniform in ±`init` (one value, or one by layer), drawn by `seed`."""
-    return [
-        {
-            name: ParameterState.fresh(array.astype(dtype))
-            for name, array in layer.initial(generator(seed, "weights", n), at_layer(init, n)).items()
-        }
-        for n, layer in enumerate(layers)
-    ]
+    """Return each layer's new arrays by name; weights are drawn by `seed`, `init` is one value, or one by layer."""
+    states = []
+    for n, layer in enumerate(layers):
+        drawn = layer.initial(generator(seed, "weights", n), at_layer(init, n))
+        arrays = rule.initial(layer, n, drawn)
+        states.append({name: ParameterState.fresh(array.astype(dtype)) for name, array in arrays.items()})
+    return states
 
 
 def build_network(
     backend: Backend, rule: LearningRule, layers: Sequence[LinearMap], states: States, *, fused: bool = True
 ) -> Network:
     """Return a network of layers with given arrays; `fused=False` computes every layer by composition."""
-    for layer in layers:
-        for name, spec in layer.specs().items():
-            if not isinstance(spec, ArraySpec):
-                raise UsageError(
-                    f"specs of the layer kind {layer.name} has {spec!r} for {name!r}",
-                    "an ArraySpec",
-                    "Correct the plugin.",
-                )
     devices = (
         device_layer(backend, rule, layer, state, fused=fused)
         for layer, state in zip(layers, states, strict=True)

@@ -173,7 +173,7 @@ class RunConfig:
 
     def _layout(self, more: dict[str, ArrayLayout], moments: bool) -> CheckpointLayout:
         layers = self.layers()
-        arrays = state_layouts(layers, np.dtype(self.settings.precision), moments)
+        arrays = state_layouts(self.settings.rule, layers, np.dtype(self.settings.precision), moments)
         epochs = max(self.settings.epochs, _LEAST_EPOCHS)
         record = _RECORD_BYTES + epochs * (_EPOCH_BYTES + _LAYER_BYTES * len(layers))
         return CheckpointLayout(arrays | more, record + len(json.dumps(self.to_json())))

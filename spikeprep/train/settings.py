@@ -128,20 +128,26 @@ class TrainSettings(Settings):
     def override(self, changes: Mapping[str, Any]) -> Self:
         """Return the settings with some changed: dotted name → value, or nested mappings, as a recipe has them.
 
+        Another rule brings its own defaults (`LearningRule.defaults`).
+
         Raises
         ------
         UsageError
             A name is unknown (the hint names the nearest one), or a value is not allowed.
         """
         name = changes.get("rule", self.rule.name)
-        base = self if name == self.rule.name else replace(self, rule=RULES.get(str(name))())
+        base = self
+        if name != self.rule.name:
+            rule = RULES.get(str(name))
+            base, changes = replace(self, rule=rule()), {**rule.defaults, **config.leaves(changes)}
         return self.from_json(config.overridden(base.to_json(), changes, "training"))
 
 
 def describe_settings(rule: str = DEFAULT_RULE) -> Iterator[Setting]:
     """Yield every setting of training under a learning rule: dotted name, what is allowed, default, meaning."""
+    cls = RULES.get(rule)
     for setting in config.describe(TrainSettings):
         if setting.name != "rule":
-            yield setting
+            yield replace(setting, default=cls.defaults.get(setting.name, setting.default))
     yield Setting("rule", "a name of `spikeprep list rules`", DEFAULT_RULE, "The learning rule.")
-    yield from config.describe(RULES.get(rule))
+    yield from config.describe(cls)

@@ -40,6 +40,9 @@ Listener = Callable[[dict[str, Any]], None]
 
 _WATCHED_BATCHES = 20  # batches after which a warning names layers that hardly fire
 _NEAR_SILENT = 0.02  # spikes per neuron and sample
+_CHANCE_DEVIATIONS = 3  # standard deviations above guessing within which an accuracy is called chance
+_EARLY_UPDATES = 100  # before so many a network may still be guessing
+_FEW_UPDATES = 1000
 _CALIBRATION_SAMPLES = 64
 
 
@@ -122,7 +125,9 @@ class Trainer:
                 folder.acquire(new=config is None, note=self._note)
                 on_error.callback(folder.release)
             if config is None:
-                states: States = initial_states(layers, settings.init, settings.seed, backend.dtype)
+                states: States = initial_states(
+                    settings.rule, layers, settings.init, settings.seed, backend.dtype
+                )
             else:
                 self.config = replace(config, settings=settings)
                 states = self._restore(config, layers)
@@ -131,6 +136,7 @@ class Trainer:
                 self._calibrate()
                 self.config = self._new_config()
                 self._record(self._start())
+                self._warn_few_updates()
                 self._save()  # so that a run killed in its first epoch can be resumed too
                 if self.ranks.leads:
                     folder.create(self.config)
@@ -270,6 +276,33 @@ class Trainer:
         message = f"{name} fires {rate:.3g} spikes per neuron and sample: it learns little. {hint}"
         self._record({"event": "warning", "message": message})
 
+    def _warn_few_updates(self) -> None:
+        updates, s = self.settings.epochs * len(self.stream), self.settings
+        if updates < _FEW_UPDATES:
+            message = (
+                f"this run makes {updates:,} updates ({s.epochs} epochs of {len(self.stream):,} batches); networks "
+                f"often need {_FEW_UPDATES:,} or more. Raise epochs, or lower batch."
+            )
+            self._record({"event": "warning", "message": message})
+
+    def _warn_chance(self, metrics: EpochMetrics) -> None:
+        """Warn where the output is silent, or an epoch's training accuracy is that of guessing."""
+        layer, rate = len(self.network.layers) - 1, metrics.mean_rates()[-1]
+        accuracy = metrics.correct / metrics.seen
+        counts = np.bincount(self.reader.labels[self.train_samples])
+        chance = float(counts.max() / counts.sum())
+        bound = chance + _CHANCE_DEVIATIONS * np.sqrt(chance * (1 - chance) / metrics.seen)
+        best = max((record["train_accuracy"] for record in self.history), default=0.0)
+        early = self.step < _EARLY_UPDATES and best <= bound
+        if accuracy > bound or self.classes == 1 or (early and rate >= _NEAR_SILENT):
+            return
+        if rate < _NEAR_SILENT:
+            self._warn_near_silent(layer, rate)
+            return
+        fell = f", down from {best:.1%}: training has collapsed" if best > bound else ""
+        message = f"epoch {self.stream.epoch} ends at {accuracy:.1%} training accuracy, {chance:.1%} is guessing{fell}."
+        self._record({"event": "warning", "message": f"{message} {self.settings.rule.chance_hint()}"})
+
     def _after_epoch(self) -> None:
         s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
         self._check_finite(pack_states(self.network.states(), moments=False))
@@ -288,6 +321,7 @@ class Trainer:
             test = self._evaluate(self.test, np.arange(len(self.test))[: self.limit])
         score = validation.accuracy if validation else None
         metrics = self.metrics
+        self._warn_chance(metrics)
         record = {
             "event": "epoch",
             "epoch": epoch,
@@ -374,7 +408,7 @@ class Trainer:
             raise RunError(
                 f"{damaged[0]} is not finite after epoch {self.stream.epoch}, step {self.step}",
                 "finite numbers",
-                "Lower optim.rate, init or lateral; the checkpoint in the run folder is the one before.",
+                "Lower optim.rate, init or the lateral inhibition; the checkpoint in the run folder is the one before.",
             )
 
     def _check_agreement(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -421,7 +455,7 @@ class Trainer:
             )
         if self.ranks.leads:
             self._resume_journal(config, record, damage)
-        return unpack_states(arrays, layers)
+        return unpack_states(arrays, config.settings.rule, layers)
 
     def _resume_journal(self, config: RunConfig, checkpoint: dict[str, Any], damage: str) -> None:
         """Rewind the journal to a checkpoint, and record what differs from an undisturbed resumption."""
@@ -508,7 +542,7 @@ def checked_size(
     """
     samples = -(-min(settings.batch, len(train_samples)) // ranks)
     steps = int(reader.steps[train_samples].max())
-    check_network(layers, backend.dtype.itemsize)
+    check_network(settings.rule, layers, backend.dtype.itemsize)
     check_batch(backend, settings.rule.name, layers, samples, steps, host_bytes)
     return network_size(backend, settings, layers, samples, steps)
 
@@ -564,5 +598,5 @@ def load_network(folder: RunFolder, backend: Backend) -> Network:
     """Return the network of a run's best epoch, ready to predict."""
     config = folder.config()
     layers = config.layers()
-    states = unpack_states(folder.load_best(config), layers)
+    states = unpack_states(folder.load_best(config), config.settings.rule, layers)
     return build_network(backend, config.settings.rule, layers, states)

@@ -49,7 +49,7 @@ def test_the_figure_is_no_more_than_what_is_taken(backend, samples, digits):
 
     layers = build_layers("40", (8, 8), 10)
     rule = replace(SETTINGS.rule, thresholds=(4.0, 4.0))
-    network = build_network(backend, rule, layers, initial_states(layers, 1.0, 0, backend.dtype))
+    network = build_network(backend, rule, layers, initial_states(rule, layers, 1.0, 0, backend.dtype))
     batch = digits["train"].packed(slice(0, samples))
     network.train_step(batch, SETTINGS.optim, 1, 0.01)  # compiles
     tracemalloc.start()

@@ -54,10 +54,10 @@ def test_it_learns_real_digits(digits: SpikeStore, tmp_path: Path) -> None:
     journal = RunFolder(tmp_path / "run").journal.records()
     assert [r for r in heard if r["event"] not in ("network", "progress")] == journal
     assert [r["weights"] for r in heard if r["event"] == "network"] == [64 * 100 + 100 * 10]
-    assert [r["event"] for r in journal] == ["start", "device"] + ["epoch"] * 6
-    where = {k: journal[1][k] for k in ("device", "ranks")}
+    assert [r["event"] for r in journal] == ["start", "warning", "device"] + ["epoch"] * 6
+    where = {k: journal[2][k] for k in ("device", "ranks")}
     assert where == {"device": "cpu", "ranks": 1}
-    assert journal[1]["feed"]["name"] == journal[2]["feed"] == summary["feed"] == "streamed"
+    assert journal[2]["feed"]["name"] == journal[3]["feed"] == summary["feed"] == "streamed"
     seen = [r["seen"] for r in heard if r["event"] == "progress" and r["epoch"] == 0]
     assert seen[-1] == len(split_validation(digits["train"].labels, 0.05, 0)[0])
 
@@ -182,8 +182,71 @@ def test_a_near_silent_layer_is_warned_about(digits: SpikeStore, tmp_path: Path)
     warnings = [
         r["message"] for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "warning"
     ]
-    assert warnings[0].startswith("hidden layer 1 fires 0 spikes")
-    assert "thresholds=[500000.0, 5.0]" in warnings[0]
+    assert warnings[1].startswith("hidden layer 1 fires 0 spikes")
+    assert "thresholds=[500000.0, 5.0]" in warnings[1]
+
+
+def warnings_of(run: Path) -> list[str]:
+    return [r["message"] for r in RunFolder(run).journal.records() if r["event"] == "warning"]
+
+
+def test_a_silent_output_is_warned_about_after_an_epoch(digits: SpikeStore, tmp_path: Path) -> None:
+    settings = replace(with_rule(thresholds=(1e6, 5.0)), epochs=1)  # fewer batches than are watched
+    trainer(digits, tmp_path / "run", settings).run()
+    silent = warnings_of(tmp_path / "run")[-1]
+    assert silent.startswith("the output layer fires 0 spikes")
+    assert "Lower its threshold, for example thresholds=[1000000.0, 2.5]" in silent
+
+
+def test_guessing_is_warned_about_with_the_setting_to_change(digits: SpikeStore, tmp_path: Path) -> None:
+    softmax = with_rule(loss=LossSettings("softmax"), gain_floor=None)
+    idle = replace(softmax, batch=2, optim=replace(SETTINGS.optim, rate=1e-9))
+
+    def learned(record: dict[str, Any]) -> None:
+        if record["event"] == "epoch":
+            record["train_accuracy"] = 0.75  # it is the history's own record
+
+    trainer(digits, tmp_path / "run", idle, listener=learned).run()
+    first, second = (w for w in warnings_of(tmp_path / "run") if "is guessing" in w)
+    assert first.startswith("epoch 1 ends at ")
+    assert "collapsed" not in first
+    assert "down from 75.0%: training has collapsed. Set gain_floor=auto" in second
+    trainer(digits, tmp_path / "good", SETTINGS).run()
+    assert not [w for w in warnings_of(tmp_path / "good") if "guessing" in w]
+
+
+def test_few_updates_are_warned_about(digits: SpikeStore, tmp_path: Path) -> None:
+    few = trainer(digits, tmp_path / "few", SETTINGS)
+    updates = SETTINGS.epochs * len(few.stream)
+    assert f"this run makes {updates} updates" in warnings_of(tmp_path / "few")[0]
+    trainer(digits, tmp_path / "many", replace(SETTINGS, epochs=1000))
+    assert not warnings_of(tmp_path / "many")
+
+
+def test_lee2016_learns_and_resumes_to_the_bit(digits: SpikeStore, tmp_path: Path) -> None:
+    """The thresholds that the rule trains are part of every checkpoint."""
+    settings = TrainSettings().override({"rule": "lee2016", "arch": "60", "epochs": 6, "optim.rate": 0.01})
+    assert settings.optim.regularisation.steepness == 10
+    whole = trainer(digits, tmp_path / "whole", settings)
+    summary = whole.run()
+    assert summary is not None
+    assert summary["test_accuracy"] > 0.6
+    stopped = trainer(digits, tmp_path / "run", settings)
+    stopped.run(lambda: stopped.step == 12)
+    again = trainer(digits, tmp_path / "run", settings, resume=True)
+    again.run()
+    for a, b in zip(whole.network.states(), again.network.states(), strict=True):
+        assert set(a) == {"weight", "threshold"}
+        for name in a:
+            for part in ("value", "moment", "variance"):
+                assert getattr(a[name], part).tobytes() == getattr(b[name], part).tobytes()
+    moved = whole.network.states()[0]["threshold"]
+    assert np.unique(moved.value).size > 1
+    best = load_network(RunFolder(tmp_path / "run"), again.backend)
+    assert (
+        best.states()[0]["threshold"].value.tobytes()
+        == again.network.states()[0]["threshold"].value.tobytes()
+    )
 
 
 def test_unfit_settings(digits: SpikeStore, tmp_path: Path) -> None:

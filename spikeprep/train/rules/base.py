@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...backend import (
     Array,
+    ArraySpec,
     Backend,
     DeviceLayer,
     ErrorSignal,
@@ -34,6 +35,8 @@ class LearningRule(Plugin, ABC):
     """
 
     owner: ClassVar[str] = "training"
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Training settings whose defaults are others under this rule: dotted name → value."""
 
     def check_layers(self, layers: int) -> None:
         """Raise `UsageError` where settings by layer do not fit that many layers, the output among them."""
@@ -53,6 +56,19 @@ class LearningRule(Plugin, ABC):
     ) -> Self:
         """Return the rule with settings that are still open found on a batch; by default the rule itself."""
         return self
+
+    def specs(self, layer: LinearMap) -> Mapping[str, ArraySpec]:
+        """Return what the rule trains of a layer beside the connection's arrays, by name; by default nothing.
+
+        In `forward` and `backward` they are `connection.rule_parameters`.
+        """
+        return {}
+
+    def initial(
+        self, layer: LinearMap, number: int, arrays: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """Return all new arrays of layer `number`, from 0, given its connection's, uniform in ±`init`."""
+        return dict(arrays)
 
     @abstractmethod
     def constants(self, layer: int, layers: int) -> Any:
@@ -86,10 +102,14 @@ class LearningRule(Plugin, ABC):
     ) -> Array | None:
         """Add to the connection's gradients from the error that arrives; return the error at `pre` if `send`."""
 
-    def step(self, layer: int, layers: int, array: str, step: OptimiserStep) -> OptimiserStep:
+    def step(self, layer: LinearMap, array: str, step: OptimiserStep) -> OptimiserStep:
         """Return the optimiser step of one array of a layer; by default the same for all."""
         return step
 
     def silent_hint(self, layer: int, rate: float) -> str:
         """Return what to change where a layer fires only `rate` spikes per neuron and sample."""
         return "Change its initial weights (init)."
+
+    def chance_hint(self) -> str:
+        """Return what to change where a network guesses after an epoch."""
+        return "Lower optim.rate, or change init."

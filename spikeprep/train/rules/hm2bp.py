@@ -202,6 +202,14 @@ class Hm2bp(LearningRule):
         lower = [nu / 2 if n == layer else nu for n, nu in enumerate(self.thresholds)]
         return f"Lower its threshold, for example thresholds={lower}, or set thresholds=auto."
 
+    def chance_hint(self) -> str:
+        """See `LearningRule.chance_hint`: without a floor of 1 + σ, softmax gradients turn round."""
+        if self.gain_floor is None and self.loss.loss == "softmax":
+            return (
+                "Set gain_floor=auto: without it the gradient of inhibited output neurons changes its sign."
+            )
+        return "Lower optim.rate, or set thresholds=auto."
+
     # ------------------------------------------------------------ forward and backward
 
     def forward(
