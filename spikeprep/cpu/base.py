@@ -64,6 +64,14 @@ class CpuBase(Backend):
             masks[b, period[b] : spikes.steps[b] : period[b], tile] |= np.uint32(1 << lane)
         return CpuSpikes.from_masks(masks, spikes.steps, spikes.units, self.workers)
 
+    def masked(self, spikes: CpuSpikes, kept: NDArray[Any]) -> CpuSpikes:  # type: ignore[override]
+        """See `Backend.masked`."""
+        masks = spikes.masks()
+        lanes = np.zeros((len(kept), masks.shape[2] * LANES), np.bool_)
+        lanes[:, : spikes.units] = kept
+        words = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+        return CpuSpikes.from_masks(masks & words[:, None, :], spikes.steps, spikes.units, self.workers)
+
     # ------------------------------------------------------------ neurons, gates, PSPs
 
     def _tiled(self, drive: NDArray[Any]) -> NDArray[Any]:
