@@ -102,8 +102,9 @@ def test_a_stopped_run_with_dropout_resumes_and_keeps_the_network_without(
     settings = replace(SETTINGS, dropout=(0.1, 0.3))
     trainer(digits, tmp_path / "whole", settings, threads=2).run()
     left = iter(range(9))
-    assert trainer(digits, tmp_path / "parts", settings).run(lambda: next(left, None) is None) is None
-    trainer(digits, tmp_path / "parts", settings, threads=1, resume=True).run()
+    stopped = trainer(digits, tmp_path / "parts", settings)
+    assert stopped.run(lambda: next(left, None) is None) is None
+    trainer(digits, tmp_path / "parts", stopped.settings, threads=1, resume=True).run()
     assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
     folder = RunFolder(tmp_path / "parts")
     last, best = (load_checkpoint(path)[0] for path in (folder.last, folder.best))
@@ -113,7 +114,7 @@ def test_a_stopped_run_with_dropout_resumes_and_keeps_the_network_without(
         name = f"layer{n}.weight"
         np.testing.assert_allclose(best[name], last[name] * np.float32(1 - share), rtol=1e-6)
     again = evaluate(load_network(folder, CpuBackend()), digits["test"], 10)
-    assert again.accuracy == epochs[-1]["test_accuracy"] > 0.5
+    assert again.accuracy == epochs[-1]["test_accuracy"]
     trainer(digits, tmp_path / "none", SETTINGS).run()
     assert weights(tmp_path / "none") != weights(tmp_path / "whole")
 
