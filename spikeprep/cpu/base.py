@@ -66,11 +66,7 @@ class CpuBase(Backend):
 
     def masked(self, spikes: CpuSpikes, kept: NDArray[Any]) -> CpuSpikes:  # type: ignore[override]
         """See `Backend.masked`."""
-        masks = spikes.masks()
-        lanes = np.zeros((len(kept), masks.shape[2] * LANES), np.bool_)
-        lanes[:, : spikes.units] = kept
-        words = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
-        return CpuSpikes.from_masks(masks & words[:, None, :], spikes.steps, spikes.units, self.workers)
+        return spikes.masked(kept)
 
     # ------------------------------------------------------------ neurons, gates, PSPs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ class CpuSpikes:
         self._masks: NDArray[np.uint32] | None = None
         self._by_step: ByStep | None = None
         self._by_unit: ByUnit | None = None
+        self._packed: PackedBatch | None = None  # what they were made from; valid as long as the batch is
 
     @classmethod
     def from_bits(cls, batch: PackedBatch, workers: Workers) -> CpuSpikes:
@@ -71,7 +73,7 @@ class CpuSpikes:
             events.units_from_times(unit_ptr, times, *by_step, first, last)
 
         workers.each(task, slices)
-        spikes._by_step, spikes._by_unit = by_step, by_unit
+        spikes._by_step, spikes._by_unit, spikes._packed = by_step, by_unit, batch
         return spikes
 
     @classmethod
@@ -87,6 +89,17 @@ class CpuSpikes:
         spikes = cls(units, steps, counts, workers)
         spikes._masks = masks
         return spikes
+
+    def masked(self, kept: NDArray[np.bool_]) -> CpuSpikes:
+        """Return the spikes of the units that are kept, bool (sample, unit)."""
+        if self._packed is not None:
+            bits = self._packed.bits * kept[:, :, None]
+            return self.from_bits(replace(self._packed, bits=bits), self._workers)
+        masks = self.masks()
+        lanes = np.zeros((len(kept), masks.shape[2] * LANES), np.bool_)
+        lanes[:, : self.units] = kept
+        words = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+        return self.from_masks(masks & words[:, None, :], self.steps, self.units, self._workers)
 
     def masks(self) -> NDArray[np.uint32]:
         """Return uint32 [sample, step, tile]; for packed bits, which no training step asks, in NumPy."""
