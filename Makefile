@@ -76,7 +76,10 @@ bench: $(STAMP)
 	$(BIN)/spikeprep encode mnist --source $(MNIST) --out .data/mnist.zarr
 	$(BIN)/python -m benchmarks.train .data/mnist.zarr --peers $(ARGS)
 
-# Both need the extra for the driver's CUDA: CUDA=cuda12 for CUDA 12. Another GPU than the first: GPU=1.
+# Both need the extra for the driver's CUDA, cuda12 or cuda13, which the driver says. Another GPU than the first: GPU=1.
+ifneq ($(filter gpu-%,$(MAKECMDGOALS)),)
+CUDA ?= $(or $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/cuda\1/p'),cuda13)
+endif
 CUDA ?= cuda13
 GPU ?= 0
 STORE ?=

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -48,19 +49,21 @@ def main() -> None:
     parts = [slice(at, at + _CHUNK) for at in range(0, options.images, _CHUNK)]
     encode(parts[0])  # compiled before it is timed
     figures: dict[str, float] = {}
+    clock = time.thread_time  # of one core: whatever else the machine does
     originals = [encoder.source.read("train", n).signal for n in range(512)]
     keys = [encoder.key("train", first + n) for n in range(512)]
-    seconds = best(lambda: [elastic(image, rng=key) for image, key in zip(originals, keys, strict=True)], 10)
+    seconds = best(
+        lambda: [elastic(image, rng=key) for image, key in zip(originals, keys, strict=True)], 10, clock
+    )
     figures["elastic_us_per_image_one_core"] = seconds / 512 * 1e6
     varied = [elastic(image, rng=key) for image, key in zip(originals, keys, strict=True)]
     out = np.zeros((512, 784, 50), np.uint8)
     for name, images in (("originals", originals), ("distorted", varied)):
-        seconds = best(functools.partial(poisson.encode_into, images, out * 0, rngs=keys), 10)
+        seconds = best(functools.partial(poisson.encode_into, images, out * 0, rngs=keys), 10, clock)
         figures[f"poisson_us_per_image_one_core_{name}"] = seconds / 512 * 1e6
     figures["nonzero_pixels_distorted"] = float(np.mean([np.count_nonzero(image) for image in varied]))
-    with ThreadPoolExecutor(1) as pool:
-        alone = best(lambda: list(pool.map(encode, parts)), 3)
-    figures["elastic_and_poisson_images_per_second_one_core"] = options.images / alone
+    alone = min(best(functools.partial(encode, part), 5, time.thread_time) for part in parts[:16])
+    figures["elastic_and_poisson_us_of_processor_per_image"] = alone / _CHUNK * 1e6
     with ThreadPoolExecutor(cores()) as pool:
         together = best(lambda: list(pool.map(encode, parts)), 5)
     figures[f"elastic_and_poisson_images_per_second_{cores()}_cores"] = options.images / together

@@ -27,7 +27,9 @@ def _ranks(ctx: click.Context, param: click.Parameter, text: str) -> int | str:
 
 @click.command("train")
 @click.argument("store")
-@click.option("--arch", metavar="800-800", help="Hidden layers.  [default: the recipe's]")
+@click.option(
+    "--arch", metavar="800-800", help="Hidden layers, such as 15C5-P2-40C5-P2-300.  [default: the recipe's]"
+)
 @click.option("--rule", metavar="NAME", help="The learning rule.  [default: the recipe's, else hm2bp]")
 @click.option("--epochs", type=AT_LEAST_1, metavar="N", help="Passes over the training samples.")
 @click.option("--batch", type=AT_LEAST_1, metavar="B", help="Samples per update.")
@@ -67,9 +69,13 @@ def _ranks(ctx: click.Context, param: click.Parameter, text: str) -> int | str:
     help="Whose suggested training settings to use.  [default: the store's recipe]",
 )
 @settings_option("a training setting, e.g. optim.rate=0.005 or thresholds=[20,8]")
+@click.option(
+    "--source", metavar="PATH", help="Folder of the raw data, for --set augment=true; a resumed run knows it."
+)
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
+@click.option("--dry-run", is_flag=True, help="Show the network, its weights and its memory; train nothing.")
 @json_option
-def command(settings: dict[str, str], as_json: bool, **arguments: Any) -> None:
+def command(settings: dict[str, str], dry_run: bool, as_json: bool, **arguments: Any) -> None:
     """Train a spiking network on a store.
 
     Output and input sizes come from the store. After Ctrl-C the same command with --resume continues, and ends
@@ -79,6 +85,13 @@ def command(settings: dict[str, str], as_json: bool, **arguments: Any) -> None:
     from spikeprep.recipes import parse_value
 
     values = {name: parse_value(text) for name, text in settings.items()}
+    if dry_run:
+        size = api.plan_training(**arguments, settings=values)
+        if as_json:
+            emit_json(size.to_json())
+        else:
+            click.echo("\n".join(size.lines()))
+        return
     result = api.train(**arguments, settings=values)
     if not result.leads:  # another process of mpirun's prints the result
         return

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .api import encode, evaluate, open_run, open_store, plan, predict, train, verify
+    from .api import encode, evaluate, open_run, open_store, plan, plan_training, predict, train, verify
     from .encoding.arrays import write_store
     from .registry import register
 
@@ -27,6 +27,7 @@ __all__ = [
     "open_run",
     "open_store",
     "plan",
+    "plan_training",
     "predict",
     "register",
     "train",
@@ -35,7 +36,8 @@ __all__ = [
 ]
 
 _MODULES = dict.fromkeys(
-    ("encode", "evaluate", "open_run", "open_store", "plan", "predict", "train", "verify"), "spikeprep.api"
+    ("encode", "evaluate", "open_run", "open_store", "plan", "plan_training", "predict", "train", "verify"),
+    "spikeprep.api",
 ) | {"register": "spikeprep.registry", "write_store": "spikeprep.encoding.arrays"}
 
 

@@ -8,8 +8,8 @@ or fused: results are those of scalar code, on every machine.
 Loads and stores are raw: the caller's arrays are long enough. With ``NUMBA_BOUNDSCHECK=1`` each of them is checked, as
 Numba checks plain indices, and raises `IndexError`.
 
-`load` and `spread` return values of `LANES` lanes; `load_line` and `spread_line` return those of one cache line:
-8 float64 or 16 float32.
+`load` and `spread` return values of `LANES` lanes, `load_part` and `spread_part` of `PART`; `load_line` and
+`spread_line` return those of one cache line: 8 float64 or 16 float32.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from numpy.typing import DTypeLike, NDArray
 
 LANES = 32
 """Neurons in a tile: two 512-bit registers of float32, and one bit each of a uint32 mask."""
+PART = 8
+"""Channels that a convolution handles at a time: a quarter of a tile, one 256-bit register of float32."""
 LINE = 64
 """Bytes of a cache line, and of the widest register."""
 
@@ -137,6 +139,12 @@ def load_line(typingctx: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
+def load_part(typingctx: Any, array: Any, at: Any) -> Any:
+    """Return the `PART` elements of a 1-D array that start at index `at`."""
+    return _loading(Lanes(array.dtype, PART), array)
+
+
+@intrinsic
 def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
     """Write `lanes` into a 1-D array from index `at`."""
 
@@ -152,6 +160,12 @@ def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
 def spread(typingctx: Any, scalar: Any) -> Any:
     """Return `LANES` lanes that all hold `scalar`."""
     return _spreading(Lanes(scalar), scalar)
+
+
+@intrinsic
+def spread_part(typingctx: Any, scalar: Any) -> Any:
+    """Return `PART` lanes that all hold `scalar`."""
+    return _spreading(Lanes(scalar, PART), scalar)
 
 
 @intrinsic
@@ -257,6 +271,64 @@ for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (o
     _arithmetic(_symbol, _instruction)
 
 
+class _Rows:
+    """The rows of `count` lanes of a 1-D table, `apart` elements apart, that a list of row numbers names."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, args: Any, count: int, apart: int) -> None:
+        table_type, _, index_type = signature.args[:3]
+        self.context, self.builder, self.count, self.apart = context, builder, count, apart
+        self.first = args[1]
+        self.table = context.make_array(table_type)(context, builder, args[0])
+        self.index = context.make_array(index_type)(context, builder, args[2])
+        self.base = builder.gep(self.table.data, [args[1]])
+        self.vector = ir.VectorType(context.get_data_type(table_type.dtype), count)
+        self.align = _itemsize(table_type.dtype)
+
+    def pointer(self, position: Any) -> Any:
+        """Return a pointer to the row that entry `position` of the list names."""
+        builder = self.builder
+        _check_range(self.context, builder, position, 1, self.index.nitems)
+        raw = builder.load(builder.gep(self.index.data, [position]))
+        at = builder.mul(builder.zext(raw, _I64) if raw.type != _I64 else raw, ir.Constant(_I64, self.apart))
+        _check_range(self.context, builder, builder.add(self.first, at), self.count, self.table.nitems)
+        return builder.bitcast(builder.gep(self.base, [at]), self.vector.as_pointer())
+
+    def load(self, pointer: Any) -> Any:
+        """Return the row at a pointer."""
+        value = self.builder.load(pointer)
+        value.align = self.align
+        return value
+
+    def loop(
+        self, first: Any, last: Any, sums: list[Any], step: Callable[[int, Any, Any], Any], size: int
+    ) -> list[Any]:
+        """Emit ``for n in range(first, last, size)``: `sums[u]` becomes ``step(u, sums[u], n + u)``."""
+        builder, before = self.builder, self.builder.block
+        head, body, after = (builder.append_basic_block(f"rows.{name}") for name in ("head", "body", "after"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        n = builder.phi(_I64)
+        n.add_incoming(first, before)
+        running = [builder.phi(self.vector) for _ in sums]
+        for phi, value in zip(running, sums, strict=True):
+            phi.add_incoming(value, before)
+        builder.cbranch(builder.icmp_signed("<", n, last), body, after)
+        builder.position_at_end(body)
+        values = running or [None] * size
+        stepped = [step(u, value, builder.add(n, ir.Constant(_I64, u))) for u, value in enumerate(values)]
+        following = builder.add(n, ir.Constant(_I64, size))
+        for phi, value in zip([n, *running], [following, *stepped] if running else [following], strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return running
+
+    def whole(self, start: Any, stop: Any) -> Any:
+        """Return where the part of a range ends whose length is a multiple of `_UNROLL`."""
+        builder = self.builder
+        return builder.sub(stop, builder.and_(builder.sub(stop, start), ir.Constant(_I64, _UNROLL - 1)))
+
+
 @intrinsic
 def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any) -> Any:
     """Return Σ_{n = start … stop−1} table[table_at + LANES · index[n] : + LANES]; arrays 1-D, indices not negative.
@@ -265,56 +337,46 @@ def sum_rows(typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, 
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        table_type, _, index_type, _, _ = signature.args
-        table = context.make_array(table_type)(context, builder, args[0])
-        index = context.make_array(index_type)(context, builder, args[2])
-        base, start, stop = builder.gep(table.data, [args[1]]), args[3], args[4]
-        vector = ir.VectorType(context.get_data_type(table_type.dtype), LANES)
+        rows, start, stop = _Rows(context, builder, signature, args, LANES, LANES), args[3], args[4]
+        zero, whole = ir.Constant(rows.vector, [0.0] * LANES), rows.whole(start, stop)
 
-        def row(position: Any) -> Any:
-            _check_range(context, builder, position, 1, index.nitems)
-            raw = builder.load(builder.gep(index.data, [position]))
-            at = builder.mul(builder.zext(raw, _I64) if raw.type != _I64 else raw, ir.Constant(_I64, LANES))
-            _check_range(context, builder, builder.add(args[1], at), LANES, table.nitems)
-            value = builder.load(builder.bitcast(builder.gep(base, [at]), vector.as_pointer()))
-            value.align = _itemsize(table_type.dtype)
-            return value
+        def add(_: int, value: Any, n: Any) -> Any:
+            return builder.fadd(value, rows.load(rows.pointer(n)))
 
-        def loop(first: Any, last: Any, sums: list[Any]) -> list[Any]:
-            """Emit ``for n in range(first, last, len(sums))`` that adds a row to each of `sums`."""
-            before = builder.block
-            head, body, after = (
-                builder.append_basic_block(f"rows.{name}") for name in ("head", "body", "after")
-            )
-            builder.branch(head)
-            builder.position_at_end(head)
-            n = builder.phi(_I64)
-            n.add_incoming(first, before)
-            running = [builder.phi(vector) for _ in sums]
-            for phi, value in zip(running, sums, strict=True):
-                phi.add_incoming(value, before)
-            builder.cbranch(builder.icmp_signed("<", n, last), body, after)
-            builder.position_at_end(body)
-            added = [
-                builder.fadd(phi, row(builder.add(n, ir.Constant(_I64, u)))) for u, phi in enumerate(running)
-            ]
-            following = builder.add(n, ir.Constant(_I64, len(sums)))
-            for phi, value in zip([n, *running], [following, *added], strict=True):
-                phi.add_incoming(value, builder.block)
-            builder.branch(head)
-            builder.position_at_end(after)
-            return running
-
-        zero = ir.Constant(vector, [0.0] * LANES)
-        whole = builder.sub(stop, builder.and_(builder.sub(stop, start), ir.Constant(_I64, _UNROLL - 1)))
-        sums = loop(start, whole, [zero] * _UNROLL)
+        sums = rows.loop(start, whole, [zero] * _UNROLL, add, _UNROLL)
         while len(sums) > 1:
             half = len(sums) // 2
             sums = [builder.fadd(a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
-        return loop(whole, stop, sums)[0]
+        return rows.loop(whole, stop, sums, add, 1)[0]
 
     signature = Lanes(table.dtype)(table, types.int64, index, types.int64, types.int64)
     return signature, codegen
+
+
+@intrinsic
+def add_parts(
+    typingctx: Any, table: Any, table_at: Any, index: Any, start: Any, stop: Any, value: Any
+) -> Any:
+    """Add `value` (`PART` lanes) to table[table_at + line · index[n] : + PART] for n = start … stop−1, in order.
+
+    `line` is the number of elements of a cache line.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        apart = LINE // _itemsize(signature.args[0].dtype)
+        rows = _Rows(context, builder, signature, args, PART, apart)
+        start, stop, value = args[3:]
+
+        def add(_: int, __: Any, n: Any) -> None:
+            pointer = rows.pointer(n)
+            builder.store(builder.fadd(rows.load(pointer), value), pointer).align = rows.align
+
+        whole = rows.whole(start, stop)
+        rows.loop(start, whole, [], add, _UNROLL)
+        rows.loop(whole, stop, [], add, 1)
+        return context.get_dummy_value()
+
+    return types.void(table, types.int64, index, types.int64, types.int64, value), codegen
 
 
 # ---------------------------------------------------------------- bits

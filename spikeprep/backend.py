@@ -130,6 +130,14 @@ class LinearMap(Protocol):
     def out_shape(self) -> tuple[int, ...]:
         """Shape of the post units."""
 
+    @property
+    def has_slack(self) -> bool:
+        """Whether its neurons fire from a little below the threshold on, where a rule knows such a slack."""
+
+    @property
+    def backward_weight(self) -> float:
+        """What the fixed weights of a map without trained arrays count as in the error that is sent back."""
+
     def specs(self) -> Mapping[str, ArraySpec]:
         """Return what is trained, by name; empty where nothing is."""
 
@@ -143,6 +151,41 @@ class LinearMap(Protocol):
         self, xp: ModuleType, arrays: Mapping[str, Array], y: Array, x: Array
     ) -> Mapping[str, Array]:
         """Return the gradient Σ y xᵀ of each array, summed over all leading axes."""
+
+
+class SpatialMap(LinearMap, Protocol):
+    """A connection whose post units (channel, row, column) look at windows of a grid: a convolution or a pool.
+
+    Its array, if any, is `weight` (channel, channel of the input, row, column).
+    """
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the post units."""
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the pre units."""
+
+    @property
+    def channels(self) -> Literal["first", "last"]:
+        """Where the channels are among the axes of `in_shape`, if it has more than two."""
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of a window."""
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Rows and columns between windows."""
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows and columns of silence on each side of the pre units."""
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Rows and columns of the post units."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,16 @@ class Connection:
         return bool(self.parameters)
 
     @property
+    def has_slack(self) -> bool:
+        """See `LinearMap.has_slack`."""
+        return self._map.has_slack
+
+    @property
+    def backward_weight(self) -> float:
+        """See `LinearMap.backward_weight`."""
+        return self._map.backward_weight
+
+    @property
     def arrays(self) -> dict[str, Array]:
         """The trained arrays by name, in their own shapes."""
         return {name: parameter.value for name, parameter in self.parameters.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -312,3 +312,7 @@ class Hm2bpConstants:
     lateral: float = 0.0
     gain_floor: float | None = None
     loss: LossParams | None = None
+
+    def neuron_of(self, layer: Any) -> NeuronParams:
+        """Return the neuron of a `LinearMap` or `Connection`; without `slack` where the layer kind has none."""
+        return self.neuron if layer.has_slack else replace(self.neuron, slack=0.0)

@@ -269,7 +269,11 @@ LAYERS = Registry(
     "layer kind",
     "spikeprep.layers",
     "spikeprep.train.layers.base:LayerKind",
-    {"dense": "spikeprep.train.layers.dense:Dense"},
+    {
+        "conv": "spikeprep.train.layers.conv:Conv",
+        "dense": "spikeprep.train.layers.dense:Dense",
+        "pool": "spikeprep.train.layers.pool:Pool",
+    },
 )
 RULES = Registry(
     "learning rule",

@@ -10,12 +10,13 @@ from .devices import connect, rank_device, select_backend
 from .distributed.launch import launch
 from .distributed.ranks import Ranks, SingleRank
 from .errors import UsageError
+from .feed.variants import VariantEncoder
 from .store import SpikeStore
 from .system import cores
-from .train.memory import memory_errors
+from .train.memory import NetworkSize, memory_errors
 from .train.run_folder import RunFolder
 from .train.settings import TrainSettings
-from .train.trainer import Trainer
+from .train.trainer import Trainer, planned_size
 
 Record = dict[str, Any]
 Listener = Callable[[Record], None]
@@ -50,6 +51,8 @@ class TrainSession:
     ranks
         Number of processes that share every batch, each with a GPU of its own where they train on GPUs. They are
         started here; "mpi" uses those that `mpirun` has started, this one among them.
+    variants
+        What encodes training samples anew in every epoch; opened by each process itself.
     """
 
     store: str
@@ -61,6 +64,7 @@ class TrainSession:
     threads: int | None = None
     feed: str = "auto"
     ranks: int | Literal["mpi"] = 1
+    variants: VariantEncoder | None = None
 
     def run(
         self, listener: Listener = lambda record: None, should_stop: ShouldStop = lambda: False
@@ -92,6 +96,21 @@ class TrainSession:
         listener({"event": "ranks", "ranks": self.ranks, "cores": cores() if on_cpu else None})
         threads = self.threads or max(1, cores() // self.ranks)
         return launch(_train_as_rank, (replace(self, threads=threads),), self.ranks, listener, should_stop)
+
+    @memory_errors("Lower batch, use a smaller arch, or choose another device.")
+    def size(self) -> NetworkSize:
+        """Return the network's size, by the checks that training starts with; nothing is written.
+
+        Raises
+        ------
+        SpikeprepError
+            The store, the settings or the device do not fit, or memory is short.
+        """
+        device, ranks = (self.device, 1) if self.ranks == "mpi" else (
+            rank_device(self.device, 0, self.ranks), self.ranks
+        )  # fmt: skip
+        backend = select_backend(device, self.settings.precision, self.threads, self.feed)
+        return planned_size(SpikeStore.open(self.store), self.settings, backend, self.limit, ranks)
 
     def _run_by_mpi(self, listener: Listener, should_stop: ShouldStop) -> Outcome | None:
         from .distributed.mpi import MpiRanks
@@ -128,6 +147,8 @@ def _train(
         limit=session.limit,
         listener=listener,
         ranks=connect(backend, ranks),
+        variants=session.variants,
+        threads=session.threads or cores(),
     )
     summary = trainer.run(should_stop)
     return None if summary is None else Outcome(summary, trainer.history, ranks.leads)

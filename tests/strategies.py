@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events, NeuronParams, PackedBatch
 from spikeprep.packing import pack
+from spikeprep.train.layers import LayerKind
+from spikeprep.train.layers.conv import Conv
+from spikeprep.train.layers.dense import Dense
+from spikeprep.train.layers.pool import Pool
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,68 @@ def cases(draw: st.DrawFn, layers: int = 2, most_steps: int = 150) -> Case:
         NeuronParams(draw(st.sampled_from([1.0, 3.0, 8.0])), refractory=refractory) for _ in weights
     )
     return Case(batch, weights, neurons)
+
+
+@dataclass(frozen=True)
+class LayersCase:
+    """A batch, layers of several kinds with their arrays, and each layer's threshold."""
+
+    batch: PackedBatch
+    layers: tuple[LayerKind, ...]
+    arrays: tuple[dict[str, np.ndarray], ...]
+    thresholds: tuple[float, ...]
+
+
+def _window(draw: st.DrawFn, sizes: tuple[int, int]) -> tuple[int, int]:
+    return draw(st.integers(1, min(4, sizes[0]))), draw(st.integers(1, min(4, sizes[1])))
+
+
+@st.composite
+def spatial_cases(draw: st.DrawFn, most_layers: int = 3, most_steps: int = 110) -> LayersCase:
+    """Draw one to three convolutions and pools of any window, stride and padding, and an output layer.
+
+    Weights are dyadic, as those of `cases`.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rows, columns, channels = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.integers(1, 3))
+    last = draw(st.booleans())
+    shape: tuple[int, ...] = (rows, columns, channels) if last else (channels, rows, columns)
+    shape = (rows, columns) if channels == 1 and draw(st.booleans()) else shape
+    layers: list[LayerKind] = []
+    for _ in range(draw(st.integers(1, most_layers))):
+        axis = "last" if last and not layers else "first"
+        kind = draw(st.sampled_from([Conv, Pool]))
+        plain = kind(in_shape=shape, channels=axis)
+        kernel = _window(draw, plain.grid[1:])
+        stride = draw(st.sampled_from([kernel, (1, 1), (2, 1), (1, 3)]))
+        if kind is Pool:
+            layers.append(Pool(shape, kernel, stride, channels=axis))
+        else:
+            padding = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
+            channels_out = draw(st.sampled_from([1, 2, 5, 9, 17, 33]))
+            layers.append(Conv(shape, kernel, stride, padding, axis, channels_out))
+        shape = layers[-1].out_shape
+    layers.append(Dense(shape, draw(st.integers(2, 12))))
+    samples, steps = draw(st.integers(1, 3)), draw(st.integers(36, most_steps))
+    own = rng.integers(max(1, steps // 2), steps + 1, samples)
+    own[0] = steps
+    units = rows * columns * channels
+    spikes = rng.random((samples, steps, units)) < draw(st.sampled_from([0.0, 0.01, 0.05, 0.3, 1.0]))
+    spikes[:, :, rng.random(units) < 0.3] = False
+    for b, length in enumerate(own):
+        spikes[b, length:] = False
+    labels = rng.integers(0, layers[-1].units, samples).astype(np.int32)
+    batch = PackedBatch(pack(spikes), own.astype(np.uint32), labels, np.arange(samples))
+    spread, offset = draw(st.sampled_from([4, 8, 24])), draw(st.sampled_from([0.0, 0.5]))
+    arrays = tuple(
+        {
+            name: (rng.integers(-spread, spread + 1, spec.shape) / 8 + offset).astype(np.float32)
+            for name, spec in layer.specs().items()
+        }
+        for layer in layers
+    )
+    thresholds = tuple(draw(st.sampled_from([1.0, 2.0, 3.0, 8.0])) for _ in layers)
+    return LayersCase(batch, tuple(layers), arrays, thresholds)
 
 
 @st.composite

@@ -100,6 +100,19 @@ def test_every_transform_of_recordings_is_on_its_page():
         assert f"| `{name}` | `{cls.__name__}` |" in page
 
 
+def test_every_transform_of_images_is_on_its_page():
+    from spikeprep import transforms
+    from spikeprep.encoders.base import Augmentation
+    from spikeprep.registry import TRANSFORMS
+
+    page = (ROOT / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    for name in TRANSFORMS.names():
+        if issubclass(cls := TRANSFORMS.get(name), transforms.ImageTransform):
+            row = re.search(rf"^\| `{name}` \| `{cls.__name__}` \| .* \| (yes|no).* \|$", page, re.MULTILINE)
+            assert row, name
+            assert (row[1] == "yes") == issubclass(cls, Augmentation)
+
+
 # README and the page of the command line: every block of Python and of console runs, in order, on small data
 
 

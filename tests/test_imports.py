@@ -87,6 +87,7 @@ VIOLATIONS = {
         "Transforms are",
     ),
     "spikeprep/sources/idx.py": ("from spikeprep.sources import images", "Sources are independent"),
+    "spikeprep/train/layers/pool.py": ("from .conv import Conv", "Layer kinds are independent"),
     "spikeprep/eventfiles/dat.py": ("from .es import EventStream", "Event formats are independent"),
     "spikeprep/encoding/run.py": ("import zarr.codecs", "Only the store imports zarr"),
     "spikeprep/feed/device.py": (
@@ -110,7 +111,7 @@ def test_every_import_rule_can_be_broken(lint):
     for module, (_, contract) in VIOLATIONS.items():
         (result,) = (line for line in report.splitlines() if line.startswith(contract) and line[-1].isupper())
         assert result.endswith("BROKEN"), (module, result)
-    # rules and layer kinds cannot be broken by one line while there is one of each
+    # rules cannot be broken by one line while there is one
     singles = {s["name"] for s in contracts().values() if len(s.get("modules", "a b").split()) == 1}
     tried = {name for name in contracts() for _, contract in VIOLATIONS.values() if name.startswith(contract)}
     assert tried | singles == set(contracts())

@@ -92,8 +92,8 @@ def test_they_are_listed_and_described() -> None:
     assert {"epochs", "threshold", "wanted"} <= {setting.name for setting in describe_settings("delta")}
     with pytest.raises(UsageError, match="no setting 'thresholds'"):
         TrainSettings().override({"rule": "delta", "thresholds": [1, 2]})
-    with pytest.raises(UsageError, match=r"a layer: 4x20 \(block_diagonal\), 800 \(dense\)"):
-        TrainSettings().override({"arch": "20C5"})
+    with pytest.raises(UsageError, match=r"a layer: 4x20 \(block_diagonal\), 15C5 \(conv\), 800 \(dense\)"):
+        TrainSettings().override({"arch": "20Q5"})
 
 
 @pytest.mark.usefixtures("toy_plugins")

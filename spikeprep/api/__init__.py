@@ -9,7 +9,7 @@ from .encoding import encode, plan
 from .evaluation import evaluate
 from .opening import open_run, open_store
 from .prediction import predict
-from .training import run_settings, train
+from .training import plan_training, run_settings, train
 from .verification import verify
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "open_run",
     "open_store",
     "plan",
+    "plan_training",
     "predict",
     "run_settings",
     "train",

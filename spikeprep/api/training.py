@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from ..config import Count, describe, fitted, leaves
 from ..encoding.run import EncodeSummary
+from ..encoding.variants import Variants, variants_of
+from ..errors import UsageError
 from ..interruption import Interrupted, delayed_interrupt
 from ..progress import progress_for
 from ..recipes import Recipe, known_recipe, load_recipe
 from ..results import TrainResult
 from ..store import SpikeStore
+from ..train.memory import NetworkSize
 from ..train.run_folder import RunFolder
 from ..train.settings import DEFAULT_RULE, TrainSettings
 from ..train_session import TrainSession
@@ -38,6 +42,7 @@ def train(
     threads: int | None = None,
     ranks: int | Literal["mpi"] = 1,
     feed: str = "auto",
+    source: PathLike | None = None,
     progress: ShowProgress = None,
 ) -> TrainResult:
     """Train a spiking network on a store.
@@ -76,6 +81,8 @@ def train(
         ``if __name__ == "__main__":`` then), or "mpi": those of `mpirun`.
     feed
         How samples reach a GPU: "auto", "resident", "pinned" or "streamed". Results do not depend on it.
+    source
+        Folder of the raw data, for the setting ``augment``; a resumed run knows it.
     progress
         See `ShowProgress`; one line per epoch is shown too.
 
@@ -83,6 +90,8 @@ def train(
     ------
     UsageError
         A name, a setting or a value does not exist or does not fit.
+    DataError
+        ``augment``, and the raw data are missing, damaged, or not those that the store was encoded from.
     StoreError, RunError
         The store is missing or damaged; the folder has a run already, or one of another store.
     CapabilityError
@@ -97,16 +106,10 @@ def train(
     fitted(ranks, Count | Literal["mpi"], "ranks")
     fitted(device, str, "device")
     named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
-    chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
-    suggested = _suggested(opened, recipe)
-    if resume:
-        folder = RunFolder(_folder(run, opened, chosen.get("arch") or suggested.get("arch", "")))
-        trained = folder.resumed_settings(opened, chosen, limit)
-    else:
-        trained = run_settings(suggested, chosen)
-        folder = RunFolder(_folder(run, opened, trained.arch))
+    folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
+    variants = _variants(opened, folder, trained, resume, source)
     session = TrainSession(
-        opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks
+        opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks, variants
     )
     with progress_for(progress, "train") as show, delayed_interrupt() as signals:
         listener = TrainingProgress(show, trained.epochs, device)
@@ -120,6 +123,77 @@ def train(
         more = {"resume": True} | ({} if run else {"run": str(folder.path)})
         raise Interrupted(f"interrupted; the checkpoint is in {folder.path}", more)
     return TrainResult(**outcome.summary, history=outcome.history, leads=outcome.leads)
+
+
+def plan_training(
+    store: PathLike | EncodeSummary | SpikeStore,
+    *,
+    arch: str | None = None,
+    rule: str | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    run: PathLike | None = None,
+    resume: bool = False,
+    recipe: PathLike | Recipe | None = None,
+    settings: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    threads: int | None = None,
+    ranks: int | Literal["mpi"] = 1,
+    feed: str = "auto",
+    source: PathLike | None = None,
+) -> NetworkSize:
+    """Return the network that `train` would train with the same arguments, its numbers of weights and its memory.
+
+    Nothing is trained and nothing is written.
+
+    Raises
+    ------
+    UsageError, StoreError, RunError, CapabilityError
+        As `train`; a network that does not fit memory is refused here too.
+    """
+    opened = open_store(store)
+    named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
+    folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
+    _variants(opened, folder, trained, resume, source)
+    limit = folder.config().limit if resume else limit
+    session = TrainSession(opened.path, "", trained, resume, limit, device, threads, feed, ranks)
+    return session.size()
+
+
+def _chosen(
+    store: SpikeStore,
+    recipe: PathLike | Recipe | None,
+    run: PathLike | None,
+    resume: bool,
+    limit: int | None,
+    named: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
+) -> tuple[RunFolder, TrainSettings]:
+    """Return the run folder and the settings of a new or a resumed run."""
+    chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
+    suggested = _suggested(store, recipe)
+    if resume:
+        folder = RunFolder(_folder(run, store, chosen.get("arch") or suggested.get("arch", "")))
+        return folder, folder.resumed_settings(store, chosen, limit)
+    trained = run_settings(suggested, chosen)
+    return RunFolder(_folder(run, store, trained.arch)), trained
+
+
+def _variants(
+    store: SpikeStore, folder: RunFolder, settings: TrainSettings, resume: bool, source: PathLike | None
+) -> Variants | None:
+    """Return what encodes training samples anew, from `source` or a resumed run's own; None without `augment`."""
+    if settings.augment:
+        return variants_of(store, folder.config().source if resume and source is None else source)
+    if source is not None:
+        raise UsageError(
+            f"got source = {os.fspath(source)!r} for a run that reads its samples from the store",
+            "augment = true, which encodes them from the source",
+            "Use augment=true, or leave source out.",
+        )
+    return None
 
 
 def run_settings(suggested: Mapping[str, Any], chosen: Mapping[str, Any]) -> TrainSettings:

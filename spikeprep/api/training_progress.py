@@ -25,7 +25,10 @@ class TrainingProgress:
     def __call__(self, record: Record) -> None:
         """Show a record."""
         event = record["event"]
-        if event == "progress":
+        if event == "network":
+            for line in record["lines"]:
+                self.progress.note(line)
+        elif event == "progress":
             self.started = True
             done = record["epoch"] * record["samples"] + record["seen"]
             self.progress(done, self.epochs * record["samples"])
@@ -89,6 +92,7 @@ def _device_line(record: Record) -> str:
     where = {
         "resident": f"resident in {format_bytes(feed['device_bytes'])} of device memory",
         "pinned": f"page-locked in {format_bytes(feed['host_bytes'])} of host memory",
+        "encoded": f"encoded anew in every epoch, {format_bytes(feed['host_bytes'])} at most at a time",
         "streamed": f"streamed through at most {format_bytes(feed['device_bytes'] or feed['host_bytes'])}"
         + (" of device memory" if feed["device_bytes"] else ""),
     }[feed["name"]]

@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from ..backend import FusedLayer
 from .base import CpuBase
+from .conv import Hm2bpConv
 from .dense import Hm2bpDense
+from .pool import Hm2bpPool
 
 
 class CpuBackend(CpuBase):
@@ -21,4 +23,8 @@ class CpuBackend(CpuBase):
         Cores to use; default all that this process may run on. Results do not depend on it.
     """
 
-    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {("hm2bp", "dense"): Hm2bpDense}
+    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {
+        ("hm2bp", "conv"): Hm2bpConv,
+        ("hm2bp", "dense"): Hm2bpDense,
+        ("hm2bp", "pool"): Hm2bpPool,
+    }

@@ -14,6 +14,7 @@ the range of work items that it is given: results are the same for any number of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -193,34 +194,43 @@ class TiledParameter(Parameter):
     Parameters
     ----------
     state
-        Weights and moments (post, pre), host.
+        Weights and moments (post, …), host; `pre` counts the axes after the first, flattened.
     dtype
         The working precision.
     workers
         The threads that step it.
+    groups
+        Gradient sums of each tile; default so many that all tiles have `_GROUPS`.
     """
 
-    def __init__(self, state: ParameterState, dtype: np.dtype[Any], workers: Workers) -> None:
-        post, pre = self.shape = state.value.shape
+    def __init__(
+        self, state: ParameterState, dtype: np.dtype[Any], workers: Workers, groups: int | None = None
+    ) -> None:
+        self.shape = state.value.shape
+        post, pre = self.shape[0], prod(self.shape[1:])
         self.tiles = -(-post // LANES)
         self._dtype, self._workers = dtype, workers
         self.weight, self._moment, self._variance = (
             self._tiled(np.asarray(a)) for a in (state.value, state.moment, state.variance)
         )
-        self.sums = aligned_zeros((self.tiles, -(-_GROUPS // self.tiles), pre, LANES), dtype)
+        self.sums = aligned_zeros((self.tiles, groups or -(-_GROUPS // self.tiles), pre, LANES), dtype)
 
     def _tiled(self, array: NDArray[Any]) -> NDArray[Any]:
-        post, pre = array.shape
+        post, pre = len(array), prod(array.shape[1:])
         tiled = aligned_zeros((self.tiles, pre, LANES), self._dtype)
         padded = np.zeros((self.tiles * LANES, pre), self._dtype)
-        padded[:post] = array
+        padded[:post] = array.reshape(post, pre)
         tiled[:] = padded.reshape(self.tiles, LANES, pre).transpose(0, 2, 1)
         return tiled
 
     def _untiled(self, tiled: NDArray[Any]) -> NDArray[Any]:
-        """Return [tile, pre, lane] as (post, pre)."""
-        post, pre = self.shape
-        return np.ascontiguousarray(tiled.transpose(0, 2, 1).reshape(-1, pre)[:post])
+        """Return [tile, pre, lane] in the array's own shape."""
+        flat = tiled.transpose(0, 2, 1).reshape(-1, tiled.shape[1])
+        return np.ascontiguousarray(flat[: self.shape[0]]).reshape(self.shape)
+
+    def value(self) -> NDArray[Any]:
+        """Return the weights in their own shape."""
+        return self._untiled(self.weight)
 
     def gradient(self) -> NDArray[Any]:
         """See `Parameter.gradient`."""

@@ -145,3 +145,68 @@ def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
                 active[b, n] = j
                 n += 1
         active[b, n:] = -1
+
+
+# ---------------------------------------------------------------- layers on a grid (`grids`)
+
+
+@jit
+def add_tile(masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -> Any:
+    """Append the events of one tile, by lane, to `times` from `at` on; return `times`, grown where it is full.
+
+    masks [step]; ptr [lane + 1] is written. Scratch: `fired` [step + 1], `fill` [lane].
+    """
+    fill[:] = 0
+    steps = 0
+    for t in range(
+        masks.size
+    ):  # list the steps with spikes, without a branch that a processor could not guess
+        fired[steps] = t
+        steps += masks[t] != 0
+    for n in range(steps):
+        mask = masks[fired[n]]
+        while mask:
+            fill[trailing_zeros(mask)] += 1
+            mask &= mask - np.uint32(1)
+    for k in range(LANES):
+        ptr[k] = at
+        at += fill[k]
+        fill[k] = ptr[k]
+    ptr[LANES] = at
+    if at > times.size:
+        grown = np.empty(2 * at, times.dtype)
+        grown[: times.size] = times
+        times = grown
+    for n in range(steps):
+        t = fired[n]
+        mask = masks[t]
+        masks[t] = 0
+        while mask:
+            k = trailing_zeros(mask)
+            times[fill[k]] = t
+            fill[k] += 1
+            mask &= mask - np.uint32(1)
+    return times
+
+
+@jit
+def counts_from_lanes(ptr: Any, lanes: Any, counts: Any) -> int:
+    """Write counts [unit] of a sample from its events by lane; return how many are not 0. Unit j is lane lanes[j]."""
+    active = 0
+    for j in range(lanes.size):
+        counts[j] = ptr[lanes[j] + 1] - ptr[lanes[j]]
+        active += counts[j] > 0
+    return active
+
+
+@jit
+def units_from_lanes(
+    lane_ptr: Any, lane_times: Any, lanes: Any, unit_ptr: Any, times: Any, first: int, last: int
+) -> None:
+    """Write `times` (events by unit) from events by lane; unit j is lane lanes[j]."""
+    for b in range(first, last):
+        for j in range(lanes.size):
+            at = unit_ptr[b, j]
+            for n in range(lane_ptr[b, lanes[j]], lane_ptr[b, lanes[j] + 1]):
+                times[at] = lane_times[n]
+                at += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +48,6 @@ class CpuSpikes:
         self._masks: NDArray[np.uint32] | None = None
         self._by_step: ByStep | None = None
         self._by_unit: ByUnit | None = None
-        self._packed: PackedBatch | None = None  # what they were made from; valid as long as the batch is
 
     @classmethod
     def from_bits(cls, batch: PackedBatch, workers: Workers) -> CpuSpikes:
@@ -61,19 +59,17 @@ class CpuSpikes:
         slices = workers.samples(samples)
         workers.each(lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), slices)
         spikes = cls(units, steps, counts, workers)
-        total, longest = int(counts.sum()), int(steps.max(initial=0))
+        total = int(counts.sum())
         unit_ptr, times, active = by_unit = ByUnit(
-            _pointers(counts), np.empty(total, np.int32), np.empty((samples, units), np.int32)
+            pointers(counts), np.empty(total, np.int32), np.empty((samples, units), np.int32)
         )
-        by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty(total, np.int32))
 
         def task(first: int, last: int) -> None:
             events.times_from_bits(bits, steps, unit_ptr, times, first, last)
             events.active_units(unit_ptr, active, first, last)
-            events.units_from_times(unit_ptr, times, *by_step, first, last)
 
         workers.each(task, slices)
-        spikes._by_step, spikes._by_unit, spikes._packed = by_step, by_unit, batch
+        spikes._by_unit = by_unit
         return spikes
 
     @classmethod
@@ -92,14 +88,19 @@ class CpuSpikes:
 
     def masked(self, kept: NDArray[np.bool_]) -> CpuSpikes:
         """Return the spikes of the units that are kept, bool (sample, unit)."""
-        if self._packed is not None:
-            bits = self._packed.bits * kept[:, :, None]
-            return self.from_bits(replace(self._packed, bits=bits), self._workers)
-        masks = self.masks()
-        lanes = np.zeros((len(kept), masks.shape[2] * LANES), np.bool_)
-        lanes[:, : self.units] = kept
-        words = np.packbits(lanes, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
-        return self.from_masks(masks & words[:, None, :], self.steps, self.units, self._workers)
+        _, times, _ = self.by_unit()
+        counts = self.counts * kept
+        spikes = CpuSpikes(self.units, self.steps, counts, self._workers)
+        unit_ptr, _, active = spikes._by_unit = ByUnit(
+            pointers(counts),
+            times[np.repeat(kept.ravel(), self.counts.ravel())],
+            np.empty(counts.shape, np.int32),
+        )
+        self._workers.each(
+            lambda first, last: events.active_units(unit_ptr, active, first, last),
+            self._workers.samples(len(active)),
+        )
+        return spikes
 
     def masks(self) -> NDArray[np.uint32]:
         """Return uint32 [sample, step, tile]; for packed bits, which no training step asks, in NumPy."""
@@ -113,7 +114,16 @@ class CpuSpikes:
 
     def by_step(self) -> ByStep:
         """Return the events by step."""
-        if self._by_step is None:
+        if self._by_step is None and self._by_unit is not None:
+            unit_ptr, times, _ = self._by_unit
+            samples, longest = len(self.steps), int(self.steps.max(initial=0))
+            by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty_like(times))
+            self._workers.each(
+                lambda first, last: events.units_from_times(unit_ptr, times, *by_step, first, last),
+                self._workers.samples(samples),
+            )
+            self._by_step = by_step
+        elif self._by_step is None:
             masks, totals = self.masks(), self.counts.sum(axis=1)
             starts = np.cumsum(totals) - totals
             by_step = ByStep(
@@ -131,7 +141,7 @@ class CpuSpikes:
         if self._by_unit is None:
             by_step = self.by_step()
             active = np.empty(self.counts.shape, np.int32)
-            by_unit = ByUnit(_pointers(self.counts), np.empty_like(by_step.units), active)
+            by_unit = ByUnit(pointers(self.counts), np.empty_like(by_step.units), active)
 
             def task(first: int, last: int) -> None:
                 events.times_from_units(*by_step, by_unit.unit_ptr, by_unit.times, first, last)
@@ -150,7 +160,7 @@ class CpuSpikes:
         return dense
 
 
-def _pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
     ends = np.cumsum(counts.ravel()).reshape(counts.shape)
     return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)

@@ -77,6 +77,10 @@ class CupyRuntime(Runtime):
         context: AbstractContextManager[Any] = self.xp.cuda.Device(self.device)
         return context
 
+    def adopt_thread(self) -> None:
+        """See `Runtime.adopt_thread`."""
+        self._device.use()
+
     def stream(self) -> Stream:
         """See `Runtime.stream`."""
         with self.active():

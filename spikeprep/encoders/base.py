@@ -46,8 +46,8 @@ class Augmentation(Transform):
     """A random variation of training samples: in a chain it varies copies and leaves originals as they are.
 
     An original is copy 0 of a training sample, and every sample of another split. Copies are stored with the recipe's
-    setting ``copies``. Calling the transform varies any
-    signal; `plain` makes of an original what goes with the copies.
+    setting ``copies``, or drawn anew in every epoch by training with ``augment``. Calling the transform varies
+    any signal; `plain` makes of an original what goes with the copies.
 
     Parameters
     ----------

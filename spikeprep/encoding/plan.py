@@ -216,7 +216,8 @@ class StorePlan:
         idle = ", ".join(step.name for step in self.encoder.chain.augmentations)
         if idle and self.recipe.copies == 1:
             notes.append(
-                f"{idle}: originals stay as they are, and the store has no copies that vary; set copies"
+                f"{idle}: originals stay as they are, and the store has no copies that vary; "
+                "set copies, or train with augment=true"
             )
         return "; ".join(filter(None, notes))
 

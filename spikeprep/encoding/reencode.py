@@ -37,8 +37,9 @@ def recipe_of(attributes: Mapping[str, Any]) -> Recipe:
 
 def originals_limit(attributes: Mapping[str, Any]) -> int:
     """Return the limit under which a source offers the samples that a store was encoded from."""
-    copies = attributes.get("copies", 1)
-    return max(n // copies if split == COPIED_SPLIT else n for split, n in attributes["samples"].items())
+    copies: int = attributes.get("copies", 1)
+    samples: Mapping[str, int] = attributes["samples"]
+    return max(n // copies if split == COPIED_SPLIT else n for split, n in samples.items())
 
 
 def encoder_of(store: SpikeStore, source_path: str | os.PathLike[str] | None = None) -> SampleEncoder:

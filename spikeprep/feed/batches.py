@@ -1,12 +1,14 @@
 """Batches of a store, prefetched and resumable from any batch, in the order of `feed.order`.
 
-`BatchStream.batches` reads them into host memory: the next window of chunks is read while the current one trains. A
-backend may transfer them its own way (`Backend.feed`), with `batch_ranges`, `next_batch` and `finish_epoch`.
+`HostStream.batches` reads them into host memory: the next window of chunks is read while the current one trains. A
+backend may transfer those of a `BatchStream` its own way (`Backend.feed`), with `batch_ranges`, `next_batch` and
+`finish_epoch`.
 """
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +35,8 @@ class Tier:
     ----------
     name
         "resident": the samples are in device memory, packed; "pinned": they are in page-locked host memory, and windows
-        of them in device memory; "streamed": windows are read from the store, in every epoch again.
+        of them in device memory; "streamed": windows are read from the store, in every epoch again; "encoded": windows
+        are encoded from the source, in every epoch anew.
     device_bytes, host_bytes
         Memory used for it, at most.
     """
@@ -43,8 +46,8 @@ class Tier:
     host_bytes: int
 
 
-class BatchStream:
-    """The batches of epoch after epoch.
+class HostStream(ABC):
+    """The batches of epoch after epoch, prefetched into host memory; a subclass has `fill`.
 
     Parameters
     ----------
@@ -74,6 +77,8 @@ class BatchStream:
         device itself. Each batch takes them with it.
     tier
         How the samples reach the device; final once the first batch has been returned.
+    requests
+        Threads that `fill` may use.
     window_chunks
         Chunks in a window, at most.
     """
@@ -91,7 +96,7 @@ class BatchStream:
         epochs: int | None = None,
     ) -> None:
         self.reader, self.batch, self.seed, self.shuffle = reader, batch, seed, shuffle
-        self.share, self.epochs = share, epochs
+        self.share, self.epochs, self.requests = share, epochs, reader.requests
         self.samples = np.arange(len(reader)) if samples is None else np.asarray(samples, np.int64)
         self.epoch = self.position = 0
         self.waited = 0.0
@@ -102,6 +107,15 @@ class BatchStream:
         self._buffers: dict[int, Bits] = {}
         windows = 2 * min(self.window_chunks * reader.chunk_bytes, len(self.samples) * reader.sample_bytes)
         self.tier = Tier("streamed", 0, windows + 2 * batch * reader.sample_bytes)
+
+    @abstractmethod
+    def fill(
+        self, samples: NDArray[np.int64], position: int, out: Bits, each: Callable[..., Iterable[None]]
+    ) -> None:
+        """Write the spikes of samples, int64 (sample,), to `out`, uint8 (sample, unit, byte).
+
+        They are those from `position` on in the order of the current epoch. `each` is `map`, or an executor's.
+        """
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -195,7 +209,7 @@ class BatchStream:
 
     def _read(self, windows: list[NDArray[np.int64]], skip: int) -> Iterator[tuple[NDArray[np.int64], Bits]]:
         """Yield windows without their first `skip` samples, with the buffers that hold them, reading one ahead."""
-        rest = []
+        rest, position = [], skip
         for window in windows:
             if skip < len(window):
                 rest.append(window[skip:])
@@ -203,22 +217,28 @@ class BatchStream:
         size = max((len(window) for window in windows), default=0)
         with (
             ThreadPoolExecutor(1, "spikeprep-prefetch") as pool,
-            ThreadPoolExecutor(self.reader.requests, "spikeprep-read") as readers,
+            ThreadPoolExecutor(self.requests, "spikeprep-read") as readers,
         ):
             # an object store needs many chunks at a time; for a disk the prefetching thread alone is enough
-            each = readers.map if self.reader.requests > 1 else map
-            pending = pool.submit(self._fill, rest[0], 0, size, each) if rest else None
+            each = readers.map if self.requests > 1 else map
+            pending = pool.submit(self._fill, rest[0], position, 0, size, each) if rest else None
             for n, window in enumerate(rest):
                 assert pending is not None
                 started = time.perf_counter()
                 buffer = pending.result()
                 self.waited += time.perf_counter() - started
+                position += len(window)
                 if n + 1 < len(rest):
-                    pending = pool.submit(self._fill, rest[n + 1], (n + 1) % 2, size, each)
+                    pending = pool.submit(self._fill, rest[n + 1], position, (n + 1) % 2, size, each)
                 yield window, buffer
 
     def _fill(
-        self, window: NDArray[np.int64], which: int, size: int, each: Callable[..., Iterable[None]]
+        self,
+        window: NDArray[np.int64],
+        position: int,
+        which: int,
+        size: int,
+        each: Callable[..., Iterable[None]],
     ) -> Bits:
         """Read a window into buffer number `which`, behind room for one batch.
 
@@ -228,5 +248,15 @@ class BatchStream:
         if buffer is None or len(buffer) < self.batch + size:
             shape = (self.batch + size, self.reader.units, self.reader.layout.unit_bytes)
             buffer = self._buffers[which] = np.empty(shape, np.uint8)
-        self.reader.bits(window, out=buffer[self.batch : self.batch + len(window)], each=each)
+        self.fill(window, position, buffer[self.batch : self.batch + len(window)], each)
         return buffer
+
+
+class BatchStream(HostStream):
+    """The batches of epoch after epoch, read from a store; see `HostStream`."""
+
+    def fill(
+        self, samples: NDArray[np.int64], position: int, out: Bits, each: Callable[..., Iterable[None]]
+    ) -> None:
+        """Read samples of the store."""
+        self.reader.bits(samples, out=out, each=each)

@@ -71,6 +71,13 @@ class CopyDevice(ABC):
         """Return this thread's current stream."""
 
     @abstractmethod
+    def adopt_thread(self) -> None:
+        """Make this the calling thread's current device, for as long as the thread lives.
+
+        A thread that only enters and leaves a device would leave for device 0, and open a context there.
+        """
+
+    @abstractmethod
     def pinned(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return uninitialised page-locked host memory, which `copy_in` and `copy_out` move without waiting."""
 

@@ -61,7 +61,7 @@ class Loader:
         """Create threads, and slots for a reader's chunks; return the bytes of those slots."""
         threads = self._threads or max(min(cores(), _MAX_THREADS), reader.requests)
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(threads, "spikeprep-feed")
+            self._pool = ThreadPoolExecutor(threads, "spikeprep-feed", self.runtime.adopt_thread)
         shape = chunk_shape(reader)
         if shape not in self._slots:
             self._slots[shape] = SimpleQueue()

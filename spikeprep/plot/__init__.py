@@ -5,6 +5,7 @@ Every function returns a `matplotlib.figure.Figure` outside matplotlib's global 
 
 from .event_counts import EventCounts, count_events
 from .events import has_event_units, recording, stored_recording
+from .image_variants import variants
 from .sound import cochleagram, stored_sound
 from .spikes import MOST_CLASSES, raster
 from .style import save
@@ -22,4 +23,5 @@ __all__ = [
     "stored_recording",
     "stored_sound",
     "training_curve",
+    "variants",
 ]

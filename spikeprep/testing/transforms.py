@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..encoders.base import Transform
+from ..encoders.base import Augmentation, Transform
 from .plugins import check_plugin, conformance, in_threads, keys_for, require
 from .signals import is_blank, outline_of, require_outline, require_same
 
@@ -14,6 +15,8 @@ from .signals import is_blank, outline_of, require_outline, require_same
 @conformance
 def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     """Check a transform: pure, the same result in any thread, and an outline of the result's shape.
+
+    An augmentation with its default settings leaves originals as `plain` returns them, of the shape of a copy.
 
     Parameters
     ----------
@@ -43,6 +46,13 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
             require_outline(
                 outline, result, f"{name}, signal {n}: the outline of {what} differs from the result"
             )
+        if isinstance(transform, Augmentation):
+            plain = transform.plain(signal)
+            require_outline(
+                outline, plain, f"{name}, signal {n}: an original's outline differs from a copy's"
+            )
+            kept = transform.apply(signal, replace(keys[n], copy=0))
+            require_same(kept, plain, f"{name}, signal {n}: originals are not what plain returns")
     for n, (signal, unchanged) in enumerate(zip(signals, before, strict=True)):
         require_same(signal, unchanged, f"{name}: it changed signal {n}")
     for n, result in in_threads(lambda n: transform(signals[n], rng=keys[n]), len(signals)):

@@ -68,7 +68,8 @@ def count_batches(
     A batch's counts are read while the device computes the next one.
     """
     if len(samples):
-        batch = affordable_batch(network.backend, network.layers, batch, int(reader.steps[samples].max()))
+        longest = int(reader.steps[samples].max())
+        batch = affordable_batch(network.backend, network.rule.name, network.layers, batch, longest)
     stream = BatchStream(reader, batch, samples=samples, shuffle=False)
     pending: tuple[NDArray[Any], Callable[[], NDArray[np.int64]], int] | None = None
     for packed in network.backend.feed(stream):

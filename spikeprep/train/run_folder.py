@@ -66,7 +66,9 @@ _CONFIG = {
     "encoding": dict[str, Any],
     "limit": Count | None,
     "version": str,
+    "source": str | None,
 }
+_LATER = frozenset({"source"})  # since augmentation
 _STEP = {"name": str}
 _ENCODING = {"chain": list[dict[str, Any]], "seed": Natural}
 
@@ -97,6 +99,8 @@ class RunConfig:
         Train and test on the first samples only.
     version
         Of the package that wrote it.
+    source
+        Path of the raw data, where they are encoded anew in every epoch.
     """
 
     run_id: str
@@ -110,6 +114,7 @@ class RunConfig:
     encoding: dict[str, Any]
     limit: int | None
     version: str
+    source: str | None = None
 
     @property
     def units(self) -> int:
@@ -118,7 +123,7 @@ class RunConfig:
 
     def layers(self) -> tuple[LayerKind, ...]:
         """Return the network's layers, input side first."""
-        return build_layers(self.settings.arch, self.unit_shape, len(self.classes))
+        return build_layers(self.settings.arch, self.unit_shape, len(self.classes), self.settings.channels)
 
     def to_json(self) -> dict[str, Any]:
         """Return it JSON-ready."""
@@ -136,12 +141,13 @@ class RunConfig:
             "encoding": self.encoding,
             "limit": self.limit,
             "settings": self.settings.to_json(),
+            "source": self.source,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunConfig:
         """Build from what `to_json` returned; raises `RunError` and `UsageError` for what does not fit."""
-        record = check_record(value, _CONFIG, "the configuration", exact=True)
+        record = check_record(value, _CONFIG, "the configuration", optional=_LATER, exact=True)
         record["encoding"] = check_record(record["encoding"], _ENCODING, "encoding")
         for step in record["encoding"]["chain"]:
             check_record(step, _STEP, "a step of encoding.chain")

@@ -16,6 +16,7 @@ from ..errors import UsageError, near_miss
 from ..registry import RULES
 from .layers.notation import parse_arch
 from .layers.per_layer import SharePerLayer, SpreadPerLayer, check_layers
+from .layers.spatial import Channels
 from .optimiser import OptimiserSettings
 from .rules import LearningRule
 
@@ -34,7 +35,10 @@ class TrainSettings(Settings):
     Attributes
     ----------
     arch
-        Hidden layers, input side first, such as 800-800.
+        Hidden layers, input side first, such as 800-800 or 15C5-P2-40C5-P2-300: docs/layers.md has the notation.
+    channels
+        Where the channels (colours, polarities) are among the axes of the store's units, for a convolution or pool
+        behind them: "first", "last", or "auto": the axis of at most 4 units, or the first ones of more than three.
     epochs
         Passes over the training samples.
     batch
@@ -52,6 +56,9 @@ class TrainSettings(Settings):
         network that is evaluated and kept has all inputs, and weights times 1 − dropout.
     validation
         Share of the training split that chooses the best epoch and is not trained on; 0: the last epoch is the best.
+    augment
+        Train on a new variant of each sample in every epoch: epoch e, from 0, on copy e, encoded from the source by the
+        store's chain. Validation and test samples stay as they are.
     test_every
         Epochs between evaluations of the test split, which is reported and never chosen by; 0: only at the end.
     precision
@@ -65,6 +72,7 @@ class TrainSettings(Settings):
     owner: ClassVar[str] = "training"
 
     arch: str = "800"
+    channels: Channels = "auto"
     epochs: Annotated[int, Meta(ge=1, le=10**6)] = 15
     batch: Annotated[int, Meta(ge=1, le=2**20)] = 32
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
@@ -72,6 +80,7 @@ class TrainSettings(Settings):
     boost: bool = False
     dropout: SharePerLayer = 0.0
     validation: Share = 0.05
+    augment: bool = False
     test_every: Natural = 1
     precision: Literal["float32", "float64"] = "float32"
     optim: OptimiserSettings = field(default_factory=OptimiserSettings)

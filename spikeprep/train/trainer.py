@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
@@ -19,7 +19,8 @@ from ..backend import Backend, ParameterState
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, checksums_differ
 from ..errors import RunError, UsageError
-from ..feed.batches import BatchStream
+from ..feed.batches import BatchStream, HostStream
+from ..feed.variants import VariantEncoder, VariantStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
@@ -27,7 +28,7 @@ from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, che
 from .dropout import dropout_keys
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
-from .memory import check_batch, check_network
+from .memory import NetworkSize, check_batch, check_network, network_size
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
 from .network import Network, States, build_network, initial_states
 from .run_folder import RunConfig, RunFolder
@@ -35,7 +36,8 @@ from .sample_weights import boosted_weights
 from .settings import TrainSettings
 
 Listener = Callable[[dict[str, Any]], None]
-"""Called with every journal record, and with ``{"event": "progress", …}`` after every batch."""
+"""Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), and with
+``{"event": "progress", …}`` after every batch."""
 
 _WATCHED_BATCHES = 20  # batches after which a warning names layers that hardly fire
 _NEAR_SILENT = 0.02  # spikes per neuron and sample
@@ -63,6 +65,10 @@ class Trainer:
         Called with every event.
     ranks
         The processes that train together; default this one alone. Rank 0 writes the folder, the others read it.
+    variants
+        What encodes training samples anew in every epoch, for the setting `augment`.
+    threads
+        CPU threads that do so.
     """
 
     def __init__(
@@ -76,6 +82,8 @@ class Trainer:
         limit: int | None = None,
         listener: Listener | None = None,
         ranks: Ranks | None = None,
+        variants: VariantEncoder | None = None,
+        threads: int = 1,
     ) -> None:
         self.store, self.folder, self.backend = store, folder, backend
         self.ranks = ranks or SingleRank()
@@ -87,29 +95,9 @@ class Trainer:
         if config is not None:
             limit = config.limit
         self.settings, self.limit = settings, limit
-        groups = self.reader.groups
-        self.train_samples, self.validation_samples = split_validation(
-            self.reader.labels[:limit],
-            settings.validation,
-            settings.seed,
-            groups if groups is None else groups[:limit],
-        )
-        # copies of held-out samples are neither trained on nor evaluated: originals are like the test split
-        originals = len(self.reader) // store.attributes.get("copies", 1)
-        self.validation_samples = self.validation_samples[self.validation_samples < originals]
-        if not len(self.train_samples):
-            raise UsageError(
-                "no training samples are left", "at least one", "Lower validation or raise limit."
-            )
+        self.train_samples, self.validation_samples = split_samples(store, settings, limit)
         settings.rule.check_steps(self.reader.max_steps)
-        self.stream = BatchStream(
-            self.reader,
-            settings.batch,
-            seed=settings.seed,
-            samples=self.train_samples,
-            share=(self.ranks.rank, self.ranks.size),
-            epochs=settings.epochs,
-        )
+        self.stream = self._stream(variants, threads)
         self.sample_weight = np.ones(len(self.reader))
         self.predicted = np.full(len(self.reader), -1, np.int64)
         self.metrics = EpochMetrics()
@@ -117,15 +105,20 @@ class Trainer:
         self.step = 0
         self._keys: tuple[int, NDArray[np.uint64]] | None = None  # an epoch, and its dropout keys
         self._device_recorded = False
-        layers = build_layers(settings.arch, tuple(store.attributes["unit_shape"]), self.classes)
-        check_network(layers, backend.dtype.itemsize)
-        check_batch(
-            backend,
+        layers = build_layers(
+            settings.arch, tuple(store.attributes["unit_shape"]), self.classes, settings.channels
+        )
+        size = checked_size(
+            self.reader,
+            self.train_samples,
+            settings,
             layers,
-            -(-min(settings.batch, len(self.train_samples)) // self.ranks.size),
-            int(self.reader.steps[self.train_samples].max()),
+            backend,
+            self.ranks.size,
             self.stream.tier.host_bytes,
         )
+        if self.ranks.leads:
+            self._listener({"event": "network", **size.to_json(), "lines": size.lines()})
         with ExitStack() as on_error:
             if self.ranks.leads:
                 folder.acquire(new=config is None, note=self._note)
@@ -146,6 +139,22 @@ class Trainer:
             on_error.pop_all()
 
     # ------------------------------------------------------------ setting up
+
+    def _stream(self, variants: VariantEncoder | None, threads: int) -> HostStream:
+        """Return the batches of training: samples of the store, or variants of them."""
+        s = self.settings
+        arguments: dict[str, Any] = {
+            "seed": s.seed,
+            "samples": self.train_samples,
+            "share": (self.ranks.rank, self.ranks.size),
+            "epochs": s.epochs,
+        }
+        self._source_path = variants.source_path if s.augment and variants else None
+        if not s.augment:
+            return BatchStream(self.reader, s.batch, **arguments)
+        if variants is None:
+            raise UsageError("got augment = true without variants", "what encodes them", "Pass variants=….")
+        return VariantStream(self.reader, s.batch, variants, threads=threads, **arguments)
 
     def _calibrate(self) -> None:
         """Find the rule's open settings on a few training samples; every rank takes rank 0's."""
@@ -175,6 +184,7 @@ class Trainer:
             {key: self.store.attributes[key] for key in ("chain", "seed")},
             self.limit,
             __version__,
+            self._source_path,
         )
 
     # ------------------------------------------------------------ running
@@ -484,6 +494,58 @@ class Trainer:
                 )
 
 
+def planned_size(
+    store: SpikeStore, settings: TrainSettings, backend: Backend, limit: int | None, ranks: int
+) -> NetworkSize:
+    """Return the size of the network that a `Trainer` would train; see `checked_size`."""
+    reader = store["train"]
+    samples, _ = split_samples(store, settings, limit)
+    settings.rule.check_steps(reader.max_steps)
+    shape, classes = tuple(store.attributes["unit_shape"]), len(store.attributes["classes"])
+    layers = build_layers(settings.arch, shape, classes, settings.channels)
+    return checked_size(reader, samples, settings, layers, backend, ranks)
+
+
+def checked_size(
+    reader: SplitReader,
+    train_samples: NDArray[np.int64],
+    settings: TrainSettings,
+    layers: Sequence[LayerKind],
+    backend: Backend,
+    ranks: int,
+    host_bytes: int = 0,
+) -> NetworkSize:
+    """Return the size of a network and its largest batch; `host_bytes` is what reading batches takes beside it.
+
+    Raises
+    ------
+    CapabilityError
+        The network or a batch does not fit.
+    """
+    samples = -(-min(settings.batch, len(train_samples)) // ranks)
+    steps = int(reader.steps[train_samples].max())
+    check_network(layers, backend.dtype.itemsize)
+    check_batch(backend, settings.rule.name, layers, samples, steps, host_bytes)
+    return network_size(backend, settings, layers, samples, steps)
+
+
+def split_samples(
+    store: SpikeStore, settings: TrainSettings, limit: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a run's training and validation samples; see `split_validation`.
+
+    Copies of held-out samples are neither trained on nor evaluated: their originals are like the test split. With
+    `augment` originals alone are trained on, since each epoch varies them.
+    """
+    reader = store["train"]
+    groups = reader.groups if reader.groups is None else reader.groups[:limit]
+    training, validation = split_validation(reader.labels[:limit], settings.validation, settings.seed, groups)
+    originals = len(reader) // store.attributes.get("copies", 1)
+    if settings.augment:
+        training = training[training < originals]
+    return training, validation[validation < originals]
+
+
 def split_validation(
     labels: NDArray[Any], share: float, seed: int, groups: NDArray[Any] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -491,6 +553,11 @@ def split_validation(
 
     With `groups`, (sample,), whole groups are drawn: none has samples in both. Where every group is of one class
     (copies of a sample), `share` of the groups of each class; else (speakers) `share` of all groups, at least one.
+
+    Raises
+    ------
+    UsageError
+        No training samples are left.
     """
     rng = generator(seed, "validation")
     samples, drawn_from, least = np.arange(len(labels)), labels, 0
@@ -504,6 +571,8 @@ def split_validation(
         members = np.flatnonzero(drawn_from == label)
         held_out.append(rng.permutation(members)[: max(round(share * len(members)), least)])
     held = np.isin(samples, np.concatenate(held_out))
+    if held.all():
+        raise UsageError("no training samples are left", "at least one", "Lower validation or raise limit.")
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from spikeprep.backend import Backend, OptimiserStep
+from spikeprep.backend import Backend, OptimiserStep, ParameterState
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.packing import pack
-from spikeprep.train.network import Network
+from spikeprep.train.layers import LayerKind
+from spikeprep.train.layers.conv import Conv
+from spikeprep.train.layers.dense import Dense
+from spikeprep.train.layers.pool import Pool
+from spikeprep.train.network import Network, build_network
 from spikeprep.train.rules.hm2bp import Hm2bp, NeuronSettings, PspSettings
 from spikeprep.train.rules.loss import LossSettings
 
-from .networks import dense_network
-
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 DENSE = ("dense_rate", "dense_rate_nowindow", "dense_softmax", "dense_deep")
+CONV = ("conv_rate", "conv_softmax")
 
 
 @dataclass
@@ -62,12 +65,34 @@ class Golden:
             loss,
         )
 
+    def layers(self) -> list[LayerKind]:
+        layers: list[LayerKind] = []
+        for entry in self.meta["arch"]:
+            shape = layers[-1].out_shape if layers else self["input"].shape[2:]
+            if entry["kind"] == "conv":
+                window = (entry["kernel"], entry["kernel"])
+                layers.append(Conv(shape, kernel=window, channels_out=entry["channels"]))
+            elif entry["kind"] == "pool":
+                layers.append(Pool(shape, (2, 2), (2, 2)))
+            else:
+                layers.append(Dense(shape, entry["units"]))
+        return layers
+
+    @property
+    def trained(self) -> list[int]:
+        """The numbers of the layers that have weights."""
+        return [n for n in range(1, self.depth + 1) if f"weight_{n}" in self.arrays]
+
     def network(self, backend: Backend, *, fused: bool = True) -> Network:
-        weights = [self[f"weight_{n}"] for n in range(1, self.depth + 1)]
-        return dense_network(backend, weights, self.rule(), fused=fused)
+        states = [
+            {"weight": ParameterState.fresh(self[f"weight_{n}"])} if n in self.trained else {}
+            for n in range(1, self.depth + 1)
+        ]
+        return build_network(backend, self.rule(), self.layers(), states, fused=fused)
 
     def batch(self, samples: slice = slice(None)) -> PackedBatch:
-        bits = pack(self["input"][samples])
+        spikes = self["input"][samples]
+        bits = pack(spikes.reshape(*spikes.shape[:2], -1))
         labels = self["labels"][samples].astype(np.int32)
         steps = np.full(len(labels), self["input"].shape[1], np.uint32)
         return PackedBatch(bits, steps, labels, np.arange(len(labels)))
@@ -80,8 +105,9 @@ class Golden:
 
 
 def spikes_of(backend: Backend, dense: np.ndarray) -> Any:
-    """Upload dense spikes (sample, time, unit)."""
-    samples, steps, _ = dense.shape
+    """Upload dense spikes (sample, time, units of any shape)."""
+    samples, steps = dense.shape[:2]
+    dense = dense.reshape(samples, steps, -1)
     return backend.upload(
         PackedBatch(
             pack(dense), np.full(samples, steps, np.uint32), np.zeros(samples, np.int32), np.arange(samples)

@@ -23,19 +23,20 @@ def dense_network(
 
 
 def gradients(network: Network) -> list[np.ndarray]:
-    """Return each layer's gradient sum (post, pre)."""
-    return [layer.parameters["weight"].gradient() for layer in network.devices]
+    """Return the gradient sum of each layer that has weights."""
+    return [p.gradient() for layer in network.devices for p in layer.parameters.values()]
 
 
 def values(network: Network) -> list[np.ndarray]:
-    """Return each layer's weights (post, pre)."""
-    return [state["weight"].value for state in network.states()]
+    """Return the weights of each layer that has some."""
+    return [state["weight"].value for state in network.states() if state]
 
 
 def step_all(network: Network, samples: int, step: OptimiserStep) -> None:
     """Take one optimiser step on every layer."""
     for layer in network.devices:
-        layer.parameters["weight"].update(samples, step)
+        for parameter in layer.parameters.values():
+            parameter.update(samples, step)
 
 
 def optimiser(step: OptimiserStep) -> OptimiserSettings:

@@ -12,7 +12,10 @@ from spikeprep.cpu.backend import CpuBackend
 from spikeprep.reference.backend import ReferenceBackend
 from spikeprep.registry import LAYERS
 from spikeprep.testing import check_backend, check_layer, check_rule
+from spikeprep.train.layers import LayerKind
+from spikeprep.train.layers.conv import Conv
 from spikeprep.train.layers.dense import Dense
+from spikeprep.train.layers.pool import Pool
 from spikeprep.train.rules.hm2bp import Hm2bp
 from spikeprep.train.rules.loss import LossSettings
 
@@ -30,8 +33,22 @@ def test_hm2bp(loss: str) -> None:
     check_rule(rule, [backend(name) for name in DOUBLE])
 
 
-@pytest.mark.parametrize("layer", [Dense((7,), 5), Dense((2, 3), 1)])
-def test_dense(layer: Dense) -> None:
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Dense((7,), 5),
+        Dense((2, 3), 1),
+        Conv((5, 6), (2, 3), channels_out=3),
+        Conv((2, 7, 5), (3, 3), (2, 1), (1, 2), channels_out=4),
+        Conv((4, 5, 3), (1, 5), channels="last", channels_out=2),
+        Conv((2, 3, 4, 4), (4, 4), channels_out=1),
+        Pool((5, 6), (2, 2), (2, 2)),
+        Pool((3, 7, 5), (3, 2), (2, 1)),
+        Pool((4, 5, 3), (2, 2), (2, 2), channels="last"),
+    ],
+    ids=repr,
+)
+def test_layers(layer: LayerKind) -> None:
     check_layer(layer)
 
 

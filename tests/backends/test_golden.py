@@ -1,4 +1,4 @@
-"""Every recorded dense network, replayed on every backend: spikes exactly, the rest within stated tolerances."""
+"""Every recorded network, dense and convolutional, on every backend: spikes exactly, the rest within tolerances."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeprep.backend import Backend
+from spikeprep.backend import Backend, ErrorSignal
 from spikeprep.data import NeuronParams
+from spikeprep.train.layers import LayerKind
+from spikeprep.train.layers.conv import Conv
+from spikeprep.train.layers.dense import Dense
+from spikeprep.train.layers.pool import Pool
 from spikeprep.train.metrics import predict
 from spikeprep.train.rules.hm2bp import filled_output, lateral_factor
 from spikeprep.train.rules.loss import count_error
 from spikeprep.train.sample_weights import boosted_weights
 
 from .backends import BACKENDS, backend
-from .golden import DENSE, FIXTURES, Golden, spikes_of
+from .golden import CONV, DENSE, FIXTURES, Golden, spikes_of
 from .networks import gradients, optimiser, step_all, values
 
 # shares of the array's largest value: (psp, gate, γ, errors), (σ, gradients);
@@ -34,7 +38,7 @@ def fused(request: pytest.FixtureRequest) -> bool:
     return request.param
 
 
-@pytest.fixture(params=DENSE)
+@pytest.fixture(params=DENSE + CONV)
 def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden.load(request.param)
 
@@ -48,8 +52,10 @@ def assert_share(got: np.ndarray, want: np.ndarray, share: float, what: str) -> 
 def test_spikes_counts_and_predictions(golden: Golden, device: Backend, fused: bool) -> None:
     spikes = golden.network(device, fused=fused).forward(golden.batch())
     for n in range(1, golden.depth + 1):
-        np.testing.assert_array_equal(device.unpack(spikes[n]), golden[f"spikes_{n}"].astype(bool))
-        np.testing.assert_array_equal(device.to_host(device.counts(spikes[n])), golden[f"count_{n}"])
+        want = golden[f"spikes_{n}"].reshape(golden.samples, golden["input"].shape[1], -1)
+        counts = golden[f"count_{n}"].reshape(golden.samples, -1)
+        np.testing.assert_array_equal(device.unpack(spikes[n]), want.astype(bool))
+        np.testing.assert_array_equal(device.to_host(device.counts(spikes[n])), counts)
     np.testing.assert_array_equal(predict(device.to_host(device.counts(spikes[-1]))), golden["predicted"])
 
 
@@ -69,11 +75,41 @@ def test_output_error(golden: Golden, device: Backend) -> None:
 
 def test_psp(golden: Golden, device: Backend) -> None:
     pre = golden["input"]
-    for n in range(1, golden.depth + 1):
+    for n, layer in enumerate(golden.layers(), 1):
         post = golden["output_filled"] if n == golden.depth else golden[f"spikes_{n}"]
         e = device.psp(spikes_of(device, pre), spikes_of(device, post), golden.neuron(n), golden.psp())
-        assert_share(device.to_host(e), golden[f"psp_{n}"], TOLERANCE[device.dtype.name][0], f"psp_{n}")
+        found = of_connected_pairs(device.to_host(e), layer)
+        assert_share(found, golden[f"psp_{n}"], TOLERANCE[device.dtype.name][0], f"psp_{n}")
         pre = golden[f"spikes_{n}"]
+
+
+def of_connected_pairs(e: np.ndarray, layer: LayerKind) -> np.ndarray:
+    """Return e (sample, post, pre) as the files have it: of the pairs that a convolution or a pool connects."""
+    if isinstance(layer, Dense):
+        return e
+    e = e.reshape(len(e), *layer.out_shape, *layer.in_shape)
+    if isinstance(layer, Pool):
+        channels, rows, columns = layer.in_shape
+        own = np.ix_(range(channels), range(rows // 2 * 2), range(columns // 2 * 2))
+        return e[:, own[0], own[1] // 2, own[2] // 2, *own]
+    assert isinstance(layer, Conv)
+    o, c, a, b, y, x = np.ogrid[
+        tuple(map(slice, (layer.out_shape[0], *layer.specs()["weight"].shape[1:], *layer.places)))
+    ]
+    return e[:, o, y, x, c, y + a, x + b]
+
+
+def test_error_sent_back(golden: Golden, device: Backend, fused: bool) -> None:
+    network = golden.network(device, fused=fused)
+    trains = network.forward(golden.batch())
+    trains[-1] = spikes_of(device, golden["output_filled"])
+    for n in range(golden.depth, 1, -1):
+        error, sent = (golden[f"incoming_{m}"].reshape(golden.samples, -1) for m in (n, n - 1))
+        scale = golden["gamma"] if n == golden.depth else np.ones_like(error)
+        signal = ErrorSignal(*(device.array(a.astype(device.dtype)) for a in (error, scale)))
+        constants = network.rule.constants(n - 1, golden.depth)
+        got = network.devices[n - 1].backward(trains[n - 1], trains[n], signal, constants, True)
+        assert_share(device.to_host(got), sent, TOLERANCE[device.dtype.name][0], f"incoming_{n - 1}")
 
 
 def test_gate(device: Backend) -> None:
@@ -95,10 +131,10 @@ def test_gradient_and_step_of_each_sample(golden: Golden, device: Backend, fused
         network = golden.network(device, fused=fused)
         batch = golden.batch(slice(b, b + 1))
         network.backward(network.forward(batch), batch.labels, golden["sample_weight"][b : b + 1])
-        for n, gradient in enumerate(gradients(network), 1):
+        for n, gradient in zip(golden.trained, gradients(network), strict=True):
             assert_share(gradient, golden[f"grad_data_{n}"][b], tight, f"grad_data_{n}[{b}]")
         step_all(network, 1, golden.step())
-        for n, value in enumerate(values(network), 1):
+        for n, value in zip(golden.trained, values(network), strict=True):
             firm = firm_entries(golden[f"grad_data_{n}"][b] + golden[f"grad_reg_{n}"], device)
             assert np.abs(value - golden[f"weight_after_{n}"][b])[firm].max() <= once
 
@@ -107,11 +143,11 @@ def test_gradient_and_step_of_the_batch(golden: Golden, device: Backend, fused: 
     _, tight, once, _ = TOLERANCE[device.dtype.name]
     network, batch = golden.network(device, fused=fused), golden.batch()
     network.backward(network.forward(batch), batch.labels, golden["sample_weight"])
-    for n, gradient in enumerate(gradients(network), 1):
+    for n, gradient in zip(golden.trained, gradients(network), strict=True):
         mean, reg = gradient / golden.samples, golden[f"grad_reg_{n}"]
         assert_share(mean + reg, golden[f"grad_batch_{n}"], tight, f"grad_batch_{n}")
     step_all(network, golden.samples, golden.step())
-    for n, value in enumerate(values(network), 1):
+    for n, value in zip(golden.trained, values(network), strict=True):
         firm = firm_entries(golden[f"grad_batch_{n}"], device)
         assert np.abs(value - golden[f"weight_after_batch_{n}"])[firm].max() <= once
 
@@ -120,7 +156,7 @@ def test_regularisation_alone(golden: Golden, device: Backend, fused: bool) -> N
     network, step = golden.network(device, fused=fused), golden.step()
     before = [value.astype(float) for value in values(network)]
     step_all(network, 1, replace(step, kind="sgd", rate=1.0, beta1=0.0))
-    for n, (value, old) in enumerate(zip(values(network), before, strict=True), 1):
+    for n, value, old in zip(golden.trained, values(network), before, strict=True):
         share = 2e-5 if device.dtype == np.float32 else 1e-10
         assert_share(old - value, golden[f"grad_reg_{n}"], share, f"grad_reg_{n}")
 
@@ -132,7 +168,7 @@ def test_sequence_of_steps(golden: Golden, device: Backend, fused: bool) -> None
         batch, weight = golden.batch(slice(b, b + 1)), golden["sample_weight"][b : b + 1]
         result = network.train_step(batch, settings, b + 1, settings.rate, sample_weight=weight)
         np.testing.assert_array_equal(result.counts[0], golden["count_seq"][b])
-        for n, value in enumerate(values(network), 1):
+        for n, value in zip(golden.trained, values(network), strict=True):
             slopes = np.abs(golden[f"grad_data_{n}"] + golden[f"grad_reg_{n}"]).min(axis=0)
             firm = firm_entries(slopes, device)
             assert np.abs(value - golden[f"weight_after_seq_{n}"][b])[firm].max() <= sequence

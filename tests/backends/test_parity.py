@@ -202,4 +202,7 @@ def test_updates(kind: str, fused: bool) -> None:
 
 
 def test_every_fused_layer_is_tested_here() -> None:
-    assert {pair for name in FAST for pair in backend(name).fused} == {("hm2bp", "dense")}
+    assert {pair for name in FAST for pair in backend(name).fused} == {
+        ("hm2bp", kind)
+        for kind in ("conv", "dense", "pool")  # the other two in test_spatial
+    }

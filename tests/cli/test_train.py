@@ -118,7 +118,11 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
     ("words", "code", "says"),
     [
         (("--arch", "abc"), 2, "got 'abc' in arch 'abc'"),
-        (("--arch", "15C5-P2-300"), 2, "'15C5'"),
+        (("--arch", "15Q5"), 2, "15C5 (conv), 800 (dense), P2 (pool)"),
+        (("--arch", "15C5-P2-9C3"), 2, "'9C3' in arch '15C5-P2-9C3': got a window of 3 × 3 on 2 × 2 units"),
+        (("--arch", "200-15C5"), 2, "got units of shape (200,), which have no rows and columns"),
+        (("--arch", "15C5-P2", "--set", "thresholds=[1, 2]"), 2, "expected one value for all layers, or 3"),
+        (("--arch", "90000C5-90000"), 5, "a network of 129,"),
         (("--set", "optim.rat=1"), 2, "Did you mean 'optim.rate'?"),
         (("--set", "batch=many"), 2, "a whole number"),
         (("--recipe", "digts"), 2, "Did you mean 'digits'?"),
@@ -394,3 +398,10 @@ def test_ctrl_c_and_on_with_the_same_bits(spikeprep, store, tmp_path: Path):
         )
     a, b = (load_checkpoint(folder / "last.npz")[0] for folder in (run, whole))
     assert {k: v.tobytes() for k, v in a.items()} == {k: v.tobytes() for k, v in b.items()}
+
+
+def test_raw_data_are_named_for_augmentation_alone(spikeprep, store, tmp_path):
+    done = spikeprep("train", store, "--run", tmp_path / "run", "--source", tmp_path)
+    assert done.exit_code == 2
+    assert "Use --set augment=true, or leave source out" in done.stderr.replace("\n", " ")
+    assert not (tmp_path / "run").exists()

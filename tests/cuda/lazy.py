@@ -158,6 +158,8 @@ class LazyRuntime(Runtime):
         assert host.shape == device.shape
         assert host.dtype == device.dtype
         assert device.base is not None
+        # a new thread's device is number 0, whatever the runtime's is
+        assert hasattr(self.local, "adopted") or threading.current_thread() is threading.main_thread()
         self.current().give(lambda: np.copyto(device, host))
 
     def copy_out(self, device, host):
@@ -169,6 +171,12 @@ class LazyRuntime(Runtime):
     def to_host(self, device):
         self.current().synchronize()
         return device.copy()
+
+    def adopt_thread(self):
+        self.local.adopted = True
+
+    def recorded(self, work):
+        raise NotImplementedError
 
     def synchronize(self):
         for stream in self.streams:

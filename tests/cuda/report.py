@@ -8,6 +8,7 @@ result of each tool. The exit code is 0 if nothing failed.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata as metadata
 import json
 import os
 import shutil
@@ -111,9 +112,7 @@ def sanitizer(
     if emulated:
         return {}
     walk = [sys.executable, "-m", "tests.cuda.walk"]
-    tool_path = shutil.which("compute-sanitizer") or shutil.which(
-        "compute-sanitizer", path="/usr/local/cuda/bin"
-    )
+    tool_path = sanitizer_path()
     if tool_path is None:
         return {
             "walk": {"exit": _run(walk, env, log, seconds), "reason": "compute-sanitizer is not installed"}
@@ -135,6 +134,18 @@ def sanitizer(
         verdict = {0: "no errors", ERRORS: "errors"}.get(code, "did not finish")
         verdicts[tool] = {"exit": code, "verdict": verdict, "seconds": round(time.perf_counter() - began, 1)}
     return verdicts
+
+
+def sanitizer_path() -> str | None:
+    """Return compute-sanitizer: in the PATH, of CUDA's toolkit, or of the wheel nvidia-cuda-sanitizer-api."""
+    name = "compute-sanitizer"
+    if installed := shutil.which(name) or shutil.which(name, path="/usr/local/cuda/bin"):
+        return installed
+    try:
+        files = metadata.files("nvidia-cuda-sanitizer-api") or []
+    except metadata.PackageNotFoundError:
+        return None
+    return next((str(file.locate()) for file in files if file.name == name), None)
 
 
 def _run(command: list[str], env: dict[str, str], log: TextIO, seconds: float | None) -> int:

@@ -33,12 +33,12 @@ def test_a_batch_that_is_padded_to_a_long_sample_is_refused(monkeypatch):
     backend = CpuBackend(threads=2)
     monkeypatch.setattr(backend, "free_memory", lambda: 20 << 30)
     with pytest.raises(CapabilityError, match=r"samples of 10,000,000 steps needs 6\d\.\d GB.*Lower batch"):
-        check_batch(backend, LAYERS, 32, 10**7)
+        check_batch(backend, "hm2bp", LAYERS, 32, 10**7)
     with pytest.raises(CapabilityError, match="Use a smaller arch"):
-        check_batch(backend, LAYERS, 1, 10**9)
-    check_batch(backend, LAYERS, 32, 10**4)
+        check_batch(backend, "hm2bp", LAYERS, 1, 10**9)
+    check_batch(backend, "hm2bp", LAYERS, 32, 10**4)
     with pytest.raises(CapabilityError, match="reading batches"):
-        check_batch(backend, LAYERS, 32, 10**4, host_bytes=1 << 60)
+        check_batch(backend, "hm2bp", LAYERS, 32, 10**4, host_bytes=1 << 60)
 
 
 @pytest.mark.parametrize(("backend", "samples"), [(CpuBackend(threads=1), 200), (ReferenceBackend(), 2)])
@@ -74,7 +74,7 @@ def test_evaluation_takes_smaller_batches_where_memory_is_short(digits, tmp_path
     whole = evaluate(network, digits["test"], 10)
     small = network.backend.batch_bytes([64, 30, 10], 3, 120)
     monkeypatch.setattr(network.backend, "free_memory", lambda: small)
-    assert affordable_batch(network.backend, network.layers, 64, 120) == 2
+    assert affordable_batch(network.backend, "hm2bp", network.layers, 64, 120) == 2
     part = evaluate(network, digits["test"], 10, samples=np.arange(50))
     monkeypatch.undo()
     assert (
@@ -117,7 +117,7 @@ def test_a_full_device_in_the_middle_of_training(digits, tmp_path, monkeypatch):
     def full(self, batch):
         raise MemoryError("Out of memory allocating 512 bytes (allocated so far: 1024 bytes).")
 
-    monkeypatch.setattr(Network, "forward", full)
+    monkeypatch.setattr(Network, "_forward", full)
     loss = {"loss.target": 15, "loss.off_target": 2, "loss.margin": 2, "thresholds": 5}
     with pytest.raises(CapabilityError, match="Lower batch, use a smaller arch"):
         spikeprep.train(

@@ -32,6 +32,8 @@ class LayerKind(Plugin, ABC):
 
     notation: ClassVar[str]
     """How the kind is written in `arch`, for messages: ``"800"``."""
+    has_slack: ClassVar[bool] = True
+    """Whether its neurons fire from a little below the threshold on, where a rule knows such a slack."""
 
     in_shape: tuple[int, ...]
 
@@ -62,6 +64,15 @@ class LayerKind(Plugin, ABC):
         self, xp: ModuleType, arrays: Mapping[str, Array], y: Array, x: Array
     ) -> Mapping[str, Array]:
         """Return the gradient Σ y xᵀ of each array, summed over all leading axes."""
+
+    @property
+    def backward_weight(self) -> float:
+        """What the fixed weights of a layer without trained arrays count as in the error that is sent back."""
+        return 1.0
+
+    def remark(self) -> str:
+        """Return what a person should know of the layer behind its input, such as units left out; else ""."""
+        return ""
 
     @property
     def units(self) -> int:

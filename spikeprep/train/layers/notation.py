@@ -1,4 +1,4 @@
-"""The paper's notation for hidden layers: ``800-800``; the output layer comes from the store's classes."""
+"""The paper's notation for hidden layers: ``800-800``, ``15C5-P2-300``; the output comes from the store's classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ...errors import UsageError
 from ...registry import LAYERS
 from .base import LayerKind
 from .dense import Dense
+from .spatial import Channels, Spatial, channel_axis
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def parse_arch(arch: str) -> tuple[LayerNotation, ...]:
             raise UsageError(
                 f"got {excerpt(text)} in arch {excerpt(arch)}",
                 f"the notation of a layer: {known}",
-                "Write the hidden layers joined by dashes, for example 800 or 800-800.",
+                "Write the hidden layers joined by dashes, for example 800-800 or 15C5-P2-300.",
             )
         if len(matches) > 1:
             names = " and ".join(kind.name for kind, _ in matches)
@@ -48,8 +49,12 @@ def parse_arch(arch: str) -> tuple[LayerNotation, ...]:
     return tuple(layers)
 
 
-def build_layers(arch: str, in_shape: tuple[int, ...], classes: int) -> tuple[LayerKind, ...]:
+def build_layers(
+    arch: str, in_shape: tuple[int, ...], classes: int, channels: Channels = "auto"
+) -> tuple[LayerKind, ...]:
     """Return the layers of `arch` behind units of a shape, and a fully connected output layer of `classes` units.
+
+    `channels` tells where the channels are among the axes of the input's units; see `channel_axis`.
 
     Raises
     ------
@@ -57,11 +62,16 @@ def build_layers(arch: str, in_shape: tuple[int, ...], classes: int) -> tuple[La
         `arch` is not in the notation, or a layer does not fit behind the one before it.
     """
     layers: list[LayerKind] = []
+    shape = in_shape
     for part in parse_arch(arch):
+        settings = dict(part.settings)
         try:
-            layers.append(part.kind.bound(part.settings, layers[-1].out_shape if layers else in_shape))
+            if not layers and issubclass(part.kind, Spatial):
+                settings["channels"] = channel_axis(shape, channels)
+            layers.append(part.kind.bound(settings, shape))
+            shape = layers[-1].out_shape
         except UsageError as error:
             raise UsageError(
                 f"{part.text!r} in arch {arch!r}: {error.got}", error.expected, error.hint
             ) from error
-    return (*layers, Dense(layers[-1].out_shape, classes))
+    return (*layers, Dense(shape, classes))

@@ -41,7 +41,7 @@ class NeuronSettings(Settings):
     refractory
         Steps for which the membrane is held at 0 after a spike.
     slack
-        A membrane fires above ν − slack.
+        A membrane fires above ν − slack, in a convolution above ν.
     """
 
     owner: ClassVar[str] = "neuron"
@@ -208,7 +208,8 @@ class Hm2bp(LearningRule):
         self, backend: Backend, connection: Connection, pre: Spikes, constants: Hm2bpConstants
     ) -> Spikes:
         """See `LearningRule.forward`: a spike arrives one step later (eq. 2 to 4)."""
-        return backend.simulate(connection.drive(pre), pre.steps, constants.neuron, constants.lateral)
+        neuron = constants.neuron_of(connection)
+        return backend.simulate(connection.drive(pre), pre.steps, neuron, constants.lateral)
 
     def output_error(
         self,
@@ -238,8 +239,12 @@ class Hm2bp(LearningRule):
         """See `LearningRule.backward`: eq. 17 and 22 to 24 in the form of gates (docs/hm2bp.md sections 4 and 8)."""
         xp, real = backend.xp, backend.dtype
         nu, psp = real.type(constants.neuron.threshold), constants.psp
-        # a connection without weights passes the error on as it is (a pooling layer)
-        delta = signal.error / nu if connection.is_trained else signal.error
+        # a connection without weights (a pooling layer) does not divide the error by its own threshold
+        delta = (
+            signal.error / nu
+            if connection.is_trained
+            else signal.error * real.type(connection.backward_weight)
+        )
         spikes, gates = backend.dense(pre), backend.gate(post, constants.neuron, psp)
         counts, pre_counts = backend.counts(post), backend.counts(pre)
         active, pre_active = (counts > 0).astype(real), (pre_counts > 0).astype(real)

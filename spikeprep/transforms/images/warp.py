@@ -59,12 +59,16 @@ def _resample(
                 out[i, j, k] = (up * upper + down * lower) * _SHARE + half
 
 
+def edge(background: float, dtype: np.dtype[Any]) -> tuple[Any, float]:
+    """Return what `_resample` takes of an image's dtype: the value outside of it, and what rounds a result."""
+    return in_dtype(background, dtype), 0.5 if dtype == np.uint8 else 0.0
+
+
 def resample(image: Image, positions: Positions, background: float) -> Image:
     """Return the image's values at positions, of its dtype; what lies outside of it has the intensity `background`."""
     rows, columns = positions
     out = np.empty((*rows.shape, *image.shape[2:]), image.dtype)
-    fill = in_dtype(background, image.dtype)
-    half = 0.5 if image.dtype == np.uint8 else 0.0
+    fill, half = edge(background, image.dtype)
     if image.dtype == np.float16:
         wide = resample(image.astype(np.float32), positions, background)
         return wide.astype(np.float16)
@@ -101,6 +105,13 @@ def _affine(top: float, left: float, matrix: tuple[float, float, float, float], 
             out[1, i, j] = np.int32(min(max(np.rint(column * STEPS), -_FARTHEST), _FARTHEST))
 
 
+def affine_matrix(degrees: float, factors: tuple[float, float]) -> tuple[float, float, float, float]:
+    """Return the linear map from a pixel's (row, column), about the centre, to where it is taken from; see `affine`."""
+    turn_y, turn_x = cos(radians(degrees)), sin(radians(degrees))
+    # rows count downwards: what turns counterclockwise is taken from where a clockwise turn leads
+    return turn_y / factors[0], turn_x / factors[0], -turn_x / factors[1], turn_y / factors[1]
+
+
 def affine(
     rows: int, columns: int, *, degrees: float = 0.0, factors: tuple[float, float] = (1.0, 1.0)
 ) -> Positions:
@@ -115,11 +126,8 @@ def affine(
     factors
         Enlargement of rows and of columns.
     """
-    turn_y, turn_x = cos(radians(degrees)), sin(radians(degrees))
-    # rows count downwards: what turns counterclockwise is taken from where a clockwise turn leads
-    matrix = turn_y / factors[0], turn_x / factors[0], -turn_x / factors[1], turn_y / factors[1]
     positions = np.empty((2, rows, columns), np.int32)
-    _affine((rows - 1) / 2, (columns - 1) / 2, matrix, positions)
+    _affine((rows - 1) / 2, (columns - 1) / 2, affine_matrix(degrees, factors), positions)
     return positions
 
 

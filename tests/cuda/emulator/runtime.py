@@ -154,6 +154,9 @@ class EmulatedRuntime(Runtime):
         """See `Runtime.active`."""
         return nullcontext()
 
+    def adopt_thread(self) -> None:
+        """See `Runtime.adopt_thread`."""
+
     def stream(self) -> EmulatedStream:
         """See `Runtime.stream`."""
         stream = EmulatedStream(self, self.lazy)

@@ -119,6 +119,14 @@ def test_resampling_as_scipy_interpolates():
     np.testing.assert_allclose(resample(image, positions, 0.25), expected, atol=1e-12)
 
 
+@settings(max_examples=60, deadline=None)
+@given(images, CHOICES[Elastic], st.integers(0, 9))
+def test_the_fused_kernel_resamples_at_the_positions(image, transform, n):
+    key = SampleKey(n, "train", n, 1)
+    expected = resample(image, transform.positions(*image.shape[:2], key), 0)
+    np.testing.assert_array_equal(transform(image, rng=key), expected)
+
+
 def test_half_precision():
     image = (digit() / 255).astype(np.float16)
     result = Rotation()(image, rng=KEY)

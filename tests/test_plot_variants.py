@@ -1,0 +1,54 @@
+"""The picture of originals beside variants."""
+
+import numpy as np
+import pytest
+
+from spikeprep.encoding.run import encode
+from spikeprep.errors import DataError, UsageError
+from spikeprep.plot import variants
+from spikeprep.random import SampleKey
+from spikeprep.recipes import Recipe
+from spikeprep.store import SpikeStore
+from spikeprep.transforms import Shift
+
+from .sources.idx_files import pictures, write_idx
+
+pytest.importorskip("matplotlib")
+
+
+def made(tmp_path, chain, copies=1):
+    (tmp_path / "raw").mkdir()
+    write_idx(tmp_path / "raw", *pictures(12))
+    recipe = Recipe("mine", "", "", {"name": "idx"}, [*chain, {"name": "poisson", "steps": 8}], copies=copies)
+    encode(recipe, tmp_path / "s.zarr", source_path=tmp_path / "raw", seed=4)
+    return SpikeStore.open(tmp_path / "s.zarr")
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_rows_are_classes_and_columns_are_copies(tmp_path, copies):
+    store = made(tmp_path, [{"name": "shift"}], copies)
+    figure = variants(store, 4, tmp_path / "raw")
+    images, labels = pictures(12)
+    assert len(figure.axes) == 3 * 5
+    assert [axes.get_title(loc="center") for axes in figure.axes[:3]] == ["original", "copy 1", "copy 2"]
+    for row, label in enumerate(np.unique(labels)):
+        index = int(np.argmax(labels == label))
+        for copy, axes in enumerate(figure.axes[5 * row : 5 * row + 5]):
+            expected = images[index]
+            if copy:
+                expected = Shift()(expected, rng=SampleKey(4, "train", index, copy))
+            np.testing.assert_array_equal(axes.images[0].get_array(), expected)
+
+
+def test_what_cannot_be_shown(tmp_path):
+    store = made(tmp_path, [{"name": "invert"}])
+    with pytest.raises(UsageError, match="the chain invert, poisson, which varies no copies"):
+        variants(store, 4, tmp_path / "raw")
+    with pytest.raises(UsageError, match="variants = 0"):
+        variants(store, 0, tmp_path / "raw")
+
+
+def test_other_raw_data(tmp_path):
+    store = made(tmp_path, [{"name": "shift"}])
+    with pytest.raises(DataError, match="no raw data"):
+        variants(store, 2, tmp_path / "nowhere")
