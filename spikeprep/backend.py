@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import NeuronParams, PackedBatch, PspParams, SoftResetParams
+from .random import split_mix
 from .system import available_memory
 
 Array = Any
@@ -316,8 +317,11 @@ FusedLayer = Callable[[Any, LinearMap, Mapping[str, ParameterState]], DeviceLaye
 FusedOutput = Callable[[Any, Any, Array, Array | None, Any], OutputError]
 """(backend, output, labels, sample weights or None, constants) → a rule's `output_error`; replayable."""
 
-Pass = Callable[[Any, Array, Array | None], Array]
-"""(input, labels, sample weights or None) → what the pass measured; arrays (sample,) of the host, or of `xp`."""
+Pass = Callable[[Any, Array, Array | None, Array | None], Array]
+"""(input, labels, sample weights or None, dropout keys or None) → what the pass measured.
+
+Labels, weights and keys (uint64) are arrays (sample,) of the host, or of `xp`.
+"""
 
 
 class Backend(ABC):
@@ -399,6 +403,28 @@ class Backend(ABC):
     @abstractmethod
     def regular_trains(self, spikes: Spikes, unit: NDArray[Any], period: Array) -> Spikes:
         """Replace train `unit[b]` (host) by spikes at p, 2 p, … < steps[b], p = `period[b]`, where that is not 0."""
+
+    # ------------------------------------------------------------ dropout
+
+    def kept(self, keys: Array, first: int, units: int, share: float) -> Array:
+        """Return which of the units `first`, `first` + 1, … of a network dropout keeps, bool (sample, unit).
+
+        Unit u is dropped where number u of the sample's stream, `keys` uint64 (sample,), is below share · 2⁶⁴.
+        """
+        numbers = split_mix(
+            self.xp.asarray(keys)[:, None], self.xp.arange(first, first + units, dtype=np.uint64)
+        )
+        return numbers >= np.uint64(round(share * 2**64))
+
+    @abstractmethod
+    def masked(self, spikes: Spikes, kept: Array) -> Spikes:
+        """Return the spikes without those of units that are not `kept`, bool (sample, unit)."""
+
+    def masked_error(self, error: Array, kept: Array) -> Array:
+        """Return an error (sample, unit), 0 where a unit is not `kept`, bool (sample, unit)."""
+        return error * kept
+
+    # ------------------------------------------------------------ drives
 
     def drive(self, linear_map: LinearMap, arrays: Mapping[str, Array], spikes: Spikes) -> Array:
         """Return W S (sample, time, post): what the spikes of each step send through a connection.

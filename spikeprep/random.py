@@ -43,6 +43,9 @@ _HALF = np.uint64(32)
 _MUL_0, _MUL_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
+_SPLIT_MIX_STEP = np.uint64(0x9E3779B97F4A7C15)
+_SPLIT_MIX_1, _SPLIT_MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
 
 def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, Any, Any, Any]:
     """Return the Philox4x32-10 block of a counter under a key: four 32-bit words held in uint64.
@@ -57,6 +60,17 @@ def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[An
         c0, c1, c2, c3 = (b >> _HALF) ^ c1 ^ k0, b & _MASK, (a >> _HALF) ^ c3 ^ k1, a & _MASK
         k0, k1 = (k0 + _WEYL_0) & _MASK, (k1 + _WEYL_1) & _MASK
     return c0, c1, c2, c3
+
+
+def split_mix(key: Any, number: Any) -> Any:
+    """Return number `number` (from 0) of the stream that SplitMix64 starts at `key` (Steele, Lea & Flood 2014).
+
+    Both are uint64 arrays, of NumPy or of a like module, which broadcast; sums and products are modulo 2⁶⁴.
+    """
+    x = key + (number + np.uint64(1)) * _SPLIT_MIX_STEP
+    x = (x ^ (x >> np.uint64(30))) * _SPLIT_MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _SPLIT_MIX_2
+    return x ^ (x >> np.uint64(31))
 
 
 def _block(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from spikeprep.errors import UsageError
-from spikeprep.random import SampleKey, generator, philox4x32, philox_keys
+from spikeprep.random import SampleKey, generator, philox4x32, philox_keys, split_mix
 
 # Random123's known answers for philox4x32-10: counter, key → block
 KNOWN = [
@@ -114,6 +114,18 @@ def test_generators_are_reproducible_and_distinct():
 def test_generator_stream_is_pinned():
     """Weights and shuffles of earlier runs depend on this."""
     assert generator(7, "weights", 3).integers(0, 2**32, 3).tolist() == [686178443, 3546834293, 2546302133]
+
+
+@pytest.mark.parametrize(
+    ("key", "numbers"),
+    [
+        (0, [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]),
+        (1234567, [6457827717110365317, 3203168211198807973, 9817491932198370423]),
+    ],
+)
+def test_split_mix_is_the_published_generator(key, numbers):
+    """Of the reference implementation in C (Vigna 2015) and of Java's SplittableRandom."""
+    assert split_mix(np.array([key], np.uint64), np.arange(3, dtype=np.uint64)).tolist() == numbers
 
 
 def test_importing_is_light():

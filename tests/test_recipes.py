@@ -18,10 +18,12 @@ from spikeprep.recipes import Recipe, find_recipe, known_recipe, load_recipe, re
 from spikeprep.recipes.toml import toml_lines
 from spikeprep.registry import SOURCES, register
 from spikeprep.sources.base import Source
+from spikeprep.train.settings import TrainSettings
 
 
 def test_recipe_names():
-    images = ["digits", "mnist", "fashion-mnist", "emnist-balanced", "images"]
+    mnist = ["mnist", "mnist-800", "mnist-elastic", "paper-mnist-800"]
+    images = ["digits", *mnist, "fashion-mnist", "emnist-balanced", "images"]
     events = ["events", "nmnist", "tonic"]
     papers = [
         *(f"paper-{name}" for name in ("mnist-800", "nmnist-800", "emnist-800", "emnist-200-200")),
@@ -49,6 +51,19 @@ def test_mnist_is_the_published_encoding():
     chain = [{"name": "poisson", "steps": 400, "rate_max": 1 / 5.5, "dt": 0.001}]
     assert recipe.build_chain().to_config() == chain
     assert (recipe.train["arch"], recipe.train["thresholds"]) == ("800", [20, 8])
+
+
+@pytest.mark.parametrize("name", ["mnist-800", "paper-mnist-800"])
+def test_recipes_of_mnist_share_its_store(name):
+    """`train STORE --recipe NAME` is for a store of `mnist`."""
+    assert load_recipe(name).build_chain() == load_recipe("mnist").build_chain()
+    assert load_recipe(name).source == load_recipe("mnist").source
+    assert load_recipe(name).obtain == load_recipe("mnist").obtain
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_suggested_settings_are_settings(name):
+    assert TrainSettings().override(load_recipe(name).train)
 
 
 def test_nmnist_is_the_published_encoding():

@@ -64,6 +64,10 @@ class CpuBase(Backend):
             masks[b, period[b] : spikes.steps[b] : period[b], tile] |= np.uint32(1 << lane)
         return CpuSpikes.from_masks(masks, spikes.steps, spikes.units, self.workers)
 
+    def masked(self, spikes: CpuSpikes, kept: NDArray[Any]) -> CpuSpikes:  # type: ignore[override]
+        """See `Backend.masked`."""
+        return spikes.masked(kept)
+
     # ------------------------------------------------------------ neurons, gates, PSPs
 
     def _tiled(self, drive: NDArray[Any]) -> NDArray[Any]:

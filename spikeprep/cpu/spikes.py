@@ -86,6 +86,22 @@ class CpuSpikes:
         spikes._masks = masks
         return spikes
 
+    def masked(self, kept: NDArray[np.bool_]) -> CpuSpikes:
+        """Return the spikes of the units that are kept, bool (sample, unit)."""
+        _, times, _ = self.by_unit()
+        counts = self.counts * kept
+        spikes = CpuSpikes(self.units, self.steps, counts, self._workers)
+        unit_ptr, _, active = spikes._by_unit = ByUnit(
+            pointers(counts),
+            times[np.repeat(kept.ravel(), self.counts.ravel())],
+            np.empty(counts.shape, np.int32),
+        )
+        self._workers.each(
+            lambda first, last: events.active_units(unit_ptr, active, first, last),
+            self._workers.samples(len(active)),
+        )
+        return spikes
+
     def masks(self) -> NDArray[np.uint32]:
         """Return uint32 [sample, step, tile]; for packed bits, which no training step asks, in NumPy."""
         if self._masks is None:

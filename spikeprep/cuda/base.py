@@ -250,6 +250,46 @@ class CudaBase(Backend):
             )  # fmt: skip
         return CudaSpikes(self.runtime, spikes.units, spikes.steps, spikes.lengths, by_unit)
 
+    # ------------------------------------------------------------ dropout
+
+    def kept(self, keys: Array, first: int, units: int, share: float) -> Array:
+        """See `Backend.kept`: one launch."""
+        keys = self.xp.ascontiguousarray(self.xp.asarray(keys, np.uint64))
+        kept = self.xp.empty((len(keys), units), np.bool_)
+        if kept.size:
+            self.module("dropout.cu").launch(
+                "kept_units", blocks(self.runtime, kept.size, 256), 256, keys, kept, np.uint64(first),
+                np.uint64(round(share * 2**64)), np.int32(len(keys)), np.int32(units),
+            )  # fmt: skip
+        return kept
+
+    def masked(self, spikes: CudaSpikes, kept: Array) -> CudaSpikes:  # type: ignore[override]
+        """See `Backend.masked`; the words by step are made anew from those by unit."""
+        by_unit = self.xp.empty_like(spikes.by_unit)
+        counts = (self.xp.empty_like if by_unit.size else self.xp.zeros_like)(spikes.counts())
+        if by_unit.size:
+            self.module("dropout.cu").launch(
+                "masked_spikes", blocks(self.runtime, by_unit.size, 256), 256, spikes.by_unit, kept, spikes.counts(),
+                by_unit, counts, np.int64(counts.size), np.int32(spikes.words),
+            )  # fmt: skip
+        return CudaSpikes(self.runtime, spikes.units, spikes.steps, spikes.lengths, by_unit, counts=counts)
+
+    def masked_error(self, error: Array, kept: Array) -> Array:
+        """See `Backend.masked_error`."""
+        error = self.xp.ascontiguousarray(error, self.dtype)
+        masked = self.xp.empty_like(error)
+        if masked.size:
+            self.module("dropout.cu").launch(
+                "masked_error",
+                blocks(self.runtime, masked.size, 256),
+                256,
+                error,
+                kept,
+                masked,
+                np.int64(masked.size),
+            )
+        return masked
+
     # ------------------------------------------------------------ neurons, gates, PSPs
 
     def _padded(self, drive: Array, longest: int) -> Array:

@@ -23,6 +23,7 @@ class Recording:
     spikes: CudaSpikes
     labels: Array
     sample_weight: Array | None
+    keys: Array | None
     play: Callable[[], None]
     result: Array
 
@@ -35,31 +36,36 @@ class Replay:
         self._seen: Counter[Hashable] = Counter()
         self._recordings: dict[Hashable, Recording] = {}
 
-    def __call__(self, pre: CudaSpikes, labels: Array, sample_weight: Array | None) -> Array:
+    def __call__(
+        self, pre: CudaSpikes, labels: Array, sample_weight: Array | None, keys: Array | None
+    ) -> Array:
         """Return the pass's result, valid until the next call."""
-        key = (len(pre), pre.units, pre.longest, sample_weight is None)
+        key = (len(pre), pre.units, pre.longest, sample_weight is None, keys is None)
         recording = self._recordings.get(key)
         if recording is None:
             self._seen[key] += 1
             if self._seen[key] <= _FIRST or len(self._recordings) >= _MOST:
-                return self._work(pre, labels, sample_weight)
-            recording = self._recordings[key] = self._record(pre, sample_weight)
+                return self._work(pre, labels, sample_weight, keys)
+            recording = self._recordings[key] = self._record(pre, sample_weight, keys)
         copy = self._backend.runtime.copy_in
         recording.spikes.by_unit[...] = pre.by_unit
         recording.spikes.lengths[...] = pre.lengths
         copy(np.ascontiguousarray(labels, np.int32), recording.labels)
         if recording.sample_weight is not None:
             copy(np.ascontiguousarray(sample_weight, self._backend.dtype), recording.sample_weight)
+        if recording.keys is not None:
+            copy(np.ascontiguousarray(keys, np.uint64), recording.keys)
         recording.play()
         return recording.result
 
-    def _record(self, pre: CudaSpikes, sample_weight: Array | None) -> Recording:
+    def _record(self, pre: CudaSpikes, sample_weight: Array | None, keys: Array | None) -> Recording:
         xp, runtime = self._backend.xp, self._backend.runtime
         spikes = CudaSpikes(
             runtime, pre.units, pre.steps, xp.empty_like(pre.lengths), xp.empty_like(pre.by_unit)
         )
         labels = xp.empty(len(pre), np.int32)
         weight = None if sample_weight is None else xp.empty(len(pre), self._backend.dtype)
+        key_words = None if keys is None else xp.empty(len(pre), np.uint64)
         results: list[Array] = []
-        play = runtime.recorded(lambda: results.append(self._work(spikes, labels, weight)))
-        return Recording(spikes, labels, weight, play, results[0])
+        play = runtime.recorded(lambda: results.append(self._work(spikes, labels, weight, key_words)))
+        return Recording(spikes, labels, weight, key_words, play, results[0])

@@ -60,6 +60,10 @@ class ReferenceBackend(Backend):
             dense[b, period[b] : spikes.steps[b] : period[b], unit[b]] = True
         return DenseSpikes(dense, spikes.steps)
 
+    def masked(self, spikes: DenseSpikes, kept: NDArray[Any]) -> DenseSpikes:  # type: ignore[override]
+        """See `Backend.masked`."""
+        return DenseSpikes(spikes.dense & kept[:, None, :], spikes.steps)
+
     def trace_neurons(self, drive: NDArray[Any], neuron: NeuronParams) -> NeuronTrace:
         """See `Backend.trace_neurons`."""
         return neurons.simulate(np.asarray(drive, float), neuron)

@@ -21,6 +21,8 @@ _SEEDS = 3
 _SHARES = {"float64": 1e-9, "float32": 1e-4}  # of the largest value
 _NEURON = NeuronParams(4.0)
 
+_KEYS = np.arange(4, dtype=np.uint64) << np.uint64(61)  # of dropout
+
 
 @conformance
 def check_backend(backend: Backend) -> None:
@@ -79,9 +81,14 @@ def _of_spikes(backend: Backend, batch: PackedBatch) -> dict[str, Any]:
     psp = backend.psp(spikes, spikes, _NEURON, PspParams(40))
     counts = backend.counts(spikes)
     labels = batch.labels % spikes.units
+    kept = backend.kept(_KEYS, 3, spikes.units, 0.4)
     return {
         "unpack": backend.unpack(spikes),
         "regular_trains": backend.unpack(regular),
+        "kept": host(kept),
+        "masked": backend.unpack(backend.masked(spikes, kept)),
+        "counts of masked spikes": host(backend.counts(backend.masked(spikes, kept))),
+        "masked_error": host(backend.masked_error(counts.astype(backend.dtype), kept)),
         "counts": host(counts),
         "dense": host(backend.dense(spikes)),
         "spikes": backend.unpack(backend.spikes(backend.dense(spikes) > 0, spikes.steps)),

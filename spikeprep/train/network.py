@@ -26,6 +26,7 @@ from ..data import PackedBatch
 from ..distributed.ranks import Ranks
 from ..errors import UsageError
 from ..random import generator
+from .dropout import check_dropout, kept_inputs, states_without_dropout
 from .layers import LayerKind
 from .layers.per_layer import at_layer
 from .optimiser import OptimiserSettings
@@ -84,6 +85,8 @@ class Network:
         The same layers on the device.
     fused
         Whether the backend's fused layers and outputs are used.
+    dropout
+        Share of each layer's inputs that training silences: one value, or one by layer.
     """
 
     backend: Backend
@@ -91,16 +94,14 @@ class Network:
     layers: tuple[LinearMap, ...]
     devices: tuple[DeviceLayer, ...]
     fused: bool = True
+    dropout: float | Sequence[float] = 0.0
 
     def _constants(self, layer: int) -> Any:
         return self.rule.constants(layer, len(self.layers))
 
     def forward(self, batch: PackedBatch) -> list[Spikes]:
         """Return the spikes of the input and of every layer."""
-        return self._forward(self.backend.upload(batch))
-
-    def _forward(self, pre: Spikes) -> list[Spikes]:
-        spikes = [pre]
+        spikes = [self.backend.upload(batch)]
         for n, layer in enumerate(self.devices):
             spikes.append(layer.forward(spikes[-1], self._constants(n)))
         return spikes
@@ -120,23 +121,33 @@ class Network:
         self, spikes: Sequence[Spikes], labels: NDArray[Any], sample_weight: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Add every layer's gradient of the batch whose `forward` gave `spikes`; return the loss (sample,), host."""
-        return self.backend.to_host(self._backward(spikes, labels, sample_weight))
+        kept: list[Array | None] = [None] * len(self.layers)
+        return self.backend.to_host(self._backward(spikes[:-1], spikes[1:], kept, labels, sample_weight))
 
-    def _backward(self, spikes: Sequence[Spikes], labels: Array, sample_weight: Array | None) -> Array:
+    def _backward(
+        self,
+        inputs: Sequence[Spikes],
+        outputs: Sequence[Spikes],
+        kept: Sequence[Array | None],
+        labels: Array,
+        sample_weight: Array | None,
+    ) -> Array:
+        """Go backward from each layer's inputs, of which some are `kept` (None: all), and its outputs."""
         last = len(self.layers) - 1
         output_error = self._fused_output or self.rule.output_error
-        output = output_error(self.backend, spikes[-1], labels, sample_weight, self._constants(last))
+        output = output_error(self.backend, outputs[-1], labels, sample_weight, self._constants(last))
         if not isinstance(output, OutputError):
             raise UsageError(
                 f"output_error of the rule {self.rule.name} returned {output!r}",
                 "an OutputError",
                 "Correct the plugin.",
             )
-        trains, signal = [*spikes[:-1], output.spikes], output.signal
+        trains, signal = [*outputs[:-1], output.spikes], output.signal
         for n in range(last, -1, -1):
-            error = self.devices[n].backward(trains[n], trains[n + 1], signal, self._constants(n), send=n > 0)
+            error = self.devices[n].backward(inputs[n], trains[n], signal, self._constants(n), send=n > 0)
             if n:
-                signal = type(signal)(error)
+                mask = kept[n]
+                signal = type(signal)(error if mask is None else self.backend.masked_error(error, mask))
         return output.loss
 
     def train_step(
@@ -147,15 +158,17 @@ class Network:
         rate: float,
         *,
         sample_weight: NDArray[Any] | None = None,
+        dropout_keys: NDArray[np.uint64] | None = None,
         ranks: Ranks | None = None,
     ) -> StepResult:
         """Take optimiser step number `step` (from 1) on the mean gradient of a batch, over all ranks.
 
+        With dropout each sample has a key, (sample,), of which inputs are kept (`spikeprep.train.dropout`).
         A rank may have no samples of a batch; it takes the step all the same.
         """
         backend = self.backend
         if len(batch):
-            measured = self._pass(backend.upload(batch), batch.labels, sample_weight)
+            measured = self._pass(backend.upload(batch), batch.labels, sample_weight, dropout_keys)
         else:
             measured = backend.xp.zeros(len(self.layers))
         if ranks is not None and ranks.size > 1:
@@ -176,10 +189,33 @@ class Network:
         replayable = self._fused_output is not None and all(layer.replayable for layer in self.devices)
         return self.backend.replayed(self._compute_pass) if replayable else self._compute_pass
 
-    def _compute_pass(self, pre: Spikes, labels: Array, sample_weight: Array | None) -> Array:
+    def _compute_pass(
+        self, pre: Spikes, labels: Array, sample_weight: Array | None, keys: Array | None
+    ) -> Array:
         """Compute a batch forward and backward, adding to the gradients; return `Backend.step_values`."""
-        spikes = self._forward(pre)
-        return self.backend.step_values(self._backward(spikes, labels, sample_weight), spikes[1:])
+        kept: Sequence[Array | None] = [None] * len(self.layers)
+        if keys is not None:
+            kept = kept_inputs(self.backend, self.layers, self.dropout, keys)
+        inputs: list[Spikes] = []
+        outputs: list[Spikes] = []
+        for n, layer in enumerate(self.devices):
+            arriving, mask = outputs[-1] if n else pre, kept[n]
+            inputs.append(arriving if mask is None else self.backend.masked(arriving, mask))
+            outputs.append(layer.forward(inputs[-1], self._constants(n)))
+        loss = self._backward(inputs, outputs, kept, labels, sample_weight)
+        return self.backend.step_values(loss, outputs)
+
+    @property
+    def drops(self) -> bool:
+        """Whether training silences any inputs."""
+        return any(at_layer(self.dropout, n) for n in range(len(self.layers)))
+
+    def without_dropout(self) -> Network:
+        """Return the network to evaluate and to keep: itself, or with dropout a copy with scaled weights."""
+        if not self.drops:
+            return self
+        states = states_without_dropout(self.states(), self.dropout)
+        return build_network(self.backend, self.rule, self.layers, states, fused=self.fused)
 
     def states(self) -> list[dict[str, ParameterState]]:
         """Return each layer's trained arrays by name, host."""
@@ -203,11 +239,18 @@ def initial_states(
 
 
 def build_network(
-    backend: Backend, rule: LearningRule, layers: Sequence[LinearMap], states: States, *, fused: bool = True
+    backend: Backend,
+    rule: LearningRule,
+    layers: Sequence[LinearMap],
+    states: States,
+    *,
+    fused: bool = True,
+    dropout: float | Sequence[float] = 0.0,
 ) -> Network:
     """Return a network of layers with given arrays; `fused=False` computes every layer by composition."""
+    check_dropout(layers, dropout)
     devices = (
         device_layer(backend, rule, layer, state, fused=fused)
         for layer, state in zip(layers, states, strict=True)
     )
-    return Network(backend, rule, tuple(layers), tuple(devices), fused)
+    return Network(backend, rule, tuple(layers), tuple(devices), fused, dropout)

@@ -15,7 +15,7 @@ from ..config import Meta, Natural, Setting, Settings, Share
 from ..errors import UsageError, near_miss
 from ..registry import RULES
 from .layers.notation import parse_arch
-from .layers.per_layer import SpreadPerLayer, check_layers
+from .layers.per_layer import SharePerLayer, SpreadPerLayer, check_layers
 from .layers.spatial import Channels
 from .optimiser import OptimiserSettings
 from .rules import LearningRule
@@ -50,6 +50,10 @@ class TrainSettings(Settings):
         then the output.
     boost
         Raise the weight of samples that were wrong, after every epoch (docs/hm2bp.md section 7).
+    dropout
+        Share of a layer's inputs that is silent, drawn anew for each sample and epoch while training: one value for all
+        layers, or a list with one for each hidden layer (the first: of the network's input) and then the output. The
+        network that is evaluated and kept has all inputs, and weights times 1 − dropout.
     validation
         Share of the training split that chooses the best epoch and is not trained on; 0: the last epoch is the best.
     augment
@@ -74,6 +78,7 @@ class TrainSettings(Settings):
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     init: SpreadPerLayer = 1.0
     boost: bool = False
+    dropout: SharePerLayer = 0.0
     validation: Share = 0.05
     augment: bool = False
     test_every: Natural = 1
@@ -85,6 +90,7 @@ class TrainSettings(Settings):
         super().__post_init__()
         layers = len(parse_arch(self.arch)) + 1
         check_layers("init", self.init, layers)
+        check_layers("dropout", self.dropout, layers)
         check_layers("optim.regularisation.strength", self.optim.regularisation.strength, layers)
         self.rule.check_layers(layers)
 

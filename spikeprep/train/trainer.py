@@ -25,6 +25,7 @@ from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
 from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
+from .dropout import dropout_keys
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
 from .memory import NetworkSize, check_batch, check_network, network_size
@@ -105,6 +106,7 @@ class Trainer:
         self.metrics = EpochMetrics()
         self.history: list[dict[str, Any]] = []
         self.step = 0
+        self._keys: tuple[int, NDArray[np.uint64]] | None = None  # an epoch, and its dropout keys
         self._device_recorded = False
         layers = build_layers(
             settings.arch, tuple(store.attributes["unit_shape"]), self.classes, settings.channels
@@ -131,7 +133,7 @@ class Trainer:
             else:
                 self.config = replace(config, settings=settings)
                 states = self._restore(config, layers)
-            self.network = build_network(backend, settings.rule, layers, states)
+            self.network = build_network(backend, settings.rule, layers, states, dropout=settings.dropout)
             if config is None:
                 self._calibrate()
                 self.config = self._new_config()
@@ -237,9 +239,20 @@ class Trainer:
         rate = s.optim.rate_at(batch.epoch + batch.position / len(self.train_samples), s.epochs)
         weight = self.sample_weight[batch.index] if s.boost else None
         result = self.network.train_step(
-            batch, s.optim, self.step, rate, sample_weight=weight, ranks=self.ranks
+            batch,
+            s.optim,
+            self.step,
+            rate,
+            sample_weight=weight,
+            dropout_keys=self._dropout_keys(batch) if self.network.drops else None,
+            ranks=self.ranks,
         )
         return TrainedBatch.of(batch, self.step, result)
+
+    def _dropout_keys(self, batch: PackedBatch) -> NDArray[np.uint64]:
+        if self._keys is None or self._keys[0] != batch.epoch:
+            self._keys = batch.epoch, dropout_keys(self.settings.seed, batch.epoch, len(self.reader))
+        return self._keys[1][batch.index]
 
     def _add(self, batch: TrainedBatch | None, stop: bool) -> bool:
         """Add a batch's results, and return whether a rank wants to stop."""
@@ -306,6 +319,7 @@ class Trainer:
     def _after_epoch(self) -> None:
         s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
         self._check_finite(pack_states(self.network.states(), moments=False))
+        network = self.network.without_dropout()
         if s.boost:
             predicted = np.full(len(self.reader), -1, np.int64)
             predicted[self.train_samples] = self.predicted[self.train_samples]
@@ -313,12 +327,14 @@ class Trainer:
                 self.sample_weight, self.reader.labels, predicted, self.classes
             )
         validation = (
-            self._evaluate(self.reader, self.validation_samples) if len(self.validation_samples) else None
+            self._evaluate(network, self.reader, self.validation_samples)
+            if len(self.validation_samples)
+            else None
         )
         last = epoch == s.epochs
         test = None
         if self.test is not None and (last or (s.test_every and epoch % s.test_every == 0)):
-            test = self._evaluate(self.test, np.arange(len(self.test))[: self.limit])
+            test = self._evaluate(network, self.test, np.arange(len(self.test))[: self.limit])
         score = validation.accuracy if validation else None
         metrics = self.metrics
         self._warn_chance(metrics)
@@ -340,12 +356,12 @@ class Trainer:
         self._record(record)
         self.metrics = EpochMetrics()
         if best_epoch(self.history) == epoch:
-            self._save_best()
+            self._save_best(network)
         self._save()
 
-    def _evaluate(self, reader: SplitReader, samples: NDArray[np.int64]) -> Evaluation:
+    def _evaluate(self, network: Network, reader: SplitReader, samples: NDArray[np.int64]) -> Evaluation:
         batch = max(64, self.settings.batch)  # results do not depend on it
-        return evaluate(self.network, reader, self.classes, batch=batch, samples=samples, ranks=self.ranks)
+        return evaluate(network, reader, self.classes, batch=batch, samples=samples, ranks=self.ranks)
 
     def summary(self) -> dict[str, Any]:
         """Return what `train --json` prints: the last epoch, and the one that validation chose."""
@@ -424,9 +440,9 @@ class Trainer:
                 "Give them devices of one kind, and resume from the last checkpoint.",
             )
 
-    def _save_best(self) -> None:
+    def _save_best(self, network: Network) -> None:
         if self.ranks.leads:
-            self.folder.save_best(pack_states(self.network.states(), moments=False), self._bound())
+            self.folder.save_best(pack_states(network.states(), moments=False), self._bound())
 
     def _bound(self) -> dict[str, Any]:
         """Return what every checkpoint says of its run: its configuration and the finished epochs."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -89,6 +90,10 @@ def walk(runtime: Runtime) -> None:
         for products in ("events", "matrix"):
             net = network(CudaBackend(runtime, products=products), (40, 70), 0.0)  # type: ignore[arg-type]
             net.train_step(batch(5, steps, 40, 2), optimiser(strength=0.0), 1, 0.01)
+        dropping = replace(network(ops, (40, 70, 40), 0.0), dropout=(0.2, 0.5))
+        keys = np.arange(5, dtype=np.uint64)
+        for n in range(1, 5):  # computed, and recorded
+            dropping.train_step(batch(5, steps, 40, 40), optimiser(), n, 0.01, dropout_keys=keys)
         composed = network(ops, (40, 70, 40), 1.0, fused=False)
         assert np.isfinite(composed.train_step(batch(5, steps, 40, 40), optimiser(), 1, 0.01).loss).all()
     finally:

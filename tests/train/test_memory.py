@@ -134,10 +134,10 @@ def test_a_full_device_in_the_middle_of_training(digits, tmp_path, monkeypatch):
     import spikeprep
     from spikeprep.train.network import Network
 
-    def full(self, batch):
+    def full(self, *_):
         raise MemoryError("Out of memory allocating 512 bytes (allocated so far: 1024 bytes).")
 
-    monkeypatch.setattr(Network, "_forward", full)
+    monkeypatch.setattr(Network, "_compute_pass", full)
     loss = {"loss.target": 15, "loss.off_target": 2, "loss.margin": 2, "thresholds": 5}
     with pytest.raises(CapabilityError, match="Lower batch, use a smaller arch"):
         spikeprep.train(

@@ -97,6 +97,29 @@ def test_a_stopped_run_resumes_to_the_same_bits(digits: SpikeStore, tmp_path: Pa
     assert records[0] == records[1]
 
 
+def test_a_stopped_run_with_dropout_resumes_and_keeps_the_network_without(
+    digits: SpikeStore, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, dropout=(0.1, 0.3))
+    trainer(digits, tmp_path / "whole", settings, threads=2).run()
+    left = iter(range(9))
+    stopped = trainer(digits, tmp_path / "parts", settings)
+    assert stopped.run(lambda: next(left, None) is None) is None
+    trainer(digits, tmp_path / "parts", stopped.settings, threads=1, resume=True).run()
+    assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
+    folder = RunFolder(tmp_path / "parts")
+    last, best = (load_checkpoint(path)[0] for path in (folder.last, folder.best))
+    epochs = [r for r in folder.journal.records() if r["event"] == "epoch"]
+    assert epochs[0]["validation_accuracy"] <= epochs[1]["validation_accuracy"]  # so the last is the best
+    for n, share in enumerate(settings.dropout):
+        name = f"layer{n}.weight"
+        np.testing.assert_allclose(best[name], last[name] * np.float32(1 - share), rtol=1e-6)
+    again = evaluate(load_network(folder, CpuBackend()), digits["test"], 10)
+    assert again.accuracy == epochs[-1]["test_accuracy"]
+    trainer(digits, tmp_path / "none", SETTINGS).run()
+    assert weights(tmp_path / "none") != weights(tmp_path / "whole")
+
+
 def test_a_run_killed_before_its_first_checkpoint(digits: SpikeStore, tmp_path: Path) -> None:
     killed = trainer(digits, tmp_path / "run")
     killed.folder.release()

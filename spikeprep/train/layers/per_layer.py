@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from ...config import Meta
+from ...config import Meta, Share
 from ...errors import UsageError
 
 _Positive = Annotated[float, Meta(gt=0, le=1e6)]
@@ -18,6 +18,9 @@ _Spread = Annotated[float, Meta(gt=0, le=100)]
 
 SpreadPerLayer = _Spread | Annotated[tuple[_Spread, ...], Meta(min_length=1)]
 """Spreads of initial weights; beyond the bound the regularisation overflows float32."""
+
+SharePerLayer = Share | Annotated[tuple[Share, ...], Meta(min_length=1)]
+"""Fractions of a whole."""
 
 PerLayerOrZero = _NonNegative | Annotated[tuple[_NonNegative, ...], Meta(min_length=1)]
 """Numbers of at least 0, bounded alike."""
