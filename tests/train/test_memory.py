@@ -70,7 +70,7 @@ def test_the_figure_of_a_convolutional_network(rule, fused, digits):
 
     backend, layers = CpuBackend(threads=1), build_layers("12C3-P2-20", (8, 8), 10)
     hm2bp = replace(SETTINGS.rule, thresholds=4.0)
-    states = initial_states(layers, 1.0, 0, backend.dtype)
+    states = initial_states(hm2bp, layers, 1.0, 0, backend.dtype)
     network = build_network(backend, hm2bp, layers, states, fused=fused)
     batch = digits["train"].packed(slice(0, 64))
     network.train_step(batch, SETTINGS.optim, 1, 0.01)  # compiles
