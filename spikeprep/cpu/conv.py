@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import jit
+from .._jit import inline, jit
 from .._simd import LANES, LINE, PART, above, add_parts, load_part, select, spread_part, store, total
 from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
 from .base import CpuBase
 from .dense import TiledParameter
-from .events import add_tile, counts_from_lanes
+from .events import counts_from_lanes, end_tile
 from .grids import (
     GridSpikes,
     active_lanes,
@@ -43,6 +43,12 @@ from .workers import ranges
 
 _GROUPS = 16
 """Samples of a batch are split into this many groups: fixed, so that sums never change."""
+
+
+@inline
+def first_tap(channel: Any, taps: int) -> Any:
+    """Return where the weight of a channel's first tap is; that of tap k is k · LANES further."""
+    return (channel // LANES) * taps * LANES + channel % LANES
 
 
 @jit
@@ -97,7 +103,7 @@ def conv_forward(
                             spans[n, 2] = found[n, 1] * LANES
                             earliest = min(earliest, np.int64(times[ptr[b, lane]]))
                     begin = min(begin, earliest)
-                    own = (channel // LANES) * taps * LANES + channel % LANES
+                    own = first_tap(channel, taps)
                     for n in range(units):
                         w = load_part(weight, own + spans[n, 2]) * gain
                         add_parts(drive, v, times, spans[n, 0], spans[n, 1], w)
@@ -105,11 +111,7 @@ def conv_forward(
                     run_line(drive, begin, length, neuron, masks, first_lane)
                     reached = True
             of_tile = out_ptr[b, tile * LANES : (tile + 1) * LANES + 1]
-            if reached:
-                out_times = add_tile(masks, of_tile, out_times, at, fired, fill)
-                at = of_tile[LANES]
-            else:
-                of_tile[:] = at
+            out_times, at = end_tile(reached, masks, of_tile, out_times, at, fired, fill)
         most = max(most, counts_from_lanes(out_ptr[b], out_lanes, counts[b]))
     return out_times, at, most
 
@@ -201,7 +203,7 @@ def conv_backward(
                     pairs[n * width + channel] = e[found[n, 2]]
             for channel in range(0, width, PART):
                 weighted = zero  # Σ_l w_il e_il
-                own = (channel // LANES) * taps * LANES + channel % LANES
+                own = first_tap(channel, taps)
                 if fires:
                     for n in range(units):
                         w = load_part(weight, own + found[n, 1] * LANES)
@@ -223,7 +225,7 @@ def conv_backward(
                 for n in range(units):
                     passed = zero
                     for channel in range(0, width, PART):
-                        own = (channel // LANES) * taps * LANES + channel % LANES
+                        own = first_tap(channel, taps)
                         error = load_part(delta[b], at + channel) * (one - load_part(silent, channel))
                         w = load_part(weight, own + found[n, 1] * LANES)
                         passed = passed + error * w * load_part(pairs, n * width + channel)
@@ -272,7 +274,7 @@ def _send(
                 errors = silent if spikes else delta
                 even = odd = spread_part(psp.zero)
                 for channel in range(0, windows.width, PART):
-                    own = ((channel // LANES) * taps + c * kernel) * LANES + channel % LANES
+                    own = first_tap(channel, taps) + c * kernel * LANES
                     for n in range(0, count - 1, 2):
                         w, error = load_part(weight, own + tap[n]), load_part(errors, seen[n] + channel)
                         even = even + w * error

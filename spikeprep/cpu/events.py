@@ -162,6 +162,19 @@ def trace(step_ptr: Any, units: Any, steps: Any, decay: Any, traces: Any, first:
 
 
 @jit
+def end_tile(reached: Any, masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -> Any:
+    """Append the events of one tile, if any spike has `reached` it; return `times` and where the next tile begins.
+
+    Arguments as of `add_tile`; ptr [lane + 1] is written in any case.
+    """
+    if reached:
+        times = add_tile(masks, ptr, times, at, fired, fill)
+    else:
+        ptr[:] = at
+    return times, ptr[LANES]
+
+
+@jit
 def add_tile(masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -> Any:
     """Append the events of one tile, by lane, to `times` from `at` on; return `times`, grown where it is full.
 

@@ -143,6 +143,17 @@ def soft_reset_forward_lateral(
 
 
 @jit
+def lanes_of(values: Any, tile: int, lanes: Any) -> Any:
+    """Write a tile's values [post], 0 past the last, to `lanes` [lane]; return whether any is other than 0."""
+    live, moves = min(LANES, values.size - tile * LANES), False
+    for k in range(live):
+        lanes[k] = values[tile * LANES + k]
+        moves |= lanes[k] != 0
+    lanes[live:LANES] = 0
+    return moves
+
+
+@jit
 def add_products(
     slope: Any, x: Any, active: Any, gradient: Any, lanes: Any, tile: int, first: int, last: int
 ) -> None:
@@ -151,14 +162,8 @@ def add_products(
     slope [sample, post], x [sample, pre]; `active` [sample, :] lists the units whose x is not 0, −1 after the last.
     `lanes` [lane] is scratch.
     """
-    live = min(LANES, slope.shape[1] - tile * LANES)
     for b in range(first, last):
-        moves = False
-        for k in range(live):
-            lanes[k] = slope[b, tile * LANES + k]
-            moves |= lanes[k] != 0
-        lanes[live:LANES] = 0
-        if not moves:
+        if not lanes_of(slope[b], tile, lanes):
             continue
         row = load(lanes, 0)
         for j in active[b]:
@@ -171,14 +176,8 @@ def add_products(
 def send_back(weight: Any, error: Any, out: Any, lanes: Any, tile: int, first: int, last: int) -> None:
     """Write Σ_lanes w_ij error_i of one tile to out [sample, pre]; `lanes` [lane] is scratch."""
     rows = weight[tile].reshape(-1)
-    live = min(LANES, error.shape[1] - tile * LANES)
     for b in range(first, last):
-        moves = False
-        for k in range(live):
-            lanes[k] = error[b, tile * LANES + k]
-            moves |= lanes[k] != 0
-        lanes[live:LANES] = 0
-        if not moves:
+        if not lanes_of(error[b], tile, lanes):
             out[b, :] = 0
             continue
         row = load(lanes, 0)

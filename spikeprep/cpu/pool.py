@@ -18,7 +18,7 @@ from .._simd import LANES, LINE
 from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
 from .base import CpuBase
-from .events import add_tile, counts_from_lanes
+from .events import counts_from_lanes, end_tile
 from .grids import GridSpikes, events_of, grid_spikes, lanes_from_units, windows_of
 from .neurons import neuron_constants, psp_constants, run_line
 from .spikes import CpuSpikes
@@ -81,11 +81,7 @@ def pool_forward(
                 run_line(drive, begin, length, neuron, masks, k // line * line)
                 reached = True
             of_tile = out_ptr[b, tile * LANES : (tile + 1) * LANES + 1]
-            if reached:
-                out_times = add_tile(masks, of_tile, out_times, at, fired, fill)
-                at = of_tile[LANES]
-            else:
-                of_tile[:] = at
+            out_times, at = end_tile(reached, masks, of_tile, out_times, at, fired, fill)
         most = max(most, counts_from_lanes(out_ptr[b], out_lanes, counts[b]))
     return out_times, at, most
 
@@ -111,7 +107,6 @@ def pool_backward(
     """
     for b in range(first, last):
         incoming[b, :] = psp.zero
-        lane = 0
         for y in range(windows.out_rows):
             for x in range(windows.out_columns):
                 lane = (y * windows.out_columns + x) * windows.width
