@@ -18,12 +18,10 @@ _MOST = 2  # recordings, each with its own memory: of full batches, and of the l
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorded pass, with its inputs and its result on the device."""
+    """A recorded pass; on the device its input, its other arguments (sample,), and its result."""
 
     spikes: CudaSpikes
-    labels: Array
-    sample_weight: Array | None
-    keys: Array | None
+    arguments: tuple[Array | None, ...]
     play: Callable[[], None]
     result: Array
 
@@ -33,6 +31,7 @@ class Replay:
 
     def __init__(self, backend: CudaBase, work: Pass) -> None:
         self._backend, self._work = backend, work
+        self._types = np.int32, backend.dtype, np.uint64  # of labels, sample weights and dropout keys
         self._seen: Counter[Hashable] = Counter()
         self._recordings: dict[Hashable, Recording] = {}
 
@@ -40,32 +39,31 @@ class Replay:
         self, pre: CudaSpikes, labels: Array, sample_weight: Array | None, keys: Array | None
     ) -> Array:
         """Return the pass's result, valid until the next call."""
-        key = (len(pre), pre.units, pre.longest, sample_weight is None, keys is None)
+        arguments = labels, sample_weight, keys
+        key = (len(pre), pre.units, pre.longest, *(argument is None for argument in arguments))
         recording = self._recordings.get(key)
         if recording is None:
             self._seen[key] += 1
             if self._seen[key] <= _FIRST or len(self._recordings) >= _MOST:
-                return self._work(pre, labels, sample_weight, keys)
-            recording = self._recordings[key] = self._record(pre, sample_weight, keys)
-        copy = self._backend.runtime.copy_in
+                return self._work(pre, *arguments)
+            recording = self._recordings[key] = self._record(pre, arguments)
         recording.spikes.by_unit[...] = pre.by_unit
         recording.spikes.lengths[...] = pre.lengths
-        copy(np.ascontiguousarray(labels, np.int32), recording.labels)
-        if recording.sample_weight is not None:
-            copy(np.ascontiguousarray(sample_weight, self._backend.dtype), recording.sample_weight)
-        if recording.keys is not None:
-            copy(np.ascontiguousarray(keys, np.uint64), recording.keys)
+        for given, place in zip(arguments, recording.arguments, strict=True):
+            if place is not None:
+                self._backend.runtime.copy_in(np.ascontiguousarray(given, place.dtype), place)
         recording.play()
         return recording.result
 
-    def _record(self, pre: CudaSpikes, sample_weight: Array | None, keys: Array | None) -> Recording:
+    def _record(self, pre: CudaSpikes, arguments: tuple[Array | None, ...]) -> Recording:
         xp, runtime = self._backend.xp, self._backend.runtime
         spikes = CudaSpikes(
             runtime, pre.units, pre.steps, xp.empty_like(pre.lengths), xp.empty_like(pre.by_unit)
         )
-        labels = xp.empty(len(pre), np.int32)
-        weight = None if sample_weight is None else xp.empty(len(pre), self._backend.dtype)
-        key_words = None if keys is None else xp.empty(len(pre), np.uint64)
+        labels, *others = (
+            None if given is None else xp.empty(len(pre), dtype)
+            for given, dtype in zip(arguments, self._types, strict=True)
+        )
         results: list[Array] = []
-        play = runtime.recorded(lambda: results.append(self._work(spikes, labels, weight, key_words)))
-        return Recording(spikes, labels, weight, key_words, play, results[0])
+        play = runtime.recorded(lambda: results.append(self._work(spikes, labels, *others)))
+        return Recording(spikes, (labels, *others), play, results[0])

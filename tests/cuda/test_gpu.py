@@ -12,13 +12,14 @@ import threading
 import numpy as np
 import pytest
 
+from benchmarks.gpu_sections import Unrecorded
 from spikeprep.backend import Backend
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.cuda.runtime import KERNELS, Runtime, source
 from spikeprep.data import PackedBatch
-from spikeprep.packing import pack
+from spikeprep.testing.networks import random_batch
 
 from . import walk
 from .devices import GPU, gpu
@@ -62,32 +63,14 @@ def test_training_twice_gives_the_same_bits(runtime, dtype):
     assert any(counts.any() for counts in once[1])
 
 
-def equal_batches(number: int, samples: int = 6, steps: int = 60) -> list[PackedBatch]:
-    """Return different batches of one shape, their samples of different lengths."""
-    result = []
-    for n in range(number):
-        rng = np.random.default_rng(n)
-        lengths = rng.integers(steps // 2, steps + 1, samples)
-        lengths[n % samples] = steps
-        spikes = rng.random((samples, steps, 40)) < 0.1
-        spikes &= np.arange(steps)[:, None] < lengths[:, None, None]
-        labels = rng.integers(10, size=samples).astype(np.int32)
-        result.append(PackedBatch(pack(spikes), lengths.astype(np.uint32), labels, np.arange(samples)))
-    return result
-
-
-class Unrecorded(CudaBackend):
-    """Gives the device every pass anew."""
-
-    def replayed(self, work):
-        return work
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_replayed_passes_are_the_passes(runtime, dtype, weighted):
     """Batches of two shapes, in turns, recorded and not: the same bits."""
-    full, rest = equal_batches(8), equal_batches(4, samples=4, steps=37)
+    full, rest = (
+        [random_batch(n, 40, 10, samples=samples, steps=steps, density=0.1) for n in range(number)]
+        for number, samples, steps in ((8, 6, 60), (4, 4, 37))
+    )
     order = [*full[:4], rest[0], rest[1], *full[4:6], rest[2], *full[6:], rest[3]]
     results = []
     for backend in (CudaBackend(runtime, dtype), Unrecorded(runtime, dtype)):
