@@ -210,12 +210,12 @@ class Network:
         """Whether training silences any inputs."""
         return any(at_layer(self.dropout, n) for n in range(len(self.layers)))
 
-    def without_dropout(self) -> Network:
-        """Return the network to evaluate and to keep: itself, or with dropout a copy with scaled weights."""
+    def without_dropout(self, states: States) -> Network:
+        """Return the network to evaluate and to keep: itself, or with dropout one whose weights are scaled."""
         if not self.drops:
             return self
-        states = states_without_dropout(self.states(), self.dropout)
-        return build_network(self.backend, self.rule, self.layers, states, fused=self.fused)
+        scaled = states_without_dropout(states, self.dropout)
+        return build_network(self.backend, self.rule, self.layers, scaled, fused=self.fused)
 
     def states(self) -> list[dict[str, ParameterState]]:
         """Return each layer's trained arrays by name, host."""

@@ -139,7 +139,9 @@ class Trainer:
                 self.config = self._new_config()
                 self._record(self._start())
                 self._warn_few_updates()
-                self._save()  # so that a run killed in its first epoch can be resumed too
+                self._save(
+                    self.network.states()
+                )  # so that a run killed in its first epoch can be resumed too
                 if self.ranks.leads:
                     folder.create(self.config)
             on_error.pop_all()
@@ -226,7 +228,7 @@ class Trainer:
             self.metrics.seconds += time.perf_counter() - started
             if stop:
                 self._record({"event": "interrupted", "epoch": self.stream.epoch, "step": self.step})
-                self._save()
+                self._save(self.network.states())
                 return None
             self._after_epoch()
         return self.summary()
@@ -318,8 +320,9 @@ class Trainer:
 
     def _after_epoch(self) -> None:
         s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
-        self._check_finite(pack_states(self.network.states(), moments=False))
-        network = self.network.without_dropout()
+        states = self.network.states()
+        self._check_finite(pack_states(states, moments=False))
+        network = self.network.without_dropout(states)
         if s.boost:
             predicted = np.full(len(self.reader), -1, np.int64)
             predicted[self.train_samples] = self.predicted[self.train_samples]
@@ -356,8 +359,8 @@ class Trainer:
         self._record(record)
         self.metrics = EpochMetrics()
         if best_epoch(self.history) == epoch:
-            self._save_best(network)
-        self._save()
+            self._save_best(states if network is self.network else network.states())
+        self._save(states)
 
     def _evaluate(self, network: Network, reader: SplitReader, samples: NDArray[np.int64]) -> Evaluation:
         batch = max(64, self.settings.batch)  # results do not depend on it
@@ -399,8 +402,8 @@ class Trainer:
     def _start(self) -> dict[str, Any]:
         return {"event": "start", "config": self.config.to_json()}
 
-    def _save(self) -> None:
-        arrays = pack_states(self.network.states(), moments=True)
+    def _save(self, states: States) -> None:
+        arrays = pack_states(states, moments=True)
         arrays |= {"sample_weight": self.sample_weight, "predicted": self.predicted}
         self._check_finite(arrays)
         self._check_agreement(arrays)
@@ -440,9 +443,9 @@ class Trainer:
                 "Give them devices of one kind, and resume from the last checkpoint.",
             )
 
-    def _save_best(self, network: Network) -> None:
+    def _save_best(self, states: States) -> None:
         if self.ranks.leads:
-            self.folder.save_best(pack_states(network.states(), moments=False), self._bound())
+            self.folder.save_best(pack_states(states, moments=False), self._bound())
 
     def _bound(self) -> dict[str, Any]:
         """Return what every checkpoint says of its run: its configuration and the finished epochs."""

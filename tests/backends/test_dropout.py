@@ -102,12 +102,12 @@ def test_a_step_is_one_of_the_network_without_what_is_dropped(name: str) -> None
 
 def test_the_network_to_keep_has_all_inputs_and_smaller_weights() -> None:
     net = network("cpu-float64", weights(), DROPOUT)
-    kept = net.without_dropout()
+    kept = net.without_dropout(net.states())
     assert not kept.drops
     for share, given, scaled in zip(DROPOUT, values(net), values(kept), strict=True):
         np.testing.assert_allclose(scaled, given * (1 - share))
     plain = replace(net, dropout=0.0)
-    assert plain.without_dropout() is plain
+    assert plain.without_dropout(plain.states()) is plain
 
 
 def test_keys_differ_and_drop_the_share() -> None:

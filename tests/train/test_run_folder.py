@@ -193,7 +193,7 @@ def test_resuming_leaves_foreign_files_alone(digits, tmp_path):
 
 
 def test_a_start_that_fails_leaves_no_folder(digits, tmp_path, monkeypatch):
-    def fail(self):
+    def fail(self, states):
         raise UsageError("no")
 
     monkeypatch.setattr(trainers.Trainer, "_save", fail)
