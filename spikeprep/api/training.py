@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,20 +100,12 @@ def train(
     Interrupted
         Ctrl-C; the checkpoint is saved, and ``resume=True`` continues with the same weights as an uninterrupted run.
     """
-    opened = open_store(store)
-    for name, value in (("limit", limit), ("threads", threads)):
-        fitted(value, Count | None, name)
-    fitted(feed, Literal["auto", "resident", "pinned", "streamed"], "feed")
-    fitted(ranks, Count | Literal["mpi"], "ranks")
-    fitted(device, str, "device")
     named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
-    folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
-    variants = _variants(opened, folder, trained, resume, source)
-    session = TrainSession(
-        opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks, variants
+    session = _session(
+        store, named, settings, recipe, run, resume, limit, device, threads, feed, ranks, source
     )
     with progress_for(progress, "train") as show, delayed_interrupt() as signals:
-        listener = TrainingProgress(show, trained.epochs, device)
+        listener = TrainingProgress(show, session.settings.epochs, device)
         try:
             outcome = session.run(listener, lambda: bool(signals))
         except KeyboardInterrupt:  # the second Ctrl-C; the last checkpoint is complete
@@ -120,8 +113,8 @@ def train(
                 raise
             outcome = None
     if outcome is None:
-        more = {"resume": True} | ({} if run else {"run": str(folder.path)})
-        raise Interrupted(f"interrupted; the checkpoint is in {folder.path}", more)
+        more = {"resume": True} | ({} if run else {"run": session.folder})
+        raise Interrupted(f"interrupted; the checkpoint is in {session.folder}", more)
     return TrainResult(**outcome.summary, history=outcome.history, leads=outcome.leads)
 
 
@@ -153,13 +146,41 @@ def plan_training(
     UsageError, StoreError, RunError, CapabilityError
         As `train`; a network that does not fit memory is refused here too.
     """
-    opened = open_store(store)
     named = {"arch": arch, "rule": rule, "epochs": epochs, "batch": batch, "seed": seed}
-    folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
-    _variants(opened, folder, trained, resume, source)
-    limit = folder.config().limit if resume else limit
-    session = TrainSession(opened.path, "", trained, resume, limit, device, threads, feed, ranks)
+    session = _session(
+        store, named, settings, recipe, run, resume, limit, device, threads, feed, ranks, source
+    )
+    if resume:
+        session = replace(session, limit=RunFolder(session.folder).config().limit)
     return session.size()
+
+
+def _session(
+    store: PathLike | EncodeSummary | SpikeStore,
+    named: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
+    recipe: PathLike | Recipe | None,
+    run: PathLike | None,
+    resume: bool,
+    limit: int | None,
+    device: str,
+    threads: int | None,
+    feed: str,
+    ranks: int | Literal["mpi"],
+    source: PathLike | None,
+) -> TrainSession:
+    """Return what the arguments of `train` ask for, checked; `named` are the settings that it has arguments for."""
+    opened = open_store(store)
+    for name, value in (("limit", limit), ("threads", threads)):
+        fitted(value, Count | None, name)
+    fitted(feed, Literal["auto", "resident", "pinned", "streamed"], "feed")
+    fitted(ranks, Count | Literal["mpi"], "ranks")
+    fitted(device, str, "device")
+    folder, trained = _chosen(opened, recipe, run, resume, limit, named, settings)
+    variants = _variants(opened, folder, trained, resume, source)
+    return TrainSession(
+        opened.path, str(folder.path), trained, resume, limit, device, threads, feed, ranks, variants
+    )
 
 
 def _chosen(
