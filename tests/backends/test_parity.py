@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spikeprep.backend import Backend, ErrorSignal
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.data import NeuronParams, PackedBatch
-from spikeprep.reference.neurons import simulate, spike_train_psp
+from spikeprep.reference.neurons import simulate
 from spikeprep.train.network import Network
 from spikeprep.train.optimiser import OptimiserSettings, RegularisationSettings
 from spikeprep.train.rules.hm2bp import Hm2bp, NeuronSettings, PspSettings
@@ -20,7 +20,7 @@ from spikeprep.train.rules.loss import LossSettings
 
 from ..strategies import Case, cases
 from .backends import DOUBLE, FAST, backend
-from .networks import dense_network, gradients
+from .networks import assert_alike, dense_network, gradients, pair_terms
 
 REFERENCE = backend("reference")
 WAYS = [(name, fused) for name in FAST for fused in (True, False)]
@@ -82,17 +82,7 @@ def test_spikes_and_gradients(
     hm2bp = rule(case, loss, window, lateral, gain_floor)
     want = dense_network(REFERENCE, case.weights, hm2bp)
     got = dense_network(device, case.weights, hm2bp, fused=fused)
-    spikes = want.forward(case.batch), got.forward(case.batch)
-    for a, b in zip(*spikes, strict=True):
-        np.testing.assert_array_equal(REFERENCE.unpack(a), device.unpack(b))
-        np.testing.assert_array_equal(REFERENCE.counts(a), device.to_host(device.counts(b)))
-    weight = np.linspace(1, 2, len(case.batch))
-    losses = [n.backward(s, case.batch.labels, weight) for n, s in zip((want, got), spikes, strict=True)]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5, atol=1e-5)
-    for exact, gradient in zip(gradients(want), gradients(got), strict=True):
-        # errors of classes can cancel to nothing: what is left then is the rounding of their terms, of order 1
-        off = np.abs(gradient - exact).max(initial=0)
-        assert off <= allowed * max(np.abs(exact).max(initial=0), 1e-2)
+    assert_alike(want, got, case.batch, allowed)
 
 
 def pair_backward(
@@ -100,17 +90,10 @@ def pair_backward(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return gradient (post, pre) and error sent back (sample, pre) by eq. 17 and 22 to 24, pair of spikes by pair."""
     w, constants = case.weights[0].astype(float), hm2bp.constants(0, len(case.weights))
-    nu, psp = constants.neuron.threshold, constants.psp
     gradient, sent = np.zeros(w.shape), np.zeros((len(pre), w.shape[1]))
     for b in range(len(pre)):
-        e = spike_train_psp(post[b], pre[b], constants.neuron, psp)
-        o_post, o_pre = post[b].sum(axis=0)[:, None], pre[b].sum(axis=0)[None, :]
-        share = np.where(o_post > 0, e / np.maximum(o_post, 1), psp.silent_share)
-        gain = 1 + (w * share).sum(axis=1) / nu
-        if constants.gain_floor is not None:
-            gain = np.maximum(gain, constants.gain_floor)
+        e, gain, ratio = pair_terms(w, constants, pre[b], post[b])
         gradient += (delta[b] * scale[b] * gain)[:, None] * e
-        ratio = np.where((o_pre == 0) | (o_post == 0), psp.silent_ratio, e / np.maximum(o_pre, 1))
         sent[b] = delta[b] @ (w * ratio)
     return gradient, sent
 

@@ -13,7 +13,7 @@ from spikeprep.backend import Backend, ErrorSignal, ParameterState
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.data import PackedBatch
 from spikeprep.packing import unpack
-from spikeprep.reference.neurons import simulate, spike_train_psp
+from spikeprep.reference.neurons import simulate
 from spikeprep.train.layers import LayerKind
 from spikeprep.train.layers.conv import Conv
 from spikeprep.train.layers.pool import Pool
@@ -25,7 +25,7 @@ from spikeprep.train.rules.loss import LossSettings
 
 from ..strategies import LayersCase, spatial_cases
 from .backends import DOUBLE, FAST, backend
-from .networks import gradients
+from .networks import assert_alike, gradients, pair_terms
 
 REFERENCE = backend("reference")
 WAYS = [(name, fused) for name in FAST for fused in (True, False)]
@@ -82,16 +82,7 @@ def test_spikes_and_gradients(
     # where a membrane comes this near to its threshold, float32 may fire a step sooner or later
     assume(name in DOUBLE or margin(case, rule) > 1e-3)
     want, got = network_of(REFERENCE, case, rule), network_of(device, case, rule, fused=fused)
-    spikes = want.forward(case.batch), got.forward(case.batch)
-    for a, b in zip(*spikes, strict=True):
-        np.testing.assert_array_equal(REFERENCE.unpack(a), device.unpack(b))
-        np.testing.assert_array_equal(REFERENCE.counts(a), device.to_host(device.counts(b)))
-    weight = np.linspace(1, 2, len(case.batch))
-    losses = [n.backward(s, case.batch.labels, weight) for n, s in zip((want, got), spikes, strict=True)]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5, atol=1e-5)
-    for exact, gradient in zip(gradients(want), gradients(got), strict=True):
-        off = np.abs(gradient - exact).max(initial=0)
-        assert off <= allowed * max(np.abs(exact).max(initial=0), 1e-2)
+    assert_alike(want, got, case.batch, allowed)
 
 
 # ---------------------------------------------------------------- synapses one by one
@@ -138,19 +129,12 @@ def pair_backward(
     trained = isinstance(layer, Conv)
     values = case.arrays[0]["weight"].astype(float).ravel() if trained else np.ones(1)
     w = np.where(connected, values[wired], 0)
-    nu, psp = constants.neuron.threshold, constants.psp
-    delta = error / nu if trained else error / math.prod(layer.kernel)  # type: ignore[attr-defined]
+    delta = error / constants.neuron.threshold if trained else error / math.prod(layer.kernel)  # type: ignore[attr-defined]
     gradient, sent = np.zeros(len(values)), np.zeros((len(pre), w.shape[1]))
     for b in range(len(pre)):
-        e = spike_train_psp(post[b], pre[b], constants.neuron, psp)
-        o_post, o_pre = post[b].sum(axis=0)[:, None], pre[b].sum(axis=0)[None, :]
-        share = np.where(o_post > 0, e / np.maximum(o_post, 1), psp.silent_share)
-        gain = 1 + (w * share).sum(axis=1) / nu
-        if constants.gain_floor is not None:
-            gain = np.maximum(gain, constants.gain_floor)
+        e, gain, ratio = pair_terms(w, constants, pre[b], post[b])
         slopes = (delta[b] * scale[b] * gain)[:, None] * e
         np.add.at(gradient, wired[connected], slopes[connected])
-        ratio = np.where((o_pre == 0) | (o_post == 0), psp.silent_ratio, e / np.maximum(o_pre, 1))
         sent[b] = delta[b] @ (w * ratio)
     return (gradient.reshape(case.arrays[0]["weight"].shape) if trained else None), sent
 
