@@ -65,6 +65,9 @@ Share = Annotated[float, Meta(ge=0, lt=1)]
 Probability = Annotated[float, Meta(gt=0, le=1)]
 """Above 0, at most 1."""
 
+Chance = Annotated[float, Meta(ge=0, le=1)]
+"""A probability that may be 0: at least 0, at most 1."""
+
 
 @dataclass(frozen=True)
 class Settings:

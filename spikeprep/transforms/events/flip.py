@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from ...config import Meta
+from ...config import Chance
 from ...data import Events
 from ...random import EVENT_FLIP, SampleKey
 from ..draws import required_key, uniforms
 from .base import EventAugmentation, Piece
-
-Chance = Annotated[float, Meta(ge=0, le=1)]
-"""A probability: at least 0, at most 1."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,6 @@ from ..draws import required_key
 Image = NDArray[Any]
 """uint8, or floating point in [0, 1], (row, column) or (row, column, channel)."""
 
-Chance = Annotated[float, Meta(ge=0, le=1)]
-"""A probability: at least 0, at most 1."""
-
 Intensity = Annotated[float, Meta(ge=0, le=1)]
 """A pixel's value, 0 black and 1 white; of an image of bytes 1 stands for 255."""
 

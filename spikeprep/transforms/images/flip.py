@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...config import Chance
 from ...random import FLIP, SampleKey
 from ..draws import uniforms
-from .base import Chance, Image, ImageAugmentation
+from .base import Image, ImageAugmentation
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,11 @@ def edge(background: float, dtype: np.dtype[Any]) -> tuple[Any, float]:
 
 def resample(image: Image, positions: Positions, background: float) -> Image:
     """Return the image's values at positions, of its dtype; what lies outside of it has the intensity `background`."""
+    if image.dtype == np.float16:
+        return resample(image.astype(np.float32), positions, background).astype(np.float16)
     rows, columns = positions
     out = np.empty((*rows.shape, *image.shape[2:]), image.dtype)
     fill, half = edge(background, image.dtype)
-    if image.dtype == np.float16:
-        wide = resample(image.astype(np.float32), positions, background)
-        return wide.astype(np.float16)
     flat = image.reshape(*image.shape[:2], -1)
     _resample(flat, rows, columns, fill, half, out.reshape(*rows.shape, -1))
     return out
