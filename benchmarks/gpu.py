@@ -3,9 +3,10 @@
     python -m benchmarks.gpu [--store mnist.zarr] [--out gpu-report] [--sections check,kernels] [--check]
 
 check: each task compared with the CPU backend. ceilings: best rates of copies and matrix products. kernels: each launch
-of a step and its floor (benchmarks.roofline). epochs: MNIST and N-MNIST, 60 000 samples. density: events against matrix
-products. tiers: a store's epoch by every tier, with the share of time in which the device waited. bptt: the same
-network in PyTorch. Without --store, spikes are random, of the task's density; `tiers` then needs zarr to write a store.
+of a step and its floor (benchmarks.roofline). epochs: MNIST and N-MNIST, 60 000 samples. cnn: MNIST's convolutional
+network. density: events against matrix products. tiers: a store's epoch by every tier, with the share of time in which
+the device waited. bptt: the same network in PyTorch. Without --store, spikes are random, of the task's density; `tiers`
+then needs zarr to write a store.
 
 After a section that fails the others still run; its error is in the report and the exit code is 1.
 """
@@ -24,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks import gpu_cnn
 from benchmarks.gpu_sections import SECTIONS, TASKS, Bench
 from benchmarks.roofline import Card
 from spikeprep.cuda.gpu import CupyRuntime
@@ -228,6 +230,7 @@ WRITERS = {
     "ceilings": _ceilings,
     "kernels": _kernels,
     "epochs": _epochs,
+    "cnn": gpu_cnn.markdown,
     "density": _density,
     "tiers": _tiers,
     "bptt": _bptt,

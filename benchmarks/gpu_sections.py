@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import gpu_bptt
+from benchmarks import gpu_bptt, gpu_cnn
 from benchmarks.gpu_tasks import Samples, measured, network, random_bits, random_samples
 from benchmarks.roofline import MNIST, NMNIST, Card, Task, kernels
 from spikeprep.backend import Backend, DeviceLayer, ErrorSignal, Pass
@@ -310,6 +310,7 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "ceilings": ceilings,
     "kernels": kernel_times,
     "epochs": epochs,
+    "cnn": gpu_cnn.cnn,
     "density": density,
     "tiers": tiers,
     "bptt": bptt,

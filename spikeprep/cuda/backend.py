@@ -1,8 +1,8 @@
 """The CUDA backend: what `spikeprep.backend` requires, as launches of the kernels in this folder (docs/cuda.md).
 
-`base` has what all layers use, and one file per layer kind (`dense`) its fused layers. A step computes slices of its
-samples, as many at a time as events, gates and drives fit in a workspace: memory is bounded for any batch size. The
-order of every sum depends on shapes alone, so equal inputs give bit-equal results, on any device and with any
+`base` has what all layers use, and one file per layer kind (`dense`, `conv`, `pool`) its fused layers. A step computes
+slices of its samples, as many at a time as events, gates and drives fit in a workspace: memory is bounded for any batch
+size. The order of every sum depends on shapes alone, so equal inputs give bit-equal results, on any device and with any
 workspace.
 """
 
@@ -13,8 +13,10 @@ from typing import ClassVar
 
 from ..backend import FusedLayer, FusedOutput, Pass
 from .base import CudaBase
+from .conv import Hm2bpConv
 from .dense import Hm2bpDense
 from .hm2bp_output import hm2bp_output
+from .pool import Hm2bpPool
 from .replay import Replay
 
 
@@ -38,7 +40,11 @@ class CudaBackend(CudaBase):
         on it.
     """
 
-    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {("hm2bp", "dense"): Hm2bpDense}
+    fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {
+        ("hm2bp", "dense"): Hm2bpDense,
+        ("hm2bp", "conv"): Hm2bpConv,
+        ("hm2bp", "pool"): Hm2bpPool,
+    }
     fused_outputs: ClassVar[Mapping[str, FusedOutput]] = {"hm2bp": hm2bp_output}
 
     def replayed(self, work: Pass) -> Pass:

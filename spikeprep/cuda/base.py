@@ -15,7 +15,7 @@ from ..backend import Array, Backend, BatchSource, NeuronTrace
 from ..data import NeuronParams, PackedBatch, PspParams
 from ..errors import CapabilityError
 from ..packing import unpack
-from .constants import Structure, leaving_terms, neuron_constants, psp_constants
+from .constants import Structure, decays, leaving_terms, neuron_constants, psp_constants
 from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks, event_bytes
 
@@ -63,6 +63,7 @@ class CudaBase(Backend):
             self.products = "events"
         self._modules: dict[tuple[str, int], Module] = {}
         self._leaving_terms: dict[tuple[float, ...], Array] = {}
+        self._decays: dict[tuple[float, ...], Array] = {}
         self._units: dict[tuple[int, ...], Array] = {}
 
     # ------------------------------------------------------------ helpers of layers
@@ -77,9 +78,10 @@ class CudaBase(Backend):
 
     def sample_slices(self, samples: int, sample_bytes: int) -> Iterator[slice]:
         """Yield slices of the samples, each as long as fits in the workspace, or one sample."""
-        size = max(1, self.workspace // max(sample_bytes, 1))
-        for first in range(0, samples, size):
-            yield slice(first, min(first + size, samples))
+        most = max(1, self.workspace // max(sample_bytes, 1))
+        parts = -(-samples // most)
+        for part in range(parts):  # about equally long: a short one would leave most of the device idle
+            yield slice(samples * part // parts, samples * (part + 1) // parts)
 
     def psp_constants(self, neuron: NeuronParams, psp: PspParams, longest: int) -> tuple[Structure, Array]:
         """Return `Psp` of common.cuh for trains of `longest` steps, and its leaving terms, which stay on the device.
@@ -101,6 +103,13 @@ class CudaBase(Backend):
             terms = leaving_terms(neuron, psp, longest, self.dtype)
             self._leaving_terms[key] = self.runtime.to_device(terms)
         return psp_constants(neuron, psp, longest, self.dtype), self._leaving_terms[key]
+
+    def decays(self, neuron: NeuronParams, longest: int) -> Array:
+        """Return decays over up to `longest` steps (`constants.decays`), which stay on the device."""
+        key = (neuron.tau_m, neuron.tau_s, longest)
+        if key not in self._decays:
+            self._decays[key] = self.runtime.to_device(decays(neuron, longest, self.dtype))
+        return self._decays[key]
 
     def blank_spikes(self, steps: NDArray[np.int64], lengths: Array, units: int) -> CudaSpikes:
         """Return spikes whose words and counts a kernel is about to write; `lengths` are `steps` on the device."""

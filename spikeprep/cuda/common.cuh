@@ -193,6 +193,12 @@ __device__ __forceinline__ Word regular_word(int w, long long period, int length
     return word;
 }
 
+// Return the sum over a warp's lanes, to all of them.
+__device__ __forceinline__ Real warp_sum(Real value) {
+    for (int by = 16; by; by /= 2) value += __shfl_xor_sync(ALL, value, by);
+    return value;
+}
+
 // A neuron's state between two steps; `held` > 0 while it is refractory.
 struct Membrane {
     Real voltage, current;

@@ -67,6 +67,33 @@ def leaving_terms(neuron: NeuronParams, psp: PspParams, longest: int, dtype: np.
     return (alpha * np.exp(-(distance - s) / neuron.tau_s)).astype(dtype)
 
 
+def slow_steps(psp: PspParams, longest: int) -> int:
+    """Return how many steps, from 0 on, can leave the window within trains of `longest` steps."""
+    return 0 if psp.window is None else max(0, longest - psp.window - 1)
+
+
+def decays(neuron: NeuronParams, longest: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return e^{−x/τm}, e^{−x/τs} and α(x), [3, longest + 1], x in steps."""
+    x = np.arange(longest + 1.0)
+    membrane, synapse = np.exp(-x / neuron.tau_m), np.exp(-x / neuron.tau_s)
+    return np.stack([membrane, synapse, (membrane - synapse) / (1 - neuron.tau_s / neuron.tau_m)]).astype(
+        dtype
+    )
+
+
+def window_constants(
+    grid: tuple[int, int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out_shape: tuple[int, int, int],
+    strides: tuple[int, int, int],
+) -> Structure:
+    """Return `Windows` of grids.cuh; `strides` are a unit's, of channel, row and column."""
+    values = (*grid, *kernel, *stride, *padding, *out_shape, *strides)
+    return _structure(np.dtype(np.float32), {}, {str(n): value for n, value in enumerate(values)})
+
+
 @functools.lru_cache
 def output_constants(constants: Hm2bpConstants, weighted: bool, dtype: np.dtype[Any]) -> Structure:
     """Return `Output` of hm2bp_output.cu for an output layer."""

@@ -34,27 +34,30 @@ class DenseParameter(Parameter):
         The device.
     state
         Weights and moments (post, pre), host.
+    groups
+        Gradient sums; None: as many as `_GROUPS` and `_PARTIALS` allow.
     """
 
-    def __init__(self, backend: CudaBase, state: ParameterState) -> None:
+    def __init__(self, backend: CudaBase, state: ParameterState, groups: int | None = None) -> None:
         post, pre = self.shape = state.value.shape
         self._backend, self.tiles = backend, -(-post // LANES)
         self.weight, self._moment, self._variance = (
             self._transposed(np.asarray(a)) for a in (state.value, state.moment, state.variance)
         )
-        groups = max(1, min(_GROUPS // self.tiles, _PARTIALS // max(self.weight.nbytes, 1)))
+        if groups is None:
+            groups = max(1, min(_GROUPS // self.tiles, _PARTIALS // max(self.weight.nbytes, 1)))
         self.sums = backend.xp.zeros((groups, pre, self.tiles * LANES), backend.dtype)
 
     def _transposed(self, array: NDArray[Any]) -> Array:
         """Return host (post, pre) as [pre, width] on the device."""
-        post, pre = self.shape
+        post, pre = array.shape
         padded = np.zeros((pre, self.tiles * LANES), self._backend.dtype)
         padded[:, :post] = array.T
         return self._backend.runtime.to_device(padded)
 
     def _on_host(self, array: Array) -> NDArray[Any]:
-        """Return [pre, width] as host (post, pre)."""
-        return np.ascontiguousarray(self._backend.to_host(array)[:, : self.shape[0]].T)
+        """Return [pre, width] as host, in the array's shape."""
+        return np.ascontiguousarray(self._backend.to_host(array)[:, : self.shape[0]].T).reshape(self.shape)
 
     def gradient(self) -> NDArray[Any]:
         """See `Parameter.gradient`."""

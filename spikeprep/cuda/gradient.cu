@@ -1,11 +1,6 @@
 // Gradient of a fully connected layer and the error that it sends back (docs/hm2bp.md section 4; paper, eq. 17, 22 to 24).
 #include "common.cuh"
 
-__device__ __forceinline__ Real warp_sum(Real value) {
-    for (int by = 16; by; by /= 2) value += __shfl_xor_sync(ALL, value, by);
-    return value;
-}
-
 // rows of the gradient that a warp loads at once
 #ifdef ASYNC_COPIES
 #define IN_FLIGHT 4

@@ -13,7 +13,7 @@ import pytest
 from spikeprep.backend import Backend, DeviceLayer, ErrorSignal, OptimiserStep, ParameterState
 from spikeprep.composition import device_layer
 from spikeprep.cpu.backend import CpuBackend
-from spikeprep.cuda import dense
+from spikeprep.cuda import conv, dense
 from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.constants import leaving_terms, neuron_constants, psp_constants
 from spikeprep.cuda.runtime import Runtime
@@ -21,8 +21,9 @@ from spikeprep.data import Hm2bpConstants, NeuronParams, PackedBatch, PspParams
 from spikeprep.errors import CapabilityError
 from spikeprep.packing import pack
 from spikeprep.reference.backend import ReferenceBackend
+from spikeprep.train.layers import build_layers
 from spikeprep.train.layers.dense import Dense
-from spikeprep.train.network import build_network
+from spikeprep.train.network import build_network, initial_states
 from spikeprep.train.optimiser import OptimiserSettings
 from spikeprep.train.rules.hm2bp import Hm2bp, PspSettings
 from spikeprep.train.rules.loss import LossSettings
@@ -256,6 +257,44 @@ def test_results_do_not_depend_on_the_workspace(
         for o, t in zip((small, large), trains, strict=True)
     ]
     np.testing.assert_array_equal(*e)
+
+
+def spatial_pass(backend: CudaBackend) -> list[np.ndarray]:
+    """Return spikes and gradients of convolutions and a pool under a network of random weights."""
+    layers = build_layers("5C3p1-P2-9C2-6C2", (4, 6, 7), 3, "first")
+    rule = Hm2bp(
+        (1.0, 0.8, 1.0, 0.5, 0.5), psp=PspSettings(20), loss=LossSettings(target=5, off_target=1, margin=1)
+    )
+    states = initial_states(rule, layers, 1.0, 0, backend.dtype)
+    net = build_network(backend, rule, layers, states)
+    spikes = net.forward(random_batch(5, 120, 4 * 6 * 7, 0.1))
+    net.backward(spikes, np.zeros(5, np.int32))
+    gradients = [p.gradient() for layer in net.devices for p in layer.parameters.values()]
+    return [*(backend.unpack(s) for s in spikes[1:]), *gradients]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("workspace", "staged"), [(1, 1 << 16), (200_000, 1 << 16), (1 << 30, 100)])
+def test_convolutions_do_not_depend_on_the_workspace_or_the_kernel(
+    runtime: Runtime, dtype: Any, workspace: int, staged: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = spatial_pass(CudaBackend(runtime, dtype))
+    assert all(array.any() for array in want)
+    monkeypatch.setattr(conv, "STAGED", staged)
+    got = spatial_pass(CudaBackend(runtime, dtype, workspace))
+    for a, b in zip(want, got, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_whose_sums_are_in_global_memory(
+    runtime: Runtime, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = spatial_pass(CudaBackend(runtime, dtype))
+    monkeypatch.setattr(conv, "SHARED", 1500)
+    got = spatial_pass(CudaBackend(runtime, dtype))
+    for a, b in zip(want, got, strict=True):  # places are divided in another way, so sums round otherwise
+        np.testing.assert_allclose(a, b, rtol=0, atol=np.abs(a).max() * 20 * np.finfo(dtype).eps)
 
 
 def test_results_do_not_depend_on_the_number_of_multiprocessors(runtime: Runtime) -> None:

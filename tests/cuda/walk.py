@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from spikeprep.backend import Backend, ParameterState
-from spikeprep.cuda import dense
+from spikeprep.cuda import conv, dense
 from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.gpu import CupyRuntime
 from spikeprep.cuda.runtime import Runtime
 from spikeprep.data import NeuronParams, PackedBatch, PspParams
 from spikeprep.packing import pack
+from spikeprep.train.layers import build_layers
 from spikeprep.train.layers.dense import Dense
-from spikeprep.train.network import Network, build_network
+from spikeprep.train.network import Network, build_network, initial_states
 from spikeprep.train.optimiser import OptimiserSettings, RegularisationSettings
 from spikeprep.train.rules.hm2bp import Hm2bp, PspSettings
 from spikeprep.train.rules.loss import LossSettings
@@ -60,6 +61,15 @@ def network(
     return build_network(ops, rule, layers, states, fused=fused)
 
 
+def convolutional(ops: Backend, channels: int, side: int) -> Network:
+    """Return a network of a padded convolution, a pool of each forward kernel's size and a convolution."""
+    rule = Hm2bp(
+        thresholds=2.0, psp=PspSettings(window=20), loss=LossSettings(target=4, off_target=0, margin=3)
+    )
+    layers = build_layers(f"{channels}C3p1-P{side // 4}-6C3", (2, side, side), 4)
+    return build_network(ops, rule, layers, initial_states(rule, layers, 1.0, 0, ops.dtype))
+
+
 def optimiser(kind: Any = "adam", strength: float = 0.5) -> OptimiserSettings:
     """Return an optimiser's settings."""
     return OptimiserSettings(kind, 0.01, regularisation=RegularisationSettings(strength))
@@ -68,6 +78,7 @@ def optimiser(kind: Any = "adam", strength: float = 0.5) -> OptimiserSettings:
 def walk(runtime: Runtime) -> None:
     """Launch every kernel, in every variant that shapes and settings select."""
     min_warps, limit = dense._MIN_WARPS, runtime.shared_limit
+    shared, staged = conv.SHARED, conv.STAGED
     sizes, steps = (100, 70, 40), 50
     try:
         dense._MIN_WARPS = 0  # no layer computes its drive separately for being small
@@ -94,10 +105,25 @@ def walk(runtime: Runtime) -> None:
         keys = np.arange(5, dtype=np.uint64)
         for n in range(1, 5):  # computed, and recorded
             dropping.train_step(batch(5, steps, 40, 40), optimiser(), n, 0.01, dropout_keys=keys)
+        for dtype in (np.float32, np.float64):
+            for channels, side, conv.SHARED in ((13, 5, 2500), (40, 9, shared)):
+                ops = CudaBackend(runtime, dtype)
+                net, samples = convolutional(ops, channels, side), batch(4, steps, side * side * 2, 4)
+                for n in range(1, 5):  # computed, and recorded
+                    net.train_step(samples, optimiser(), n, 0.01)
+            conv.STAGED = 100
+            net.forward(samples)
+            conv.STAGED = staged
+        ops = CudaBackend(runtime)
+        for size in (2, 3, 16):  # a kernel by the units of a window
+            rule, layers = Hm2bp(thresholds=3.0), build_layers(f"P{size}", (16, 16), 2)
+            states = initial_states(rule, layers, 1.0, 0, ops.dtype)
+            build_network(ops, rule, layers, states).forward(batch(2, steps, 256, 2))
         composed = network(ops, (40, 70, 40), 1.0, fused=False)
         assert np.isfinite(composed.train_step(batch(5, steps, 40, 40), optimiser(), 1, 0.01).loss).all()
     finally:
         dense._MIN_WARPS, runtime.shared_limit = min_warps, limit
+        conv.SHARED, conv.STAGED = shared, staged
     runtime.synchronize()
 
 
