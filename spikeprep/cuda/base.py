@@ -20,6 +20,7 @@ from .runtime import Module, Runtime
 from .spikes import WARPS, CudaSpikes, blocks, event_bytes
 
 if TYPE_CHECKING:  # it imports the store's libraries, which batches in memory do not need
+    from ..feed.copies import Event
     from ..feed.device import Feeder, TierName
 
 LANES = 32
@@ -64,6 +65,7 @@ class CudaBase(Backend):
         self._modules: dict[tuple[str, int], Module] = {}
         self._leaving_terms: dict[tuple[float, ...], Array] = {}
         self._decays: dict[tuple[float, ...], Array] = {}
+        self._arriving: list[tuple[Event, NDArray[Any]]] = []
         self._units: dict[tuple[int, ...], Array] = {}
 
     # ------------------------------------------------------------ helpers of layers
@@ -399,6 +401,9 @@ class CudaBase(Backend):
         host = self.runtime.pinned(array.shape, array.dtype)
         self.runtime.copy_out(array, host)
         arrived = self.runtime.current().record()
+        # pinned memory that is let go is used again at once, also for copies to the device: not before this one is done
+        self._arriving = [(event, memory) for event, memory in self._arriving if not event.done()]
+        self._arriving.append((arrived, host))
 
         def wait() -> NDArray[Any]:
             arrived.synchronize()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -412,6 +414,33 @@ def test_a_training_step_never_waits_and_launches_few_kernels(
     result = net.train_step(on_device, OptimiserSettings(), 2, 0.01)
     assert len(launched) <= 30, launched
     assert result.counts.shape == (4, 10)
+
+
+@pytest.mark.skipif(compiler() is None, reason="the emulator needs Linux and a C++ compiler")
+def test_a_result_that_nobody_reads_keeps_its_memory_until_it_has_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CuPy hands pinned memory that is let go to the next copy, while the device may still write to it."""
+    lazy = EmulatedRuntime(lazy=True, twice=False)
+    handed: list[weakref.ref[np.ndarray]] = []
+
+    def copy_out(device: Any, host: np.ndarray) -> None:
+        memory = weakref.ref(host)  # a copy that is queued keeps nothing alive
+        handed.append(memory)
+        lazy.current().give(lambda: np.copyto(memory(), device.host))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lazy, "copy_out", copy_out)
+    ops = CudaBackend(lazy)
+    with lazy.stream() as stream:
+        for n in range(2):
+            ops.fetch(lazy.to_device(np.full(8, n, np.float32)))
+        gc.collect()
+        assert all(memory() is not None for memory in handed)
+        stream.synchronize()
+        wait = ops.fetch(lazy.to_device(np.full(8, 2, np.float32)))
+        gc.collect()
+        assert [memory() is None for memory in handed] == [True, True, False]
+        np.testing.assert_array_equal(wait(), np.full(8, 2, np.float32))
 
 
 def test_a_refractory_time_beyond_a_word_is_refused(runtime: Runtime) -> None:
