@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import StoreError
-from ..lease import Holder, Lease, LeaseToken
+from ..errors import SpikeprepError, StoreError
+from ..lease import Holder, Lease, LeaseToken, Timing
 from .attributes import FORMAT, check_attributes, differences, parse_attributes, root_document, unfinished
 from .existing import ExistingStore, complete_root
 from .layout import LEASE, MANIFEST, ROOT, SplitLayout, foreign_keys, record_key, sample_keys, shard_keys
@@ -103,7 +104,9 @@ class SpikeWriter:
         requested = _requested(attributes, layouts)
         check_attributes(storage.path, requested, "Correct the attributes of the new store.")
         writer = cls(storage, requested, dict(layouts), compression)
-        if writer._is_finished(ExistingStore.read(storage), overwrite=overwrite, repair=repair):
+        existing = ExistingStore.read(storage)
+        if existing and writer._is_finished(existing, overwrite=overwrite, repair=repair):
+            writer._remove_abandoned_lease(existing)
             return writer
         writer._acquire(note)
         try:
@@ -299,11 +302,23 @@ class SpikeWriter:
         return finished
 
     def _acquire(self, note: Callable[[str], None] | None) -> None:
-        self._lease = Lease.acquire(
-            self._storage, LEASE, what=f"the store {self._storage.path}", place=_lease_place(self._storage),
-            error=StoreError, note=note or (lambda message: None),
-        )  # fmt: skip
+        self._lease = self._new_lease(note or (lambda message: None))
         self._token = self._lease.token
+
+    def _new_lease(self, note: Callable[[str], None]) -> Lease:
+        return Lease.acquire(
+            self._storage, LEASE, what=f"the store {self._storage.path}", place=_lease_place(self._storage),
+            error=StoreError, note=note,
+        )  # fmt: skip
+
+    def _remove_abandoned_lease(self, existing: ExistingStore) -> None:
+        """Remove the lease that a process left in a finished store: it ended between the last file and its release."""
+        if LEASE not in existing.sizes:
+            return
+        with suppress(SpikeprepError, OSError):  # a place that can only be read keeps it, and no reader minds
+            holder = Holder.parse(self._storage.get(LEASE))
+            if holder is None or holder.is_alive(Timing().abandoned) is False:
+                self._new_lease(lambda message: None).release()
 
     def _delete(self, existing: ExistingStore) -> None:
         """Delete a store's files. It is marked first: interrupted here, the remains are neither read nor resumed."""

@@ -1,12 +1,15 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from spikeprep.errors import CapabilityError, StoreError, UsageError
+from spikeprep.lease import Holder
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, verify
+from spikeprep.store.layout import LEASE
 from spikeprep.store.local_storage import LocalStorage
 from spikeprep.store.partial_files import new_partial_name, release
 
@@ -32,6 +35,28 @@ def test_order_of_shards_does_not_matter(tmp_path, expected_tree):
         write_shard(writer, shard)
     writer.complete()
     assert tree(tmp_path / "s.zarr") == expected_tree
+
+
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({"pid": 2**31 - 1}, False),  # no process has this number
+        ({"boot": "an earlier one"}, False),
+        ({"process_started": 1}, False),  # another process had this number
+        ({}, True),
+        ({"host": "another"}, True),
+    ],
+)
+def test_the_lease_of_a_process_that_ended_after_the_last_file(tmp_path, expected_tree, changes, stays):
+    path = tmp_path / "s.zarr"
+    make(path)
+    (path / LEASE).parent.mkdir(exist_ok=True)
+    holder = replace(Holder.this_process(), pid=os.getppid(), process_started=None)
+    (path / LEASE).write_bytes(replace(holder, **changes).to_bytes())
+    assert SpikeWriter.open(path, ATTRIBUTES, LAYOUTS).pending() == []
+    assert (path / LEASE).exists() == stays
+    (path / LEASE).unlink(missing_ok=True)
+    assert tree(path) == expected_tree
 
 
 class Crash(BaseException):
