@@ -6,17 +6,17 @@ Multi-step: a layer's drive of all steps is one matrix product; its neurons are 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.peers import BUILDERS
+from benchmarks.peers import BUILDERS, connections, dense
 from benchmarks.roofline import Task
+from spikeprep.train.layers import LayerKind
 
 TAU = 64.0  # membrane time constant in steps
 
 
-def plain(sizes: tuple[int, ...]) -> tuple[Any, Callable[[Any], Any]]:
+def plain(network: Sequence[LayerKind]) -> tuple[Any, Callable[[Any], Any]]:
     """Return a module and a function from float spikes (time, sample, unit) to counts (sample, class)."""
     import torch
 
@@ -31,7 +31,7 @@ def plain(sizes: tuple[int, ...]) -> tuple[Any, Callable[[Any], Any]]:
             (above,) = context.saved_tensors
             return gradient / (1 + (torch.pi * above) ** 2)
 
-    layers = torch.nn.ModuleList(torch.nn.Linear(i, o, bias=False) for i, o in pairwise(sizes))
+    layers = torch.nn.ModuleList(connections(network)[0])
 
     def forward(spikes: Any) -> Any:
         for layer in layers:
@@ -57,7 +57,7 @@ def measure(task: Task, device: str = "cuda", repeats: int = 5) -> dict[str, Any
     density = task.spikes[0] / task.sizes[0] / task.steps
     spikes = (torch.rand(task.steps, task.batch, task.sizes[0], device=device) < density).float()
     labels = torch.randint(task.sizes[-1], (task.batch,), device=device)
-    peers: dict[str, Callable[[tuple[int, ...]], Any]] = {"plain loop": plain}
+    peers: dict[str, Callable[[Sequence[LayerKind]], Any]] = {"plain loop": plain}
     try:
         import spikingjelly  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: F401
 
@@ -69,7 +69,7 @@ def measure(task: Task, device: str = "cuda", repeats: int = 5) -> dict[str, Any
         "device": torch.cuda.get_device_name() if "cuda" in device else device,
     }
     for name, build in peers.items():
-        module, forward = build(task.sizes)
+        module, forward = build(dense(*task.sizes))
         module.to(device)
         optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
 

@@ -1,10 +1,10 @@
-"""PyTorch BPTT peers of one dense spiking network: milliseconds per sample to train and to infer, on the CPU.
+"""PyTorch BPTT peers of one spiking network: milliseconds per sample to train and to infer, on the CPU.
 
-Every peer gets the same task: leaky integrate-and-fire layers ``784-800-10``, 400 steps, batches of
-binary input at a given density, rate readout (spike counts), cross-entropy, surrogate-gradient
-backpropagation through time and one Adam step per batch. Peers run at their best: all cores, denormals
-flushed, the sequence given to their linear layers at once where the library's own modules do so; the best
-batch of several is reported.
+Every peer gets the same task: leaky integrate-and-fire layers, by default ``784-800-10``, 400 steps, batches of binary
+input at a given density, rate readout (spike counts), cross-entropy, surrogate-gradient backpropagation through time
+and one Adam step per batch. Convolutions are torch's; a pool sums its window. Peers run at their best: all cores,
+denormals flushed, the sequence given to their connections at once where the library's own modules do so; the best batch
+of several is reported.
 
 Run alone (``python -m benchmarks.peers --help``) or from another benchmark in the same process::
 
@@ -20,19 +20,29 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from spikeprep.train.layers import LayerKind
+from spikeprep.train.layers.conv import Conv
+from spikeprep.train.layers.dense import Dense
+from spikeprep.train.layers.spatial import Spatial
+
+
+def dense(*sizes: int) -> tuple[LayerKind, ...]:
+    """Return fully connected layers between units of these numbers."""
+    return tuple(Dense((pre,), post) for pre, post in pairwise(sizes))
+
 
 @dataclass(frozen=True)
 class Task:
-    """The network and its input: layer sizes, steps, samples per batch, spikes per input unit and step."""
+    """The network and its input: layers, steps, samples per batch, spikes per input unit and step."""
 
-    sizes: tuple[int, ...] = (784, 800, 10)
+    layers: tuple[LayerKind, ...] = dense(784, 800, 10)
     steps: int = 400
     batch: int = 32
     density: float = 0.021
@@ -56,39 +66,59 @@ Network = tuple[Any, Callable[[Any], Any]]
 TAU = 64.0  # membrane time constant in steps, as in HM2-BP's networks
 
 
-def _spikingjelly(sizes: tuple[int, ...]) -> Network:
+def connections(layers: Sequence[LayerKind]) -> tuple[list[Any], tuple[int, ...]]:
+    """Return torch's module for each layer, and the shape of a sample's input."""
+    import torch
+
+    modules: list[Any] = []
+    for layer in layers:
+        if isinstance(layer, Conv):
+            channels = layer.grid[0], layer.channels_out
+            modules.append(torch.nn.Conv2d(*channels, layer.kernel, layer.stride, layer.padding, bias=False))
+        elif isinstance(layer, Spatial):
+            modules.append(torch.nn.AvgPool2d(layer.kernel, layer.stride, divisor_override=1))
+        else:
+            flat = [torch.nn.Flatten()] if len(layer.in_shape) > 1 else []
+            linear = torch.nn.Linear(int(np.prod(layer.in_shape)), layer.units, bias=False)
+            modules.append(torch.nn.Sequential(*flat, linear))
+    first = layers[0]
+    return modules, first.grid if isinstance(first, Spatial) else (int(np.prod(first.in_shape)),)
+
+
+def _spikingjelly(layers: Sequence[LayerKind]) -> Network:
     import torch
     from spikingjelly.activation_based import functional, layer, neuron, surrogate
 
     modules: list[Any] = []
-    for n_in, n_out in pairwise(sizes):
+    connected, shape = connections(layers)
+    for module in connected:
         modules += [
-            layer.Linear(n_in, n_out, bias=False, step_mode="m"),
+            layer.SeqToANNContainer(module),  # all steps at once
             neuron.LIFNode(TAU, decay_input=False, surrogate_function=surrogate.ATan(), step_mode="m"),
         ]
     network = torch.nn.Sequential(*modules)
 
     def forward(spikes: Any) -> Any:
         functional.reset_net(network)
-        return network(spikes).sum(0)
+        return network(spikes.reshape(*spikes.shape[:2], *shape)).sum(0)
 
     return network, forward
 
 
-def _snntorch(sizes: tuple[int, ...]) -> Network:
+def _snntorch(layers: Sequence[LayerKind]) -> Network:
     import snntorch
     import torch
     from snntorch import surrogate
 
-    linear = [torch.nn.Linear(i, o, bias=False) for i, o in pairwise(sizes)]
-    neurons = [snntorch.Leaky(beta=1 - 1 / TAU, spike_grad=surrogate.atan()) for _ in linear]
-    network = torch.nn.ModuleList([*linear, *neurons])
+    connected, shape = connections(layers)
+    neurons = [snntorch.Leaky(beta=1 - 1 / TAU, spike_grad=surrogate.atan()) for _ in connected]
+    network = torch.nn.ModuleList([*connected, *neurons])
 
     def forward(spikes: Any) -> Any:
         membranes = [neuron.reset_mem() for neuron in neurons]
         counts: Any = 0
-        for step in spikes:
-            for k, (weights, neuron) in enumerate(zip(linear, neurons, strict=True)):
+        for step in spikes.reshape(*spikes.shape[:2], *shape):
+            for k, (weights, neuron) in enumerate(zip(connected, neurons, strict=True)):
                 step, membranes[k] = neuron(weights(step), membranes[k])
             counts = counts + step
         return counts
@@ -96,20 +126,20 @@ def _snntorch(sizes: tuple[int, ...]) -> Network:
     return network, forward
 
 
-def _norse(sizes: tuple[int, ...]) -> Network:
+def _norse(layers: Sequence[LayerKind]) -> Network:
     import norse.torch as norse
     import torch
 
     # cell by cell: norse's sequence modules index their input by step, whose gradient is quadratic in time
-    linear = [torch.nn.Linear(i, o, bias=False) for i, o in pairwise(sizes)]
-    cells = [norse.LIFCell() for _ in linear]
-    network = torch.nn.ModuleList([*linear, *cells])
+    connected, shape = connections(layers)
+    cells = [norse.LIFCell() for _ in connected]
+    network = torch.nn.ModuleList([*connected, *cells])
 
     def forward(spikes: Any) -> Any:
         states: list[Any] = [None] * len(cells)
         counts: Any = 0
-        for step in spikes:
-            for k, (weights, cell) in enumerate(zip(linear, cells, strict=True)):
+        for step in spikes.reshape(*spikes.shape[:2], *shape):
+            for k, (weights, cell) in enumerate(zip(connected, cells, strict=True)):
                 step, states[k] = cell(weights(step), states[k])
             counts = counts + step
         return counts
@@ -117,7 +147,7 @@ def _norse(sizes: tuple[int, ...]) -> Network:
     return network, forward
 
 
-BUILDERS: dict[str, Callable[[tuple[int, ...]], Network]] = {
+BUILDERS: dict[str, Callable[[Sequence[LayerKind]], Network]] = {
     "spikingjelly": _spikingjelly,
     "snntorch": _snntorch,
     "norse": _norse,
@@ -145,10 +175,10 @@ def measure(name: str, task: Task) -> Timing:
     torch.set_flush_denormal(True)
     torch.manual_seed(task.seed)
     rng = np.random.default_rng(task.seed)
-    shape = (task.steps, task.batch, task.sizes[0])
+    shape = (task.steps, task.batch, int(np.prod(task.layers[0].in_shape)))
     spikes = torch.from_numpy((rng.random(shape, dtype=np.float32) < task.density).astype(np.float32))
-    labels = torch.from_numpy(rng.integers(task.sizes[-1], size=task.batch))
-    network, forward = BUILDERS[name](task.sizes)
+    labels = torch.from_numpy(rng.integers(task.layers[-1].units, size=task.batch))
+    network, forward = BUILDERS[name](task.layers)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
 
     def train() -> None:
@@ -190,7 +220,11 @@ def main() -> None:
     for name in names:
         result = measure(name, task)
         if options.json:
-            print(json.dumps(asdict(result) | {"task": asdict(task)}))
+            print(
+                json.dumps(
+                    asdict(result) | {"batch": task.batch, "steps": task.steps, "density": task.density}
+                )
+            )
         else:
             print(f"{name + ' ' + result.version:<24}{result.train_ms:>16.2f}{result.infer_ms:>16.2f}")
 

@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["float32", "float64"], default="float32")
     parser.add_argument("--composed", action="store_true", help="time the composition, not the fused layers")
     parser.add_argument("--peers", action="store_true", help="also time the PyTorch peers that are installed")
+    parser.add_argument("--peer-batch", type=int, help="samples of a peer's batch; default: those of ours")
     args = parser.parse_args()
     settings = TrainSettings().override(
         {"arch": args.arch, "thresholds": args.thresholds, "batch": args.batch, "precision": args.precision}
@@ -79,8 +80,9 @@ def main() -> None:
 
         reader = store["train"]
         density = float(reader.counts[: args.samples].mean()) / reader.units / reader.max_steps
-        sizes = (reader.units, *(layer.units for layer in net.layers))  # type: ignore[attr-defined]
-        task = replace(Task(), sizes=sizes, steps=reader.max_steps, batch=args.batch, density=density)
+        batch = args.peer_batch or args.batch
+        layers: Any = net.layers
+        task = replace(Task(), layers=layers, steps=reader.max_steps, batch=batch, density=density)
         peers = [measure(name, task) for name in available()]
         again = timed(store, settings, net, args.samples)
         times = {key: times[key] + again[key] for key in times}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spikeprep.errors import UsageError
 from spikeprep.text import table
 
 from .options import device_option, emit_json, json_option, settings_option
@@ -85,6 +86,11 @@ def command(settings: dict[str, str], dry_run: bool, as_json: bool, **arguments:
     from spikeprep.recipes import parse_value
 
     values = {name: parse_value(text) for name, text in settings.items()}
+    for name in sorted(values.keys() & arguments.keys()):
+        if arguments[name] is not None:
+            raise UsageError(
+                f"got --{name} {arguments[name]} and --set {name}={settings[name]}", "one of them", ""
+            )
     if dry_run:
         size = api.plan_training(**arguments, settings=values)
         if as_json:

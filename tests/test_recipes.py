@@ -22,7 +22,7 @@ from spikeprep.train.settings import TrainSettings
 
 
 def test_recipe_names():
-    mnist = ["mnist", "mnist-800", "mnist-cnn", "mnist-elastic"]
+    mnist = ["mnist", "mnist-800", "mnist-cnn", "mnist-cnn-elastic", "mnist-elastic"]
     images = ["digits", *mnist, "fashion-mnist", "emnist-balanced", "images"]
     events = ["events", "nmnist", "tonic"]
     papers = [

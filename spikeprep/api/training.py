@@ -195,6 +195,13 @@ def _chosen(
     """Return the run folder and the settings of a new or a resumed run."""
     chosen = leaves(settings or {}) | {name: value for name, value in named.items() if value is not None}
     suggested = _suggested(store, recipe)
+    rule = suggested.get("rule", DEFAULT_RULE)
+    if recipe is not None and chosen.get("rule", rule) != rule:
+        raise UsageError(
+            f"got rule = {chosen['rule']!r} with a recipe for {rule}",
+            "a recipe and a rule that belong together",
+            "Leave the recipe out, or the rule.",
+        )
     if resume:
         folder = RunFolder(_folder(run, store, chosen.get("arch") or suggested.get("arch", "")))
         return folder, folder.resumed_settings(store, chosen, limit)

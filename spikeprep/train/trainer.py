@@ -294,8 +294,9 @@ class Trainer:
     def _warn_few_updates(self) -> None:
         updates, s = self.settings.epochs * len(self.stream), self.settings
         if updates < _FEW_UPDATES:
+            epochs = f"{s.epochs:,} epoch{'s' * (s.epochs > 1)}"
             message = (
-                f"this run makes {updates:,} updates ({s.epochs} epochs of {len(self.stream):,} batches); networks "
+                f"this run makes {updates:,} updates ({epochs} of {len(self.stream):,} batches); networks "
                 f"often need {_FEW_UPDATES:,} or more. Raise epochs, or lower batch."
             )
             self._record({"event": "warning", "message": message})

@@ -69,6 +69,21 @@ def test_resume_adds_epochs(spikeprep, store, trained):
     assert json.loads(done.stdout)["epochs"] == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--rule", "lee2016", "--set", "rule=hm2bp"), "got --rule lee2016 and --set rule=hm2bp"),
+        (("--arch", "20", "--set", "arch=30"), "got --arch 20 and --set arch=30"),
+        (("--rule", "lee2016", "--recipe", "mnist-800"), "got --rule lee2016 with a recipe for hm2bp"),
+    ],
+)
+def test_words_that_contradict_each_other(spikeprep, store, tmp_path, words, says):
+    done = spikeprep("train", store, *words, "--run", tmp_path / "run", *LOSS)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_resuming_a_finished_run_prints_its_summary(spikeprep, store, trained):
     before = {path.name: path.read_bytes() for path in trained.iterdir()}
     done = spikeprep("train", store, "--run", trained, "--resume", "--json")
