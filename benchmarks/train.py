@@ -14,11 +14,17 @@ import json
 import resource
 import statistics
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from spikeprep.api.training import run_settings
+from spikeprep.config import leaves
 from spikeprep.devices import select_backend
 from spikeprep.feed.batches import BatchStream
+from spikeprep.recipes import load_recipe
 from spikeprep.store import SpikeStore
 from spikeprep.train.layers import build_layers
 from spikeprep.train.network import Network, build_network, initial_states
@@ -35,16 +41,22 @@ def network(store: SpikeStore, settings: TrainSettings, threads: int | None, com
 
 
 def timed(store: SpikeStore, settings: TrainSettings, net: Network, samples: int) -> dict[str, list[float]]:
-    """Train on, then infer, `samples` samples from the store; return milliseconds per sample of every batch."""
+    """Train on, then infer, `samples` samples from the store; return milliseconds per sample of every batch.
+
+    By the clock, and as processor time of all threads.
+    """
     stream = BatchStream(store["train"], settings.batch, seed=1)
-    times: dict[str, list[float]] = {"train": [], "infer": []}
+    times: dict[str, list[float]] = defaultdict(list)
     for step, batch in enumerate(stream.batches(), 1):
-        started = time.perf_counter()
-        net.train_step(batch, settings.optim, step, settings.optim.rate)
-        trained = time.perf_counter()
-        net.counts(batch)
-        times["train"].append((trained - started) / len(batch) * 1e3)
-        times["infer"].append((time.perf_counter() - trained) / len(batch) * 1e3)
+        works: dict[str, Callable[[], Any]] = {
+            "train": partial(net.train_step, batch, settings.optim, step, settings.optim.rate),
+            "infer": partial(net.counts, batch),
+        }
+        for name, work in works.items():
+            started, busy = time.perf_counter(), time.process_time()
+            work()
+            times[name].append((time.perf_counter() - started) / len(batch) * 1e3)
+            times[f"{name}, processor time"].append((time.process_time() - busy) / len(batch) * 1e3)
         if step * settings.batch >= samples:
             break
     return times
@@ -58,6 +70,7 @@ def main() -> None:
     parser.add_argument("store")
     parser.add_argument("--arch", default="800")
     parser.add_argument("--thresholds", type=json.loads, default=[20, 8])
+    parser.add_argument("--recipe", help="whose settings to use; --arch and --thresholds are then its own")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--samples", type=int, default=3200)
     parser.add_argument("--threads", type=int)
@@ -66,9 +79,11 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="also time the PyTorch peers that are installed")
     parser.add_argument("--peer-batch", type=int, help="samples of a peer's batch; default: those of ours")
     args = parser.parse_args()
-    settings = TrainSettings().override(
-        {"arch": args.arch, "thresholds": args.thresholds, "batch": args.batch, "precision": args.precision}
-    )
+    chosen = {"batch": args.batch, "precision": args.precision}
+    if args.recipe:
+        settings = run_settings(leaves(load_recipe(args.recipe).train), chosen)
+    else:
+        settings = TrainSettings().override(chosen | {"arch": args.arch, "thresholds": args.thresholds})
     store = SpikeStore.open(args.store)
     net = network(store, settings, args.threads, args.composed)
     timed(store, settings, net, 2 * settings.batch)  # compile, and read the first window
@@ -86,10 +101,10 @@ def main() -> None:
         peers = [measure(name, task) for name in available()]
         again = timed(store, settings, net, args.samples)
         times = {key: times[key] + again[key] for key in times}
-    for key in ("train", "infer"):
+    for key in times:
         best, middle = min(times[key]), statistics.median(times[key])
         print(f"{key}: {middle:.3f} ms per sample (median), {best:.3f} (best) of {len(times[key])} batches")
-        for peer in peers:
+        for peer in peers if "processor" not in key else ():
             theirs = getattr(peer, f"{key}_ms")
             print(f"  {peer.peer} {peer.version}: {theirs:.2f} ms, {theirs / middle:.1f} × ours (median)")
     print(f"resident memory, peak before any peer: {memory:.0f} MiB")
