@@ -13,7 +13,8 @@ from ..input_files import InputFile
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000
 _ECF = 0x8ECF  # filter number of Prophesee's event codec
-_UNPACKED = {_SHUFFLE, _FLETCHER32, 5, 6}  # filters that do not expand: also n-bit and scale-offset
+_SAME_SIZE = {_SHUFFLE, _FLETCHER32}  # filters that change no size but for a checksum
+_UNPACKED = _SAME_SIZE | {5, 6}  # filters that do not expand: also n-bit and scale-offset
 _EXPANSION = {_DEFLATE: 1032, _LZF: 88}  # times, at most: of both formats
 _CHUNKS_PER_LIMIT = 16  # chunks that fit into the memory of a file: four columns, in several copies
 _CHECKSUM = 4  # bytes that a checksum adds to a chunk
@@ -119,12 +120,12 @@ def with_cache(data: Any) -> Any:
 def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int]]) -> None:
     """Raise `DataError` where a chunk of some rows does not expand to the bytes that it states.
 
-    HDF5 lets zlib write as much as it will, and returns uninitialised memory where it writes less. Chunks in
-    `checked` are not expanded again; those that pass are added.
+    HDF5 lets zlib write as much as it will, and returns uninitialised memory where a filter, or the file itself, has
+    less. Chunks in `checked` are not expanded again; those that pass are added.
     """
     numbers = [number for number, _ in filters(data)]
     place, packer = next(((n, number) for n, number in enumerate(numbers) if number not in _UNPACKED), (0, 0))
-    if not data.chunks or not packer:
+    if not data.chunks or (not packer and not _SAME_SIZE.issuperset(numbers)):
         return
     size, length = _chunk_bytes(data), data.chunks[0]
     for start in range(rows.start // length * length, rows.stop, length):
@@ -135,7 +136,7 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int
         expanded = size
         if info.byte_offset is None:
             continue  # never written: it has the fill value
-        if info.filter_mask >> place & 1:  # stored as it is
+        if not packer or info.filter_mask >> place & 1:  # stored as it is
             expanded = info.size
         elif packer == _DEFLATE:
             raw = data.id.read_direct_chunk(at)[1]

@@ -285,3 +285,16 @@ def test_a_chunk_that_expands_to_less_than_it_states(tmp_path):
     with h5py.File(path, "r+") as file:  # a chunk that skips the filter
         file["t"].id.write_direct_chunk((0,), bytes(700), filter_mask=1)
     refused(path, "the chunk of /t at event 0 expands to 700 bytes; expected 8,000", size=(9, 9))
+
+
+def test_a_chunk_without_compression_that_is_too_short(tmp_path):
+    """HDF5 reads what there is, and leaves the rest of the memory as it was."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in "xytp":
+            data = file.create_dataset(name, (1000,), "<i8", chunks=(1000,), shuffle=True)
+            data[:] = 0
+    assert len(read(path, size=(9, 9)).array) == 1000
+    with h5py.File(path, "r+") as file:
+        file["p"].id.write_direct_chunk((0,), bytes(800))
+    refused(path, "the chunk of /p at event 0 expands to 800 bytes; expected 8,000", size=(9, 9))
