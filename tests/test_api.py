@@ -471,6 +471,29 @@ def test_a_store_of_arrays_trains_and_its_spikes_are_predicted(tmp_path):
         spikeprep.predict(result, rng.random((3, 12)), progress=False)
 
 
+def test_a_convolution_over_units_along_one_axis(tmp_path):
+    """Frequencies, as of speech: rows of one column."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    bands = np.where(labels[:, None] == 0, np.arange(20) < 8, np.arange(20) >= 12)
+    spikes = rng.random((40, 60, 20)) < 0.02 + 0.3 * bands[:, None]
+    store = spikeprep.write_store(tmp_path / "a.zarr", spikes, labels, dt=0.001)
+    settings = {
+        "loss.target": 10,
+        "loss.off_target": 1,
+        "loss.margin": 1,
+        "validation": 0,
+        "thresholds": "auto",
+    }
+    result = spikeprep.train(
+        store, arch="6C5x1-P2x1-8", epochs=6, batch=4, run=tmp_path / "run", settings=settings, progress=False
+    )
+    assert (spikeprep.predict(result, spikes, progress=False).labels == labels).mean() > 0.9
+    assert spikeprep.evaluate(result, store, split="train", progress=False).accuracy > 0.9
+    with pytest.raises(UsageError, match=r"5 × 5 on 20 × 1 units.*windows of one column, such as 15C5x1"):
+        spikeprep.plan_training(store, arch="6C5", settings=settings)
+
+
 def test_a_store_of_encoded_arrays_predicts_signals(tmp_path):
     from spikeprep.encoders import Poisson
 

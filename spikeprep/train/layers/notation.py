@@ -54,7 +54,8 @@ def build_layers(
 ) -> tuple[LayerKind, ...]:
     """Return the layers of `arch` behind units of a shape, and a fully connected output layer of `classes` units.
 
-    `channels` tells where the channels are among the axes of the input's units; see `channel_axis`.
+    `channels` tells where the channels are among the axes of the input's units; see `channel_axis`. For a convolution
+    or a pool, units along a single axis (the frequencies of an ear) are rows of one column.
 
     Raises
     ------
@@ -67,6 +68,7 @@ def build_layers(
         settings = dict(part.settings)
         try:
             if not layers and issubclass(part.kind, Spatial):
+                shape = shape if len(shape) > 1 else (*shape, 1)
                 settings["channels"] = channel_axis(shape, channels)
             layers.append(part.kind.bound(settings, shape))
             shape = layers[-1].out_shape

@@ -75,7 +75,9 @@ class Spatial(LayerKind, ABC):
             raise UsageError(
                 f"got a window of {_by(self.kernel)} on {_by(sizes)} units{margin}",
                 "a window no larger than its input",
-                "Use a smaller window, or fewer layers ahead of it.",
+                "Use windows of one column, such as 15C5x1 and P2x1."
+                if sizes[1] == 1
+                else "Use a smaller window, or fewer layers ahead of it.",
             )
         if any(p >= k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise UsageError(
@@ -100,7 +102,8 @@ class Spatial(LayerKind, ABC):
     def remark(self) -> str:
         """See `LayerKind.remark`: rows and columns that are left out."""
         rows, columns = self.unused
-        parts = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((rows, "row"), (columns, "column")) if n]
+        counts = (rows, "row"), (columns, "column")
+        parts = [what if n == 1 else f"{n} {what}s" for n, what in counts if n]
         if not parts:
             return ""
         return f"leaves out the last {' and '.join(parts)} of its {_by(self.grid[1:])} input"
