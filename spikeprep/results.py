@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from .errors import SpikeprepError
 from .store import SpikeStore
 from .text import format_bytes, html_table, samples_by_split
-from .train.run_folder import RunConfig, RunFolder
+from .train.run_config import RunConfig
+from .train.run_folder import RunFolder
 
 MOST_CLASSES = 30
 """A table by class is shown for so many classes at most."""

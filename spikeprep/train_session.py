@@ -14,9 +14,10 @@ from .feed.variants import VariantEncoder
 from .store import SpikeStore
 from .system import cores
 from .train.memory import NetworkSize, memory_errors
+from .train.planning import planned_size
 from .train.run_folder import RunFolder
 from .train.settings import TrainSettings
-from .train.trainer import Trainer, planned_size
+from .train.trainer import Trainer
 
 Record = dict[str, Any]
 Listener = Callable[[Record], None]

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
@@ -24,26 +24,24 @@ from ..feed.variants import VariantEncoder, VariantStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
+from .diagnosis import WATCHED_BATCHES, at_chance, few_updates, silent_layers
 from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
 from .dropout import dropout_keys
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
-from .memory import NetworkSize, check_batch, check_network, network_size
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
 from .network import Network, States, build_network, initial_states
-from .run_folder import RunConfig, RunFolder
+from .planning import checked_size
+from .run_config import RunConfig
+from .run_folder import RunFolder
 from .sample_weights import boosted_weights
 from .settings import TrainSettings
+from .splits import split_samples
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), and with
 ``{"event": "progress", …}`` after every batch."""
 
-_WATCHED_BATCHES = 20  # batches after which a warning names layers that hardly fire
-_NEAR_SILENT = 0.02  # spikes per neuron and sample
-_CHANCE_DEVIATIONS = 3  # standard deviations above guessing within which an accuracy is called chance
-_EARLY_UPDATES = 100  # before so many a network may still be guessing
-_FEW_UPDATES = 1000
 _CALIBRATION_SAMPLES = 64
 
 
@@ -138,7 +136,7 @@ class Trainer:
                 self._calibrate()
                 self.config = self._new_config()
                 self._record(self._start())
-                self._warn_few_updates()
+                self._warn(few_updates(self.settings.epochs, len(self.stream)))
                 self._save(
                     self.network.states()
                 )  # so that a run killed in its first epoch can be resumed too
@@ -279,45 +277,13 @@ class Trainer:
                 "accuracy": self.metrics.correct / self.metrics.seen,
             }
         )
-        if batch.step == _WATCHED_BATCHES:
-            for n, rate in enumerate(self.metrics.mean_rates()):
-                if rate < _NEAR_SILENT:
-                    self._warn_near_silent(n, rate)
+        if batch.step == WATCHED_BATCHES:
+            for message in silent_layers(self.settings.rule, self.metrics.mean_rates()):
+                self._warn(message)
 
-    def _warn_near_silent(self, layer: int, rate: float) -> None:
-        last = layer == len(self.network.layers) - 1
-        name = "the output layer" if last else f"hidden layer {layer + 1}"
-        hint = self.settings.rule.silent_hint(layer, rate)
-        message = f"{name} fires {rate:.3g} spikes per neuron and sample: it learns little. {hint}"
-        self._record({"event": "warning", "message": message})
-
-    def _warn_few_updates(self) -> None:
-        updates, s = self.settings.epochs * len(self.stream), self.settings
-        if updates < _FEW_UPDATES:
-            epochs = f"{s.epochs:,} epoch{'s' * (s.epochs > 1)}"
-            message = (
-                f"this run makes {updates:,} updates ({epochs} of {len(self.stream):,} batches); networks "
-                f"often need {_FEW_UPDATES:,} or more. Raise epochs, or lower batch."
-            )
+    def _warn(self, message: str) -> None:
+        if message:
             self._record({"event": "warning", "message": message})
-
-    def _warn_chance(self, metrics: EpochMetrics) -> None:
-        """Warn where the output is silent, or an epoch's training accuracy is that of guessing."""
-        layer, rate = len(self.network.layers) - 1, metrics.mean_rates()[-1]
-        accuracy = metrics.correct / metrics.seen
-        counts = np.bincount(self.reader.labels[self.train_samples])
-        chance = float(counts.max() / counts.sum())
-        bound = chance + _CHANCE_DEVIATIONS * np.sqrt(chance * (1 - chance) / metrics.seen)
-        best = max((record["train_accuracy"] for record in self.history), default=0.0)
-        early = self.step < _EARLY_UPDATES and best <= bound
-        if accuracy > bound or self.classes == 1 or (early and rate >= _NEAR_SILENT):
-            return
-        if rate < _NEAR_SILENT:
-            self._warn_near_silent(layer, rate)
-            return
-        fell = f", down from {best:.1%}: training has collapsed" if best > bound else ""
-        message = f"epoch {self.stream.epoch} ends at {accuracy:.1%} training accuracy, {chance:.1%} is guessing{fell}."
-        self._record({"event": "warning", "message": f"{message} {self.settings.rule.chance_hint()}"})
 
     def _after_epoch(self) -> None:
         s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
@@ -341,7 +307,8 @@ class Trainer:
             test = self._evaluate(network, self.test, np.arange(len(self.test))[: self.limit])
         score = validation.accuracy if validation else None
         metrics = self.metrics
-        self._warn_chance(metrics)
+        labels, before = self.reader.labels[self.train_samples], [r["train_accuracy"] for r in self.history]
+        self._warn(at_chance(s.rule, metrics, labels, self.classes, epoch, self.step, before))
         record = {
             "event": "epoch",
             "epoch": epoch,
@@ -530,88 +497,6 @@ class Trainer:
                     f"{value}",
                     "Train again into another run folder.",
                 )
-
-
-def planned_size(
-    store: SpikeStore, settings: TrainSettings, backend: Backend, limit: int | None, ranks: int
-) -> NetworkSize:
-    """Return the size of the network that a `Trainer` would train; see `checked_size`."""
-    reader = store["train"]
-    samples, _ = split_samples(store, settings, limit)
-    settings.rule.check_steps(reader.max_steps)
-    shape, classes = tuple(store.attributes["unit_shape"]), len(store.attributes["classes"])
-    layers = build_layers(settings.arch, shape, classes, settings.channels)
-    return checked_size(reader, samples, settings, layers, backend, ranks)
-
-
-def checked_size(
-    reader: SplitReader,
-    train_samples: NDArray[np.int64],
-    settings: TrainSettings,
-    layers: Sequence[LayerKind],
-    backend: Backend,
-    ranks: int,
-    host_bytes: int = 0,
-) -> NetworkSize:
-    """Return the size of a network and its largest batch; `host_bytes` is what reading batches takes beside it.
-
-    Raises
-    ------
-    CapabilityError
-        The network or a batch does not fit.
-    """
-    samples = -(-min(settings.batch, len(train_samples)) // ranks)
-    steps = int(reader.steps[train_samples].max())
-    check_network(settings.rule, layers, backend.dtype.itemsize)
-    check_batch(backend, settings.rule.name, layers, samples, steps, host_bytes)
-    return network_size(backend, settings, layers, samples, steps)
-
-
-def split_samples(
-    store: SpikeStore, settings: TrainSettings, limit: int | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return a run's training and validation samples; see `split_validation`.
-
-    Copies of held-out samples are neither trained on nor evaluated: their originals are like the test split. With
-    `augment` originals alone are trained on, since each epoch varies them.
-    """
-    reader = store["train"]
-    groups = reader.groups if reader.groups is None else reader.groups[:limit]
-    training, validation = split_validation(reader.labels[:limit], settings.validation, settings.seed, groups)
-    originals = len(reader) // store.attributes.get("copies", 1)
-    if settings.augment:
-        training = training[training < originals]
-    return training, validation[validation < originals]
-
-
-def split_validation(
-    labels: NDArray[Any], share: float, seed: int, groups: NDArray[Any] | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return training and validation samples, int64 ascending: `share` of each class, drawn by `seed`.
-
-    With `groups`, (sample,), whole groups are drawn: none has samples in both. Where every group is of one class
-    (copies of a sample), `share` of the groups of each class; else (speakers) `share` of all groups, at least one.
-
-    Raises
-    ------
-    UsageError
-        No training samples are left.
-    """
-    rng = generator(seed, "validation")
-    samples, drawn_from, least = np.arange(len(labels)), labels, 0
-    if groups is not None:
-        _, first, samples = np.unique(groups, return_index=True, return_inverse=True)
-        drawn_from = labels[first]
-        if (drawn_from[samples] != labels).any():
-            drawn_from, least = np.zeros(len(first), np.int64), int(share > 0 and len(first) > 1)
-    held_out = [np.empty(0, np.int64)]
-    for label in np.unique(drawn_from):
-        members = np.flatnonzero(drawn_from == label)
-        held_out.append(rng.permutation(members)[: max(round(share * len(members)), least)])
-    held = np.isin(samples, np.concatenate(held_out))
-    if held.all():
-        raise UsageError("no training samples are left", "at least one", "Lower validation or raise limit.")
-    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def load_network(folder: RunFolder, backend: Backend) -> Network:

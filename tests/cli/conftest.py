@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 from spikeprep_cli.main import main
 
 from spikeprep.train.rules.hm2bp import Hm2bp
-from spikeprep.train.run_folder import RunConfig, RunFolder
+from spikeprep.train.run_config import RunConfig
+from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings
 
 Run = Callable[..., Result]

@@ -10,7 +10,7 @@ from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.recipes import Recipe, find_recipe, load_recipe
 from spikeprep.store import SpikeStore, SplitLayout, verify
-from spikeprep.train.trainer import split_validation
+from spikeprep.train.splits import split_validation
 from spikeprep.transforms import Elastic, Invert, Rotation
 
 from ..sources.idx_files import pictures, write_idx

@@ -18,7 +18,7 @@ from spikeprep.config import leaves
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import RunError, UsageError
 from spikeprep.store import SpikeStore
-from spikeprep.train import run_folder
+from spikeprep.train import run_config
 from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
 from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.trainer import load_network
@@ -162,8 +162,8 @@ def test_a_configuration_of_a_far_smaller_network_is_refused(
 ) -> None:
     first = trainer(digits, tmp_path / "run", replace(TWO, arch="900", epochs=1))
     first.folder.release()
-    monkeypatch.setattr(run_folder, "_RECORD_BYTES", 1 << 14)
-    monkeypatch.setattr(run_folder, "_LEAST_EPOCHS", 1)
+    monkeypatch.setattr(run_config, "_RECORD_BYTES", 1 << 14)
+    monkeypatch.setattr(run_config, "_LEAST_EPOCHS", 1)
     path = tmp_path / "run" / "config.json"
     path.write_text(json.dumps(nested(json.loads(path.read_text()), "settings.arch", "9")))
     with pytest.raises(RunError, match=r"last\.npz has .* bytes; expected at most .* config\.json"):

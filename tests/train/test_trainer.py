@@ -21,7 +21,8 @@ from spikeprep.train.rules.hm2bp import Hm2bp
 from spikeprep.train.rules.loss import LossSettings
 from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings, describe_settings
-from spikeprep.train.trainer import Trainer, load_network, split_validation
+from spikeprep.train.splits import split_validation
+from spikeprep.train.trainer import Trainer, load_network
 
 SETTINGS = TrainSettings(
     arch="30",
