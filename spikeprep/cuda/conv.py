@@ -63,11 +63,8 @@ class Hm2bpConv(DeviceLayer):
         if not pre.longest:
             return post
         neuron = neuron_constants(constants.neuron_of(self._layer), backend.dtype)
-        tiles = -(-grid.places // 32)
-        groups, group_bytes = (
-            -(-grid.channels // _CHANNELS),
-            self.weights.taps * _CHANNELS * backend.dtype.itemsize,
-        )
+        tiles, groups = -(-grid.places // 32), -(-grid.channels // _CHANNELS)
+        group_bytes = self.weights.taps * _CHANNELS * backend.dtype.itemsize
         limit = min(STAGED, backend.runtime.shared_limit)
         staged = group_bytes <= limit
         most = min(_FORWARD_WARPS, limit // group_bytes) if staged else _FORWARD_WARPS
@@ -105,21 +102,13 @@ class Hm2bpConv(DeviceLayer):
         for samples in backend.sample_slices(len(pre) if longest else 0, sample_bytes):
             count = samples.stop - samples.start
             counts, post_counts, errors = pre.counts()[samples], post.counts()[samples], error[samples]
-            ranks, active = (
-                xp.empty((count, pre.units + 1), np.int32),
-                xp.empty((count, pre.units, 2), np.int32),
-            )
+            ranks = xp.empty((count, pre.units + 1), np.int32)
+            active = xp.empty((count, pre.units, 2), np.int32)
             traces = xp.empty((count, longest + slow, pre.units + 7), dtype)
             sums = xp.empty((count, grid.channels, taps), dtype)
             pairs = xp.empty((count if send else 0, grid.channels, taps, grid.places), dtype)
             deltas = xp.empty((count if send else 0, grid.channels, grid.places, 2), dtype)
-            sizes = (
-                np.int32(count),
-                np.int32(longest),
-                np.int32(slow),
-                np.int32(pre.units),
-                np.int32(post.words),
-            )
+            sizes = [np.int32(n) for n in (count, longest, slow, pre.units, post.words)]
             module.launch(
                 "number_active", count, 256, counts, grid.windows, ranks, active, np.int32(pre.units)
             )
