@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(256, 3) conv_forward(
     // the lane's window begins at (top, left); lanes that are no neurons see nothing
     int top = live ? place / windows.out_columns * windows.down - windows.above : 1 << 20;
     int left = place % windows.out_columns * windows.right - windows.left;
-    int own_tap = top * windows.kernel_columns + left;
+    int own_tap = live ? top * windows.kernel_columns + left : 0;
     // rows that some lane sees: low ≤ row < low + span
     int low = tile * 32 / windows.out_columns * windows.down - windows.above;
     int span = (min(tile * 32 + 31, places - 1) / windows.out_columns * windows.down - windows.above) + windows.kernel_rows - low;

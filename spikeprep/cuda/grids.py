@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Array, SpatialMap
+from ..errors import CapabilityError
 from .base import CudaBase
 from .constants import Structure, window_constants
 from .spikes import CudaSpikes
+
+_ROWS, _COLUMNS = 1 << 15, 1 << 16
+"""Rows and columns that fit into one int, in which kernels keep a unit's place."""
 
 
 class Grid:
@@ -31,6 +35,11 @@ class Grid:
         Channels and places of the post units; units of a window in one channel of the input.
     units
         int32 [pre, 2] on the device: (row << 16 | column, the unit's tap in a window at row 0, column 0).
+
+    Raises
+    ------
+    CapabilityError
+        The input has too many rows or columns for the kernels.
     """
 
     def __init__(self, backend: CudaBase, layer: SpatialMap) -> None:
@@ -38,6 +47,12 @@ class Grid:
         self.places = layer.places[0] * layer.places[1]
         self.taps = layer.kernel[0] * layer.kernel[1]
         inputs, rows, columns = layer.grid
+        if rows > _ROWS or columns > _COLUMNS:
+            raise CapabilityError(
+                f"got a {layer.name} on {rows:,} × {columns:,} units",
+                f"at most {_ROWS:,} rows and {_COLUMNS:,} columns on a GPU",
+                "Use device=cpu.",
+            )
         last = layer.channels == "last" and len(layer.in_shape) > 2
         self._strides = (1, columns * inputs, inputs) if last else (rows * columns, columns, 1)
         self.windows: Structure = window_constants(

@@ -299,6 +299,16 @@ def test_a_gradient_whose_sums_are_in_global_memory(
         np.testing.assert_allclose(a, b, rtol=0, atol=np.abs(a).max() * 20 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("arch", ["1C1", "P1"])
+def test_a_grid_that_kernels_cannot_name_is_refused(runtime: Runtime, arch: str) -> None:
+    ops, rule = CudaBackend(runtime), Hm2bp((1.0, 1.0))
+    for shape in ((2**15 + 1, 1), (1, 2**16 + 1)):
+        layers = build_layers(arch, shape, 2)
+        states = initial_states(rule, layers, 1.0, 0, ops.dtype)
+        with pytest.raises(CapabilityError, match="at most 32,768 rows and 65,536 columns on a GPU"):
+            build_network(ops, rule, layers, states)
+
+
 def test_results_do_not_depend_on_the_number_of_multiprocessors(runtime: Runtime) -> None:
     batch, weight = random_batch(9, 50, 70, 0.2), random_weight(70, 70)
     want = one_pass(CudaBackend(runtime), batch, weight)

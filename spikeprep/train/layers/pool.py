@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from ...backend import Array, ArraySpec
+from ...errors import UsageError
 from .spatial import WINDOW, Spatial, window_settings
 
 _NOTATION = re.compile(rf"P{WINDOW}")
@@ -25,6 +26,12 @@ class Pool(Spatial):
 
     name: ClassVar[str] = "pool"
     notation: ClassVar[str] = "P2"
+
+    def __post_init__(self) -> None:
+        if any(self.padding):
+            raise UsageError(
+                f"got a pool with a padding of {self.padding}", "none", "Pad a convolution ahead of it."
+            )
 
     @classmethod
     def parse(cls, text: str) -> Mapping[str, Any] | None:
