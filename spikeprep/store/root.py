@@ -70,6 +70,8 @@ class Root:
             manifest = Manifest.read(self._storage)
             if manifest.files[ROOT] != FileDigest.of([root or b""]) or manifest.contents != contents:
                 raise changed_file(self._storage, ROOT, "the document that the manifest covers")
+            if manifest.version != attributes["version"]:  # the one value that no digest covers
+                raise changed_file(self._storage, MANIFEST, f"version {attributes['version']}, as in {ROOT}")
         except StoreError:
             self.check()  # it may be another store's by now
             raise

@@ -533,6 +533,10 @@ def test_folders_behind_links_are_not_written_to(path, whole, tmp_path):
 
 def test_the_manifest_s_version_is_that_of_the_root(path, whole):
     edit(path, "manifest.json", '"version": "0"', '"version": "9"')
+    with pytest.raises(
+        StoreError, match=r"manifest\.json was changed .* expected version 0, as in zarr\.json"
+    ):
+        SpikeStore.open(path).digest()
     assert [problem.file for problem in verify(path).problems] == ["manifest.json"]
     finish(path, repair=True)
     assert tree(path) == tree(whole)
