@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from spikeprep.backend import Backend, ErrorSignal, ParameterState
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.data import PackedBatch
+from spikeprep.errors import UsageError
 from spikeprep.packing import unpack
 from spikeprep.reference.neurons import simulate
 from spikeprep.train.layers import LayerKind
@@ -243,3 +244,8 @@ def test_padding_in_time_changes_nothing(case: LayersCase) -> None:
             arrays = (case.batch.bits, case.batch.steps, case.batch.labels, case.batch.index)
             alone = PackedBatch(*(a[b : b + 1] for a in arrays))
             np.testing.assert_array_equal(plain.counts(alone)[0], plain.counts(case.batch)[b])
+
+
+def test_a_pool_has_no_padding() -> None:
+    with pytest.raises(UsageError, match=r"a pool with a padding of \(1, 0\)"):
+        Pool((4, 4), padding=(1, 0))

@@ -28,6 +28,7 @@ class Pool(Spatial):
     notation: ClassVar[str] = "P2"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if any(self.padding):
             raise UsageError(
                 f"got a pool with a padding of {self.padding}", "none", "Pad a convolution ahead of it."
