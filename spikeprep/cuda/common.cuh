@@ -199,6 +199,16 @@ __device__ __forceinline__ Real warp_sum(Real value) {
     return value;
 }
 
+// Return the sum of the values of the lanes below this one.
+__device__ __forceinline__ int sum_below(int value, int lane) {
+    int sum = value;
+    for (int by = 1; by < 32; by *= 2) {
+        int other = __shfl_up_sync(ALL, sum, by);
+        if (lane >= by) sum += other;
+    }
+    return sum - value;
+}
+
 // A neuron's state between two steps; `held` > 0 while it is refractory.
 struct Membrane {
     Real voltage, current;

@@ -191,16 +191,6 @@ extern "C" __global__ void traces(
     }
 }
 
-// Return the sum of the values of the lanes below this one.
-__device__ __forceinline__ int sum_below(int value, int lane) {
-    int sum = value;
-    for (int by = 1; by < 32; by *= 2) {
-        int other = __shfl_up_sync(ALL, sum, by);
-        if (lane >= by) sum += other;
-    }
-    return sum - value;
-}
-
 #define TERMS 100  // of 32 firings, filled up to a multiple of 4
 #define PLACES 512 // that a block of the gradient computes at a time
 

@@ -96,14 +96,9 @@ extern "C" __global__ void events(
         for (int first = 0; first < width; first += 32) {
             int w = first + lane;
             Word word = w < width ? words[row * width + w] : 0;
-            int count = __popc(word), upto = count;
-            for (int by = 1; by < 32; by *= 2) {
-                int below = __shfl_up_sync(ALL, upto, by);
-                if (lane >= by) upto += below;
-            }
-            for (int at = total + upto - count; word; word &= word - 1, ++at)
-                list[at] = (Id)(32 * w + __ffs(word) - 1);
-            total += __shfl_sync(ALL, upto, 31);
+            int count = __popc(word), below = sum_below(count, lane);
+            for (int at = total + below; word; word &= word - 1, ++at) list[at] = (Id)(32 * w + __ffs(word) - 1);
+            total += __shfl_sync(ALL, below + count, 31);
         }
         // lists are read 16 bytes at a time, the first 16 also where a row has no event
         int end = min(max((total + Ids::COUNT - 1) / Ids::COUNT, 1) * Ids::COUNT, stride);
@@ -152,13 +147,9 @@ extern "C" __global__ void __launch_bounds__(32) order_units(
             // numbers of units → first places
             int sum = 0;
             for (int c = 0; c < SPIKE_CLASSES; c += 32) {
-                int here = places[c + lane], upto = here;
-                for (int by = 1; by < 32; by *= 2) {
-                    int below = __shfl_up_sync(ALL, upto, by);
-                    if (lane >= by) upto += below;
-                }
-                places[c + lane] = sum + upto - here;
-                sum += __shfl_sync(ALL, upto, 31);
+                int here = places[c + lane], below = sum_below(here, lane);
+                places[c + lane] = sum + below;
+                sum += __shfl_sync(ALL, below + here, 31);
             }
             __syncwarp();
         }
