@@ -127,7 +127,7 @@ class LimitedFiles(Source):
     max_bytes: Count = field(default=LIMITS.max_bytes, kw_only=True)
     max_ratio: Count = field(default=LIMITS.max_ratio, kw_only=True)
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         """The limits, which name these settings in messages."""
         return Limits(self.max_bytes, self.max_ratio, "source.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar
@@ -99,7 +101,7 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
         if not data.startswith(_SIGNATURES):
             raise BadFile(id_, "is no audio: it is no WAV, FLAC, SPHERE, AIFF or Ogg", "replace or remove it")
         try:
-            with soundfile.SoundFile(_Stream(data)) as file:
+            with _in_memory(data) as content, soundfile.SoundFile(content, closefd=False) as file:
                 rate, stated, channels = file.samplerate, file.frames, file.channels
                 if not LOWEST_RATE <= rate <= HIGHEST_RATE:
                     fix = "correct its header, for example: sox -r RATE IN.wav OUT.wav"
@@ -155,6 +157,28 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
         length, file_rate = self._file(split, index).facts
         rate = self.rate or file_rate
         return Audio(np.broadcast_to(0.0, -(-length * rate // file_rate)), rate)
+
+
+@contextmanager
+def _in_memory(data: bytes) -> Iterator[int | _Stream]:
+    """Give libsndfile the bytes of a file: a descriptor where the system has files in memory, else a stream.
+
+    Of a stream, libsndfile reads by calls of Python, which wait for each other where several threads decode.
+    """
+    try:
+        descriptor = os.memfd_create("sound", os.MFD_CLOEXEC)
+    except (AttributeError, OSError):  # another system, or one that forbids it
+        yield _Stream(data)
+        return
+    try:
+        with open(descriptor, "wb", buffering=0, closefd=False) as file:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class _Stream(io.BytesIO):

@@ -113,6 +113,14 @@ def test_formats(tmp_path, suffix, subtype):
     assert found.rate == 8000
 
 
+def test_without_files_in_memory(tmp_path, monkeypatch):
+    put(tmp_path / "a/0.wav", wav(spoken(1), 8000))
+    source = AudioFiles(path=str(tmp_path), test_share=0)
+    expected = source.read("train", 0).signal.samples
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    np.testing.assert_array_equal(source.read("train", 0).signal.samples, expected)
+
+
 def test_channels(tmp_path):
     both = np.stack([spoken(0), spoken(1)], axis=1)
     put(tmp_path / "a/x.wav", wav(both))
