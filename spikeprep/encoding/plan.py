@@ -212,7 +212,8 @@ class StorePlan:
 
     def remark(self) -> str:
         """Return what a person should know about the data or the chain; may be empty."""
-        notes = [self.source.provenance().get("note", "")]
+        facts = self.source.provenance()
+        notes = [facts.get("note", ""), *facts.get("findings", ())]
         idle = ", ".join(step.name for step in self.encoder.chain.augmentations)
         if idle and self.recipe.copies == 1:
             notes.append(

@@ -123,7 +123,7 @@ class Variants:
 
 def _data(source: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the samples: without the licence, which a store keeps apart from the reader's settings."""
-    return {key: value for key, value in source.items() if key not in ("licence", "note")}
+    return {key: value for key, value in source.items() if key not in ("licence", "note", "findings")}
 
 
 def variants_of(store: SpikeStore, source_path: str | os.PathLike[str] | None) -> Variants:

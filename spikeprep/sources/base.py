@@ -84,7 +84,8 @@ class Source(Plugin, ABC):
     def provenance(self) -> dict[str, Any]:
         """Return ``{"licence", "files": {name: sha256}}``, or one ``"sha256"`` digest over many files.
 
-        A ``"note"`` is added where a person should know what was decided from the data.
+        A ``"note"`` is added where a person should know what was decided from the data, and ``"findings"``, a list of
+        texts, where something deserves attention: files left out, events dropped and why.
         """
 
     def __getstate__(self) -> dict[str, Any]:

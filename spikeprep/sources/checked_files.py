@@ -18,7 +18,7 @@ from .labelled_files import (
     Recording,
     SeenFiles,
     bad_files_error,
-    bad_files_note,
+    bad_files_findings,
     by_split,
     lines_digest,
 )
@@ -29,11 +29,24 @@ Facts = TypeVar("Facts")
 
 @dataclass(frozen=True)
 class Listing:
-    """The recordings of a source, by name alone; files that cannot be used; a note for the user."""
+    """The recordings of a source, by name alone.
+
+    Attributes
+    ----------
+    recordings
+        The files.
+    bad
+        Files that cannot be used.
+    note
+        What was decided from the data, for the user.
+    findings
+        What deserves the user's attention, one text each.
+    """
 
     recordings: Sequence[Recording]
     bad: Sequence[BadFile] = ()
     note: str = ""
+    findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -46,11 +59,11 @@ class CheckedFile(Recording, Generic[Facts]):
 
 @dataclass(frozen=True)
 class _Scan(Generic[Facts]):
-    """The files of every split that can be used, those that cannot, and a note for the user."""
+    """The files of every split that can be used, those that cannot, and what deserves the user's attention."""
 
     files: dict[str, list[CheckedFile[Facts]]]
     bad: Sequence[BadFile]
-    note: str
+    findings: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -85,9 +98,9 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         """Return the files that do not go with the others."""
         return ()
 
-    def _note(self, files: Sequence[CheckedFile[Facts]]) -> str:
-        """Return a note for the user about files that can be used."""
-        return ""
+    def _findings(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
+        """Return what deserves the user's attention in files that can be used, one text each."""
+        return ()
 
     @cached_property
     def _listing(self) -> Listing:
@@ -125,8 +138,8 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         if not good:
             hint = "Give their folder as source=FOLDER."
             raise DataError(f"{self.path} has no recordings", f"files ending in {self.endings}", hint)
-        note = "; ".join(filter(None, (self._listing.note, self._note(good))))
-        return _Scan(by_split(good, self.limit), bad, note)
+        findings = [*self._listing.findings, *self._findings(good)]
+        return _Scan(by_split(good, self.limit), bad, [*findings, *bad_files_findings(bad)])
 
     def _next_batch(
         self,
@@ -195,10 +208,14 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         return {split: len(files) for split, files in self._scan.files.items()}
 
     def provenance(self) -> dict[str, Any]:
-        """Return the licence note, one sha256 over the sha256 and id of every file, and the files left out."""
+        """Return the licence note, one sha256 over the sha256 and id of every file, findings and files left out."""
         scan = self._scan
         lines = (f"{file.sha256}  {file.id}\n" for files in scan.files.values() for file in files)
-        note = "; ".join(filter(None, (scan.note, bad_files_note(scan.bad))))
-        facts = {"licence": self.licence, "sha256": lines_digest(lines)}
-        left_out = {"left_out": [str(file) for file in scan.bad]} if scan.bad else {}
-        return facts | ({"note": note} if note else {}) | left_out
+        facts: dict[str, Any] = {"licence": self.licence, "sha256": lines_digest(lines)}
+        if self._listing.note:
+            facts["note"] = self._listing.note
+        if scan.findings:
+            facts["findings"] = list(scan.findings)
+        if scan.bad:
+            facts["left_out"] = [str(file) for file in scan.bad]
+        return facts

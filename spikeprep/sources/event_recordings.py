@@ -98,11 +98,11 @@ class EventFiles(CheckedFiles[Scan]):
         )
         return bad_files_error(self.path, bad, hint)
 
-    def _note(self, files: Sequence[CheckedFile[Scan]]) -> str:
+    def _findings(self, files: Sequence[CheckedFile[Scan]]) -> Sequence[str]:
         """Return what was changed in files whose events were clipped or dropped."""
         changes = [(file.id, file.facts.changes) for file in files if file.facts.changes is not None]
         if not changes:
-            return ""
+            return ()
         totals = {
             "clipped": sum(c.clipped for _, c in changes),
             "dropped": sum(c.dropped for _, c in changes),
@@ -113,7 +113,7 @@ class EventFiles(CheckedFiles[Scan]):
             parts.append(f"files cut off: {truncated:,}")
         shown = ", ".join(id_ for id_, _ in changes[:_SHOWN])
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-        return f"{', '.join(parts) or 'named as another format'} (in {shown}{more})"
+        return (f"{', '.join(parts) or 'named as another format'} (in {shown}{more})",)
 
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""

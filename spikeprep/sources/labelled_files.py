@@ -243,10 +243,10 @@ def bad_files_error(path: str, bad: Sequence[BadFile], hint: str = "") -> DataEr
     return DataError(f"{path}: {number} cannot be used: {shown}{more}", "", f"Fix: {fixes}. {hint}".strip())
 
 
-def bad_files_note(bad: Sequence[BadFile]) -> str:
-    """Return a note of the files that are left out; empty where there are none."""
+def bad_files_findings(bad: Sequence[BadFile]) -> list[str]:
+    """Return one text on the files that are left out; none where there are none."""
     more = f", and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    return f"left out: {', '.join(map(str, bad[:_SHOWN]))}{more}" if bad else ""
+    return [f"left out: {', '.join(map(str, bad[:_SHOWN]))}{more}"] if bad else []
 
 
 def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -57,7 +57,7 @@ class StoreAttributes:
     classes
         Name of each class; a label is an index into it.
     source
-        `reader` (configuration of the source), `licence`, sha256 of the files, a `note`.
+        `reader` (configuration of the source), `licence`, sha256 of the files, a `note`, `findings` (a list of texts).
     samples
         Split → number of samples, in the order of the source.
     complete
@@ -145,8 +145,12 @@ def unfinished(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fingerprint(attributes: Mapping[str, Any]) -> str:
-    """Return the sha256 over the attributes that decide the bits: all but `version`, `complete` and `contents`."""
+    """Return the sha256 over the attributes that decide the bits.
+
+    They are all but `version`, `complete`, `contents` and the findings of the source.
+    """
     identity = {k: v for k, v in attributes.items() if k not in ("version", "complete", "contents")}
+    identity["source"] = {k: v for k, v in attributes["source"].items() if k != "findings"}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -85,7 +85,7 @@ def test_every_damaged_file_is_named_with_offset_and_fix(tmp_path):
     assert "source.invalid=drop" in text
     assert str(tmp_path / "Train") not in text  # the file's name inside the source is enough
     source = Nmnist(path=str(tmp_path), invalid="drop")
-    note = source.provenance()["note"]
+    (note,) = source.provenance()["findings"]
     assert "events dropped: 2" not in note
     assert "events dropped: 1, files cut off: 1 (in Train/4/00005.bin, Train/9/00010.bin)" in note
     assert len(source.read("train", 4).signal.array) == len(off) - 1

@@ -153,7 +153,7 @@ def test_no_other_file_is_left_out(corpus):
     assert len(facts["left_out"]) == len(BAD)
     for _, what, _ in BAD.values():
         assert any(what in line for line in facts["left_out"])
-    assert "left out: " in facts["note"]
+    assert "left out: " in facts["findings"][0]
 
 
 def test_a_real_file_compressed_with_shorten(tmp_path):
