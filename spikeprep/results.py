@@ -100,6 +100,8 @@ class EvaluateResult:
         Name of each class.
     split
         Name of the split.
+    differences
+        A text for every setting in which the store's encoding is another than that of the run's store.
     """
 
     accuracy: float
@@ -107,10 +109,16 @@ class EvaluateResult:
     confusion: NDArray[np.int64]
     classes: tuple[str, ...]
     split: str
+    differences: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``spikeprep evaluate --json`` prints."""
-        return {"accuracy": self.accuracy, "samples": self.samples, "confusion": self.confusion.tolist()}
+        return {
+            "accuracy": self.accuracy,
+            "samples": self.samples,
+            "confusion": self.confusion.tolist(),
+            "differences": list(self.differences),
+        }
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the confusion as rows of text: a head, then one row per true class."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from spikeprep_cli.main import main
 
 import spikeprep
@@ -257,6 +258,47 @@ def test_evaluate_measures_what_training_measured(encoded, trained):
     shell = command_line("evaluate", trained.run, encoded.path, "--json")
     assert json.loads(shell.stdout) == result.to_json()
     assert spikeprep.evaluate(trained.run, spikeprep.open_store(encoded.path), split="train").samples == 60
+
+
+def test_evaluate_compares_encodings(encoded, trained, tmp_path):
+    shorter = {"poisson.steps": 50}
+    other = spikeprep.encode("digits", tmp_path / "a.zarr", limit=20, settings=shorter, progress=False)
+    difference = "poisson.steps: 50 in the store, 200 in the run"
+    for refuses in (spikeprep.evaluate, spikeprep.predict):
+        with pytest.raises(RunError, match=f"otherwise than .*digits.zarr.*{difference}"):
+            refuses(trained, other.path if refuses is spikeprep.predict else other)
+    assert spikeprep.evaluate(trained, other, other_encoding=True).differences == (difference,)
+    assert len(spikeprep.predict(trained, other.path, other_encoding=True)) == 20
+    refused = CliRunner().invoke(main, ["evaluate", str(trained.run), other.path])
+    assert (refused.exit_code, "use --other-encoding" in refused.stderr) == (4, True)
+    shown = command_line("evaluate", trained.run, other.path, "--other-encoding")
+    assert f"note: another encoding: {difference}" in shown.stderr
+    same = {"seed": 1, "limit": 20, "progress": False}
+    seeded = spikeprep.encode("digits", tmp_path / "b.zarr", **same)  # another seed is no other encoding
+    assert spikeprep.evaluate(trained, seeded).differences == ()
+
+
+def test_evaluate_finds_classes_by_name(images, encoded, trained, tmp_path):
+    labels = spikeprep.open_store(encoded.path)["test"].labels
+    for n in np.flatnonzero(np.isin(labels, [2, 7])):
+        file = tmp_path / "raw" / str(labels[n]) / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.round(images[n] * 255).astype(np.uint8)).save(file)
+    poisson = {f"poisson.{k}": v for k, v in encoded_chain(encoded)[0].items() if k != "name"}
+    chosen = {"settings": {**poisson, "source.test_share": 0}, "progress": False}
+    few = spikeprep.encode("images", tmp_path / "few.zarr", source=tmp_path / "raw", **chosen)
+    result = spikeprep.evaluate(trained, few, split="train")
+    counts = np.bincount(labels, minlength=10) * np.isin(range(10), [2, 7])
+    assert result.confusion.sum(axis=1).tolist() == counts.tolist()
+    assert result.classes == tuple("0123456789")
+    (tmp_path / "raw/7").rename(tmp_path / "raw/seven")
+    other = spikeprep.encode("images", tmp_path / "other.zarr", source=tmp_path / "raw", **chosen)
+    with pytest.raises(RunError, match="classes that the network does not know: seven"):
+        spikeprep.evaluate(trained, other, split="train")
+
+
+def encoded_chain(encoded):
+    return spikeprep.open_store(encoded.path).attributes["chain"]
 
 
 def test_predictions_of_a_split_are_those_that_evaluate_counts(encoded, trained):

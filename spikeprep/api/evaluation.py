@@ -9,6 +9,7 @@ from ..results import EvaluateResult, Run, TrainResult
 from ..store import SpikeStore
 from ..train.evaluation import evaluate as evaluate_network
 from ..train.memory import memory_errors
+from ..train.other_stores import fit
 from ..train.trainer import load_network
 from .arguments import PathLike, ShowProgress
 from .opening import open_run, open_store
@@ -21,6 +22,7 @@ def evaluate(
     *,
     split: str = "test",
     device: str = "auto",
+    other_encoding: bool = False,
     progress: ShowProgress = None,
 ) -> EvaluateResult:
     """Measure the accuracy and the confusion of a run's best network on a split of a store.
@@ -30,11 +32,14 @@ def evaluate(
     run
         The run folder, or what `train` or `open_run` returned.
     store
-        A store with the units and classes that the network was trained on.
+        A store with units like those that the network was trained on, and with classes of which it knows the names.
     split
         Name of the split.
     device
         See `train`.
+    other_encoding
+        Whether the store may be encoded otherwise than the one that the network was trained on; what differs is in the
+        result.
     progress
         See `ShowProgress`.
 
@@ -46,9 +51,15 @@ def evaluate(
         The store or the run is missing or damaged, or they do not fit each other.
     """
     opened, folder = open_store(store), open_run(run).folder
-    config = folder.check_sizes(opened)
+    config = folder.config()
+    fitted = fit(config, opened)
+    if not other_encoding:
+        fitted.check_encoding(config, opened)
     reader = opened[split]
     network = load_network(folder, select_backend(device, config.settings.precision))
     with progress_for(progress, "evaluate") as show:
-        result = evaluate_network(network, reader, len(config.classes), progress=show)
-    return EvaluateResult(result.accuracy, result.samples, result.confusion, config.classes, split)
+        classes = len(config.classes)
+        result = evaluate_network(network, reader, classes, relabel=fitted.labels, progress=show)
+    return EvaluateResult(
+        result.accuracy, result.samples, result.confusion, config.classes, split, fitted.differences
+    )

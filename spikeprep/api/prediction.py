@@ -22,6 +22,7 @@ from ..store import SpikeStore
 from ..train.evaluation import count_batches
 from ..train.memory import memory_errors
 from ..train.metrics import predict as winners
+from ..train.other_stores import fit
 from ..train.trainer import load_network
 from .arguments import PathLike, ShowProgress
 from .opening import open_run, open_store
@@ -36,6 +37,7 @@ def predict(
     store: PathLike | EncodeSummary | SpikeStore | None = None,
     device: str = "auto",
     batch: int = 64,
+    other_encoding: bool = False,
     progress: ShowProgress = None,
 ) -> Predictions:
     """Predict the class of signals, of spikes, or of the samples of a stored split, with a run's best network.
@@ -61,6 +63,8 @@ def predict(
         See `train`.
     batch
         Samples encoded and predicted together; results do not depend on it.
+    other_encoding
+        As for `evaluate`, where `signals` is a store.
     progress
         See `ShowProgress`.
 
@@ -79,7 +83,9 @@ def predict(
     network = load_network(folder, select_backend(device, config.settings.precision))
     if isinstance(signals, str | os.PathLike | SpikeStore | EncodeSummary):
         stored = open_store(signals)
-        folder.check_sizes(stored)
+        fitted = fit(config, stored)
+        if not other_encoding:
+            fitted.check_encoding(config, stored)
         reader = stored[split]
         total = len(reader)
         batches = (counts for _, counts, _ in count_batches(network, reader, np.arange(total), batch))
@@ -135,7 +141,7 @@ def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
     place = config.store
     if store is not None:
         opened = open_store(store)
-        run.folder.check_sizes(opened)
+        fit(config, opened)
         encoding, place = opened.attributes, opened.path
     if not encoding["chain"]:
         raise UsageError(

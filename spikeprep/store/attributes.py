@@ -154,16 +154,16 @@ def fingerprint(attributes: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def differences(stored: Any, requested: Any, where: str = "") -> list[str]:
-    """Return a line for each leaf in which two JSON values differ.
+def differences(stored: Any, other: Any, where: str = "", what: str = "requested") -> list[str]:
+    """Return a line for each leaf in which two JSON values differ; `what` says what the other one is.
 
     ``chain[0].steps: 400 in the store, 200 requested``
     """
-    if isinstance(stored, dict) and isinstance(requested, dict):
-        keys = [*stored, *(key for key in requested if key not in stored)]
-        pairs = [(f"{where}.{key}".lstrip("."), stored.get(key), requested.get(key)) for key in keys]
-    elif isinstance(stored, list) and isinstance(requested, list) and len(stored) == len(requested):
-        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(stored, requested, strict=True))]
+    if isinstance(stored, dict) and isinstance(other, dict):
+        keys = [*stored, *(key for key in other if key not in stored)]
+        pairs = [(f"{where}.{key}".lstrip("."), stored.get(key), other.get(key)) for key in keys]
+    elif isinstance(stored, list) and isinstance(other, list) and len(stored) == len(other):
+        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(stored, other, strict=True))]
     else:
-        return [] if stored == requested else [f"{where}: {stored!r} in the store, {requested!r} requested"]
-    return [line for name, a, b in pairs for line in differences(a, b, name)]
+        return [] if stored == other else [f"{where}: {stored!r} in the store, {other!r} {what}"]
+    return [line for name, a, b in pairs for line in differences(a, b, name, what)]

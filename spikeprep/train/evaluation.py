@@ -37,12 +37,14 @@ def evaluate(
     *,
     batch: int = 64,
     samples: NDArray[np.int64] | None = None,
+    relabel: NDArray[np.int64] | None = None,
     progress: Callable[[int, int], None] | None = None,
     ranks: Ranks | None = None,
 ) -> Evaluation:
     """Predict `samples` of a split (int64, ascending; default all) and compare with their labels.
 
-    Of several `ranks` each predicts a share of them, and all return the result over all samples.
+    `relabel` has the network's class for each label of the split, int64; None: they are the same. Of several `ranks`
+    each predicts a share of the samples, and all return the result over all of them.
     """
     ranks = ranks or SingleRank()
     selected = np.arange(len(reader)) if samples is None else samples
@@ -50,7 +52,7 @@ def evaluate(
     confusion = np.zeros((classes, classes), np.int64)
 
     for labels, counts, done in count_batches(network, reader, share, batch):
-        np.add.at(confusion, (labels, predict(counts)), 1)
+        np.add.at(confusion, (labels if relabel is None else relabel[labels], predict(counts)), 1)
         if progress:
             progress(done, len(share))
     confusion = ranks.total(confusion)

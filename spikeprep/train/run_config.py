@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..config import Count, Meta, Natural, excerpt, leaves
+from ..config import Count, Meta, Natural, Positive, excerpt, leaves
 from ..errors import RunError, UsageError
 from .checkpoint import ArrayLayout, CheckpointLayout, state_layouts
 from .documents import check_record
@@ -42,9 +42,9 @@ _CONFIG = {
     "version": str,
     "source": str | None,
 }
-_LATER = frozenset({"source"})  # since augmentation
+_LATER = frozenset({"source", "dt"})  # runs of before have none
 _STEP = {"name": str}
-_ENCODING = {"chain": list[dict[str, Any]], "seed": Natural}
+_ENCODING = {"chain": list[dict[str, Any]], "seed": Natural, "dt": Positive}
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class RunConfig:
     classes
         Name of each class.
     encoding
-        Of the store: ``chain`` (configurations of transforms and encoder) and ``seed``, so that raw signals can be
-        encoded alike.
+        Of the store: ``chain`` (configurations of transforms and encoder), ``seed``, and ``dt`` in seconds, so that
+        raw signals can be encoded alike, and stores be compared.
     limit
         Train and test on the first samples only.
     version
@@ -122,7 +122,7 @@ class RunConfig:
     def from_json(cls, value: Mapping[str, Any]) -> RunConfig:
         """Build from what `to_json` returned; raises `RunError` and `UsageError` for what does not fit."""
         record = check_record(value, _CONFIG, "the configuration", optional=_LATER, exact=True)
-        record["encoding"] = check_record(record["encoding"], _ENCODING, "encoding")
+        record["encoding"] = check_record(record["encoding"], _ENCODING, "encoding", optional=_LATER)
         for step in record["encoding"]["chain"]:
             check_record(step, _STEP, "a step of encoding.chain")
         units = record.pop("units")

@@ -367,19 +367,6 @@ class RunFolder:
             )
         return config
 
-    def check_sizes(self, store: SpikeStore) -> RunConfig:
-        """Return the configuration; raises `RunError` where `store` has not the network's units and classes."""
-        config = self.config()
-        unit_shape, classes = tuple(store.attributes["unit_shape"]), tuple(store.attributes["classes"])
-        if (unit_shape, classes) != (config.unit_shape, config.classes):
-            raise RunError(
-                f"{store.path} has units {' × '.join(map(str, unit_shape))} and the classes {', '.join(classes)}",
-                f"the network's units {' × '.join(map(str, config.unit_shape))} and its classes "
-                f"{', '.join(config.classes)}",
-                "Give a store encoded like the one it was trained on.",
-            )
-        return config
-
     def resumed_settings(
         self, store: SpikeStore, changes: Mapping[str, Any], limit: int | None
     ) -> TrainSettings:

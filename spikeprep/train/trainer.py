@@ -187,7 +187,7 @@ class Trainer:
             self.settings,
             tuple(self.store.attributes["unit_shape"]),
             tuple(self.store.attributes["classes"]),
-            {key: self.store.attributes[key] for key in ("chain", "seed")},
+            {key: self.store.attributes[key] for key in ("chain", "seed", "dt")},
             self.limit,
             __version__,
             self._source_path,

@@ -24,6 +24,7 @@ from spikeprep.recipes import load_recipe, parse_value
 from spikeprep.results import Run, epoch_rows
 from spikeprep.store import SpikeStore
 from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
+from spikeprep.train.other_stores import fit
 from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings
 from spikeprep.train.trainer import Trainer, load_network
@@ -152,7 +153,7 @@ def _config(data: bytes, folder: Path) -> object:
     run = Run(place.path)
     assert run.describe()
     assert str(run)
-    run.folder.check_sizes(store)
+    fit(run.folder.config(), store)
     return _counts(run.folder)
 
 
