@@ -34,6 +34,7 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.option(
     "--repair", is_flag=True, help="Read a complete store and encode again what is damaged or missing."
 )
+@click.option("--strict", is_flag=True, help="What deserves attention in the data is an error.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @json_option
 def command(
@@ -47,6 +48,7 @@ def command(
     workers: int | None,
     overwrite: bool,
     repair: bool,
+    strict: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -71,10 +73,12 @@ def command(
             emit_json(asdict(planned))
         else:
             click.echo(_plan_text(planned))
+            for finding in planned.findings:
+                click.echo(printable(f"attention: {finding}"), err=True)
         return
     result = api.encode(
         recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit,
-        workers=workers, overwrite=overwrite, repair=repair,
+        workers=workers, overwrite=overwrite, repair=repair, strict=strict,
     )  # fmt: skip
     if as_json:
         emit_json(result.to_json())

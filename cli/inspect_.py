@@ -52,6 +52,8 @@ def _store_lines(store: Store, described: dict[str, Any]) -> list[str]:
         settings = {key: value for key, value in plugin.items() if key != "name"}
         lines.append(f"  {plugin['name']}({format_settings(settings)})")
     lines += ["", table(split_rows(described["splits"]), "lr"), "", *_class_lines(described)]
+    if described["findings"]:
+        lines += ["", "  worth attention:", *(f"    {finding}" for finding in described["findings"])]
     if described.get("citation"):
         lines += ["", f"  {described['citation']}"]
     return lines

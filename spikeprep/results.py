@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .encoding.findings import store_findings
 from .errors import SpikeprepError
 from .store import SpikeStore
 from .text import format_bytes, html_table, samples_by_split
@@ -180,12 +181,14 @@ class Store(SpikeStore):
     """A spike store, opened for reading: a mapping of split name → `SplitReader`, see `SpikeStore`."""
 
     def describe(self) -> dict[str, Any]:
-        """Return the attributes, the digest, and under ``splits`` what each split contains; JSON-ready.
+        """Return the attributes, the digest, what each split contains, and what deserves attention; JSON-ready.
 
-        Of an incomplete store only `samples`, `steps`, `units` and `bytes` of a split are known.
+        Under ``splits`` each split, of an incomplete store `samples`, `steps`, `units` and `bytes` alone; under
+        ``findings`` one text each, see `spikeprep.encoding.findings`.
         """
         splits = {split: self._describe_split(split) for split in self.splits}
-        return self.attributes | {"digest": self.digest(), "splits": splits}
+        findings = store_findings(self) if self.complete else []
+        return self.attributes | {"digest": self.digest(), "splits": splits, "findings": findings}
 
     def _describe_split(self, name: str) -> dict[str, Any]:
         split, stored = self[name], self.stored_bytes(name)

@@ -32,6 +32,7 @@ def encode(
     executor: Executor | None = None,
     overwrite: bool = False,
     repair: bool = False,
+    strict: bool = False,
     progress: ShowProgress = None,
 ) -> EncodeSummary:
     """Encode a data set into a spike store.
@@ -63,6 +64,9 @@ def encode(
         Whether to replace a complete store, or one of another configuration. Only the store's own files are deleted.
     repair
         Whether to read everything in a complete store, and encode again what is damaged or missing and nothing else.
+    strict
+        Whether what deserves attention is an error: see `EncodeSummary.findings`. What the source itself finds is one
+        before anything is written, what the samples show when the store is complete.
     progress
         See `ShowProgress`.
 
@@ -71,7 +75,7 @@ def encode(
     UsageError
         A name, a setting or a value does not exist or does not fit.
     DataError
-        The raw data are missing or damaged.
+        The raw data are missing or damaged, or `strict` is set and something deserves attention.
     StoreError
         At `out` there is something else, or a store of another configuration; another process writes it; or it cannot
         be written.
@@ -83,12 +87,14 @@ def encode(
         try:
             summary = encode_store(
                 chosen, out, source_path=source, seed=seed, limit=limit, workers=workers, overwrite=overwrite,
-                repair=repair, progress=show, note=show.note, executor=executor,
+                repair=repair, strict=strict, progress=show, note=show.note, executor=executor,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {redacted(out)} keeps what is written", {}) from None
         if summary.note:
             show.note(f"note: {summary.note}")
+        for finding in summary.findings:
+            show.note(f"attention: {finding}")
     return summary
 
 

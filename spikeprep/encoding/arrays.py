@@ -26,6 +26,7 @@ from ..store.attributes import differences
 from ..store.outputs import check_output
 from ..system import cores
 from ..urls import redacted
+from .findings import store_findings
 from .run import EncodeSummary
 from .sample_packing import SamplePacker, pack_all
 from .sample_table import SampleTable, read_rows
@@ -107,7 +108,7 @@ def write_store(
 
     Returns
     -------
-    A summary: `path`, `samples` per split, `encoded`, `seconds`, `stored_bytes`.
+    A summary: `path`, `samples` per split, `encoded`, `seconds`, `stored_bytes`, `findings`, `digest`.
 
     Raises
     ------
@@ -162,6 +163,7 @@ def write_store(
         encoded=sum(len(columns.labels) for columns in data.splits.values()),
         seconds=time.perf_counter() - began,
         stored_bytes=store.stored_bytes(),
+        findings=tuple(store_findings(store)),
         digest=store.digest(),
     )
 

@@ -48,6 +48,8 @@ class EncodePlan:
         Shape of a sample's units, the time steps of the longest, and the seconds per step.
     raw_bytes, estimated_bytes
         Size of all samples packed, and compressed as well as the first ones.
+    findings
+        What the source found that deserves attention, one text each.
     """
 
     path: str
@@ -59,6 +61,7 @@ class EncodePlan:
     dt: float
     raw_bytes: int
     estimated_bytes: int
+    findings: tuple[str, ...] = ()
 
 
 def plan(
@@ -92,6 +95,7 @@ def plan(
         dt=store.dt,
         raw_bytes=raw_bytes,
         estimated_bytes=raw_bytes * len(Compression().encode(probe)) // max(probe.nbytes, 1),
+        findings=tuple(store.findings()),
     )
 
 
@@ -210,10 +214,13 @@ class StorePlan:
             "source": source_attributes(self.source),
         }
 
+    def findings(self) -> list[str]:
+        """Return what the source found that deserves attention."""
+        return list(self.source.provenance().get("findings", ()))
+
     def remark(self) -> str:
         """Return what a person should know about the data or the chain; may be empty."""
-        facts = self.source.provenance()
-        notes = [facts.get("note", ""), *facts.get("findings", ())]
+        notes = [self.source.provenance().get("note", "")]
         idle = ", ".join(step.name for step in self.encoder.chain.augmentations)
         if idle and self.recipe.copies == 1:
             notes.append(

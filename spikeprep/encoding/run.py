@@ -29,6 +29,7 @@ from ..store import Shard, ShardWriter, SpikeStore, SpikeWriter
 from ..store.outputs import check_output
 from ..system import cores
 from ..text import format_bytes, html_table, samples_by_split
+from .findings import refuse, store_findings
 from .plan import StorePlan, chunk_bytes, open_encoder, unit_ranges
 from .samples import SampleEncoder, Shape
 
@@ -55,7 +56,9 @@ class EncodeSummary:
     stored_bytes
         Size of the whole store.
     note
-        Remarks on the data, such as files that were left out; may be empty.
+        What was decided from the data; may be empty.
+    findings
+        What deserves attention, one text each; see `spikeprep.encoding.findings`.
     digest
         The digest over all files of the store; see `spikeprep.store.manifest`.
     """
@@ -66,6 +69,7 @@ class EncodeSummary:
     seconds: float
     stored_bytes: int
     note: str = ""
+    findings: tuple[str, ...] = ()
     digest: str | None = None
 
     @property
@@ -135,6 +139,7 @@ def encode(
     workers: int | None = None,
     overwrite: bool = False,
     repair: bool = False,
+    strict: bool = False,
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
     executor: Executor | None = None,
@@ -162,6 +167,8 @@ def encode(
         Whether to replace a spike store that is complete, or of another configuration.
     repair
         Whether to read everything in a complete store, and encode again what is damaged or missing.
+    strict
+        Whether what deserves attention is an error.
     progress
         Called with (samples done, samples in all), one call at a time, from any thread.
     note
@@ -174,7 +181,9 @@ def encode(
     Raises
     ------
     DataError
-        The raw data are missing or damaged. What is written stays, and the next call continues from there.
+        The raw data are missing or damaged. What is written stays, and the next call continues from there. Or `strict`
+        is set, and something deserves attention: before anything is written where the source knows it, else when the
+        store is complete.
     PluginError
         A plugin breaks its contract; the message names it and the sample.
     UsageError
@@ -191,6 +200,8 @@ def encode(
     check_output(out)
     workers = fitted(workers, Count | None, "workers") or cores()
     plan = StorePlan(recipe, source_path, seed, limit, workers)
+    if strict:
+        refuse(plan.findings())
     attributes = plan.attributes()
     elsewhere = executor is not None and not isinstance(executor, ThreadPoolExecutor)
     with SpikeWriter.open(
@@ -202,6 +213,9 @@ def encode(
         _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
         writer.complete()
     store = SpikeStore.open(out)
+    findings = store_findings(store)
+    if strict:
+        refuse(findings, store.path)
     return EncodeSummary(
         path=store.path,
         samples=plan.samples,
@@ -209,6 +223,7 @@ def encode(
         seconds=time.perf_counter() - began,
         stored_bytes=store.stored_bytes(),
         note=plan.remark(),
+        findings=tuple(findings),
         digest=store.digest(),
     )
 

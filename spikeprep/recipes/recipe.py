@@ -46,6 +46,8 @@ class Recipe(Settings):
         What the raw data are, where to get them, and the expected layout; shown when they are missing.
     published
         What the network of `train` has reached in the publication that it is from, and after how many epochs.
+    usual_density
+        About which share of the bits are spikes with this source and chain, as measured; 0: not known.
     copies
         How often each training sample is stored: once as it is, and then varied by the chain's augmentations and, where
         the encoder draws, drawn anew. The copies of a sample are one group.
@@ -61,6 +63,7 @@ class Recipe(Settings):
     train: dict[str, Any] = field(default_factory=dict)
     obtain: str = ""
     published: str = ""
+    usual_density: Annotated[float, Meta(ge=0, le=1)] = 0.0
     copies: Annotated[int, Meta(ge=1, le=1 << 20)] = 1
 
     def __post_init__(self) -> None:
@@ -204,6 +207,8 @@ class Recipe(Settings):
         lines = [*toml_lines(heading)]
         if self.obtain:
             lines.append(f"obtain = {toml_value(self.obtain)}")
+        if self.usual_density:
+            lines.append(f"usual_density = {toml_value(self.usual_density)}")
         lines.append(f"copies = {self.copies}")
         lines += ["", "[source]", *_settings_lines(self.source, SOURCES.get(self.source["name"]))]
         for config in self.chain:

@@ -186,6 +186,7 @@ def test_inspect_json_is_what_is_in_the_store(spikeprep, store):
     opened = SpikeStore.open(store)
     assert (done.exit_code, done.stderr) == (0, "")
     assert document.pop("digest") == opened.digest()
+    assert document.pop("findings") == []
     assert {k: v for k, v in document.items() if k != "splits"} == opened.attributes
     assert list(document["splits"]) == ["train", "test"]
     for name, split in document["splits"].items():

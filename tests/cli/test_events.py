@@ -131,7 +131,7 @@ def test_invalid_events_are_errors_or_noted_with_a_setting(spikeprep, recordings
     assert not (tmp_path / "s.zarr").exists()
     done = spikeprep(*args, "--set", "source.invalid=drop")
     assert done.exit_code == 0, done.output
-    assert "note: events dropped: 2 (in bar/odd.bin)" in done.stderr
+    assert "attention: events dropped: 2 (in bar/odd.bin)" in done.stderr
     assert "events dropped: 2" in SpikeStore.open(tmp_path / "s.zarr").attributes["source"]["findings"][0]
     without = spikeprep(*args[:-1], tmp_path / "other.zarr", "--set", "source.skip_bad=true")
     assert without.exit_code == 0, without.output

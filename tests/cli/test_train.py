@@ -51,7 +51,7 @@ def test_train_and_evaluate_as_json(spikeprep, store, tmp_path):
     summary = json.loads(done.stdout)
     assert set(summary) >= SUMMARY
     result = json.loads(spikeprep("evaluate", run, store, "--json").stdout)
-    assert set(result) == {"accuracy", "samples", "confusion"}
+    assert set(result) == {"accuracy", "samples", "confusion", "differences"}
     assert (result["accuracy"], result["samples"]) == (summary["best_test_accuracy"], 30)
     on_train = json.loads(spikeprep("evaluate", run, store, "--split", "train", "--json").stdout)
     assert sum(map(sum, on_train["confusion"])) == 30
@@ -249,7 +249,7 @@ def test_evaluate_a_store_that_does_not_fit(spikeprep, trained, tmp_path):
     assert done.exit_code == 0, done.output
     done = spikeprep("evaluate", trained, other)
     assert done.exit_code == 4
-    assert "has units 4 × 4 and the classes a, b" in done.stderr
+    assert "has units 4 × 4; expected the network's units 8 × 8" in done.stderr
 
 
 def test_a_damaged_store_while_training(spikeprep, store, tmp_path):

@@ -280,7 +280,7 @@ def test_files_left_out_are_recorded(speech, tmp_path):
     assert not (tmp_path / "s.zarr").exists()
     recipe = load_recipe("ti46").override({"source.skip_bad": "true"})
     summary = encode(recipe, tmp_path / "s.zarr", source_path=path)
-    assert "left out: 0zf1set0.wav is no audio" in summary.note
+    assert "left out: 0zf1set0.wav is no audio" in summary.findings[0]
     (left_out,) = SpikeStore.open(tmp_path / "s.zarr").attributes["source"]["left_out"]
     assert left_out.startswith("0zf1set0.wav is no audio")
 

@@ -1,0 +1,113 @@
+"""What deserves attention in a store: what its source found, and what its samples show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, SpikeprepError
+from ..recipes import load_recipe, recipe_names
+from ..store import SpikeStore
+from ..store.reader import SplitReader
+
+FEW = 10
+"""A class is small where the median class has more than so many times its samples."""
+
+LONG = 10
+"""A sample is long where it has more than so many times the steps of the median sample."""
+
+UNUSUAL = 3
+"""A density is unusual beyond so many times what is usual for the recipe, and below that part of it."""
+
+DENSE = 0.5
+"""A density above which any encoding is unusual: most bits are spikes."""
+
+_SHOWN = 3  # samples or classes in one text
+
+
+def store_findings(store: SpikeStore) -> list[str]:
+    """Return what deserves attention in a complete store, one text each; the same whenever it is asked for.
+
+    Beside the source's own findings, such as events that were dropped and files left out, these are: samples without a
+    spike, a single class, classes with few samples or none, samples far longer than the median, and a density far
+    from the recipe's usual.
+    """
+    found = [*store.attributes["source"].get("findings", ())]
+    classes, usual = store.attributes["classes"], _usual_density(store)
+    if len(classes) == 1:
+        found.append(f"all samples are of one class, {classes[0]}: a network has nothing to tell apart")
+    for name in store:
+        split = store[name]
+        if len(split):
+            found += [f"{name}: {text}" for text in _split_findings(split, classes, usual)]
+    return found
+
+
+def refuse(findings: Sequence[str], path: str = "") -> None:
+    """Raise `DataError` where there are findings; `path` is that of the store, if it was written."""
+    if findings:
+        raise DataError(
+            f"{len(findings)} finding{'s' if len(findings) > 1 else ''} with strict: {'; '.join(findings)}",
+            "nothing that deserves attention",
+            f"The store at {path} is complete. Correct the data, or leave strict out."
+            if path
+            else "Nothing was written. Correct the data, or leave strict out.",
+        )
+
+
+def _split_findings(split: SplitReader, classes: Sequence[str], usual: float | None) -> Iterator[str]:
+    counts, steps = split.counts, split.steps
+    if (silent := np.flatnonzero(counts == 0)).size:
+        yield f"{_samples(silent.size, len(split))} no spike: {_ids(split, silent)}"
+    yield from _class_findings(np.bincount(split.labels, minlength=len(classes)), classes)
+    median = float(np.median(steps))
+    if (long := np.flatnonzero(steps > LONG * median)).size:
+        longest = (
+            f"{_samples(long.size, len(split))} more than {LONG} times the median of {median:,.0f} steps"
+        )
+        yield f"{longest}, up to {int(steps.max()):,}: {_ids(split, long)}"
+    slots = split.units * int(steps.sum(dtype=np.int64))
+    density = int(counts.sum(dtype=np.int64)) / slots if slots else 0.0
+    if usual and not usual / UNUSUAL <= density <= usual * UNUSUAL:
+        yield f"{density:.2%} of the bits are spikes; with this recipe about {usual:.2%} are"
+    elif density > DENSE:
+        yield f"{density:.0%} of the bits are spikes: the input may be scaled wrong, or inverted"
+
+
+def _class_findings(numbers: NDArray[np.int64], classes: Sequence[str]) -> Iterator[str]:
+    if (empty := np.flatnonzero(numbers == 0)).size:
+        yield f"no sample of {_named([classes[n] for n in empty.tolist()])}"
+    median = float(np.median(numbers))
+    few = np.flatnonzero((numbers > 0) & (numbers * FEW < median))
+    if few.size:
+        named = _named([f"{classes[n]} ({numbers[n]:,})" for n in few.tolist()])
+        yield f"few samples of {named}; the median class has {median:,.0f}"
+
+
+def _samples(number: int, total: int) -> str:
+    return f"{number:,} of {total:,} samples {'has' if number == 1 else 'have'}"
+
+
+def _ids(split: SplitReader, samples: NDArray[np.intp]) -> str:
+    more = f" and {samples.size - _SHOWN:,} more" if samples.size > _SHOWN else ""
+    return ", ".join(split.ids[samples[:_SHOWN]].tolist()) + more
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more classes" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _usual_density(store: SpikeStore) -> float | None:
+    """Return the share of bits that are spikes with the store's recipe at its own settings; None if not known."""
+    attributes = store.attributes
+    if attributes["recipe"] not in recipe_names():
+        return None
+    try:
+        recipe = load_recipe(attributes["recipe"])
+        same = recipe.build_chain().to_config() == attributes["chain"]
+    except SpikeprepError:  # a recipe whose plugin is not installed here
+        return None
+    return recipe.usual_density if same else None

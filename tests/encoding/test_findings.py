@@ -1,0 +1,122 @@
+"""What deserves attention is found, shown by encode and inspect, and an error where that is wanted."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from spikeprep_cli.main import main
+
+import spikeprep
+from spikeprep.encoding.findings import store_findings
+from spikeprep.errors import DataError
+from spikeprep.recipes import load_recipe, recipe_names
+
+
+def spikes(steps=20, units=6, share=0.2):
+    """Return bool (time, unit), of which every n-th value is set."""
+    values = np.zeros(steps * units, bool)
+    values[:: round(1 / share)] = True
+    return values.reshape(steps, units)
+
+
+def found(tmp_path, samples, labels, **chosen):
+    chosen = {"dt": 1e-3, "classes": [str(n) for n in range(max(labels) + 1)], **chosen}
+    summary = spikeprep.write_store(tmp_path / "s.zarr", samples, labels, **chosen)
+    store = spikeprep.open_store(tmp_path / "s.zarr")
+    assert list(summary.findings) == store.describe()["findings"] == store_findings(store)
+    return list(summary.findings)
+
+
+def test_nothing(tmp_path):
+    assert found(tmp_path, [spikes()] * 4, [0, 1, 0, 1]) == []
+
+
+@pytest.mark.parametrize(
+    ("samples", "labels", "text"),
+    [
+        ([spikes(), 0 * spikes(), spikes(), 0 * spikes()], [0, 1] * 2, "2 of 4 samples have no spike: 1, 3"),
+        ([spikes()] * 2, [0, 0], "all samples are of one class, 0: a network has nothing to tell apart"),
+        ([spikes()] * 23, [0] * 11 + [1] + [2] * 11, "train: few samples of 1 (1); the median class has 11"),
+        ([spikes()] * 2, [0, 2], "train: no sample of 1"),
+        ([spikes()] * 5 + [spikes(201)], [0, 1] * 3, "train: 1 of 6 samples has more than 10 times the median of "
+         "20 steps, up to 201: 5"),
+        ([~spikes()] * 2, [0, 1], "train: 80% of the bits are spikes: the input may be scaled wrong, or inverted"),
+    ],
+)  # fmt: skip
+def test_each(tmp_path, samples, labels, text):
+    (finding,) = found(tmp_path, samples, labels)
+    assert finding.endswith(text)
+
+
+def test_just_inside_the_limits(tmp_path):
+    samples = [spikes()] * 20 + [spikes(200)] + [spikes(share=0.5)]
+    assert found(tmp_path, samples, [0] * 10 + [1] + [2] * 11) == []
+
+
+def test_a_density_that_is_unusual_for_the_recipe(tmp_path):
+    recipe = load_recipe("digits")
+    images = np.full((4, 8, 8), 255, np.uint8)
+    chosen = {"encoder": recipe.build_chain(), "recipe": "digits", "dt": None}
+    (finding,) = found(tmp_path, images, [0, 1, 0, 1], **chosen)
+    assert finding == "train: 17.93% of the bits are spikes; with this recipe about 5.50% are"
+    assert found(tmp_path, images, [0, 1, 0, 1], **chosen | {"recipe": "mine"}, overwrite=True) == []
+
+
+def test_recipes_of_known_data_have_a_density():
+    known = {name for name in recipe_names() if load_recipe(name).usual_density}
+    assert known >= {"digits", "mnist", "mnist-800", "fashion-mnist", "emnist-balanced", "fsdd", "nmnist"}
+    recipe = load_recipe("mnist")
+    assert "usual_density = 0.023" in recipe.to_toml()
+    assert load_recipe("mnist").override({"poisson.steps": 100}).usual_density == recipe.usual_density
+
+
+@pytest.fixture
+def dark(tmp_path):
+    """A folder of images of two classes; one of them is black."""
+    for n in range(6):
+        file = tmp_path / "raw" / "ab"[n % 2] / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), 60 * (n != 2), np.uint8)).save(file)
+    return tmp_path / "raw"
+
+
+def test_strict_and_the_command_line(dark, tmp_path):
+    def command_line(*args):
+        return CliRunner().invoke(main, [str(arg) for arg in args])
+
+    args = (
+        "encode",
+        "images",
+        "--source",
+        dark,
+        "--out",
+        tmp_path / "s.zarr",
+        "--set",
+        "source.test_share=0",
+    )
+    finding = "train: 1 of 6 samples has no spike: a/2.png"
+    done = command_line(*args)
+    assert (done.exit_code, f"attention: {finding}" in done.stderr) == (0, True)
+    assert finding in command_line("inspect", tmp_path / "s.zarr").stdout
+    assert json.loads(command_line("inspect", tmp_path / "s.zarr", "--json").stdout)["findings"] == [finding]
+    refused = command_line(*args, "--strict")
+    assert (refused.exit_code, f"1 finding with strict: {finding}" in refused.stderr) == (3, True)
+    assert "is complete" in refused.stderr
+
+
+def test_what_the_source_finds_is_refused_before_anything_is_written(tmp_path):
+    from ..sources.sound_files import put, spoken, wav
+
+    for name in "ab":
+        for n in range(4):
+            put(tmp_path / "raw" / name / f"{n}.wav", wav(spoken(n), 8000))
+    put(tmp_path / "raw/a/bad.wav", b"none")
+    chosen = {"source": tmp_path / "raw", "settings": {"source.skip_bad": True, "source.rate": 8000}}
+    with pytest.raises(DataError, match=r"left out: a/bad\.wav.*Nothing was written"):
+        spikeprep.encode("audio", tmp_path / "s.zarr", **chosen, strict=True, progress=False)
+    assert not (tmp_path / "s.zarr").exists()
+    assert "left out: a/bad.wav" in spikeprep.api.plan("audio", tmp_path / "s.zarr", **chosen).findings[0]
