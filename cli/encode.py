@@ -101,7 +101,8 @@ def _result_text(result: EncodeSummary, *, repair: bool) -> str:
     digest = f"\n  {result.digest}" if result.digest else ""
     path = printable(result.path)
     if not result.encoded:
-        state = "has no damaged sample" if repair else "is complete already"
+        unchanged = "has no damage" if repair else "is complete already"
+        state = "is complete now; no sample had to be encoded" if result.changed else unchanged
         return f"{path} {state}: {samples}{digest}"
     rate = f"{result.encoded / max(result.seconds, 1e-9):,.0f}/s"
     took = f"encoded {result.encoded:,} in {format_duration(result.seconds)}, {rate}"

@@ -61,6 +61,8 @@ class EncodeSummary:
         What deserves attention, one text each; see `spikeprep.encoding.findings`.
     digest
         The digest over all files of the store; see `spikeprep.store.manifest`.
+    changed
+        Whether this call wrote anything.
     """
 
     path: str
@@ -71,6 +73,7 @@ class EncodeSummary:
     note: str = ""
     findings: tuple[str, ...] = ()
     digest: str | None = None
+    changed: bool = True
 
     @property
     def bytes_per_sample(self) -> float:
@@ -207,6 +210,7 @@ def encode(
     with SpikeWriter.open(
         out, attributes, plan.layouts(), overwrite=overwrite, repair=repair, note=note
     ) as writer:
+        changed = not writer.is_complete
         call = uuid.uuid4().hex
         tasks = [_task(plan, writer, shard, call, elsewhere) for shard in writer.pending()]
         todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())
@@ -225,6 +229,7 @@ def encode(
         note=plan.remark(),
         findings=tuple(findings),
         digest=store.digest(),
+        changed=changed,
     )
 
 

@@ -204,6 +204,11 @@ class SpikeWriter:
             for number in range(layout.shards)
         ]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to write."""
+        return bool(self._attributes["complete"])
+
     def pending(self) -> list[Shard]:
         """Return the shards that are not written yet."""
         if self._attributes["complete"]:
