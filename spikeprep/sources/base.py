@@ -26,6 +26,8 @@ Side = Annotated[int, Meta(ge=1, le=65535)]
 Size = Annotated[tuple[Side, ...], Meta(max_length=2)]
 """Two sides in pixels, or empty; a class that has one refuses a length of 1."""
 
+_INT32 = 1 << 31
+
 NOT_STORED = ("path", "licence", "max_bytes", "max_ratio", "outside")
 """Settings that a store does not keep with its source's configuration: the same samples are read whatever they are."""
 
@@ -72,6 +74,13 @@ class Source(Plugin, ABC):
         Copies in other processes are compared by it: they read the same files, labels and ids.
         """
         return b""
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group (a speaker, a subject), of 32 bits; None where a split has no groups.
+
+        Stores keep it, and the validation share of training cuts through no group. The file is not read for it.
+        """
+        return None
 
     def limited(self, samples: int) -> Source:
         """Return a source that offers only the first `samples` samples of each split, with the same configuration.
@@ -207,6 +216,15 @@ class CheckedSource(Source):
         """Return a digest of what a sample was read from."""
         with self._errors(f"sample {index} of {split}: "):
             return self.source.digest(split, index)
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group, or None."""
+        where = f"sample {index} of {split}: "
+        with self._errors(where):
+            group = self.source.group(split, index)
+        if group is not None and not (type(group) is int and -_INT32 <= group < _INT32):
+            raise self._broken(f"returned the group {group!r}", "an int of 32 bits, or None", where)
+        return group
 
     def limited(self, samples: int) -> CheckedSource:
         """Return a checked source that offers only the first `samples` samples of each split."""

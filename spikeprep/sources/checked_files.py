@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 from ..errors import DataError
 from ..system import cores
 from .base import FileSource, LimitedFiles, sample_digest
+from .class_names import class_findings
 from .labelled_files import (
     BadFile,
+    GroupNumbers,
     Recording,
     SeenFiles,
     bad_files_error,
@@ -49,7 +51,7 @@ class Listing:
     findings: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckedFile(Recording, Generic[Facts]):
     """A recording that can be used: its sha256, and the facts of its check."""
 
@@ -138,7 +140,9 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         if not good:
             hint = "Give their folder as source=FOLDER."
             raise DataError(f"{self.path} has no recordings", f"files ending in {self.endings}", hint)
-        findings = [*self._listing.findings, *self._findings(good)]
+        # by the names of all files: with a limit few are checked
+        labels = {recording.label for recording in self._listing.recordings}
+        findings = [*self._listing.findings, *class_findings(self.classes, labels), *self._findings(good)]
         return _Scan(by_split(good, self.limit), bad, [*findings, *bad_files_findings(bad)])
 
     def _next_batch(
@@ -170,7 +174,7 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         except OSError as error:
             fix = "check the disk and the permissions"
             return BadFile(recording.id, f"cannot be read ({error.strerror})", fix)
-        return CheckedFile(recording.split, recording.file, recording.label, recording.id, sha256, facts)
+        return CheckedFile(**vars(recording), sha256=sha256, facts=facts)
 
     def _refusal(self, bad: Sequence[BadFile]) -> DataError:
         hint = "Or leave such files out, with a record in the store: use source.skip_bad=true."
@@ -192,7 +196,15 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         """Return a digest of what a sample was read from."""
         recording = self._recording(split, index)
         sha256 = recording.sha256 if isinstance(recording, CheckedFile) else self._seen.get(recording)
-        return sample_digest(sha256, recording.label, recording.id) if sha256 else b""
+        return sample_digest(sha256, recording.label, recording.id, recording.group) if sha256 else b""
+
+    @cached_property
+    def _groups(self) -> GroupNumbers:
+        return GroupNumbers(self._listing.recordings)
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group, by the names of the files alone; None where there are no groups."""
+        return self._groups[self._recording(split, index)]
 
     def _file(self, split: str, index: int) -> CheckedFile[Facts]:
         """Return a sample's file with its facts; without a scan before, it alone is checked."""

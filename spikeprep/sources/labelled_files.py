@@ -1,4 +1,4 @@
-"""Files with labels, from a folder per class or a table, and their split where the data have none."""
+"""Files with labels, their split where the data have none, and files that cannot be used."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
 from ..errors import DataError, printable
-from ..input_files import LIMITS, Limits, changed, read_input
+from ..input_files import Limits, changed, read_input
 from ..store.outputs import is_store
 from ..system import cores
 from .base import file_sha256
+from .class_names import listed
+from .split_names import KNOWN_NAMES, SPLITS, split_named
 
-SPLITS = ("train", "test")
 _SHOWN = 5  # files in one message
 _TABLE_EXPANDS = 16  # times its bytes in memory: a mapping and a path for each line
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A file of a source: its split, its label, and its path inside the source."""
+    """A file of a source: its split, its label, its path inside the source, and its group, if any.
+
+    A group is what no split cuts through: a speaker, a subject.
+    """
 
     split: str
     file: Path
     label: int
     id: str
+    group: str = ""
 
 
 @dataclass(eq=False)
@@ -60,6 +65,7 @@ class Entry(NamedTuple):
     file: Path
     label: str
     id: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,96 +77,110 @@ class LabelledFiles:
     entries
         The files.
     classes
-        Names of the classes, sorted.
+        Names of the classes, in label order.
     bad
         Lines of the table that cannot be used.
+    findings
+        What deserves the user's attention, one text each.
     """
 
     entries: Sequence[Entry]
     classes: tuple[str, ...]
     bad: Sequence[BadFile] = ()
+    findings: Sequence[str] = ()
 
     def recordings(self, test_share: float, seed: int) -> list[Recording]:
         """Return the files, shuffled; of those without a split, a share of each class is test.
 
-        A seeded hash of the id decides, so that the choice is the same on every machine.
+        A seeded hash of the id decides, so that the choice is the same on every machine. Where there are groups, whole
+        groups are chosen by theirs: a share of the groups of each class where every group is of one class, else a
+        share of all groups, at least one.
         """
-        recordings = []
-        for label, name in enumerate(self.classes):
-            members = [entry for entry in self.entries if entry.label == name]
-            unassigned = sorted(
-                (e.id for e in members if not e.split), key=lambda i: id_hash(seed, "split", i)
+        unassigned = [entry for entry in self.entries if not entry.split]
+        units: dict[Unit, set[str]] = {}  # → its classes
+        for entry in unassigned:
+            units.setdefault(_unit(entry), set()).add(entry.label)
+        least = 0
+        if any(len(labels) > 1 for labels in units.values()):
+            least = int(test_share > 0 and len(units) > 1)
+            units = {unit: {""} for unit in units}
+        drawn_from: dict[str, list[Unit]] = {}
+        for unit in sorted(units, key=lambda unit: (id_hash(seed, "split", unit[0]), unit)):
+            drawn_from.setdefault(next(iter(units[unit])), []).append(unit)
+        test = {
+            u for drawn in drawn_from.values() for u in drawn[: max(round(test_share * len(drawn)), least)]
+        }
+        labels = {name: label for label, name in enumerate(self.classes)}
+        recordings = (
+            Recording(
+                e.split or ("test" if _unit(e) in test else "train"), e.file, labels[e.label], e.id, e.group
             )
-            test = {*unassigned[: round(test_share * len(unassigned))]}
-            recordings += [
-                Recording(e.split or ("test" if e.id in test else "train"), e.file, label, e.id)
-                for e in members
-            ]
+            for e in self.entries
+        )
         return shuffled(recordings, seed)
 
+    def split_findings(self, recordings: Sequence[Recording]) -> list[str]:
+        """Return what is odd about the splits of `recordings`: what training lacks, and groups that are cut."""
+        labels: dict[str, set[int]] = {}
+        groups: dict[str, set[str]] = {}
+        for recording in recordings:
+            labels.setdefault(recording.split, set()).add(recording.label)
+            if recording.group:
+                groups.setdefault(recording.group, set()).add(recording.split)
+        findings = []
+        if "train" in labels:
+            untrained = sorted(
+                {label for of_split in labels.values() for label in of_split} - labels["train"]
+            )
+            if untrained:
+                findings.append(f"no training samples of {listed([self.classes[n] for n in untrained])}")
+        if cut := sorted(group for group, splits in groups.items() if len(splits) > 1):
+            findings.append(f"in more than one split, as the data say: the groups {listed(cut)}")
+        return findings
 
-def find_labelled_files(
-    path: str, what: str, suffixes: Sequence[str], outside: bool = False, limits: Limits = LIMITS
-) -> LabelledFiles:
-    """List the files of a folder per class, or of a table.
 
-    The folder holds ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``; folders and files whose names begin with
-    ``_`` or ``.`` are ignored, and so are spike stores: one may be written beside the classes. A CSV file has the
-    columns ``path`` (or ``file``; relative to its own folder), ``label`` and, where the data have a split, ``split``
-    (train or test).
+Unit = tuple[str, bool]
+"""What is of one split as a whole: the name of a group and True, or the id of a file that has none and False."""
+
+
+def _unit(file: Entry | Recording) -> Unit:
+    return (file.group, True) if file.group else (file.id, False)
+
+
+class GroupNumbers:
+    """The number of each recording's group, in the order of the groups' names; None where no recording has one.
+
+    A recording without a group among others that have one is a group of its own.
+    """
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        units = sorted({_unit(r) for r in recordings}) if any(r.group for r in recordings) else []
+        self._numbers = {unit: number for number, unit in enumerate(units)}
+
+    def __getitem__(self, recording: Recording) -> int | None:
+        return self._numbers.get(_unit(recording))
+
+
+def read_table(table: Path, outside: bool, limits: Limits) -> tuple[list[Entry], list[BadFile]]:
+    """Return the files that a CSV file lists, and its lines that cannot be used.
+
+    It has the columns ``path`` (or ``file``; relative to its own folder), ``label`` and, where the data have a split,
+    ``split``.
 
     Parameters
     ----------
-    path
-        The folder or the table.
-    what
-        Plural noun for the files in messages, e.g. ``"images"``.
-    suffixes
-        Endings of their names; empty: any.
+    table
+        The CSV file.
     outside
-        Whether a table may name files that are not below its own folder.
+        Whether it may name files that are not below its own folder.
     limits
-        What reading the table may take.
+        What reading it may take.
 
     Raises
     ------
     DataError
-        There is no such folder, or it has no classes, or a class without files; or the table has other columns.
+        It is no CSV file, or has other columns.
     """
-    name = f"{what.upper().rstrip('S')}{suffixes[0] if suffixes else ''}"
-    layout = f"CLASS/{name}, train/CLASS/{name} and test/CLASS/{name}, or a CSV file of path,label[,split]"
-    ending = f"files ending in {' '.join(suffixes)}" if suffixes else "at least one file"
-    root = Path(path)
-    bad: list[BadFile] = []
-    if path and root.is_file():
-        entries, bad = _table(root, outside, limits)
-    elif not path or not root.is_dir():
-        raise DataError(f"no folder {path!r}", layout, f"Give the folder of the {what} as source=FOLDER.")
-    else:
-        entries = _class_folders(root, what, suffixes, ending)
-    classes = tuple(sorted({entry.label for entry in entries}))
-    if not classes and not bad:
-        raise DataError(
-            f"{path} has no class folders", f"{layout}; {ending}", f"Put each class's {what} in a folder."
-        )
-    return LabelledFiles(entries, classes, bad)
-
-
-def _class_folders(root: Path, what: str, suffixes: Sequence[str], ending: str) -> list[Entry]:
-    split_folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
-    entries = []
-    for split, top in (split_folders if "train" in split_folders else {"": root}).items():
-        for folder in files_in(top):
-            if folder.is_dir() and not folder.name.startswith(("_", ".")) and not is_store(folder):
-                files = files_under(folder, suffixes)
-                if not files and split != "test":
-                    fix = f"Put the {what} of the class there, or remove the folder."
-                    raise DataError(f"{folder} has no {what}", ending, fix)
-                entries += [Entry(split, f, printable(folder.name), file_id(f, root)) for f in files]
-    return entries
-
-
-def _table(table: Path, outside: bool, limits: Limits) -> tuple[list[Entry], list[BadFile]]:
     content = read_input(table, limits).data
     limits.check_bytes(f"the table {table}", _TABLE_EXPANDS * len(content))
     try:
@@ -183,8 +203,9 @@ def _table(table: Path, outside: bool, limits: Limits) -> tuple[list[Entry], lis
         id_, label, split = (row.get(key) or "" for key in (path, "label", "split"))
         file = table.parent / id_
         id_, label = printable(id_), printable(label)
-        if not id_ or not label or ("split" in columns and split not in SPLITS):
-            fix = "name path, label, and train or test"
+        named = split_named(split)
+        if not id_ or not label or ("split" in columns and named is None):
+            fix = f"name path, label, and a split ({KNOWN_NAMES})"
             bad.append(BadFile(f"{table.name} line {line}", f"has {row}", fix))
         elif "\0" in str(file):
             bad.append(
@@ -198,7 +219,7 @@ def _table(table: Path, outside: bool, limits: Limits) -> tuple[list[Entry], lis
                 BadFile(f"{table.name} line {line}", f"names {id_}, which is not below {table.parent}", fix)
             )
         else:
-            entries[file] = Entry(split, file, label, id_)
+            entries[file] = Entry(named or "", file, label, id_)
     return list(entries.values()), bad
 
 
@@ -227,7 +248,7 @@ R = TypeVar("R", bound=Recording)
 
 
 def by_split(recordings: Iterable[R], limit: int | None = None) -> dict[str, list[R]]:
-    """Return split → its recordings in their order, the first `limit`: train, then test, without empty splits."""
+    """Return split → its recordings in their order, the first `limit`, in the order of `SPLITS`, without empty ones."""
     splits: dict[str, list[R]] = {}
     for recording in recordings:
         splits.setdefault(recording.split, []).append(recording)

@@ -39,6 +39,11 @@ def is_split_like(name: str) -> bool:
     return bool(_split_words(name))
 
 
+def is_split_word(name: str) -> bool:
+    """Whether a name is a word for a split and nothing else, be it clear which one or not."""
+    return name.lower() in _NAMES or name.lower() in _UNCLEAR
+
+
 def _split_words(name: str) -> list[str]:
     """Return the words of a name that stand for splits, in lower case."""
     words = [word.lower() for word in _WORDS.findall(_CAPITAL.sub(" ", name.strip()))]
