@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -44,6 +44,10 @@ class Source(Plugin, ABC):
     Files are opened by `spikeprep.input_files`, and what is decoded is what the digests of `provenance` are of: a file
     that has changed in between is a `DataError` from `read`.
     """
+
+    later_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that a later version added, of this class; its bases name theirs. A store keeps them only where they
+    differ from their defaults, so that older stores are of the same configuration."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -244,6 +248,16 @@ class CheckedSource(Source):
         """Return the configuration of the source."""
         return self.source.to_config()
 
+    def stored_config(self) -> dict[str, Any]:
+        """Return the configuration as a store keeps it, without `NOT_STORED` and without later settings' defaults."""
+        later = {name for cls in type(self.source).__mro__ for name in vars(cls).get("later_settings", ())}
+        defaults = {f.name: f.default for f in fields(self.source) if f.name in later}
+        return {
+            key: value
+            for key, value in self.to_config().items()
+            if key not in NOT_STORED and not (key in defaults and _plain(defaults[key]) == _plain(value))
+        }
+
     def _broken(self, got: str, expected: str = "", where: str = "") -> PluginError:
         cls = type(self.source)
         hint = f"Correct {cls.__module__}.{cls.__qualname__}, or report this to its authors."
@@ -259,6 +273,11 @@ class CheckedSource(Source):
             if type(self.source).__module__.startswith("spikeprep."):
                 raise  # a bug of ours, or an error of the operating system
             raise self._broken(f"raised {type(error).__name__}: {error}", where=where) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting's value as a configuration has it: tuples as lists."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_text(value: Any) -> bool:

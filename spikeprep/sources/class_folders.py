@@ -47,15 +47,22 @@ class ClassFolders:
         """Return the files; raises `DataError` where classes are without files or folders cannot be told apart."""
         folders = self._folders(self.root)
         self._report_loose(self.root)
-        split_like = [f for f in folders if is_split_like(f.name) and files_under(f, self.suffixes)]
+        split_like = [f for f in folders if is_split_like(f.name)]
         if not split_like or {f.name for f in folders} <= set(self.class_names):
             return self._classes(folders)
-        others = [f for f in folders if f not in split_like and files_under(f, self.suffixes)]
-        if len(split_like) == 1 and others and not self._class_files(split_like[0]):
-            return self._classes(folders)  # a class of trains
+        filled = [f for f in folders if files_under(f, self.suffixes)]
+        others = [f for f in filled if f not in split_like]
+        empty = [f for f in split_like if f not in filled]
+        split_like = [f for f in split_like if f in filled]
+        if not split_like or (len(split_like) == 1 and others and not self._class_files(split_like[0])):
+            return self._classes(folders if others else ())  # a class of trains
         splits = {split_named(f.name): f for f in split_like}
         if others or None in splits or len(splits) < len(split_like):
             raise self._refusal(split_like, others)
+        for folder in empty:
+            if split_named(folder.name) == "train":
+                raise self._empty(folder)
+            self.findings.append(f"{folder.name} has no {self.what}")
         return self._splits({str(split): folder for split, folder in splits.items()})
 
     def _classes(self, folders: Sequence[Path]) -> list[Entry]:

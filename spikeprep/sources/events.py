@@ -23,6 +23,7 @@ class EventFolder(LabelledSource, EventFiles):
     """
 
     name: ClassVar[str] = "events"
+    later_settings: ClassVar[tuple[str, ...]] = ("test_list",)
 
     @property
     def suffixes(self) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ..data import Sample
 from ..errors import CapabilityError, DataError, UsageError
 from ..input_files import read_input
-from .base import FileSource, Size, sample_digest
+from .base import FileSource, LimitedFiles, Size, sample_digest
 from .checked_files import Listing
 from .class_names import class_findings
 from .labelled_files import GroupNumbers, Recording, SeenFiles, bad_files_error, by_split, files_digest
@@ -31,43 +32,32 @@ _BYTES_PER_PIXEL = 12  # of an image, its conversion and its array
 
 
 @dataclass(frozen=True)
-class ImageFolder(LabelledSource, FileSource):
-    """Images in a folder per class, or named in a CSV file.
-
-    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…``, or
-    ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names that data sets give these splits
-    (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label`` and, where the data have a
-    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
-    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
-    the classes.
+class ImageFiles(FileSource, LimitedFiles):
+    """Base of the sources of images in files.
 
     Parameters
     ----------
+    path
+        Folder of the files.
     size
         (row, column) in pixels to which every image is resized (bilinear, with Pillow). Where empty, all must
         have one size.
     mode
         ``"grey"``: (row, column), or ``"rgb"``: (row, column, 3).
-    licence
-        Licence note kept with the store.
     """
 
-    name: ClassVar[str] = "images"
-    files_are: ClassVar[str] = "images"
-
+    path: str = ""
     size: Size = ()
     mode: Literal["grey", "rgb"] = "grey"
-    licence: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.size) == 1:
-            raise UsageError(f"got images.size = {list(self.size)}", "[rows, columns] in pixels")
+            raise UsageError(f"got {self.name}.size = {list(self.size)}", "[rows, columns] in pixels")
 
-    @property
-    def suffixes(self) -> Sequence[str]:
-        """Endings of the names of image files."""
-        return _SUFFIXES
+    @abstractmethod
+    def listing(self) -> Listing:
+        """List the files of `path` without opening them; raises `DataError` where there are none."""
 
     @cached_property
     def _listing(self) -> Listing:
@@ -160,10 +150,43 @@ class ImageFolder(LabelledSource, FileSource):
         return array
 
     def provenance(self) -> dict[str, Any]:
-        """Return the licence note, one sha256 over the sha256 and path of every file, and findings."""
+        """Return one sha256 over the sha256 and path of every file, and findings."""
         recordings = [recording for files in self._images.values() for recording in files]
-        facts: dict[str, Any] = {"licence": self.licence, "sha256": files_digest(recordings, self._seen)}
+        facts: dict[str, Any] = {"sha256": files_digest(recordings, self._seen)}
         labels = {recording.label for recording in self._listing.recordings}
         if findings := [*self._listing.findings, *class_findings(self.classes, labels)]:
             facts["findings"] = findings
         return facts
+
+
+@dataclass(frozen=True)
+class ImageFolder(LabelledSource, ImageFiles):
+    """Images in a folder per class, or named in a CSV file.
+
+    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…``, or
+    ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names that data sets give these splits
+    (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label`` and, where the data have a
+    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
+    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
+    the classes.
+
+    Parameters
+    ----------
+    licence
+        Licence note kept with the store.
+    """
+
+    name: ClassVar[str] = "images"
+    files_are: ClassVar[str] = "images"
+    later_settings: ClassVar[tuple[str, ...]] = ("test_list",)
+
+    licence: str = ""
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """Endings of the names of image files."""
+        return _SUFFIXES
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the licence note, one sha256 over the sha256 and path of every file, and findings."""
+        return {"licence": self.licence, **super().provenance()}

@@ -49,12 +49,14 @@ class LabelledSource(LimitedFiles):
 
     files_are: ClassVar[str] = "recordings"  # plural noun, for messages
 
+    later_settings: ClassVar[tuple[str, ...]] = ("class_names", "validation_list", "group_pattern")
+
     path: str = ""
+    test_list: str = field(default="", kw_only=True)
     test_share: Share = field(default=0.2, kw_only=True)
     split_seed: int = field(default=0, kw_only=True)
     outside: bool = field(default=False, kw_only=True)
     class_names: str | tuple[str | int, ...] = field(default=(), kw_only=True)
-    test_list: str = field(default="", kw_only=True)
     validation_list: str = field(default="", kw_only=True)
     group_pattern: str = field(default="", kw_only=True)
 
@@ -121,8 +123,7 @@ class LabelledSource(LimitedFiles):
             known = [line for line in lines if line in splits]
             if lines and not known:
                 raise DataError(
-                    f"{folder / name} names {len(lines):,} files, none of which is there, such as "
-                    f"{next(iter(lines))}",
+                    f"{folder / name} names files none of which is there, such as {next(iter(lines))}",
                     f"paths inside {folder}, such as {next(iter(splits), 'CLASS/FILE')}",
                     f"Correct the list, or leave source.{settings[split]} empty.",
                 )
@@ -135,8 +136,8 @@ class LabelledSource(LimitedFiles):
             splits |= dict.fromkeys(known, split)
             if len(known) < len(lines):
                 absent = next(line for line in lines if line not in splits)
-                number = len(lines) - len(known)
-                findings.append(f"{name} names {number:,} files that are not there, such as {absent}")
+                number = f"{len(lines) - len(known):,} of the {len(lines):,}"
+                findings.append(f"not there: {number} files that {name} names, such as {absent}")
         entries = [entry._replace(split=splits[entry.id]) for entry in files.entries]
         return replace(files, entries=entries, findings=findings)
 
