@@ -17,8 +17,9 @@ from .base import LimitedFiles
 from .checked_files import Listing
 from .class_folders import ClassFolders
 from .class_names import check_classes, listed, read_class_names, sorted_classes
-from .labelled_files import Entry, LabelledFiles, read_table
+from .labelled_files import Entry, LabelledFiles
 from .list_files import read_list
+from .tables import read_table
 
 
 @dataclass(frozen=True)
