@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -251,7 +251,11 @@ class CheckedSource(Source):
     def stored_config(self) -> dict[str, Any]:
         """Return the configuration as a store keeps it, without `NOT_STORED` and without later settings' defaults."""
         later = {name for cls in type(self.source).__mro__ for name in vars(cls).get("later_settings", ())}
-        defaults = {f.name: f.default for f in fields(self.source) if f.name in later}
+        defaults = {
+            f.name: f.default if f.default_factory is MISSING else f.default_factory()
+            for f in fields(self.source)
+            if f.name in later
+        }
         return {
             key: value
             for key, value in self.to_config().items()

@@ -24,6 +24,7 @@ class EventFolder(LabelledSource, EventFiles):
 
     name: ClassVar[str] = "events"
     later_settings: ClassVar[tuple[str, ...]] = ("test_list",)
+    intervals: ClassVar[bool] = True
 
     @property
     def suffixes(self) -> Sequence[str]:

@@ -24,9 +24,20 @@ _SHOWN = 5  # files in one message
 
 @dataclass(frozen=True)
 class Recording:
-    """A file of a source: its split, its label, its path inside the source, and its group, if any.
+    """A sample in a file of a source.
 
-    A group is what no split cuts through: a speaker, a subject.
+    Attributes
+    ----------
+    split, file, label
+        The split, the file and the number of the class.
+    id
+        The file's path inside the source; of an interval with its start and end: ``user01.aedat@8000-9000``.
+    group
+        What no split cuts through, such as a speaker or a subject; empty where there is none.
+    interval
+        Start and end of the sample in µs of the file's own clock, half open; None: the whole file.
+    where
+        The line of the table that lists it; empty where none does.
     """
 
     split: str
@@ -34,6 +45,13 @@ class Recording:
     label: int
     id: str
     group: str = ""
+    interval: tuple[int, int] | None = None
+    where: str = ""
+
+    @property
+    def file_id(self) -> str:
+        """The file's path inside the source."""
+        return _file_id(self)
 
 
 @dataclass(eq=False)
@@ -52,17 +70,24 @@ class BadFile(Exception):
         """Return what an error says of a file, which names the file's path."""
         what = error.got.removeprefix(printable(str(recording.file))).lstrip(": ")
         expected = f" (expected {error.expected})" if error.expected else ""
-        return cls(recording.id, what + expected, error.hint.rstrip("."))
+        return cls(recording.file_id, what + expected, error.hint.rstrip("."))
 
 
 class Entry(NamedTuple):
-    """A file as a folder or a table lists it; `split` is empty where neither states it."""
+    """A sample as a folder or a table lists it, see `Recording`; `split` is empty where neither states it."""
 
     split: str
     file: Path
     label: str
     id: str
     group: str = ""
+    interval: tuple[int, int] | None = None
+    where: str = ""
+
+    @property
+    def file_id(self) -> str:
+        """The file's path inside the source."""
+        return _file_id(self)
 
 
 @dataclass(frozen=True)
@@ -109,9 +134,7 @@ class LabelledFiles:
         }
         labels = {name: label for label, name in enumerate(self.classes)}
         recordings = (
-            Recording(
-                e.split or ("test" if _unit(e) in test else "train"), e.file, labels[e.label], e.id, e.group
-            )
+            Recording(e.split or ("test" if _unit(e) in test else "train"), e.file, labels[e.label], *e[3:])
             for e in self.entries
         )
         return shuffled(recordings, seed)
@@ -159,6 +182,10 @@ class GroupNumbers:
 
 
 R = TypeVar("R", bound=Recording)
+
+
+def _file_id(sample: Recording | Entry) -> str:
+    return sample.id.rpartition("@")[0] if sample.interval else sample.id
 
 
 def by_split(recordings: Iterable[R], limit: int | None = None) -> dict[str, list[R]]:

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..config import Share
 from ..errors import DataError, UsageError
-from ..input_files import LIMITS, Limits
 from .base import LimitedFiles
 from .checked_files import Listing
 from .class_folders import ClassFolders
 from .class_names import check_classes, listed, read_class_names, sorted_classes
+from .interval_folders import labels_of, read_interval_folder
 from .labelled_files import Entry, LabelledFiles
 from .list_files import read_list
-from .tables import read_table
+from .tables import Table, TableRules, read_table
+
+_RULES = TableRules()
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,15 @@ class LabelledSource(LimitedFiles):
     group_pattern
         A regular expression that finds a file's group (its speaker, its subject) in its path inside the folder: what it
         matches, or its first group in parentheses. No split that is chosen here or in training cuts through a group.
+    columns
+        Column of a CSV file → what it means, where its name does not say so: ``"path"``, ``"label"``, ``"split"``,
+        ``"group"``, ``"ignore"``, or ``"start_us"`` and ``"stop_us"``, of an interval of an event recording.
     """
 
     files_are: ClassVar[str] = "recordings"  # plural noun, for messages
+    intervals: ClassVar[bool] = False  # whether a sample may be an interval of a file
 
-    later_settings: ClassVar[tuple[str, ...]] = ("class_names", "validation_list", "group_pattern")
+    later_settings: ClassVar[tuple[str, ...]] = ("class_names", "validation_list", "group_pattern", "columns")
 
     path: str = ""
     test_list: str = field(default="", kw_only=True)
@@ -60,6 +66,7 @@ class LabelledSource(LimitedFiles):
     class_names: str | tuple[str | int, ...] = field(default=(), kw_only=True)
     validation_list: str = field(default="", kw_only=True)
     group_pattern: str = field(default="", kw_only=True)
+    columns: dict[str, Any] = field(default_factory=dict, hash=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,9 +86,8 @@ class LabelledSource(LimitedFiles):
         root = Path(self.path)
         folder = root.parent if root.is_file() else root
         names = read_class_names(self.class_names, folder, self.limits) if self.path else ()
-        files = find_labelled_files(
-            self.path, self.files_are, self.suffixes, self.outside, self.limits, names
-        )
+        rules = TableRules(self.outside, self.columns, self.intervals, self.limits)
+        files = find_labelled_files(self.path, self.files_are, self.suffixes, rules, names)
         files = self._with_lists(files, folder)
         return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
 
@@ -117,7 +123,10 @@ class LabelledSource(LimitedFiles):
                 "CLASS/… without splits as source=FOLDER.",
             )
         others = "train" if self.test_list else ""
-        splits, findings = dict.fromkeys((entry.id for entry in files.entries), others), list(files.findings)
+        splits, findings = (
+            dict.fromkeys((entry.file_id for entry in files.entries), others),
+            list(files.findings),
+        )
         for split, name in lists.items():
             what = f"the {split} files, one per line"
             lines = dict.fromkeys(read_list(folder / name, what, settings[split], self.limits))
@@ -139,7 +148,7 @@ class LabelledSource(LimitedFiles):
                 absent = next(line for line in lines if line not in splits)
                 number = f"{len(lines) - len(known):,} of the {len(lines):,}"
                 findings.append(f"not there: {number} files that {name} names, such as {absent}")
-        entries = [entry._replace(split=splits[entry.id]) for entry in files.entries]
+        entries = [entry._replace(split=splits[entry.file_id]) for entry in files.entries]
         return replace(files, entries=entries, findings=findings)
 
     def _with_groups(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -162,14 +171,14 @@ def find_labelled_files(
     path: str,
     what: str,
     suffixes: Sequence[str],
-    outside: bool = False,
-    limits: Limits = LIMITS,
+    rules: TableRules = _RULES,
     class_names: Sequence[str] = (),
 ) -> LabelledFiles:
     """List the files of a folder per class, or of a table.
 
     The folder holds ``CLASS/…``, or ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, see
-    `ClassFolders`; for a table see `read_table`.
+    `ClassFolders`; or a table of intervals beside each recording, see `read_interval_folder`. For a table see
+    `read_table`.
 
     Parameters
     ----------
@@ -179,10 +188,8 @@ def find_labelled_files(
         Plural noun for the files in messages, e.g. ``"images"``.
     suffixes
         Endings of their names; empty: any.
-    outside
-        Whether a table may name files that are not below its own folder.
-    limits
-        What reading the table may take.
+    rules
+        What is taken from tables.
     class_names
         The classes in their order; empty: those that occur, sorted, as numbers where all are numbers.
 
@@ -196,19 +203,25 @@ def find_labelled_files(
     layout = f"CLASS/{name}, train/CLASS/{name} and test/CLASS/{name}, or a CSV file of path,label[,split]"
     root = Path(path)
     if path and root.is_file():
-        entries, bad = read_table(root, outside, limits)
-        findings: Sequence[str] = ()
+        table = read_table(root, rules)
+    elif path and root.is_dir() and rules.intervals and labels_of(root):
+        table = read_interval_folder(root, suffixes, rules)
+    elif rules.columns:
+        raise UsageError(
+            f"got source.columns = {dict(rules.columns)}, and {path!r} is no table", "a CSV file"
+        )
     elif not path or not root.is_dir():
         raise DataError(f"no folder {path!r}", layout, f"Give the folder of the {what} as source=FOLDER.")
     else:
         folders = ClassFolders(root, what, suffixes, class_names)
-        entries, bad, findings = folders.read(), [], folders.findings
-    present = {entry.label for entry in entries}
-    if not present and not bad:
+        table = Table(folders.read(), (), folders.findings)
+    present = {entry.label for entry in table.entries}
+    if not present and not table.bad:
         ending = f"files ending in {' '.join(suffixes)}" if suffixes else "at least one file"
         raise DataError(
             f"{path} has no class folders", f"{layout}; {ending}", f"Put each class's {what} in a folder."
         )
     if class_names:
         check_classes(present, class_names, path)
-    return LabelledFiles(entries, tuple(class_names) or sorted_classes(present), bad, findings)
+    classes = tuple(class_names) or table.classes or sorted_classes(present)
+    return LabelledFiles(table.entries, classes, table.bad, table.findings)
