@@ -298,7 +298,7 @@ def _overlaps(entries: Sequence[Entry]) -> Iterator[str]:
     for _, _, entry in sorted(order, key=lambda item: item[:2]):
         assert entry.interval
         if last and last.interval and last.file == entry.file and entry.interval[0] < last.interval[1]:
-            overlaps.append(f"{entry.where} and {last.where.rpartition(' ')[2]}")
+            overlaps.append(f"{last.where} and {entry.where.rpartition(' ')[2]}")
         if not (last and last.interval and last.file == entry.file and last.interval[1] > entry.interval[1]):
             last = entry
     if overlaps:
