@@ -73,7 +73,9 @@ def test_tables_that_are_refused(tmp_path, text, words):
     ("line", "words"),
     [
         ("a,,train", "has no label for a"), ("a,?,train", r"has the label \? for a"),
-        ("a,NaN,test", "has the label NaN"), (",x,train", "has no path"), ("a,x,", "has no split"), ("a,x,3", "has the split 3"), ("a,x", "has 2 fields"),
+        ("a,NaN,test", "has the label NaN"), (",x,train", "has no path"), ("a,x,", "has no split"),
+        ("a,x,3", "has the split 3"),
+        ("a,x", "has 2 fields"),
         ("a,x,train,1", "has 4 fields"), ("b,y,test", "names b again"),
     ],
 )  # fmt: skip
