@@ -16,7 +16,8 @@ from pathlib import Path
 
 from ..errors import DataError, printable
 from ..input_files import Limits, read_input
-from .labelled_files import BadFile, Entry
+from ..store.outputs import is_store
+from .labelled_files import BadFile, Entry, file_id, files_in, files_under
 from .tables import Table, TableRules, read_rows, read_table
 
 _LABELS = "_labels.csv"
@@ -31,6 +32,17 @@ def labels_of(folder: Path) -> list[Path]:
     return sorted(
         path for path in folder.glob(f"*{_LABELS}") if not path.name.startswith((".", "_")) and path.is_file()
     )
+
+
+def check_no_intervals_below(root: Path) -> None:
+    """Raise `DataError` where a folder in a folder of classes has recordings with tables: they are no class."""
+    for folder in files_in(root):
+        if folder.is_dir() and (tables := labels_of(folder)):
+            raise DataError(
+                f"{folder} has recordings with tables of intervals, such as {tables[0].name}",
+                "a folder of them, or folders of classes",
+                f"Give source='{folder}'.",
+            )
 
 
 def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRules) -> Table:
@@ -82,6 +94,14 @@ def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRule
         findings += listed.findings
     if left_out := [path.name for path in recordings if path not in labelled]:
         findings.append(f"left out, as no {_LABELS} is beside them: {_few(left_out)}")
+    below = [
+        file_id(file, folder)
+        for path in files_in(folder)
+        if path.is_dir() and not path.name.startswith((".", "_")) and not is_store(path)
+        for file in files_under(path, suffixes)
+    ]
+    if below:
+        findings.append(f"left out, as they are in folders below: {_few(below)}")
     if splits and (
         others := [path.name for path in recordings if path in labelled and path.name not in splits]
     ):

@@ -16,7 +16,7 @@ from .base import LimitedFiles
 from .checked_files import Listing
 from .class_folders import ClassFolders
 from .class_names import check_classes, listed, read_class_names, sorted_classes
-from .interval_folders import labels_of, read_interval_folder
+from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
 from .labelled_files import Entry, LabelledFiles
 from .list_files import read_list
 from .tables import Table, TableRules, read_table
@@ -213,6 +213,8 @@ def find_labelled_files(
     elif not path or not root.is_dir():
         raise DataError(f"no folder {path!r}", layout, f"Give the folder of the {what} as source=FOLDER.")
     else:
+        if rules.intervals:
+            check_no_intervals_below(root)
         folders = ClassFolders(root, what, suffixes, class_names)
         table = Table(folders.read(), (), folders.findings)
     present = {entry.label for entry in table.entries}

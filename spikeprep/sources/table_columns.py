@@ -56,7 +56,7 @@ class Columns:
     units
         ``"start"`` and ``"stop"`` → their unit, a key of `MICROSECONDS`.
     ignored
-        Names of columns that are understood and not used.
+        Names of columns that describe files and are not used; none that a setting names.
     """
 
     header: Sequence[str]
@@ -132,7 +132,11 @@ def understand(
         header,
         {role: n for n, role in enumerate(general) if role != "ignore"},
         {role.partition("_")[0]: role.partition("_")[2] for role in roles if role in INTERVAL_ROLES},
-        [name for name, role in zip(header, roles, strict=True) if role == "ignore" and name],
+        [
+            name
+            for name, role in zip(header, roles, strict=True)
+            if role == "ignore" and name and name not in settings
+        ],
     )
 
 

@@ -103,7 +103,9 @@ def read_table(table: Path, rules: TableRules, recording: Path | None = None) ->
             "Cut the files, one file per interval.",
         )
     if columns.ignored:
-        findings.append(f"{table.name}: not used: the columns {', '.join(map(printable, columns.ignored))}")
+        findings.append(
+            f"{table.name}: columns that are not used: {', '.join(map(printable, columns.ignored))}"
+        )
     lines = _Lines(table, columns, rules.outside, recording)
     for row in rows:
         lines.add(row)

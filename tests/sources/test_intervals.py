@@ -90,6 +90,19 @@ def test_lists_and_names_of_gestures(tmp_path):
         EventFolder(path=str(folder)).splits()
 
 
+def test_folders_beside_and_above_gestures(tmp_path):
+    folder = gestures(tmp_path / "DvsGesture")
+    with pytest.raises(
+        DataError, match=r"DvsGesture has recordings with tables of intervals.*source='.*DvsGesture'"
+    ):
+        EventFolder(path=str(tmp_path)).splits()
+    put(folder / "more" / "a.bin", moving_bar(0, 0))
+    put(folder / "b.bin", moving_bar(0, 0))
+    findings = EventFolder(path=str(folder)).listing().findings
+    assert "left out, as they are in folders below: more/a.bin" in findings
+    assert "left out, as no _labels.csv is beside them: b.bin" in findings
+
+
 def test_a_recording_is_checked_once(tmp_path, monkeypatch):
     passes = []
     scan = event_recordings.scan_intervals

@@ -98,6 +98,7 @@ def test_what_columns_mean_can_be_set(tmp_path):
     }
     source = load_recipe("images").override(settings).open_source(tmp_path / "t.csv")
     assert source.classes == ("pug",)
+    assert not any("take" in finding for finding in source.listing().findings)
     with pytest.raises(UsageError, match=r"source\.columns\.take = 'lable'.*'label'"):
         listed(tmp_path, text, columns={"image_id": "path", "take": "lable"})
     with pytest.raises(DataError, match=r"no column 'brede', which .*'breed'"):
@@ -110,7 +111,7 @@ def test_what_is_odd_is_a_finding(tmp_path):
     files = listed(tmp_path, "id,path,label\n1,a,-1\n2,b,0\n3,c,1\n4,d,Cat\n5,e,cat\n")
     assert len(files.entries) == 5
     assert files.findings == [
-        "t.csv: not used: the columns id",
+        "t.csv: columns that are not used: id",
         "t.csv: the label -1 is a class like the others",
         "t.csv: labels that differ in case alone are different classes: Cat, cat",
     ]
