@@ -98,7 +98,10 @@ def test_what_columns_mean_can_be_set(tmp_path):
     }
     source = load_recipe("images").override(settings).open_source(tmp_path / "t.csv")
     assert source.classes == ("pug",)
-    assert not any("take" in finding for finding in source.listing().findings)
+    assert (
+        listed(tmp_path, text, columns={"image_id": "path", "breed": "label", "take": "ignore"}).findings
+        == []
+    )
     with pytest.raises(UsageError, match=r"source\.columns\.take = 'lable'.*'label'"):
         listed(tmp_path, text, columns={"image_id": "path", "take": "lable"})
     with pytest.raises(DataError, match=r"no column 'brede', which .*'breed'"):
