@@ -17,7 +17,7 @@ from ..encoders.base import Description
 from ..errors import DataError, UsageError
 from ..random import check_seed
 from ..recipes import COPIED_SPLIT, Recipe
-from ..sources.base import NOT_STORED, CheckedSource
+from ..sources.base import CheckedSource
 from ..store import Compression, SplitLayout
 from ..store.outputs import check_output
 from ..system import cores
@@ -109,8 +109,7 @@ def open_encoder(
 
 def source_attributes(source: CheckedSource) -> dict[str, Any]:
     """Return what a store keeps of its source: the reader's configuration, and where the data come from."""
-    reader = {key: value for key, value in source.to_config().items() if key not in NOT_STORED}
-    return {"reader": reader, **source.provenance()}
+    return {"reader": source.stored_config(), **source.provenance()}
 
 
 class StorePlan:
@@ -194,8 +193,9 @@ class StorePlan:
         """Return split → layout of its arrays."""
         shape = self.shape
         layouts = {split: SplitLayout.fit(n, shape.units, shape.steps) for split, n in self.samples.items()}
-        copied = {split for split in layouts if self.encoder.copies_of(split) > 1}
-        return {split: replace(layout, groups=split in copied) for split, layout in layouts.items()}
+        return {
+            split: replace(layout, groups=self.encoder.has_groups(split)) for split, layout in layouts.items()
+        }
 
     def attributes(self) -> dict[str, Any]:
         """Return the store's attributes: what was encoded and how; neither where nor when."""

@@ -23,16 +23,16 @@ from ..errors import DataError, UsageError, printable
 from ..input_files import LIMITS, Limits, open_input, read_input
 from .base import LimitedFiles, Size, sample_digest
 from .labelled_files import files_under
+from .split_names import SPLITS, split_named
 
 _IMAGES, _LABELS = 0x00000803, 0x00000801  # unsigned bytes in three dimensions, and in one
 # …-train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, emnist-balanced-train-0-999-images-idx3-ubyte.gz, …
 _NAME = re.compile(
-    r"(?:(?P<prefix>.+)-)?(?P<split>train|test|t10k)(?P<part>-\d+-\d+)?"
+    r"(?:(?P<prefix>.+)-)?(?P<split>train|training|val|valid|validation|dev|test|testing|t10k)(?P<part>-\d+-\d+)?"
     r"-(?P<kind>images|labels)[-.]idx[13]-ubyte(?P<gz>\.gz)?$"
 )
 _PIECE = 1 << 20  # bytes that are read, or expanded, at a time
 _GZIP = 31  # zlib's number for gzip's header and checksum
-_SPLITS = {"train": "train", "test": "test", "t10k": "test"}
 
 
 def read_idx(path: Path, magic: int, limits: Limits = LIMITS) -> tuple[NDArray[np.uint8], str]:
@@ -199,14 +199,15 @@ class Idx(LimitedFiles):
         for file in files_under(root, ("-ubyte", "-ubyte.gz")):
             match = _NAME.match(file.name)
             if match and (match["prefix"] or "") == self.prefix:
-                files = candidates.setdefault(_SPLITS[match["split"]], {}).setdefault(match["kind"], [])
+                split = split_named(match["split"]) or "test"  # t10k
+                files = candidates.setdefault(split, {}).setdefault(match["kind"], [])
                 uncompressed = [other for other in files if f"{other}.gz" == str(file)]
                 if not uncompressed:  # a file and its .gz beside it count as one
                     files.append(file)
         if not candidates:
             raise DataError(f"no IDX files in {root}", self._layout, "Give their folder as source=FOLDER.")
         chosen: dict[str, dict[str, Path]] = {}
-        for split in ("train", "test"):
+        for split in SPLITS:
             for kind in ("images", "labels"):
                 files = candidates.get(split, {}).get(kind, [])
                 if len(files) > 1:
@@ -295,7 +296,7 @@ class Idx(LimitedFiles):
         return float(np.mean(heights)) < 0
 
     def splits(self) -> Mapping[str, int]:
-        """Return split name → number of samples: ``train``, then ``test``, those that exist."""
+        """Return split name → number of samples, those of `SPLITS` that exist."""
         return {split: len(data.images) for split, data in self._data.items()}
 
     def read(self, split: str, index: int) -> Sample:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -12,20 +13,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Share
 from ..data import Sample
 from ..errors import CapabilityError, DataError, UsageError
 from ..input_files import read_input
 from .base import FileSource, LimitedFiles, Size, sample_digest
-from .labelled_files import (
-    LabelledFiles,
-    Recording,
-    SeenFiles,
-    bad_files_error,
-    by_split,
-    files_digest,
-    find_labelled_files,
-)
+from .checked_files import Listing
+from .class_names import class_findings
+from .labelled_files import GroupNumbers, Recording, SeenFiles, bad_files_error, by_split, files_digest
+from .labelled_source import LabelledSource
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _MODES = {"grey": "L", "rgb": "RGB"}
@@ -37,71 +32,50 @@ _BYTES_PER_PIXEL = 12  # of an image, its conversion and its array
 
 
 @dataclass(frozen=True)
-class ImageFolder(FileSource, LimitedFiles):
-    """Images in a folder per class, or named in a CSV file.
-
-    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…`` or
-    ``train/CLASS/…`` and ``test/CLASS/…``. A CSV file has the columns ``path``, ``label`` and, where the data have a
-    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
-    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
-    the classes.
+class ImageFiles(FileSource, LimitedFiles):
+    """Base of the sources of images in files.
 
     Parameters
     ----------
     path
-        The folder, or the CSV file.
+        Folder of the files.
     size
         (row, column) in pixels to which every image is resized (bilinear, with Pillow). Where empty, all must
         have one size.
     mode
         ``"grey"``: (row, column), or ``"rgb"``: (row, column, 3).
-    test_share
-        Share of each class that is test where the data have no split; may be 0.
-    split_seed
-        Seed of that choice and of the order.
-    licence
-        Licence note kept with the store.
-    outside
-        Whether a CSV file may name files that are not below its own folder, links resolved.
     """
-
-    name: ClassVar[str] = "images"
 
     path: str = ""
     size: Size = ()
     mode: Literal["grey", "rgb"] = "grey"
-    test_share: Share = 0.2
-    split_seed: int = 0
-    licence: str = ""
-    outside: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.size) == 1:
-            raise UsageError(f"got images.size = {list(self.size)}", "[rows, columns] in pixels")
+            raise UsageError(f"got {self.name}.size = {list(self.size)}", "[rows, columns] in pixels")
+
+    @abstractmethod
+    def listing(self) -> Listing:
+        """List the files of `path` without opening them; raises `DataError` where there are none."""
 
     @cached_property
-    def _labelled(self) -> LabelledFiles:
-        return find_labelled_files(self.path, "images", _SUFFIXES, self.outside, self.limits)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the class folders, or the labels, sorted."""
-        return self._labelled.classes
+    def _listing(self) -> Listing:
+        return self.listing()
 
     @cached_property
-    def _files(self) -> dict[str, list[Recording]]:
-        if self._labelled.bad:
-            raise bad_files_error(self.path, self._labelled.bad)
-        return by_split(self._labelled.recordings(self.test_share, self.split_seed), self.limit)
+    def _images(self) -> dict[str, list[Recording]]:
+        if self._listing.bad:
+            raise bad_files_error(self.path, self._listing.bad)
+        return by_split(self._listing.recordings, self.limit)
 
     def splits(self) -> Mapping[str, int]:
-        """Return split name → number of images: ``train``, then ``test`` unless it is empty."""
-        return {split: len(files) for split, files in self._files.items()}
+        """Return split name → number of images: in the order of `SPLITS`, without empty ones."""
+        return {split: len(files) for split, files in self._images.items()}
 
     def read(self, split: str, index: int) -> Sample:
         """Return one image, uint8 (row, column) or (row, column, 3); its id is its path inside the folder."""
-        recording = self._files[split][index]
+        recording = self._images[split][index]
         image = self._decode(recording)
         if not self.size and image.shape != self._shape:
             raise DataError(
@@ -111,6 +85,14 @@ class ImageFolder(FileSource, LimitedFiles):
             )
         return Sample(image, recording.label, recording.id)
 
+    @cached_property
+    def _groups(self) -> GroupNumbers:
+        return GroupNumbers(self._listing.recordings)
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group; None where there are no groups."""
+        return self._groups[self._images[split][index]]
+
     def outline(self, split: str, index: int) -> NDArray[np.uint8]:
         """Return a black image of the shape of all; decodes one file at most."""
         return np.broadcast_to(np.uint8(0), self._shape)
@@ -119,7 +101,7 @@ class ImageFolder(FileSource, LimitedFiles):
     def _shape(self) -> tuple[int, ...]:
         if self.size:
             return (*self.size, 3) if self.mode == "rgb" else self.size
-        return self._decode(next(iter(self._files.values()))[0]).shape
+        return self._decode(next(iter(self._images.values()))[0]).shape
 
     @cached_property
     def _seen(self) -> SeenFiles:
@@ -127,9 +109,9 @@ class ImageFolder(FileSource, LimitedFiles):
 
     def digest(self, split: str, index: int) -> bytes:
         """Return a digest of what a sample was read from."""
-        recording = self._files[split][index]
+        recording = self._images[split][index]
         sha256 = self._seen.get(recording)
-        return sample_digest(sha256, recording.label, recording.id) if sha256 else b""
+        return sample_digest(sha256, recording.label, recording.id, recording.group) if sha256 else b""
 
     def _decode(self, recording: Recording) -> NDArray[np.uint8]:
         try:
@@ -168,6 +150,43 @@ class ImageFolder(FileSource, LimitedFiles):
         return array
 
     def provenance(self) -> dict[str, Any]:
-        """Return the licence note and one sha256 over the sha256 and path of every file."""
-        recordings = (recording for files in self._files.values() for recording in files)
-        return {"licence": self.licence, "sha256": files_digest(recordings, self._seen)}
+        """Return one sha256 over the sha256 and path of every file, and findings."""
+        recordings = [recording for files in self._images.values() for recording in files]
+        facts: dict[str, Any] = {"sha256": files_digest(recordings, self._seen)}
+        labels = {recording.label for recording in self._listing.recordings}
+        if findings := [*self._listing.findings, *class_findings(self.classes, labels)]:
+            facts["findings"] = findings
+        return facts
+
+
+@dataclass(frozen=True)
+class ImageFolder(LabelledSource, ImageFiles):
+    """Images in a folder per class, or named in a CSV file.
+
+    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…``, or
+    ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names that data sets give these splits
+    (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label`` and, where the data have a
+    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
+    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
+    the classes.
+
+    Parameters
+    ----------
+    licence
+        Licence note kept with the store.
+    """
+
+    name: ClassVar[str] = "images"
+    files_are: ClassVar[str] = "images"
+    later_settings: ClassVar[tuple[str, ...]] = ("test_list",)
+
+    licence: str = ""
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """Endings of the names of image files."""
+        return _SUFFIXES
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the licence note, one sha256 over the sha256 and path of every file, and findings."""
+        return {"licence": self.licence, **super().provenance()}
