@@ -17,7 +17,7 @@ from ..encoders.base import Description
 from ..errors import DataError, UsageError
 from ..random import check_seed
 from ..recipes import COPIED_SPLIT, Recipe
-from ..sources.base import NOT_STORED, CheckedSource
+from ..sources.base import CheckedSource
 from ..store import Compression, SplitLayout
 from ..store.outputs import check_output
 from ..system import cores
@@ -109,8 +109,7 @@ def open_encoder(
 
 def source_attributes(source: CheckedSource) -> dict[str, Any]:
     """Return what a store keeps of its source: the reader's configuration, and where the data come from."""
-    reader = {key: value for key, value in source.to_config().items() if key not in NOT_STORED}
-    return {"reader": reader, **source.provenance()}
+    return {"reader": source.stored_config(), **source.provenance()}
 
 
 class StorePlan:

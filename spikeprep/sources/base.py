@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -42,6 +42,10 @@ class Source(Plugin, ABC):
     Files are opened by `spikeprep.input_files`, and what is decoded is what the digests of `provenance` are of: a file
     that has changed in between is a `DataError` from `read`.
     """
+
+    later_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that a later version added: a store keeps them only where they differ from their defaults, so that older
+    stores are of the same configuration."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -225,6 +229,16 @@ class CheckedSource(Source):
     def to_config(self) -> dict[str, Any]:
         """Return the configuration of the source."""
         return self.source.to_config()
+
+    def stored_config(self) -> dict[str, Any]:
+        """Return the configuration as a store keeps it, without `NOT_STORED` and without later settings' defaults."""
+        defaults = {field.name: field.default for field in fields(self.source)}
+        return {
+            key: value
+            for key, value in self.to_config().items()
+            if key not in NOT_STORED
+            and not (key in self.source.later_settings and value == defaults.get(key))
+        }
 
     def _broken(self, got: str, expected: str = "", where: str = "") -> PluginError:
         cls = type(self.source)

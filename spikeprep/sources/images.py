@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Share
+from ..config import NonNegative, Share
 from ..data import Sample
 from ..errors import UsageError
 from ..input_files import read_input
@@ -20,7 +20,7 @@ from .base import Size
 from .checked_files import CheckedFile, CheckedFiles, Listing
 from .image_files import Alpha, ImageReading, Mode, Picture, decode_image
 from .labelled_files import BadFile, LabelledFiles, Recording, find_labelled_files
-from .pixel_range import White, bright_finding, check_range
+from .pixel_range import bright_finding, check_range
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _KEPT_BYTES = 256 << 20  # of decoded images, so that most data sets are read and decoded once
@@ -65,10 +65,11 @@ class ImageFolder(CheckedFiles[Picture]):
 
     name: ClassVar[str] = "images"
     endings: ClassVar[str] = " ".join(_SUFFIXES)
+    later_settings: ClassVar[tuple[str, ...]] = ("skip_bad", "white", "alpha")
 
     size: Size = ()
     mode: Mode = "grey"
-    white: White = 0
+    white: NonNegative = 0
     alpha: Alpha = "auto"
     test_share: Share = 0.2
     split_seed: int = 0

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from ..config import Meta
 from ..errors import DataError
-
-White = Annotated[float, Meta(ge=0)]
-"""The value of a pixel that is white; 0: what the format says."""
 
 _DARK = 15  # times the brightest pixel is white at least, in images whose range is in doubt
 

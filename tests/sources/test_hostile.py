@@ -17,7 +17,8 @@ from spikeprep.errors import DataError, UsageError, printable
 from spikeprep.recipes import Recipe, load_recipe
 from spikeprep.registry import SOURCES
 from spikeprep.sources.audio import AudioFiles
-from spikeprep.sources.idx import Idx, read_idx
+from spikeprep.sources.idx import Idx
+from spikeprep.sources.idx_format import read_idx
 from spikeprep.sources.image_files import FORMATS
 from spikeprep.sources.images import ImageFolder
 from spikeprep.sources.nmnist import Nmnist
