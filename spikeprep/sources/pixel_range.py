@@ -46,6 +46,6 @@ def bright_finding(bright: int, images: int) -> list[str]:
     if 2 * bright <= images:
         return []
     return [
-        f"most pixels of {bright:,} of {images:,} images are bright, and bright pixels spike; "
-        "of dark ink on light paper encode the negative: invert.use=true"
+        f"most pixels of {bright:,} of {images:,} images are bright, and bright pixels spike unless images are "
+        "inverted (invert.use=true), as dark ink on light paper should be"
     ]

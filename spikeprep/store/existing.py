@@ -92,7 +92,8 @@ class ExistingStore:
     def holds_nothing(self) -> bool:
         """Whether the store was begun and no shard of it was ever finished: there is nothing to keep."""
         begun = self.attributes is not None and not self.complete and self.manifest is None
-        return begun and not any(map(is_record, self.sizes))
+        replaced = self.attributes is not None and "being_replaced" in self.attributes
+        return begun and not replaced and not any(map(is_record, self.sizes))
 
     def is_whole(self, layouts: Mapping[str, SplitLayout]) -> bool:
         """Whether the store is complete, and every file is there with its size."""
