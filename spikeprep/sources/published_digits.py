@@ -45,7 +45,7 @@ class PublishedSet:
     def fix(self) -> str:
         """How to encode the data set under its own classes."""
         names = "[" + ",".join(f'"{name}"' for name in self.classes) + "]"
-        return f"encode the recipe {self.recipe}" if self.recipe else f"use 'source.class_names={names}'"
+        return f"encode the recipe {self.recipe}" if self.recipe else f"use source.class_names={names}"
 
 
 PUBLISHED = (

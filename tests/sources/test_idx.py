@@ -328,7 +328,7 @@ def test_files_of_a_published_data_set_are_refused_under_the_classes_of_another(
     assert Idx(path=str(tmp_path), class_names=("Hemd", "Mantel", "Tasche")).classes[0] == "Hemd"
     text = message(tmp_path, class_names=("0", "1", "2"))
     assert "is of Clothes, as its digest says; expected Digits" in text
-    assert """use 'source.class_names=["shirt","coat","bag"]'""" in text
+    assert 'use source.class_names=["shirt","coat","bag"]' in text
 
 
 def test_files_of_two_published_data_sets_are_refused(tmp_path, known):
