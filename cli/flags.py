@@ -31,7 +31,7 @@ def hint_with_flags(text: str, own: Mapping[str, click.Option], others: Mapping[
     def flag(match: re.Match[str]) -> str:
         name, value = match.groups()
         option = own.get(name) or others.get(name)
-        return _flag(option, value) if option else f"--set {name}={value}"
+        return _flag(option, value) if option else f"--set {_for_a_shell(f'{name}={value}')}"
 
     return ASSIGNMENT.sub(flag, text)
 
@@ -59,6 +59,11 @@ def rejected_with_flags(text: str, own: Mapping[str, click.Option], args: list[s
 def _flag(option: click.Option, value: str) -> str:
     name = max(option.opts, key=len)
     return name if option.is_flag else f"{name} {_unquoted(value)}"
+
+
+def _for_a_shell(setting: str) -> str:
+    """Return a setting in quotes where a shell would take those of a list of texts away."""
+    return f"'{setting}'" if '["' in setting else setting
 
 
 def _unquoted(value: str) -> str:

@@ -79,6 +79,17 @@ def test_raster_of_an_image_shows_the_counts_in_place(unit_shape):
     np.testing.assert_array_equal(image.get_array(), expected.reshape(-1, 3, 4).sum(axis=0))
 
 
+def test_raster_of_a_colour_image_shows_its_colours():
+    data = split((4, 5, 3))
+    figure = raster(data, 1, classes=("a", "b", "c"))
+    axes = drawn(figure)
+    counts = data[1].sum(axis=0).reshape(4, 5, 3)
+    title = f"spikes of each unit in its colour\n(brightest: {counts.max()})"
+    np.testing.assert_array_equal(axes[title].get_images()[0].get_array(), counts / counts.max())
+    small = next(ax for ax in figure.get_axes() if ax.get_title() == "b")
+    np.testing.assert_array_equal(small.get_images()[0].get_array(), counts / counts.max())
+
+
 def test_raster_of_channels_shows_a_bar_each():
     data = split((7,))
     axes = drawn(raster(data, 1, classes=["a", "b", "c"]))

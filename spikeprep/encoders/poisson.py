@@ -132,7 +132,7 @@ def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDA
 class Poisson(Encoder):
     """One Bernoulli draw per pixel and step, with probability ``rate_max`` × intensity; step 0 never spikes.
 
-    An image is uint8 (intensity = value / 255) or floating point in [0, 1], of any shape; a pixel is a unit.
+    An image is uint8 (intensity = value / 255), bool or floating point in [0, 1], of any shape; a pixel is a unit.
     Spikes depend on the `SampleKey`, the unit and the intensity alone, not on the batch they are drawn in.
 
     Parameters
@@ -172,15 +172,17 @@ class Poisson(Encoder):
         Raises
         ------
         DataError
-            The image is neither uint8 nor floats in [0, 1].
+            The image is neither uint8 nor bool nor floats in [0, 1].
         """
         image = np.asarray(image)
         if image.dtype == np.uint8:
             return np.asarray(self.rate_max * (image / 255.0))
+        if image.dtype == np.bool_:
+            return np.where(image, self.rate_max, 0.0)
         if not np.issubdtype(image.dtype, np.floating):
             raise DataError(
                 f"poisson: got an image of {image.dtype}",
-                "uint8, or floating point in [0, 1]",
+                "uint8, bool, or floating point in [0, 1]",
                 "Divide the image by its largest possible value.",
             )
         if image.size and not (image.min() >= 0 and image.max() <= 1):  # a NaN fails both

@@ -80,7 +80,8 @@ def sample_title(split: SplitReader, index: int, classes: Sequence[str]) -> str:
 
 def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], dt: float | None) -> None:
     scale, unit = time_axis(len(spikes), dt)
-    image = _as_image(spikes.sum(axis=0), shape)
+    per_unit = spikes.sum(axis=0)
+    image, most = _as_image(per_unit, shape), per_unit.max(initial=0)
     grid = panel.add_gridspec(2, 2, height_ratios=[4, 1], width_ratios=[4, 1.8 if image is not None else 0.9])
     dots = panel.add_subplot(grid[0, 0])
     step, which = np.nonzero(spikes)
@@ -111,7 +112,10 @@ def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], 
         shown = counts.imshow(image, cmap=COUNTS)
         counts.set(title="spikes of each unit", xlabel="column", ylabel="row")
         counts.spines[:].set_visible(False)
-        panel.colorbar(shown, ax=counts, label="spikes", shrink=0.8, aspect=25, anchor=(0.0, 1.0))
+        if image.ndim == 2:
+            panel.colorbar(shown, ax=counts, label="spikes", shrink=0.8, aspect=25, anchor=(0.0, 1.0))
+        else:
+            counts.set(title=f"spikes of each unit in its colour\n(brightest: {int(most)})")
     else:
         counts = panel.add_subplot(grid[0, 1], sharey=dots)
         counts.barh(np.arange(spikes.shape[1]), spikes.sum(axis=0), height=1.0, color=BLUE)
@@ -145,11 +149,21 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
 
 
 def _as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """Return a value per unit as (row, column), channels summed; None for units on one axis."""
+    """Return a value per unit as (row, column), leading channels summed; None for units on one axis.
+
+    Units of (row, column, 3) become red, green and blue, float (row, column, 3), relative to the largest value.
+    """
     if len(shape) < 2:
         return None
+    if is_colour(shape):
+        return np.asarray(per_unit.reshape(shape) / max(per_unit.max(), 1))
     image = per_unit.reshape(-1, *shape[-2:]).sum(axis=0)
     return np.asarray(image)
+
+
+def is_colour(shape: tuple[int, ...]) -> bool:
+    """Whether units are those of a colour image, (row, column, 3); event recordings have their polarity first."""
+    return len(shape) == 3 and shape[2] == 3 and shape[0] > 2
 
 
 def _over_time(bits: NDArray[np.uint8], steps: int) -> NDArray[np.float64]:

@@ -1,15 +1,9 @@
-"""IDX files: the format of MNIST and of data sets modelled on it (LeCun, Cortes & Burges 1998)."""
+"""Images and labels in IDX files: MNIST, Fashion-MNIST, KMNIST, QMNIST, EMNIST and data sets modelled on them."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import itertools
-import math
-import os
-import re
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,122 +12,27 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import NonNegative
 from ..data import Sample
-from ..errors import DataError, UsageError, printable
-from ..input_files import LIMITS, Limits, open_input, read_input
+from ..errors import DataError, UsageError
+from ..input_files import read_input
 from .base import LimitedFiles, Size, sample_digest
+from .idx_folder import find_idx_files, has_label_rows
+from .idx_format import IMAGES, LABEL_ROWS, LABELS, IdxFile, read_idx
 from .labelled_files import files_under
-from .split_names import SPLITS, split_named
+from .pixel_range import bright_finding, check_range
+from .published_digits import EMNIST, Labels, PublishedSet, mapped_labels, published_set
 
-_IMAGES, _LABELS = 0x00000803, 0x00000801  # unsigned bytes in three dimensions, and in one
-# …-train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, emnist-balanced-train-0-999-images-idx3-ubyte.gz, …
-_NAME = re.compile(
-    r"(?:(?P<prefix>.+)-)?(?P<split>train|training|val|valid|validation|dev|test|testing|t10k)(?P<part>-\d+-\d+)?"
-    r"-(?P<kind>images|labels)[-.]idx[13]-ubyte(?P<gz>\.gz)?$"
-)
-_PIECE = 1 << 20  # bytes that are read, or expanded, at a time
-_GZIP = 31  # zlib's number for gzip's header and checksum
-
-
-def read_idx(path: Path, magic: int, limits: Limits = LIMITS) -> tuple[NDArray[np.uint8], str]:
-    """Read one IDX file of unsigned bytes, plain or gzipped; return uint8 of the dimensions it states, and its sha256.
-
-    Raises
-    ------
-    DataError
-        The file is not IDX of this `magic`, is truncated or too long, does not decompress, or goes beyond the limits.
-    """
-    again = "Fetch the file again from its publisher."
-    digest = hashlib.sha256()
-    try:
-        with open_input(path) as file:
-            stored = os.fstat(file.fileno()).st_size
-            pieces = _raw_pieces(file, digest)
-            if path.suffix == ".gz":
-                pieces = _inflated_pieces(pieces)
-            return _decode(path, pieces, magic, limits, stored), digest.hexdigest()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"cannot read {path} ({error})", "an IDX file, gzipped if its name ends in .gz", again
-        ) from error
-
-
-def _raw_pieces(file: io.FileIO, digest: Any) -> Iterator[bytes]:
-    """Yield the bytes of a file, and digest them."""
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-        yield piece
-
-
-def _inflated_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the content of gzipped bytes, whatever they expand to no more than `_PIECE` bytes at a time."""
-    inflater = zlib.decompressobj(_GZIP)
-    begun = False  # whether a member of the file has begun
-    for raw in pieces:
-        while raw:
-            if not begun and not (
-                raw := raw.lstrip(b"\0")
-            ):  # padding between members and behind the last one
-                break
-            begun = True
-            piece = inflater.decompress(raw, _PIECE)
-            yield piece
-            raw = inflater.unconsumed_tail
-            while len(piece) == _PIECE and not raw and not inflater.eof:
-                piece = inflater.decompress(b"", _PIECE)  # what the inflater still holds
-                yield piece
-            if inflater.eof:
-                raw, inflater, begun = inflater.unused_data, zlib.decompressobj(_GZIP), False
-    if begun:
-        raise EOFError("the compressed data end too early")
-
-
-def _decode(
-    path: Path, pieces: Iterator[bytes], magic: int, limits: Limits, stored: int
-) -> NDArray[np.uint8]:
-    """Return the array of an IDX file's content, allocated once its header has passed the limits."""
-    rank = magic & 0xFF
-    header, data = 4 + 4 * rank, b""
-    while len(data) < header and (piece := next(pieces, None)) is not None:
-        data += piece
-    actual = int.from_bytes(data[:4], "big")
-    if len(data) < 4 or actual != magic:
-        kinds = {_IMAGES: "images", _LABELS: "labels"}
-        kind = f" (the magic of {kinds[actual]})" if actual in kinds else ""
-        raise DataError(
-            f"{path} begins with {data[:4].hex() or 'nothing'}{kind}",
-            f"the IDX magic {magic:08x} of {kinds[magic]}",
-            "Check that images and labels are not interchanged, and that the file is not compressed otherwise.",
-        )
-    shape = tuple(int(n) for n in np.frombuffer(data[4:header].ljust(4 * rank, b"\0"), ">u4"))
-    size = math.prod(shape)
-    limits.check_ratio(f"{path}", size, stored)
-    limits.check_bytes(f"{path}", size)
-    array, count = np.empty(size, np.uint8), 0
-    for piece in itertools.chain((data[header:],), pieces):
-        end = min(count + len(piece), size + 1)
-        if end <= size:
-            array[count:end] = np.frombuffer(piece, np.uint8)
-        count = end
-        if count > size:
-            break
-    if count != size or len(data) < header:
-        what = "is longer than its header states" if count > size else "is truncated"
-        length = f"more than {header + size}" if count > size else f"{min(len(data), header) + count}"
-        raise DataError(
-            f"{path} {what}: {length} bytes",
-            f"{header + size} bytes for {' × '.join(map(str, shape))}",
-            "Fetch the file again from its publisher.",
-        )
-    return array.reshape(shape)
+_UPRIGHT = ("1", "Ii", "I", "l")  # classes whose strokes are vertical
+_LOOKED_AT = 1000  # images of a split
 
 
 @dataclass(frozen=True)
 class _Split:
     images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-    files: tuple[Path, Path]
-    sha256: dict[str, str]  # of each file, by name
+    labels: NDArray[np.integer[Any]]  # as in the file
+    paths: tuple[Path, Path]
+    files: tuple[IdxFile, IdxFile]
 
 
 @dataclass(frozen=True)
@@ -142,7 +41,12 @@ class Idx(LimitedFiles):
 
     Their names are those of MNIST and EMNIST: ``[PREFIX-]train-images-idx3-ubyte[.gz]`` with
     ``…-labels-idx1-ubyte[.gz]``, and ``test`` or ``t10k`` for the test split; a part of a split may have its
-    rows in the name (``emnist-balanced-train-103680-112799-images-…``).
+    rows in the name (``emnist-balanced-train-103680-112799-images-…``). Labels may be rows of integers, of which the
+    first is the class, as QMNIST's are (``…-labels-idx2-int``). Content says whether a file is gzipped. Copies of a
+    file count as one where their content is the same, and are refused where it is not.
+
+    The files of MNIST, Fashion-MNIST and KMNIST are known by their digests: those of one are refused under the class
+    names of another.
 
     Parameters
     ----------
@@ -151,25 +55,32 @@ class Idx(LimitedFiles):
     prefix
         What their names begin with; EMNIST's is the variant, e.g. ``"emnist-balanced"``.
     class_names
-        Name of each class. Where empty, the names come from ``PREFIX-mapping.txt`` (label, then character
-        codes), or else are the numbers up to the largest label.
+        Name of each class. Where empty, the names come from ``PREFIX-mapping.txt`` (label, then character codes), or
+        are those of the EMNIST variant or of the known data set, or else the numbers up to the largest label. Labels
+        may be counted from 1: where the mapping is, as that of EMNIST Letters, or where they are 1 to the number of
+        names.
     shape
         (row, column) that every image must have, in pixels; any where empty.
     transpose
         Whether to exchange rows and columns. NIST publishes EMNIST transposed, and some copies are upright;
-        ``"auto"`` decides by the images of the class named ``1``, whose strokes are vertical when upright, and
+        ``"auto"`` decides by the images of a class whose strokes are vertical when upright, ``1`` or ``I``, and
         records the decision in the store's provenance.
+    white
+        The value of a pixel that is white, which becomes 255; 0: 255. Where all pixels are far below, as in files of 0
+        and 1, it must be given.
     licence
         Licence note kept with the store.
     """
 
     name: ClassVar[str] = "idx"
+    later_settings: ClassVar[tuple[str, ...]] = ("white",)
 
     path: str = ""
     prefix: str = ""
     class_names: tuple[str, ...] = ()
     shape: Size = ()
     transpose: bool | Literal["auto"] = False
+    white: NonNegative = 0
     licence: str = ""
 
     def __post_init__(self) -> None:
@@ -180,63 +91,34 @@ class Idx(LimitedFiles):
             raise UsageError(
                 f"got idx.class_names = {list(self.class_names)}", "a different name for each class"
             )
-
-    @property
-    def _layout(self) -> str:
-        stem = f"{self.prefix}-" if self.prefix else ""
-        names = f"{stem}train-images-idx3-ubyte and {stem}train-labels-idx1-ubyte"
-        return f"{names} (plain or .gz), and the same for test"
+        if self.white > 255:
+            raise UsageError(f"got idx.white = {self.white:g}", "at most 255: pixels are bytes")
 
     @cached_property
     def _paths(self) -> dict[str, dict[str, Path]]:
-        """Split → kind ("images" or "labels") → file."""
-        root = Path(self.path)
-        if not self.path or not root.is_dir():
-            raise DataError(
-                f"no folder {self.path!r}", self._layout, "Give the folder of the files as source=FOLDER."
-            )
-        candidates: dict[str, dict[str, list[Path]]] = {}
-        for file in files_under(root, ("-ubyte", "-ubyte.gz")):
-            match = _NAME.match(file.name)
-            if match and (match["prefix"] or "") == self.prefix:
-                split = split_named(match["split"]) or "test"  # t10k
-                files = candidates.setdefault(split, {}).setdefault(match["kind"], [])
-                uncompressed = [other for other in files if f"{other}.gz" == str(file)]
-                if not uncompressed:  # a file and its .gz beside it count as one
-                    files.append(file)
-        if not candidates:
-            raise DataError(f"no IDX files in {root}", self._layout, "Give their folder as source=FOLDER.")
-        chosen: dict[str, dict[str, Path]] = {}
-        for split in SPLITS:
-            for kind in ("images", "labels"):
-                files = candidates.get(split, {}).get(kind, [])
-                if len(files) > 1:
-                    names = ", ".join(str(file) for file in files)
-                    raise DataError(
-                        f"{root} has {len(files)} files of {split} {kind}: {names}",
-                        "one",
-                        "Give the folder of one data set as source=FOLDER.",
-                    )
-                if split in candidates and not files:
-                    raise DataError(f"{root} has no {split} {kind}", self._layout, "Fetch the missing file.")
-                if files:
-                    chosen.setdefault(split, {})[kind] = files[0]
-        return chosen
+        return find_idx_files(self.path, self.prefix)
 
     @cached_property
     def _data(self) -> dict[str, _Split]:
-        return {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
+        data = {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
+        if not self.white:
+            check_range(f"the images of {self.path}", max(int(s.images.max()) for s in data.values()), 255)
+        return data
 
     def _load(self, images_path: Path, labels_path: Path) -> _Split:
-        images, images_sha256 = read_idx(images_path, _IMAGES, self.limits)
-        labels, labels_sha256 = read_idx(labels_path, _LABELS, self.limits)
+        images_file = read_idx(images_path, IMAGES, self.limits)
+        rows = has_label_rows(labels_path)
+        labels_file = read_idx(labels_path, LABEL_ROWS if rows else LABELS, self.limits)
+        images, labels = images_file.array, labels_file.array
+        if rows and labels.shape[1]:
+            labels = labels[:, 0]
         if len(images) != len(labels):
             raise DataError(
                 f"{images_path.name} has {len(images)} images and {labels_path.name} {len(labels)} labels",
                 "equal numbers",
                 "Fetch both files of one data set again.",
             )
-        if not len(images):
+        if not images.size or not labels.size:
             raise DataError(f"{images_path} has no images", "at least one", "Fetch the file again.")
         if self.shape and images.shape[1:] != self.shape:
             raise DataError(
@@ -244,8 +126,9 @@ class Idx(LimitedFiles):
                 f"{self.shape}",
                 f"If that is intended, use source.shape={list(images.shape[1:])}.",
             )
-        sha256 = {images_path.name: images_sha256, labels_path.name: labels_sha256}
-        return _Split(images, labels, (images_path, labels_path), sha256)
+        if self.white:
+            images = _scaled(images, self.white, images_path)
+        return _Split(images, labels, (images_path, labels_path), (images_file, labels_file))
 
     @cached_property
     def _mapping(self) -> tuple[Path, bytes] | None:
@@ -257,53 +140,79 @@ class Idx(LimitedFiles):
         return (file, read_input(file, self.limits).data) if file else None
 
     @cached_property
+    def _published(self) -> PublishedSet | None:
+        files = {
+            (split, kind): (path, file)
+            for split, data in self._data.items()
+            for kind, path, file in zip(("images", "labels"), data.paths, data.files, strict=True)
+        }
+        return published_set(files, self.class_names)
+
+    @cached_property
+    def _labels(self) -> Labels:
+        """The names of the classes and the label of the first; raises `DataError` where a label is of none."""
+        smallest = min(int(split.labels.min()) for split in self._data.values())
+        largest = max(int(split.labels.max()) for split in self._data.values())
+        published = self._published
+        if self._mapping:
+            labels = mapped_labels(*self._mapping)
+        elif self.class_names:
+            count = len(self.class_names)
+            from_1 = count > 1 and (smallest, largest) == (1, count)
+            labels = Labels(self.class_names, int(from_1))
+        elif published:
+            labels = Labels(published.classes)
+        else:
+            numbers = Labels(tuple(str(label) for label in range(largest + 1)))
+            labels = EMNIST.get(self.prefix, numbers)
+        stop = labels.first + len(labels.names)
+        for split, data in self._data.items():
+            outside = np.flatnonzero((data.labels < labels.first) | (data.labels >= stop))
+            if outside.size:
+                n = outside[0]
+                raise DataError(
+                    f"{data.paths[1]} has label {data.labels[n]} for {split} sample {n}",
+                    f"a label below {stop}" + (f", from {labels.first}" if labels.first else ""),
+                    "Check that the labels belong to this data set, or name every class in "
+                    "source.class_names.",
+                )
+        return labels
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Name of each class, in label order."""
-        names = self.class_names
-        if self._mapping:
-            names = _class_names(*self._mapping)
-        largest = max(int(split.labels.max()) for split in self._data.values())
-        if not names:
-            return tuple(str(label) for label in range(largest + 1))
-        if largest >= len(names):
-            for split, data in self._data.items():
-                outside = np.flatnonzero(data.labels >= len(names))
-                if outside.size:
-                    n = outside[0]
-                    raise DataError(
-                        f"{data.files[1]} has label {data.labels[n]} for {split} sample {n}",
-                        f"a label below {len(names)}",
-                        "Check that the labels belong to this data set, or name every class in "
-                        "source.class_names.",
-                    )
-        return names
+        return self._labels.names
 
     @cached_property
     def _transposed(self) -> bool:
         if self.transpose != "auto":
             return bool(self.transpose)
+        names, first = self._labels
+        upright = next((name for name in _UPRIGHT if name in names), None)
+        label = names.index(upright) + first if upright else None
         heights = [
-            _excess_height(data.images[data.labels == self.classes.index("1")][:200])
+            _excess_height(data.images[data.labels == label][:200])
             for data in self._data.values()
-            if "1" in self.classes and (data.labels == self.classes.index("1")).any()
+            if (data.labels == label).any()
         ]
         if not heights:
             raise DataError(
-                "no images of a class named 1, which decide the orientation",
+                "no images of a class named 1 or I, which decide the orientation",
                 "some",
                 "For NIST's own EMNIST files use source.transpose=true, for upright ones source.transpose=false.",
             )
         return float(np.mean(heights)) < 0
 
     def splits(self) -> Mapping[str, int]:
-        """Return split name → number of samples, those of `SPLITS` that exist."""
+        """Return split name → number of samples: ``train``, then ``test``, those that exist."""
         return {split: len(data.images) for split, data in self._data.items()}
 
     def read(self, split: str, index: int) -> Sample:
         """Return one image, uint8 (row, column)."""
         data = self._data[split]
         image = data.images[index]
-        return Sample(image.T if self._transposed else image, int(data.labels[index]), str(index))
+        label = int(data.labels[index]) - self._labels.first
+        return Sample(image.T if self._transposed else image, label, str(index))
 
     def digest(self, split: str, index: int) -> bytes:
         """Return a digest of all files of the source."""
@@ -314,11 +223,15 @@ class Idx(LimitedFiles):
         return sample_digest(*self.provenance()["files"].values())
 
     def provenance(self) -> dict[str, Any]:
-        """Return the licence note, each file's sha256, and whether images were transposed."""
-        files = {name: digest for data in self._data.values() for name, digest in data.sha256.items()}
+        """Return the licence note, each file's sha256, what was decided, and what deserves attention."""
+        files = {
+            path.name: file.sha256
+            for data in self._data.values()
+            for path, file in zip(data.paths, data.files, strict=True)
+        }
         if self._mapping:
-            file, content = self._mapping
-            files[file.name] = hashlib.sha256(content).hexdigest()
+            mapping, content = self._mapping
+            files[mapping.name] = hashlib.sha256(content).hexdigest()
         facts: dict[str, Any] = {"licence": self.licence, "files": files}
         if self.transpose == "auto":
             facts["note"] = (
@@ -326,27 +239,31 @@ class Idx(LimitedFiles):
                 if self._transposed
                 else "images are as in the files"
             )
+        if findings := self._findings():
+            facts["findings"] = findings
         return facts
 
+    def _findings(self) -> list[str]:
+        names, first = self._labels
+        counted = [f"labels are counted from {first}: label {first} is class {names[0]}"] if first else []
+        looked_at = [data.images[:_LOOKED_AT] for data in self._data.values()]
+        bright = sum(
+            int(np.count_nonzero(np.median(images.reshape(len(images), -1), axis=1) > 127))
+            for images in looked_at
+        )
+        return [*counted, *bright_finding(bright, sum(map(len, looked_at)))]
 
-def _class_names(path: Path, content: bytes) -> tuple[str, ...]:
-    """Return the class names of a mapping file: lines of a label and its character codes."""
-    try:
-        rows = [
-            [int(word) for word in line.split()] for line in content.decode().splitlines() if line.strip()
-        ]
-        if sorted(row[0] for row in rows) != list(range(len(rows))):
-            raise ValueError("labels are not 0, 1, 2, …")
-        names = tuple(printable("".join(chr(code) for code in row[1:])) for row in sorted(rows))
-        if len(set(names)) < len(names) or "" in names:
-            raise ValueError("two labels have one name, or one has none")
-        return names
-    except (ValueError, IndexError, OverflowError) as error:
+
+def _scaled(images: NDArray[np.uint8], white: float, path: Path) -> NDArray[np.uint8]:
+    """Return images in which `white` has become 255; raises `DataError` where a pixel is above it."""
+    if (largest := int(images.max())) > white:
         raise DataError(
-            f"cannot read {path} ({error})",
-            "lines of a label and its character code",
-            "Fetch the file again.",
-        ) from error
+            f"{path} has a pixel of {largest}",
+            f"at most {white:g}, which source.white says is white",
+            f"Use source.white={largest}, or leave source.white out.",
+        )
+    levels = np.minimum(np.rint(np.arange(256) * (255 / white)), 255).astype(np.uint8)
+    return np.asarray(levels[images])
 
 
 def _excess_height(images: NDArray[np.uint8]) -> float:

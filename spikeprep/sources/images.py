@@ -2,191 +2,200 @@
 
 from __future__ import annotations
 
-import io
-import math
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import NonNegative
 from ..data import Sample
-from ..errors import CapabilityError, DataError, UsageError
+from ..errors import UsageError
 from ..input_files import read_input
-from .base import FileSource, LimitedFiles, Size, sample_digest
-from .checked_files import Listing
-from .class_names import class_findings
-from .labelled_files import GroupNumbers, Recording, SeenFiles, bad_files_error, by_split, files_digest
+from .base import Size
+from .checked_files import CheckedFile, CheckedFiles
+from .image_files import Alpha, ImageReading, Mode, Picture, decode_image
+from .labelled_files import BadFile, Recording
 from .labelled_source import LabelledSource
+from .pixel_range import bright_finding, check_range
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-_MODES = {"grey": "L", "rgb": "RGB"}
-
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""What Pillow may decode: it knows others that run programs, such as Ghostscript for EPS, or that few people test."""
-
-_BYTES_PER_PIXEL = 12  # of an image, its conversion and its array
+_KEPT_BYTES = 256 << 20  # of decoded images, so that most data sets are read and decoded once
 
 
 @dataclass(frozen=True)
-class ImageFiles(FileSource, LimitedFiles):
-    """Base of the sources of images in files.
+class ImageFiles(CheckedFiles[Picture]):
+    """Base of the sources of images in files: PNG, JPEG, GIF, BMP, TIFF, WebP or PPM, as content says, not the name.
+
+    Images are turned as their EXIF orientation says. Pixels of 1, 8 and 16 bits are scaled so that the format's white
+    is 255. Files of several frames are refused.
 
     Parameters
     ----------
-    path
-        Folder of the files.
     size
         (row, column) in pixels to which every image is resized (bilinear, with Pillow). Where empty, all must
         have one size.
     mode
         ``"grey"``: (row, column), or ``"rgb"``: (row, column, 3).
+    white
+        The value of a pixel that is white, which becomes 255; 0: what the format says, 255 or 65,535. Files that do
+        not say (floating point, 32 bits), or whose pixels are all far below (values of 0 and 1, 12 of 16 bits),
+        need it.
+    alpha
+        What transparency means. ``"auto"``: opaque images are as they are; where every visible pixel has one colour,
+        and the mode is grey, the alpha channel is the picture (strokes are bright, the ground is black); others are
+        refused. ``"white"`` or ``"black"``: what is behind the image. ``"only"``: the alpha channel is the picture.
+        ``"ignore"``: colours are taken as they are, whether they can be seen or not.
     """
 
-    path: str = ""
+    endings: ClassVar[str] = " ".join(_SUFFIXES)
+    later_settings: ClassVar[tuple[str, ...]] = ("skip_bad", "white", "alpha")
+
     size: Size = ()
-    mode: Literal["grey", "rgb"] = "grey"
+    mode: Mode = "grey"
+    white: NonNegative = 0
+    alpha: Alpha = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.size) == 1:
             raise UsageError(f"got {self.name}.size = {list(self.size)}", "[rows, columns] in pixels")
 
-    @abstractmethod
-    def listing(self) -> Listing:
-        """List the files of `path` without opening them; raises `DataError` where there are none."""
+    @cached_property
+    def _reading(self) -> ImageReading:
+        return ImageReading(self.mode, self.size, self.white, self.alpha, self.limits)
 
     @cached_property
-    def _listing(self) -> Listing:
-        return self.listing()
+    def _room(self) -> _Room:
+        return _Room(_KEPT_BYTES)
 
-    @cached_property
-    def _images(self) -> dict[str, list[Recording]]:
-        if self._listing.bad:
-            raise bad_files_error(self.path, self._listing.bad)
-        return by_split(self._listing.recordings, self.limit)
+    def _check_file(self, recording: Recording) -> tuple[str, Picture]:
+        data, sha256 = read_input(recording.file, self.limits)
+        picture = decode_image(recording.id, data, self._reading)
+        kept = picture.array is not None and self._room.take(picture.array.nbytes)
+        return sha256, picture if kept else picture.without_pixels()
 
-    def splits(self) -> Mapping[str, int]:
-        """Return split name → number of images: in the order of `SPLITS`, without empty ones."""
-        return {split: len(files) for split, files in self._images.items()}
+    def _find_outliers(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[BadFile]:
+        """Return the files of another size, unless all are resized, and those of another kind of transparency."""
+        outliers: list[BadFile] = []
+        if not self.size and files:
+            common = Counter(file.facts.shape for file in files).most_common(1)[0][0]
+            fix = f"resize all images: use source.size=[{common[0]},{common[1]}]"
+            outliers += [
+                _of_other_size(file.id, file.facts.shape, common, fix)
+                for file in files
+                if file.facts.shape != common
+            ]
+        drawn = [file for file in files if file.facts.transparency == "picture"]
+        opaque = [file for file in files if file.facts.transparency == "opaque"]
+        if drawn and opaque and self.alpha == "auto":
+            fix = "state what is behind all of them: use source.alpha=white or source.alpha=black"
+            if len(drawn) < len(opaque):
+                what = (
+                    f"has its picture in the alpha channel, unlike {len(opaque):,} others, which are opaque"
+                )
+                outliers += [BadFile(file.id, what, fix) for file in drawn]
+            else:
+                what = f"is opaque, unlike {len(drawn):,} others, whose picture is in the alpha channel"
+                outliers += [BadFile(file.id, what, fix) for file in opaque]
+        return outliers
+
+    def _findings(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
+        """Return what was decided for a part of the images; raises `DataError` where all are nearly black."""
+        pictures = [file.facts for file in files]
+        if not self.white:
+            brightest = max(pictures, key=lambda picture: picture.brightest / picture.white)
+            check_range(f"the images of {self.path}", brightest.brightest, brightest.white)
+        texts = {
+            "turned as their EXIF orientation says": [picture.turned for picture in pictures],
+            "in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours": [
+                picture.colour for picture in pictures
+            ],
+            "read from their alpha channel, which has the picture": [
+                picture.transparency == "picture" and self.alpha == "auto" for picture in pictures
+            ],
+        }
+        findings = [
+            f"{sum(which):,} of {len(pictures):,} images are {text}"
+            for text, which in texts.items()
+            if any(which)
+        ]
+        return [*findings, *bright_finding(sum(picture.bright for picture in pictures), len(pictures))]
 
     def read(self, split: str, index: int) -> Sample:
         """Return one image, uint8 (row, column) or (row, column, 3); its id is its path inside the folder."""
-        recording = self._images[split][index]
-        image = self._decode(recording)
-        if not self.size and image.shape != self._shape:
-            raise DataError(
-                f"{recording.file} has shape {image.shape}",
-                f"{self._shape}, like the first image",
-                "To resize all images use source.size=[rows,columns], or remove this one.",
-            )
-        return Sample(image, recording.label, recording.id)
+        recording = self._recording(split, index)
+        checked = recording if isinstance(recording, CheckedFile) else None
+        array = checked.facts.array if checked else None
+        if array is None:
+            array = self._decode(recording, checked.sha256 if checked else self._seen.get(recording))
+        return Sample(array, recording.label, recording.id)
 
-    @cached_property
-    def _groups(self) -> GroupNumbers:
-        return GroupNumbers(self._listing.recordings)
-
-    def group(self, split: str, index: int) -> int | None:
-        """Return the number of a sample's group; None where there are no groups."""
-        return self._groups[self._images[split][index]]
+    def _decode(self, recording: Recording, expected: str) -> NDArray[np.uint8]:
+        """Read an image again, or, in another process, which did not check it, for the first time."""
+        data, sha256 = read_input(recording.file, self.limits, expected)
+        try:
+            picture = decode_image(recording.id, data, self._reading)
+            if not self.size and picture.shape != (shape := self._shape):
+                raise _of_other_size(
+                    recording.id, picture.shape, shape, "resize all images: use source.size=[rows,columns]"
+                )
+        except BadFile as bad:
+            raise self._refusal([bad]) from bad
+        self._seen.check(recording, sha256)
+        assert picture.array is not None
+        return picture.array
 
     def outline(self, split: str, index: int) -> NDArray[np.uint8]:
-        """Return a black image of the shape of all; decodes one file at most."""
+        """Return a black image of the shape of all."""
         return np.broadcast_to(np.uint8(0), self._shape)
 
     @cached_property
     def _shape(self) -> tuple[int, ...]:
         if self.size:
             return (*self.size, 3) if self.mode == "rgb" else self.size
-        return self._decode(next(iter(self._images.values()))[0]).shape
-
-    @cached_property
-    def _seen(self) -> SeenFiles:
-        return SeenFiles()
-
-    def digest(self, split: str, index: int) -> bytes:
-        """Return a digest of what a sample was read from."""
-        recording = self._images[split][index]
-        sha256 = self._seen.get(recording)
-        return sample_digest(sha256, recording.label, recording.id, recording.group) if sha256 else b""
-
-    def _decode(self, recording: Recording) -> NDArray[np.uint8]:
-        try:
-            from PIL import Image, UnidentifiedImageError
-        except ImportError as error:
-            raise CapabilityError(
-                "reading images needs Pillow, which is not installed",
-                "",
-                "Run: pip install 'spikeprep[images]'.",
-            ) from error
-        file = recording.file
-        data, sha256 = read_input(file, self.limits, self._seen.get(recording))
-        try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as original:
-                self.limits.check_bytes(f"{file}", len(data) + _BYTES_PER_PIXEL * math.prod(original.size))
-                if original.mode.startswith(("I", "F")):
-                    raise DataError(
-                        f"{file} has more than 8 bits per pixel (mode {original.mode})",
-                        "8 bits",
-                        "Convert it to 8 bits.",
-                    )
-                image = original.convert(_MODES[self.mode])
-                if self.size:
-                    image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
-                array = np.asarray(image, np.uint8)
-        except (DataError, MemoryError):
-            raise
-        except UnidentifiedImageError as error:
-            fix = "Convert it to one of them, or remove the file."
-            raise DataError(f"cannot read {file}", f"an image: {', '.join(FORMATS)}", fix) from error
-        except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead to
-            raise DataError(
-                f"cannot read {file} ({error})", "an image", "Replace or remove the file."
-            ) from error
-        self._seen.check(recording, sha256)
-        return array
-
-    def provenance(self) -> dict[str, Any]:
-        """Return one sha256 over the sha256 and path of every file, and findings."""
-        recordings = [recording for files in self._images.values() for recording in files]
-        facts: dict[str, Any] = {"sha256": files_digest(recordings, self._seen)}
-        labels = {recording.label for recording in self._listing.recordings}
-        if findings := [*self._listing.findings, *class_findings(self.classes, labels)]:
-            facts["findings"] = findings
-        return facts
+        first = next(iter(self._scan.files if "_scan" in vars(self) else self._listed))
+        return self._file(first, 0).facts.shape
 
 
 @dataclass(frozen=True)
 class ImageFolder(LabelledSource, ImageFiles):
     """Images in a folder per class, or named in a CSV file.
 
-    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…``, or
-    ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names that data sets give these splits
-    (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label`` and, where the data have a
-    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
-    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
-    the classes.
-
-    Parameters
-    ----------
-    licence
-        Licence note kept with the store.
+    The folder holds ``CLASS/…``, or ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names
+    that data sets give these splits (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label``
+    and, where the data have a split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash
+    of the path, so that the choice is the same on every machine. Samples are in the order of such a hash too, so that
+    any range of them mixes the classes.
     """
 
     name: ClassVar[str] = "images"
     files_are: ClassVar[str] = "images"
     later_settings: ClassVar[tuple[str, ...]] = ("test_list",)
 
-    licence: str = ""
-
     @property
     def suffixes(self) -> Sequence[str]:
         """Endings of the names of image files."""
         return _SUFFIXES
 
-    def provenance(self) -> dict[str, Any]:
-        """Return the licence note, one sha256 over the sha256 and path of every file, and findings."""
-        return {"licence": self.licence, **super().provenance()}
+
+class _Room:
+    """Bytes that threads take from until there are too few."""
+
+    def __init__(self, size: int) -> None:
+        self._left, self._lock = size, threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Take `size` bytes; return whether there were so many."""
+        with self._lock:
+            enough = size <= self._left
+            self._left -= size if enough else 0
+        return enough
+
+
+def _of_other_size(id_: str, shape: tuple[int, ...], common: tuple[int, ...], fix: str) -> BadFile:
+    return BadFile(id_, f"has {shape[0]} × {shape[1]} pixels, not {common[0]} × {common[1]}", fix)

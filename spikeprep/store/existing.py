@@ -19,6 +19,7 @@ from .layout import (
     SPIKES,
     SplitLayout,
     foreign_keys,
+    is_record,
     metadata_key,
     record_key,
     sample_keys,
@@ -86,6 +87,13 @@ class ExistingStore:
     def complete(self) -> bool:
         """Whether the store is marked as complete."""
         return bool(self.attributes and self.attributes["complete"])
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether the store was begun and no shard of it was ever finished: there is nothing to keep."""
+        begun = self.attributes is not None and not self.complete and self.manifest is None
+        replaced = self.attributes is not None and "being_replaced" in self.attributes
+        return begun and not replaced and not any(map(is_record, self.sizes))
 
     def is_whole(self, layouts: Mapping[str, SplitLayout]) -> bool:
         """Whether the store is complete, and every file is there with its size."""

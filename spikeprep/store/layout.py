@@ -168,6 +168,11 @@ def record_key(split: str, shard: int) -> str:
     return f".spikeprep/{split}/{shard}.json"
 
 
+def is_record(key: str) -> bool:
+    """Whether a key is that of the record of a finished shard, of any split."""
+    return re.fullmatch(rf"\.spikeprep/[^/]+/{_NUMBER}\.json", key) is not None
+
+
 _NUMBER = "(?:0|[1-9][0-9]*)"
 _ARRAYS = "|".join((SPIKES, *SAMPLE_ARRAYS, *OPTIONAL_ARRAYS))
 

@@ -84,7 +84,8 @@ class SpikeWriter:
             Default: zstd at level 1.
         overwrite
             Whether to first delete a spike store that is complete, or of another configuration. An incomplete one of
-            this configuration is resumed all the same. Only the store's own files are ever deleted.
+            this configuration is resumed all the same, and one without any finished shard is replaced in any case. Only
+            the store's own files are ever deleted.
         repair
             Whether to read everything in a complete store and open what is damaged or missing for writing again.
         note
@@ -113,7 +114,7 @@ class SpikeWriter:
             existing = ExistingStore.read(storage)  # again: another process may have finished since
             if not writer._is_finished(existing, overwrite=overwrite, repair=repair):
                 storage.remove_abandoned(lambda key: not foreign_keys([key], layouts))
-                if existing and overwrite and writer._replaces(existing):
+                if existing and (overwrite or existing.holds_nothing) and writer._replaces(existing):
                     writer._delete(existing)
                 elif existing:
                     writer._resume(existing, repair=repair)
@@ -125,7 +126,7 @@ class SpikeWriter:
 
     @staticmethod
     def existing(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-        """Return the attributes of the store at `path`, complete or not; None where nothing is.
+        """Return the attributes of the store at `path`, complete or not; None where nothing is, or no finished shard.
 
         Raises
         ------
@@ -134,7 +135,9 @@ class SpikeWriter:
         """
         storage = open_storage(path)
         existing = ExistingStore.read(storage)
-        return parse_attributes(storage.path, existing.root) if existing else None
+        return (
+            None if not existing or existing.holds_nothing else parse_attributes(storage.path, existing.root)
+        )
 
     @classmethod
     def join(
@@ -282,7 +285,7 @@ class SpikeWriter:
             self._attributes["version"] = existing.version or self._attributes["version"]
             if existing.was(self._attributes, self._documents):
                 return False
-        if overwrite:
+        if overwrite or existing.holds_nothing:
             if self._replaces(existing):
                 existing.refuse_foreign_files(self.layouts)
             return False

@@ -33,6 +33,7 @@ ENCODE = flags_of(click.Command("encode", params=[click.Option(["--overwrite"], 
             "Set --set thresholds=[20, 8], or --set thresholds=auto.",
         ),
         ("See https://x.org/?a=b&c=d or --set a.b=c.", "See https://x.org/?a=b&c=d or --set a.b=c."),
+        ('use source.class_names=["a","b c"].', """use --set 'source.class_names=["a","b c"]'."""),
     ],
 )
 def test_hints(hint, flags):

@@ -169,6 +169,13 @@ def test_uint8_and_its_fraction_are_the_same():
     np.testing.assert_array_equal(Poisson()(image, rng=key), Poisson()(image / 255, rng=key))
 
 
+def test_bool_is_black_and_white():
+    image, key = np.array([False, True, True, False]), SampleKey(0, "a", 0)
+    expected = Poisson()(np.array([0, 255, 255, 0], np.uint8), rng=key)
+    np.testing.assert_array_equal(Poisson()(image, rng=key), expected)
+    assert expected.any()
+
+
 def test_bits_are_pinned():
     """Every stored data set hangs on these bits."""
     bits = Poisson(20, 0.5).encode(np.array([1, 0.5, 0.1]), rng=SampleKey(42, "train", 7)).bits
@@ -183,8 +190,7 @@ def test_bits_are_pinned():
         (np.array([-0.1, 0.5]), r"\[0, 1\]"),
         (np.array([np.inf]), "inf"),
         (np.array([1, 2]), "int64"),
-        (np.array(["a"]), "uint8, or floating point"),
-        (np.array([True]), "bool"),
+        (np.array(["a"]), "uint8, bool, or floating point"),
     ],
 )
 def test_other_signals_than_images_are_refused(image, words):

@@ -6,7 +6,8 @@ import gzip
 from pathlib import Path
 
 from spikeprep.errors import printable
-from spikeprep.sources.idx import Idx, read_idx
+from spikeprep.sources.idx import Idx
+from spikeprep.sources.idx_format import read_idx
 from spikeprep.sources.labelled_source import find_labelled_files
 
 from ..sources.idx_files import idx_bytes, pictures
@@ -22,7 +23,7 @@ def _idx(suffix: str, magic: int = 0x803, packed: bool = False):
         path = folder / f"a-ubyte{suffix}"
         # half of the gzipped ones are mutated before they are compressed: gzip's own checksum hides the others
         path.write_bytes(gzip.compress(data, 1, mtime=0) if packed and data[:2] != b"\x1f\x8b" else data)
-        array, digest = read_idx(path, magic)
+        array, digest, _ = read_idx(path, magic)
         assert array.ndim == magic & 0xFF
         assert len(digest) == 64
         return array.shape

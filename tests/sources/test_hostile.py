@@ -17,8 +17,10 @@ from spikeprep.errors import DataError, UsageError, printable
 from spikeprep.recipes import Recipe, load_recipe
 from spikeprep.registry import SOURCES
 from spikeprep.sources.audio import AudioFiles
-from spikeprep.sources.idx import Idx, read_idx
-from spikeprep.sources.images import FORMATS, ImageFolder
+from spikeprep.sources.idx import Idx
+from spikeprep.sources.idx_format import read_idx
+from spikeprep.sources.image_files import FORMATS
+from spikeprep.sources.images import ImageFolder
 from spikeprep.sources.nmnist import Nmnist
 from spikeprep.store import SpikeStore
 
@@ -54,7 +56,7 @@ def test_other_formats_are_refused(tmp_path, form, monkeypatch):
     except (KeyError, OSError):
         pytest.skip(f"Pillow writes no {form} here")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(DataError, match=r"cannot read .*1\.png; expected an image: PNG, JPEG"):
+    with pytest.raises(DataError, match=r"a/1\.png is no image \(expected PNG, JPEG"):
         ImageFolder(path=str(tmp_path), test_share=0).read("train", 0)
 
 

@@ -1,8 +1,12 @@
+import hashlib
+
 import numpy as np
 import pytest
 
 from spikeprep.errors import DataError, UsageError
+from spikeprep.sources import published_digits
 from spikeprep.sources.idx import Idx
+from spikeprep.sources.published_digits import EMNIST, PUBLISHED, PublishedSet, published_set
 
 from ..assets import asset
 from .idx_files import idx_bytes, pictures, write_idx
@@ -112,11 +116,13 @@ def test_images_and_labels_interchanged(tmp_path):
     assert "interchanged" in text
 
 
-def test_not_gzip(tmp_path):
+@pytest.mark.parametrize("gz", [False, True])
+def test_content_says_whether_a_file_is_gzipped(tmp_path, gz):
     images, labels = pictures(6)
-    write_idx(tmp_path, images, labels, gz=True)
-    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(idx_bytes(labels))
-    assert "train-labels" in message(tmp_path)
+    write_idx(tmp_path, images, labels, gz=gz)
+    for path in list(tmp_path.iterdir()):
+        path.rename(path.with_name(path.name.removesuffix(".gz") if gz else f"{path.name}.gz"))
+    np.testing.assert_array_equal(Idx(path=str(tmp_path)).read("train", 3).signal, images[3])
 
 
 def test_more_images_than_labels(tmp_path):
@@ -161,8 +167,201 @@ def test_labels_missing(tmp_path):
 
 def test_two_data_sets_in_one_folder(tmp_path):
     write_idx(tmp_path / "a", *pictures(6))
-    write_idx(tmp_path / "b", *pictures(6))
-    assert "2 files of train images" in message(tmp_path)
+    write_idx(tmp_path / "b", *pictures(6, seed=1))
+    text = message(tmp_path)
+    assert "train images are in two files of different content" in text
+    assert all(str(tmp_path / folder / "train-images-idx3-ubyte") in text for folder in "ab")
+
+
+@pytest.mark.parametrize("spelling", [{"gz": True}, {"dot": "."}, {"dot": ".", "gz": True}])
+def test_copies_of_a_file_count_as_one_and_different_ones_are_refused(tmp_path, spelling):
+    images, labels = pictures(6)
+    write_idx(tmp_path, images, labels)
+    write_idx(tmp_path / "copies", images, labels, **spelling)
+    assert Idx(path=str(tmp_path)).splits() == {"train": 6}
+    write_idx(tmp_path / "copies", images, 2 - labels, **spelling)
+    assert "train labels are in two files of different content" in message(tmp_path)
+
+
+def test_folders_named_like_the_files_in_them(tmp_path):
+    images, labels = pictures(6)
+    for name in ("train", "t10k"):
+        write_idx(tmp_path / "flat", images, labels, split=name)
+    for file in list((tmp_path / "flat").iterdir()):
+        folder = tmp_path / "nested" / file.name
+        folder.mkdir(parents=True)
+        file.rename(folder / file.name)
+        (tmp_path / "nested" / file.name.replace("-idx", ".idx")).write_bytes(
+            (folder / file.name).read_bytes()
+        )
+    source = Idx(path=str(tmp_path))
+    assert dict(source.splits()) == {"train": 6, "test": 6}
+    np.testing.assert_array_equal(source.read("test", 5).signal, images[5])
+
+
+def test_a_prefix_that_is_missing_is_named(tmp_path):
+    write_idx(tmp_path, *pictures(6), stem="emnist-letters-")
+    text = message(tmp_path)
+    assert "has IDX files of the prefixes emnist-letters" in text
+    assert "source.prefix=emnist-letters" in text
+
+
+LETTERS = tuple(f"{chr(65 + n)}{chr(97 + n)}" for n in range(26))
+
+
+@pytest.mark.parametrize("mapping", [False, True])
+def test_labels_of_emnist_letters_are_counted_from_1(tmp_path, mapping):
+    images, _ = pictures(52, classes=26)
+    labels = np.arange(52) % 26 + 1
+    write_idx(tmp_path, images, labels, stem="emnist-letters-")
+    if mapping:
+        lines = (f"{n + 1} {65 + n} {97 + n}\n" for n in range(26))
+        (tmp_path / "emnist-letters-mapping.txt").write_text("".join(lines))
+    source = Idx(path=str(tmp_path), prefix="emnist-letters")
+    assert source.classes == LETTERS
+    assert [source.read("train", n).label for n in (0, 1, 25, 26)] == [0, 1, 25, 0]
+    assert source.provenance()["findings"][0] == "labels are counted from 1: label 1 is class Aa"
+    write_idx(tmp_path, images, labels - 1, stem="emnist-letters-")
+    text = message(tmp_path, prefix="emnist-letters")
+    assert "label 0 for train sample 0; expected a label below 27, from 1" in text
+
+
+def test_labels_from_1_to_the_number_of_names(tmp_path):
+    images, labels = pictures(6)
+    write_idx(tmp_path, images, labels + 1)
+    source = Idx(path=str(tmp_path), class_names=("a", "b", "c"))
+    assert [source.read("train", n).label for n in range(3)] == [0, 1, 2]
+    assert Idx(path=str(tmp_path)).classes == ("0", "1", "2", "3")
+    write_idx(tmp_path, images, 3 * (labels > 0))
+    assert "label 3 for train sample 1" in message(tmp_path, class_names=("a", "b", "c"))
+
+
+def test_a_mapping_that_is_counted_otherwise(tmp_path):
+    write_idx(tmp_path, *pictures(6), stem="x-")
+    (tmp_path / "x-mapping.txt").write_text("2 48\n3 49\n")
+    assert "labels are not 0, 1, 2" in message(tmp_path, prefix="x")
+
+
+@pytest.mark.parametrize(
+    ("variant", "count", "some"),
+    [
+        ("balanced", 47, {10: "A", 36: "a", 38: "d", 46: "t"}),
+        ("bymerge", 47, {35: "Z", 37: "b"}),
+        ("byclass", 62, {9: "9", 10: "A", 61: "z"}),
+        ("digits", 10, {9: "9"}),
+        ("mnist", 10, {0: "0"}),
+    ],
+)
+def test_classes_of_emnist_without_their_mapping(tmp_path, variant, count, some):
+    write_idx(tmp_path, *pictures(6), stem=f"emnist-{variant}-")
+    classes = Idx(path=str(tmp_path), prefix=f"emnist-{variant}").classes
+    assert len(classes) == count
+    assert {n: classes[n] for n in some} == some
+
+
+def test_rows_of_labels_as_qmnist_has_them(tmp_path):
+    images, labels = pictures(6)
+    write_idx(tmp_path, images, labels, stem="qmnist-", gz=True)
+    (tmp_path / "qmnist-train-labels-idx1-ubyte.gz").unlink()
+    rows = np.zeros((6, 8), ">i4")
+    rows[:, 0], rows[:, 2] = labels, 70_000
+    content = b"\0\0\x0c\2" + np.array(rows.shape, ">u4").tobytes() + rows.tobytes()
+    (tmp_path / "qmnist-train-labels-idx2-int").write_bytes(content)
+    source = Idx(path=str(tmp_path), prefix="qmnist")
+    assert [source.read("train", n).label for n in range(6)] == labels.tolist()
+    assert source.classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("most", [1, 16])
+def test_pixels_of_small_numbers_are_refused_until_white_is_stated(tmp_path, most):
+    images, labels = pictures(6)
+    images = np.where(images > 127, most, 0).astype(np.uint8)
+    write_idx(tmp_path, images, labels)
+    text = message(tmp_path)
+    assert f"no pixel above {most}, where 255 is white" in text
+    assert f"use source.white={most};" in text
+    for white, expected in ((most, 255), (255, most)):
+        signal = Idx(path=str(tmp_path), white=white).read("train", 2).signal
+        np.testing.assert_array_equal(signal, np.where(images[2] > 0, expected, 0))
+    assert "at most 0.5" in message(tmp_path, white=0.5)
+
+
+def test_bright_pictures_are_a_finding(tmp_path):
+    images, labels = vertical_strokes()
+    write_idx(tmp_path, 255 - images[1::2], labels[1::2])
+    assert Idx(path=str(tmp_path)).provenance()["findings"][0].startswith("most pixels of 10 of 10 images")
+
+
+# ---------------------------------------------------------------- published data sets
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Two data sets as if published: of the pictures of seeds 1 and 2."""
+
+    def digests(seed):
+        images, labels = pictures(6, seed=seed)
+        labels = np.roll(labels, seed)
+        contents = (images, labels, images[:3], labels[1:4])
+        return tuple(hashlib.sha256(idx_bytes(content)).hexdigest() for content in contents)
+
+    sets = (
+        PublishedSet("Digits", ("0", "1", "2"), "digits", digests(1)),
+        PublishedSet("Clothes", ("shirt", "coat", "bag"), "", digests(2)),
+    )
+    monkeypatch.setattr(published_digits, "PUBLISHED", sets)
+
+
+def write_published(folder, train, test=None, **settings):
+    for split, seed in (("train", train), ("t10k", test or train)):
+        images, labels = pictures(6, seed=seed)
+        labels = np.roll(labels, seed)
+        if split == "t10k":
+            images, labels = images[:3], labels[1:4]
+        write_idx(folder, images, labels, split=split, **settings)
+
+
+@pytest.mark.parametrize("gz", [False, True])
+def test_files_of_a_published_data_set_are_refused_under_the_classes_of_another(tmp_path, known, gz):
+    write_published(tmp_path, 2, gz=gz)
+    assert Idx(path=str(tmp_path)).classes == ("shirt", "coat", "bag")
+    assert Idx(path=str(tmp_path), class_names=("Hemd", "Mantel", "Tasche")).classes[0] == "Hemd"
+    text = message(tmp_path, class_names=("0", "1", "2"))
+    assert "is of Clothes, as its digest says; expected Digits" in text
+    assert 'use source.class_names=["shirt","coat","bag"]' in text
+
+
+def test_files_of_two_published_data_sets_are_refused(tmp_path, known):
+    write_published(tmp_path, 1, test=2)
+    assert "is of Digits and" in message(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte").unlink(), (tmp_path / "t10k-labels-idx1-ubyte").unlink()
+    assert Idx(path=str(tmp_path)).splits() == {"train": 6}
+
+
+def test_a_published_file_under_the_name_of_another_is_refused(tmp_path, known):
+    write_published(tmp_path, 1)
+    for kind in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{kind}-ubyte").unlink()
+        (tmp_path / f"t10k-{kind}-ubyte").rename(tmp_path / f"train-{kind}-ubyte")
+    assert "is the file of Digits's test images, as its digest says; expected its train images" in message(
+        tmp_path
+    )
+
+
+def test_digests_of_published_files():
+    assert len({digest for published in PUBLISHED for digest in published.digests}) == 12
+    assert all(len(published.classes) == 10 for published in PUBLISHED)
+
+
+def test_reported_folders():
+    folder = asset("cases/images_and_sound")
+    for name, splits in (("kaggle_mnist", {"train": 40}), ("both_spellings", {"train": 40, "test": 20})):
+        source = Idx(path=str(folder / f"idx_{name}"), class_names=tuple("0123456789"), shape=(28, 28))
+        assert dict(source.splits()) == splits
+        assert [source.read("train", n).label for n in range(12)] == [*range(10), 0, 1]
+    letters = Idx(path=str(folder / "idx_emnist_letters"), prefix="emnist-letters", transpose=True)
+    assert letters.classes == LETTERS
+    assert {letters.read("train", n).label for n in range(letters.splits()["train"])} == set(range(26))
 
 
 def test_a_damaged_mapping(tmp_path):
@@ -182,7 +381,13 @@ def test_real_mnist():
     assert source.classes == tuple("0123456789")
     assert [source.read("train", n).label for n in range(8)] == [5, 0, 4, 1, 9, 2, 1, 3]
     assert int(source.read("test", 0).signal.astype(int).sum()) == 18_454
-    assert "note" not in source.provenance()
+    assert not {"note", "findings"} & set(source.provenance())
+    files = {("train", "labels"): (source._data["train"].paths[1], source._data["train"].files[1])}
+    assert published_set(files, source.classes).name == "MNIST"
+    with pytest.raises(
+        DataError, match=r"is of MNIST, as its digest says; expected Fashion-MNIST.*recipe mnist"
+    ):
+        published_set(files, PUBLISHED[1].classes)
 
 
 def test_real_emnist_is_upright_either_way(tmp_path):
@@ -190,6 +395,7 @@ def test_real_emnist_is_upright_either_way(tmp_path):
     upright = Idx(path=str(folder), prefix="emnist-balanced", transpose="auto")
     assert dict(upright.splits()) == {"train": 9_120}
     assert len(upright.classes) == 47
+    assert upright.classes == EMNIST["emnist-balanced"].names  # the mapping file's
     assert upright.classes[10:13] == ("A", "B", "C")
     assert "as in the files" in upright.provenance()["note"]
     images = np.stack([upright.read("train", n).signal for n in range(9_120)])

@@ -66,24 +66,35 @@ def test_colour_and_size(tmp_path):
 
 def test_an_image_of_another_size(tmp_path):
     folder(tmp_path)
-    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "cat/odd.png")
-    with pytest.raises(DataError, match=r"source\.size") as caught:
-        everything(ImageFolder(path=str(tmp_path), test_share=0))
-    # the first image may be any; the message has the shapes of both
-    assert "(9, 9)" in str(caught.value)
-    assert "(4, 6)" in str(caught.value)
-    assert len(everything(ImageFolder(path=str(tmp_path), size=(4, 6)))["train"]) == 25
+    Image.fromarray(np.full((9, 9), 255, np.uint8)).save(tmp_path / "cat/odd.png")
+    with pytest.raises(DataError, match=r"cat/odd\.png has 9 × 9 pixels, not 4 × 6.*source\.size=\[4,6\]"):
+        ImageFolder(path=str(tmp_path)).splits()
+    assert len(everything(ImageFolder(path=str(tmp_path), test_share=0, size=(4, 6)))["train"]) == 31
+    left = ImageFolder(path=str(tmp_path), test_share=0, skip_bad=True)
+    assert left.splits() == {"train": 30}
+    assert left.provenance()["left_out"] == ["cat/odd.png has 9 × 9 pixels, not 4 × 6"]
 
 
-def test_damaged_images_and_more_than_8_bits(tmp_path):
-    folder(tmp_path, each=1)
-    (tmp_path / "cat/0.png").write_bytes(b"no image")
-    source = ImageFolder(path=str(tmp_path), test_share=0, size=(4, 6))
-    with pytest.raises(DataError, match=r"cat.0\.png"):
-        everything(source)
-    Image.fromarray(np.zeros((4, 6), np.uint16)).save(tmp_path / "cat/0.png")
-    with pytest.raises(DataError, match="8 bits"):
-        everything(source)
+def test_bad_files_are_named_together_or_left_out(tmp_path):
+    folder(tmp_path)
+    (tmp_path / "cat/1.png").write_bytes(b"")
+    (tmp_path / "cat/2.png").write_bytes(b"<!DOCTYPE html>")
+    image = tmp_path / "dog/3.png"
+    image.write_bytes(image.read_bytes()[:-30])
+    with pytest.raises(DataError) as caught:
+        ImageFolder(path=str(tmp_path)).splits()
+    text = str(caught.value)
+    assert "3 of the files cannot be used" in text
+    assert all(
+        name in text for name in ("cat/1.png is no image", "cat/2.png is no image", "dog/3.png cannot")
+    )
+    assert "source.skip_bad=true" in text
+    source = ImageFolder(path=str(tmp_path), skip_bad=True)
+    samples = everything(source)
+    ids = {sample.id for split in samples.values() for sample in split}
+    assert len(ids) == 27
+    assert not ids & {"cat/1.png", "cat/2.png", "dog/3.png"}
+    assert len(source.provenance()["left_out"]) == 3
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: (p / "train").mkdir()])
@@ -130,5 +141,5 @@ def test_provenance_covers_every_file(tmp_path):
     source = ImageFolder(path=str(folder(tmp_path)))
     before = source.provenance()["sha256"]
     assert before == ImageFolder(path=str(tmp_path)).provenance()["sha256"]
-    Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "eel/7.png")
+    Image.fromarray(np.full((4, 6), 9, np.uint8)).save(tmp_path / "eel/7.png")
     assert ImageFolder(path=str(tmp_path)).provenance()["sha256"] != before

@@ -167,6 +167,21 @@ def test_another_layout_or_compression_is_refused(tmp_path):
     assert tree(tmp_path / "s.zarr") == before
 
 
+def test_a_store_without_a_finished_shard_is_replaced(tmp_path, expected_tree):
+    path = tmp_path / "s.zarr"
+    layouts = {"train": SplitLayout(9, 5, 30, 3, 3), "spare": SplitLayout(2, 5, 30, 2, 2)}
+    SpikeWriter.open(path, ATTRIBUTES | {"seed": 99}, layouts).close()
+    assert SpikeWriter.existing(path) is None
+    (path / "train/spikes/c/0/0").mkdir(parents=True)
+    (path / "train/spikes/c/0/0/0").write_bytes(b"of a shard that was not finished")
+    (path / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"files that are no part of the store: 'notes\.txt'"):
+        finish(path)
+    (path / "notes.txt").unlink()
+    finish(path)
+    assert tree(path) == expected_tree
+
+
 def test_overwrite_replaces(tmp_path, expected_tree):
     path = tmp_path / "s.zarr"
     make(path, seed=99, chain=[])

@@ -26,7 +26,10 @@ Pixels = Annotated[int, Meta(ge=0, le=1 << 16)]
 
 
 def checked_image(signal: Any, who: str) -> Image:
-    """Return `signal` as an array; raises `DataError` for anything but an image, in the name of the plugin `who`."""
+    """Return `signal` as an array, one of bool as bytes of 0 and 255.
+
+    Raises `DataError` for anything but an image, in the name of the plugin `who`.
+    """
     image = np.asarray(signal) if isinstance(signal, np.ndarray | list | tuple) else None
     if image is None:
         kind = type(signal).__name__
@@ -38,10 +41,12 @@ def checked_image(signal: Any, who: str) -> Image:
             "an image: (row, column) or (row, column, channel), with at least one pixel",
             "Leave the transform out, or reshape the images.",
         )
+    if image.dtype == np.bool_:
+        return np.where(image, np.uint8(255), np.uint8(0))
     if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
         raise DataError(
             f"{who}: got an image of {image.dtype}",
-            "uint8, or floating point in [0, 1]",
+            "uint8, bool, or floating point in [0, 1]",
             "Divide the image by its largest possible value.",
         )
     return image

@@ -242,6 +242,7 @@ def test_inverting_is_its_own_inverse_and_for_every_sample():
     np.testing.assert_array_equal(chain.prepare(image, rng=SampleKey(0, "test", 0)), 255 - image)
     np.testing.assert_array_equal(Invert()(Invert()(image)), image)
     assert Invert()(np.array([[0.25]])).tolist() == [[0.75]]
+    assert Invert()(np.array([[True, False]])).tolist() == [[0, 255]]
 
 
 def test_crops_are_windows_of_the_padded_image():

@@ -1,0 +1,272 @@
+"""Image files → arrays of bytes: orientation, transparency and range, each as the file states it, or refused."""
+
+from __future__ import annotations
+
+import io
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CapabilityError, DataError
+from ..input_files import Limits
+from .labelled_files import BadFile
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+"""What Pillow may decode: it knows others that run programs, such as Ghostscript for EPS, or that few people test."""
+
+Mode = Literal["grey", "rgb"]
+Alpha = Literal["auto", "ignore", "only", "black", "white"]
+
+_MODES = {"grey": "L", "rgb": "RGB"}
+_BYTES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+_BYTES_PER_PIXEL = 12  # of an image, its conversion and its array
+_ORIENTATION = 0x0112  # the EXIF tag
+_UPRIGHT = (None, None, "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270",
+            "TRANSVERSE", "ROTATE_90")  # what each orientation needs  # fmt: skip
+_GREY_NOISE = 16  # differences between the channels of a grey image that a JPEG encoder leaves
+_ONE_COLOUR = 2  # of 255: differences between visible pixels of one colour that rounding leaves
+
+
+@dataclass(frozen=True)
+class ImageReading:
+    """How image files become arrays; see `spikeprep.sources.images.ImageFolder` for the settings.
+
+    Attributes
+    ----------
+    mode, size, white, alpha, limits
+        As there.
+    """
+
+    mode: Mode
+    size: tuple[int, ...]
+    white: float
+    alpha: Alpha
+    limits: Limits
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded image, and what was decided about it.
+
+    Attributes
+    ----------
+    shape
+        (row, column) or (row, column, 3).
+    array
+        The pixels, uint8; None where they are not kept.
+    brightest, white
+        The largest value of the file's pixels, and the value that stands for white; 0: not of interest.
+    bright
+        Whether most values of the array are in the upper half.
+    colour
+        Whether colours became grey levels.
+    turned
+        Whether it was turned or mirrored, as its EXIF orientation says.
+    transparency
+        ``"opaque"``; ``"picture"``: the alpha channel is the picture; ``""``: neither.
+    """
+
+    shape: tuple[int, ...]
+    array: NDArray[np.uint8] | None
+    brightest: float = 0
+    white: float = 0
+    bright: bool = False
+    colour: bool = False
+    turned: bool = False
+    transparency: str = "opaque"
+
+    def without_pixels(self) -> Picture:
+        """Return the facts alone."""
+        return replace(self, array=None)
+
+
+def decode_image(id_: str, data: bytes, reading: ImageReading) -> Picture:
+    """Decode the bytes of a file.
+
+    Parameters
+    ----------
+    id_
+        The file's name in messages.
+    data
+        Its content.
+    reading
+        The settings.
+
+    Raises
+    ------
+    BadFile
+        It is no image, damaged, has several frames, or what its pixels mean is not stated.
+    DataError
+        It takes more memory than allowed.
+    CapabilityError
+        Pillow is not installed.
+    """
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise CapabilityError(
+            "reading images needs Pillow, which is not installed", "", "Run: pip install 'spikeprep[images]'."
+        ) from error
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            reading.limits.check_bytes(id_, len(data) + _BYTES_PER_PIXEL * math.prod(image.size))
+            return _picture(id_, image, reading)
+    except (BadFile, DataError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        fix = "convert it to one of them, or remove it"
+        raise BadFile(id_, f"is no image (expected {', '.join(FORMATS)})", fix) from error
+    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead to
+        raise BadFile(id_, f"cannot be read as an image ({error})", "replace or remove it") from error
+
+
+def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
+    # the first picture of an MPO file, as cameras write, is the photo; others are views or previews of it
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise BadFile(
+            id_, "has several frames (expected one picture)", "keep one of them: magick 'IN[0]' OUT.png"
+        )
+    image, turned = _upright(image)
+    grey = reading.mode == "grey"
+    transparency = "opaque"
+    if image.mode.startswith(("I", "F")):
+        image, brightest, white = _from_large_values(id_, image, reading)
+    elif image.mode not in _BYTES:
+        raise BadFile(
+            id_, f"has the colour space {image.mode} (expected grey, RGB or CMYK)", "convert it to RGB"
+        )
+    else:
+        brightest, white = 0.0, 255.0
+        known = image.mode in (
+            "1",
+            "P",
+            "PA",
+        )  # whatever their bytes: black and white, or colours of a palette
+        image, transparency = _opaque(id_, image, reading)
+        if reading.white and not known and transparency != "picture":
+            image, brightest, white = _scaled(id_, np.asarray(_byte_image(image)), reading.white)
+    colour = grey and image.mode != "L" and _has_colour(image)
+    image = image.convert(_MODES[reading.mode])
+    if not brightest:
+        brightest = max(np.ravel(image.getextrema()).tolist())
+    if reading.size:
+        rows, columns = reading.size
+        image = image.resize((columns, rows), _resampling())
+    array = np.asarray(image, np.uint8)
+    array.flags.writeable = False
+    bright = 2 * int(np.count_nonzero(array > 127)) > array.size
+    return Picture(array.shape, array, brightest, white, bright, colour, turned, transparency)
+
+
+def _resampling() -> Any:
+    from PIL import Image
+
+    return Image.Resampling.BILINEAR
+
+
+def _upright(image: Image) -> tuple[Image, bool]:
+    """Return an image as its EXIF orientation wants it seen, and whether that changed it."""
+    from PIL import Image as pillow
+
+    before = _orientation(image) if image.format == "TIFF" else 1  # such a file's is applied as it is loaded
+    image.load()
+    way = _UPRIGHT[_orientation(image)]
+    return (image.transpose(pillow.Transpose[way]) if way else image), bool(way) or before > 1
+
+
+def _orientation(image: Image) -> int:
+    """Return the EXIF orientation, 1 to 8: 1, upright, where none is stated, or none that can be read."""
+    with suppress(Exception):  # damaged EXIF data
+        value = int(image.getexif().get(_ORIENTATION, 1))
+        return value if 1 < value < len(_UPRIGHT) else 1
+    return 1
+
+
+def _from_large_values(id_: str, image: Image, reading: ImageReading) -> tuple[Image, float, float]:
+    """Scale pixels of more than 8 bits; their white is stated by the format, or else must be by the user."""
+    sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if not reading.white and not sixteen_bits:
+        kind = "floating-point" if image.mode == "F" else "32-bit"
+        raise BadFile(
+            id_,
+            f"has {kind} pixels, and does not state which value is white",
+            "state it: use source.white=VALUE",
+        )
+    return _scaled(id_, np.asarray(image), reading.white or 65_535)
+
+
+def _scaled(id_: str, values: NDArray[Any], white: float) -> tuple[Image, float, float]:
+    """Return an image whose 255 is the value `white`, the largest value of its pixels, and `white`."""
+    from PIL import Image
+
+    brightest, darkest = float(values.max()), float(values.min())
+    if not (darkest >= 0 and brightest <= white):  # NaN is neither
+        raise BadFile(
+            id_,
+            f"has pixels from {darkest:g} to {brightest:g} (expected 0 to {white:g})",
+            f"state the value that is white: use source.white={brightest:g}"
+            if np.isfinite(brightest) and darkest >= 0
+            else "convert it to values of at least 0",
+        )
+    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8)), brightest, float(white)
+
+
+def _byte_image(image: Image) -> Image:
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _has_colour(image: Image) -> bool:
+    from PIL import ImageChops
+
+    red, green, blue = image.convert("RGB").split()
+    differences = (ImageChops.difference(red, green), ImageChops.difference(green, blue))
+    return any(np.max(difference.getextrema()) > _GREY_NOISE for difference in differences)
+
+
+# ---------------------------------------------------------------- transparency
+
+
+def _opaque(id_: str, image: Image, reading: ImageReading) -> tuple[Image, str]:
+    """Return an image without transparency, and what its alpha channel was; see `Picture.transparency`."""
+    from PIL import Image as pillow
+
+    transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    layers = image.convert("RGBA") if transparent else None
+    alpha = layers.getchannel("A") if layers else None
+    if layers is None or alpha is None or alpha.getextrema() == (255, 255):
+        if reading.alpha == "only":
+            raise BadFile(id_, "is opaque (expected a picture in the alpha channel)", "set source.alpha=auto")
+        return image, "opaque"
+    match reading.alpha:
+        case "ignore":
+            return image.convert("RGB"), ""
+        case "only":
+            return alpha, "picture"
+        case "black" | "white" as ground:
+            return pillow.alpha_composite(pillow.new("RGBA", layers.size, ground), layers), ""
+    values = np.asarray(layers)
+    colours, visibility = values[..., :3].astype(np.int32), values[..., 3]
+    drawn = colours.reshape(-1, 3)[np.argmax(visibility)]
+    hidden = not visibility.any()
+    weight = np.where(hidden, 255, visibility)  # of a wholly transparent image, what is hidden counts
+    if (np.abs(colours - drawn).max(axis=2) * weight > _ONE_COLOUR * 255).any():
+        raise BadFile(
+            id_,
+            "is transparent, though it has a picture" if hidden else "is transparent in part",
+            "state how that is meant: use source.alpha=white or source.alpha=black for what is behind it, "
+            "source.alpha=only where the alpha channel is the picture, or source.alpha=ignore",
+        )
+    if reading.mode == "rgb" and not hidden:
+        raise BadFile(
+            id_,
+            "is of one colour, with its picture in the alpha channel",
+            "use source.mode=grey, or state what is behind it: use source.alpha=white or source.alpha=black",
+        )
+    return alpha, "" if hidden else "picture"

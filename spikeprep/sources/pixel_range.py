@@ -1,0 +1,51 @@
+"""Which value of a pixel is white: where a data set leaves that open it is refused, not encoded as near silence."""
+
+from __future__ import annotations
+
+from ..errors import DataError
+
+_DARK = 15  # times the brightest pixel is white at least, in images whose range is in doubt
+
+
+def check_range(what: str, brightest: float, white: float) -> None:
+    """Raise `DataError` where the brightest pixel of all images is nearly black: values of 0 and 1, 12 of 16 bits.
+
+    Parameters
+    ----------
+    what
+        Names the images.
+    brightest
+        The largest value of their pixels.
+    white
+        The value that the format calls white.
+    """
+    if not brightest:
+        raise DataError(
+            f"{what} are black", "pixels above 0", "Check that these are the files that you mean to encode."
+        )
+    if _DARK * brightest <= white:
+        bits = (int(brightest) - 1).bit_length()
+        likely = 1 << bits if brightest == 1 << bits else (1 << int(brightest).bit_length()) - 1
+        raise DataError(
+            f"{what} have no pixel above {brightest:g}, where {white:g} is white",
+            "images that use their range",
+            f"If {likely} is white, use source.white={likely}; if they are so dark, use source.white={white:g}.",
+        )
+
+
+def bright_finding(bright: int, images: int) -> list[str]:
+    """Return a text where most values of most images are bright; none otherwise.
+
+    Parameters
+    ----------
+    bright
+        The number of images of which most values are above the middle.
+    images
+        The number of all.
+    """
+    if 2 * bright <= images:
+        return []
+    return [
+        f"most pixels of {bright:,} of {images:,} images are bright, and bright pixels spike unless images are "
+        "inverted (invert.use=true), as dark ink on light paper should be"
+    ]

@@ -1,0 +1,296 @@
+"""What image files hold beside plain grey or colour: transparency, orientation, ranges, frames."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from spikeprep.errors import DataError
+from spikeprep.sources.images import ImageFolder
+
+from ..assets import asset
+from .sound_files import put
+
+Image = pytest.importorskip("PIL.Image")
+
+STROKE = np.zeros((6, 5), np.uint8)
+STROKE[1:5, 2] = (255, 200, 120, 255)
+SHADES = np.arange(0, 240, 8, np.uint8).reshape(6, 5)  # a grey picture that fills its range
+
+
+def file_bytes(image, form="PNG", **settings) -> bytes:
+    stream = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(stream, form, **settings)
+    return stream.getvalue()
+
+
+def one(tmp_path, *contents: bytes, **settings) -> ImageFolder:
+    """Return a source of files a/0.png, a/1.png, …, all of them training images."""
+    for n, content in enumerate(contents):
+        put(tmp_path / "a" / f"{n}.png", content)
+    return ImageFolder(path=str(tmp_path), test_share=0, **settings)
+
+
+def signal(tmp_path, content: bytes, **settings):
+    source = one(tmp_path, content, **settings)
+    source.splits()
+    return source.read("train", 0).signal
+
+
+def refusal(tmp_path, *contents: bytes, **settings) -> str:
+    with pytest.raises(DataError) as caught:
+        one(tmp_path, *contents, **settings).splits()
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- transparency
+
+
+def inked(alpha, ink):
+    return np.dstack([*(np.full_like(alpha, value) for value in ink), alpha])
+
+
+def palette_image(alpha):
+    """A palette of one colour, black, with a transparency for each entry."""
+    levels = np.unique(alpha)
+    image = Image.fromarray(np.searchsorted(levels, alpha).astype(np.uint8), "P")
+    image.putpalette([0, 0, 0] * len(levels))
+    return image, levels.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["black RGBA", "white RGBA", "red RGBA", "LA", "palette", "TIFF", "WEBP"])
+def test_where_all_that_is_seen_has_one_colour_the_alpha_channel_is_the_picture(tmp_path, kind):
+    match kind:
+        case "LA":
+            content = file_bytes(Image.fromarray(np.dstack([STROKE * 0, STROKE]), "LA"))
+        case "palette":
+            image, levels = palette_image(STROKE)
+            content = file_bytes(image, transparency=levels)
+        case "TIFF":
+            content = file_bytes(inked(STROKE, (0, 0, 0)), "TIFF")
+        case "WEBP":
+            content = file_bytes(inked(STROKE, (0, 0, 0)), "WEBP", lossless=True)
+        case _:
+            ink = {"black": (0, 0, 0), "white": (255, 255, 255), "red": (200, 30, 30)}[kind.split()[0]]
+            content = file_bytes(inked(STROKE, ink))
+    source = one(tmp_path, content)
+    assert source.splits() == {"train": 1}
+    np.testing.assert_array_equal(source.read("train", 0).signal, STROKE)
+    assert "alpha channel" in source.provenance()["findings"][0]
+
+
+def test_a_colour_that_stands_for_transparency_in_a_grey_png(tmp_path):
+    pixels = np.where(STROKE > 0, 0, 255).astype(np.uint8)
+    content = file_bytes(Image.fromarray(pixels), transparency=255)
+    np.testing.assert_array_equal(signal(tmp_path, content), np.where(STROKE > 0, 255, 0))
+
+
+def test_an_opaque_image_with_an_alpha_channel_is_as_without(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    opaque = np.dstack([rgb, np.full((6, 5), 255, np.uint8)])
+    expected = np.asarray(Image.fromarray(rgb).convert("L"))
+    np.testing.assert_array_equal(signal(tmp_path, file_bytes(opaque)), expected)
+    np.testing.assert_array_equal(signal(tmp_path, file_bytes(opaque), mode="rgb"), rgb)
+
+
+def test_a_picture_that_is_transparent_in_part_needs_a_ground(tmp_path):
+    content = file_bytes(np.dstack([SHADES, SHADES, SHADES, STROKE]))
+    text = refusal(tmp_path, content)
+    assert "a/0.png is transparent in part" in text
+    assert "source.alpha=white or source.alpha=black" in text
+    weight = STROKE / 255
+    for alpha, expected in {
+        "black": SHADES * weight,
+        "white": SHADES * weight + 255 * (1 - weight),
+        "only": STROKE,
+        "ignore": SHADES,
+    }.items():
+        np.testing.assert_allclose(signal(tmp_path, content, alpha=alpha), expected, atol=1)
+
+
+def test_transparency_that_hides_a_picture_or_nothing(tmp_path):
+    nothing = np.zeros_like(STROKE)
+    hidden = file_bytes(np.dstack([SHADES, SHADES, SHADES, nothing]))
+    assert "a/0.png is transparent, though it has a picture" in refusal(tmp_path, hidden)
+    blank, drawn = file_bytes(inked(nothing, (0, 0, 0))), file_bytes(inked(STROKE, (0, 0, 0)))
+    source = one(tmp_path, blank, drawn)
+    assert source.splits() == {"train": 2}
+    assert sorted(int(source.read("train", n).signal.max()) for n in range(2)) == [0, 255]
+
+
+def test_opaque_images_among_strokes_in_alpha_are_refused(tmp_path):
+    strokes = file_bytes(inked(STROKE, (0, 0, 0)))
+    text = refusal(tmp_path, strokes, strokes, file_bytes(SHADES))
+    assert "a/2.png is opaque, unlike 2 others" in text
+    assert "source.alpha=white" in text
+    assert one(tmp_path, alpha="white").splits() == {"train": 3}
+
+
+def test_strokes_in_alpha_have_no_colour(tmp_path):
+    content = file_bytes(inked(STROKE, (0, 0, 0)))
+    assert "source.mode=grey" in refusal(tmp_path, content, mode="rgb")
+    white = signal(tmp_path, content, mode="rgb", alpha="white")
+    np.testing.assert_array_equal(white, np.dstack([255 - STROKE] * 3))
+
+
+def test_an_opaque_image_has_no_alpha_to_take(tmp_path):
+    assert "a/0.png is opaque" in refusal(tmp_path, file_bytes(SHADES), alpha="only")
+
+
+# ---------------------------------------------------------------- orientation
+
+WAYS = {
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: np.transpose,
+    6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a.T, 2), 8: np.rot90, 9: lambda a: a,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", WAYS)
+def test_the_exif_orientation_is_applied(tmp_path, form, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    settings = {"quality": 100} if form == "JPEG" else {"lossless": True} if form == "WEBP" else {}
+    stored = SHADES.repeat(8, 0).repeat(8, 1)  # in blocks, which a JPEG keeps
+    source = one(tmp_path, file_bytes(stored, form, exif=exif.tobytes(), **settings))
+    source.splits()
+    np.testing.assert_allclose(source.read("train", 0).signal, WAYS[orientation](stored), atol=3)
+    assert ("findings" in source.provenance()) == (orientation in range(2, 9))
+
+
+def test_damaged_exif_data_leave_an_image_as_it_is(tmp_path):
+    content = file_bytes(SHADES.repeat(8, 0), "JPEG", exif=b"Exif\0\0not a TIFF header", quality=100)
+    np.testing.assert_allclose(signal(tmp_path, content), SHADES.repeat(8, 0), atol=3)
+
+
+# ---------------------------------------------------------------- ranges
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM"])
+def test_16_bits_are_scaled(tmp_path, form):
+    wide = (SHADES.astype(np.uint16) * 257) + 100
+    np.testing.assert_array_equal(signal(tmp_path, file_bytes(wide, form)), SHADES)
+
+
+def test_12_of_16_bits_are_refused_until_white_is_stated(tmp_path):
+    content = file_bytes((SHADES.astype(np.uint16) * 17), "TIFF")  # up to 3 944
+    text = refusal(tmp_path, content)
+    assert "no pixel above 3944, where 65535 is white" in text
+    assert "If 4095 is white, use source.white=4095" in text
+    np.testing.assert_allclose(signal(tmp_path, content, white=4095), SHADES * (17 * 255 / 4095), atol=0.5)
+    assert signal(tmp_path, content, white=65_535).max() == 15
+
+
+@pytest.mark.parametrize(("most", "likely"), [(1, 1), (2, 2), (7, 7), (12, 15), (16, 16)])
+def test_masks_of_small_numbers_are_refused_until_white_is_stated(tmp_path, most, likely):
+    mask = np.where(STROKE > 0, most, 0).astype(np.uint8)
+    assert f"use source.white={likely};" in refusal(tmp_path, file_bytes(mask))
+    expected = np.where(STROKE > 0, round(255 * most / likely), 0)
+    np.testing.assert_array_equal(signal(tmp_path, file_bytes(mask), white=likely), expected)
+
+
+def test_black_and_white_files_of_1_bit(tmp_path):
+    image = Image.fromarray(STROKE > 0)
+    assert image.mode == "1"
+    for form in ("PNG", "TIFF", "BMP", "PPM"):
+        np.testing.assert_array_equal(signal(tmp_path, file_bytes(image, form)), np.where(STROKE > 0, 255, 0))
+
+
+def test_floats_need_a_white(tmp_path):
+    content = file_bytes(SHADES.astype(np.float32) / 232, "TIFF")
+    assert "floating-point pixels" in refusal(tmp_path, content)
+    np.testing.assert_allclose(signal(tmp_path, content, white=1), SHADES * (255 / 232), atol=0.5)
+    assert "expected 0 to 0.5" in refusal(tmp_path, content, white=0.5)
+    for wrong in (-1, np.nan):
+        pixels = SHADES.astype(np.float32)
+        pixels[0, 0] = wrong
+        assert "(expected 0 to 255)" in refusal(tmp_path, file_bytes(pixels, "TIFF"), white=255)
+
+
+def test_black_images_are_refused(tmp_path):
+    assert "are black" in refusal(tmp_path, file_bytes(np.zeros_like(STROKE)))
+
+
+# ---------------------------------------------------------------- colours and frames
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "RGB", "YCbCr"])
+def test_colours_of_jpeg_files(tmp_path, mode):
+    red = Image.new("RGB", (16, 16), (255, 0, 0)).convert(mode)
+    pixels = signal(tmp_path, file_bytes(red, "JPEG", quality=95), mode="rgb")
+    np.testing.assert_allclose(pixels, np.broadcast_to((255, 0, 0), (16, 16, 3)), atol=3)
+
+
+def test_lab_colours_are_refused(tmp_path):
+    lab = Image.fromarray(np.dstack([SHADES] * 3), "RGB").convert("RGB")
+    lab = Image.merge("LAB", lab.split())
+    assert "has the colour space LAB" in refusal(tmp_path, file_bytes(lab, "TIFF"))
+
+
+def test_grey_levels_of_colours_are_a_finding(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    grey = np.dstack([SHADES] * 3)
+    findings = one(tmp_path, file_bytes(rgb), file_bytes(grey)).provenance()["findings"]
+    assert findings == [
+        "1 of 2 images are in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours"
+    ]
+    assert "findings" not in one(tmp_path, mode="rgb").provenance()
+
+
+def test_bright_images_are_a_finding(tmp_path):
+    paper = 255 - STROKE
+    finding = one(tmp_path, file_bytes(paper), file_bytes(paper)).provenance()["findings"][0]
+    assert finding.startswith("most pixels of 2 of 2 images are bright")
+    assert "invert.use=true" in finding
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF", "PNG", "WEBP"])
+def test_files_of_several_frames_are_refused(tmp_path, form):
+    frames = [Image.fromarray(SHADES), Image.fromarray(SHADES.T.reshape(6, 5).copy())]
+    content = file_bytes(frames[0], form, save_all=True, append_images=frames[1:])
+    text = refusal(tmp_path, content, file_bytes(SHADES))
+    assert "a/0.png has several frames" in text
+    assert one(tmp_path, skip_bad=True).splits() == {"train": 1}
+
+
+# ---------------------------------------------------------------- what users reported
+
+
+def case(name, **settings):
+    return ImageFolder(path=str(asset(f"cases/images_and_sound/{name}")), test_share=0, **settings)
+
+
+def test_reported_strokes_in_alpha():
+    source = case("img_alpha_strokes")
+    assert source.splits() == {"train": 12}
+    for n in range(12):
+        sample = source.read("train", n)
+        with Image.open(f"{source.path}/{sample.id}") as image:
+            np.testing.assert_array_equal(sample.signal, np.asarray(image)[..., 3])
+        assert sample.signal.max() == 255
+
+
+def test_reported_orientation():
+    source = case("img_exif_rotated")
+    source.splits()
+    assert source.provenance()["findings"] == ["6 of 12 images are turned as their EXIF orientation says"]
+    for sample in (source.read("train", n) for n in range(12)):
+        with Image.open(f"{source.path}/{sample.id}") as image:
+            lying = np.asarray(image.convert("L"))
+        odd = int(sample.id[2]) % 2
+        np.testing.assert_array_equal(sample.signal, np.rot90(lying, -1) if odd else lying)
+
+
+def test_reported_bad_files():
+    with pytest.raises(DataError, match="3 of the files cannot be used") as caught:
+        case("img_three_bad_of_60").splits()
+    assert all(name in str(caught.value) for name in ("Cat/6.jpg", "Cat/12.jpg", "Dog/11.jpg"))
+    assert case("img_three_bad_of_60", skip_bad=True).splits() == {"train": 57}
+
+
+def test_reported_black_on_white():
+    assert (
+        "most pixels of 12 of 12 images are bright" in case("img_black_on_white").provenance()["findings"][0]
+    )
