@@ -12,7 +12,8 @@ from ..errors import DataError
 from ..input_files import read_input
 from .checked_files import Listing
 from .labelled_files import LabelledFiles, find_labelled_files
-from .sound_files import SUFFIXES, SoundFiles
+from .sound_decoder import SUFFIXES
+from .sound_files import SoundFiles
 
 
 @dataclass(frozen=True)
