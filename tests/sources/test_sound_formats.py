@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from spikeprep.encoding.run import encode
 from spikeprep.errors import DataError
+from spikeprep.recipes import load_recipe
 from spikeprep.sources.audio import AudioFiles
 from spikeprep.sources.fsdd import Fsdd
 from spikeprep.sources.sound_decoder import decode
 from spikeprep.sources.ti46 import Ti46
+from spikeprep.store import SpikeStore
 
 from ..assets import asset
 from .sound_files import put, spoken, wav
@@ -271,3 +274,29 @@ def test_cases_that_are_refused():
     source = AudioFiles(path=path, full_scale=32768, test_share=0)
     for n in range(source.splits()["train"]):
         assert 0.25 < np.abs(source.read("train", n).signal.samples).max() < 0.4
+
+
+# ---------------------------------------------------------------- lengths and names, from file to store
+
+
+def sounds(root, *lengths):
+    for n, length in enumerate(lengths):
+        put(root / "a" / f"{n}.wav", wav(spoken(1, n, length), 8000))
+    return load_recipe("audio").override(
+        {"source.rate": 0, "source.test_share": 0, "lyon.decimation": 128, "lyon.precision": "float32"}
+    )
+
+
+def test_sounds_without_a_time_step(tmp_path):
+    recipe = sounds(tmp_path / "data", 900, 1, 127, 128)
+    with pytest.raises(DataError) as error:
+        encode(recipe, tmp_path / "s.zarr", source_path=tmp_path / "data")
+    assert "2 samples have no time step, being too short: a/" in str(error.value)
+    assert "use fix_length.seconds=1" in error.value.hint
+    assert not (tmp_path / "s.zarr").exists()
+    fixed = recipe.override({"fix_length.seconds": 0.1})
+    encode(fixed, tmp_path / "s.zarr", source_path=tmp_path / "data")
+    assert SpikeStore.open(tmp_path / "s.zarr")["train"].steps.tolist() == [60] * 4  # 6 frames, held 10 steps
+    sounds(tmp_path / "short", 1, 5)
+    with pytest.raises(DataError, match="no sample has a time step"):
+        encode(recipe, tmp_path / "t.zarr", source_path=tmp_path / "short")
