@@ -18,7 +18,7 @@ from .sound_files import SoundFiles
 
 @dataclass(frozen=True)
 class AudioFiles(SoundFiles):
-    """Sound files (WAV, FLAC, SPHERE, AIFF, Ogg) in a folder per class, or named in a CSV file.
+    """Sound files (WAV, FLAC, MP3, SPHERE, AIFF, Ogg and others) in a folder per class, or named in a CSV file.
 
     The folder holds ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``; folders whose names begin with ``_`` or
     ``.`` are ignored. A CSV file has the columns ``path`` (relative to its own folder), ``label`` and, where the data

@@ -103,7 +103,7 @@ def decode(
     soundfile = _soundfile()
     if not data:
         raise DataError("is empty", "", "remove it, or copy it again")
-    content, most = _complete(data), fact_samples(data)
+    content = _complete(data)
     try:
         with _in_memory(content) as stream, _sequential()(stream, closefd=False) as file:
             rate, stated, subtype = file.samplerate, file.frames, file.subtype
@@ -121,8 +121,8 @@ def decode(
         raise DataError(f"is truncated: {len(samples)} samples of {stated}", "", "copy it again")
     if not len(samples):
         raise DataError("has no samples", "", "remove it, or copy it again")
-    if 0 < most < len(samples):
-        samples = samples[:most]
+    if subtype == "GSM610":
+        samples = samples[: fact_samples(data) or None]
     if subtype not in _PCM:
         samples = _scaled(samples, full_scale if subtype in ("FLOAT", "DOUBLE") else 1.0)
     return Sound(samples, rate)
