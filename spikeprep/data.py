@@ -32,6 +32,13 @@ class Sample:
     id: str
 
 
+LOUDEST = 10.0
+"""Sample value beyond which sound is not in ±1 but on another scale: 20 dB over full scale.
+
+Floating-point sound may exceed full scale somewhat; 16-bit numbers as floats reach 32 768.
+"""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
     """One channel of sound.

@@ -108,7 +108,14 @@ def recordings() -> list[Events]:
 
 
 EVENTS = recordings()
-SIGNALS = {"bsa": CHANNELS, "dvs": EVENTS, "lyon": SOUNDS, "poisson": IMAGES}
+SIGNALS = {
+    "bsa": CHANNELS,
+    "dvs": EVENTS,
+    "fix_length": SOUNDS,
+    "lyon": SOUNDS,
+    "poisson": IMAGES,
+    "rectify": CHANNELS,
+}
 FOLDERS = {
     "audio": audio_folder,
     "digits": no_files,

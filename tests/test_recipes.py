@@ -277,7 +277,8 @@ def test_a_step_that_occurs_twice_cannot_be_named():
 
 def test_another_encoder_has_its_defaults_and_the_transforms_stay():
     recipe = load_recipe("fsdd").with_encoder("poisson")
-    assert recipe.chain == [{"name": "lyon", "decimation": 200}, {"name": "poisson"}]
+    offered = {"name": "fix_length", "use": False}
+    assert recipe.chain == [offered, {"name": "lyon", "decimation": 200}, {"name": "poisson"}]
     assert recipe.source == load_recipe("fsdd").source
     assert recipe.train == load_recipe("fsdd").train
     assert recipe.title.endswith("; with the encoder poisson instead of bsa")

@@ -23,6 +23,9 @@ from ..errors import DataError, UsageError
 from ..random import SampleKey
 from .base import Description, Encoder
 
+_NEGATIVE = (
+    0.01  # of a signal's power: what is lost of it is as much as the error of a good reconstruction, 20 dB
+)
 _TRANSPOSE = tuple(
     (np.uint64(shift), np.uint64(mask))
     for shift, mask in ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
@@ -156,8 +159,11 @@ class Quality:
 class BSA(Encoder):
     """Ben's Spiker Algorithm: each channel's spikes, convolved with a filter, rebuild the channel.
 
-    Encodes `Frames`, or an array (time, channel) or (time,). A setting that is left out is that of the preset. Past its
-    end the signal is 0; a spike that `delay` moves past the end is dropped.
+    Encodes `Frames`, or an array (time, channel) or (time,), of values of at least 0. Signed signals are refused:
+    `rectify` is the way to encode them. Overshoots below 0, of up to 1 % of the power, are not rebuilt.
+
+    A setting that is left out is that of the preset. Past its end the signal is 0; a spike that `delay` moves past the
+    end is dropped.
 
     Parameters
     ----------
@@ -238,7 +244,7 @@ class BSA(Encoder):
         return Description((channels,), frames * self._hold, dt, ragged=True)
 
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
-        """Return the packed spikes; raises `DataError` for anything but finite analogue channels."""
+        """Return the packed spikes; raises `DataError` for anything but finite channels of at least 0."""
         frames, channels = _values(signal).shape
         bits = np.zeros((channels, -(-frames * self._hold // 8)), np.uint8)
         return SpikeTrain(bits, self._write(signal, bits))
@@ -265,15 +271,18 @@ class BSA(Encoder):
         with np.errstate(over="ignore", invalid="ignore"):
             scaled[:, :channels] = values
             scaled *= self._scale
-        if not np.isfinite(scaled).all():
+        least, most = scaled.min(initial=0), scaled.max(initial=0)  # NaN where one is
+        if not (np.isfinite(least) and np.isfinite(most)):
             raise DataError(
                 "bsa: got values that are NaN or infinite, or become so by bsa.scale",
                 "finite ones",
                 "Repair the signal.",
             )
-        least = (float(np.abs(h).sum()) + self._theta * float(h.sum())) / 2
+        if least < 0:
+            _check_sign(scaled, float(least / self._scale), float(most / self._scale))
+        threshold = (float(np.abs(h).sum()) + self._theta * float(h.sum())) / 2
         window = aligned_zeros(((h.size + 1) * LANES,), np.float64)
-        _encode(scaled.reshape(-1), width, hold, h, least, self._delay, window, bits)
+        _encode(scaled.reshape(-1), width, hold, h, threshold, self._delay, window, bits)
         return int(frames * hold)
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
@@ -302,6 +311,19 @@ class BSA(Encoder):
             float(snr_db), float(error.mean()), float(density.mean()), float(density.mean() / dt),
             channel_snr_db, error.mean(axis=0), density, density / dt,
         )  # fmt: skip
+
+
+def _check_sign(scaled: NDArray[np.float64], least: float, most: float) -> None:
+    """Raise `DataError` for signed signals: spikes add up to values of at least 0, whatever the filter's ripple."""
+    unit = scaled / max(-scaled.min(), scaled.max())
+    share = float((np.minimum(unit, 0) ** 2).sum() / (unit**2).sum())
+    if share > _NEGATIVE:
+        raise DataError(
+            f"bsa: got a signed signal, from {least:g} to {most:g}, with {share:.0%} of its power below 0",
+            "values of at least 0: spikes cannot rebuild others",
+            "Put the transform rectify ahead of it: it makes the positive and the negative part channels of their "
+            "own, or shifts the signal by an offset.",
+        )
 
 
 def _values(signal: Any) -> NDArray[Any]:

@@ -24,6 +24,7 @@ from ..system import cores
 from ..urls import redacted
 from .samples import SampleEncoder, Shape, misfit
 
+_SHOWN = 5  # samples in one message
 _PROBE_SAMPLES = 32  # that estimate a store's size
 _STAGING_BYTES = 32 << 20  # that an encoder needs beside the spikes, at most
 _RANGE_BYTES = 64 << 20  # of a large sample's spikes that are encoded at a time
@@ -151,8 +152,27 @@ class StorePlan:
         first = self.encoder.describe(next(iter(self.samples)), 0)
         self._lengths = self._describe_all(first, workers or cores()) if first.ragged else {}
         longest = max((int(steps.max(initial=0)) for steps in self._lengths.values()), default=first.steps)
+        self._check_lengths()
         self.shape, self.dt = Shape(first.unit_shape, first.units, longest, first.ragged), first.dt
         self._check_size()
+
+    def _check_lengths(self) -> None:
+        """Raise `DataError` where some samples, not all, have no time step: nothing could be learnt from them."""
+        empty = [
+            (split, int(n)) for split, steps in self._lengths.items() for n in np.flatnonzero(steps == 0)
+        ]
+        if not empty or not any(steps.any() for steps in self._lengths.values()):
+            return
+        shown = ", ".join(self.encoder.read(split, n)[0].id for split, n in empty[:_SHOWN])
+        more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
+        number = f"{len(empty)} samples have" if len(empty) > 1 else "one sample has"
+        offered = any(step["name"] == "fix_length" for step in self.recipe.chain)
+        pad = ", or bring all sounds to one length: use fix_length.seconds=1" if offered else ""
+        raise DataError(
+            f"{number} no time step, being too short: {shown}{more}",
+            "at least 1",
+            f"Remove what is too short{pad}.",
+        )
 
     def _check_size(self) -> None:
         shape, encoder = self.shape, self.encoder.chain.encoder

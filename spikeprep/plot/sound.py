@@ -115,16 +115,19 @@ def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | o
             f"{origin}, as in the store",
             "Pass the raw data that the store was made from.",
         )
-    frames = chain.prepare(sample.signal, rng=SampleKey(store.attributes["seed"], split, index))
-    if not isinstance(sample.signal, Audio) or not isinstance(frames, Frames):
+    sound, frames = sample.signal, sample.signal
+    for transform in chain.transforms:
+        frames = transform.apply(frames, SampleKey(store.attributes["seed"], split, index))
+        sound = frames if isinstance(frames, Audio) else sound
+    if not isinstance(sound, Audio) or not isinstance(frames, Frames):
         raise UsageError(f"{store.path} does not contain sound", "", "Leave source out.")
     centres = [
-        transform.filters(sample.signal.rate).centres
+        transform.filters(sound.rate).centres
         for transform in chain.transforms
         if hasattr(transform, "filters")
     ]
     return cochleagram(
-        sample.signal,
+        sound,
         frames,
         reader[index],
         seconds_per_step=store.attributes["dt"],

@@ -54,7 +54,7 @@ def raster(
     _draw_sample(top, spikes, split.unit_shape, seconds_per_step)
     top.suptitle(
         f"{sample_title(split, index, classes)}: {spikes.sum():,} spikes of {split.units:,} units "
-        f"in {len(spikes):,} steps, density {spikes.mean():.2%}",
+        f"in {len(spikes):,} steps, density {spikes.sum() / max(spikes.size, 1):.2%}",
         fontsize=10,
         x=0.01,
         ha="left",
@@ -168,6 +168,8 @@ def is_colour(shape: tuple[int, ...]) -> bool:
 
 def _over_time(bits: NDArray[np.uint8], steps: int) -> NDArray[np.float64]:
     """Return spikes per step (unit, bin) in at most 64 bins, each of whole bytes of 8 steps."""
+    if not steps:
+        return np.zeros((len(bits), 1))
     per_byte = np.bitwise_count(bits[:, : -(-steps // 8)])
     first = np.arange(0, per_byte.shape[1], -(-per_byte.shape[1] // 64))
     spikes = np.add.reduceat(per_byte, first, axis=1, dtype=np.float64)

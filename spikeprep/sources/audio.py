@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .labelled_source import LabelledSource
-from .sound_files import SUFFIXES, SoundFiles
+from .sound_decoder import SUFFIXES
+from .sound_files import SoundFiles
 
 
 @dataclass(frozen=True)
 class AudioFiles(LabelledSource, SoundFiles):
-    """Sound files (WAV, FLAC, SPHERE, AIFF, Ogg) in a folder per class, or named in a CSV file.
+    """Sound files (WAV, FLAC, MP3, SPHERE, AIFF, Ogg and others) in a folder per class, or named in a CSV file.
 
     The folder holds ``CLASS/…``, or ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names
     that data sets give these splits (``training``, ``val``, ``TEST`` …); folders whose names begin with ``_`` or ``.``

@@ -10,9 +10,10 @@ from typing import ClassVar
 from ..errors import DataError
 from .checked_files import Listing
 from .labelled_files import BadFile, Recording, file_id, files_under, shuffled
-from .sound_files import SUFFIXES, SoundFiles
+from .sound_decoder import SUFFIXES
+from .sound_files import SoundFiles
 
-_NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
+_NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.[A-Za-z0-9]+")
 _TEST_NUMBERS = 5  # recordings 0 to 4 of each digit and speaker are the test split, as upstream defines
 
 

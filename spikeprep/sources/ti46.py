@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 from ..errors import DataError
 from .checked_files import Listing
 from .labelled_files import BadFile, Recording, file_id, files_under, shuffled
-from .sound_files import SUFFIXES, SoundFiles
+from .sound_decoder import SUFFIXES
+from .sound_files import SoundFiles
 
 _LETTERS = {f"0{letter}": letter for letter in "abcdefghijklmnopqrstuvwxyz"}
 _DIGITS = {f"0{digit}": digit for digit in "0123456789"}
@@ -44,7 +45,6 @@ _EXPECTED = (
     "{ti20,ti_alpha}/{train,test}/{f1 … f8,m1 … m8}/NAME.wav or .sph, NAME of prompt, speaker, session and token, "
     "such as 0af1set0 (training) or 0am1s1t0 (test)"
 )
-_SUFFIXES = (".wav", ".sph")
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,7 @@ class Ti46(SoundFiles):
         bad, others = [], 0
         for file in files_under(root, SUFFIXES):
             id_ = file_id(file, root)
-            stem, _, ending = file.name.lower().rpartition(".")
-            parts = _NAME.fullmatch(stem)
-            if f".{ending}" not in _SUFFIXES:
-                continue
+            parts = _NAME.fullmatch(file.stem.lower())
             if parts is None or parts[1] not in PROMPTS["all"]:
                 fix = "give it its corpus name, such as 0af1set0, or remove it"
                 bad.append(BadFile(id_, "has no TI46 name", fix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .audio.fix_length import FixLength
     from .audio.lyon import Lyon
     from .events.background_filter import BackgroundFilter
     from .events.base import EventAugmentation, EventTransform
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .images.rotation import Rotation
     from .images.scale import Scale
     from .images.shift import Shift
+    from .series.rectify import Rectify
 
 __all__ = [
     "BackgroundFilter",
@@ -45,6 +47,7 @@ __all__ = [
     "EventRandomCrop",
     "EventTimeDownsample",
     "EventTransform",
+    "FixLength",
     "Flip",
     "HotPixels",
     "ImageAugmentation",
@@ -53,6 +56,7 @@ __all__ = [
     "Lyon",
     "MergePolarity",
     "Noise",
+    "Rectify",
     "RefractoryFilter",
     "Rotation",
     "Scale",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from spikeprep.store import SpikeStore
 
-from ..sources.sound_files import put, ti46_corpus
+from ..assets import asset
+from ..sources.sound_files import put, spoken, ti46_corpus, wav
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,38 @@ def test_plot_a_sound(spikeprep, corpus, encoded, tmp_path):
     assert other.exit_code == 3
     assert "as in the store" in other.stderr
     assert not (tmp_path / "b.png").exists()
+
+
+def test_the_case_of_one_sample(spikeprep, tmp_path):
+    source = asset("cases/images_and_sound/aud_short1")
+    args = ("encode", "audio", "--source", source, "--out", tmp_path / "s.zarr", "--set", "source.rate=8000")
+    refused = spikeprep(*args)
+    assert refused.exit_code == 3
+    assert "one sample has no time step, being too short: lo/s.wav; expected at least 1." in refused.stderr
+    assert "--set fix_length.seconds=1" in refused.stderr
+
+
+def test_names_that_are_not_utf8(spikeprep, tmp_path):
+    folder = os.fsencode(tmp_path / "data" / "caf") + b"\xe9"
+    os.makedirs(folder)
+    for n in range(3):
+        with open(os.path.join(folder, b"\xe9%d.wav" % n), "wb") as file:
+            file.write(wav(spoken(1, n, 900), 8000) if n else b"no sound")
+    args = (
+        "encode",
+        "audio",
+        "--source",
+        tmp_path / "data",
+        "--out",
+        tmp_path / "s.zarr",
+        "--set",
+        "source.test_share=0",
+    )
+    refused = spikeprep(*args)
+    assert refused.exit_code == 3
+    assert r"caf\xe9/\xe90.wav is no audio" in refused.stderr
+    done = spikeprep(*args, "--set", "source.skip_bad=true", "--set", "lyon.precision=float32")
+    assert done.exit_code == 0, done.output
+    store = SpikeStore.open(tmp_path / "s.zarr")
+    assert sorted(store["train"].ids.tolist()) == [r"caf\xe9/\xe91.wav", r"caf\xe9/\xe92.wav"]
+    assert store.attributes["classes"] == [r"caf\xe9"]

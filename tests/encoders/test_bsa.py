@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from spikeprep.data import Frames
 from spikeprep.encoders import BSA, Description
 from spikeprep.encoders.bsa import PRESETS, bsa_reference
+from spikeprep.encoding.arrays import write_store
 from spikeprep.errors import DataError, UsageError
+from spikeprep.transforms import Rectify
 
 from ..assets import asset
 
@@ -78,12 +80,36 @@ def test_the_reference(frames, channels, taps, theta, hold, delay, signed, seed)
     h = rng.uniform(-0.1 if signed else 0, 0.4, taps) + 0.01
     if h.sum() <= 0:
         h = np.abs(h)
-    signal = rng.uniform(-0.3, 1, (frames, channels)) * rng.uniform(0, 1, channels)
+    signal = rng.uniform(-0.02, 1, (frames, channels))
+    signal[:1] = 1  # below 0 is too little of the power to be refused
+    signal *= rng.uniform(0, 1, channels)
     bsa = BSA(filter=tuple(h), theta=theta, scale=1.5, hold=hold, delay=delay)
     decided = bsa_reference(bsa.hold_frames(signal) * 1.5, h, theta * h.sum())
     expected = np.zeros_like(decided)
     expected[delay:] = decided[: max(len(decided) - delay, 0)]
     np.testing.assert_array_equal(bsa(signal), expected)
+
+
+def power_db(signal, decoded):
+    return 10 * np.log10((signal**2).sum() / ((signal - decoded) ** 2).sum())
+
+
+def test_signed_signals_are_refused_and_can_be_rectified():
+    time = np.arange(2000) / 1000
+    signal = np.stack([np.sin(4 * np.pi * time), 0.5 * np.cos(6 * np.pi * time)], axis=1)
+    bsa = BSA(preset="schrauwen2003")
+    for signed in (signal, Frames(signal, 1000.0), signal[:, 0] - 0.5, 1e200 * signal):
+        with pytest.raises(DataError, match=r"got a signed signal, from -.* of its power below 0.*rectify"):
+            bsa(signed)
+    with pytest.raises(DataError, match=r"sample 1 of train.*got a signed signal"):
+        write_store("memory://signed.zarr", [np.abs(signal), signal], [0, 0], encoder=bsa)
+    parts = bsa.decode(bsa(Rectify()(signal)))
+    assert power_db(signal, parts[:, :2] - parts[:, 2:]) > 20
+    half = BSA(preset="schrauwen2003", scale=0.5)
+    shifted = Rectify(keep="positive", offset=1)(Frames(signal, 1000.0))
+    assert power_db(signal, half.decode(half(shifted)) - 1) > 12
+    overshoots = np.maximum(signal, -0.05)
+    assert bsa(overshoots).any()
 
 
 def test_decoding_inverts_encoding_of_filtered_spikes():

@@ -20,8 +20,10 @@ def _written(form: str, subtype: str):
         out = []
         for channels in (1, 2):
             stream = io.BytesIO()
-            sound = spoken(1, channels, 700)[:, None].repeat(channels, 1)
-            soundfile.write(stream, sound, 12500 if form != "OGG" else 16000, format=form, subtype=subtype)
+            sound = spoken(1, channels, 700)[:, None].repeat(channels, 1) / 32768
+            soundfile.write(
+                stream, sound, 16000 if form in ("OGG", "MP3") else 12500, format=form, subtype=subtype
+            )
             out.append(stream.getvalue())
         return out
 
@@ -50,6 +52,10 @@ def _waves() -> list[bytes]:
     return [wav(spoken(n, n, 900)) for n in range(3)] + packed
 
 
+def _containers() -> list[bytes]:
+    return [data for form in ("W64", "RF64", "CAF", "AU", "VOC") for data in _written(form, "PCM_16")()]
+
+
 TARGETS = [
     Target("WAV", _waves, _read(".wav")),
     Target(
@@ -60,6 +66,8 @@ TARGETS = [
     Target("AIFF", _written("AIFF", "PCM_16"), _read(".aif")),
     Target("FLAC", _written("FLAC", "PCM_16"), _read(".flac")),
     Target("Ogg", _written("OGG", "VORBIS"), _read(".ogg")),
+    Target("MP3", _written("MP3", "MPEG_LAYER_III"), _read(".mp3")),
+    Target("other containers", _containers, _read(".w64")),
 ]
 
 

@@ -129,11 +129,11 @@ def test_a_sound_that_expands(tmp_path):
 
 def test_other_sounds_are_refused(tmp_path):
     soundfile = pytest.importorskip("soundfile")
-    for form in ("AU", "VOC", "CAF", "W64"):
+    for form in ("AVR", "IRCAM", "PVF"):
         stream = io.BytesIO()
         soundfile.write(stream, spoken(1), 8000, format=form, subtype="PCM_16")
         put(tmp_path / "a" / "1.wav", stream.getvalue())
-        with pytest.raises(DataError, match="is no audio: it is no WAV, FLAC, SPHERE, AIFF or Ogg"):
+        with pytest.raises(DataError, match="is no audio: it is no WAV, FLAC, MP3, SPHERE"):
             AudioFiles(path=str(tmp_path), test_share=0).splits()
 
 
@@ -259,17 +259,3 @@ def test_limits_are_no_part_of_a_store(tmp_path):
     encode(recipe, tmp_path / "store.zarr", source_path=data)
     raised = recipe.override({"source.max_bytes": "2_000_000_000", "source.max_ratio": 5000})
     assert encode(raised, tmp_path / "store.zarr", source_path=data).encoded == 0  # the same store
-
-
-def test_a_stream_that_does_not_state_its_length(tmp_path):
-    soundfile = pytest.importorskip("soundfile")
-    stream = io.BytesIO()
-    soundfile.write(stream, spoken(1, 0, 5000), 8000, format="FLAC", subtype="PCM_16")
-    data = bytearray(stream.getvalue())
-    data[21] &= 0xF0  # the samples' number: 36 bits from here on
-    data[22:26] = bytes(4)
-    put(tmp_path / "a" / "1.flac", bytes(data))
-    with pytest.raises(
-        DataError, match=r"a/1\.flac is no audio"
-    ):  # libsndfile states 2⁶³ samples, and reads none
-        AudioFiles(path=str(tmp_path), test_share=0).splits()

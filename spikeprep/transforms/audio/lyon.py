@@ -35,7 +35,7 @@ from ..._simd import (
     store,
 )
 from ...config import Meta
-from ...data import Audio, Frames
+from ...data import LOUDEST, Audio, Frames
 from ...encoders.base import Transform
 from ...errors import DataError
 from ...random import SampleKey
@@ -259,11 +259,18 @@ class Lyon(Transform):
         return Frames(np.broadcast_to(0.0, shape), signal.rate / self.decimation)
 
     def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Frames:
-        """Return the cochleagram; raises `DataError` for anything but finite `Audio`."""
+        """Return the cochleagram; raises `DataError` for anything but finite `Audio` in about ±1."""
         samples, dtype = _samples(signal), np.dtype(self.precision)
-        if not np.isfinite(samples).all():
+        least, most = samples.min(initial=0), samples.max(initial=0)  # NaN where one is
+        if not (np.isfinite(least) and np.isfinite(most)):
             raise DataError(
                 "lyon: got samples that are NaN or infinite", "finite ones", "Repair the recording."
+            )
+        if max(-least, most) > LOUDEST:
+            raise DataError(
+                f"lyon: got samples from {least:g} to {most:g}",
+                "±1",
+                "Divide them by their full scale, for example 16-bit numbers by 32768.",
             )
         sections = self.filters(signal.rate).sections
         stages = sections.shape[1]

@@ -1,0 +1,1 @@
+"""Transforms of analogue channels over time, one a file."""
