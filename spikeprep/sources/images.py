@@ -18,7 +18,6 @@ from ..errors import CapabilityError, DataError, UsageError
 from ..input_files import read_input
 from .base import FileSource, LimitedFiles, Size, sample_digest
 from .checked_files import Listing
-from .class_names import class_findings
 from .labelled_files import GroupNumbers, Recording, SeenFiles, bad_files_error, by_split, files_digest
 from .labelled_source import LabelledSource
 
@@ -153,9 +152,8 @@ class ImageFiles(FileSource, LimitedFiles):
         """Return one sha256 over the sha256 and path of every file, and findings."""
         recordings = [recording for files in self._images.values() for recording in files]
         facts: dict[str, Any] = {"sha256": files_digest(recordings, self._seen)}
-        labels = {recording.label for recording in self._listing.recordings}
-        if findings := [*self._listing.findings, *class_findings(self.classes, labels)]:
-            facts["findings"] = findings
+        if self._listing.findings:
+            facts["findings"] = list(self._listing.findings)
         return facts
 
 

@@ -139,24 +139,15 @@ class LabelledFiles:
         )
         return shuffled(recordings, seed)
 
-    def split_findings(self, recordings: Sequence[Recording]) -> list[str]:
-        """Return what is odd about the splits of `recordings`: what training lacks, and groups that are cut."""
-        labels: dict[str, set[int]] = {}
-        groups: dict[str, set[str]] = {}
-        for recording in recordings:
-            labels.setdefault(recording.split, set()).add(recording.label)
-            if recording.group:
-                groups.setdefault(recording.group, set()).add(recording.split)
-        findings = []
-        if "train" in labels:
-            untrained = sorted(
-                {label for of_split in labels.values() for label in of_split} - labels["train"]
-            )
-            if untrained:
-                findings.append(f"no training samples of {listed([self.classes[n] for n in untrained])}")
-        if cut := sorted(group for group, splits in groups.items() if len(splits) > 1):
-            findings.append(f"in more than one split, as the data say: the groups {listed(cut)}")
-        return findings
+
+def cut_groups(recordings: Iterable[Recording]) -> list[str]:
+    """Return one text on groups that are in more than one split, as data with splits of their own may have them."""
+    splits: dict[str, set[str]] = {}
+    for recording in recordings:
+        if recording.group:
+            splits.setdefault(recording.group, set()).add(recording.split)
+    cut = sorted(group for group, of_group in splits.items() if len(of_group) > 1)
+    return [f"in more than one split, as the data say: the groups {listed(cut)}"] if cut else []
 
 
 Unit = tuple[str, bool]

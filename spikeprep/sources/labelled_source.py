@@ -17,7 +17,7 @@ from .checked_files import Listing
 from .class_folders import ClassFolders
 from .class_names import check_classes, listed, read_class_names, sorted_classes
 from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
-from .labelled_files import Entry, LabelledFiles
+from .labelled_files import Entry, LabelledFiles, cut_groups
 from .list_files import read_list
 from .tables import Table, TableRules, read_table
 
@@ -100,7 +100,7 @@ class LabelledSource(LimitedFiles):
         """List the files, and choose the test share where the data have no split."""
         files = self._files
         recordings = files.recordings(self.test_share, self.split_seed)
-        findings = [*files.findings, *files.split_findings(recordings)]
+        findings = [*files.findings, *cut_groups(recordings)]
         if (
             self.test_share
             and not any(r.split == "test" for r in recordings)
