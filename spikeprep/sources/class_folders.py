@@ -48,7 +48,7 @@ class ClassFolders:
         folders = self._folders(self.root)
         self._report_loose(self.root)
         split_like = [f for f in folders if is_split_like(f.name)]
-        if not split_like or {f.name for f in folders} <= set(self.class_names):
+        if not split_like or {printable(f.name) for f in folders} <= set(self.class_names):
             return self._classes(folders)
         filled = [f for f in folders if files_under(f, self.suffixes)]
         others = [f for f in filled if f not in split_like]

@@ -119,16 +119,16 @@ class LabelledFiles:
         share of all groups, at least one.
         """
         unassigned = [entry for entry in self.entries if not entry.split]
-        units: dict[Unit, set[str]] = {}  # → its classes
+        units: dict[Unit, str] = {}  # → its class
+        least = mixed = 0
         for entry in unassigned:
-            units.setdefault(_unit(entry), set()).add(entry.label)
-        least = 0
-        if any(len(labels) > 1 for labels in units.values()):
+            mixed |= units.setdefault(_unit(entry), entry.label) != entry.label
+        if mixed:
             least = int(test_share > 0 and len(units) > 1)
-            units = {unit: {""} for unit in units}
+            units = dict.fromkeys(units, "")
         drawn_from: dict[str, list[Unit]] = {}
         for unit in sorted(units, key=lambda unit: (id_hash(seed, "split", unit[0]), unit)):
-            drawn_from.setdefault(next(iter(units[unit])), []).append(unit)
+            drawn_from.setdefault(units[unit], []).append(unit)
         test = {
             u for drawn in drawn_from.values() for u in drawn[: max(round(test_share * len(drawn)), least)]
         }
@@ -217,7 +217,7 @@ def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:
             for name in names
             if not name.startswith(".") and (not suffixes or name.lower().endswith(tuple(suffixes)))
         ]
-    return sorted(files)
+    return sorted(files, key=lambda file: file.parts)  # compared faster than paths
 
 
 def files_in(folder: Path) -> list[Path]:

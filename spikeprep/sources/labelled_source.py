@@ -44,7 +44,8 @@ class LabelledSource(LimitedFiles):
     test_list
         A file inside the folder that names the test files, one per line (Speech Commands' ``testing_list.txt``).
     validation_list
-        Likewise for validation files. With `test_list` all other files are for training.
+        A file inside the folder that names the validation files (``validation_list.txt``). With `test_list` all other
+        files are for training.
     group_pattern
         A regular expression that finds a file's group (its speaker, its subject) in its path inside the folder: what it
         matches, or its first group in parentheses. No split that is chosen here or in training cuts through a group.
