@@ -114,7 +114,8 @@ class ClassFolders:
                         "Move the folders, give the folder that holds those of the splits as source=FOLDER, or, if "
                         f"{folder.name} is a class, name all classes: use source.class_names=[{folder.name},…].",
                     )
-        return [Entry(split, f, printable(folder.name), file_id(f, self.root)) for f in files]
+        label = printable(folder.name)
+        return [Entry(split, f, label, file_id(f, self.root)) for f in files]
 
     def _folders(self, folder: Path) -> list[Path]:
         """Return the folders in a folder that are not ignored, sorted."""
