@@ -374,7 +374,7 @@ def keeps_what_it_reads(self, split, index):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"splits": lambda self: {"training": 4}}, r"it has the splits \['training'\]; expected train, test"),
+        ({"splits": lambda self: {"training": 4}}, r"it has the splits \['training'\]; expected train, validation"),
         ({"splits": lambda self: {"train": 4.0}}, "it has splits of"),
         ({"classes": ["rows", "columns"]}, "its classes are .*; expected a tuple of texts"),
         ({"classes": ("rows", "rows")}, "two classes have one name"),

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from ..errors import DataError
 from ..system import cores
 from .base import FileSource, LimitedFiles, sample_digest
-from .class_names import class_findings
 from .labelled_files import (
     BadFile,
     GroupNumbers,
@@ -150,9 +149,7 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         if not good:
             hint = "Give their folder as source=FOLDER."
             raise DataError(f"{self.path} has no recordings", f"files ending in {self.endings}", hint)
-        # by the names of all files: with a limit few are checked
-        labels = {recording.label for recording in self._listing.recordings}
-        findings = [*self._listing.findings, *class_findings(self.classes, labels), *self._findings(good)]
+        findings = [*self._listing.findings, *self._findings(good)]
         return _Scan(by_split(good, self.limit), bad, [*findings, *bad_files_findings(bad)])
 
     def _next_batch(

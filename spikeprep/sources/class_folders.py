@@ -48,7 +48,7 @@ class ClassFolders:
         folders = self._folders(self.root)
         self._report_loose(self.root)
         split_like = [f for f in folders if is_split_like(f.name)]
-        if not split_like or {f.name for f in folders} <= set(self.class_names):
+        if not split_like or {printable(f.name) for f in folders} <= set(self.class_names):
             return self._classes(folders)
         filled = [f for f in folders if files_under(f, self.suffixes)]
         others = [f for f in filled if f not in split_like]
@@ -114,7 +114,8 @@ class ClassFolders:
                         "Move the folders, give the folder that holds those of the splits as source=FOLDER, or, if "
                         f"{folder.name} is a class, name all classes: use source.class_names=[{folder.name},…].",
                     )
-        return [Entry(split, f, printable(folder.name), file_id(f, self.root)) for f in files]
+        label = printable(folder.name)
+        return [Entry(split, f, label, file_id(f, self.root)) for f in files]
 
     def _folders(self, folder: Path) -> list[Path]:
         """Return the folders in a folder that are not ignored, sorted."""

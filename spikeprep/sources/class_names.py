@@ -70,18 +70,6 @@ def check_classes(present: Collection[str], given: Sequence[str], where: str) ->
         )
 
 
-def class_findings(classes: Sequence[str], labels: Collection[int]) -> list[str]:
-    """Return what is odd about the labels that occur: there is one, or classes have no samples."""
-    if len(labels) == 1:
-        return [
-            f"all samples are of one class, {classes[next(iter(labels))]}: there is nothing to tell apart"
-        ]
-    absent = [name for label, name in enumerate(classes) if label not in labels]
-    return (
-        [f"no samples of the {'classes' if len(absent) > 1 else 'class'} {listed(absent)}"] if absent else []
-    )
-
-
 def listed(names: Sequence[str]) -> str:
     """Return names for a message, the first ones of many."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

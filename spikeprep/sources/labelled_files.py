@@ -119,16 +119,16 @@ class LabelledFiles:
         share of all groups, at least one.
         """
         unassigned = [entry for entry in self.entries if not entry.split]
-        units: dict[Unit, set[str]] = {}  # → its classes
+        units: dict[Unit, str] = {}  # → its class
+        least = mixed = 0
         for entry in unassigned:
-            units.setdefault(_unit(entry), set()).add(entry.label)
-        least = 0
-        if any(len(labels) > 1 for labels in units.values()):
+            mixed |= units.setdefault(_unit(entry), entry.label) != entry.label
+        if mixed:
             least = int(test_share > 0 and len(units) > 1)
-            units = {unit: {""} for unit in units}
+            units = dict.fromkeys(units, "")
         drawn_from: dict[str, list[Unit]] = {}
         for unit in sorted(units, key=lambda unit: (id_hash(seed, "split", unit[0]), unit)):
-            drawn_from.setdefault(next(iter(units[unit])), []).append(unit)
+            drawn_from.setdefault(units[unit], []).append(unit)
         test = {
             u for drawn in drawn_from.values() for u in drawn[: max(round(test_share * len(drawn)), least)]
         }
@@ -139,24 +139,15 @@ class LabelledFiles:
         )
         return shuffled(recordings, seed)
 
-    def split_findings(self, recordings: Sequence[Recording]) -> list[str]:
-        """Return what is odd about the splits of `recordings`: what training lacks, and groups that are cut."""
-        labels: dict[str, set[int]] = {}
-        groups: dict[str, set[str]] = {}
-        for recording in recordings:
-            labels.setdefault(recording.split, set()).add(recording.label)
-            if recording.group:
-                groups.setdefault(recording.group, set()).add(recording.split)
-        findings = []
-        if "train" in labels:
-            untrained = sorted(
-                {label for of_split in labels.values() for label in of_split} - labels["train"]
-            )
-            if untrained:
-                findings.append(f"no training samples of {listed([self.classes[n] for n in untrained])}")
-        if cut := sorted(group for group, splits in groups.items() if len(splits) > 1):
-            findings.append(f"in more than one split, as the data say: the groups {listed(cut)}")
-        return findings
+
+def cut_groups(recordings: Iterable[Recording]) -> list[str]:
+    """Return one text on groups that are in more than one split, as data with splits of their own may have them."""
+    splits: dict[str, set[str]] = {}
+    for recording in recordings:
+        if recording.group:
+            splits.setdefault(recording.group, set()).add(recording.split)
+    cut = sorted(group for group, of_group in splits.items() if len(of_group) > 1)
+    return [f"in more than one split, as the data say: the groups {listed(cut)}"] if cut else []
 
 
 Unit = tuple[str, bool]
@@ -226,7 +217,7 @@ def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:
             for name in names
             if not name.startswith(".") and (not suffixes or name.lower().endswith(tuple(suffixes)))
         ]
-    return sorted(files)
+    return sorted(files, key=lambda file: file.parts)  # compared faster than paths
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from .checked_files import Listing
 from .class_folders import ClassFolders
 from .class_names import check_classes, listed, read_class_names, sorted_classes
 from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
-from .labelled_files import Entry, LabelledFiles
+from .labelled_files import Entry, LabelledFiles, cut_groups
 from .list_files import read_list
 from .tables import Table, TableRules, read_table
 
@@ -44,7 +44,8 @@ class LabelledSource(LimitedFiles):
     test_list
         A file inside the folder that names the test files, one per line (Speech Commands' ``testing_list.txt``).
     validation_list
-        Likewise for validation files. With `test_list` all other files are for training.
+        A file inside the folder that names the validation files (``validation_list.txt``). With `test_list` all other
+        files are for training.
     group_pattern
         A regular expression that finds a file's group (its speaker, its subject) in its path inside the folder: what it
         matches, or its first group in parentheses. No split that is chosen here or in training cuts through a group.
@@ -100,7 +101,7 @@ class LabelledSource(LimitedFiles):
         """List the files, and choose the test share where the data have no split."""
         files = self._files
         recordings = files.recordings(self.test_share, self.split_seed)
-        findings = [*files.findings, *files.split_findings(recordings)]
+        findings = [*files.findings, *cut_groups(recordings)]
         if (
             self.test_share
             and not any(r.split == "test" for r in recordings)

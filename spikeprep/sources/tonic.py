@@ -20,7 +20,7 @@ from ..data import Sample
 from ..errors import DataError, UsageError, near_miss
 from ..input_files import changed
 from .base import FileSource, Size, file_sha256, sample_digest
-from .class_names import class_findings, sorted_classes
+from .class_names import sorted_classes
 from .labelled_files import (
     Entry,
     LabelledFiles,
@@ -285,13 +285,7 @@ class TonicData(FileSource):
             "tonic": metadata.version("tonic"),
             "sha256": files_digest(files, self._seen),
         }
-        labels = {member.label for part in self._samples.values() for member in part}
-        findings = class_findings(self.classes, labels) if self.limit is None else []
-        return (
-            facts
-            | ({"note": self._note} if self._note else {})
-            | ({"findings": findings} if findings else {})
-        )
+        return facts | ({"note": self._note} if self._note else {})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ def test_a_table(tmp_path):
     ("text", "words"),
     [
         ("", "no rows"),
-        ("file,class\na.wav,x\n", "columns"),
+        ("file,take\na.wav,x\n", "columns"),
         ("path,label,split\nsounds/no/0.wav,NO,extra\n", "line 2"),
         ("path,label\nsounds/no/0.wav,NO\nsounds/no/1.wav,\n", "line 3"),
         ("path,label\nsounds/no/0.wav,NO\nsounds/no/0.wav,YES\n", "names sounds/no/0.wav again"),

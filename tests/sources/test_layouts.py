@@ -266,15 +266,6 @@ def test_a_store_keeps_the_groups(tmp_path):
 # ---------------------------------------------------------------- other sources
 
 
-def test_a_single_class_is_reported(tmp_path):
-    Image = pytest.importorskip("PIL.Image")
-    (tmp_path / "only").mkdir()
-    for n in range(3):
-        Image.fromarray(np.full((2, 3), 90 * n, np.uint8)).save(tmp_path / f"only/{n}.png")
-    facts = ImageFolder(path=str(tmp_path)).provenance()
-    assert facts["findings"] == ["all samples are of one class, only: there is nothing to tell apart"]
-
-
 def test_folders_of_nmnist(tmp_path):
     nmnist_folder(tmp_path, train=20, test=10)
     (tmp_path / "Train").rename(tmp_path / "training")
