@@ -193,8 +193,9 @@ class StorePlan:
         """Return split → layout of its arrays."""
         shape = self.shape
         layouts = {split: SplitLayout.fit(n, shape.units, shape.steps) for split, n in self.samples.items()}
-        copied = {split for split in layouts if self.encoder.copies_of(split) > 1}
-        return {split: replace(layout, groups=split in copied) for split, layout in layouts.items()}
+        return {
+            split: replace(layout, groups=self.encoder.has_groups(split)) for split, layout in layouts.items()
+        }
 
     def attributes(self) -> dict[str, Any]:
         """Return the store's attributes: what was encoded and how; neither where nor when."""

@@ -93,10 +93,29 @@ class SampleEncoder:
         return SampleKey(self.seed, split, number, copy)
 
     def groups(self, split: str, numbers: Sequence[int]) -> NDArray[np.int32] | None:
-        """Return each sample's group, int32 (sample,): where its original is; None for a split without copies."""
-        if self.copies_of(split) == 1:
+        """Return each sample's group, int32 (sample,): its source's, else where its original is.
+
+        None for a split that has neither groups nor copies.
+        """
+        if not self.has_groups(split):
             return None
-        return np.array([self.place(split, n)[1] for n in numbers], np.int32)
+        places = [self.place(split, n)[1] for n in numbers]
+        if self._source_has_groups(split):
+            groups = [self.source.group(split, place) for place in places]
+            if None in groups:
+                sample = f"sample {places[groups.index(None)]} of {split}"
+                raise PluginError(
+                    f"the source {self.source.name} has no group for {sample}", "one for all or none"
+                )
+            return np.array(groups, np.int32)
+        return np.array(places, np.int32)
+
+    def has_groups(self, split: str) -> bool:
+        """Whether a store has the groups of a split's samples."""
+        return self.copies_of(split) > 1 or self._source_has_groups(split)
+
+    def _source_has_groups(self, split: str) -> bool:
+        return self.source.group(split, 0) is not None
 
     def digest(self, split: str, index: int) -> bytes:
         """Return a digest of what a sample was read from; see `Source.digest`."""

@@ -12,7 +12,8 @@ import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,21 +41,26 @@ def decode_packet(raw: NDArray[np.uint8], overflow: int) -> NDArray[np.void]:
     return valid
 
 
-@dataclass(frozen=True)
-class _Packet:
+class _Packet(NamedTuple):
     at: int  # byte offset of its first event
-    count: int
+    events: int
     overflow: int
+    first: int  # events before it in the packet: many are decoded a part at a time
 
 
 class _Decoder(PacketDecoder[_Packet]):
     def __init__(self, file: InputFile, begin: int) -> None:
+        self._begin = begin
+        self._source: int | None = None  # the camera: that of the first packet
         super().__init__(file)
-        # whatever the packets are, these numbers take no more memory than the packets take in the file
-        self._table = array("q", (n for p in self._headers(begin) for n in (p.at, p.count, p.overflow)))
+
+    @cached_property
+    def _table(self) -> array[int]:
+        """The fields of every packet, one after the other; no more memory than the packets take in the file."""
+        return array("q", (n for packet in self._headers(self._begin) for n in packet))
 
     def _headers(self, at: int) -> Iterator[_Packet]:
-        end, source = self._length, None
+        end = self._length
         while at < end:
             header = self.header(at, _HEADER)
             if header is None:
@@ -78,23 +84,32 @@ class _Decoder(PacketDecoder[_Packet]):
             if capacity * size > end - at:
                 left = f"{end - at} of its {capacity * size} bytes of events"
                 self.cut = f"the packet at byte {at - _HEADER.size} has {left}"
-            if kind == _POLARITY and complete and source in (None, origin):
-                source = origin
+            if kind == _POLARITY and complete and self._source in (None, origin):
+                self._source = origin
                 for first in range(0, complete, _AT_ONCE):
-                    yield _Packet(at + first * _RECORD, min(_AT_ONCE, complete - first), overflow)
+                    part = min(_AT_ONCE, complete - first)
+                    yield _Packet(at + first * _RECORD, part, overflow, first)
             at += capacity * size
 
     def packets(self) -> Iterator[_Packet]:
-        return (_Packet(*self._table[n : n + 3]) for n in range(0, len(self._table), 3))
+        fields = len(_Packet._fields)
+        return (_Packet(*self._table[n : n + fields]) for n in range(0, len(self._table), fields))
+
+    def chunks_from(self, place: tuple[int, int, int | None]) -> Iterator[Chunk]:
+        """Decode from a packet on; a place is the byte offsets of its header and first event, and the camera."""
+        header, first, self._source = place
+        return map(self.read, (packet for packet in self._headers(header) if packet.at >= first))
 
     def read(self, packet: _Packet) -> Chunk:
-        raw = np.frombuffer(self.bytes_at(packet.at, packet.count * _RECORD), np.uint8)
+        raw = np.frombuffer(self.bytes_at(packet.at, packet.events * _RECORD), np.uint8)
         events = decode_packet(raw, packet.overflow)
         # where some events are not valid, the offset of the others is the packet's
-        return Chunk(events, packet.at, _RECORD if len(events) == packet.count else 0)
+        stride = _RECORD if len(events) == packet.events else 0
+        header = packet.at - packet.first * _RECORD - _HEADER.size
+        return Chunk(events, packet.at, stride, place=(header, packet.at, self._source))
 
     def max_events(self) -> int:
-        return sum(self._table[1::3])
+        return sum(self._table[1 :: len(_Packet._fields)])
 
 
 @dataclass(frozen=True)

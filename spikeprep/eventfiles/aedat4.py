@@ -122,7 +122,13 @@ class _Decoder(PacketDecoder[tuple[int, int]]):
         self._end = end if begin <= end <= self._length else self._length
 
     def packets(self) -> Iterator[tuple[int, int]]:
-        at = self._begin
+        return self._packets(self._begin)
+
+    def chunks_from(self, place: int) -> Iterator[Chunk]:
+        """Decode from the packet whose header is at this byte."""
+        return map(self.read, self._packets(place))
+
+    def _packets(self, at: int) -> Iterator[tuple[int, int]]:
         while at < self._end:
             header = self.header(at, _PACKET)
             if header is None:
@@ -159,7 +165,7 @@ class _Decoder(PacketDecoder[tuple[int, int]]):
             raise
         except Exception as error:  # the errors of the compression libraries have no common class
             raise self._damaged(at - _PACKET.size, f"cannot be decoded ({error})") from error
-        return Chunk(events, at - _PACKET.size, 0, {"x": x, "y": y})
+        return Chunk(events, at - _PACKET.size, 0, {"x": x, "y": y}, at - _PACKET.size)
 
     def max_events(self) -> None:
         """Return None: only decompressing tells."""

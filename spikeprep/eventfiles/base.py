@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +136,14 @@ class Decoder(ABC):
         """Close the file; a decoder that holds more overrides this and calls it too."""
         self.file.close()
 
+    def mark(self) -> Any:
+        """Return what `resume` goes back to the place before the next event with; None: only `rewind` is possible."""
+        return None
+
+    def resume(self, mark: Any) -> None:
+        """Go to a place that `mark` returned for the same file, with the same `origin`."""
+        raise NotImplementedError
+
     def incomplete_end(self) -> str:
         """Return, after the last event, a description of an incomplete record at the end; empty where there is none."""
         return ""
@@ -180,6 +188,16 @@ class ByteDecoder(Decoder):
         self._low = self._high = 0  # bytes of the buffer that are not decoded yet
         self.state = np.array(self.initial_state, np.int64)
         self.state[0] -= self.origin
+
+    def mark(self) -> tuple[int, tuple[int, ...]]:
+        """Return the byte offset of the next record, and the kernel's state there."""
+        return self._at + self._low, tuple(self.state.tolist())
+
+    def resume(self, mark: tuple[int, tuple[int, ...]]) -> None:
+        """Go to a record, with the kernel's state."""
+        self._at = self.file.stream.seek(mark[0])
+        self._low = self._high = 0
+        self.state = np.array(mark[1], np.int64)
 
     @abstractmethod
     def decode(

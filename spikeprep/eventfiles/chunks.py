@@ -30,12 +30,15 @@ class Chunk:
         Bytes from one event to the next; 0 where all have one offset.
     wide
         Fields with values that `EVENT` is too narrow for, int64 (event,); in `events` they lie off any sensor.
+    place
+        What `ChunkDecoder.chunks_from` begins again with this chunk from; None where it cannot.
     """
 
     events: NDArray[np.void]
     at: int = -1
     stride: int = 0
     wide: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    place: Any = None
 
 
 class ChunkDecoder(Decoder):
@@ -48,11 +51,25 @@ class ChunkDecoder(Decoder):
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks of the recording, from its beginning."""
 
+    def chunks_from(self, place: Any) -> Iterator[Chunk]:
+        """Yield the chunks of the recording from the one with this `Chunk.place` on; needed where chunks have one."""
+        raise NotImplementedError
+
     def rewind(self) -> None:
         """Go back to before the first event."""
         self._remaining = self.chunks()
         self._chunk: Chunk | None = None
         self._low = self._high = 0
+
+    def mark(self) -> tuple[Any, int] | None:
+        """Return the chunk's place, and how many of its events were taken."""
+        return None if self._chunk is None or self._chunk.place is None else (self._chunk.place, self._high)
+
+    def resume(self, mark: tuple[Any, int]) -> None:
+        """Go to a chunk, and past some of its events."""
+        self._remaining = self.chunks_from(mark[0])
+        self._chunk = next(self._remaining, None)
+        self._low = self._high = mark[1]
 
     def fill(self, out: NDArray[np.void]) -> int:
         """Copy the next events, from one chunk."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,8 +109,8 @@ class ColumnDecoder(ChunkDecoder):
         super().__init__()
 
     @abstractmethod
-    def _slices(self) -> Iterator[Columns]:
-        """Yield the columns, some rows at a time."""
+    def _slices(self, first: int = 0) -> Iterator[Columns]:
+        """Yield the columns, some rows at a time, from the slice number `first` on."""
 
     @abstractmethod
     def _row(self, index: int) -> Columns | None:
@@ -118,9 +118,13 @@ class ColumnDecoder(ChunkDecoder):
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows as events."""
-        index = 0
-        for columns in self._slices():
-            yield self._chunk_of(columns, index)
+        return self.chunks_from((0, 0))
+
+    def chunks_from(self, place: tuple[int, int]) -> Iterator[Chunk]:
+        """Yield the rows as events; a place is the number of the slice and of its first row."""
+        first, index = place
+        for number, columns in enumerate(self._slices(first), first):
+            yield replace(self._chunk_of(columns, index), place=(number, index))
             index += len(columns["t"])
 
     def _chunk_of(self, columns: Columns, index: int) -> Chunk:
@@ -201,14 +205,14 @@ class ColumnDecoder(ChunkDecoder):
         return events
 
 
-def row_slices(length: int, multiple: int = 1, row_bytes: int = 0) -> Iterator[slice]:
+def row_slices(length: int, multiple: int = 1, row_bytes: int = 0, first: int = 0) -> Iterator[slice]:
     """Yield slices that cover `length` rows, tens of thousands of rows each, a multiple of `multiple`.
 
-    Fewer where `row_bytes` are many: at most 16 MiB, or one row.
+    Fewer where `row_bytes` are many: at most 16 MiB, or one row. The ones before number `first` are left out.
     """
     most = max(min(_ROWS, _SLICE_BYTES // max(row_bytes, 1)), 1)
     step = max(most // multiple, 1) * multiple
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
+    return (slice(start, min(start + step, length)) for start in range(first * step, length, step))
 
 
 def check_row(path: Path, size: int) -> None:

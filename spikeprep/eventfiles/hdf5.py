@@ -63,8 +63,8 @@ class _Decoder(ColumnDecoder):
             columns[name] = array if key is None else array[key] if isinstance(key, str) else array[:, key]
         return columns
 
-    def _slices(self) -> Iterator[Columns]:
-        return map(self._read, row_slices(self._count, self._rows_multiple, self._row_bytes))
+    def _slices(self, first: int = 0) -> Iterator[Columns]:
+        return map(self._read, row_slices(self._count, self._rows_multiple, self._row_bytes, first))
 
     def _row(self, index: int) -> Columns:
         return self._read(slice(index, index + 1))

@@ -63,8 +63,8 @@ class _Npy(ColumnDecoder):
         self.file.stream.seek(self._array.begin + start)
         return self.file.stream.read(stop - start)
 
-    def _slices(self) -> Iterator[Columns]:
-        return map(self._columns, row_slices(self._length(), row_bytes=self._array.row))
+    def _slices(self, first: int = 0) -> Iterator[Columns]:
+        return map(self._columns, row_slices(self._length(), row_bytes=self._array.row, first=first))
 
     def _row(self, index: int) -> Columns:
         return self._columns(slice(index, index + 1))
@@ -132,6 +132,13 @@ class _Member:
         self._ahead = head[self.header.begin :]
         self._stream = stream
 
+    def skip(self, count: int) -> None:
+        """Go past the first `count` rows; nothing was read before."""
+        size = count * self.header.row
+        if size > len(self._ahead):
+            self._stream.seek(self.header.begin + size)
+        self._ahead = self._ahead[size:]
+
     def read(self, count: int) -> NDArray[Any]:
         """Return the next `count` rows."""
         size = count * self.header.row
@@ -177,10 +184,14 @@ class _Npz(ColumnDecoder):
     def _length(self) -> int:
         return self._count
 
-    def _slices(self) -> Iterator[Columns]:
+    def _slices(self, first: int = 0) -> Iterator[Columns]:
         with ExitStack() as stack:
             members = self._members(stack, [f"{name}.npy" for name in self._names])
-            for rows in row_slices(self._count, row_bytes=self._row_bytes):
+            for rows in row_slices(self._count, row_bytes=self._row_bytes, first=first):
+                if rows.start and first:
+                    for member in members.values():
+                        self._safely(lambda m=member, r=rows: m.skip(r.start))
+                    first = 0
                 count = rows.stop - rows.start
                 arrays = {
                     name.removesuffix(".npy"): self._safely(lambda m=member, c=count: m.read(c))

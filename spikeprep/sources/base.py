@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -25,6 +25,8 @@ Side = Annotated[int, Meta(ge=1, le=65535)]
 
 Size = Annotated[tuple[Side, ...], Meta(max_length=2)]
 """Two sides in pixels, or empty; a class that has one refuses a length of 1."""
+
+_INT32 = 1 << 31
 
 NOT_STORED = ("path", "licence", "max_bytes", "max_ratio", "outside")
 """Settings that a store does not keep with its source's configuration: the same samples are read whatever they are."""
@@ -44,8 +46,8 @@ class Source(Plugin, ABC):
     """
 
     later_settings: ClassVar[tuple[str, ...]] = ()
-    """Settings that a later version added: a store keeps them only where they differ from their defaults, so that older
-    stores are of the same configuration."""
+    """Settings that a later version added, of this class; its bases name theirs. A store keeps them only where they
+    differ from their defaults, so that older stores are of the same configuration."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,6 +78,13 @@ class Source(Plugin, ABC):
         Copies in other processes are compared by it: they read the same files, labels and ids.
         """
         return b""
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group (a speaker, a subject), of 32 bits; None where a split has no groups.
+
+        Stores keep it, and the validation share of training cuts through no group. The file is not read for it.
+        """
+        return None
 
     def limited(self, samples: int) -> Source:
         """Return a source that offers only the first `samples` samples of each split, with the same configuration.
@@ -212,6 +221,15 @@ class CheckedSource(Source):
         with self._errors(f"sample {index} of {split}: "):
             return self.source.digest(split, index)
 
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group, or None."""
+        where = f"sample {index} of {split}: "
+        with self._errors(where):
+            group = self.source.group(split, index)
+        if group is not None and not (type(group) is int and -_INT32 <= group < _INT32):
+            raise self._broken(f"returned the group {group!r}", "an int of 32 bits, or None", where)
+        return group
+
     def limited(self, samples: int) -> CheckedSource:
         """Return a checked source that offers only the first `samples` samples of each split."""
         limited = self.source.limited(min(samples, self.samples or samples))
@@ -232,12 +250,16 @@ class CheckedSource(Source):
 
     def stored_config(self) -> dict[str, Any]:
         """Return the configuration as a store keeps it, without `NOT_STORED` and without later settings' defaults."""
-        defaults = {field.name: field.default for field in fields(self.source)}
+        later = {name for cls in type(self.source).__mro__ for name in vars(cls).get("later_settings", ())}
+        defaults = {
+            f.name: f.default if f.default_factory is MISSING else f.default_factory()
+            for f in fields(self.source)
+            if f.name in later
+        }
         return {
             key: value
             for key, value in self.to_config().items()
-            if key not in NOT_STORED
-            and not (key in self.source.later_settings and value == defaults.get(key))
+            if key not in NOT_STORED and not (key in defaults and _plain(defaults[key]) == _plain(value))
         }
 
     def _broken(self, got: str, expected: str = "", where: str = "") -> PluginError:
@@ -255,6 +277,11 @@ class CheckedSource(Source):
             if type(self.source).__module__.startswith("spikeprep."):
                 raise  # a bug of ours, or an error of the operating system
             raise self._broken(f"raised {type(error).__name__}: {error}", where=where) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting's value as a configuration has it: tuples as lists."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_text(value: Any) -> bool:

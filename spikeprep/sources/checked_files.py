@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import DataError
 from ..system import cores
 from .base import FileSource, LimitedFiles, sample_digest
+from .class_names import class_findings
 from .labelled_files import (
     BadFile,
+    GroupNumbers,
     Recording,
     SeenFiles,
     bad_files_error,
@@ -49,7 +53,7 @@ class Listing:
     findings: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckedFile(Recording, Generic[Facts]):
     """A recording that can be used: its sha256, and the facts of its check."""
 
@@ -94,6 +98,13 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
     def _check_file(self, recording: Recording) -> tuple[str, Facts]:
         """Read and check one file; return its sha256 and facts; raises `BadFile`."""
 
+    def _check_intervals(self, recordings: Sequence[Recording]) -> Sequence[tuple[str, Facts] | BadFile]:
+        """Read and check a file once for all of its intervals that are given; as `_check_file` for each of them.
+
+        Sources that list intervals implement this.
+        """
+        raise NotImplementedError
+
     def _find_outliers(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[BadFile]:
         """Return the files that do not go with the others."""
         return ()
@@ -122,7 +133,7 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         outliers: Sequence[BadFile] = ()
         with ThreadPoolExecutor(cores()) as pool:
             while batch := self._next_batch(unchecked, good, outliers):
-                for result in pool.map(self._try_check, batch, chunksize=16):
+                for result in self._check_all(pool, batch):
                     if isinstance(result, BadFile):
                         bad.append(result)
                     else:
@@ -132,13 +143,16 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
                     break
         outlier_ids = {file.file for file in outliers}
         good = [file for file in good if file.id not in outlier_ids]
-        bad = [*self._listing.bad, *bad, *outliers]
+        # a file that is damaged is so for each of its intervals: it is named once
+        bad = list(dict.fromkeys([*self._listing.bad, *bad, *outliers]))
         if bad and (not self.skip_bad or not good):
             raise self._refusal(bad)
         if not good:
             hint = "Give their folder as source=FOLDER."
             raise DataError(f"{self.path} has no recordings", f"files ending in {self.endings}", hint)
-        findings = [*self._listing.findings, *self._findings(good)]
+        # by the names of all files: with a limit few are checked
+        labels = {recording.label for recording in self._listing.recordings}
+        findings = [*self._listing.findings, *class_findings(self.classes, labels), *self._findings(good)]
         return _Scan(by_split(good, self.limit), bad, [*findings, *bad_files_findings(bad)])
 
     def _next_batch(
@@ -160,17 +174,36 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         unchecked[:] = rest
         return batch
 
-    def _try_check(self, recording: Recording) -> CheckedFile[Facts] | BadFile:
+    def _check_all(
+        self, pool: ThreadPoolExecutor, recordings: Sequence[Recording]
+    ) -> list[CheckedFile[Facts] | BadFile]:
+        """Check recordings, the intervals of a file in one pass; return what each is."""
+        files: dict[object, list[int]] = {}
+        for n, recording in enumerate(recordings):
+            files.setdefault(recording.file if recording.interval else n, []).append(n)
+        checked = pool.map(self._try_check, ([recordings[n] for n in numbers] for numbers in files.values()))
+        results = dict(pair for pairs in map(zip, files.values(), checked) for pair in pairs)
+        return [results[n] for n in range(len(recordings))]
+
+    def _try_check(self, recordings: Sequence[Recording]) -> Sequence[CheckedFile[Facts] | BadFile]:
+        """Check one file: the recordings are it, or intervals of it."""
+        first = recordings[0]
+        checked: Sequence[tuple[str, Facts] | BadFile]
         try:
-            sha256, facts = self._check_file(recording)
+            checked = self._check_intervals(recordings) if first.interval else [self._check_file(first)]
         except BadFile as bad:
-            return bad
+            return [bad] * len(recordings)
         except DataError as error:
-            return BadFile.of(recording, error)
+            return [BadFile.of(first, error)] * len(recordings)
         except OSError as error:
             fix = "check the disk and the permissions"
-            return BadFile(recording.id, f"cannot be read ({error.strerror})", fix)
-        return CheckedFile(recording.split, recording.file, recording.label, recording.id, sha256, facts)
+            return [BadFile(first.file_id, f"cannot be read ({error.strerror})", fix)] * len(recordings)
+        return [
+            found
+            if isinstance(found, BadFile)
+            else CheckedFile(**vars(recording), sha256=found[0], facts=found[1])
+            for recording, found in zip(recordings, checked, strict=True)
+        ]
 
     def _refusal(self, bad: Sequence[BadFile]) -> DataError:
         hint = "Or leave such files out, with a record in the store: use source.skip_bad=true."
@@ -192,16 +225,52 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         """Return a digest of what a sample was read from."""
         recording = self._recording(split, index)
         sha256 = recording.sha256 if isinstance(recording, CheckedFile) else self._seen.get(recording)
-        return sample_digest(sha256, recording.label, recording.id) if sha256 else b""
+        return sample_digest(sha256, recording.label, recording.id, recording.group) if sha256 else b""
+
+    @cached_property
+    def _groups(self) -> GroupNumbers:
+        return GroupNumbers(self._listing.recordings)
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group, by the names of the files alone; None where there are no groups."""
+        return self._groups[self._recording(split, index)]
 
     def _file(self, split: str, index: int) -> CheckedFile[Facts]:
         """Return a sample's file with its facts; without a scan before, it alone is checked."""
         recording = self._recording(split, index)
-        result = recording if isinstance(recording, CheckedFile) else self._try_check(recording)
+        result = recording if isinstance(recording, CheckedFile) else self._check_alone(recording)
         if isinstance(result, BadFile):
             raise self._refusal([result])
         self._seen.check(result, result.sha256)
         return result
+
+    def _check_alone(self, recording: Recording) -> CheckedFile[Facts] | BadFile:
+        """Check a file without a scan before; of one with intervals, all of them, once."""
+        if not recording.interval:
+            return self._try_check([recording])[0]
+        with self._lock:
+            if recording.id not in self._checked_intervals:
+                intervals = self._intervals[recording.file]
+                results = self._try_check(intervals)
+                self._checked_intervals.update(zip((i.id for i in intervals), results, strict=True))
+            return self._checked_intervals[recording.id]
+
+    @cached_property
+    def _lock(self) -> Lock:
+        return Lock()
+
+    @cached_property
+    def _checked_intervals(self) -> dict[str, CheckedFile[Facts] | BadFile]:
+        """Id → the check of an interval, where there was no scan."""
+        return {}
+
+    @cached_property
+    def _intervals(self) -> dict[Path, list[Recording]]:
+        """File → its intervals."""
+        intervals: dict[Path, list[Recording]] = {}
+        for recording in self._listing.recordings:
+            intervals.setdefault(recording.file, []).append(recording)
+        return intervals
 
     def splits(self) -> Mapping[str, int]:
         """Return split name → number of recordings."""

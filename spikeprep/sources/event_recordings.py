@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from ..data import Events, Sample
 from ..errors import DataError, UsageError, near_miss
-from ..eventfiles import EventFormat, Invalid, Scan, scan
+from ..eventfiles import EventFormat, IntervalScan, Invalid, Scan, scan, scan_intervals
 from ..eventfiles.detect import build_format, formats
 from ..registry import EVENT_FORMATS
 from .base import Size
@@ -26,8 +27,12 @@ _ARGUMENT = re.compile(
 )  # in hints of `spikeprep.eventfiles`
 
 
+Facts = Scan | IntervalScan
+"""What the check of a recording, or of an interval of one, finds."""
+
+
 @dataclass(frozen=True)
-class EventFiles(CheckedFiles[Scan]):
+class EventFiles(CheckedFiles[Facts]):
     """Base of the sources of event recordings; a sample's signal is `Events`, streamed where they are many.
 
     Parameters
@@ -72,24 +77,28 @@ class EventFiles(CheckedFiles[Scan]):
         """The format with its options, built once for all files; None where files decide."""
         return build_format(self.format, self.options)
 
-    def _check_file(self, recording: Recording) -> tuple[str, Scan]:
-        if not recording.file.exists():
-            raise BadFile(recording.id, "does not exist", "correct the table, or fetch the file")
-        size = (self.size[0], self.size[1]) if self.size else None
+    @cached_property
+    def _arguments(self) -> dict[str, Any]:
+        """Arguments of `scan` and `scan_intervals`."""
         form = self._named_format
+        size = (self.size[0], self.size[1]) if self.size else None
         options = {} if form else self.options
-        try:
-            result = scan(
-                recording.file,
-                format=form or "",
-                size=size,
-                invalid=self.invalid,
-                limits=self.limits,
-                **options,
-            )
-        except DataError as error:
-            raise _bad_file(recording, error) from error
+        return {"format": form or "", "size": size, "invalid": self.invalid, "limits": self.limits, **options}
+
+    def _check_file(self, recording: Recording) -> tuple[str, Facts]:
+        with _bad_files(recording):
+            result = scan(recording.file, **self._arguments)
         return result.sha256, result
+
+    def _check_intervals(self, recordings: Sequence[Recording]) -> Sequence[tuple[str, Facts] | BadFile]:
+        first = recordings[0]
+        with _bad_files(first):
+            intervals = [recording.interval for recording in recordings if recording.interval]
+            results = scan_intervals(first.file, intervals, **self._arguments)
+        return [
+            _bad_interval(recording, result) if isinstance(result, DataError) else (result.sha256, result)
+            for recording, result in zip(recordings, results, strict=True)
+        ]
 
     def _refusal(self, bad: Sequence[BadFile]) -> DataError:
         hint = (
@@ -98,22 +107,9 @@ class EventFiles(CheckedFiles[Scan]):
         )
         return bad_files_error(self.path, bad, hint)
 
-    def _findings(self, files: Sequence[CheckedFile[Scan]]) -> Sequence[str]:
-        """Return what was changed in files whose events were clipped or dropped."""
-        changes = [(file.id, file.facts.changes) for file in files if file.facts.changes is not None]
-        if not changes:
-            return ()
-        totals = {
-            "clipped": sum(c.clipped for _, c in changes),
-            "dropped": sum(c.dropped for _, c in changes),
-            "left out ahead of the first time stamp": sum(c.undated for _, c in changes),
-        }
-        parts = [f"events {what}: {number:,}" for what, number in totals.items() if number]
-        if truncated := sum(bool(c.rest) for _, c in changes):
-            parts.append(f"files cut off: {truncated:,}")
-        shown = ", ".join(id_ for id_, _ in changes[:_SHOWN])
-        more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-        return (f"{', '.join(parts) or 'named as another format'} (in {shown}{more})",)
+    def _findings(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
+        """Return what was changed in files, and which intervals go beyond their recordings."""
+        return (*_changes_findings(files), *_interval_findings(files))
 
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
@@ -127,6 +123,57 @@ class EventFiles(CheckedFiles[Scan]):
         return self._file(split, index).facts.outline
 
 
+@contextmanager
+def _bad_files(recording: Recording) -> Iterator[None]:
+    """Turn what the readers raise into a `BadFile`."""
+    if not recording.file.exists():
+        raise BadFile(recording.file_id, "does not exist", "correct the table, or fetch the file")
+    try:
+        yield
+    except DataError as error:
+        raise _bad_file(recording, error) from error
+
+
+def _changes_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
+    """Return what was changed in files whose events were clipped or dropped."""
+    by_file = {file.file: (file.file_id, file.facts.changes) for file in files}
+    changes = [(id_, changes) for id_, changes in by_file.values() if changes is not None]
+    if not changes:
+        return ()
+    totals = {
+        "clipped": sum(c.clipped for _, c in changes),
+        "dropped": sum(c.dropped for _, c in changes),
+        "left out ahead of the first time stamp": sum(c.undated for _, c in changes),
+    }
+    parts = [f"events {what}: {number:,}" for what, number in totals.items() if number]
+    if truncated := sum(bool(c.rest) for _, c in changes):
+        parts.append(f"files cut off: {truncated:,}")
+    shown = ", ".join(id_ for id_, _ in changes[:_SHOWN])
+    more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+    return (f"{', '.join(parts) or 'named as another format'} (in {shown}{more})",)
+
+
+def _gap(interval: IntervalScan) -> int:
+    """Return how long an interval may go beyond its recording without a finding, in µs: a scene may be still."""
+    return interval.outline.length() // 10
+
+
+def _interval_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
+    """Return which intervals start before their recording's first event, or end after its last one."""
+    findings = []
+    for where, side in (("start before the first event", "before"), ("end after the last event", "after")):
+        beyond = [
+            (getattr(file.facts, side), file)
+            for file in files
+            if isinstance(file.facts, IntervalScan) and getattr(file.facts, side) > _gap(file.facts)
+        ]
+        if beyond:
+            shown = ", ".join(f"{file.id} by {time:,} µs" for time, file in beyond[:_SHOWN])
+            more = f" and {len(beyond) - _SHOWN} more" if len(beyond) > _SHOWN else ""
+            findings.append(f"intervals that {where} of their recording: {shown}{more}")
+    return findings
+
+
 def _bad_file(recording: Recording, error: DataError) -> BadFile:
     bad = BadFile.of(recording, error)
     # `spikeprep.eventfiles` names its arguments; here they are settings of the source
@@ -137,3 +184,8 @@ def _bad_file(recording: Recording, error: DataError) -> BadFile:
 def _as_setting(argument: re.Match[str]) -> str:
     name, value = argument[1], argument[2].strip("'").replace("(width, height)", "[width,height]")
     return f"source.{name if name in ('format', 'invalid', 'size') else f'options.{name}'}={value}"
+
+
+def _bad_interval(recording: Recording, error: DataError) -> BadFile:
+    bad = _bad_file(recording, error)
+    return BadFile(f"{bad.file} ({recording.where})" if recording.where else bad.file, bad.what, bad.fix)

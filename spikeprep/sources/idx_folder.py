@@ -9,14 +9,14 @@ from pathlib import Path
 from ..errors import DataError
 from .idx_format import content_sha256
 from .labelled_files import files_under
+from .split_names import SPLITS, split_named
 
 # …-train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, emnist-balanced-train-0-999-images-idx3-ubyte.gz, …
 _NAME = re.compile(
-    r"(?:(?P<prefix>.+)-)?(?P<split>train|test|t10k)(?P<part>-\d+-\d+)?"
+    r"(?:(?P<prefix>.+)-)?(?P<split>train|training|val|valid|validation|dev|test|testing|t10k)(?P<part>-\d+-\d+)?"
     r"-(?P<kind>images|labels)[-.]idx[123]-(?P<type>ubyte|int)(?P<gz>\.gz)?$"
 )
 _ENDINGS = ("-ubyte", "-ubyte.gz", "-int", "-int.gz")
-_SPLITS = {"train": "train", "test": "test", "t10k": "test"}
 
 
 def find_idx_files(path: str, prefix: str) -> dict[str, dict[str, Path]]:
@@ -39,14 +39,14 @@ def find_idx_files(path: str, prefix: str) -> dict[str, dict[str, Path]]:
         if (match := _NAME.match(file.name)) is None:
             continue
         if (match["prefix"] or "") == prefix:
-            kinds = candidates.setdefault(_SPLITS[match["split"]], {})
+            kinds = candidates.setdefault(split_named(match["split"]) or "test", {})  # t10k
             kinds.setdefault(match["kind"], []).append(file)
         else:
             others.add(match["prefix"] or "")
     if not candidates:
         raise _no_files(root, prefix, sorted(others), layout)
     chosen: dict[str, dict[str, Path]] = {}
-    for split in ("train", "test"):
+    for split in SPLITS:
         for kind in ("images", "labels"):
             files = candidates.get(split, {}).get(kind, [])
             if split in candidates and not files:

@@ -12,14 +12,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import NonNegative, Share
+from ..config import NonNegative
 from ..data import Sample
 from ..errors import UsageError
 from ..input_files import read_input
 from .base import Size
-from .checked_files import CheckedFile, CheckedFiles, Listing
+from .checked_files import CheckedFile, CheckedFiles
 from .image_files import Alpha, ImageReading, Mode, Picture, decode_image
-from .labelled_files import BadFile, LabelledFiles, Recording, find_labelled_files
+from .labelled_files import BadFile, Recording
+from .labelled_source import LabelledSource
 from .pixel_range import bright_finding, check_range
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
@@ -27,14 +28,8 @@ _KEPT_BYTES = 256 << 20  # of decoded images, so that most data sets are read an
 
 
 @dataclass(frozen=True)
-class ImageFolder(CheckedFiles[Picture]):
-    """Images in a folder per class, or named in a CSV file.
-
-    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…`` or
-    ``train/CLASS/…`` and ``test/CLASS/…``. A CSV file has the columns ``path``, ``label`` and, where the data have a
-    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
-    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
-    the classes.
+class ImageFiles(CheckedFiles[Picture]):
+    """Base of the sources of images in files.
 
     Images are turned as their EXIF orientation says. Pixels of 1, 8 and 16 bits are scaled so that the format's white
     is 255. Files of several frames are refused.
@@ -55,15 +50,8 @@ class ImageFolder(CheckedFiles[Picture]):
         and the mode is grey, the alpha channel is the picture (strokes are bright, the ground is black); others are
         refused. ``"white"`` or ``"black"``: what is behind the image. ``"only"``: the alpha channel is the picture.
         ``"ignore"``: colours are taken as they are, whether they can be seen or not.
-    test_share
-        Share of each class that is test where the data have no split; may be 0.
-    split_seed
-        Seed of that choice and of the order.
-    outside
-        Whether a CSV file may name files that are not below its own folder, links resolved.
     """
 
-    name: ClassVar[str] = "images"
     endings: ClassVar[str] = " ".join(_SUFFIXES)
     later_settings: ClassVar[tuple[str, ...]] = ("skip_bad", "white", "alpha")
 
@@ -71,27 +59,11 @@ class ImageFolder(CheckedFiles[Picture]):
     mode: Mode = "grey"
     white: NonNegative = 0
     alpha: Alpha = "auto"
-    test_share: Share = 0.2
-    split_seed: int = 0
-    outside: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.size) == 1:
-            raise UsageError(f"got images.size = {list(self.size)}", "[rows, columns] in pixels")
-
-    @cached_property
-    def _labelled(self) -> LabelledFiles:
-        return find_labelled_files(self.path, "images", _SUFFIXES, self.outside, self.limits)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the class folders, or the labels, sorted."""
-        return self._labelled.classes
-
-    def listing(self) -> Listing:
-        """List the images, and choose the test share where the data have no split."""
-        return Listing(self._labelled.recordings(self.test_share, self.split_seed), self._labelled.bad)
+            raise UsageError(f"got {self.name}.size = {list(self.size)}", "[rows, columns] in pixels")
 
     @cached_property
     def _reading(self) -> ImageReading:
@@ -193,6 +165,28 @@ class ImageFolder(CheckedFiles[Picture]):
             return (*self.size, 3) if self.mode == "rgb" else self.size
         first = next(iter(self._scan.files if "_scan" in vars(self) else self._listed))
         return self._file(first, 0).facts.shape
+
+
+@dataclass(frozen=True)
+class ImageFolder(LabelledSource, ImageFiles):
+    """Images in a folder per class, or named in a CSV file.
+
+    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…``, or
+    ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names that data sets give these splits
+    (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label`` and, where the data have a
+    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
+    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
+    the classes.
+    """
+
+    name: ClassVar[str] = "images"
+    files_are: ClassVar[str] = "images"
+    later_settings: ClassVar[tuple[str, ...]] = ("test_list",)
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """Endings of the names of image files."""
+        return _SUFFIXES
 
 
 class _Room:

@@ -1,10 +1,8 @@
-"""Files with labels, from a folder per class or a table, and their split where the data have none."""
+"""Files with labels, their split where the data have none, and files that cannot be used."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -14,24 +12,46 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
 from ..errors import DataError, printable
-from ..input_files import LIMITS, Limits, changed, read_input
+from ..input_files import changed
 from ..store.outputs import is_store
 from ..system import cores
 from .base import file_sha256
+from .class_names import listed
+from .split_names import SPLITS
 
-SPLITS = ("train", "test")
 _SHOWN = 5  # files in one message
-_TABLE_EXPANDS = 16  # times its bytes in memory: a mapping and a path for each line
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A file of a source: its split, its label, and its path inside the source."""
+    """A sample in a file of a source.
+
+    Attributes
+    ----------
+    split, file, label
+        The split, the file and the number of the class.
+    id
+        The file's path inside the source; of an interval with its start and end: ``user01.aedat@8000-9000``.
+    group
+        What no split cuts through, such as a speaker or a subject; empty where there is none.
+    interval
+        Start and end of the sample in µs of the file's own clock, half open; None: the whole file.
+    where
+        The line of the table that lists it; empty where none does.
+    """
 
     split: str
     file: Path
     label: int
     id: str
+    group: str = ""
+    interval: tuple[int, int] | None = None
+    where: str = ""
+
+    @property
+    def file_id(self) -> str:
+        """The file's path inside the source."""
+        return _file_id(self)
 
 
 @dataclass(eq=False)
@@ -50,16 +70,24 @@ class BadFile(Exception):
         """Return what an error says of a file, which names the file's path."""
         what = error.got.removeprefix(printable(str(recording.file))).lstrip(": ")
         expected = f" (expected {error.expected})" if error.expected else ""
-        return cls(recording.id, what + expected, error.hint.rstrip("."))
+        return cls(recording.file_id, what + expected, error.hint.rstrip("."))
 
 
 class Entry(NamedTuple):
-    """A file as a folder or a table lists it; `split` is empty where neither states it."""
+    """A sample as a folder or a table lists it, see `Recording`; `split` is empty where neither states it."""
 
     split: str
     file: Path
     label: str
     id: str
+    group: str = ""
+    interval: tuple[int, int] | None = None
+    where: str = ""
+
+    @property
+    def file_id(self) -> str:
+        """The file's path inside the source."""
+        return _file_id(self)
 
 
 @dataclass(frozen=True)
@@ -71,163 +99,97 @@ class LabelledFiles:
     entries
         The files.
     classes
-        Names of the classes, sorted.
+        Names of the classes, in label order.
     bad
         Lines of the table that cannot be used.
+    findings
+        What deserves the user's attention, one text each.
     """
 
     entries: Sequence[Entry]
     classes: tuple[str, ...]
     bad: Sequence[BadFile] = ()
+    findings: Sequence[str] = ()
 
     def recordings(self, test_share: float, seed: int) -> list[Recording]:
         """Return the files, shuffled; of those without a split, a share of each class is test.
 
-        A seeded hash of the id decides, so that the choice is the same on every machine.
+        A seeded hash of the id decides, so that the choice is the same on every machine. Where there are groups, whole
+        groups are chosen by theirs: a share of the groups of each class where every group is of one class, else a
+        share of all groups, at least one.
         """
-        recordings = []
-        for label, name in enumerate(self.classes):
-            members = [entry for entry in self.entries if entry.label == name]
-            unassigned = sorted(
-                (e.id for e in members if not e.split), key=lambda i: id_hash(seed, "split", i)
-            )
-            test = {*unassigned[: round(test_share * len(unassigned))]}
-            recordings += [
-                Recording(e.split or ("test" if e.id in test else "train"), e.file, label, e.id)
-                for e in members
-            ]
+        unassigned = [entry for entry in self.entries if not entry.split]
+        units: dict[Unit, set[str]] = {}  # → its classes
+        for entry in unassigned:
+            units.setdefault(_unit(entry), set()).add(entry.label)
+        least = 0
+        if any(len(labels) > 1 for labels in units.values()):
+            least = int(test_share > 0 and len(units) > 1)
+            units = {unit: {""} for unit in units}
+        drawn_from: dict[str, list[Unit]] = {}
+        for unit in sorted(units, key=lambda unit: (id_hash(seed, "split", unit[0]), unit)):
+            drawn_from.setdefault(next(iter(units[unit])), []).append(unit)
+        test = {
+            u for drawn in drawn_from.values() for u in drawn[: max(round(test_share * len(drawn)), least)]
+        }
+        labels = {name: label for label, name in enumerate(self.classes)}
+        recordings = (
+            Recording(e.split or ("test" if _unit(e) in test else "train"), e.file, labels[e.label], *e[3:])
+            for e in self.entries
+        )
         return shuffled(recordings, seed)
 
+    def split_findings(self, recordings: Sequence[Recording]) -> list[str]:
+        """Return what is odd about the splits of `recordings`: what training lacks, and groups that are cut."""
+        labels: dict[str, set[int]] = {}
+        groups: dict[str, set[str]] = {}
+        for recording in recordings:
+            labels.setdefault(recording.split, set()).add(recording.label)
+            if recording.group:
+                groups.setdefault(recording.group, set()).add(recording.split)
+        findings = []
+        if "train" in labels:
+            untrained = sorted(
+                {label for of_split in labels.values() for label in of_split} - labels["train"]
+            )
+            if untrained:
+                findings.append(f"no training samples of {listed([self.classes[n] for n in untrained])}")
+        if cut := sorted(group for group, splits in groups.items() if len(splits) > 1):
+            findings.append(f"in more than one split, as the data say: the groups {listed(cut)}")
+        return findings
 
-def find_labelled_files(
-    path: str, what: str, suffixes: Sequence[str], outside: bool = False, limits: Limits = LIMITS
-) -> LabelledFiles:
-    """List the files of a folder per class, or of a table.
 
-    The folder holds ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``; folders and files whose names begin with
-    ``_`` or ``.`` are ignored, and so are spike stores: one may be written beside the classes. A CSV file has the
-    columns ``path`` (or ``file``; relative to its own folder), ``label`` and, where the data have a split, ``split``
-    (train or test).
+Unit = tuple[str, bool]
+"""What is of one split as a whole: the name of a group and True, or the id of a file that has none and False."""
 
-    Parameters
-    ----------
-    path
-        The folder or the table.
-    what
-        Plural noun for the files in messages, e.g. ``"images"``.
-    suffixes
-        Endings of their names; empty: any.
-    outside
-        Whether a table may name files that are not below its own folder.
-    limits
-        What reading the table may take.
 
-    Raises
-    ------
-    DataError
-        There is no such folder, or it has no classes, or a class without files; or the table has other columns.
+def _unit(file: Entry | Recording) -> Unit:
+    return (file.group, True) if file.group else (file.id, False)
+
+
+class GroupNumbers:
+    """The number of each recording's group, in the order of the groups' names; None where no recording has one.
+
+    A recording without a group among others that have one is a group of its own.
     """
-    name = f"{what.upper().rstrip('S')}{suffixes[0] if suffixes else ''}"
-    layout = f"CLASS/{name}, train/CLASS/{name} and test/CLASS/{name}, or a CSV file of path,label[,split]"
-    ending = f"files ending in {' '.join(suffixes)}" if suffixes else "at least one file"
-    root = Path(path)
-    bad: list[BadFile] = []
-    if path and root.is_file():
-        entries, bad = _table(root, outside, limits)
-    elif not path or not root.is_dir():
-        raise DataError(f"no folder {path!r}", layout, f"Give the folder of the {what} as source=FOLDER.")
-    else:
-        entries = _class_folders(root, what, suffixes, ending)
-    classes = tuple(sorted({entry.label for entry in entries}))
-    if not classes and not bad:
-        raise DataError(
-            f"{path} has no class folders", f"{layout}; {ending}", f"Put each class's {what} in a folder."
-        )
-    return LabelledFiles(entries, classes, bad)
 
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        units = sorted({_unit(r) for r in recordings}) if any(r.group for r in recordings) else []
+        self._numbers = {unit: number for number, unit in enumerate(units)}
 
-def _class_folders(root: Path, what: str, suffixes: Sequence[str], ending: str) -> list[Entry]:
-    split_folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
-    entries = []
-    for split, top in (split_folders if "train" in split_folders else {"": root}).items():
-        for folder in files_in(top):
-            if folder.is_dir() and not folder.name.startswith(("_", ".")) and not is_store(folder):
-                files = files_under(folder, suffixes)
-                if not files and split != "test":
-                    fix = f"Put the {what} of the class there, or remove the folder."
-                    raise DataError(f"{folder} has no {what}", ending, fix)
-                entries += [Entry(split, f, printable(folder.name), file_id(f, root)) for f in files]
-    return entries
-
-
-def _table(table: Path, outside: bool, limits: Limits) -> tuple[list[Entry], list[BadFile]]:
-    content = read_input(table, limits).data
-    limits.check_bytes(f"the table {table}", _TABLE_EXPANDS * len(content))
-    try:
-        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        fix = "Give the folder of the recordings, or a table of them."
-        raise DataError(f"{table} is not a CSV file ({error})", "lines of path,label[,split]", fix) from error
-    columns = set(rows[0]) if rows else set()
-    path = "path" if "path" in columns else "file"
-    if not {path, "label"} <= columns:
-        raise DataError(
-            f"{table} has {f'the columns {sorted(map(str, columns))}' if rows else 'no rows'}",
-            "a first line path,label or path,label,split, and a line per file",
-            "Add the first line.",
-        )
-    entries: dict[Path, Entry] = {}
-    bad = []
-    inside = _Inside(table.parent)
-    for line, row in enumerate(rows, 2):
-        id_, label, split = (row.get(key) or "" for key in (path, "label", "split"))
-        file = table.parent / id_
-        id_, label = printable(id_), printable(label)
-        if not id_ or not label or ("split" in columns and split not in SPLITS):
-            fix = "name path, label, and train or test"
-            bad.append(BadFile(f"{table.name} line {line}", f"has {row}", fix))
-        elif "\0" in str(file):
-            bad.append(
-                BadFile(f"{table.name} line {line}", f"names {id_}, which no file can have", "correct it")
-            )
-        elif file in entries:
-            bad.append(BadFile(f"{table.name} line {line}", f"names {id_} again", "keep one of the lines"))
-        elif not outside and not inside(file):
-            fix = "list files below the table's folder, or allow others: use source.outside=true"
-            bad.append(
-                BadFile(f"{table.name} line {line}", f"names {id_}, which is not below {table.parent}", fix)
-            )
-        else:
-            entries[file] = Entry(split, file, label, id_)
-    return list(entries.values()), bad
-
-
-class _Inside:
-    """Tells whether files are below a folder, links resolved; folders are resolved once."""
-
-    def __init__(self, folder: Path) -> None:
-        self._top, self._folders = os.path.realpath(folder), dict[str, bool]()
-
-    def __call__(self, file: Path) -> bool:
-        try:
-            if file.name == ".." or file.is_symlink():
-                return self._holds(os.path.realpath(file))
-            folder = os.path.dirname(file)
-            if folder not in self._folders:
-                self._folders[folder] = self._holds(os.path.realpath(folder))
-            return self._folders[folder]
-        except (OSError, ValueError):  # a name with a NUL, or one that is too long: reading it reports that
-            return True
-
-    def _holds(self, path: str) -> bool:
-        return os.path.commonpath([self._top, path]) == self._top
+    def __getitem__(self, recording: Recording) -> int | None:
+        return self._numbers.get(_unit(recording))
 
 
 R = TypeVar("R", bound=Recording)
 
 
+def _file_id(sample: Recording | Entry) -> str:
+    return sample.id.rpartition("@")[0] if sample.interval else sample.id
+
+
 def by_split(recordings: Iterable[R], limit: int | None = None) -> dict[str, list[R]]:
-    """Return split → its recordings in their order, the first `limit`: train, then test, without empty splits."""
+    """Return split → its recordings in their order, the first `limit`, in the order of `SPLITS`, without empty ones."""
     splits: dict[str, list[R]] = {}
     for recording in recordings:
         splits.setdefault(recording.split, []).append(recording)

@@ -14,6 +14,7 @@ from ..errors import DataError
 from .checked_files import Listing
 from .event_recordings import EventFiles
 from .labelled_files import BadFile, Recording, file_id, files_in, files_under
+from .split_names import SPLITS, split_named
 
 _LAYOUT = "Train/DIGIT/NUMBER.bin and Test/DIGIT/NUMBER.bin, such as Train/5/00001.bin"
 _COMPLETE = {"train": 60_000, "test": 10_000}
@@ -22,6 +23,8 @@ _COMPLETE = {"train": 60_000, "test": 10_000}
 @dataclass(frozen=True)
 class Nmnist(EventFiles):
     """N-MNIST as published: ``Train/DIGIT/NUMBER.bin`` and ``Test/DIGIT/NUMBER.bin``.
+
+    The folders may have other names of these splits (``training``), and there may be one of validation.
 
     Samples are in the order of the numbers, which are those of MNIST's images, so that any range of them mixes the
     digits. Where there is no ``Test`` folder, the last recordings by number are the test split.
@@ -44,15 +47,25 @@ class Nmnist(EventFiles):
 
     @cached_property
     def _folders(self) -> dict[str, Path]:
-        """Split → its folder, whose name may be in any case."""
+        """Split → its folder, by any name that the split has."""
         root = Path(self.path)
         entries = files_in(root) if self.path and root.is_dir() else []
-        folders = {f.name.lower(): f for f in entries if f.name.lower() in _COMPLETE and f.is_dir()}
+        folders: dict[str, Path] = {}
+        for folder in entries:
+            split = split_named(folder.name)
+            if split is None or not folder.is_dir():
+                continue
+            if split in folders:
+                fix = "Move one of them away, or give the folder of one data set as source=FOLDER."
+                raise DataError(
+                    f"{root} has two {split} folders, {folders[split].name} and {folder.name}", "one", fix
+                )
+            folders[split] = folder
         if "train" not in folders:
             names = ", ".join(f.name for f in entries[:5]) or "nothing"
             got = f"{self.path or 'no folder'} has no folder Train (it has {names})"
             raise DataError(got, _LAYOUT, "Give the folder that holds Train as source=FOLDER.")
-        return {split: folders[split] for split in _COMPLETE if split in folders}
+        return {split: folders[split] for split in SPLITS if split in folders}
 
     def listing(self) -> Listing:
         """List the recordings, and choose the test split where there is only Train."""
@@ -60,13 +73,14 @@ class Nmnist(EventFiles):
         bad: list[BadFile] = []
         for split, folder in self._folders.items():
             recordings += self._split(split, folder, bad)
-        if len(self._folders) > 1:
+        if "test" in self._folders:
             return Listing(recordings, bad, _incomplete(recordings))
-        test = round(self.test_share * len(recordings))
-        first = len(recordings) - test
-        recordings[first:] = [replace(recording, split="test") for recording in recordings[first:]]
-        total = f"{len(recordings):,}"
-        note = f"there is no folder Test: the last {test:,} of {total} recordings are the test split"
+        train = sum(recording.split == "train" for recording in recordings)  # the first ones
+        test = round(self.test_share * train)
+        recordings[train - test : train] = [
+            replace(r, split="test") for r in recordings[train - test : train]
+        ]
+        note = f"there is no folder Test: the last {test:,} of {train:,} recordings are the test split"
         return Listing(recordings, bad, note if test else "")
 
     def _split(self, split: str, folder: Path, bad: list[BadFile]) -> list[Recording]:

@@ -20,8 +20,8 @@ from ..data import Sample
 from ..errors import DataError, UsageError, near_miss
 from ..input_files import changed
 from .base import FileSource, Size, file_sha256, sample_digest
+from .class_names import class_findings, sorted_classes
 from .labelled_files import (
-    SPLITS,
     Entry,
     LabelledFiles,
     Recording,
@@ -44,8 +44,9 @@ _SET_HERE = ("save_to", "transform", "target_transform", "transforms")
 class TonicData(FileSource):
     """A data set of tonic's (Lenz et al. 2021), read by tonic, with its transforms where configured.
 
-    Events need the fields x, t, p and, of sensors with rows, y. Its training and test parts are the splits; where it
-    has no parts, or only the training part exists, a share of each class is test, chosen by a seeded hash.
+    Events need the fields x, t, p and, of sensors with rows, y. Its training, validation and test parts
+    are the splits; where it has no parts, or only the training part exists, a share of each class is test, chosen by a
+    seeded hash.
 
     Parameters
     ----------
@@ -132,13 +133,18 @@ class TonicData(FileSource):
                 raise UsageError(
                     f"tonic's {self.dataset} has no argument {key!r}", "", near_miss(key, allowed)
                 )
-        arguments: tuple[dict[str, Any], ...] = ({},)
+        arguments: dict[str, dict[str, Any]] = {"": {}}
         if "train" in accepted:
-            arguments = ({"train": True}, {"train": False})
+            arguments = {"train": {"train": True}, "test": {"train": False}}
         elif "split" in accepted:
-            arguments = ({"split": "train"}, {"split": "test"})
-        parts = [self._construct(part) for part in arguments]
-        if parts[0] is None:
+            arguments = {
+                "train": {"split": "train"},
+                "validation": {"split": "valid"},
+                "test": {"split": "test"},
+            }
+        parts = {split: self._construct(part) for split, part in arguments.items()}
+        first = next(iter(parts.values()))
+        if first is None:
             folder = Path(self._root, self.dataset)
             raise DataError(
                 f"tonic does not find {self.dataset} in {self._root}: {folder} "
@@ -147,9 +153,8 @@ class TonicData(FileSource):
                 "Give the folder that tonic calls save_to as source=FOLDER, or let tonic download the data there: "
                 "use source.download=true.",
             )
-        if len(parts) == 1 or parts[1] is None:
-            return {"": parts[0]}
-        return dict(zip(SPLITS, parts, strict=True))
+        present = {split: part for split, part in parts.items() if part is not None}
+        return present if len(present) > 1 else {"": first}
 
     def _construct(self, arguments: Mapping[str, Any]) -> Any:
         """Return tonic's data set, or None where its files are missing."""
@@ -189,7 +194,7 @@ class TonicData(FileSource):
         names = getattr(next(iter(self._parts.values())), "classes", None)
         present = {target for targets in self._targets.values() for target in targets}
         if names is None:
-            return tuple(map(str, sorted(present)))
+            return sorted_classes(map(str, present))
         if isinstance(names, Mapping):
             names = [name for name, _ in sorted(names.items(), key=lambda pair: pair[1])]
         return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
@@ -216,7 +221,7 @@ class TonicData(FileSource):
                 entries.append(Entry(split, file or Path(), self._label(target), id_))
                 origin[id_] = (part, n)
         recordings = LabelledFiles(entries, self.classes).recordings(self.test_share, self.split_seed)
-        members = [_Member(r.split, r.file, r.label, r.id, *origin[r.id]) for r in recordings]
+        members = [_Member(**vars(r), part=origin[r.id][0], number=origin[r.id][1]) for r in recordings]
         return by_split(members, self.limit)
 
     @property
@@ -280,10 +285,16 @@ class TonicData(FileSource):
             "tonic": metadata.version("tonic"),
             "sha256": files_digest(files, self._seen),
         }
-        return facts | ({"note": self._note} if self._note else {})
+        labels = {member.label for part in self._samples.values() for member in part}
+        findings = class_findings(self.classes, labels) if self.limit is None else []
+        return (
+            facts
+            | ({"note": self._note} if self._note else {})
+            | ({"findings": findings} if findings else {})
+        )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Member(Recording):
     """A sample, with its data set and number in tonic."""
 

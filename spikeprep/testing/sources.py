@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data import EVENT, Audio, Events, Frames, Sample
 from ..sources.base import Source
+from ..sources.split_names import SPLITS
 from .plugins import check_pickle, check_plugin, conformance, in_threads, require
 from .signals import arrays_of, require_outline, require_same
 
@@ -32,8 +33,8 @@ def check_source(source: Source) -> None:
     check_plugin(source)
     sizes = dict(source.splits())
     require(
-        sizes and set(sizes) <= {"train", "test"},
-        f"{name}: it has the splits {list(sizes)}; expected train, test",
+        sizes and set(sizes) <= set(SPLITS),
+        f"{name}: it has the splits {list(sizes)}; expected {', '.join(SPLITS)}",
     )
     require(
         all(type(n) is int and n > 0 for n in sizes.values()), f"{name}: it has splits of {sizes} samples"

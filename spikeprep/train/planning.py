@@ -20,7 +20,7 @@ def planned_size(
 ) -> NetworkSize:
     """Return the size of the network that a `Trainer` would train; see `checked_size`."""
     reader = store["train"]
-    samples, _ = split_samples(store, settings, limit)
+    samples = split_samples(store, settings, limit).training
     settings.rule.check_steps(reader.max_steps)
     shape, classes = tuple(store.attributes["unit_shape"]), len(store.attributes["classes"])
     layers = build_layers(settings.arch, shape, classes, settings.channels)

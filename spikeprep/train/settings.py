@@ -55,7 +55,8 @@ class TrainSettings(Settings):
         layers, or a list with one for each hidden layer (the first: of the network's input) and then the output. The
         network that is evaluated and kept has all inputs, and weights times 1 − dropout.
     validation
-        Share of the training split that chooses the best epoch and is not trained on; 0: the last epoch is the best.
+        Share of the training split that chooses the best epoch and is not trained on. A store's own split "validation"
+        is used instead, all of it. 0: the last epoch is the best, and nothing is held out or read of that split.
     augment
         Train on a new variant of each sample in every epoch: epoch e, from 0, on copy e, encoded from the source by the
         store's chain. Validation and test samples stay as they are.

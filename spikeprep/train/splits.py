@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,25 +10,53 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..random import generator
-from ..store import SpikeStore
+from ..store import SpikeStore, SplitReader
 from .settings import TrainSettings
 
+VALIDATION = "validation"
+"""The split of a store that chooses the best epoch, where there is one."""
 
-def split_samples(
-    store: SpikeStore, settings: TrainSettings, limit: int | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return a run's training and validation samples; see `split_validation`.
 
-    Copies of held-out samples are neither trained on nor evaluated: their originals are like the test split. With
-    `augment` originals alone are trained on, since each epoch varies them.
+@dataclass(frozen=True)
+class RunSamples:
+    """Which samples a run uses.
+
+    Attributes
+    ----------
+    training
+        Samples of the training split that are trained on, int64 ascending.
+    validation
+        Samples that choose the best epoch, int64 ascending.
+    validation_reader
+        The split that the validation samples are of.
+    """
+
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    validation_reader: SplitReader
+
+
+def split_samples(store: SpikeStore, settings: TrainSettings, limit: int | None) -> RunSamples:
+    """Return a run's training and validation samples.
+
+    The store's split "validation" is used where there is one and the setting `validation` is not 0; else see
+    `split_validation`. Copies of held-out samples are neither trained on nor evaluated: their originals are like the
+    test split. With `augment` originals alone are trained on, since each epoch varies them.
     """
     reader = store["train"]
-    groups = reader.groups if reader.groups is None else reader.groups[:limit]
-    training, validation = split_validation(reader.labels[:limit], settings.validation, settings.seed, groups)
     originals = len(reader) // store.attributes.get("copies", 1)
+    if settings.validation and VALIDATION in store.splits:
+        held = store[VALIDATION]
+        training, validation = np.arange(len(reader))[:limit], np.arange(len(held))[:limit]
+    else:
+        held, groups = reader, reader.groups if reader.groups is None else reader.groups[:limit]
+        training, validation = split_validation(
+            reader.labels[:limit], settings.validation, settings.seed, groups
+        )
+        validation = validation[validation < originals]
     if settings.augment:
         training = training[training < originals]
-    return training, validation[validation < originals]
+    return RunSamples(training, validation, held)
 
 
 def split_validation(

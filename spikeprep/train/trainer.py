@@ -36,7 +36,7 @@ from .run_config import RunConfig
 from .run_folder import RunFolder
 from .sample_weights import boosted_weights
 from .settings import TrainSettings
-from .splits import split_samples
+from .splits import VALIDATION, split_samples
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), and with
@@ -51,7 +51,7 @@ class Trainer:
     Parameters
     ----------
     store
-        Has the splits "train" and, if there is one, "test".
+        Has the splits "train" and, if there are such, "validation" and "test".
     folder
         Where the run is kept; with `resume` it has one of this store already.
     settings
@@ -96,7 +96,9 @@ class Trainer:
         if config is not None:
             limit = config.limit
         self.settings, self.limit = settings, limit
-        self.train_samples, self.validation_samples = split_samples(store, settings, limit)
+        samples = split_samples(store, settings, limit)
+        self.train_samples, self.validation_samples = samples.training, samples.validation
+        self.validation_reader = samples.validation_reader
         settings.rule.check_steps(self.reader.max_steps)
         self.stream = self._stream(variants, threads)
         self.sample_weight = np.ones(len(self.reader))
@@ -119,7 +121,12 @@ class Trainer:
             self.stream.tier.host_bytes,
         )
         if self.ranks.leads:
-            self._listener({"event": "network", **size.to_json(), "lines": size.lines()})
+            lines = size.lines()
+            if self.validation_reader is not self.reader:
+                lines.append(
+                    f"validation: the store's split {VALIDATION}, {len(self.validation_samples):,} samples"
+                )
+            self._listener({"event": "network", **size.to_json(), "lines": lines})
         with ExitStack() as on_error:
             if self.ranks.leads:
                 folder.acquire(new=config is None, note=self._note)
@@ -297,7 +304,7 @@ class Trainer:
                 self.sample_weight, self.reader.labels, predicted, self.classes
             )
         validation = (
-            self._evaluate(network, self.reader, self.validation_samples)
+            self._evaluate(network, self.validation_reader, self.validation_samples)
             if len(self.validation_samples)
             else None
         )

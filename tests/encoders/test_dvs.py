@@ -1,3 +1,4 @@
+from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from fractions import Fraction
 
@@ -116,13 +117,11 @@ def test_counts_are_of_the_events_in_each_bin(events, encoder):
     edges = [k * width for k in range(-1, steps + 1)]
     found = np.zeros(steps, int)
     for t in events.array["t"].tolist():
-        # bisected by comparison: [edges[k], edges[k + 1]) or (edges[k − 1], edges[k]]
-        if encoder.closed == "left":
-            inside = [k for k in range(steps) if edges[k + 1] <= t < edges[k + 2]]
-        else:
-            inside = [k for k in range(steps) if edges[k] < t <= edges[k + 1]]
-        assert len(inside) == 1 or encoder.steps
-        found[inside] += 1
+        # step k is [edges[k + 1], edges[k + 2]) or (edges[k], edges[k + 1]]
+        k = bisect_right(edges, t) - 2 if encoder.closed == "left" else bisect_left(edges, t) - 1
+        assert 0 <= k < steps or encoder.steps
+        if 0 <= k < steps:
+            found[k] += 1
     assert counts.sum(axis=(1, 2, 3)).tolist() == found.tolist()
     if not encoder.steps:
         assert counts.sum() == len(events.array)

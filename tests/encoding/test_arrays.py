@@ -190,7 +190,11 @@ def test_memory_does_not_grow_with_the_number_of_samples(out):
 
     def samples(count):
         for n in range(count):
-            yield RNG.random((4096, 512)) < 0.5, n % 2  # 2 MiB, 256 KiB packed, incompressible
+            bits = np.frombuffer(RNG.bytes(4096 * 64), np.uint8)
+            yield (
+                np.unpackbits(bits).view(bool).reshape(4096, 512),
+                n % 2,
+            )  # 2 MiB, 256 KiB packed, incompressible
 
     peaks = []
     for count in (40, 160):

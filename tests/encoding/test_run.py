@@ -329,7 +329,7 @@ def test_real_speech_commands(tmp_path):
     recipe = load_recipe("speech-commands")
     planned = plan(recipe, tmp_path / "s.zarr", source_path=tmp_path / "speech_commands_v0.01")
     assert (len(planned.classes), planned.unit_shape, planned.dt) == (30, (86,), 0.0016)
-    assert planned.samples == {"train": 249, "test": 51}
+    assert planned.samples == {"train": 205, "validation": 44, "test": 51}
 
 
 def test_urls(raw, tmp_path):

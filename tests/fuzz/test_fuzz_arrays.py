@@ -8,7 +8,7 @@ from pathlib import Path
 from spikeprep.errors import printable
 from spikeprep.sources.idx import Idx
 from spikeprep.sources.idx_format import read_idx
-from spikeprep.sources.labelled_files import find_labelled_files
+from spikeprep.sources.labelled_source import find_labelled_files
 
 from ..sources.idx_files import idx_bytes, pictures
 from .fuzzing import Target, both_lengths, check

@@ -77,7 +77,7 @@ def test_a_table(tmp_path):
     [
         ("", "no rows"),
         ("file,class\na.wav,x\n", "columns"),
-        ("path,label,split\nsounds/no/0.wav,NO,valid\n", "line 2"),
+        ("path,label,split\nsounds/no/0.wav,NO,extra\n", "line 2"),
         ("path,label\nsounds/no/0.wav,NO\nsounds/no/1.wav,\n", "line 3"),
         ("path,label\nsounds/no/0.wav,NO\nsounds/no/0.wav,YES\n", "names sounds/no/0.wav again"),
         ("path,label\nsounds/no/77.wav,NO\n", "sounds/no/77.wav cannot be read"),

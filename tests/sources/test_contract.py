@@ -422,4 +422,6 @@ def test_stored_configurations_are_unchanged():
         return json.dumps({key: config[key] for key in source.to_config() if key in config})
 
     assert {name: stored(SOURCES.get(name)()) for name in SOURCES.names()} == expected
+    classes = CheckedSource(AudioFiles(class_names=("b", "a"))).stored_config()["class_names"]
+    assert json.dumps(classes) == '["b", "a"]'
     assert json.dumps(AudioFiles(test_share=0).to_config()["test_share"]) == "0"  # an int stays one

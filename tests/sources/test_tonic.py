@@ -282,3 +282,23 @@ def test_the_bars_of_the_tests_are_valid_events():
     events = moving_bar(1, 4)
     assert (np.diff(events["t"]) >= 0).all()
     assert events["x"].max() < 34 > events["y"].max()
+
+
+def test_a_validation_part(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    home = tmp_path / "SSC"
+    home.mkdir()
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 6), ("valid", 4), ("test", 2)):
+        (home / f"ssc_{part}.h5.zip").write_bytes(b"the archive")
+        with h5py.File(home / f"ssc_{part}.h5", "w") as file:
+            times = file.create_dataset("spikes/times", (n,), h5py.vlen_dtype(np.float32))
+            units = file.create_dataset("spikes/units", (n,), h5py.vlen_dtype(np.uint16))
+            for i in range(n):
+                times[i], units[i] = np.sort(rng.uniform(0, 0.5, 20)), rng.integers(0, 700, 20)
+            file["labels"] = (np.arange(n) % 2).astype("u2")
+            file["extra/keys"] = np.array([b"zero", b"eins"])
+            file["extra/speaker"] = np.zeros(n, "u2")
+    source = TonicData(path=str(tmp_path), dataset="SSC")
+    assert dict(source.splits()) == {"train": 6, "validation": 4, "test": 2}
+    assert {source.read("validation", n).id for n in range(4)} == {f"validation/{n}" for n in range(4)}

@@ -1,0 +1,197 @@
+"""Files with labels in a folder per class, and in folders of splits around them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import DataError, printable
+from ..store.outputs import is_store
+from .class_names import listed
+from .labelled_files import Entry, file_id, files_in, files_under
+from .split_names import KNOWN_NAMES, is_split_like, is_split_word, split_named
+
+_IN_HINT = 12  # names of folders that a fix repeats
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """Reads ``CLASS/…`` and ``SPLIT/CLASS/…`` below a folder, or refuses what may mean either.
+
+    Folders whose names begin with ``_`` or ``.`` are ignored, and so are spike stores. Below the folder of a class
+    files may be at any depth.
+
+    Attributes
+    ----------
+    root
+        The folder.
+    what
+        Plural noun for the files in messages.
+    suffixes
+        Endings of their names; empty: any.
+    class_names
+        Names of the classes where they are given; they tell classes from splits.
+    findings
+        What deserves the user's attention, one text each, after `read`.
+    """
+
+    root: Path
+    what: str
+    suffixes: Sequence[str]
+    class_names: Sequence[str] = ()
+    findings: list[str] = field(default_factory=list)
+
+    def read(self) -> list[Entry]:
+        """Return the files; raises `DataError` where classes are without files or folders cannot be told apart."""
+        folders = self._folders(self.root)
+        self._report_loose(self.root)
+        split_like = [f for f in folders if is_split_like(f.name)]
+        if not split_like or {f.name for f in folders} <= set(self.class_names):
+            return self._classes(folders)
+        filled = [f for f in folders if files_under(f, self.suffixes)]
+        others = [f for f in filled if f not in split_like]
+        empty = [f for f in split_like if f not in filled]
+        split_like = [f for f in split_like if f in filled]
+        if not split_like or (len(split_like) == 1 and others and not self._class_files(split_like[0])):
+            return self._classes(folders if others else ())  # a class of trains
+        splits = {split_named(f.name): f for f in split_like}
+        if others or None in splits or len(splits) < len(split_like):
+            raise self._refusal(split_like, others)
+        for folder in empty:
+            if split_named(folder.name) == "train":
+                raise self._empty(folder)
+            self.findings.append(f"{folder.name} has no {self.what}")
+        return self._splits({str(split): folder for split, folder in splits.items()})
+
+    def _classes(self, folders: Sequence[Path]) -> list[Entry]:
+        """Return the files of folders of classes, without a split."""
+        entries = []
+        for folder in folders:
+            files = files_under(folder, self.suffixes)
+            if not files:
+                raise self._empty(folder)
+            if len(folders) == 1 and not self.class_names:
+                self._check_depth(folder, files)
+            entries += self._entries("", folder, files)
+        return entries
+
+    def _splits(self, folders: dict[str, Path]) -> list[Entry]:
+        """Return the files of split → its folder."""
+        entries: list[Entry] = []
+        for split, folder in folders.items():
+            class_files = self._class_files(folder)
+            if not class_files:
+                classes = ",".join(sorted(f.name for f in folders.values()))
+                raise DataError(
+                    f"{folder} has {self.what} and no folders of classes",
+                    f"{folder.name}/CLASS/…",
+                    f"Put the {self.what} of each class in a folder, or list the files in a CSV file of "
+                    f"path,label,split; if these folders are classes, use source.class_names=[{classes}].",
+                )
+            self._report_loose(folder)
+            for class_folder, files in class_files:
+                if not files and split == "train":
+                    raise self._empty(class_folder)
+                entries += self._entries(split, class_folder, files)
+        self._check_same_classes(entries, folders)
+        if len({entry.label for entry in entries}) == 1 and not self.class_names:
+            for folder in folders.values():
+                for class_folder, files in self._class_files(folder):
+                    self._check_depth(class_folder, files)
+        return entries
+
+    def _entries(self, split: str, folder: Path, files: Sequence[Path]) -> list[Entry]:
+        """Return the files of a class; raises `DataError` where they are in folders of splits."""
+        if not self.class_names:
+            for inner in sorted({os.path.dirname(file) for file in files} - {str(folder)}):
+                part = next((p for p in Path(inner).relative_to(folder).parts if is_split_word(p)), None)
+                if part is not None:
+                    raise DataError(
+                        f"{inner} is a folder {part!r} below {folder.name}, which would be a class",
+                        f"folders of splits around those of classes: {part}/CLASS/…",
+                        "Move the folders, give the folder that holds those of the splits as source=FOLDER, or, if "
+                        f"{folder.name} is a class, name all classes: use source.class_names=[{folder.name},…].",
+                    )
+        return [Entry(split, f, printable(folder.name), file_id(f, self.root)) for f in files]
+
+    def _folders(self, folder: Path) -> list[Path]:
+        """Return the folders in a folder that are not ignored, sorted."""
+        return [
+            f
+            for f in files_in(folder)
+            if f.is_dir() and not f.name.startswith(("_", ".")) and not is_store(f)
+        ]
+
+    def _class_files(self, folder: Path) -> list[tuple[Path, list[Path]]]:
+        """Return each folder in a folder with its files; empty where none has any."""
+        found = [(inner, files_under(inner, self.suffixes)) for inner in self._folders(folder)]
+        return found if any(files for _, files in found) else []
+
+    def _report_loose(self, folder: Path) -> None:
+        """Record files that are in no folder of a class, where their names tell them from others."""
+        endings = tuple(self.suffixes)
+        loose = [f for f in files_in(folder) if endings and f.name.lower().endswith(endings)]
+        number = sum(not f.name.startswith(".") and f.is_file() for f in loose)
+        if number:
+            self.findings.append(
+                f"left out: {number:,} of the {self.what}, directly in {folder.name}, in no folder of a class"
+            )
+
+    def _check_depth(self, folder: Path, files: Sequence[Path]) -> None:
+        """Raise `DataError` where the only class has all its files in further folders, which may be the classes."""
+        if not files or any(file.parent == folder for file in files):
+            return
+        inner, above = sorted({file.relative_to(folder).parts[0] for file in files}), folder.parent
+        splits = "classes or splits" if above == self.root else "classes"
+        fix = f"give that folder: source={folder}" if above == self.root else f"move them to {above}"
+        raise DataError(
+            f"{above} has one folder, {folder.name}, which has the folders {listed(inner)}",
+            "a folder for each class",
+            f"If these are {splits}, {fix}. If {folder.name} is the only class, use "
+            f"source.class_names=[{folder.name}].",
+        )
+
+    def _check_same_classes(self, entries: Sequence[Entry], folders: dict[str, Path]) -> None:
+        """Raise `DataError` where a split has classes that the training split lacks: a name is spelled otherwise."""
+        if "train" not in folders or self.class_names:
+            return
+        known = {entry.label for entry in entries if entry.split == "train"}
+        for split, folder in folders.items():
+            more = sorted({entry.label for entry in entries if entry.split == split} - known)
+            if more:
+                raise DataError(
+                    f"{folder} has the classes {listed(more)}, which {folders['train']} lacks",
+                    f"the classes {listed(sorted(known))}",
+                    "Give folders of a class the same name in every split; if training shall lack these, name all "
+                    f"classes: use source.class_names=[{_names(sorted(known | set(more)))}].",
+                )
+
+    def _empty(self, folder: Path) -> DataError:
+        ending = f"files ending in {' '.join(self.suffixes)}" if self.suffixes else "at least one file"
+        fix = f"Put the {self.what} of the class there, or remove the folder."
+        return DataError(f"{folder} has no {self.what}", ending, fix)
+
+    def _refusal(self, split_like: Sequence[Path], others: Sequence[Path]) -> DataError:
+        """Return the error for folders that are not clearly those of splits, each once, and nothing else."""
+        names = [folder.name for folder in split_like]
+        beside = f" beside {listed([folder.name for folder in others])}" if others else ""
+        unclear = [name for name in names if split_named(name) is None]
+        if unclear:
+            fix = f"Rename {listed(unclear)} to train, validation or test, or move it away"
+        elif others:
+            fix = "Leave there the folders of splits alone"
+        else:
+            fix = "Move the folders of classes into one folder for each split"
+        every = _names(sorted(names + [folder.name for folder in others]))
+        return DataError(
+            f"{self.root} has the folders {listed(names)}{beside}",
+            f"one folder for each split and nothing else ({KNOWN_NAMES}), or folders of classes",
+            f"{fix}; if all of these are classes, use source.class_names=[{every}].",
+        )
+
+
+def _names(names: Sequence[str]) -> str:
+    """Return names for a list in a fix."""
+    return ",".join(names[:_IN_HINT]) + (",…" if len(names) > _IN_HINT else "")

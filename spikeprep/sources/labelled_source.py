@@ -1,0 +1,229 @@
+"""Base of the sources of the user's own files: a folder per class, or a table of files and labels."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..config import Share
+from ..errors import DataError, UsageError
+from .base import LimitedFiles
+from .checked_files import Listing
+from .class_folders import ClassFolders
+from .class_names import check_classes, listed, read_class_names, sorted_classes
+from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
+from .labelled_files import Entry, LabelledFiles
+from .list_files import read_list
+from .tables import Table, TableRules, read_table
+
+_RULES = TableRules()
+
+
+@dataclass(frozen=True)
+class LabelledSource(LimitedFiles):
+    """Base of the sources of the user's own files with labels.
+
+    Parameters
+    ----------
+    path
+        The folder, or the CSV file.
+    test_share
+        Share of each class that is test where the data have no split; may be 0. Of groups, whole ones are chosen.
+    split_seed
+        Seed of that choice, and of the order.
+    outside
+        Whether a CSV file may name files that are not below its own folder, links resolved.
+    class_names
+        Names of the classes in their order, which are then all there may be; a list ``[cat,dog]``, or a file inside the
+        folder with one name per line. Empty: the folders or labels, sorted; as numbers where all are numbers.
+    test_list
+        A file inside the folder that names the test files, one per line (Speech Commands' ``testing_list.txt``).
+    validation_list
+        Likewise for validation files. With `test_list` all other files are for training.
+    group_pattern
+        A regular expression that finds a file's group (its speaker, its subject) in its path inside the folder: what it
+        matches, or its first group in parentheses. No split that is chosen here or in training cuts through a group.
+    columns
+        Column of a CSV file → what it means, where its name does not say so: ``"path"``, ``"label"``, ``"split"``,
+        ``"group"``, ``"ignore"``, or ``"start_us"`` and ``"stop_us"``, of an interval of an event recording.
+    """
+
+    files_are: ClassVar[str] = "recordings"  # plural noun, for messages
+    intervals: ClassVar[bool] = False  # whether a sample may be an interval of a file
+
+    later_settings: ClassVar[tuple[str, ...]] = ("class_names", "validation_list", "group_pattern", "columns")
+
+    path: str = ""
+    test_list: str = field(default="", kw_only=True)
+    test_share: Share = field(default=0.2, kw_only=True)
+    split_seed: int = field(default=0, kw_only=True)
+    outside: bool = field(default=False, kw_only=True)
+    class_names: str | tuple[str | int, ...] = field(default=(), kw_only=True)
+    validation_list: str = field(default="", kw_only=True)
+    group_pattern: str = field(default="", kw_only=True)
+    columns: dict[str, Any] = field(default_factory=dict, hash=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            re.compile(self.group_pattern)
+        except re.error as error:
+            got = f"got {self.name}.group_pattern = {self.group_pattern!r} ({error})"
+            raise UsageError(got, "a regular expression, such as user[0-9]+") from error
+
+    @property
+    @abstractmethod
+    def suffixes(self) -> Sequence[str]:
+        """Endings of the files' names; empty: any."""
+
+    @cached_property
+    def _files(self) -> LabelledFiles:
+        root = Path(self.path)
+        folder = root.parent if root.is_file() else root
+        names = read_class_names(self.class_names, folder, self.limits) if self.path else ()
+        rules = TableRules(self.outside, self.columns, self.intervals, self.limits)
+        files = find_labelled_files(self.path, self.files_are, self.suffixes, rules, names)
+        files = self._with_lists(files, folder)
+        return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class folders, or the labels, in the order of `class_names`, or sorted."""
+        return self._files.classes
+
+    def listing(self) -> Listing:
+        """List the files, and choose the test share where the data have no split."""
+        files = self._files
+        recordings = files.recordings(self.test_share, self.split_seed)
+        findings = [*files.findings, *files.split_findings(recordings)]
+        if (
+            self.test_share
+            and not any(r.split == "test" for r in recordings)
+            and "" in {e.split for e in files.entries}
+        ):
+            findings.append(f"no test samples: there are too few for a test share of {self.test_share:g}")
+        return Listing(recordings, files.bad, findings=findings)
+
+    def _with_lists(self, files: LabelledFiles, folder: Path) -> LabelledFiles:
+        """Return the files with the splits that the list files give."""
+        settings = {"validation": "validation_list", "test": "test_list"}
+        lists = {split: name for split, setting in settings.items() if (name := getattr(self, setting))}
+        if not lists:
+            return files
+        if any(entry.split for entry in files.entries):
+            raise DataError(
+                f"{self.path} has splits of its own, and the lists {listed(list(lists.values()))} give others",
+                "one of the two",
+                f"Leave {' and '.join(f'source.{settings[split]}' for split in lists)} empty, or give a folder of "
+                "CLASS/… without splits as source=FOLDER.",
+            )
+        others = "train" if self.test_list else ""
+        splits, findings = (
+            dict.fromkeys((entry.file_id for entry in files.entries), others),
+            list(files.findings),
+        )
+        for split, name in lists.items():
+            what = f"the {split} files, one per line"
+            lines = dict.fromkeys(read_list(folder / name, what, settings[split], self.limits))
+            known = [line for line in lines if line in splits]
+            if lines and not known:
+                raise DataError(
+                    f"{folder / name} names files none of which is there, such as {next(iter(lines))}",
+                    f"paths inside {folder}, such as {next(iter(splits), 'CLASS/FILE')}",
+                    f"Correct the list, or leave source.{settings[split]} empty.",
+                )
+            if twice := [line for line in known if splits[line] != others]:
+                raise DataError(
+                    f"{listed(list(lists.values()))} both name {listed(twice)}",
+                    "each file in one of them",
+                    "Remove it from one list.",
+                )
+            splits |= dict.fromkeys(known, split)
+            if len(known) < len(lines):
+                absent = next(line for line in lines if line not in splits)
+                number = f"{len(lines) - len(known):,} of the {len(lines):,}"
+                findings.append(f"not there: {number} files that {name} names, such as {absent}")
+        entries = [entry._replace(split=splits[entry.file_id]) for entry in files.entries]
+        return replace(files, entries=entries, findings=findings)
+
+    def _with_groups(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the files with the group that `group_pattern` finds in each id."""
+        pattern, grouped = re.compile(self.group_pattern), []
+        for entry in entries:
+            match = pattern.search(entry.id)
+            group = (match[1] if pattern.groups else match[0]) if match else ""
+            if not group:
+                raise DataError(
+                    f"{entry.id} has nothing that source.group_pattern={self.group_pattern} matches",
+                    "a group for every file",
+                    "Correct the pattern, which is searched in a file's path inside the folder, or leave it empty.",
+                )
+            grouped.append(entry._replace(group=group))
+        return grouped
+
+
+def find_labelled_files(
+    path: str,
+    what: str,
+    suffixes: Sequence[str],
+    rules: TableRules = _RULES,
+    class_names: Sequence[str] = (),
+) -> LabelledFiles:
+    """List the files of a folder per class, or of a table.
+
+    The folder holds ``CLASS/…``, or ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, see
+    `ClassFolders`; or a table of intervals beside each recording, see `read_interval_folder`. For a table see
+    `read_table`.
+
+    Parameters
+    ----------
+    path
+        The folder or the table.
+    what
+        Plural noun for the files in messages, e.g. ``"images"``.
+    suffixes
+        Endings of their names; empty: any.
+    rules
+        What is taken from tables.
+    class_names
+        The classes in their order; empty: those that occur, sorted, as numbers where all are numbers.
+
+    Raises
+    ------
+    DataError
+        There is no such folder, or its classes are not clear, or a class has no files, or is not in `class_names`; or
+        the table has other columns.
+    """
+    name = f"{what.upper().rstrip('S')}{suffixes[0] if suffixes else ''}"
+    layout = f"CLASS/{name}, train/CLASS/{name} and test/CLASS/{name}, or a CSV file of path,label[,split]"
+    root = Path(path)
+    if path and root.is_file():
+        table = read_table(root, rules)
+    elif path and root.is_dir() and rules.intervals and labels_of(root):
+        table = read_interval_folder(root, suffixes, rules)
+    elif rules.columns:
+        raise UsageError(
+            f"got source.columns = {dict(rules.columns)}, and {path!r} is no table", "a CSV file"
+        )
+    elif not path or not root.is_dir():
+        raise DataError(f"no folder {path!r}", layout, f"Give the folder of the {what} as source=FOLDER.")
+    else:
+        if rules.intervals:
+            check_no_intervals_below(root)
+        folders = ClassFolders(root, what, suffixes, class_names)
+        table = Table(folders.read(), (), folders.findings)
+    present = {entry.label for entry in table.entries}
+    if not present and not table.bad:
+        ending = f"files ending in {' '.join(suffixes)}" if suffixes else "at least one file"
+        raise DataError(
+            f"{path} has no class folders", f"{layout}; {ending}", f"Put each class's {what} in a folder."
+        )
+    if class_names:
+        check_classes(present, class_names, path)
+    classes = tuple(class_names) or table.classes or sorted_classes(present)
+    return LabelledFiles(table.entries, classes, table.bad, table.findings)

@@ -1,0 +1,182 @@
+"""What the columns of a table mean: the names that are understood, and what a user says of the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from ..errors import DataError, UsageError, near_miss, printable
+
+_NAMES = {
+    "path": ("path", "file", "filename", "filepath"),
+    "label": ("label", "class", "target", "category", "classname", "classid", "labelid"),
+    "split": ("split", "subset", "partition", "set"),
+    "group": ("group", "speaker", "subject", "user", "participant", "patient"),
+    # what describes a file without changing what its sample is
+    "ignore": (
+        "index", "id", "unnamed0", "sha256", "sha1", "md5", "size", "bytes", "filesize", "duration", "url", "licence",
+        "license", "comment", "note", "remark", "age", "sex", "gender",
+    ),
+}  # fmt: skip
+_ROLES = {name: role for role, names in _NAMES.items() for name in names}
+_ENDS = {
+    "start": ("start", "begin", "onset", "tstart", "starttime", "begintime", "startstamp", "starttimestamp"),
+    "stop": ("stop", "end", "tend", "tstop", "endtime", "stoptime", "endtimestamp", "stoptimestamp"),
+}
+_END_NAMES = {name: end for end, names in _ENDS.items() for name in names}
+_UNITS = {
+    "ns": "ns", "nsec": "ns", "nanoseconds": "ns",
+    "us": "us", "usec": "us", "µs": "us", "μs": "us", "microseconds": "us",
+    "ms": "ms", "msec": "ms", "milliseconds": "ms",
+    "s": "s", "sec": "s", "secs": "s", "seconds": "s",
+}  # fmt: skip
+MICROSECONDS = {"ns": Decimal("0.001"), "us": Decimal(1), "ms": Decimal(1000), "s": Decimal(1_000_000)}
+"""µs per unit of time."""
+
+INTERVAL_ROLES = tuple(f"{end}_{unit}" for end in _ENDS for unit in MICROSECONDS)
+ROLES = (*_NAMES, *INTERVAL_ROLES)
+"""What a column can mean, as the setting `columns` of a source names it."""
+
+_SHOWN, _FIXES = 6, 20  # columns, and settings, in one message
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table means what.
+
+    Attributes
+    ----------
+    header
+        Names of the columns.
+    of
+        Meaning, see `ROLES` → number of the column; ``"start"`` and ``"stop"`` stand for these in any unit.
+    units
+        ``"start"`` and ``"stop"`` → their unit, a key of `MICROSECONDS`.
+    ignored
+        Names of columns that describe files and are not used; none that a setting names.
+    """
+
+    header: Sequence[str]
+    of: Mapping[str, int]
+    units: Mapping[str, str]
+    ignored: Sequence[str]
+
+
+def role_of(name: str) -> str:
+    """Return what a column's name means, see `ROLES`; ``"start"`` and ``"stop"`` without a unit; else empty.
+
+    Case, spaces and underscores make no difference: ``startTime_usec`` and ``Start time [us]`` are ``start_us``.
+    """
+    words = [
+        word for word in re.split(r"[\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()) if word
+    ]
+    if not words:
+        return "ignore"  # pandas writes an index without a name
+    whole = "".join(words)
+    if role := _ROLES.get(whole) or _END_NAMES.get(whole):
+        return role
+    rest, unit = "".join(words[:-1]), _UNITS.get(words[-1], "")
+    if unit and rest in _END_NAMES:
+        return f"{_END_NAMES[rest]}_{unit}"
+    if rest == "duration" and unit:
+        return "ignore"
+    return _ROLES["group"] if words[-1] == "id" and _ROLES.get(rest) == "group" else ""
+
+
+def understand(
+    table: Path, header: Sequence[str], settings: Mapping[str, str], needs: Sequence[str]
+) -> Columns:
+    """Return which column means what; `settings` has the meaning of columns by name, ahead of what names mean.
+
+    Parameters
+    ----------
+    needs
+        Meanings that must be there; one that is not is not allowed where it is ``path``: the file is known.
+
+    Raises
+    ------
+    UsageError
+        A setting is none of `ROLES`.
+    DataError
+        A column is missing, has no meaning or no unit, or two have the same one. All columns are named together.
+    """
+    _check_settings(table, header, settings)
+    roles = [settings.get(name) or role_of(name) for name in header]
+    problems, fixes = [], []
+    unknown = [name for name, role in zip(header, roles, strict=True) if not role]
+    if unknown:
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        shown = ", ".join(map(printable, unknown[:_SHOWN])) + more
+        problems.append(f"the column{'s' * (len(unknown) > 1)} {shown} that no meaning is known of")
+        fixes += [(name, "ignore") for name in unknown]
+    for end in _ENDS:
+        if bare := [name for name, role in zip(header, roles, strict=True) if role == end]:
+            problems.append(f"the column {bare[0]} without a unit")
+            fixes.append((bare[0], f"{end}_us"))
+    general = [role.partition("_")[0] for role in roles]
+    for role in ("path", "label", "split", "group", *_ENDS):
+        same = [name for name, other in zip(header, general, strict=True) if other == role]
+        if len(same) > 1:
+            problems.append(f"{len(same)} columns of the {role}: {', '.join(map(printable, same))}")
+            # of a number and a name of the class, the name usually comes last
+            fixes += [(name, "ignore") for name in (same[:-1] if role == "label" else same[1:])]
+    missing = [role for role in needs if role not in general]
+    if len({"start", "stop"} & set(general)) == 1:
+        missing.append("stop" if "start" in general else "start")
+    if missing or problems:
+        raise _misunderstood(table, header, missing, problems, fixes)
+    return Columns(
+        header,
+        {role: n for n, role in enumerate(general) if role != "ignore"},
+        {role.partition("_")[0]: role.partition("_")[2] for role in roles if role in INTERVAL_ROLES},
+        [
+            name
+            for name, role in zip(header, roles, strict=True)
+            if role == "ignore" and name and name not in settings
+        ],
+    )
+
+
+def _check_settings(table: Path, header: Sequence[str], settings: Mapping[str, str]) -> None:
+    for name, role in settings.items():
+        if role not in ROLES:
+            raise UsageError(
+                f"got source.columns.{name} = {role!r}",
+                f"one of {', '.join(ROLES)}",
+                near_miss(str(role), ROLES),
+            )
+        if name not in header:
+            got = f"{table} has no column {name!r}, which source.columns names"
+            raise DataError(got, f"one of {', '.join(map(repr, header))}", near_miss(name, header))
+
+
+def _misunderstood(
+    table: Path,
+    header: Sequence[str],
+    missing: Sequence[str],
+    problems: Sequence[str],
+    fixes: Sequence[tuple[str, str]],
+) -> DataError:
+    shown = ", ".join(map(printable, header[:_SHOWN])) + (", …" if len(header) > _SHOWN else "")
+    if missing:
+        names = {
+            "path": "path, file, filename or filepath", "label": "label, class, target or category",
+            "start": "start_us, start_ms or start_s", "stop": "stop_us, stop_ms or stop_s",
+        }  # fmt: skip
+        got = f"{table} has the columns {shown}: none of the {' and none of the '.join(missing)}"
+        expected = " and ".join(f"a column {names[role]}" for role in missing)
+        fix = f"Rename the column in the first line, or use source.columns.NAME={missing[0]} for the column NAME."
+        if missing[0] in _ENDS:
+            fix = fix.replace(f"={missing[0]}", f"={missing[0]}_us")
+        return DataError(f"{got}{'; it has ' if problems else ''}{'; '.join(problems)}", expected, fix)
+    settings = [f"source.columns.{n}={role}" for n, role in fixes if re.fullmatch(r"[A-Za-z]\w*", n)]
+    fix = " ".join(f"use {setting}" if not n else setting for n, setting in enumerate(settings[:_FIXES]))
+    rename = "rename or remove such columns in the table"
+    return DataError(
+        f"{table} has {'; '.join(problems)}",
+        f"columns that mean one of {', '.join(ROLES)}",
+        f"To say what a column means, {fix}, or {rename}." if settings else f"{rename.capitalize()}.",
+    )

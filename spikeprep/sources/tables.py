@@ -1,0 +1,360 @@
+"""Tables that list files, or intervals of files, and their labels: CSV files."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import io
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import DataError, printable
+from ..input_files import LIMITS, Limits, read_input
+from .labelled_files import BadFile, Entry
+from .split_names import KNOWN_NAMES, split_named
+from .table_columns import MICROSECONDS, Columns, role_of, understand
+
+_TABLE_EXPANDS = 16  # times its bytes in memory: a text and a path for each line
+_DELIMITERS = ",;\t|"
+_SHOWN, _SHOWN_TEXT = 3, 60  # labels or lines in one finding; characters of a line in one message
+_LATEST = 1 << 62  # µs, of what a time can be
+
+_NO_LABELS = ("?", "??", "nan", "null", "n/a", "#n/a", "<na>", "unlabelled", "unlabeled", "tbd", "todo")
+_DOUBTFUL = ("-1", "na", "none", "-", "unknown", "undefined", "missing")
+
+
+@dataclass(frozen=True)
+class TableRules:
+    """What a source takes from tables.
+
+    Attributes
+    ----------
+    outside
+        Whether they may name files that are not below their own folder.
+    columns
+        Column → its meaning, one of `spikeprep.sources.table_columns.ROLES`.
+    intervals
+        Whether a sample may be an interval of a file.
+    limits
+        What reading a table may take.
+    """
+
+    outside: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+    intervals: bool = False
+    limits: Limits = LIMITS
+
+
+class Table(NamedTuple):
+    """What a table lists, or several: entries, lines that cannot be used, and what deserves the user's attention.
+
+    `classes` are in label order where the data have an order, else empty.
+    """
+
+    entries: Sequence[Entry]
+    bad: Sequence[BadFile] = ()
+    findings: Sequence[str] = ()
+    classes: tuple[str, ...] = ()
+
+
+class Row(NamedTuple):
+    """A line of a table: its number, and its fields without spaces around them."""
+
+    line: int
+    fields: Sequence[str]
+
+
+def read_table(table: Path, rules: TableRules, recording: Path | None = None) -> Table:
+    """Return what a table lists.
+
+    The first line names the columns, see `spikeprep.sources.table_columns`; fields are separated by ``,``, ``;``, tabs
+    or ``|``. The text is UTF-8, UTF-16, or else Windows-1252, of which Latin-1 is a part.
+
+    Parameters
+    ----------
+    table
+        The CSV file.
+    rules
+        What the source takes.
+    recording
+        The file that all lines are of, where the table has no column of files.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, has no line of column names, or its columns are not understood.
+    """
+    header, rows, findings = read_rows(table, rules)
+    needs = ("label",) if recording else ("path", "label")
+    columns = understand(table, header, rules.columns, needs)
+    if recording and "path" in columns.of:
+        what = f"{table} has a column of files, and belongs to {recording.name} by its name"
+        raise DataError(what, "one of them", "Rename the table, or remove the column.")
+    if columns.units and not rules.intervals:
+        raise DataError(
+            f"{table} lists intervals of files",
+            "a file for each sample",
+            "Cut the files, one file per interval.",
+        )
+    if columns.ignored:
+        findings.append(
+            f"{table.name}: columns that are not used: {', '.join(map(printable, columns.ignored))}"
+        )
+    lines = _Lines(table, columns, rules.outside, recording)
+    for row in rows:
+        lines.add(row)
+    return Table(lines.entries, lines.bad, [*findings, *lines.findings()])
+
+
+def read_rows(table: Path, rules: TableRules) -> tuple[list[str], list[Row], list[str]]:
+    """Return a table's names of columns, its other lines, and findings; raises `DataError` where it is none."""
+    content = read_input(table, rules.limits).data
+    rules.limits.check_bytes(f"the table {table}", _TABLE_EXPANDS * len(content))
+    text, findings = _text(table, content)
+    first = text[: text.find("\n")] if "\n" in text else text
+    delimiter = max(
+        _DELIMITERS, key=lambda d: sum(map(bool, map(role_of, _split(first, d)))) if d in first else 0
+    )
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        lines = [Row(reader.line_num, [*map(str.strip, fields)]) for fields in reader if any(fields)]
+    except csv.Error as error:
+        raise _no_table(table, str(error)) from error
+    if not lines:
+        raise DataError(f"{table} has no rows", "a first line path,label and a line per file", "Add them.")
+    header = list(lines[0].fields)
+    if not any(role_of(name) or name in rules.columns for name in header if name):
+        raise DataError(
+            f"{table} has no line of column names that are known: its first line is "
+            f"{printable(first.strip()[:_SHOWN_TEXT])}",
+            "a first line such as path,label or path,label,split",
+            "Add the first line; or, if these are names, say what they mean: use source.columns.NAME=path and "
+            "source.columns.OTHER=label.",
+        )
+    if len(lines) == 1:
+        raise DataError(f"{table} has no rows", "a line per file below the names of the columns", "Add them.")
+    return header, lines[1:], findings
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
+
+
+def _no_table(table: Path, why: str) -> DataError:
+    fix = "Give the folder of the files, or a table of them."
+    return DataError(f"{table} is not a CSV file ({why})", "lines of path,label[,split]", fix)
+
+
+def _text(table: Path, content: bytes) -> tuple[str, list[str]]:
+    """Return a table's text without a byte order mark, and a finding where its encoding was not stated."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings = ["utf-16"]
+    elif content[1:2] == b"\0" or content[:1] == b"\0":
+        encodings = ["utf-16-le" if content[1:2] == b"\0" else "utf-16-be"]
+    else:
+        encodings = ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError as error:
+            reason = f"{error.encoding}: {error.reason}"
+            continue
+        named = encoding == "cp1252"
+        return text, [f"{table.name}: read as Windows-1252 (Latin-1), as it is not UTF-8"] if named else []
+    fix = "Save it as UTF-8, for example: iconv -f ENCODING -t UTF-8 TABLE."
+    raise DataError(f"{table} is not a CSV file ({reason})", "text in UTF-8, UTF-16 or Windows-1252", fix)
+
+
+class _Lines:
+    """The lines of a table, as entries or as what is wrong with them."""
+
+    def __init__(self, table: Path, columns: Columns, outside: bool, recording: Path | None) -> None:
+        self._table, self._columns, self._recording = table, columns, recording
+        self._inside = None if outside else _Inside(table.parent)
+        self._taken: dict[tuple[Path, tuple[int, int] | None], Entry] = {}
+        self.bad: list[BadFile] = []
+
+    @property
+    def entries(self) -> list[Entry]:
+        return list(self._taken.values())
+
+    def add(self, row: Row) -> None:
+        """Take a line, as an entry or as a bad one."""
+        where = f"{self._table.name} line {row.line}"
+        try:
+            entry = self._entry(row, where)
+        except _Unusable as error:
+            self.bad.append(BadFile(where, error.what, error.fix))
+            return
+        self._taken[entry.file, entry.interval] = entry
+
+    def _entry(self, row: Row, where: str) -> Entry:
+        fields, columns = row.fields, self._columns
+        if len(fields) != len(columns.header):
+            what = f"has {len(fields)} fields, the first line {len(columns.header)}"
+            raise _Unusable(
+                what, "quote fields that contain the separator, and fill in those that are missing"
+            )
+        values = {role: fields[n] for role, n in columns.of.items()}
+        name = values.get("path", self._recording.name if self._recording else "")
+        if not name:
+            raise _Unusable("has no path", "name path and label on each line")
+        label = values["label"]
+        if not label or label.lower() in _NO_LABELS:
+            raise _Unusable(
+                f"has {f'the label {printable(label)}' if label else 'no label'} for {printable(name)}",
+                "name a class on each line (if it is one, give it another name), or remove the line",
+            )
+        split = self._split(values)
+        file = self._recording or self._file(name, where)
+        interval = self._interval(values)
+        id_ = printable(
+            name if "\\" not in name or not file.is_file() else _relative(file, self._table.parent)
+        )
+        if interval:
+            id_ = f"{id_}@{interval[0]}-{interval[1]}"
+        if (file, interval) in self._taken:
+            what = "names the same interval again" if interval else f"names {id_} again"
+            raise _Unusable(what, "keep one of the lines")
+        return Entry(split, file, printable(label), id_, printable(values.get("group", "")), interval, where)
+
+    def _split(self, values: Mapping[str, str]) -> str:
+        if "split" not in values:
+            return ""
+        split = split_named(values["split"])
+        if split is None:
+            got = f"has the split {printable(values['split'])}" if values["split"] else "has no split"
+            column = self._columns.header[self._columns.of["split"]]
+            fix = f"name a split on each line ({KNOWN_NAMES}), or use source.columns.{column}=ignore"
+            raise _Unusable(got, fix)
+        return split
+
+    def _file(self, name: str, where: str) -> Path:
+        file = _existing(self._table.parent, name)
+        if "\0" in name:
+            raise _Unusable(f"names {printable(name)}, which no file can have", "correct it")
+        if self._inside and not self._inside(file):
+            fix = "list files below the table's folder, or allow others: use source.outside=true"
+            raise _Unusable(f"names {printable(name)}, which is not below {self._table.parent}", fix)
+        return file
+
+    def _interval(self, values: Mapping[str, str]) -> tuple[int, int] | None:
+        if not self._columns.units:
+            return None
+        times = []
+        for end, unit in self._columns.units.items():
+            try:
+                # an event, at a whole µs, lies at or after a time where it does so of the next whole µs
+                value = Decimal(values[end]) * MICROSECONDS[unit]
+                times.append(int(value.to_integral_value(ROUND_CEILING)) if abs(value) < _LATEST else None)
+            except (InvalidOperation, ValueError):
+                times.append(None)
+            if times[-1] is None:
+                name = self._columns.header[self._columns.of[end]]
+                what = f"has {printable(name)} {printable(values[end]) or 'empty'}"
+                raise _Unusable(what, f"give a number, in {unit}, as 12.5")
+        ends = dict(zip(self._columns.units, times, strict=True))
+        start, stop = ends["start"], ends["stop"]
+        assert start is not None
+        assert stop is not None
+        if start >= stop:
+            raise _Unusable(
+                f"has an interval from {start} to {stop} µs", "start each interval before its end"
+            )
+        return start, stop
+
+    def findings(self) -> Iterator[str]:
+        """Yield what deserves attention in lines that can be used."""
+        entries = self.entries
+        labels = {entry.label for entry in entries}
+        if doubtful := sorted(label for label in labels if label.lower() in _DOUBTFUL):
+            numbers = {label for label in labels if label.removeprefix("-").isdecimal()}
+            if doubtful != ["-1"] or len(numbers - {"-1"}) > 1:
+                yield f"{self._table.name}: the label {', '.join(doubtful[:_SHOWN])} is a class like the others"
+        spellings: dict[str, set[str]] = {}
+        for label in labels:
+            spellings.setdefault(label.casefold(), set()).add(label)
+        if alike := [sorted(same) for same in spellings.values() if len(same) > 1]:
+            shown = "; ".join(", ".join(same) for same in sorted(alike)[:_SHOWN])
+            yield f"{self._table.name}: labels that differ in case alone are different classes: {shown}"
+        if self._columns.units:
+            yield from _overlaps(entries)
+            if not self._recording and not any(entry.split or entry.group for entry in entries):
+                why = "intervals of one recording may be in different splits"
+                yield f"{self._table.name}: no column split or group: {why}"
+
+
+def _overlaps(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield which intervals overlap."""
+    overlaps, last = [], None
+    order = [(entry.file, entry.interval, entry) for entry in entries if entry.interval]
+    for _, _, entry in sorted(order, key=lambda item: item[:2]):
+        assert entry.interval
+        if last and last.interval and last.file == entry.file and entry.interval[0] < last.interval[1]:
+            overlaps.append(f"{last.where} and {entry.where.rpartition(' ')[2]}")
+        if not (last and last.interval and last.file == entry.file and last.interval[1] > entry.interval[1]):
+            last = entry
+    if overlaps:
+        more = f" and {len(overlaps) - _SHOWN} more" if len(overlaps) > _SHOWN else ""
+        yield f"intervals that overlap: {', '.join(overlaps[:_SHOWN])}{more}"
+
+
+class _Unusable(Exception):
+    """A line of a table that cannot be used: what is wrong, and the fix."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.what, self.fix = what, fix
+
+
+def _existing(folder: Path, name: str) -> Path:
+    """Return a file's path: as it is written, or else with another form of its accents or of its separators."""
+    file = folder / name
+    if name.isascii() and "\\" not in name:
+        return file
+    forms = [name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)]
+    with contextlib.suppress(UnicodeEncodeError):
+        forms.append(os.fsdecode(name.encode("cp1252")))
+    for form in (*forms, *(form.replace("\\", "/") for form in forms)):
+        try:
+            if (folder / form).is_file():
+                return folder / form
+        except (OSError, ValueError):  # a name with a NUL, or one that is too long
+            continue
+    return file
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return (
+        os.path.relpath(file, folder).replace(os.sep, "/") if file.is_relative_to(folder) else file.as_posix()
+    )
+
+
+class _Inside:
+    """Tells whether files are below a folder, links resolved; folders are resolved once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._top, self._folders = os.path.realpath(folder), dict[str, bool]()
+
+    def __call__(self, file: Path) -> bool:
+        try:
+            if file.name == ".." or file.is_symlink():
+                return self._holds(os.path.realpath(file))
+            folder = os.path.dirname(file)
+            if folder not in self._folders:
+                self._folders[folder] = self._holds(os.path.realpath(folder))
+            return self._folders[folder]
+        except (OSError, ValueError):  # a name with a NUL, or one that is too long: reading it reports that
+            return True
+
+    def _holds(self, path: str) -> bool:
+        return os.path.commonpath([self._top, path]) == self._top
