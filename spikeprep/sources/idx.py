@@ -233,25 +233,24 @@ class Idx(LimitedFiles):
             mapping, content = self._mapping
             files[mapping.name] = hashlib.sha256(content).hexdigest()
         facts: dict[str, Any] = {"licence": self.licence, "files": files}
+        names, first = self._labels
+        notes = [f"labels are counted from {first}: label {first} is class {names[0]}"] if first else []
         if self.transpose == "auto":
-            facts["note"] = (
-                "images were transposed to stand upright"
-                if self._transposed
-                else "images are as in the files"
-            )
+            turned = "images were transposed to stand upright"
+            notes.append(turned if self._transposed else "images are as in the files")
+        if notes:
+            facts["note"] = "; ".join(notes)
         if findings := self._findings():
             facts["findings"] = findings
         return facts
 
     def _findings(self) -> list[str]:
-        names, first = self._labels
-        counted = [f"labels are counted from {first}: label {first} is class {names[0]}"] if first else []
         looked_at = [data.images[:_LOOKED_AT] for data in self._data.values()]
         bright = sum(
             int(np.count_nonzero(np.median(images.reshape(len(images), -1), axis=1) > 127))
             for images in looked_at
         )
-        return [*counted, *bright_finding(bright, sum(map(len, looked_at)))]
+        return bright_finding(bright, sum(map(len, looked_at)))
 
 
 def _scaled(images: NDArray[np.uint8], white: float, path: Path) -> NDArray[np.uint8]:

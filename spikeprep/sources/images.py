@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ _KEPT_BYTES = 256 << 20  # of decoded images, so that most data sets are read an
 
 @dataclass(frozen=True)
 class ImageFiles(CheckedFiles[Picture]):
-    """Base of the sources of images in files: PNG, JPEG, GIF, BMP, TIFF, WebP or PPM, as content says, not the name.
+    """Base of the sources of images in files.
 
     Images are turned as their EXIF orientation says. Pixels of 1, 8 and 16 bits are scaled so that the format's white
     is 255. Files of several frames are refused.
@@ -105,11 +105,16 @@ class ImageFiles(CheckedFiles[Picture]):
         return outliers
 
     def _findings(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
-        """Return what was decided for a part of the images; raises `DataError` where all are nearly black."""
+        """Return whether most images are bright; raises `DataError` where all are nearly black."""
         pictures = [file.facts for file in files]
         if not self.white:
             brightest = max(pictures, key=lambda picture: picture.brightest / picture.white)
             check_range(f"the images of {self.path}", brightest.brightest, brightest.white)
+        return bright_finding(sum(picture.bright for picture in pictures), len(pictures))
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what `CheckedFiles.provenance` does, and a note on what was decided for a part of the images."""
+        pictures = [file.facts for files in self._scan.files.values() for file in files]
         texts = {
             "turned as their EXIF orientation says": [picture.turned for picture in pictures],
             "in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours": [
@@ -119,12 +124,12 @@ class ImageFiles(CheckedFiles[Picture]):
                 picture.transparency == "picture" and self.alpha == "auto" for picture in pictures
             ],
         }
-        findings = [
+        notes = [
             f"{sum(which):,} of {len(pictures):,} images are {text}"
             for text, which in texts.items()
             if any(which)
         ]
-        return [*findings, *bright_finding(sum(picture.bright for picture in pictures), len(pictures))]
+        return super().provenance() | ({"note": "; ".join(notes)} if notes else {})
 
     def read(self, split: str, index: int) -> Sample:
         """Return one image, uint8 (row, column) or (row, column, 3); its id is its path inside the folder."""
@@ -166,11 +171,12 @@ class ImageFiles(CheckedFiles[Picture]):
 class ImageFolder(LabelledSource, ImageFiles):
     """Images in a folder per class, or named in a CSV file.
 
-    The folder holds ``CLASS/…``, or ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names
-    that data sets give these splits (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label``
-    and, where the data have a split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash
-    of the path, so that the choice is the same on every machine. Samples are in the order of such a hash too, so that
-    any range of them mixes the classes.
+    They are PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; content decides, not the name. The folder holds ``CLASS/…``, or
+    ``train/CLASS/…``, ``validation/CLASS/…`` and ``test/CLASS/…``, under the names that data sets give these splits
+    (``training``, ``val``, ``TEST`` …). A CSV file has the columns ``path``, ``label`` and, where the data have a
+    split, ``split``. Without a split, a share of each class is test, chosen by a seeded hash of the path, so that the
+    choice is the same on every machine. Samples are in the order of such a hash too, so that any range of them mixes
+    the classes.
     """
 
     name: ClassVar[str] = "images"

@@ -147,10 +147,10 @@ def unfinished(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def fingerprint(attributes: Mapping[str, Any]) -> str:
     """Return the sha256 over the attributes that decide the bits.
 
-    They are all but `version`, `complete`, `contents` and the findings of the source.
+    They are all but `version`, `complete`, `contents` and the findings and the note of the source.
     """
     identity = {k: v for k, v in attributes.items() if k not in ("version", "complete", "contents")}
-    identity["source"] = {k: v for k, v in attributes["source"].items() if k != "findings"}
+    identity["source"] = {k: v for k, v in attributes["source"].items() if k not in ("findings", "note")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -220,7 +220,7 @@ def test_labels_of_emnist_letters_are_counted_from_1(tmp_path, mapping):
     source = Idx(path=str(tmp_path), prefix="emnist-letters")
     assert source.classes == LETTERS
     assert [source.read("train", n).label for n in (0, 1, 25, 26)] == [0, 1, 25, 0]
-    assert source.provenance()["findings"][0] == "labels are counted from 1: label 1 is class Aa"
+    assert source.provenance()["note"] == "labels are counted from 1: label 1 is class Aa"
     write_idx(tmp_path, images, labels - 1, stem="emnist-letters-")
     text = message(tmp_path, prefix="emnist-letters")
     assert "label 0 for train sample 0; expected a label below 27, from 1" in text

@@ -78,7 +78,7 @@ def test_where_all_that_is_seen_has_one_colour_the_alpha_channel_is_the_picture(
     source = one(tmp_path, content)
     assert source.splits() == {"train": 1}
     np.testing.assert_array_equal(source.read("train", 0).signal, STROKE)
-    assert "alpha channel" in source.provenance()["findings"][0]
+    assert "alpha channel" in source.provenance()["note"]
 
 
 def test_a_colour_that_stands_for_transparency_in_a_grey_png(tmp_path):
@@ -157,7 +157,7 @@ def test_the_exif_orientation_is_applied(tmp_path, form, orientation):
     source = one(tmp_path, file_bytes(stored, form, exif=exif.tobytes(), **settings))
     source.splits()
     np.testing.assert_allclose(source.read("train", 0).signal, WAYS[orientation](stored), atol=3)
-    assert ("findings" in source.provenance()) == (orientation in range(2, 9))
+    assert ("note" in source.provenance()) == (orientation in range(2, 9))
 
 
 def test_damaged_exif_data_leave_an_image_as_it_is(tmp_path):
@@ -229,19 +229,20 @@ def test_lab_colours_are_refused(tmp_path):
     assert "has the colour space LAB" in refusal(tmp_path, file_bytes(lab, "TIFF"))
 
 
-def test_grey_levels_of_colours_are_a_finding(tmp_path):
+def test_grey_levels_of_colours_are_noted(tmp_path):
     rgb = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
     grey = np.dstack([SHADES] * 3)
-    findings = one(tmp_path, file_bytes(rgb), file_bytes(grey)).provenance()["findings"]
-    assert findings == [
-        "1 of 2 images are in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours"
-    ]
-    assert "findings" not in one(tmp_path, mode="rgb").provenance()
+    note = one(tmp_path, file_bytes(rgb), file_bytes(grey)).provenance()["note"]
+    assert (
+        note
+        == "1 of 2 images are in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours"
+    )
+    assert "note" not in one(tmp_path, mode="rgb").provenance()
 
 
 def test_bright_images_are_a_finding(tmp_path):
     paper = 255 - STROKE
-    finding = one(tmp_path, file_bytes(paper), file_bytes(paper)).provenance()["findings"][0]
+    finding = one(tmp_path, file_bytes(paper), file_bytes(paper)).provenance()["findings"][-1]
     assert finding.startswith("most pixels of 2 of 2 images are bright")
     assert "invert.use=true" in finding
 
@@ -275,7 +276,7 @@ def test_reported_strokes_in_alpha():
 def test_reported_orientation():
     source = case("img_exif_rotated")
     source.splits()
-    assert source.provenance()["findings"] == ["6 of 12 images are turned as their EXIF orientation says"]
+    assert source.provenance()["note"] == "6 of 12 images are turned as their EXIF orientation says"
     for sample in (source.read("train", n) for n in range(12)):
         with Image.open(f"{source.path}/{sample.id}") as image:
             lying = np.asarray(image.convert("L"))
