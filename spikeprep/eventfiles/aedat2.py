@@ -21,7 +21,7 @@ from ..errors import DataError
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
 from .cameras import CAMERAS, camera_in
-from .kernels import onward, onward_reference
+from .kernels import onward, unwrap, unwrap_reference
 
 _SIGNATURE, _END = b"#!AER-DAT2.0", b"#End Of ASCII Header"
 _MAX_HEADER = 1 << 22  # bytes: jAER writes its preferences there, hundreds of kilobytes of them
@@ -59,9 +59,9 @@ def _decode(
     state: NDArray[np.int64],
     layout: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Decode big-endian pairs of address and stamp; `state` is (t, stamp of the last pair or −1)."""
+    """Decode big-endian pairs of address and stamp; `state` is (t, stamp of the last pair or −1, `unwrap`'s anchor)."""
     other, x_at, x_mask, y_at, y_mask, p_at, p_off = layout
-    t, before = state
+    t, before, anchor_t, anchor = state
     count = used = 0
     while used < len(words) and count < len(out):
         word = swap_bytes(words[used])
@@ -69,7 +69,11 @@ def _decode(
         if before < 0:
             t += stamp
             before = stamp
-        t += onward(stamp, before, 32)
+        step = onward(stamp, before, 32)
+        if step < 0 or anchor >= 0:
+            t, anchor_t, anchor = unwrap(t, stamp, before, anchor_t, anchor, 32)
+        else:
+            t += step
         before = stamp
         x, y = address >> x_at & x_mask, address >> y_at & y_mask
         out[count, 0] = np.uint64(x | y << 16 | (address >> p_at & 1 ^ p_off) << 32)
@@ -78,7 +82,7 @@ def _decode(
             where[count] = used
         count += (address & other) == 0
         used += 1
-    state[:] = t, before
+    state[:] = t, before, anchor_t, anchor
     return used, count
 
 
@@ -89,13 +93,13 @@ def decode_reference(raw: NDArray[np.uint8], address: Address) -> NDArray[np.voi
     events["x"] = word >> address.x[0] & address.x[1]
     events["y"] = word >> address.y[0] & address.y[1]
     events["p"] = (word >> address.p[0] & 1) != address.p[1]
-    events["t"] = onward_reference(stamp, 32)
+    events["t"] = unwrap_reference(stamp, 32)
     pixel_events: NDArray[np.void] = events[word & address.other == 0]
     return pixel_events
 
 
 class _Decoder(ByteDecoder):
-    record, initial_state, camera_clock = 8, (0, -1), True
+    record, initial_state, camera_clock = 8, (0, -1, 0, -1), True
     layout: NDArray[np.int64]
 
     def decode(

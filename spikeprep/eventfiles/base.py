@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,12 @@ Recordings last minutes to hours. Beyond it lie today's date as Unix time in ms,
 recordings in ns of more than 17 minutes: what is meant is another unit, or a clock that does not start at 0.
 """
 
+Origin = Literal["", "first", "stored"]
+"""What times count from, see `EventFormat.origin`."""
+
+HEAD = 33
+"""Number of events whose stamps `Decoder.first_stamps` returns: more than a few wrong ones."""
+
 CHUNK = 1 << 18
 """Bytes of a file that are decoded at a time: with the events they become they fit into a core's own cache."""
 
@@ -39,10 +45,26 @@ class EventFormat(Plugin, ABC):
     """A file format of event recordings; its fields are options, for facts that the files do not state.
 
     Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names.
+
+    Parameters
+    ----------
+    origin
+        What times count from. ``"first"``: the first event, whose stamp is a camera's clock; ``"stored"``: the zero of
+        the file's stamps. Where empty, the format decides; where it does not say, stamps that begin below 0 or more
+        than 1 s after it are a clock's.
+    order
+        ``"sort"``: events are sorted by their stamps, in memory. Where empty, they have to be in order.
+    gaps
+        Whether silence of any length is real: otherwise a few events that are far from all others are refused, as
+        stamps that are wrong.
     """
 
     title: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]]
+
+    origin: Origin = field(default="", kw_only=True)
+    order: Literal["", "sort"] = field(default="", kw_only=True)
+    gaps: bool = field(default=False, kw_only=True)
 
     @classmethod
     @abstractmethod
@@ -87,7 +109,8 @@ class Decoder(ABC):
     size
         (width, height) of the sensor in pixels, None where neither the file nor its format states it.
     camera_clock
-        Whether time stamps come from the camera's own clock, so that the first one has to be subtracted.
+        Whether time stamps come from the camera's own clock, so that the first one has to be subtracted; None where the
+        format does not say, so that the first stamp decides.
     origin
         What is subtracted from every time stamp, in µs.
     offset_of_start
@@ -96,17 +119,20 @@ class Decoder(ABC):
         Whether y counts from the opposite side of the sensor.
     undated
         Number of events before the first word that sets the time: they are left out.
+    notes
+        What was decided from the data, in words that name no file.
     """
 
     file: InputFile
     path: Path
     size: tuple[int, int] | None = None
-    camera_clock: bool = False
+    camera_clock: bool | None = None
     offset_of_start: int = 0
     origin: int = 0
     flip_y: bool = False
     undated: int = 0
-    late_hint: ClassVar[str] = "Check that the file is of this format"  # for a time stamp beyond `LATEST`
+    notes: tuple[str, ...] = ()
+    late_hint: str = "Check that the file is of this format"  # for a time stamp beyond `LATEST`
 
     @abstractmethod
     def fill(self, out: NDArray[np.void]) -> int:
@@ -131,6 +157,21 @@ class Decoder(ABC):
     @abstractmethod
     def rewind(self) -> None:
         """Go back to before the first event."""
+
+    def first_stamps(self) -> NDArray[np.int64]:
+        """Return the stamps of the first events, at most `HEAD`, and go back to before the first one."""
+        first = np.empty(HEAD, EVENT)
+        count = self.fill(first)
+        self.rewind()
+        return first["t"][:count] + self.origin
+
+    def set_origin(self, origin: int) -> None:
+        """Subtract `origin`, in µs, from every stamp; the decoder is before its first event."""
+        self.origin = origin
+        self.rewind()
+
+    def check_times(self, events: int, duration: int) -> None:  # noqa: B027  # for those who know better
+        """Raise `DataError` where the times of a whole recording cannot be meant: its events, and its length in µs."""
 
     def close(self) -> None:
         """Close the file; a decoder that holds more overrides this and calls it too."""
@@ -157,7 +198,8 @@ class Decoder(ABC):
 
         In `events`, a value that does not fit is replaced by the largest that does: it lies off any sensor.
         """
-        return events[name].astype(np.int64)
+        values = events[name].astype(np.int64)
+        return np.where(values == 255, -1, values) if name == "p" else values  # −1 as a byte
 
     def __enter__(self) -> Self:
         return self
@@ -180,12 +222,15 @@ class ByteDecoder(Decoder):
         self.file, self.path, self._begin = file, file.path, begin
         self._end = max(file.length(), begin)
         self._buffer = np.empty(min(CHUNK, self._end - begin) // self.record * self.record, np.uint8)
+        self._at, self._high = -1, 0
         self.rewind()
 
     def rewind(self) -> None:
         """Go back to before the first event."""
-        self._at = self.file.stream.seek(self._begin)  # offset in the file of the buffer's first byte
-        self._low = self._high = 0  # bytes of the buffer that are not decoded yet
+        if self._at != self._begin:  # otherwise the buffer still has the first bytes
+            self._at = self.file.stream.seek(self._begin)  # offset in the file of the buffer's first byte
+            self._high = 0
+        self._low = 0  # bytes of the buffer from here to `_high` are not decoded yet
         self.state = np.array(self.initial_state, np.int64)
         self.state[0] -= self.origin
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..input_files import InputFile
-from .base import Decoder, as_words
+from .base import HEAD, Decoder, as_words
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,19 @@ class ChunkDecoder(Decoder):
         self._remaining = self.chunks_from(mark[0])
         self._chunk = next(self._remaining, None)
         self._low = self._high = mark[1]
+
+    def first_stamps(self) -> NDArray[np.int64]:
+        """Return the stamps of the first events, of one chunk, which the next `fill` continues with."""
+        self.rewind()
+        while self._chunk is None or not len(self._chunk.events):
+            if (chunk := next(self._remaining, None)) is None:
+                return np.empty(0, np.int64)
+            self._chunk = chunk
+        return self._chunk.events["t"][:HEAD].copy()
+
+    def set_origin(self, origin: int) -> None:
+        """Subtract `origin` from every stamp as it is copied."""
+        self.origin = origin
 
     def fill(self, out: NDArray[np.void]) -> int:
         """Copy the next events, from one chunk."""

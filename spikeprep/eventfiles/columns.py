@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from ..errors import DataError, UsageError
 from ..input_files import InputFile
 from .base import EventFormat
 from .chunks import Chunk, ChunkDecoder
+from .polarities import Off, Polarities
+from .units import Unit, base_of, check_length, microseconds, recognised
 
 NAMES = {
     "x": ("x", "xs", "x_pos", "col"),
@@ -25,14 +27,8 @@ NAMES = {
 }
 """Usual names of each column of an event, in lower case."""
 
-Unit = Literal["us", "ms", "s", "ns"]
-_MICROSECONDS: Mapping[Unit, tuple[int, int]] = {  # of a unit, as a fraction
-    "s": (1_000_000, 1),
-    "ms": (1000, 1),
-    "us": (1, 1),
-    "ns": (1, 1000),
-}
-_LARGEST = 65535  # replaces, in EVENT, a coordinate that does not fit: off any sensor
+_LARGEST = 65535
+_OFF = {"x": _LARGEST, "y": _LARGEST, "p": 255}  # replace, in EVENT, values that do not fit: off any sensor
 _MAX_ROW = 4096  # bytes of an event: x, y, t, p, and what else a tool adds
 _ROWS, _SLICE_BYTES = 1 << 16, 16 << 20  # of a slice, at most
 
@@ -51,11 +47,9 @@ class ColumnFormat(EventFormat):
         Order of the columns of an array (event, column) without names, e.g. ``"xytp"``.
     unit
         Unit of t: ``"us"``, ``"ms"``, ``"s"`` or ``"ns"``. Fractions of a µs are rounded, integers in ns rounded down.
+        Where empty, whole numbers are µs, and fractions seconds; what is unclear is refused.
     off
-        The value of p that means OFF: 0, or −1 in some files.
-    origin
-        ``"stored"``: t counts from the recording's start; ``"first"``: t is a camera's clock, and that of the first
-        event is subtracted. Where empty, ``"first"`` for Prophesee's HDF5 files, else ``"stored"``.
+        The value of p that means OFF: 0, or −1. Where empty, the one of the two that a file has.
     """
 
     x: str = ""
@@ -63,9 +57,8 @@ class ColumnFormat(EventFormat):
     t: str = ""
     p: str = ""
     columns: str = ""
-    unit: Unit = "us"
-    off: Literal[0, -1] = 0
-    origin: Literal["", "stored", "first"] = ""
+    unit: Unit = ""
+    off: Off = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,10 +95,13 @@ class ColumnDecoder(ChunkDecoder):
     first_row = -1
     stride = 0
     late_hint = "If t is a clock's give origin='first', if it is in ns give unit='ns'"
+    _unit: Unit = ""  # as it is given, or recognised from the first rows
+    _base = 0  # what is subtracted from integers that are too large
+    _decided = False
 
     def __init__(self, file: InputFile, form: ColumnFormat) -> None:
         self.file, self.path, self.form = file, file.path, form
-        self.camera_clock = form.origin == "first"
+        self._unit = form.unit
         super().__init__()
 
     @abstractmethod
@@ -123,28 +119,57 @@ class ColumnDecoder(ChunkDecoder):
     def chunks_from(self, place: tuple[int, int]) -> Iterator[Chunk]:
         """Yield the rows as events; a place is the number of the slice and of its first row."""
         first, index = place
+        self._polarities = Polarities(self.path, self.form.off)
+        if first and not self._decided:
+            self._decide(next(self._slices(0))["t"])
         for number, columns in enumerate(self._slices(first), first):
-            yield replace(self._chunk_of(columns, index), place=(number, index))
+            yield replace(self._chunk_of(columns, index, self._polarities), place=(number, index))
             index += len(columns["t"])
 
-    def _chunk_of(self, columns: Columns, index: int) -> Chunk:
+    def _chunk_of(self, columns: Columns, index: int, polarities: Polarities) -> Chunk:
         events = np.zeros(len(columns["t"]), EVENT)
-        wide = {name: self._integers(name, columns[name], index) for name in "xyp"}
-        if self.form.off == -1:
-            # such a file has no polarity 0: it must not be read as OFF
-            wide["p"] = np.select([wide["p"] == -1, wide["p"] == 0], [0, -1], wide["p"])
-        for name in "xy":
-            values = wide[name]
-            events[name] = np.where((values < 0) | (values > _LARGEST), _LARGEST, values)
-        events["p"] = np.where((wide["p"] < 0) | (wide["p"] > 1), 255, wide["p"])
-        events["t"] = self._microseconds(columns["t"], index)
+        wide = {}
+        for name, largest in (("x", _LARGEST), ("y", _LARGEST), ("p", 1)):
+            values = self._integers(name, columns[name], index)
+            if name == "p":
+                values = polarities.decode(values, index)
+            if len(values) and (values.min() < 0 or values.max() > largest):
+                wide[name] = values
+                values = np.where((values < 0) | (values > largest), _OFF[name], values)
+            events[name] = values
+        if columns["t"].dtype.kind not in "iuf":
+            raise self._not_numbers("t", columns["t"])
+        self._decide(columns["t"])
+        whole = self._unit != self.form.unit and self._unit == "us"
+        events["t"] = microseconds(self.path, columns["t"], self._unit, index, whole, self._base)
         at = self.first_row + self.stride * index if self.first_row >= 0 else -1
         return Chunk(events, at, self.stride, wide)
 
-    def _integers(self, name: str, values: NDArray[Any], index: int) -> NDArray[np.int64]:
-        """Return a column as int64; raises `DataError` where a value is not a whole number."""
-        if values.dtype.kind in "iub":
-            return values.astype(np.int64)
+    def _decide(self, stamps: NDArray[Any]) -> None:
+        """Decide from the first stamps, once, what they mean."""
+        if self._decided or not len(stamps):
+            return
+        if not self._unit:
+            self._unit = recognised(self.path, stamps)
+            if self._unit == "s":
+                self.notes += ("t is in seconds, as it has fractions",)
+        if self.form.origin != "stored" and (base := base_of(stamps, self._unit)):
+            self._base, self.camera_clock = base, True
+            self.offset_of_start += base if self._unit == "us" else base // 1000
+        self._decided = True
+
+    def check_times(self, events: int, duration: int) -> None:
+        """Raise `DataError` where the unit is not given, and can hardly be µs, or polarities are unclear."""
+        self._polarities.finish()
+        if not self.form.unit and self._unit == "us":
+            check_length(self.path, events, duration)
+
+    def _integers(self, name: str, values: NDArray[Any], index: int) -> NDArray[Any]:
+        """Return a column as integers; raises `DataError` where a value is not a whole number."""
+        if values.dtype.kind == "b":
+            return values.view(np.uint8)
+        if values.dtype.kind in "iu":
+            return values if values.dtype.itemsize < 8 else values.astype(np.int64)
         if values.dtype.kind != "f":
             raise self._not_numbers(name, values)
         with np.errstate(invalid="ignore"):
@@ -164,29 +189,6 @@ class ColumnDecoder(ChunkDecoder):
             f"{self.path}: {name} is {values.dtype} {values.shape}", "numbers (event,)", "Name the columns."
         )
 
-    def _microseconds(self, values: NDArray[Any], index: int) -> NDArray[np.int64]:
-        times, over = _MICROSECONDS[self.form.unit]
-        if values.dtype.kind in "iu":
-            largest = (1 << 62) // times
-            if len(values) and (int(values.max()) > largest or int(values.min()) < -largest):
-                raise self._too_late(values, index, np.abs(values.astype(np.float64)) > largest)
-            return values.astype(np.int64) * times // over
-        if values.dtype.kind != "f":
-            raise self._not_numbers("t", values)
-        stamps = np.rint(values.astype(np.float64) * times / over)
-        wrong = ~(np.abs(stamps) < 2.0**62)
-        if wrong.any():
-            raise self._too_late(values, index, wrong)
-        return stamps.astype(np.int64)
-
-    def _too_late(self, values: NDArray[Any], index: int, wrong: NDArray[np.bool_]) -> DataError:
-        n = int(wrong.argmax())
-        return DataError(
-            f"{self.path}: event {index + n} has t {values[n]}",
-            "a number of µs below 2⁶²",
-            "Give the unit of t as unit='ns', 'us' or 'ms', or repair the file.",
-        )
-
     @abstractmethod
     def _length(self) -> int:
         """Return the number of rows."""
@@ -200,7 +202,9 @@ class ColumnDecoder(ChunkDecoder):
         columns = self._row(self._length() - 1) if self._length() else None
         if columns is None:
             return None
-        events = self._chunk_of(columns, self._length() - 1).events
+        if not self._decided:
+            self._decide(next(self._slices(0))["t"])
+        events = self._chunk_of(columns, self._length() - 1, Polarities(self.path, self.form.off)).events
         events["t"] -= self.origin
         return events
 

@@ -7,7 +7,7 @@ The two bytes are the events' type (0 or 12: pixel events) and size (8). An even
 | 2 | bits 0 to 13 | 14 to 27 | 28 to 31 |
 | 1 | bits 0 to 8 | 9 to 16 | 17 |
 
-t counts from the recording's start and wraps after 71.6 minutes.
+t counts from the recording's start, in a part cut out of a longer one from that one's, and wraps after 71.6 minutes.
 Source: https://docs.prophesee.ai/stable/data/file_formats/dat.html
 """
 
@@ -24,7 +24,7 @@ from ..data import EVENT
 from ..errors import DataError
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
-from .kernels import onward, onward_reference
+from .kernels import onward, unwrap, unwrap_reference
 from .prophesee import header_of, sensor_of
 
 # x mask, y's lowest bit and mask, p's lowest bit and mask
@@ -39,22 +39,33 @@ def _decode(
     state: NDArray[np.int64],
     layout: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Decode pairs of stamp and word; `state` is (t, stamp of the last pair or −1)."""
+    """Decode pairs of stamp and word; `state` is (t, stamp of the last pair or −1, and `unwrap`'s anchor)."""
     x_mask, y_at, y_mask, p_at, p_mask = layout
-    t, before = state
+    t, before, anchor_t, anchor = state
     count = min(len(words), len(out))
     if before < 0 and count:
         before = np.int64(words[0] & np.uint64(0xFFFFFFFF))
         t += before
+    # first as if no stamp were before the one ahead of it, without a branch; then, if one was, again
+    begin_t, begin_before, back = t, before, anchor >= 0
     for n in range(count):
         stamp, word = np.int64(words[n] & np.uint64(0xFFFFFFFF)), np.int64(words[n] >> np.uint64(32))
-        t += onward(stamp, before, 32)
+        step = onward(stamp, before, 32)
+        back |= step < 0
+        t += step
         before = stamp
         out[n, 0] = np.uint64(word & x_mask | (word >> y_at & y_mask) << 16 | (word >> p_at & p_mask) << 32)
         out[n, 1] = np.uint64(t)
         if len(where):
             where[n] = n
-    state[:] = t, before
+    if back:
+        t, before = begin_t, begin_before
+        for n in range(count):
+            stamp = np.int64(words[n] & np.uint64(0xFFFFFFFF))
+            t, anchor_t, anchor = unwrap(t, stamp, before, anchor_t, anchor, 32)
+            before = stamp
+            out[n, 1] = np.uint64(t)
+    state[:] = t, before, anchor_t, anchor
     return count, count
 
 
@@ -64,18 +75,22 @@ def decode_reference(raw: NDArray[np.uint8], version: int = 2) -> NDArray[np.voi
     x_mask, y_at, y_mask, p_at, p_mask = LAYOUTS[version]
     events = np.zeros(len(word), EVENT)
     events["x"], events["y"], events["p"] = word & x_mask, word >> y_at & y_mask, word >> p_at & p_mask
-    events["t"] = onward_reference(stamp, 32)
+    events["t"] = unwrap_reference(stamp, 32)
     return events
 
 
 class _Decoder(ByteDecoder):
-    record, initial_state = 8, (0, -1)
+    record, initial_state = 8, (0, -1, 0, -1)
     layout: NDArray[np.int64]
 
     def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
     ) -> tuple[int, int]:
         return _decode(raw.view(np.uint64), out, where, state, self.layout)  # type: ignore[no-any-return]
+
+    def raw_field(self, name: str, events: NDArray[np.void]) -> NDArray[np.int64]:
+        values = super().raw_field(name, events)
+        return np.where(values == 15, -1, values) if name == "p" else values  # −1 in 4 bits
 
 
 @dataclass(frozen=True)

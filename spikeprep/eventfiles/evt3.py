@@ -199,7 +199,7 @@ class _Decoder(ByteDecoder):
         """Return the exact number of events, from a pass of its own: a word holds up to twelve."""
         count = 0
         self.rewind()
-        while self._refill():
+        while self._low < self._high or self._refill():
             count += _count(self._buffer[: self._high].view(np.uint16), _events_of_words())
             self._low = self._high
         self.rewind()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -126,8 +126,8 @@ class Hdf5(ColumnFormat):
                     "Fetch it again.",
                 )
             prophesee = parent.rstrip("/") == "/CD/events"
-            form = replace(self, origin=self.origin or ("first" if prophesee else "stored"))
-            decoder = _Decoder(file, form, hdf5, columns)
+            decoder = _Decoder(file, self, hdf5, columns)
+            decoder.camera_clock = True if prophesee else None
             decoder.size = _size(path, hdf5, parent)
             decoder.offset_of_start = _offset(path, hdf5, parent)
         except BaseException as error:

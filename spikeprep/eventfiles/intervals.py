@@ -14,8 +14,10 @@ from ..data import EVENT, Events
 from ..errors import DataError
 from ..input_files import LIMITS, InputFile, Limits, changed
 from .base import Decoder, EventFormat, as_words, empty_events
+from .checked_pass import BLOCK, CheckedPass
 from .checks import Changes, Invalid
-from .reading import _BLOCK, _CheckedPass, _ignore, _open, _Recording
+from .reading import _ignore, _open, _Recording
+from .sorting import SortedDecoder
 
 Interval = tuple[int, int]
 """Start and end in µs of a file's own clock, half open: an event at t is in it where start <= t < end."""
@@ -47,6 +49,7 @@ class IntervalScan:
     before: int
     after: int
     _events: _IntervalEvents
+    notes: tuple[str, ...] = ()
 
     def read(self) -> Events:
         """Read the interval into memory; raises `DataError` where the file has changed since the scan."""
@@ -99,7 +102,7 @@ def scan_intervals(
         start, origin, pixels = recording.start_of(decoder), decoder.origin, recording.size_of(decoder)
         found = [_Found(a - start, b - start) for a, b in intervals]
         changes = recording.new_changes()
-        checked = _CheckedPass(recording, decoder, changes)
+        checked = recording.checked_pass(decoder, changes)
         first, last = _find(checked, found)
         checked.finish()
         recording = replace(recording, digests=decoder.file.digests())
@@ -119,6 +122,7 @@ def scan_intervals(
                 before=max(first - part.start, 0),
                 after=max(part.stop - 1 - last, 0),
                 _events=events,
+                notes=decoder.notes,
             )
         )
     return results
@@ -141,8 +145,8 @@ class _Mark:
     decoded: int = 0
 
     @classmethod
-    def of(cls, checked: _CheckedPass) -> _Mark:
-        place = checked.decoder.mark()
+    def of(cls, checked: CheckedPass) -> _Mark:
+        place = checked.decoder.mark() if checked.settled else None
         return cls() if place is None else cls(place, checked.latest, checked.decoded)
 
 
@@ -157,12 +161,12 @@ class _Found:
     mark: _Mark = field(default_factory=_Mark)
 
 
-def _find(checked: _CheckedPass, intervals: Sequence[_Found]) -> Interval:
+def _find(checked: CheckedPass, intervals: Sequence[_Found]) -> Interval:
     """Go through a recording and fill in `intervals`; return t of the recording's first and last event."""
     waiting = sorted(intervals, key=lambda interval: interval.start, reverse=True)
     current: list[_Found] = []
     first, last, before = 0, 0, True
-    buffer = np.empty(checked.decoder.buffer_length(_BLOCK), EVENT)
+    buffer = np.empty(checked.decoder.buffer_length(BLOCK), EVENT)
     while True:
         mark = _Mark.of(checked)
         if not (count := checked.fill(buffer)):
@@ -205,6 +209,8 @@ class _IntervalEvents:
         file = InputFile(recording.path, recording.limits, recording.digests)
         decoder = recording.format.open_file(file)
         try:
+            if recording.format.order == "sort":
+                decoder = SortedDecoder(decoder)
             decoder.origin = self.origin
             if self.mark.place is None:
                 decoder.rewind()
@@ -217,9 +223,9 @@ class _IntervalEvents:
 
     def _blocks(self, decoder: Decoder) -> Iterator[NDArray[np.void]]:
         """Yield the events block by block, as parts of one buffer, t from the interval's start."""
-        checked = _CheckedPass(self.recording, decoder, self.recording.new_changes())
+        checked = self.recording.checked_pass(decoder, self.recording.new_changes())
         checked.latest, checked.decoded = self.mark.latest, self.mark.decoded
-        buffer, left = np.empty(_BLOCK, EVENT), self.events
+        buffer, left = np.empty(BLOCK, EVENT), self.events
         while left:
             if not (count := checked.fill(buffer)):
                 raise changed(self.recording.path)

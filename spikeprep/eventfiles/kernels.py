@@ -1,4 +1,4 @@
-"""Clocks of a few bits, and the check that every event passes."""
+"""Clocks of a few bits, the check that every event passes, and the search for stamps that are wrong."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from numpy.typing import NDArray
 
 from .._jit import inline, jit
 from .base import LATEST, Words
+
+_JITTER = 4  # a step back of up to 2⁻⁴ of a clock's range is no silence
+
+LEAP = 100_000
+"""µs of silence after which an event is compared with those that follow: its stamp may be wrong."""
+
+FOLLOWERS = 32
+"""Number of events that an event after a leap is compared with."""
+
+FAR = 10
+"""How many times a recording's length its last events are beyond it where their stamps are wrong."""
+
+BACK, AHEAD = 1, 2
+"""Verdicts on a stamp: before the latest one; ahead of most of those that follow, or far beyond all others."""
 
 
 @inline
@@ -19,6 +33,24 @@ def onward(stamp: int, before: int, bits: int) -> int:
     return ((stamp - before + half) & ((1 << bits) - 1)) - half
 
 
+@jit
+def unwrap(t: int, stamp: int, before: int, anchor_t: int, anchor: int, bits: int) -> tuple[int, int, int]:
+    """Return the time of a stamp that is not `onward` of the one before it, or follows such a one, and the next anchor.
+
+    A larger stamp is silence of more than half the clock's range, unless the distance is that of a small step back
+    across the clock's end. If the next stamp is nearer to the one before the silence, the anchor (−1: none), then it
+    was no silence but a wrong stamp, and time goes on from the anchor.
+    """
+    step = onward(stamp, before, bits)
+    if anchor >= 0:
+        step_of_anchor = onward(stamp, anchor, bits)
+        if abs(step_of_anchor) < abs(step):
+            t, before, step = anchor_t, anchor, step_of_anchor
+    if stamp > before and step < -(1 << bits >> _JITTER):
+        return t + stamp - before, t, before
+    return t + step, np.int64(0), np.int64(-1)  # type: ignore[return-value]
+
+
 def onward_reference(stamps: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     """Return the unwrapped time of a clock of `bits` bits at each stamp (event,), by `onward` from the first one."""
     half = 1 << (bits - 1)
@@ -27,9 +59,33 @@ def onward_reference(stamps: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return unwrapped
 
 
+def unwrap_reference(
+    stamps: NDArray[np.int64], bits: int, extra: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Return the time of each stamp (event,) as `onward` and `unwrap` have it, with µs that pass besides."""
+    size, times = 1 << bits, []
+    anchor: tuple[int, int] | None = None
+    t = before = int(stamps[0]) if len(stamps) else 0
+    for n, stamp in enumerate(stamps.tolist()):
+        step = (stamp - before + size // 2) % size - size // 2
+        if anchor:
+            other = (stamp - anchor[1] + size // 2) % size - size // 2
+            if abs(other) < abs(step):
+                (t, before), step = anchor, other
+        anchor = None
+        if stamp > before and step < -(size >> _JITTER):
+            anchor, step = (t, before), stamp - before
+        t += step + (int(extra[n]) if extra is not None else 0)
+        times.append(t)
+        before = stamp
+    return np.array(times, np.int64)
+
+
 @jit
 def all_valid(events: Words, width: int, height: int, last: int) -> bool:
     """Return whether every event is on the sensor, has p 0 or 1, is not earlier than the one before it, nor too late.
+
+    False also where the last `FOLLOWERS` events include a leap: those that follow decide whether its stamp is right.
 
     `last` is the time stamp of the event before the first one, in µs.
     """
@@ -46,4 +102,44 @@ def all_valid(events: Words, width: int, height: int, last: int) -> bool:
         back |= bool(t < previous)  # their difference could overflow
         previous = t
     late = previous > LATEST
+    before = np.int64(events[len(events) - 1 - FOLLOWERS, 1]) if len(events) > FOLLOWERS else np.int64(last)
+    late |= previous - before > LEAP
     return bool(not back and not late and off & (1 << 16 | 1 << 40) == 0 and off_y & 1 << 32 == 0)
+
+
+@jit
+def judge(
+    t: NDArray[np.int64],
+    usable: NDArray[np.bool_],
+    latest: int,
+    end: bool,
+    few: int,
+    verdicts: NDArray[np.uint8],
+    clock: NDArray[np.int64],
+) -> int:
+    """Write a verdict on each event's stamp, and the latest right stamp up to it; return how many could be judged.
+
+    The others, at the end, need more events that follow. `latest` is the latest right stamp before. At the recording's
+    `end`, fewer than `few` events are wrong if they are ten times as far from all others as these are long. Events
+    that are not `usable` do not move the clock.
+    """
+    count = len(t)
+    for n in range(count):
+        verdicts[n] = 0
+        if usable[n]:
+            if t[n] < latest:
+                verdicts[n] = BACK
+            elif t[n] - latest > LEAP:
+                left = min(count - n - 1, FOLLOWERS)
+                if left < FOLLOWERS and not end:
+                    return n
+                below = 0
+                for k in range(n + 1, n + 1 + left):
+                    below += t[k] < t[n]
+                far = end and count - n <= few and t[n] - latest > FAR * max(latest, LEAP)
+                if 2 * below > left or far:
+                    verdicts[n] = AHEAD
+            if verdicts[n] == 0:
+                latest = t[n]
+        clock[n] = latest
+    return count

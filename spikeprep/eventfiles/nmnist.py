@@ -16,7 +16,7 @@ from .._jit import jit
 from ..data import EVENT
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
-from .kernels import onward
+from .kernels import onward, unwrap, unwrap_reference
 
 _OVERFLOW_Y, _OVERFLOW = 240, 1 << 13
 
@@ -25,8 +25,8 @@ _OVERFLOW_Y, _OVERFLOW = 240, 1 << 13
 def _decode(
     raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
 ) -> tuple[int, int]:
-    """Decode 5-byte records; `state` is (t, stamp of the last record or −1)."""
-    t, before = state
+    """Decode 5-byte records; `state` is (t, stamp of the last record or −1, and `unwrap`'s anchor)."""
+    t, before, anchor_t, anchor = state
     count = used = 0
     if before < 0 and len(raw) > 0:
         before = (np.int64(raw[2]) & 127) << 16 | np.int64(raw[3]) << 8 | np.int64(raw[4])
@@ -36,7 +36,12 @@ def _decode(
         x, y, high = np.int64(raw[b]), np.int64(raw[b + 1]), np.int64(raw[b + 2])
         stamp = (high & 127) << 16 | np.int64(raw[b + 3]) << 8 | np.int64(raw[b + 4])
         overflow = y == _OVERFLOW_Y
-        t += onward(stamp, before, 23) + overflow * _OVERFLOW
+        step = onward(stamp, before, 23)
+        if step < 0 or anchor >= 0:
+            t, anchor_t, anchor = unwrap(t, stamp, before, anchor_t, anchor, 23)
+        else:
+            t += step
+        t += overflow * _OVERFLOW
         before = stamp
         out[count, 0] = np.uint64(x | y << 16 | high >> 7 << 32)
         out[count, 1] = np.uint64(t)
@@ -44,7 +49,7 @@ def _decode(
             where[count] = used
         count += not overflow
         used += 1
-    state[:] = t, before
+    state[:] = t, before, anchor_t, anchor
     return used, count
 
 
@@ -52,10 +57,8 @@ def decode_reference(raw: NDArray[np.uint8]) -> NDArray[np.void]:
     """Decode complete records, uint8 (5 · event,), without a kernel: dtype `EVENT`."""
     x, y, high, middle, low = raw.reshape(-1, 5).astype(np.int64).T
     stamp = (high & 127) << 16 | middle << 8 | low
-    steps = np.diff(stamp, prepend=stamp[:1])
-    steps = (steps + (1 << 22)) % (1 << 23) - (1 << 22)  # unwraps a clock of 23 bits
     overflow = y == _OVERFLOW_Y
-    t = stamp[:1] + np.cumsum(steps + overflow * _OVERFLOW)
+    t = unwrap_reference(stamp, 23, overflow * _OVERFLOW)
     events = np.zeros(len(x), EVENT)
     events["x"], events["y"], events["t"], events["p"] = x, y, t, high >> 7
     pixel_events: NDArray[np.void] = events[~overflow]
@@ -63,7 +66,7 @@ def decode_reference(raw: NDArray[np.uint8]) -> NDArray[np.void]:
 
 
 class _Decoder(ByteDecoder):
-    record, initial_state = 5, (0, -1)
+    record, initial_state, camera_clock = 5, (0, -1, 0, -1), False
 
     def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from ..data import EVENT, Events
 from ..errors import DataError, UsageError
 from ..input_files import LIMITS, Digests, InputFile, Limits
-from .base import Decoder, EventFormat, as_words, empty_events
-from .checks import Changes, Invalid, repair, warn
+from .base import Decoder, EventFormat, empty_events
+from .checked_pass import BLOCK, CheckedPass
+from .checks import Changes, Invalid, warn
+from .clocks import origin_of
 from .detect import build_format, find_format
-from .kernels import all_valid
+from .sorting import SortedDecoder
 
-_BLOCK = 1 << 15  # events that are decoded and then checked while they are in a core's own cache
 _PIECE = 1 << 20
 MAX_SIDE = 65535
 """Most pixels of a sensor's side: `EVENT`'s x and y have 16 bits, of which the largest value means "off the sensor"."""
@@ -134,6 +135,8 @@ class Scan:
         What the checks changed; None where nothing.
     sha256
         Digest of the file in hexadecimal.
+    notes
+        What was decided from the data, in words that name no file.
     """
 
     outline: Events
@@ -141,6 +144,7 @@ class Scan:
     changes: Changes | None
     sha256: str
     _recording: _Recording
+    notes: tuple[str, ...] = ()
 
     def read(self) -> Events:
         """Read the recording into memory, without a report; raises `DataError` where it has changed since the scan."""
@@ -172,7 +176,9 @@ def scan(
         duration = int(last["t"][0]) + 1 if len(last) else 0
         outlined = Events((last,), pixels, start=start, duration=duration, checked=True)
         recording = replace(recording, digests=decoder.file.digests())
-        return Scan(outlined, events, changes if changes else None, decoder.file.sha256(), recording)
+        return Scan(
+            outlined, events, changes if changes else None, decoder.file.sha256(), recording, decoder.notes
+        )
 
 
 def _ignore(changes: Changes) -> None:
@@ -194,15 +200,14 @@ class _Recording:
     other: str = field(default="", kw_only=True)
 
     def begin(self, file: InputFile | None = None) -> Decoder:
-        """Open the file; return a decoder positioned before its first event, with the origin of a camera clock set."""
+        """Open the file; return a decoder positioned before its first event, with what its times count from set."""
         decoder = self.format.open_file(file or InputFile(self.path, self.limits, self.digests))
         try:
             self.size_of(decoder)
-            if decoder.camera_clock:
-                first = np.empty(1, EVENT)
-                if decoder.fill(first):
-                    decoder.origin = int(first["t"][0])
-                decoder.rewind()
+            if self.format.order == "sort":
+                decoder = SortedDecoder(decoder)
+            if origin := origin_of(self.format, decoder):
+                decoder.set_origin(origin)
         except BaseException:
             decoder.close()
             raise
@@ -229,13 +234,17 @@ class _Recording:
         if self.digests and not decoder.file.was_read:
             decoder.file.digests()
 
+    def checked_pass(self, decoder: Decoder, changes: Changes) -> CheckedPass:
+        """Return a pass that is at its beginning."""
+        return CheckedPass(decoder, self.size_of(decoder), self.invalid, self.format.gaps, changes)
+
     def new_changes(self) -> Changes:
         return Changes(self.path, other=self.other)
 
     def read(self, decoder: Decoder) -> Events:
         """Return all events in one array."""
         changes = self.new_changes()
-        checked = _CheckedPass(self, decoder, changes)
+        checked = self.checked_pass(decoder, changes)
         if (bound := decoder.max_events()) is None:
             events = Events(tuple(checked.pieces(_PIECE)), (0, 0)).array
         else:
@@ -251,8 +260,8 @@ class _Recording:
     def check(self, decoder: Decoder) -> tuple[NDArray[np.void], int, Changes]:
         """Decode and check every event; return the last one (1,), or none (0,), their number, and what was changed."""
         changes = self.new_changes()
-        checked = _CheckedPass(self, decoder, changes)
-        last, buffer = empty_events(), np.empty(decoder.buffer_length(_BLOCK), EVENT)
+        checked = self.checked_pass(decoder, changes)
+        last, buffer = empty_events(), np.empty(decoder.buffer_length(BLOCK), EVENT)
         while count := checked.fill(buffer):
             last = buffer[count - 1 : count].copy()
         checked.finish()
@@ -261,7 +270,7 @@ class _Recording:
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         with self.begin() as decoder:
             changes = self.new_changes()
-            checked = _CheckedPass(self, decoder, changes)
+            checked = self.checked_pass(decoder, changes)
             yield from checked.pieces(self.piece_events)
             checked.finish()
             self.check_digests(decoder)
@@ -300,63 +309,3 @@ def _open(
     except BaseException:
         file.close()
         raise
-
-
-class _CheckedPass:
-    """One pass over a recording: decode a block, check it, repair it where it is invalid."""
-
-    def __init__(self, recording: _Recording, decoder: Decoder, changes: Changes) -> None:
-        self.decoder, self.changes, self.invalid = decoder, changes, recording.invalid
-        self.size = recording.size_of(decoder)
-        self.decoded = self.events = self.latest = 0
-
-    def fill(self, events: NDArray[np.void]) -> int:
-        """Decode and check the next events into `events`; return how many: fewer than fit at the end only."""
-        count = 0
-        while count < len(events):
-            block = events[count : count + _BLOCK]
-            decoded = self.decoder.fill(block)
-            if not decoded:
-                break
-            block, valid = block[:decoded], decoded
-            if not all_valid(as_words(block), *self.size, self.latest):
-                valid = repair(
-                    self.decoder, block, self.size, self.latest, self.invalid, self.changes, self.decoded
-                )
-            if self.decoder.flip_y:
-                rows = block["y"][:valid]
-                np.subtract(self.size[1] - 1, rows, out=rows)
-            if valid:
-                self.latest = int(block["t"][valid - 1])
-            self.decoded += decoded
-            count += valid
-        self.events += count
-        return count
-
-    def pieces(self, piece_events: int) -> Iterator[NDArray[np.void]]:
-        """Yield the remaining events, `piece_events` at a time."""
-        length = self.decoder.buffer_length(piece_events)
-        while True:
-            piece = np.empty(length, EVENT)
-            if not (count := self.fill(piece)):
-                break
-            yield piece[:count]
-
-    def finish(self) -> None:
-        """Check what is known only after the last event: a truncated file, a recording without events."""
-        self.changes.undated = self.decoder.undated
-        rest = self.decoder.incomplete_end()
-        if self.invalid != "fail":
-            self.changes.rest = rest
-            return
-        path = self.decoder.path
-        if rest:
-            raise DataError(
-                f"{path} is truncated: {rest}",
-                "",
-                "Fetch it again, or pass invalid='drop' to keep the complete records.",
-            )
-        if not self.events:
-            raise DataError(
-                f"{path} has no events", "", "Leave it out, or pass invalid='drop' to read it as silence."
-            )

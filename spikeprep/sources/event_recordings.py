@@ -23,7 +23,7 @@ IN_MEMORY_EVENTS = 1 << 18
 
 _SHOWN = 3  # changed files in one note
 _ARGUMENT = re.compile(
-    r"(?<![.\w])([a-z_]+)=(\([^)]*\)|'[^']*'|[\w…]+)"
+    r"(?<![.\w])([a-z_]+)=(\([^)]*\)|'[^']*'|-?[\w…]+)"
 )  # in hints of `spikeprep.eventfiles`
 
 
@@ -101,15 +101,19 @@ class EventFiles(CheckedFiles[Facts]):
         ]
 
     def _refusal(self, bad: Sequence[BadFile]) -> DataError:
+        repairs = (
+            "source.invalid=drop to leave such events out, source.invalid=clip to move them into range, "
+            if any("source.invalid=" in file.fix for file in bad)
+            else ""
+        )
         hint = (
-            "Or go on, with a record in the store: use source.invalid=drop to leave such events out, "
-            "source.invalid=clip to move them into range, source.skip_bad=true to leave the files out."
+            f"Or go on, with a record in the store: use {repairs}source.skip_bad=true to leave the files out."
         )
         return bad_files_error(self.path, bad, hint)
 
     def _findings(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
-        """Return what was changed in files, and which intervals go beyond their recordings."""
-        return (*_changes_findings(files), *_interval_findings(files))
+        """Return what was decided from the data, what was changed, and which intervals go beyond their recordings."""
+        return (*_notes(files), *_changes_findings(files), *_interval_findings(files))
 
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
@@ -176,16 +180,35 @@ def _interval_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
 
 def _bad_file(recording: Recording, error: DataError) -> BadFile:
     bad = BadFile.of(recording, error)
-    # `spikeprep.eventfiles` names its arguments; here they are settings of the source
-    fix = re.sub(r"\b(Pass|pass|Give|give) ", "use ", _ARGUMENT.sub(_as_setting, bad.fix))
-    return BadFile(bad.file, bad.what, fix)
+    return BadFile(bad.file, bad.what, re.sub(r"\b(Pass|pass|Give|give) ", "use ", _settings(bad.fix)))
+
+
+def _settings(text: str) -> str:
+    """Return a text with the arguments of `spikeprep.eventfiles` as settings of the source."""
+    return _ARGUMENT.sub(_as_setting, text)
 
 
 def _as_setting(argument: re.Match[str]) -> str:
-    name, value = argument[1], argument[2].strip("'").replace("(width, height)", "[width,height]")
+    name, value = argument[1], argument[2].strip("'")
+    value = {"(width, height)": "[width,height]", "True": "true"}.get(value, value)
     return f"source.{name if name in ('format', 'invalid', 'size') else f'options.{name}'}={value}"
 
 
 def _bad_interval(recording: Recording, error: DataError) -> BadFile:
     bad = _bad_file(recording, error)
     return BadFile(f"{bad.file} ({recording.where})" if recording.where else bad.file, bad.what, bad.fix)
+
+
+def _notes(files: Sequence[CheckedFile[Facts]]) -> list[str]:
+    """Return what was decided from the data, a text each, with the files."""
+    notes: dict[str, dict[str, None]] = {}
+    for file in files:
+        for note in file.facts.notes:
+            notes.setdefault(_settings(note), {})[file.file_id] = None
+    number = len({file.file_id for file in files})
+    return [f"{note} ({_some(list(ids))} of {number} files)" for note, ids in notes.items()]
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return ", ".join(ids[:_SHOWN]) + more

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from spikeprep.errors import CapabilityError, DataError, UsageError
-from spikeprep.eventfiles import ChangedEvents, open_events, outline, read
+from spikeprep.eventfiles import ChangedEvents, open_events, outline, read, scan
 
 h5py = pytest.importorskip("h5py")
 
@@ -146,15 +148,95 @@ def test_a_camera_clock_in_an_array(tmp_path):
     assert outline(path, size=(9, 9), origin="first").array["t"].tolist() == [2000]
 
 
-def test_off_as_minus_one(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez(path, x=X, y=Y, t=T, p=np.array([1, -1, 1]))
-    with pytest.raises(DataError, match="event 1: has polarity -1; expected 0"):
+def columns(folder: Path, **changed) -> dict[str, Path]:
+    """Write the columns x, y, t, p in every format that has columns: name → file."""
+    count = len(next(iter(changed.values())))
+    n = np.arange(count)
+    named = {"x": n % 9, "y": n % 7, "t": 1000 * n, "p": n % 2} | changed
+    np.savez(folder / "a.npz", **named)
+    rows = np.zeros(count, [(name, values.dtype) for name, values in named.items()])
+    for name, values in named.items():
+        rows[name] = values
+    np.save(folder / "a.npy", rows)
+    with h5py.File(folder / "a.h5", "w") as file:
+        for name, values in named.items():
+            file[f"events/{name}"] = values
+    with h5py.File(folder / "b.h5", "w") as file:
+        file["events"] = rows
+    return {name: folder / name for name in ("a.npz", "a.npy", "a.h5", "b.h5")}
+
+
+ONES = np.array([1, -1, -1, 1] * 30)
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        ONES,
+        ONES.astype("<i1"),
+        ONES.astype("<f4"),
+        ONES.astype("<u1"),  # 255
+        ONES.astype("<u2"),
+        ONES.astype("<u4"),  # v2e writes it
+        ONES.astype("<u8"),
+        ONES.astype("<u4").astype("<f8"),
+        ONES.astype("<u4").astype("<i8"),
+        ONES > 0,
+        (ONES > 0).astype("<i8"),
+        (ONES > 0).astype("<f8"),
+    ],
+    ids=lambda p: f"{p.dtype}",
+)
+def test_polarities_are_recognised(tmp_path, p):
+    for path in columns(tmp_path, p=p).values():
+        for invalid in ("fail", "drop", "clip"):
+            got = read(path, size=(9, 9), invalid=invalid)
+            np.testing.assert_array_equal(got.array["p"], ONES > 0)
+        for n in (1, 2):
+            pieces = open_events(path, size=(9, 9), piece_events=n).array
+            np.testing.assert_array_equal(pieces["p"], ONES > 0)
+        assert outline(path, size=(9, 9)).array["p"].tolist() == [1]
+
+
+@pytest.mark.parametrize(("p", "off", "expected"), [([1, -1, 1], -1, P), ([-1, -1, -1], "", [0, 0, 0])])
+def test_off_as_minus_one(tmp_path, p, off, expected):
+    for path in columns(tmp_path, p=np.array(p)).values():
+        assert read(path, size=(9, 9), off=off).array["p"].tolist() == expected
+
+
+@pytest.mark.parametrize("minus", [-1, 255, 65535, 2**32 - 1])
+def test_a_file_has_one_value_for_off(tmp_path, minus):
+    p = np.array([1, 0, minus, 1])
+    for path in columns(tmp_path, p=p).values():
+        for invalid in ("fail", "drop", "clip"):
+            with pytest.raises(
+                DataError, match=rf"has polarity 0 \(event 1\) and polarity {minus} \(event 2\).*off=-1"
+            ):
+                read(path, size=(9, 9), invalid=invalid)
+        with pytest.raises(DataError, match=r"event 1\b.*: has polarity"):
+            read(path, size=(9, 9), off=-1)
+        with pytest.raises(DataError, match=r"event 2\b.*: has polarity -1"):
+            read(path, size=(9, 9), off=0)
+        with pytest.warns(ChangedEvents, match="1 events clipped"):
+            assert read(path, size=(9, 9), off=0, invalid="clip").array["p"].tolist() == [1, 0, 0, 1]
+
+
+def test_255_alone_can_be_on_or_off(tmp_path):
+    path = columns(tmp_path, p=np.array([255, 255], "u1"))["a.npz"]
+    with pytest.raises(DataError, match=r"polarity 255 and never 1.*off=-1"):
         read(path, size=(9, 9))
-    assert read(path, size=(9, 9), off=-1).array.tolist() == ROWS
-    np.savez(path, x=X, y=Y, t=T, p=np.array([1, 0, -1]))
-    with pytest.raises(DataError, match="event 1: has polarity"):
-        read(path, size=(9, 9), off=-1)
+    assert read(path, size=(9, 9), off=-1).array["p"].tolist() == [0, 0]
+    path = columns(tmp_path, p=np.array([255, 0, 255], "u1"))["a.npz"]
+    with pytest.raises(DataError, match=r"polarity 0 \(event 1\) and polarity 255 \(event 0\)"):
+        read(path, size=(9, 9))
+
+
+@pytest.mark.parametrize("values", [(1, 2), (0, 2), (1, 3)])
+def test_polarities_of_another_meaning_are_not_repaired(tmp_path, values):
+    path = columns(tmp_path, p=np.array(values * 30))["a.npz"]
+    for invalid in ("drop", "clip"):
+        with pytest.raises(DataError, match=r"30 of 60 events are whose polarity is neither .*save p as 0"):
+            read(path, size=(9, 9), invalid=invalid)
 
 
 def test_values_out_of_range_of_an_event(tmp_path):
@@ -175,7 +257,85 @@ def test_values_out_of_range_of_an_event(tmp_path):
 def test_a_time_stamp_before_the_start(tmp_path):
     np.savez(tmp_path / "a.npz", x=X, y=Y, t=[-5, 2000, 3000], p=P)
     with pytest.raises(DataError, match="event 0: t -5 µs is before the start"):
-        read(tmp_path / "a.npz", size=(9, 9))
+        read(tmp_path / "a.npz", size=(9, 9), origin="stored")
+    got = read(tmp_path / "a.npz", size=(9, 9))
+    assert (got.start, got.array["t"].tolist()) == (-5, [0, 2005, 3005])
+
+
+# ---------------------------------------------------------------- units that are not given
+
+N = np.arange(400)
+
+
+@pytest.mark.parametrize("offset", [0, 0.004899, 1504645177.4, 3.5])
+@pytest.mark.parametrize("dtype", ["<f8", "<f4"])
+def test_seconds_with_fractions_are_recognised(tmp_path, offset, dtype):
+    if offset > 10 and dtype == "<f4":
+        offset = 7.25
+    stamps = (offset + 0.0025 * N).astype(dtype)
+    expected = np.rint(stamps.astype("<f8") * 1e6).astype("<i8")
+    expected -= expected[0] * (expected[0] > 1_000_000)
+    for path in columns(tmp_path, t=stamps).values():
+        for more in ({}, {"unit": "s"}):
+            np.testing.assert_array_equal(read(path, size=(9, 9), **more).array["t"], expected)
+        got = outline(path, size=(9, 9))
+        assert got.length() == expected[-1] + 1
+        assert scan(path, size=(9, 9)).notes[0] == "t is in seconds, as it has fractions"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "words"),
+    [
+        (2.5 * N + 0.123, r"event 0 has t 0\.123, and 400 events last 997\.5, in an unknown unit.*unit='ms'"),
+        (2500.0 * N + 0.5, "in an unknown unit"),  # µs
+        (0.05 * N + 1e6, "last 19.95, in an unknown unit"),
+        (2 * N, r"400 events last 798 if t is in µs; expected at least 10,000 µs.*unit='ms'.*unit='us'"),
+        (2.0 * N, "400 events last 798 if t is in µs"),
+        (N // 100, "400 events last 3 if t is in µs"),  # seconds
+        (2_500_000 * N, r"400 events last 998 s if t is in µs: 0.401 per second.*unit='ns'.*unit='us'"),
+        ((1.6e9 + 0.0025 * N).astype("<f4"), "400 events last 0 if"),
+        ((1.6e15 + 2500 * N).astype("<f4"), "t is float32, which at .* only has every 134,217,728 µs"),
+        (np.array([0, 1, 2.5] * 40), r"event 2 has t 2.5|before"),
+    ],
+    ids=str,
+)
+def test_units_that_are_unclear_are_refused(tmp_path, stamps, words):
+    for path in columns(tmp_path, t=stamps).values():
+        for invalid in ("fail", "clip"):
+            with pytest.raises(DataError, match=words):
+                scan(path, size=(9, 9), invalid=invalid)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "unit", "last"),
+    [(2 * N, "ms", 798_000), (2 * N, "us", 798), (2_500_000 * N, "ns", 997_500), (N // 100, "s", 3_000_000)],
+)
+def test_a_unit_that_is_given_is_taken(tmp_path, stamps, unit, last):
+    for path in columns(tmp_path, t=stamps).values():
+        assert read(path, size=(9, 9), unit=unit).array["t"][-1] == last
+
+
+def test_fractions_after_whole_numbers(tmp_path):
+    count = 70_000  # more than are read at a time
+    stamps = np.arange(count, dtype="<f8")
+    stamps[-1] += 0.5
+    path = columns(tmp_path, t=stamps)["a.npz"]
+    with pytest.raises(DataError, match=r"event 69999 has t 69999\.5, after whole numbers"):
+        read(path, size=(9, 9))
+    assert read(path, size=(9, 9), unit="us").array["t"][-1] == 70_000
+
+
+@pytest.mark.parametrize("dtype", ["<u1", "<i2", "<u4", "<i4", "<u8"])
+def test_units_do_not_overflow(tmp_path, dtype):
+    stamps = np.array([0, 100, 127], dtype)
+    for path in columns(tmp_path, t=stamps).values():
+        assert read(path, size=(9, 9), unit="s").array["t"].tolist() == [0, 100_000_000, 127_000_000]
+    stamps = np.array([0, 5, 2**63 // 10**6 + 1], "<i8")
+    for path in columns(tmp_path, t=stamps).values():
+        with pytest.raises(
+            DataError, match=r"event 2 has t 9223372036855; expected a number of µs below 2⁶²"
+        ):
+            read(path, size=(9, 9), unit="s")
 
 
 @pytest.mark.parametrize(

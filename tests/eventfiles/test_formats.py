@@ -107,9 +107,15 @@ FORMS = {
     "dat 2": Form("dat", ".dat", writing.dat_bytes, (304, 240), start=0, offset=_stride(8)),
     "dat 1": Form("dat", ".dat", lambda e: writing.dat_bytes(e, 1), (304, 240), start=0),
     "es": Form("es", ".es", writing.es_bytes, (304, 240), start=0),
-    "hdf5": Form("hdf5", ".h5", _hdf5, (304, 240), start=0),
+    "hdf5": Form("hdf5", ".h5", _hdf5, (304, 240), start=0, options={"unit": "us"}),
     "npy": Form(
-        "numpy", ".npy", lambda e, path: np.save(path, e.astype(PACKED)), (200, 100), start=0, given_size=True
+        "numpy",
+        ".npy",
+        lambda e, path: np.save(path, e.astype(PACKED)),
+        (200, 100),
+        start=0,
+        options={"unit": "us"},
+        given_size=True,
     ),
     "npz": Form(
         "numpy",
@@ -117,6 +123,7 @@ FORMS = {
         lambda e, path: np.savez_compressed(path, **{name: e[name] for name in "xytp"}),
         (200, 100),
         start=0,
+        options={"unit": "us"},
         given_size=True,
     ),
 }

@@ -209,8 +209,11 @@ def test_a_clock_of_32_bits_is_unwrapped(tmp_path):
     events["t"] += 2**32 - 100
     for form in ("dat 2", "aedat2 DAVIS"):
         path = FORMS[form].put(tmp_path, events)
-        first = 0 if form == "dat 2" else events["t"][0]
-        np.testing.assert_array_equal(read(path, size=(304, 240)).array["t"], events["t"] - first)
+        got = read(path, size=(304, 240))
+        np.testing.assert_array_equal(got.array["t"], events["t"] - events["t"][0])
+        assert got.start == events["t"][0] == 2**32 - 100
+    stored = read(FORMS["dat 2"].put(tmp_path, events), origin="stored")
+    np.testing.assert_array_equal(stored.array["t"], events["t"])
 
 
 def test_an_invalid_polarity_is_named(tmp_path):

@@ -7,14 +7,14 @@ import pytest
 
 from spikeprep.errors import DataError
 from spikeprep.eventfiles import base, columns, intervals, read, scan_intervals
-from spikeprep.eventfiles.intervals import _CheckedPass
+from spikeprep.eventfiles.intervals import CheckedPass
 
 from .test_formats import FORMS, recording
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(intervals, "_BLOCK", 50)
+    monkeypatch.setattr(intervals, "BLOCK", 50)
     monkeypatch.setattr(columns, "_ROWS", 200)
     monkeypatch.setattr(base, "CHUNK", 1 << 10)
 
@@ -22,13 +22,13 @@ def small_blocks(monkeypatch):
 def decoded_events(monkeypatch):
     """Return the numbers of events that passes over files decode from here on."""
     counts = []
-    fill = _CheckedPass.fill
+    fill = CheckedPass.fill
 
     def counting(self, events):
         counts.append(fill(self, events))
         return counts[-1]
 
-    monkeypatch.setattr(_CheckedPass, "fill", counting)
+    monkeypatch.setattr(CheckedPass, "fill", counting)
     return counts
 
 

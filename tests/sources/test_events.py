@@ -108,6 +108,37 @@ def test_settings_reach_the_format(tmp_path):
         EventFolder(path=str(tmp_path), format="nmist").splits()
 
 
+@pytest.mark.parametrize(
+    ("columns", "fix"),
+    [
+        ({"p": [0, -1, 1]}, "source.options.off=-1 if 0 is an error"),
+        ({"t": [1e6, 1e6 + 30.5, 1e6 + 60]}, "source.options.unit=ms"),
+        ({"t": [3, 1, 2]}, "source.options.order=sort"),
+    ],
+)
+def test_a_fix_is_a_setting(tmp_path, columns, fix):
+    (tmp_path / "a").mkdir()
+    rows = {"x": [1, 2, 3], "y": [1, 2, 3], "t": [10, 20, 30], "p": [1, 0, 1]} | columns
+    np.savez(tmp_path / "a/x.npz", **rows)
+    with pytest.raises(DataError) as caught:
+        EventFolder(path=str(tmp_path), test_share=0, size=(9, 9)).splits()
+    assert fix in str(caught.value)
+    assert ("source.invalid=drop" in str(caught.value)) == ("order" in fix)
+
+
+def test_what_the_data_decide_is_a_finding(tmp_path):
+    for n, start in enumerate((0, 5_000_000, 6_000_000)):
+        bar = moving_bar(1, n)
+        bar["t"] += start
+        (tmp_path / "a").mkdir(exist_ok=True)
+        np.savez(tmp_path / f"a/{n}.npz", **{name: bar[name] for name in "xytp"})
+    source = EventFolder(path=str(tmp_path), test_share=0, size=(34, 34))
+    (finding,) = (text for text in source.provenance()["findings"] if "origin" in text)
+    assert "source.options.origin=stored keeps them (a/" in finding
+    assert finding.endswith(" of 3 files)")
+    assert all(source.read("train", n).signal.array["t"][0] < 10_000 for n in range(3))
+
+
 def test_real_recordings_of_several_formats(tmp_path):
     folder = asset("data/event_files")
     for name in ("loris_test.es", "tonic_sample_ncars.dat", "expelliarmus_evt2_sample.raw"):

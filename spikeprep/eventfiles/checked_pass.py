@@ -1,0 +1,305 @@
+"""One pass over a recording: decode a block, check it, and refuse, clip or drop its invalid events.
+
+The compiled check `kernels.all_valid` sees every event. Only blocks that fail it take the slow way, where a stamp after
+silence waits for the events that follow, so that of wrong stamps only their own events are lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import EVENT
+from ..errors import DataError
+from .base import LATEST, Decoder, as_words, empty_events
+from .checks import Changes, Invalid
+from .kernels import AHEAD, BACK, FAR, LEAP, all_valid, judge
+
+BLOCK = 1 << 15
+"""Events that are decoded and then checked while they are in a core's own cache."""
+
+_FEW = 16  # events at either end of a recording that may have wrong stamps, at most 1 % of it
+_REPAIRED, _SHARE = 10, 0.05  # events that may be changed for one reason, and their share of a recording
+_HINT = "pass invalid='drop' to leave such events out, invalid='clip' to move them into range."
+
+
+class _Reason(NamedTuple):
+    """Why events are invalid: in a report, and what many of them mean."""
+
+    words: str
+    many: str
+
+
+_OFF_SENSOR, _POLARITY, _LATE = 3, 4, 5
+_REASONS = {
+    BACK: _Reason(
+        "with a stamp before an earlier one", "The events are not in order: pass order='sort' to sort them."
+    ),
+    AHEAD: _Reason(
+        "with a stamp that those after it do not go on from", "Pass order='sort' to sort the events."
+    ),
+    _OFF_SENSOR: _Reason("off the sensor", "The sensor is larger: give size=(width, height)."),
+    _POLARITY: _Reason(
+        "whose polarity is neither 0 nor 1", "They have another meaning: save p as 0 (OFF) and 1 (ON)."
+    ),
+    _LATE: _Reason("too late", "{late}."),
+}
+
+
+@dataclass
+class _Events:
+    """Decoded events whose stamps are not judged yet: fields as the file has them, and byte offsets (−1: unknown)."""
+
+    events: NDArray[np.void]
+    raw: NDArray[np.int64]  # x, y, p
+    at: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> _Events:
+        """Return no events."""
+        return cls(empty_events(), np.empty((3, 0), np.int64), np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __getitem__(self, index: slice) -> _Events:
+        return _Events(self.events[index], self.raw[:, index], self.at[index])
+
+    def and_then(self, later: _Events) -> _Events:
+        """Return these events and later ones."""
+        if not len(self):
+            return later
+        events = np.empty(len(self) + len(later), EVENT)
+        as_words(events)[: len(self)] = as_words(self.events)
+        as_words(events)[len(self) :] = as_words(later.events)
+        return _Events(events, np.concatenate([self.raw, later.raw], 1), np.concatenate([self.at, later.at]))
+
+
+class CheckedPass:
+    """One pass over a recording; `events` counts those that remain, `decoded` those of the file."""
+
+    def __init__(
+        self, decoder: Decoder, size: tuple[int, int], invalid: Invalid, gaps: bool, changes: Changes
+    ) -> None:
+        self.decoder, self.changes, self.invalid, self.gaps, self.size = decoder, changes, invalid, gaps, size
+        self.decoded = self.events = self.latest = 0
+        self.first: int | None = None
+        self._unjudged, self._ready, self._ended = _Events.none(), empty_events(), False
+        self._head: tuple[int, int, int] | None = (
+            None  # events before an early leap, and the stamps around it
+        )
+
+    def fill(self, events: NDArray[np.void]) -> int:
+        """Decode and check the next events into `events`; return how many: fewer than fit at the end only."""
+        count = 0
+        while count < len(events):
+            if len(self._ready):
+                block = events[count : count + len(self._ready)]
+                as_words(block)[:] = as_words(self._ready[: len(block)])
+                self._ready = self._ready[len(block) :]
+                count += len(block)
+                continue
+            if self._ended:
+                break
+            block = events[count : count + BLOCK]
+            decoded = self.decoder.fill(block)
+            self._ended = not decoded
+            block = block[:decoded]
+            if decoded and not len(self._unjudged) and self._valid(block):
+                if self.first is None:
+                    self.first = int(block["t"][0])
+                self.latest = int(block["t"][-1])
+                self._flip(block)
+                count += decoded
+                self.events += decoded
+            elif decoded or len(self._unjudged):
+                self._ready = self._repaired(block)
+            self.decoded += decoded
+        return count
+
+    @property
+    def settled(self) -> bool:
+        """Whether every event that was decoded is judged and was returned."""
+        return not len(self._unjudged) and not len(self._ready)
+
+    def pieces(self, piece_events: int) -> Iterator[NDArray[np.void]]:
+        """Yield the remaining events, `piece_events` at a time."""
+        length = self.decoder.buffer_length(piece_events)
+        while True:
+            piece = np.empty(length, EVENT)
+            if not (count := self.fill(piece)):
+                break
+            yield piece[:count]
+
+    def _valid(self, block: NDArray[np.void]) -> bool:
+        if not all_valid(as_words(block), *self.size, self.latest):
+            return False
+        if self.events > _FEW:
+            return True
+        t = block["t"]  # a leap after the first few events is looked at
+        return int(t[min(_FEW, len(t) - 1)]) - (self.latest if self.events else int(t[0])) <= LEAP
+
+    def _flip(self, events: NDArray[np.void]) -> None:
+        if self.decoder.flip_y:
+            rows = events["y"]
+            np.subtract(self.size[1] - 1, rows, out=rows)
+
+    def _repaired(self, block: NDArray[np.void]) -> NDArray[np.void]:
+        """Return the events that remain of those that can be judged, or raise `DataError` at the first invalid one.
+
+        `block` are the last `fill`'s events, none at the end.
+        """
+        ahead = len(self._unjudged)
+        raw = np.empty((3, len(block)), np.int64)
+        for n, name in enumerate("xyp" if len(block) else ""):
+            raw[n] = self.decoder.raw_field(name, block)
+        events = self._unjudged.and_then(_Events(block, raw, np.full(len(block), -1)))
+        (width, height), (x, y, p), t = self.size, events.raw, events.events["t"].copy()
+        reasons = np.zeros(len(t), np.uint8)
+        reasons[(p < 0) | (p > 1)] = _POLARITY
+        reasons[t > LATEST] = _LATE
+        reasons[(x < 0) | (x >= width) | (y < 0) | (y >= height)] = _OFF_SENSOR
+        # an event that is dropped, for whatever reason, does not move the latest time, nor does an impossible one
+        usable = reasons == 0 if self.invalid == "drop" else t <= LATEST
+        verdicts, clock = np.zeros(len(t), np.uint8), np.zeros(len(t), np.int64)
+        few = 0 if self.gaps else min(_FEW, (self.decoded + len(block)) // 100)
+        before = self.latest
+        count = judge(t, usable, before, self._ended, few, verdicts, clock)
+        reasons = np.where(reasons == 0, verdicts, reasons)[:count]
+        wrong = reasons != 0
+        if wrong.any() and (self.invalid == "fail" or not self.changes.first):
+            self._report(events, reasons, np.concatenate([[before], clock]), ahead, len(block))
+        self._accept(t[:count][~wrong])
+        self.latest = int(clock[count - 1]) if count else before
+        rest = events[slice(count, None)]
+        if self.invalid == "fail" or not self.changes.first:
+            for n in range(max(ahead - count, 0), len(rest)):
+                rest.at[n] = self.decoder.offset(len(block), count + n - ahead)
+        self._unjudged = _Events(rest.events.copy(), rest.raw.copy(), rest.at.copy())
+        return self._remaining(events[slice(count)], reasons, clock[:count])
+
+    def _accept(self, t: NDArray[np.int64]) -> None:
+        """Count events whose stamps are right, and note a leap after the first few."""
+        if not len(t):
+            return
+        if self.events <= _FEW:
+            first = t[0] if self.first is None else self.latest
+            leaps = np.diff(t[: _FEW + 1], prepend=first) > LEAP
+            for n in np.flatnonzero(leaps).tolist():
+                if 0 < self.events + n <= _FEW:
+                    self._head = self.events + n, int(t[n - 1] if n else first), int(t[n])
+        if self.first is None:
+            self.first = int(t[0])
+
+    def _remaining(
+        self, events: _Events, reasons: NDArray[np.uint8], clock: NDArray[np.int64]
+    ) -> NDArray[np.void]:
+        """Return judged events, invalid ones clipped or dropped."""
+        remaining, wrong = events.events.copy(), reasons != 0
+        if wrong.any():
+            for reason, words in _REASONS.items():
+                if number := int((reasons == reason).sum()):
+                    counts = self.changes.reasons
+                    counts[words.words] = counts.get(words.words, 0) + number
+            if self.invalid == "drop":
+                self.changes.dropped += int(wrong.sum())
+                remaining = remaining[~wrong]
+            else:
+                (width, height), (x, y, p) = self.size, events.raw
+                self.changes.clipped += int(wrong.sum())
+                remaining["x"], remaining["y"] = x.clip(0, width - 1), y.clip(0, height - 1)
+                remaining["p"], remaining["t"] = p.clip(0, 1), clock
+        self.events += len(remaining)
+        self._flip(remaining)
+        return remaining
+
+    def _report(
+        self,
+        events: _Events,
+        reasons: NDArray[np.uint8],
+        latest: NDArray[np.int64],
+        ahead: int,
+        decoded: int,
+    ) -> None:
+        """Raise `DataError` at the first invalid event, or keep what is wrong with it."""
+        n = int((reasons != 0).argmax())
+        (width, height), (x, y, p), t, back = self.size, events.raw[:, n], events.events["t"][n], latest[n]
+        if reasons[n] == _OFF_SENSOR:
+            what = f"x {x}, y {y} lies off the sensor"
+            expected = f"x below {width} and y below {height}"
+            fix = f"Give size=(width, height) if the sensor is not {width} × {height}, or {_HINT}"
+        elif reasons[n] == _LATE:
+            what = f"t {t} µs is {t / 86_400e6:,.0f} days after the start"
+            expected, fix = f"at most {LATEST:,} µs, 11.6 days", f"{self.decoder.late_hint}, or {_HINT}"
+        elif reasons[n] == _POLARITY:
+            what, expected = f"has polarity {p}", "0 (OFF) or 1 (ON)"
+            fix = f"Check that the file is of this format, or {_HINT}"
+        elif reasons[n] == BACK:
+            what = f"t {t} µs is before {back}" if back else f"t {t} µs is before the start"
+            expected = "time stamps that never decrease"
+            fix = f"Pass order='sort' if the events are right but for their order, or {_HINT}"
+        else:
+            since = "the start" if self.first is None and n == 0 else "the event before"
+            what = f"t {t} µs is {(t - back) / 1e6:,.6g} s after {since}"
+            expected = "a stamp near the others"
+            if np.any(events.events["t"][n + 1 :] < t):
+                what += ", and most of what follows is before it"
+                fix = f"The stamp is wrong: {_HINT}"
+            else:
+                what += ", far from all others"
+                fix = f"Pass gaps=True if there was such silence before the last events, or {_HINT}"
+        at = events.at[n] if n < ahead else self.decoder.offset(decoded, n - ahead)
+        number = self.decoded - ahead + n
+        what = f"event {number}{f' at byte {at}' if at >= 0 else ''}: {what}"
+        if self.invalid == "fail":
+            raise DataError(f"{self.decoder.path}: {what}", expected, fix)
+        self.changes.first = what
+
+    def finish(self) -> None:
+        """Check what is known only after the last event: a truncated file, a recording without events."""
+        self.changes.undated = self.decoder.undated
+        rest = self.decoder.incomplete_end()
+        path = self.decoder.path
+        if rest and self.invalid == "fail":
+            raise DataError(
+                f"{path} is truncated: {rest}",
+                "",
+                "Fetch it again, or pass invalid='drop' to keep the complete records.",
+            )
+        if not self.events and self.invalid == "fail":
+            raise DataError(
+                f"{path} has no events", "", "Leave it out, or pass invalid='drop' to read it as silence."
+            )
+        self.changes.rest = rest
+        self._check_share()
+        self._check_head()
+        self.decoder.check_times(self.events, self.latest - (self.first or 0))
+
+    def _check_share(self) -> None:
+        """Raise `DataError` where too many events were changed for one reason."""
+        for reason in _REASONS.values():
+            number = self.changes.reasons.get(reason.words, 0)
+            if number > _REPAIRED and number > _SHARE * self.decoded:
+                raise DataError(
+                    f"{self.decoder.path}: {number:,} of {self.decoded:,} events are {reason.words}"
+                    f"; first {self.changes.first}",
+                    f"at most {_REPAIRED} or {_SHARE:.0%} to repair: so many mean something else",
+                    reason.many.format(late=self.decoder.late_hint),
+                )
+
+    def _check_head(self) -> None:
+        """Raise `DataError` where the first events are far before all others."""
+        if self._head is None or self.gaps:
+            return
+        number, before, after = self._head
+        if after - before > FAR * max(self.latest - after, LEAP) and self.events >= 100 * number:
+            raise DataError(
+                f"{self.decoder.path}: the first {number} events are {(after - before) / 1e6:,.6g} s before "
+                f"all others, which last {(self.latest - after) / 1e6:,.6g} s",
+                "events that belong together",
+                "Remove them from the file, or pass gaps=True if there was such silence.",
+            )

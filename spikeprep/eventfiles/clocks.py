@@ -1,0 +1,43 @@
+"""What the times of a recording count from: the zero of its stamps, or its first event."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Decoder, EventFormat
+from .kernels import LEAP
+
+SILENCE = 1_000_000
+"""µs before the first event from which on stamps are a clock's, where a format does not say what they count from."""
+
+
+def origin_of(form: EventFormat, decoder: Decoder) -> int:
+    """Return what to subtract from a recording's stamps, in µs; the decoder is before its first event.
+
+    Adds to `Decoder.notes` where the data decide.
+    """
+    if form.origin == "stored" or (decoder.camera_clock is False and not form.origin):
+        return 0
+    stamps = decoder.first_stamps()
+    if not len(stamps):
+        return 0
+    first = _first(stamps)
+    if form.origin or decoder.camera_clock:
+        return first
+    if 0 <= first <= SILENCE:
+        return 0
+    decoder.notes += (
+        "time counts from the first event, as stamps begin "
+        + ("below 0" if first < 0 else f"more than {SILENCE // 1_000_000} s after 0")
+        + "; origin='stored' keeps them",
+    )
+    return first
+
+
+def _first(stamps: np.ndarray) -> int:
+    """Return the first stamp, or a later one where most of those that follow are long before it: it is wrong then."""
+    for n, stamp in enumerate(stamps.tolist()):
+        after = stamps[n + 1 :]
+        if 2 * np.count_nonzero(after < stamp - LEAP) <= len(after):
+            return int(stamp)
+    return int(stamps[0])

@@ -1,0 +1,169 @@
+"""The unit of a column of times: given, or recognised where only one can be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+
+Unit = Literal["", "us", "ms", "s", "ns"]
+"""Unit of t; empty: recognised."""
+
+_MICROSECONDS: Mapping[str, tuple[int, int]] = {  # of a unit, as a fraction
+    "s": (1_000_000, 1),
+    "ms": (1000, 1),
+    "us": (1, 1),
+    "ns": (1, 1000),
+}
+LARGEST = 1 << 62
+"""µs that a stamp may have: differences then fit into 64 bits."""
+
+_MANY = 100  # events that are enough to judge the unit by their rate
+_SHORTEST = 10_000  # µs of a recording of many events
+_LONG, _SLOW = 60_000_000, 1000  # µs, and events per second: a recording in ns that is taken for µs
+_CLEAR_SECONDS = 10  # with fractions: of ms it would be less than `_SHORTEST`
+_MOST_SECONDS = 3600
+_EPOCH = (1e9, 3e9)  # Unix time in seconds, from 2001 to 2065
+_COARSEST = 1000  # µs between neighbouring numbers of 16 or 32 bits
+
+
+def recognised(path: Path, stamps: NDArray[Any]) -> Unit:
+    """Return the unit of the first stamps of a file.
+
+    Whole numbers are µs. Fractions are seconds where these stamps last at most 10 s; or where they are finer than a ms,
+    and either Unix time or at least 1000 per second.
+
+    Raises
+    ------
+    DataError
+        Another unit can be meant.
+    """
+    if stamps.dtype.kind != "f" or not len(stamps) or not np.isfinite(stamps).all():
+        return "us"
+    values = stamps.astype(np.float64)
+    fractions = values != np.rint(values)
+    if not fractions.any():
+        return "us"
+    low, high = float(values.min()), float(values.max())
+    lasts = high - low
+    milliseconds = values * 1000
+    fine = bool((np.abs(milliseconds - np.rint(milliseconds)) > 0.01).any())
+    epoch = _EPOCH[0] < low and high < _EPOCH[1]
+    if lasts <= _CLEAR_SECONDS or (
+        fine and lasts <= _MOST_SECONDS and (epoch or len(values) >= _SLOW * lasts)
+    ):
+        return "s"
+    n = int(fractions.argmax())
+    raise DataError(
+        f"{path}: event {n} has t {stamps[n]}, and {len(stamps):,} events last {lasts:.6g}, in an unknown unit",
+        "whole µs, or seconds",
+        "Give the unit of t: unit='s', unit='ms' or unit='us'.",
+    )
+
+
+def check_length(path: Path, events: int, duration: int) -> None:
+    """Raise `DataError` where a recording whose unit is not given would be far too short or too slow for µs."""
+    if events < _MANY:
+        return
+    if duration < _SHORTEST:
+        raise DataError(
+            f"{path}: {events:,} events last {duration:,} if t is in µs",
+            f"at least {_SHORTEST:,} µs",
+            "Give the unit of t: unit='ms' or unit='s', or unit='us' if it is right.",
+        )
+    if duration > _LONG and events * 1_000_000 < _SLOW * duration:
+        raise DataError(
+            f"{path}: {events:,} events last {duration / 1e6:,.0f} s if t is in µs: "
+            f"{events * 1e6 / duration:.3g} per second",
+            f"at least {_SLOW} per second of a recording of more than {_LONG // 1_000_000} s",
+            "Give the unit of t: unit='ns', or unit='us' if it is right.",
+        )
+
+
+def base_of(stamps: NDArray[Any], unit: Unit) -> int:
+    """Return what to subtract from integers that are too large for 64 bits with a sign, by the first one; else 0.
+
+    A whole number of µs.
+    """
+    times, over = _MICROSECONDS[unit]
+    if stamps.dtype.kind == "u" and times == 1 and len(stamps) and int(stamps[0]) > LARGEST:
+        return int(stamps[0]) // over * over
+    return 0
+
+
+def microseconds(
+    path: Path, values: NDArray[Any], unit: Unit, index: int, whole: bool, base: int = 0
+) -> NDArray[np.int64]:
+    """Return stamps in µs, int64 (event,): fractions are rounded, integers in ns rounded down.
+
+    Parameters
+    ----------
+    path
+        The file, for errors.
+    values
+        Integers or floating-point numbers (event,).
+    unit
+        Their unit, not empty.
+    index
+        Number of events before.
+    whole
+        Whether a fraction is an error.
+    base
+        What is subtracted from integers, see `base_of`.
+
+    Raises
+    ------
+    DataError
+        A stamp is not finite, beyond `LARGEST`, has a fraction, or is stored too coarsely.
+    """
+    times, over = _MICROSECONDS[unit]
+    if values.dtype.kind in "iu":
+        largest = LARGEST // times
+        if base:
+            values = (values - np.uint64(base)).view(np.int64)  # wraps around: exact
+        if len(values) and (int(values.max()) > largest or int(values.min()) < -largest):
+            raise _too_late(path, values, index, np.abs(values.astype(np.float64)) > largest)
+        integers = values.astype(np.int64)
+        return integers if times == over else integers * times // over
+    stamps = values.astype(np.float64)
+    if times != over:
+        stamps = stamps * times / over
+    wrong = ~(np.abs(stamps) < float(LARGEST))
+    if wrong.any():
+        raise _too_late(path, values, index, wrong)
+    if values.dtype.itemsize < 8:
+        _check_spacing(path, values, times / over)
+    rounded = np.rint(stamps)
+    if whole and (fractions := rounded != stamps).any():
+        n = int(fractions.argmax())
+        raise DataError(
+            f"{path}: event {index + n} has t {values[n]}, after whole numbers",
+            "whole µs, or seconds",
+            "Give the unit of t: unit='s', unit='ms' or unit='us'.",
+        )
+    return rounded.astype(np.int64)
+
+
+def _check_spacing(path: Path, values: NDArray[Any], scale: float) -> None:
+    largest = np.abs(values).max(initial=0)
+    spacing = float(np.spacing(largest)) * scale
+    if spacing > _COARSEST:
+        raise DataError(
+            f"{path}: t is {values.dtype}, which at {largest} only has every {spacing:,.0f} µs",
+            f"a step between neighbouring numbers of at most {_COARSEST:,} µs",
+            "Save t as float64 or int64, from the original recording.",
+        )
+
+
+def _too_late(path: Path, values: NDArray[Any], index: int, wrong: NDArray[np.bool_]) -> DataError:
+    n = int(wrong.argmax())
+    return DataError(
+        f"{path}: event {index + n} has t {values[n]}",
+        "a number of µs below 2⁶²",
+        "Give the unit of t: unit='ns', unit='us' or unit='ms'; or repair the file.",
+    )

@@ -1,0 +1,254 @@
+"""What times count from, clocks that wrap across silence, stamps that are wrong, and events out of order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikeprep.errors import DataError
+from spikeprep.eventfiles import Changes, open_events, outline, read, scan
+from spikeprep.eventfiles.units import LARGEST
+
+from .test_formats import FORMS
+from .writing import events_of
+
+SECOND = 1_000_000
+UNIX = 1_605_537_493_000_000
+FORMATS = ["aedat2 DVS", "aedat3", "aedat4", "evt2", "evt3", "dat 2", "dat 1", "es", "nmnist", "npy", "npz"]
+WRAP = {"nmnist": 23, "evt3": 24, "evt2": 34, "dat 1": 32, "dat 2": 32, "aedat2 DVS": 32}
+
+
+def steady(count: int = 300, first: int = 0, step: int = 100) -> np.ndarray:
+    """Return events at a steady rate, inside any sensor."""
+    n = np.arange(count)
+    return events_of(n % 30, n % 20, first + step * n, n % 2)
+
+
+def settings(name: str, **more) -> dict:
+    size = {"size": (34, 34)} if name in ("npy", "npz") else {}
+    return {**size, "report": lambda changes: None, **more}
+
+
+def seen(path, name: str, **more) -> np.ndarray:
+    """Return the events, the same in pieces of any length and for their last."""
+    options = settings(name, **more)
+    array = read(path, **options).array
+    for piece_events in (1, 7, 100):
+        np.testing.assert_array_equal(open_events(path, piece_events=piece_events, **options).array, array)
+    options.pop("report")
+    np.testing.assert_array_equal(outline(path, **options).array, array[-1:])
+    assert scan(path, **options).events == len(array)
+    return array
+
+
+# ---------------------------------------------------------------- what times count from
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if n not in ("es", "nmnist", "evt3")])
+def test_a_recording_that_is_cut_out_of_a_longer_one_begins_at_its_first_event(tmp_path, name):
+    events = steady(first=600 * SECOND)
+    path = FORMS[name].put(tmp_path, events)
+    got = read(path, **settings(name))
+    np.testing.assert_array_equal(got.array["t"], events["t"] - events["t"][0])
+    assert got.start == 600 * SECOND
+    np.testing.assert_array_equal(read(path, **settings(name, origin="stored")).array["t"], events["t"])
+
+
+@pytest.mark.parametrize("name", ["dat 2", "es", "nmnist", "npy", "npz"])
+def test_stamps_that_begin_within_a_second_are_kept(tmp_path, name):
+    events = steady(first=SECOND)
+    path = FORMS[name].put(tmp_path, events)
+    np.testing.assert_array_equal(seen(path, name)["t"], events["t"])
+    got = read(path, **settings(name, origin="first"))
+    np.testing.assert_array_equal(got.array["t"], events["t"] - SECOND)
+    assert got.start == SECOND
+
+
+def test_what_the_data_decide_is_noted(tmp_path):
+    path = FORMS["dat 2"].put(tmp_path, steady(first=600 * SECOND))
+    assert scan(path).notes == (
+        "time counts from the first event, as stamps begin more than 1 s after 0; origin='stored' keeps them",
+    )
+    assert scan(FORMS["dat 2"].put(tmp_path, steady())).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("stamps", "start"),
+    [
+        (np.arange(300, dtype=np.uint64) * 100 + UNIX, UNIX),
+        (np.arange(300) * 100 - 7000, -7000),
+        (np.arange(300, dtype=np.uint64) * np.uint64(100) + np.uint64(2**63 + 5), 2**63 + 5),
+        (np.arange(300, dtype=np.uint64) * np.uint64(100) + np.uint64(LARGEST + 1), LARGEST + 1),
+    ],
+)
+def test_clocks_of_columns(tmp_path, stamps, start):
+    e = steady()
+    np.savez(tmp_path / "a.npz", x=e["x"], y=e["y"], t=stamps, p=e["p"])
+    rows = np.zeros(300, [("x", "<u2"), ("y", "<u2"), ("t", stamps.dtype), ("p", "?")])
+    rows["x"], rows["y"], rows["t"], rows["p"] = e["x"], e["y"], stamps, e["p"]
+    np.save(tmp_path / "a.npy", rows)
+    with pytest.importorskip("h5py").File(tmp_path / "a.h5", "w") as file:
+        file["events"] = rows
+    for name in ("a.npz", "a.npy", "a.h5"):
+        for more in ({}, {"origin": "first"}, {"order": "sort"}):
+            got = read(tmp_path / name, size=(34, 34), **more)
+            np.testing.assert_array_equal(got.array["t"], np.arange(300) * 100)
+            assert got.start == start
+        assert outline(tmp_path / name, size=(34, 34)).length() == 29_901
+
+
+def test_nanoseconds_beyond_63_bits(tmp_path):
+    e = steady()
+    stamps = np.arange(300, dtype=np.uint64) * np.uint64(100_000) + np.uint64(2**63 + 999)
+    np.savez(tmp_path / "a.npz", x=e["x"], y=e["y"], t=stamps, p=e["p"])
+    got = read(tmp_path / "a.npz", size=(34, 34), unit="ns")
+    assert got.start == (2**63 + 999) // 1000
+    assert got.array["t"].tolist() == [(2**63 + 999 + 100_000 * n) // 1000 - got.start for n in range(300)]
+
+
+# ---------------------------------------------------------------- silence and clocks that wrap
+
+
+@pytest.mark.parametrize(
+    ("name", "gap"), [("nmnist", 5 * SECOND), ("dat 2", 2400 * SECOND), ("aedat2 DVS", 2400 * SECOND)]
+)
+def test_silence_of_more_than_half_of_the_clocks_range(tmp_path, name, gap):
+    events = steady(40)
+    events["t"][20:] += gap
+    np.testing.assert_array_equal(seen(FORMS[name].put(tmp_path, events), name)["t"], events["t"])
+
+
+@pytest.mark.parametrize("name", ["nmnist", "dat 2", "aedat2 DVS"])
+@pytest.mark.parametrize("at", [100, 150])
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.8, 0.95])
+def test_a_wrong_stamp_of_a_clock_that_wraps_costs_one_event(tmp_path, name, at, share):
+    good = steady(300, first=1000)
+    bad = good.copy()
+    bad["t"][at] += int(share * 2 ** WRAP[name])
+    path = FORMS[name].put(tmp_path, bad)
+    with pytest.raises(DataError, match=f"event {at} at byte"):
+        read(path, **settings(name))
+    clock = 1000 if name.startswith("aedat") else 0
+    array = seen(path, name, invalid="drop")
+    np.testing.assert_array_equal(array["t"], np.delete(good["t"], at) - clock)
+
+
+# ---------------------------------------------------------------- wrong stamps
+
+
+@pytest.mark.parametrize("name", [n for n in FORMATS if n != "es"])
+@pytest.mark.parametrize("where", [[150], [150, 151, 152], [0], [290]])
+def test_wrong_stamps_cost_their_events_alone(tmp_path, name, where):
+    good = steady(300, first=5 * SECOND if FORMS[name].clock else 1000)
+    bad = good.copy()
+    bad["t"][where] += 3 * SECOND
+    path = FORMS[name].put(tmp_path, bad)
+    with pytest.raises(
+        DataError, match=rf"event {where[0]}.*: t \d+ µs is (3|3\.0001|2\.9999|3\.001) s after the "
+    ):
+        read(path, **settings(name))
+    array = seen(path, name, invalid="drop")
+    expected = np.delete(good, where)
+    origin = int(good["t"][1 if 0 in where else 0]) if FORMS[name].clock else 0
+    np.testing.assert_array_equal(array["t"], expected["t"] - origin)
+    clipped = seen(path, name, invalid="clip")
+    assert len(clipped) == 300
+    assert clipped["t"][-1] == good["t"][-1] - origin
+
+
+def test_an_outlier_in_the_middle(tmp_path):
+    good = steady(400, step=2500)
+    for stamp in (10**12, 2**62, -(10**9)):
+        t = good["t"].copy()
+        t[200] = stamp
+        np.savez(tmp_path / "a.npz", x=good["x"], y=good["y"], t=t, p=good["p"])
+        changes: list[Changes] = []
+        got = read(tmp_path / "a.npz", size=(34, 34), invalid="drop", report=changes.append)
+        np.testing.assert_array_equal(got.array["t"], np.delete(good["t"], 200))
+        assert changes[0].dropped == 1
+        got = read(tmp_path / "a.npz", size=(34, 34), invalid="clip", report=changes.append)
+        assert got.array["t"][200] == good["t"][199]
+        np.testing.assert_array_equal(np.delete(got.array["t"], 200), np.delete(good["t"], 200))
+
+
+@pytest.mark.parametrize("name", ["npz", "dat 2", "aedat4"])
+def test_last_events_that_are_far_from_all_others(tmp_path, name):
+    events = steady(400, step=2500)
+    events["t"][-2:] += 30 * SECOND
+    path = FORMS[name].put(tmp_path, events)
+    with pytest.raises(
+        DataError, match=r"event 398.* 30\.0025 s after the event before, far from .*gaps=True"
+    ):
+        read(path, **settings(name))
+    assert len(seen(path, name, invalid="drop")) == 398
+    np.testing.assert_array_equal(seen(path, name, gaps=True)["t"], events["t"])
+    events["t"][-20:-2] += 30 * SECOND  # too many to be wrong
+    np.testing.assert_array_equal(seen(FORMS[name].put(tmp_path, events), name)["t"], events["t"])
+
+
+@pytest.mark.parametrize("name", ["npz", "aedat2 DVS", "dat 2"])
+def test_first_events_that_are_far_from_all_others(tmp_path, name):
+    events = steady(400, step=2500)
+    events["t"][3:] += 30 * SECOND
+    path = FORMS[name].put(tmp_path, events)
+    for invalid in ("fail", "drop"):
+        with pytest.raises(
+            DataError, match=r"the first 3 events are 30\.0025 s before all others, .*gaps=True"
+        ):
+            read(path, **settings(name, invalid=invalid))
+    np.testing.assert_array_equal(seen(path, name, gaps=True)["t"], events["t"])
+
+
+# ---------------------------------------------------------------- order, and repairs
+
+
+@pytest.mark.parametrize("name", ["npz", "npy", "dat 2", "nmnist", "aedat4"])
+def test_events_are_sorted_on_request(tmp_path, name):
+    good = steady(300)
+    shuffled = good.copy()
+    shuffled[100:200] = good[np.random.default_rng(0).permutation(np.arange(100, 200))]
+    path = FORMS[name].put(tmp_path, shuffled)
+    with pytest.raises(DataError, match=r"is before .*order='sort'"):
+        read(path, **settings(name))
+    with pytest.raises(DataError, match=r"of 300 events are with a stamp before .*order='sort'"):
+        read(path, **settings(name, invalid="drop"))
+    array = seen(path, name, order="sort")
+    for field in "xytp":
+        np.testing.assert_array_equal(array[field], good[field])
+
+
+def test_events_of_one_time_stay_in_their_order_when_they_are_sorted(tmp_path):
+    e = events_of([1, 2, 3, 4, 5], [0] * 5, [30, 10, 30, 10, 10], [0, 1, 0, 1, 0])
+    path = FORMS["dat 2"].put(tmp_path, e)
+    assert read(path, order="sort").array["x"].tolist() == [2, 4, 5, 1, 3]
+
+
+@pytest.mark.parametrize("invalid", ["drop", "clip"])
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("x", 40, r"16 of 300 events are off the sensor; first event 0.*: x 40, .*size=\(width, height\)"),
+        ("p", 3, "16 of 300 events are whose polarity is neither"),
+    ],
+)
+def test_a_repair_of_many_events_is_refused(tmp_path, invalid, field, value, words):
+    events = steady(300)
+    events[field][::20] = value
+    path = FORMS["npz"].put(tmp_path, events)
+    assert len(read(path, **settings("npz", invalid=invalid)).array) == (285 if invalid == "drop" else 300)
+    events[field][5] = value
+    with pytest.raises(DataError, match=words):
+        read(FORMS["npz"].put(tmp_path, events), **settings("npz", invalid=invalid))
+
+
+def test_an_event_of_unknown_polarity_never_becomes_on(tmp_path):
+    for value, suffix in ((15, "dat 2"), (255, "aedat4")):
+        path = FORMS[suffix].put(tmp_path, events_of([1, 2], [3, 4], [5, 6], [1, 0]))
+        raw = bytearray(path.read_bytes())
+        if suffix == "dat 2":
+            raw[-1] = value << 4
+        else:
+            at = raw.rindex((6).to_bytes(8, "little") + bytes([2, 0, 4, 0]))
+            raw[at + 12] = value
+        path.write_bytes(bytes(raw))
+        assert read(path, invalid="clip", report=lambda c: None).array["p"].tolist() == [1, 0]
