@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spikeprep.eventfiles import Changes, aedat2, dat, es, evt2, evt3, open_events, read
+from spikeprep.eventfiles import Changes, aedat2, dat, es, evt2, evt3, evt21, open_events, read
+from spikeprep.eventfiles.cameras import CAMERAS
 from spikeprep.eventfiles.kernels import all_valid, onward
 
 from .test_formats import FORMS, recording
@@ -50,6 +51,24 @@ def test_evt2(tmp_path, seed, count):
     assert (changes[0].undated if changes else 0) == early
 
 
+@ANY
+@SEEDS
+@pytest.mark.parametrize("upper_first", [False, True])
+def test_evt21(tmp_path, seed, count, upper_first):
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 2**60, count, np.uint64)
+    kinds = rng.choice([0, 1, 8, 10, 14, 3], count, p=[0.3, 0.3, 0.3, 0.05, 0.03, 0.02])
+    words[kinds == 8] &= ~np.uint64(0xFFFFFFFF)
+    words |= kinds.astype(np.uint64) << np.uint64(60)
+    raw = words.view("<u4").reshape(-1, 2)[:, ::-1] if upper_first else words
+    header = b"% evt 2.1\n% endianness legacy\n% end\n" if upper_first else b"% evt 2.1\n% end\n"
+    got, _, changes = decoded(tmp_path, ".raw", header + raw.tobytes())
+    np.testing.assert_array_equal(got, clipped(evt21.decode_reference(words)))
+    early = words[: int(np.argmax(kinds == 8)) if (kinds == 8).any() else count]
+    undated = np.bitwise_count(early[early >> np.uint64(60) < 2] & np.uint64(0xFFFFFFFF)).sum()
+    assert (changes[0].undated if changes else 0) == undated
+
+
 _SHARES = [0.15, 0.2, 0.15, 0.15, 0.1, 0.1, 0.1, 0.02, 0.02, 0.01]
 
 
@@ -71,8 +90,9 @@ def test_evt3(tmp_path, seed, count):
 def test_aedat2(tmp_path, camera, seed, count):
     raw = np.random.default_rng(seed).integers(0, 256, 8 * count, np.uint8)
     header = b"#!AER-DAT2.0\r\n#End Of ASCII Header\r\n"
+    layout = aedat2.ADDRESSES[CAMERAS[camera][0]]
+    raw.view(">u4")[::2] &= np.uint32(~layout.unused & 0xFFFFFFFF)  # set in most, they mean another camera
     got, _, _ = decoded(tmp_path, ".aedat", header + raw.tobytes(), camera=camera)
-    layout = aedat2.ADDRESSES["DVS" if camera == "DVS128" else "DAVIS"]
     np.testing.assert_array_equal(got, clipped(aedat2.decode_reference(raw, layout)))
 
 
