@@ -264,6 +264,7 @@ EVENT_FORMATS = Registry(
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
         "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
+        "text": "spikeprep.eventfiles.text:TextFile",
     },
 )
 LAYERS = Registry(

@@ -38,11 +38,14 @@ def as_words(events: NDArray[np.void]) -> Words:
 class EventFormat(Plugin, ABC):
     """A file format of event recordings; its fields are options, for facts that the files do not state.
 
-    Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names.
+    Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names;
+    `common_endings` says that other files have them too: in a folder, such files are recordings only where the format
+    is named.
     """
 
     title: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]]
+    common_endings: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from ..data import Sample
 from ..errors import DataError, UsageError, printable
+from ..file_kinds import HEAD
 from ..input_files import LIMITS, Limits, open_input, read_input
 from .base import LimitedFiles, Size, sample_digest
 from .labelled_files import files_under
+from .other_files import other_kind
 from .split_names import SPLITS, split_named
 
 _IMAGES, _LABELS = 0x00000803, 0x00000801  # unsigned bytes in three dimensions, and in one
@@ -53,6 +55,11 @@ def read_idx(path: Path, magic: int, limits: Limits = LIMITS) -> tuple[NDArray[n
                 pieces = _inflated_pieces(pieces)
             return _decode(path, pieces, magic, limits, stored), digest.hexdigest()
     except (OSError, EOFError, zlib.error) as error:
+        with open_input(path) as file:
+            kind = other_kind(file.read(HEAD) or b"", "")
+        if kind and "gzip" not in kind.name:
+            expected = "an IDX file, gzipped if its name ends in .gz"
+            raise DataError(f"{path} is {kind.name}", expected, f"{kind.fix}.") from error
         raise DataError(
             f"cannot read {path} ({error})", "an IDX file, gzipped if its name ends in .gz", again
         ) from error
@@ -99,6 +106,8 @@ def _decode(
     actual = int.from_bytes(data[:4], "big")
     if len(data) < 4 or actual != magic:
         kinds = {_IMAGES: "images", _LABELS: "labels"}
+        if actual not in kinds and (other := other_kind(data, "")):
+            raise DataError(f"{path} is {other.name}", f"an IDX file of {kinds[magic]}", f"{other.fix}.")
         kind = f" (the magic of {kinds[actual]})" if actual in kinds else ""
         raise DataError(
             f"{path} begins with {data[:4].hex() or 'nothing'}{kind}",

@@ -21,6 +21,7 @@ from .checked_files import Listing
 from .class_names import class_findings
 from .labelled_files import GroupNumbers, Recording, SeenFiles, bad_files_error, by_split, files_digest
 from .labelled_source import LabelledSource
+from .other_files import other_kind
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _MODES = {"grey": "L", "rgb": "RGB"}
@@ -140,8 +141,11 @@ class ImageFiles(FileSource, LimitedFiles):
         except (DataError, MemoryError):
             raise
         except UnidentifiedImageError as error:
+            expected = f"an image: {', '.join(FORMATS)}"
+            if kind := other_kind(data, "image"):
+                raise DataError(f"{file} is {kind.name}", expected, f"{kind.fix}.") from error
             fix = "Convert it to one of them, or remove the file."
-            raise DataError(f"cannot read {file}", f"an image: {', '.join(FORMATS)}", fix) from error
+            raise DataError(f"cannot read {file}", expected, fix) from error
         except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead to
             raise DataError(
                 f"cannot read {file} ({error})", "an image", "Replace or remove the file."

@@ -22,6 +22,7 @@ from ..errors import CapabilityError, UsageError
 from ..input_files import read_input
 from .checked_files import CheckedFile, CheckedFiles
 from .labelled_files import BadFile, Recording
+from .other_files import other_kind
 
 _SIGNATURES = (
     b"RIFF",
@@ -99,6 +100,8 @@ class SoundFiles(CheckedFiles[tuple[int, int]]):
         """Return the chosen channel at the file's own rate; raises `BadFile`."""
         soundfile, id_ = _soundfile(), recording.id
         if not data.startswith(_SIGNATURES):
+            if kind := other_kind(data, "sound"):
+                raise BadFile(id_, f"is {kind.name} (expected WAV, FLAC, SPHERE, AIFF or Ogg)", kind.fix)
             raise BadFile(id_, "is no audio: it is no WAV, FLAC, SPHERE, AIFF or Ogg", "replace or remove it")
         try:
             with _in_memory(data) as content, soundfile.SoundFile(content, closefd=False) as file:
