@@ -242,7 +242,7 @@ def _number(fact: Any) -> int | None:
     if (fact.size if stored else np.size(fact)) != 1:
         return None
     value = np.asarray(fact[()] if stored else fact)
-    number = value.reshape(())[()]
+    number: Any = value.reshape(())[()]
     try:
         number = float(number.decode() if isinstance(number, bytes) else number)
     except (TypeError, ValueError):

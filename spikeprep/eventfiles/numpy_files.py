@@ -167,15 +167,16 @@ class _Npz(ColumnDecoder):
         self.file, self.path = file, file.path
         self._zip = self._safely(lambda: zipfile.ZipFile(file.stream))
         names = [name.removesuffix(".npy") for name in self._zip.namelist() if name.endswith(".npy")]
-        headers = {name: self._safely(lambda name=name: self._header(name)) for name in names}
+        headers: dict[str, _Header | None] = {
+            name: self._safely(lambda name=name: self._header(name)) for name in names
+        }
         arrays = {name: header for name, header in headers.items() if header}
         objects = [name for name, header in headers.items() if not header]
         self._names, self._keys = _keys(file.path, form, arrays, objects)
-        self._headers = {name: arrays[name] for name in self._names}
+        self._headers: dict[str, _Header] = {name: arrays[name] for name in self._names}
         if len(self._names) == 1:
             self._headers = {name: h.of_events(self._keys) for name, h in self._headers.items()}
-        first = self._headers[self._names[0]]
-        self._count = first.shape[0]
+        self._count = self._headers[self._names[0]].shape[0]
         self._row_bytes = max(header.row for header in self._headers.values())
         check_row(file.path, self._row_bytes)
         super().__init__(file, form)

@@ -101,6 +101,8 @@ class EventFiles(CheckedFiles[Facts]):
         ]
 
     def _refusal(self, bad: Sequence[BadFile]) -> DataError:
+        if not any("source.invalid" in file.fix for file in bad):  # it helps where events are invalid
+            return super()._refusal(bad)
         hint = (
             "Or go on, with a record in the store: use source.invalid=drop to leave such events out, "
             "source.invalid=clip to move them into range, source.skip_bad=true to leave the files out."
