@@ -125,7 +125,7 @@ def test_a_format_of_another_package(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: texts\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[spikeprep.event_formats]\ntext = event_texts:Text\nbroken = no_such_module:Nothing\n"
+        "[spikeprep.event_formats]\nlines = event_texts:Text\nbroken = no_such_module:Nothing\n"
     )
     (tmp_path / "event_texts.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -168,8 +168,8 @@ class Lines(ChunkDecoder):
 class Text(EventFormat):
     """A line per event."""
 
-    name = "text"
-    title = "text"
+    name = "lines"
+    title = "lines"
     extensions = (".txt",)
 
     @classmethod
