@@ -260,11 +260,13 @@ EVENT_FORMATS = Registry(
         "dat": "spikeprep.eventfiles.dat:Dat",
         "es": "spikeprep.eventfiles.es:EventStream",
         "evt2": "spikeprep.eventfiles.evt2:Evt2",
+        "evt21": "spikeprep.eventfiles.evt21:Evt21",
         "evt3": "spikeprep.eventfiles.evt3:Evt3",
         "hdf5": "spikeprep.eventfiles.hdf5:Hdf5",
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
         "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
+        "text": "spikeprep.eventfiles.text:TextFile",
     },
 )
 LAYERS = Registry(

@@ -44,7 +44,9 @@ def as_words(events: NDArray[np.void]) -> Words:
 class EventFormat(Plugin, ABC):
     """A file format of event recordings; its fields are options, for facts that the files do not state.
 
-    Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names.
+    Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names;
+    `common_endings` says that other files have them too: in a folder, such files are recordings only where the format
+    is named.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ class EventFormat(Plugin, ABC):
 
     title: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]]
+    common_endings: ClassVar[bool] = False
 
     origin: Origin = field(default="", kw_only=True)
     order: Literal["", "sort"] = field(default="", kw_only=True)

@@ -11,6 +11,7 @@ CAMERAS: Mapping[str, tuple[str, tuple[int, int]]] = {
     "DAVIS240": ("DAVIS", (240, 180)),
     "DAVIS346": ("DAVIS", (346, 260)),
     "DAVIS640": ("DAVIS", (640, 480)),
+    "DVS640": ("DVS640", (640, 480)),
 }
 _ALIASES = {"TMPDIFF128": "DVS128", "SBRET10": "DAVIS240", "SBRET20": "DAVIS240", "SBRET21": "DAVIS240"}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ..errors import CapabilityError, DataError
+from ..file_kinds import TEXT, FileKind, kind_of
 from ..input_files import InputFile
 from ..registry import EVENT_FORMATS
 from .base import EventFormat
@@ -46,39 +48,33 @@ def find_format(
     Raises
     ------
     DataError
-        The file is missing or empty; it does not have the format `named`; no format matches; or its content and its
-        ending belong to different formats and `invalid` is "fail".
+        The file is missing or empty; it does not have the format `named`; no format matches, or bytes cannot tell
+        which; or its content and its ending belong to different formats and `invalid` is "fail".
     UsageError
         An option is unknown, or its value is not allowed.
     """
     path, head = file.path, file.head()
     if not head:
         raise DataError(f"{path} is empty (0 bytes)", "a recording", "Fetch the file again, or leave it out.")
-    if named:
-        matches = named.matches(head)
-        others = [] if matches else [f.title for f in formats() if f.matches(head)]
-        if matches is False or others:
-            looks = f": {others[0]}" if others else ""
-            raise DataError(
-                f"{path} begins with {_quote(head)}{looks}",
-                named.title,
-                "Leave out the format to have it detected.",
-            )
+    matches = named.matches(head) if named else False
+    if named and matches:
         return named
-    by_content = [f for f in formats() if f.matches(head)]
-    by_ending = [f for f in formats() if path.name.lower().endswith(f.extensions)]
+    answers = {form: form.matches(head) for form in formats()}
+    by_content = [form for form, answer in answers.items() if answer]
+    other = _other_kind(head)
+    if named:
+        if matches is None and not by_content and not other:
+            return named
+        raise _refusal(path, head, (type(named),), answers)
+    by_ending = tuple(form for form in answers if path.name.lower().endswith(form.extensions))
     if not by_content:
         # formats without a signature are recognised by the ending alone
-        by_content = [f for f in by_ending if f.matches(head) is None]
-        if not by_content:
-            expected = " or ".join(f.title for f in by_ending) or "an event recording"
-            known = ", ".join(EVENT_FORMATS.names())
-            raise DataError(
-                f"{path} begins with {_quote(head)}", expected, f"Name its format, one of: {known}."
-            )
-    elif by_ending and by_content[0] not in by_ending:
-        titles = " or ".join(f.title for f in by_ending)
-        mismatch = f"holds {by_content[0].title}, but its name ends like {titles}"
+        possible = [form for form in by_ending if answers[form] is None and not other]
+        if len(possible) != 1:
+            raise _refusal(path, head, by_ending, answers)
+        return possible[0].from_config(options)
+    if by_ending and by_content[0] not in by_ending:
+        mismatch = f"holds {by_content[0].title}, but its name ends like {_titles(by_ending)}"
         if invalid == "fail":
             raise DataError(
                 f"{path} {mismatch}",
@@ -87,3 +83,45 @@ def find_format(
             )
         changes.other = mismatch
     return by_content[0].from_config(options)
+
+
+def _other_kind(head: bytes) -> FileKind | None:
+    """Return what a file is that is known not to be a recording; text may be one."""
+    kind = kind_of(head)
+    return None if kind in (None, TEXT) or kind.group == "events" else kind
+
+
+def _titles(forms: Iterable[type[EventFormat]]) -> str:
+    return " or ".join(form.title for form in forms)
+
+
+def _refusal(
+    path: Path,
+    head: bytes,
+    expected: Sequence[type[EventFormat]],
+    answers: Mapping[type[EventFormat], bool | None],
+) -> DataError:
+    """Return the error for a file that has none of the formats `expected`, with a fix that leads on.
+
+    `answers` are those of `EventFormat.matches`.
+    """
+    begins = f"{path} begins with {_quote(head)}"
+    titles = _titles(expected) or "an event recording"
+    if by_content := [form for form, answer in answers.items() if answer]:
+        return DataError(f"{begins}: {by_content[0].title}", titles, f"Pass format={by_content[0].name!r}.")
+    if kind := _other_kind(head):
+        return DataError(f"{path} is {kind.name}", titles, f"{kind.fix}.")
+    possible = [form for form, answer in answers.items() if answer is None and form not in expected]
+    undecided = [form for form in expected if answers.get(form) is None]
+    if undecided:
+        which = " or ".join(f"format={form.name!r}" for form in undecided)
+        return DataError(
+            f"{begins}, which does not tell its format", titles, f"Pass {which}: the one that wrote it."
+        )
+    if kind_of(head) or not possible:  # text, or a version that is not read
+        fix = "Fetch it again, or convert it to HDF5, AEDAT 4 or NumPy with its publisher's tools."
+        return DataError(begins, titles, fix)
+    which = " or ".join(f"format={form.name!r} ({form.title})" for form in possible)
+    return DataError(
+        begins, titles, f"Fetch it again, or pass its format, if it is one without a signature: {which}."
+    )

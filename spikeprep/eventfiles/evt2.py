@@ -18,7 +18,7 @@ from ..data import EVENT
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import onward, onward_reference
-from .prophesee import encoding_of, raw_decoder
+from .prophesee import has_encoding, raw_decoder
 
 _TIME_HIGH = 8
 
@@ -90,9 +90,9 @@ class Evt2(EventFormat):
     extensions: ClassVar[tuple[str, ...]] = (".raw",)
 
     @classmethod
-    def matches(cls, head: bytes) -> bool:
-        """Return whether a Prophesee header states EVT 2.0."""
-        return encoding_of(head) == "2.0"
+    def matches(cls, head: bytes) -> bool | None:
+        """Return whether a Prophesee header states EVT 2.0; None where it states no encoding."""
+        return has_encoding(head, "2.0")
 
     def decoder(self, file: InputFile) -> Decoder:
         """Read the header; see `EventFormat.decoder`."""

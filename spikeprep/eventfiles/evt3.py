@@ -29,7 +29,7 @@ from ..data import EVENT
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import onward
-from .prophesee import encoding_of, raw_decoder
+from .prophesee import has_encoding, raw_decoder
 
 _Y, _X, _BASE, _VECT_12, _VECT_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
 
@@ -215,9 +215,9 @@ class Evt3(EventFormat):
     extensions: ClassVar[tuple[str, ...]] = (".raw",)
 
     @classmethod
-    def matches(cls, head: bytes) -> bool:
-        """Return whether a Prophesee header states EVT 3.0."""
-        return encoding_of(head) == "3.0"
+    def matches(cls, head: bytes) -> bool | None:
+        """Return whether a Prophesee header states EVT 3.0; None where it states no encoding."""
+        return has_encoding(head, "3.0")
 
     def decoder(self, file: InputFile) -> Decoder:
         """Read the header; see `EventFormat.decoder`."""

@@ -6,6 +6,8 @@
 | RVT | ``events/{x, y, t, p}`` | ``events/{width, height}`` |
 | event_utils, e2vid | ``events/{xs, ys, ts, ps}`` | attribute ``sensor_resolution`` (height, width) |
 | Prophesee | ``CD/events``, a compound data set | attribute ``geometry``; a camera's clock |
+| v2e | ``events``, uint32 (event, 4): t, x, y, p | |
+| MVSEC | ``davis/{left, right}/events``, (event, 4): x, y, t in s, p of ±1 | 346 × 260; a camera's clock |
 | others | one group, or compound data set, with such names | attributes ``width``, ``height`` |
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +27,7 @@ from .base import Decoder
 from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices
 from .hdf5_checks import check_chunks, check_contents, check_data, with_cache
 
+_MVSEC = ("/davis/left/events", "/davis/right/events")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -125,10 +128,17 @@ class Hdf5(ColumnFormat):
                     "as many values in each",
                     "Fetch it again.",
                 )
-            prophesee = parent.rstrip("/") == "/CD/events"
-            decoder = _Decoder(file, self, hdf5, columns)
-            decoder.camera_clock = True if prophesee else None
-            decoder.size = _size(path, hdf5, parent)
+            form, camera_clock = self, None
+            if parent.rstrip("/") == "/CD/events":
+                camera_clock = True
+            elif parent in _MVSEC and not self.columns:
+                form, camera_clock = (
+                    replace(self, unit=self.unit or "s", off=-1 if self.off == "" else self.off),
+                    True,
+                )
+            decoder = _Decoder(file, form, hdf5, columns)
+            decoder.camera_clock = camera_clock
+            decoder.size = (346, 260) if parent in _MVSEC else _size(hdf5, parent)
             decoder.offset_of_start = _offset(path, hdf5, parent)
         except BaseException as error:
             hdf5.close()
@@ -158,8 +168,8 @@ class Hdf5(ColumnFormat):
             elif node.dtype.names and node.ndim == 1:
                 if names := self.find(node.dtype.names):
                     candidates[node.name] = {c: (node, name) for c, name in names.items()}
-            elif self.columns and node.ndim == 2 and node.shape[1] == len(self.columns):
-                candidates[node.name] = {c: (node, self.columns.index(c)) for c in "xytp"}
+            elif node.ndim == 2 and node.shape[1] == 4 and (order := self.columns or _order(node)):
+                candidates[node.name] = {c: (node, order.index(c)) for c in "xytp"}
 
         if self.group:
             add(hdf5[self.group])
@@ -167,17 +177,41 @@ class Hdf5(ColumnFormat):
             add(hdf5)
             hdf5.visititems(lambda _, node: add(node))
         if len(candidates) != 1:
-            what = (
-                f"events in each of {sorted(candidates)}"
-                if candidates
-                else f"no columns of events among {_listing(hdf5)}"
-            )
-            raise DataError(
-                f"{path} has {what}",
-                "one group or data set with x, y, t and p",
-                "Pass group=NAME." if candidates else "Pass the names of the columns as x=…, y=…, t=…, p=….",
-            )
+            raise _not_found(path, hdf5, sorted(candidates))
         return next(iter(candidates.items()))
+
+
+def _order(data: Any) -> str:
+    """Return the order of the columns of a data set (event, 4) of a known layout, else an empty text."""
+    if data.name in _MVSEC and data.dtype.kind == "f":
+        return "xytp"
+    return "txyp" if data.name == "/events" and data.dtype == np.uint32 else ""
+
+
+def _not_found(path: Path, hdf5: Any, candidates: list[str]) -> DataError:
+    """Return the error for a file with several data sets of events, or none."""
+    import h5py
+
+    tables: list[str] = []
+
+    def look(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.ndim == 2 and 4 in node.shape:
+            tables.append(f"{name} {node.dtype} {node.shape}")
+
+    hdf5.visititems(look)
+    expected = "one group or data set with x, y, t and p"
+    if candidates:
+        which = " or ".join(f"group={name!r}" for name in candidates[:4])
+        return DataError(f"{path} has events in each of {candidates}", expected, f"Pass {which}.")
+    if "spikes/times" in hdf5 and "spikes/units" in hdf5:
+        fix = "Read it with the recipe tonic:SHD or tonic:SSC, with the folder that holds the folder SHD or SSC."
+        return DataError(f"{path} has the spikes of many samples, as SHD and SSC have them", expected, fix)
+    if tables:
+        got = f"{path} has data sets of four columns without names: {'; '.join(tables[:4])}"
+        fix = "Pass the order of their columns as columns='xytp' or columns='txyp', and group=NAME of one of several."
+        return DataError(got, expected, fix)
+    got = f"{path} has no columns of events among {_listing(hdf5)}"
+    return DataError(got, expected, "Pass the names of the columns as x=…, y=…, t=…, p=….")
 
 
 def _row_bytes(data: Any) -> int:
@@ -206,41 +240,49 @@ def _ancestors(hdf5: Any, parent: str) -> Iterator[Any]:
         node = node.parent
 
 
-def _number(path: Path, fact: Any) -> int:
-    """Return the whole number that an attribute or a data set holds."""
-    if fact.size != 1 or fact.dtype.kind not in "iuf":
-        raise DataError(
-            f"{path} has {fact.dtype} {fact.shape} where a number is expected", "", "Fetch it again."
-        )
-    value = float(fact[()] if fact.shape == () else fact[:].flat[0])
-    if not value.is_integer() or abs(value) >= 1 << 62:
-        raise DataError(f"{path} has {value} where a whole number is expected", "", "Fetch it again.")
-    return int(value)
+def _number(fact: Any) -> int | None:
+    """Return the whole number that an attribute or a data set holds, as a number or as text, else None."""
+    stored = hasattr(fact, "file")  # in a data set, which may be of any size
+    if (fact.size if stored else np.size(fact)) != 1:
+        return None
+    value = np.asarray(fact[()] if stored else fact)
+    number: Any = value.reshape(())[()]
+    try:
+        number = float(number.decode() if isinstance(number, bytes) else number)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 1 << 62 else None
 
 
-def _size(path: Path, hdf5: Any, parent: str) -> tuple[int, int] | None:
+def _size(hdf5: Any, parent: str) -> tuple[int, int] | None:
     """Return (width, height) where the file states it."""
     for node in _ancestors(hdf5, parent):
-        attributes = {
-            key: np.asarray(value) for key, value in node.attrs.items() if key in ("width", "height")
-        }
-        for facts in (attributes, node if hasattr(node, "keys") else {}):
+        for facts in (node.attrs, node if hasattr(node, "keys") else {}):
             if "width" in facts and "height" in facts:
-                return _number(path, facts["width"]), _number(path, facts["height"])
+                width, height = _number(facts["width"]), _number(facts["height"])
+                return (width, height) if width is not None and height is not None else None
         geometry = node.attrs.get("geometry", "")
         geometry = geometry.decode() if isinstance(geometry, bytes) else str(geometry)
-        width, _, height = geometry.partition("x")
-        if width.isdecimal() and height.isdecimal():
-            return int(width), int(height)
-        if np.size(resolution := np.asarray(node.attrs.get("sensor_resolution", ()))) == 2:
-            rows, columns = (_number(path, value) for value in resolution.reshape(2))
-            return columns, rows
+        columns, _, rows = geometry.partition("x")
+        if columns.isdecimal() and rows.isdecimal():
+            return int(columns), int(rows)
+        resolution = np.asarray(node.attrs.get("sensor_resolution", ()))
+        if resolution.size == 2:
+            height, width = (_number(value) for value in resolution.reshape(2))
+            return (width, height) if width is not None and height is not None else None
     return (640, 480) if "ms_to_idx" in hdf5 and "t_offset" in hdf5 else None
 
 
 def _offset(path: Path, hdf5: Any, parent: str) -> int:
     """Return the time that t counts from, in µs, where the file states it, else 0."""
     for node in _ancestors(hdf5, parent):
-        if hasattr(node, "keys") and "t_offset" in node:
-            return _number(path, node["t_offset"])
+        for facts in (node if hasattr(node, "keys") else {}, node.attrs):
+            if "t_offset" in facts:
+                offset = _number(facts["t_offset"])
+                if offset is None:
+                    got = f"{path} has no number as t_offset of {node.name}"
+                    raise DataError(
+                        got, "a whole number of µs", "Repair the file, or remove t_offset from it."
+                    )
+                return offset
     return 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._jit import jit
 from ..data import EVENT
+from ..file_kinds import is_text
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
 from .kernels import onward, unwrap, unwrap_reference
@@ -84,8 +85,9 @@ class Nmnist(EventFormat):
     size: ClassVar[tuple[int, int]] = (34, 34)
 
     @classmethod
-    def matches(cls, head: bytes) -> None:
-        """Return None: any five bytes can be an event."""
+    def matches(cls, head: bytes) -> bool | None:
+        """Return False for text, else None: any five bytes can be an event."""
+        return False if is_text(head) else None
 
     def decoder(self, file: InputFile) -> Decoder:
         """Return a decoder; there is no header."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -20,6 +20,7 @@ from .base import Decoder
 from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices
 
 _NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
+_SKIP = 1 << 20  # bytes that are read at a time to skip them
 _MAX_HEADER = 1 << 16  # bytes of a .npy file's header: NumPy itself refuses more than 10 000
 
 
@@ -40,6 +41,7 @@ class _Npy(ColumnDecoder):
                 "Save it again.",
             )
         self._keys = _keys(file.path, form, {"": self._array})[1]
+        self._array = self._array.of_events(self._keys)
         check_row(file.path, self._array.row)
         if not self._array.by_column:
             self.first_row, self.stride = self._array.begin, self._array.row
@@ -76,6 +78,10 @@ def _damaged(path: Path, error: Exception, expected: str) -> DataError:
     return DataError(f"{path} cannot be read ({error})", expected, "Save it again.")
 
 
+class _HoldsObjects(ValueError):
+    """An array of Python objects: reading it would run whatever code its writer chose."""
+
+
 @dataclass(frozen=True)
 class _Header:
     """The header of a .npy file: its array, and where the data begin; raises various errors where it is damaged."""
@@ -98,10 +104,16 @@ class _Header:
             raise ValueError(f"version {version} of NumPy's format")
         shape, fortran, dtype = readers[version](stream)
         if dtype.hasobject:
-            raise ValueError("it holds Python objects")
+            raise _HoldsObjects("it holds Python objects")
         if not dtype.itemsize or any(side < 0 for side in shape):
             raise ValueError(f"{dtype} {shape}")
         return cls(shape, dtype, fortran and len(shape) > 1, stream.tell())
+
+    def of_events(self, keys: Keys) -> _Header:
+        """Return an array (column, event) as (event, column), which is the same bytes in the other order."""
+        if _turned(self.shape, len(keys)) and all(isinstance(key, int) for key in keys.values()):
+            return replace(self, shape=self.shape[::-1], by_column=not self.by_column)
+        return self
 
     @property
     def row(self) -> int:
@@ -118,36 +130,34 @@ class _Header:
         return np.frombuffer(raw, self.dtype).reshape(-1, *self.shape[1:])
 
 
-class _Member:
-    """One array of an archive, read sequentially, as it may be compressed."""
+class _Reader:
+    """The rows of an array of an archive, or one column of it, read sequentially, as it may be compressed."""
 
-    def __init__(self, stream: IO[bytes], size: int) -> None:
-        head = stream.read(_MAX_HEADER)
-        self.header = _Header.read(head)
-        self.shape, self.dtype = self.header.shape, self.header.dtype
-        if self.header.by_column:
-            raise ValueError(f"{self.dtype} {self.shape}, in Fortran order")
-        if self.header.begin + self.header.size > size:
-            raise EOFError(f"{size} bytes, {self.header.begin + self.header.size} as its header states")
-        self._ahead = head[self.header.begin :]
-        self._stream = stream
+    def __init__(self, stream: IO[bytes], header: _Header, column: int | None) -> None:
+        self._stream, self._header = stream, header
+        self._row = header.dtype.itemsize if column is not None else header.row
+        skip = header.begin + (column or 0) * header.shape[0] * header.dtype.itemsize
+        while skip:
+            skipped = len(stream.read(min(skip, _SKIP)))
+            if not skipped:
+                raise EOFError("the array is truncated")
+            skip -= skipped
 
     def skip(self, count: int) -> None:
-        """Go past the first `count` rows; nothing was read before."""
-        size = count * self.header.row
-        if size > len(self._ahead):
-            self._stream.seek(self.header.begin + size)
-        self._ahead = self._ahead[size:]
+        """Go past `count` rows, or values of the column."""
+        self._stream.seek(count * self._row, io.SEEK_CUR)
 
     def read(self, count: int) -> NDArray[Any]:
-        """Return the next `count` rows."""
-        size = count * self.header.row
-        raw, self._ahead = self._ahead[:size], self._ahead[size:]
-        if len(raw) < size:
-            raw += self._stream.read(size - len(raw))
+        """Return the next `count` rows, or values of the column."""
+        size = count * self._row
+        raw = self._stream.read(size)
         if len(raw) < size:
             raise EOFError(f"{len(raw)} of {size} bytes")
-        return self.header.rows(raw)
+        return (
+            np.frombuffer(raw, self._header.dtype)
+            if self._row != self._header.row
+            else self._header.rows(raw)
+        )
 
 
 class _Npz(ColumnDecoder):
@@ -156,12 +166,18 @@ class _Npz(ColumnDecoder):
     def __init__(self, file: InputFile, form: ColumnFormat) -> None:
         self.file, self.path = file, file.path
         self._zip = self._safely(lambda: zipfile.ZipFile(file.stream))
-        with ExitStack() as stack:
-            members = self._members(stack, [n for n in self._zip.namelist() if n.endswith(".npy")])
-            named = {name.removesuffix(".npy"): member for name, member in members.items()}
-            self._names, self._keys = _keys(file.path, form, named)
-            self._count = named[self._names[0]].shape[0]
-            self._row_bytes = max(named[name].header.row for name in self._names)
+        names = [name.removesuffix(".npy") for name in self._zip.namelist() if name.endswith(".npy")]
+        headers: dict[str, _Header | None] = {
+            name: self._safely(lambda name=name: self._header(name)) for name in names
+        }
+        arrays = {name: header for name, header in headers.items() if header}
+        objects = [name for name, header in headers.items() if not header]
+        self._names, self._keys = _keys(file.path, form, arrays, objects)
+        self._headers: dict[str, _Header] = {name: arrays[name] for name in self._names}
+        if len(self._names) == 1:
+            self._headers = {name: h.of_events(self._keys) for name, h in self._headers.items()}
+        self._count = self._headers[self._names[0]].shape[0]
+        self._row_bytes = max(header.row for header in self._headers.values())
         check_row(file.path, self._row_bytes)
         super().__init__(file, form)
 
@@ -171,36 +187,56 @@ class _Npz(ColumnDecoder):
         except Exception as error:  # as above, and the errors of zlib and zipfile
             raise _damaged(self.path, error, "a complete .npz file without objects") from error
 
-    def _members(self, stack: ExitStack, names: list[str]) -> dict[str, _Member]:
-        def opened(name: str) -> _Member:
-            facts = self._zip.getinfo(name)
-            if facts.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{name} has compression {facts.compress_type}, which NumPy does not write")
-            self.file.limits.check_ratio(f"{name} of {self.path}", facts.file_size, self.file.length())
-            return _Member(stack.enter_context(self._zip.open(name)), facts.file_size)
+    def _open(self, name: str) -> tuple[IO[bytes], int]:
+        """Open an array; return its stream, and how many bytes it states."""
+        facts = self._zip.getinfo(f"{name}.npy")
+        if facts.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} has compression {facts.compress_type}, which NumPy does not write")
+        self.file.limits.check_ratio(f"{name} of {self.path}", facts.file_size, self.file.length())
+        return self._zip.open(facts), facts.file_size
 
-        return {name: self._safely(lambda name=name: opened(name)) for name in names}
+    def _header(self, name: str) -> _Header | None:
+        """Return the header of an array; None where it holds Python objects, which are never read."""
+        stream, size = self._open(name)
+        with stream:
+            try:
+                header = _Header.read(stream.read(_MAX_HEADER))
+            except _HoldsObjects:
+                return None
+        if header.begin + header.size > size:
+            raise EOFError(f"{size} bytes, {header.begin + header.size} as its header states")
+        return header
+
+    def _reader(self, stack: ExitStack, name: str, column: int | None = None) -> _Reader:
+        def opened() -> _Reader:
+            return _Reader(stack.enter_context(self._open(name)[0]), self._headers[name], column)
+
+        return self._safely(opened)  # type: ignore[no-any-return]
 
     def _length(self) -> int:
         return self._count
 
     def _slices(self, first: int = 0) -> Iterator[Columns]:
+        name = self._names[0]
+        header = self._headers[name]
         with ExitStack() as stack:
-            members = self._members(stack, [f"{name}.npy" for name in self._names])
+            if header.by_column:  # a column lies behind the other: each is read by itself
+                readers = {c: self._reader(stack, name, key) for c, key in self._keys.items()}
+            elif len(self._names) > 1:
+                readers = {column: self._reader(stack, key) for column, key in self._keys.items()}
+            else:
+                readers = {"": self._reader(stack, name)}
             for rows in row_slices(self._count, row_bytes=self._row_bytes, first=first):
                 if rows.start and first:
-                    for member in members.values():
-                        self._safely(lambda m=member, r=rows: m.skip(r.start))
+                    for reader in readers.values():
+                        self._safely(lambda r=reader, n=rows.start: r.skip(n))
                     first = 0
                 count = rows.stop - rows.start
                 arrays = {
-                    name.removesuffix(".npy"): self._safely(lambda m=member, c=count: m.read(c))
-                    for name, member in members.items()
+                    column: self._safely(lambda r=reader, c=count: r.read(c))
+                    for column, reader in readers.items()
                 }
-                if len(arrays) == 1:
-                    yield _pick(next(iter(arrays.values())), self._keys)
-                else:
-                    yield {column: arrays[str(key)] for column, key in self._keys.items()}
+                yield _pick(arrays[""], self._keys) if "" in arrays else arrays
 
     def _row(self, index: int) -> None:
         return None
@@ -214,7 +250,14 @@ class _Npz(ColumnDecoder):
 Keys = dict[str, Any]
 
 
-def _keys(path: Path, form: ColumnFormat, arrays: dict[str, Any]) -> tuple[list[str], Keys]:
+def _turned(shape: tuple[int, ...], columns: int) -> bool:
+    """Return whether an array has a row per column, not per event."""
+    return len(shape) == 2 and shape[0] == columns != shape[1]
+
+
+def _keys(
+    path: Path, form: ColumnFormat, arrays: dict[str, _Header], objects: Sequence[str] = ()
+) -> tuple[list[str], Keys]:
     """Return the names of the arrays to read, and column → array, field or column number."""
     one_dimensional = [
         name for name, array in arrays.items() if len(array.shape) == 1 and not array.dtype.names
@@ -231,15 +274,35 @@ def _keys(path: Path, form: ColumnFormat, arrays: dict[str, Any]) -> tuple[list[
     for name, array in arrays.items():
         if array.dtype.names and len(array.shape) == 1 and (columns := form.find(array.dtype.names)):
             return [name], dict(columns)
-    for name, array in arrays.items():
-        if form.columns and len(array.shape) == 2 and array.shape[1] == len(form.columns):
+    tables = [name for name, array in arrays.items() if len(array.shape) == 2 and 4 in array.shape]
+    for name in tables:
+        if form.columns:
             return [name], {column: form.columns.index(column) for column in "xytp"}
-    shown = "; ".join(f"{name} {a.dtype} {a.shape}".strip() for name, a in arrays.items())
-    raise DataError(
-        f"{path} has {shown or 'no arrays'}",
-        "x, y, t and p as fields of one array, or as four arrays",
-        "Pass their names as x=…, y=…, t=…, p=…, or columns='xytp' for an array (event, column).",
+    listed = [f"{name} {array.dtype} {array.shape}".strip() for name, array in arrays.items()]
+    shown = "; ".join([*listed, *(f"{name} with Python objects" for name in objects)])
+    hint = (
+        "Pass the order of the columns, such as columns='xytp' or columns='txyp'."
+        if tables
+        else "Pass their names as x=…, y=…, t=…, p=…, or columns='xytp' for an array (event, column)."
     )
+    if not path.name.endswith(".npz") and (parts := _parts(path)):
+        hint = (
+            f"It is one of {', '.join(parts)}, a recording in several files (EVIMO2): save them in Python as the "
+            "arrays t, x, y and p of one .npz, with numpy.savez."
+        )
+    raise DataError(
+        f"{path} has {shown or 'no arrays'}", "x, y, t and p as fields of one array, or as four arrays", hint
+    )
+
+
+def _parts(path: Path) -> list[str]:
+    """Return the names of the files of one recording that has each of its columns in a file, else none."""
+    stem, _, column = path.stem.rpartition("_")
+    if column not in ("t", "x", "y", "xy", "p"):
+        return []
+    names = [f"{stem}_{c}.npy" for c in ("t", "x", "y", "xy", "p")]
+    parts = [name for name in names if (path.parent / name).is_file()]
+    return parts if len(parts) >= 3 else []
 
 
 def _pick(array: NDArray[Any], keys: Keys) -> Columns:
@@ -257,7 +320,9 @@ class NumpyFile(ColumnFormat):
     @classmethod
     def matches(cls, head: bytes) -> bool:
         """Return whether the file begins with the signature of .npy or .npz."""
-        return head.startswith((_NPY, _NPZ))
+        if head.startswith(_NPZ):  # other archives are ZIP too: the name of the first member tells
+            return head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy")
+        return head.startswith(_NPY)
 
     def decoder(self, file: InputFile) -> Decoder:
         """Find the columns; see `EventFormat.decoder`."""

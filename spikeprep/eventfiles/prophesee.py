@@ -40,11 +40,29 @@ def header_of(data: bytes) -> tuple[dict[str, str], int]:
 
 
 def encoding_of(data: bytes) -> str:
-    """Return the encoding that a header states: ``"2.0"``, ``"2.1"``, ``"3.0"``; empty where it states none."""
+    """Return the encoding that a header states: ``"2.0"``, ``"2.1"``, ``"3.0"``; empty where it states none.
+
+    Another one, such as that of frames, is returned as it is stated: ``"HISTO3D"``.
+    """
     fields, _ = header_of(data)
-    if match := re.match(r"EVT(\d)(\d?)\b", fields.get("format", "")):
+    stated = fields.get("format", "").partition(";")[0]
+    if match := re.match(r"EVT(\d)(\d?)\b", stated):
         return f"{match[1]}.{match[2] or 0}"
-    return fields.get("evt", "")
+    return stated or fields.get("evt", "")
+
+
+def has_encoding(data: bytes, encoding: str) -> bool | None:
+    """Return whether a .raw file's first bytes state `encoding`; None where its header states none, as old ones do."""
+    if stated := encoding_of(data):
+        return stated == encoding
+    fields, length = header_of(data)
+    return None if length and "version" not in fields else False
+
+
+def endianness_of(fields: dict[str, str]) -> str:
+    """Return the order of bytes that a header states, empty where it states none."""
+    match = re.search(r"endianness=(\w+)", fields.get("format", ""))
+    return match[1] if match else fields.get("endianness", "")
 
 
 def sensor_of(fields: dict[str, str]) -> tuple[int, int] | None:
@@ -65,10 +83,14 @@ def raw_decoder(
     """Return a decoder of a .raw file's events, with the sensor's size if the header states it."""
     path, head = file.path, file.head(_MAX_HEADER)
     fields, begin = header_of(head)
-    if (stated := encoding_of(head)) != encoding:
-        raise DataError(f"{path} has {f'EVT {stated}' if stated else 'no encoding'}", f"EVT {encoding}")
-    if "big" in fields.get("endianness", "little"):
-        raise DataError(f"{path} is big-endian", "little-endian words, the default of the cameras")
+    if (stated := encoding_of(head)) not in ("", encoding):
+        raise DataError(f"{path} has events in {stated}", f"EVT {encoding}")
+    if "big" in endianness_of(fields):
+        raise DataError(
+            f"{path} is big-endian",
+            "little-endian words, the default of the cameras",
+            "Convert it with Prophesee's tools, for example to HDF5 with metavision_file_to_hdf5.",
+        )
     events = decoder(file, begin)
     events.size = sensor_of(fields)
     return events

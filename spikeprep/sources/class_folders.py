@@ -11,8 +11,10 @@ from ..errors import DataError, printable
 from ..store.outputs import is_store
 from .class_names import listed
 from .labelled_files import Entry, file_id, files_in, files_under
+from .other_files import describe_other
 from .split_names import KNOWN_NAMES, is_split_like, is_split_word, split_named
 
+_GROUPS = {"images": "image", "recordings": "events"}  # what a source reads, as in `FileKind.group`
 _IN_HINT = 12  # names of folders that a fix repeats
 
 
@@ -171,8 +173,9 @@ class ClassFolders:
 
     def _empty(self, folder: Path) -> DataError:
         ending = f"files ending in {' '.join(self.suffixes)}" if self.suffixes else "at least one file"
-        fix = f"Put the {self.what} of the class there, or remove the folder."
-        return DataError(f"{folder} has no {self.what}", ending, fix)
+        there, fix = describe_other(files_under(folder, ()), _GROUPS.get(self.what, ""))
+        fix = fix or f"Put the {self.what} of the class there, or remove the folder."
+        return DataError(f"{folder} has no {self.what}{there}", ending, fix)
 
     def _refusal(self, split_like: Sequence[Path], others: Sequence[Path]) -> DataError:
         """Return the error for folders that are not clearly those of splits, each once, and nothing else."""

@@ -33,6 +33,6 @@ class EventFolder(LabelledSource, EventFiles):
 
 
 def event_suffixes() -> tuple[str, ...]:
-    """Return the endings of the names of event files."""
-    endings = {ending for name in EVENT_FORMATS.names() for ending in EVENT_FORMATS.get(name).extensions}
-    return tuple(sorted(endings))
+    """Return the endings of the names of event files, without those of other files too."""
+    forms = [EVENT_FORMATS.get(name) for name in EVENT_FORMATS.names()]
+    return tuple(sorted({ending for form in forms if not form.common_endings for ending in form.extensions}))

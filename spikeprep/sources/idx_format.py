@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..file_kinds import HEAD
 from ..input_files import LIMITS, Limits, open_input
+from .other_files import other_kind
 
 IMAGES, LABELS, LABEL_ROWS = 0x00000803, 0x00000801, 0x00000C02
 """Magic numbers: unsigned bytes in three dimensions and in one, and 32-bit integers in two, as QMNIST's labels are."""
@@ -25,6 +27,7 @@ _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i
 _KINDS = {IMAGES: "images", LABELS: "labels", LABEL_ROWS: "labels in rows of integers"}
 _PIECE = 1 << 20  # bytes that are read, or expanded, at a time
 _GZIP = 31  # zlib's number for gzip's header and checksum
+_EXPECTED = "an IDX file, plain or gzipped"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -81,7 +84,11 @@ def read_idx(path: Path, magic: int, limits: Limits = LIMITS) -> IdxFile:
             array = _decode(path, iter(content), magic, limits, os.fstat(file.fileno()).st_size)
             return IdxFile(array, *content.digests())
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {path} ({error})", "an IDX file, plain or gzipped", again) from error
+        with open_input(path) as file:
+            kind = other_kind(file.read(HEAD) or b"", "")
+        if kind and "gzip" not in kind.name:
+            raise DataError(f"{path} is {kind.name}", _EXPECTED, f"{kind.fix}.") from error
+        raise DataError(f"cannot read {path} ({error})", _EXPECTED, again) from error
 
 
 def content_sha256(path: Path) -> str:
@@ -94,7 +101,7 @@ def content_sha256(path: Path) -> str:
             return content.digests()[1]
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"cannot read {path} ({error})", "an IDX file, plain or gzipped", "Fetch it again, or remove it."
+            f"cannot read {path} ({error})", _EXPECTED, "Fetch it again, or remove it."
         ) from error
 
 
@@ -129,6 +136,8 @@ def _decode(path: Path, pieces: Iterator[bytes], magic: int, limits: Limits, sto
         data += piece
     actual = int.from_bytes(data[:4], "big")
     if len(data) < 4 or actual != magic:
+        if actual not in _KINDS and (other := other_kind(data, "")):
+            raise DataError(f"{path} is {other.name}", f"an IDX file of {_KINDS[magic]}", f"{other.fix}.")
         kind = f" (the magic of {_KINDS[actual]})" if actual in _KINDS else ""
         raise DataError(
             f"{path} begins with {data[:4].hex() or 'nothing'}{kind}",

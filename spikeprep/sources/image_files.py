@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import CapabilityError, DataError
 from ..input_files import Limits
 from .labelled_files import BadFile
+from .other_files import other_kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -121,6 +122,8 @@ def decode_image(id_: str, data: bytes, reading: ImageReading) -> Picture:
     except (BadFile, DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
+        if kind := other_kind(data, "image"):
+            raise BadFile(id_, f"is {kind.name} (expected {', '.join(FORMATS)})", kind.fix) from error
         fix = "convert it to one of them, or remove it"
         raise BadFile(id_, f"is no image (expected {', '.join(FORMATS)})", fix) from error
     except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead to

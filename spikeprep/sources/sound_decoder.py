@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..data import LOUDEST
 from ..errors import CapabilityError, DataError
+from .other_files import other_kind
 from .sound_headers import fact_samples, sound_sizes, with_size
 from .sound_streams import check_ogg, complete_mp3, is_mp3
 
@@ -146,6 +147,8 @@ def _complete(data: bytes) -> bytes:
         if data.startswith(magic, at):
             fix = "convert it, for example: ffmpeg -i IN OUT.flac"
             raise DataError(f"is {name}, which libsndfile does not read", "", fix)
+    if kind := other_kind(data, "sound"):
+        raise DataError(f"is {kind.name} (expected a sound)", "", kind.fix)
     raise DataError(
         "is no audio: it is no WAV, FLAC, MP3, SPHERE, AIFF, AU, CAF, W64, VOC or Ogg",
         "",

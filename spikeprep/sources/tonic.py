@@ -17,7 +17,7 @@ import numpy as np
 
 from ..config import Share
 from ..data import Sample
-from ..errors import DataError, UsageError, near_miss
+from ..errors import CapabilityError, DataError, UsageError, near_miss
 from ..input_files import changed
 from .base import FileSource, Size, file_sha256, sample_digest
 from .class_names import sorted_classes
@@ -32,10 +32,12 @@ from .labelled_files import (
     files_under,
     id_hash,
 )
+from .other_files import describe_other
 from .tonic_samples import as_events, library, transformed
 
 # data sets whose targets are poses, tracks, depth and the like
 _NO_CLASSES = ("DAVISDATA", "DSEC", "EBSSA", "MVSEC", "NERDD", "ThreeET_Eyetracking", "TUMVIE", "VPR")
+_TARGETS = {"SMNIST": "label_data"}  # where a data set keeps its targets, if not in `targets`
 _ARCHIVES = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".md5")
 _SET_HERE = ("save_to", "transform", "target_transform", "transforms")
 
@@ -176,8 +178,10 @@ class TonicData(FileSource):
         by_part = {}
         for split, part in self._parts.items():
             targets = getattr(part, "targets", ())
-            if len(targets) != len(part):  # some data sets keep no targets: read every sample
-                targets = [part[n][1] for n in range(len(part))]
+            if len(targets) != len(part):  # some data sets keep them elsewhere
+                targets = getattr(part, _TARGETS.get(self.dataset, ""), ())
+            if len(targets) != len(part):  # or nowhere: read every sample
+                targets = [self._item(part, n, f"sample {n}")[1] for n in range(len(part))]
             plain = [target.item() if isinstance(target, np.generic) else target for target in targets]
             other = next((t for t in plain if not isinstance(t, (int, str))), None)
             if other is not None:
@@ -185,8 +189,41 @@ class TonicData(FileSource):
                     f"tonic's {self.dataset} has targets such as {other!r}", "a class for each sample",
                     "Choose a data set for classification.",
                 )  # fmt: skip
+            self._check_sequences(plain)
             by_part[split] = plain
         return by_part
+
+    def _check_sequences(self, targets: list[Any]) -> None:
+        """Raise `DataError` where the targets are sequences of digits, which would each become a class."""
+        sequences = [t for t in targets if isinstance(t, str) and len(t) > 1]
+        if self.dataset == "NTIDIGITS18" and sequences:
+            raise DataError(
+                f"tonic's NTIDIGITS18 has sequences of digits such as {sequences[0]!r} as targets",
+                "a class for each sample",
+                "To read its single digits use source.options.single_digits=true.",
+            )
+
+    def _item(self, part: Any, number: int, label: str) -> tuple[Any, Any]:
+        """Return a sample of tonic's, its events and its target; raises `DataError` where tonic cannot read it."""
+        try:
+            return part[number]  # type: ignore[no-any-return]
+        except MemoryError:
+            raise
+        except ImportError as error:
+            raise CapabilityError(
+                f"tonic needs a package to read {self.dataset} that is not installed ({error})",
+                "",
+                f"Run: pip install {error.name or 'the package'}.",
+            ) from error
+        except Exception as error:  # whatever damaged files lead to
+            file = _file(part, number)
+            other, fix = describe_other([file], "events") if file else ("", "")
+            raise DataError(
+                f"tonic cannot read {label}{other.replace(': it has', ':')} ({type(error).__name__}: {error})",
+                f"a sample of {self.dataset}",
+                fix
+                or "Fetch the data set again, or let tonic do so in another folder: use source.download=true.",
+            ) from error
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -238,7 +275,8 @@ class TonicData(FileSource):
     def read(self, split: str, index: int) -> Sample:
         """Return one recording, after tonic's transforms."""
         member = self._samples[split][index]
-        label, events = f"{member.id} of tonic's {self.dataset}", member.part[member.number][0]
+        label = f"{member.id} of tonic's {self.dataset}"
+        events = self._item(member.part, member.number, label)[0]
         sensor = getattr(member.part, "sensor_size", None)
         if self.transforms:
             seed = int.from_bytes(id_hash(self.seed, "transforms", member.id)[:4], "little")

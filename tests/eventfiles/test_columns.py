@@ -81,7 +81,9 @@ def test_one_of_several_groups_has_to_be_named(tmp_path):
         "right/x", "right/y", "right/t", "right/p", [0, 0, 0]
     )
     path = h5(tmp_path, tree, width=9, height=9)
-    with pytest.raises(DataError, match=r"events in each of \['/left', '/right'\].*Pass group=NAME"):
+    with pytest.raises(
+        DataError, match=r"events in each of \['/left', '/right'\].*Pass group='/left' or group='/right'"
+    ):
         read(path)
     assert read(path, group="left").array.tolist() == ROWS
     assert read(path, group="right").array["p"].tolist() == [0, 0, 0]
@@ -380,9 +382,81 @@ def test_damaged_files(tmp_path):
 def test_objects_are_not_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"x": 1}], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "a.npz", x=np.array([{"x": 1}], dtype=object))
-    for name in ("a.npy", "a.npz"):
-        with pytest.raises(DataError, match="cannot be read"):
+    for name, words in (
+        ("a.npy", "cannot be read .it holds Python objects"),
+        ("a.npz", "has x with Python objects"),
+    ):
+        with pytest.raises(DataError, match=words):
             read(tmp_path / name, size=(9, 9))
+    arrays = dict(zip("xytp", np.array(ROWS).T, strict=True))
+    np.savez(tmp_path / "b.npz", meta=np.array({"x": 1}, dtype=object), **arrays)
+    assert read(tmp_path / "b.npz", size=(9, 9)).array.tolist() == ROWS
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_of_columns_in_any_memory_order(tmp_path, order, turned):
+    rows = np.array(ROWS)
+    rows = np.array(rows.T if turned else rows, order=order)
+    np.save(tmp_path / "a.npy", rows)
+    np.savez(tmp_path / "a.npz", events=rows)
+    np.savez_compressed(tmp_path / "b.npz", events=rows)
+    for name in ("a.npy", "a.npz", "b.npz"):
+        assert read(tmp_path / name, size=(9, 9), columns="xytp").array.tolist() == ROWS
+        with pytest.raises(DataError, match=r"Pass the order of the columns, such as columns='xytp'"):
+            read(tmp_path / name, size=(9, 9))
+
+
+def test_a_recording_in_several_files_is_named(tmp_path):
+    t, xy, p = np.arange(3.0), np.zeros((3, 2), int), np.array([0, 1, 1])
+    for name, column in (("t", t), ("xy", xy), ("p", p)):
+        np.save(tmp_path / f"dataset_events_{name}.npy", column)
+    for name in ("t", "xy", "p"):
+        with pytest.raises(
+            DataError, match=r"It is one of .*_t\.npy, .*_xy\.npy, .*_p\.npy, a recording in several"
+        ):
+            read(tmp_path / f"dataset_events_{name}.npy", size=(9, 9))
+
+
+@pytest.mark.parametrize(
+    "nine", [np.int64(9), np.array([9]), b"9", "9", np.bytes_(b"9"), np.array([[9.0]]), np.float32(9)]
+)
+def test_numbers_of_an_hdf5_file_in_any_form(tmp_path, nine):
+    path = h5(
+        tmp_path,
+        named("events/x", "events/y", "events/t", "events/p"),
+        width=nine,
+        height=nine,
+        t_offset=nine,
+    )
+    events = read(path)
+    assert (events.size, events.start, events.array.tolist()) == ((9, 9), 9, ROWS)
+
+
+def test_data_sets_of_four_columns_of_known_layouts(tmp_path):
+    x, y, t, p = np.array(ROWS).T
+    path = h5(tmp_path, {"events": np.stack([t, x, y, p], 1).astype("<u4")})
+    assert read(path, size=(9, 9)).array.tolist() == ROWS  # v2e
+    rows = np.stack([x, y, 1_504_645_177 + t * 1e-6, 2 * p - 1], 1)
+    path = h5(tmp_path, {"davis/left/events": rows, "davis/right/events": rows[:1]})
+    with pytest.raises(DataError, match=r"Pass group='/davis/left/events' or group='/davis/right/events'"):
+        read(path)
+    events = read(path, group="davis/left/events")
+    assert (events.size, events.start) == ((346, 260), 1_504_645_177_000_000 + ROWS[0][2])
+    expected = [(x, y, t - ROWS[0][2], p) for x, y, t, p in ROWS]
+    assert [tuple(event) for event in events.array.tolist()] == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"data": np.zeros((3, 4))}, r"four columns without names: data float64 \(3, 4\).*columns='xytp'"),
+        ({"spikes/times": np.zeros(3), "spikes/units": np.zeros(3)}, "spikes of many samples.*tonic:SHD"),
+    ],
+)
+def test_what_is_found_in_an_hdf5_file_is_named(tmp_path, tree, words):
+    with pytest.raises(DataError, match=words):
+        read(h5(tmp_path, tree))
 
 
 def test_an_array_in_memory_order_of_fortran(tmp_path):

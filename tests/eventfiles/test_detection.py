@@ -20,7 +20,8 @@ def test_content_decides_under_an_unknown_ending(tmp_path, name):
     path = form.put(tmp_path, recording(form, 50))
     if form.name in ("nmnist", "ncaltech101"):
         with pytest.raises(
-            DataError, match=r"begins with .*; expected an event recording\. Name its format, one of"
+            DataError,
+            match=r"expected an event recording\. Fetch it again, or pass its format.*format='ncaltech101'",
         ):
             read(path.rename(tmp_path / "recording.events"))
         return
@@ -37,7 +38,9 @@ def test_another_format_under_a_known_ending_is_named(tmp_path):
         DataError, match=r"holds AEDAT 4, but its name ends like N-MNIST .bin.*format='aedat4'"
     ):
         read(path)
-    with pytest.raises(DataError, match=r"begins with .*: AEDAT 4; expected N-MNIST .bin"):
+    with pytest.raises(
+        DataError, match=r"begins with .*: AEDAT 4; expected N-MNIST .bin. Pass format='aedat4'"
+    ):
         read(path, format="nmnist")
     assert len(read(path, format="aedat4").array) == 50
     changes: list[Changes] = []
@@ -51,7 +54,8 @@ def test_a_file_of_another_format_than_named(tmp_path):
     path = tmp_path / "a.raw"
     path.write_bytes(writing.evt3_bytes(recording(FORMS["evt3"], 50)))
     with pytest.raises(
-        DataError, match=r"begins with '% evt 3.0.*: Prophesee EVT3 .raw; expected Prophesee EVT2 .raw"
+        DataError,
+        match=r"begins with '% evt 3.0.*: Prophesee EVT3 .raw; expected Prophesee EVT2 .raw. Pass format='evt3'",
     ):
         read(path, format="evt2")
 
@@ -60,7 +64,9 @@ def test_a_file_of_another_format_than_named(tmp_path):
 def test_bytes_that_are_not_a_recording(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(bytes(range(200)))
-    with pytest.raises(DataError, match=r"a\.\w+ begins with .*; expected .*Name its format"):
+    with pytest.raises(
+        DataError, match=r"a\.\w+ begins with .*; expected .*pass its format.*format='nmnist'"
+    ):
         read(path)
 
 
@@ -119,7 +125,7 @@ def test_a_format_of_another_package(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: texts\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[spikeprep.event_formats]\ntext = event_texts:Text\nbroken = no_such_module:Nothing\n"
+        "[spikeprep.event_formats]\nlines = event_texts:Text\nbroken = no_such_module:Nothing\n"
     )
     (tmp_path / "event_texts.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -162,8 +168,8 @@ class Lines(ChunkDecoder):
 class Text(EventFormat):
     """A line per event."""
 
-    name = "text"
-    title = "text"
+    name = "lines"
+    title = "lines"
     extensions = (".txt",)
 
     @classmethod

@@ -102,6 +102,10 @@ FORMS = {
         True,
     ),
     "evt2": Form("evt2", ".raw", writing.evt2_bytes, (640, 480), True, start=2**34 - 300),
+    "evt21": Form("evt21", ".raw", writing.evt21_bytes, (1280, 720), True, start=2**34 - 300),
+    "evt21 IMX636": Form(
+        "evt21", ".raw", lambda e: writing.evt21_bytes(e, upper_first=True), (1280, 720), True
+    ),
     "evt3": Form("evt3", ".raw", writing.evt3_bytes, (1280, 720), True, start=2**24 - 300),
     "evt3 vectors": Form("evt3", ".raw", writing.evt3_vectors, (1280, 720), True, start=2**24 - 300),
     "dat 2": Form("dat", ".dat", writing.dat_bytes, (304, 240), start=0, offset=_stride(8)),
@@ -153,7 +157,8 @@ def relative(form: Form, events: np.ndarray) -> np.ndarray:
 
 
 def test_every_format_is_covered():
-    assert {form.name for form in FORMS.values()} == set(EVENT_FORMATS.names())
+    # text has a module of its own: a file that is cut between two lines cannot be told from a whole one
+    assert {form.name for form in FORMS.values()} == set(EVENT_FORMATS.names()) - {"text"}
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -52,9 +52,15 @@ def test_an_unknown_sensor(tmp_path):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("% evt 2.1\n", "begins with"),
+        (
+            "% evt 4.0\n",
+            "begins with '% evt 4.0.*; expected Prophesee EVT2 .raw or .*Fetch it again, or convert",
+        ),
         ("% evt 2.0\n% endianness big\n", "is big-endian"),
-        ("% date 2020\n", "expected Prophesee EVT2 .raw or Prophesee EVT3 .raw"),
+        (
+            "% date 2020\n",
+            "does not tell its format; .*Pass format='evt2' or format='evt21' or format='evt3'",
+        ),
     ],
 )
 def test_other_prophesee_encodings(tmp_path, header, message):
@@ -62,6 +68,35 @@ def test_other_prophesee_encodings(tmp_path, header, message):
     path.write_bytes(writing.evt2_bytes(SOME, header))
     with pytest.raises(DataError, match=message):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "write"),
+    [("evt2", writing.evt2_bytes), ("evt21", writing.evt21_bytes), ("evt3", writing.evt3_bytes)],
+)
+def test_a_header_without_an_encoding_is_read_in_the_named_one(tmp_path, form, write):
+    path = tmp_path / "a.raw"
+    path.write_bytes(write(SOME, "% date 2018-05-24 17:43:43\n% firmware_version 3.0.0\n% system_ID 21\n"))
+    events = read(path, format=form)
+    assert events.size == (640, 480)
+    np.testing.assert_array_equal(events.array, events_of([3, 4, 5], [1, 2, 3], [0, 1000, 2000], [1, 0, 1]))
+
+
+def test_the_words_of_evt21_tell_which_half_is_first(tmp_path):
+    path = tmp_path / "a.raw"
+    legacy = "% evt 2.1\n% format EVT21;endianness=legacy;height=320;width=320\n"
+    for upper_first, header in ((False, legacy), (True, legacy.replace(";endianness=legacy", ""))):
+        raw = writing.evt21_bytes(SOME, header, upper_first)
+        path.write_bytes(raw)
+        assert read(path).array.tolist() == [(3, 1, 0, 1), (4, 2, 1000, 0), (5, 3, 2000, 1)]
+
+
+def test_a_word_of_evt21_holds_events_of_32_pixels(tmp_path):
+    path = tmp_path / "a.raw"
+    words = [0x8000_0002 << 32, 1 << 60 | 5 << 54 | 64 << 43 | 7 << 32 | 0x8000_0005]
+    path.write_bytes(b"% evt 2.1\n% geometry 99x9\n" + np.array(words, "<u8").tobytes())
+    events = read(path)
+    assert (events.start, events.array.tolist()) == (133, [(64, 7, 0, 1), (66, 7, 0, 1), (95, 7, 0, 1)])
 
 
 def test_a_header_ends_before_words_that_begin_with_a_percent_sign():
@@ -111,6 +146,7 @@ def test_a_new_time_high_sets_the_lower_bits_to_0_and_the_same_one_does_not(tmp_
         ("eu.seebetter.ini.chips.davis.Davis346blue", "DAVIS346"),
         ("eu.seebetter.ini.chips.sbret10.SBret10", "DAVIS240"),
         ("ch.unizh.ini.jaer.chip.retina.DVS128", "DVS128"),
+        ("ch.unizh.ini.jaer.chip.retina.DVS640", "DVS640"),
         ("ch.unizh.ini.jaer.chip.cochlea.CochleaAMS1c", ""),
         ("", ""),
     ],
@@ -130,6 +166,42 @@ def test_a_camera_is_given_where_the_header_has_none(tmp_path):
     assert events.array["x"].tolist() == [3, 4, 5]
     with pytest.raises(UsageError, match=r"got aedat2\.camera = 'DAVIS345'; expected .*DAVIS346"):
         read(path, camera="DAVIS345")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(b"\r\n", b"\n")],  # as tools write it that read and write lines of text
+        [(b"#!AER-DAT2.0", b"#!AER-DAT2.1")],
+        [(b"# a comment", "# User name: Jürgen".encode("latin-1"))],
+        [(b"#End Of ASCII Header\r\n", b"")],
+        [(b"#End Of ASCII Header\r\n", b""), (b"\r\n", b"\n")],
+    ],
+)
+def test_headers_of_other_tools(tmp_path, changes):
+    path = tmp_path / "a.aedat"
+    raw = writing.aedat2_bytes(SOME)
+    header, events = raw[:-24], raw[-24:]
+    for old, new in changes:
+        assert old in header
+        header = header.replace(old, new)
+    path.write_bytes(header + events)
+    assert read(path).array.tolist() == [(3, 1, 0, 1), (4, 2, 1000, 0), (5, 3, 2000, 1)]
+
+
+def test_addresses_of_another_camera_are_refused(tmp_path):
+    path = tmp_path / "v2e.aedat"
+    x, y, p = np.array([639, 5, 300, 7]), np.array([479, 0, 200, 3]), np.array([1, 0, 0, 1])
+    pairs = np.stack([y << 11 | x << 1 | p, [10, 20, 30, 40]], axis=1).astype(">u4")
+    path.write_bytes(b"#!AER-DAT2.0\r\n# created by AEDat2Output in v2e\r\n" + pairs.tobytes())
+    events = read(path, camera="DVS640")
+    assert events.size == (640, 480)
+    assert events.array.tolist() == [(639, 479, 0, 1), (5, 0, 10, 0), (300, 200, 20, 0), (7, 3, 30, 1)]
+    for camera in ("DAVIS640", "DAVIS346"):
+        with pytest.raises(
+            DataError, match=r"bits that DAVIS\d+ does not use, in 3 of 3 .*Pass camera=NAME.*DVS640"
+        ):
+            read(path, camera=camera)
 
 
 def test_words_of_frames_and_special_events_are_ignored(tmp_path):

@@ -128,6 +128,31 @@ def evt2_bytes(events: Array, header: str = "% evt 2.0\n% geometry 640x480\n% en
     return header.encode() + np.concatenate([words, other]).astype("<u4").tobytes()
 
 
+EVT21_HEADER = "% evt 2.1\n% format EVT21;height=720;width=1280\n% end\n"
+
+
+def evt21_bytes(events: Array, header: str = EVT21_HEADER, upper_first: bool = False) -> bytes:
+    """A word per row of up to 32 pixels with one time and polarity, a TIME_HIGH before the first of every 64 µs."""
+    words: list[int] = []
+    high: int | None = None
+    for x, y, t, p in zip(*(field.tolist() for field in fields(events)), strict=True):
+        if t >> 6 != high:
+            high = t >> 6
+            words.append(8 << 60 | (high & 0xFFFFFFF) << 32)
+        upper = p << 60 | (t & 63) << 54 | (x & ~31) << 43 | y << 32
+        # a vector lists its events from the lowest x on
+        if words[-1] >> 32 == upper >> 32 and words[-1] & 0xFFFFFFFF < 1 << (x & 31):
+            words[-1] |= 1 << (x & 31)
+        else:
+            words.append(upper | 1 << (x & 31))
+    other = [0xA << 60 | 1 << 40, 0xE << 60 | 5]
+    raw = np.array([*words, *other], np.uint64).astype("<u8")
+    if not upper_first:
+        return header.encode() + raw.tobytes()
+    header = header.replace("width=1280", "width=1280;endianness=legacy")
+    return header.encode() + raw.view("<u4").reshape(-1, 2)[:, ::-1].tobytes()
+
+
 EVT3_HEADER = "% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n"
 
 

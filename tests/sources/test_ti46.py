@@ -116,7 +116,7 @@ def test_a_complete_corpus_needs_no_note(tmp_path, monkeypatch):
 
 BAD = {
     "0zf2set0.wav": (sphere(spoken(0), coding="pcm,embedded-shorten-v2.00"), "shorten", "sph2pipe"),
-    "0zf2set1.wav": (b"no sound at all", "is no audio", "replace or remove"),
+    "0zf2set1.wav": (b"\1no sound at all", "is no audio", "replace or remove"),
     "0zf2set2.wav": (
         sphere(spoken(0))[:3000],
         "truncated: 1,976 bytes of sound, the header states 5,000",

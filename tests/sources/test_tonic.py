@@ -302,3 +302,49 @@ def test_a_validation_part(tmp_path):
     source = TonicData(path=str(tmp_path), dataset="SSC")
     assert dict(source.splits()) == {"train": 6, "validation": 4, "test": 2}
     assert {source.read("validation", n).id for n in range(4)} == {f"validation/{n}" for n in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (
+            ValueError("Failed to read all data"),
+            DataError,
+            r"cannot read .* of tonic's POKERDVS .*Failed.*Fetch",
+        ),
+        (
+            ModuleNotFoundError("No module", name="aedat"),
+            CapabilityError,
+            "needs a package.*pip install aedat",
+        ),
+    ],
+)
+def test_an_error_inside_of_a_sample_names_it(tmp_path, monkeypatch, error, kind, words):
+    def fail(dataset, index):
+        raise error
+
+    source = poker(poker_folder(tmp_path, train=20, test=24))
+    assert source.splits()
+    monkeypatch.setattr(tonic.datasets.POKERDVS, "__getitem__", fail)
+    with pytest.raises(kind, match=words):
+        source.read("train", 0)
+
+
+def test_sequences_of_digits_are_no_classes(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    home = tmp_path / "NTIDIGITS18"
+    home.mkdir()
+    with h5py.File(home / "n-tidigits.hdf5", "w") as file:
+        for part in ("train", "test"):
+            names = ["man-ac-1", "man-ac-o", "woman-bd-731z"]
+            file[f"{part}_labels"] = np.array([name.encode() for name in names])
+            for name in names:
+                file[f"{part}_addresses/{name}"] = np.array([1, 63])
+                file[f"{part}_timestamps/{name}"] = np.array([0.25, 0.5], "f4")
+    with pytest.raises(
+        DataError, match=r"sequences of digits such as '731z'.*source\.options\.single_digits=true"
+    ):
+        TonicData(path=str(tmp_path), dataset="NTIDIGITS18").splits()
+    source = TonicData(path=str(tmp_path), dataset="NTIDIGITS18", options={"single_digits": True})
+    assert dict(source.splits()) == {"train": 2, "test": 2}
+    assert source.read("train", 0).signal.array["t"].tolist() == [250_000, 500_000]
