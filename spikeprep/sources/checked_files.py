@@ -108,6 +108,10 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         """Return the files that do not go with the others."""
         return ()
 
+    def _notes(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
+        """Return what was decided from the content of files that can be used, one text each."""
+        return ()
+
     def _findings(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
         """Return what deserves the user's attention in files that can be used, one text each."""
         return ()
@@ -278,8 +282,10 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         scan = self._scan
         lines = (f"{file.sha256}  {file.id}\n" for files in scan.files.values() for file in files)
         facts: dict[str, Any] = {"licence": self.licence, "sha256": lines_digest(lines)}
-        if self._listing.note:
-            facts["note"] = self._listing.note
+        notes = [self._listing.note] if self._listing.note else []
+        notes += self._notes([file for files in scan.files.values() for file in files])
+        if notes:
+            facts["note"] = "; ".join(notes)
         if scan.findings:
             facts["findings"] = list(scan.findings)
         if scan.bad:

@@ -111,9 +111,13 @@ class EventFiles(CheckedFiles[Facts]):
         )
         return bad_files_error(self.path, bad, hint)
 
+    def _notes(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
+        """Return what was decided from the data, such as the unit of times."""
+        return _decisions(files)
+
     def _findings(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
-        """Return what was decided from the data, what was changed, and which intervals go beyond their recordings."""
-        return (*_notes(files), *_changes_findings(files), *_interval_findings(files))
+        """Return what was changed, and which intervals go beyond their recordings."""
+        return (*_changes_findings(files), *_interval_findings(files))
 
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
@@ -199,7 +203,7 @@ def _bad_interval(recording: Recording, error: DataError) -> BadFile:
     return BadFile(f"{bad.file} ({recording.where})" if recording.where else bad.file, bad.what, bad.fix)
 
 
-def _notes(files: Sequence[CheckedFile[Facts]]) -> list[str]:
+def _decisions(files: Sequence[CheckedFile[Facts]]) -> list[str]:
     """Return what was decided from the data, a text each, with the files."""
     notes: dict[str, dict[str, None]] = {}
     for file in files:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,9 +112,9 @@ class ImageFiles(CheckedFiles[Picture]):
             check_range(f"the images of {self.path}", brightest.brightest, brightest.white)
         return bright_finding(sum(picture.bright for picture in pictures), len(pictures))
 
-    def provenance(self) -> dict[str, Any]:
-        """Return what `CheckedFiles.provenance` does, and a note on what was decided for a part of the images."""
-        pictures = [file.facts for files in self._scan.files.values() for file in files]
+    def _notes(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
+        """Return what was decided for a part of the images."""
+        pictures = [file.facts for file in files]
         texts = {
             "turned as their EXIF orientation says": [picture.turned for picture in pictures],
             "in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours": [
@@ -124,12 +124,11 @@ class ImageFiles(CheckedFiles[Picture]):
                 picture.transparency == "picture" and self.alpha == "auto" for picture in pictures
             ],
         }
-        notes = [
+        return [
             f"{sum(which):,} of {len(pictures):,} images are {text}"
             for text, which in texts.items()
             if any(which)
         ]
-        return super().provenance() | ({"note": "; ".join(notes)} if notes else {})
 
     def read(self, split: str, index: int) -> Sample:
         """Return one image, uint8 (row, column) or (row, column, 3); its id is its path inside the folder."""

@@ -126,16 +126,16 @@ def test_a_fix_is_a_setting(tmp_path, columns, fix):
     assert ("source.invalid=drop" in str(caught.value)) == ("order" in fix)
 
 
-def test_what_the_data_decide_is_a_finding(tmp_path):
+def test_what_the_data_decide_is_noted(tmp_path):
     for n, start in enumerate((0, 5_000_000, 6_000_000)):
         bar = moving_bar(1, n)
         bar["t"] += start
         (tmp_path / "a").mkdir(exist_ok=True)
         np.savez(tmp_path / f"a/{n}.npz", **{name: bar[name] for name in "xytp"})
     source = EventFolder(path=str(tmp_path), test_share=0, size=(34, 34))
-    (finding,) = (text for text in source.provenance()["findings"] if "origin" in text)
-    assert "source.options.origin=stored keeps them (a/" in finding
-    assert finding.endswith(" of 3 files)")
+    note = source.provenance()["note"]
+    assert "source.options.origin=stored keeps them (a/" in note
+    assert note.endswith(" of 3 files)")
     assert all(source.read("train", n).signal.array["t"][0] < 10_000 for n in range(3))
 
 
