@@ -109,6 +109,11 @@ class Encoder(Plugin, ABC):
 
     citation: ClassVar[str] = ""
 
+    @property
+    def largest_density(self) -> float | None:
+        """The share of bits that are spikes where a signal is as large as it can be; None where none is known."""
+        return None
+
     @abstractmethod
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
         """Return the units and steps that `signal`, or an outline of it (`Transform.outline`), becomes."""

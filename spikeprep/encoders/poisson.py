@@ -155,6 +155,11 @@ class Poisson(Encoder):
     rate_max: Probability = 1 / 5.5
     dt: Positive = 0.001
 
+    @property
+    def largest_density(self) -> float:
+        """The share of bits that are spikes of a white image, but for the first step."""
+        return self.rate_max
+
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
         """Return a unit per pixel (and channel), and `steps` steps of `dt`; raises `DataError` for no image."""
         shape = np.shape(signal) if isinstance(signal, np.ndarray | list | tuple) else ()

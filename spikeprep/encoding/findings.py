@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoders.base import Chain
 from ..errors import DataError, SpikeprepError
 from ..recipes import load_recipe, recipe_names
 from ..store import SpikeStore
@@ -31,17 +32,17 @@ def store_findings(store: SpikeStore) -> list[str]:
     """Return what deserves attention in a complete store, one text each; the same whenever it is asked for.
 
     Beside the source's own findings, such as events that were dropped and files left out, these are: samples without a
-    spike, a single class, classes with few samples or none, samples far longer than the median, and a density far
-    from the recipe's usual.
+    spike, a single class, classes with few samples or none, samples far longer than the median, a density far
+    from the recipe's usual, and images that are mostly bright.
     """
     found = [*store.attributes["source"].get("findings", ())]
-    classes, usual = store.attributes["classes"], _usual_density(store)
+    classes, usual, largest = store.attributes["classes"], _usual_density(store), _largest_density(store)
     if len(classes) == 1:
         found.append(f"all samples are of one class, {classes[0]}: a network has nothing to tell apart")
     for name in store:
         split = store[name]
         if len(split):
-            found += [f"{name}: {text}" for text in _split_findings(split, classes, usual)]
+            found += [f"{name}: {text}" for text in _split_findings(split, classes, usual, largest)]
     return found
 
 
@@ -57,7 +58,9 @@ def refuse(findings: Sequence[str], path: str = "") -> None:
         )
 
 
-def _split_findings(split: SplitReader, classes: Sequence[str], usual: float | None) -> Iterator[str]:
+def _split_findings(
+    split: SplitReader, classes: Sequence[str], usual: float | None, largest: float | None
+) -> Iterator[str]:
     counts, steps = split.counts, split.steps
     if (silent := np.flatnonzero(counts == 0)).size:
         yield f"{_samples(silent.size, len(split))} no spike: {_ids(split, silent)}"
@@ -72,6 +75,11 @@ def _split_findings(split: SplitReader, classes: Sequence[str], usual: float | N
     density = int(counts.sum(dtype=np.int64)) / slots if slots else 0.0
     if usual and not usual / UNUSUAL <= density <= usual * UNUSUAL:
         yield f"{density:.2%} of the bits are spikes; with this recipe about {usual:.2%} are"
+    elif largest and density > largest / 2:
+        yield (
+            f"{density:.2%} of the bits are spikes, where {largest:.2%} would be of white images: dark ink on light "
+            "paper should be inverted (invert.use=true)"
+        )
     elif density > DENSE:
         yield f"{density:.0%} of the bits are spikes: the input may be scaled wrong, or inverted"
 
@@ -98,6 +106,14 @@ def _ids(split: SplitReader, samples: NDArray[np.intp]) -> str:
 def _named(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more classes" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def _largest_density(store: SpikeStore) -> float | None:
+    """Return the share of bits that would be spikes of the largest signals; None if not known."""
+    try:
+        return Chain.from_config(store.attributes["chain"]).encoder.largest_density
+    except SpikeprepError:  # written without an encoder, or by one that is not installed here
+        return None
 
 
 def _usual_density(store: SpikeStore) -> float | None:

@@ -20,11 +20,10 @@ from .base import LimitedFiles, Size, sample_digest
 from .idx_folder import find_idx_files, has_label_rows
 from .idx_format import IMAGES, LABEL_ROWS, LABELS, IdxFile, read_idx
 from .labelled_files import files_under
-from .pixel_range import bright_finding, check_range
+from .pixel_range import check_range
 from .published_digits import EMNIST, Labels, PublishedSet, mapped_labels, published_set
 
 _UPRIGHT = ("1", "Ii", "I", "l")  # classes whose strokes are vertical
-_LOOKED_AT = 1000  # images of a split
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ class Idx(LimitedFiles):
         return sample_digest(*self.provenance()["files"].values())
 
     def provenance(self) -> dict[str, Any]:
-        """Return the licence note, each file's sha256, what was decided, and what deserves attention."""
+        """Return the licence note, each file's sha256, and what was decided."""
         files = {
             path.name: file.sha256
             for data in self._data.values()
@@ -240,17 +239,7 @@ class Idx(LimitedFiles):
             notes.append(turned if self._transposed else "images are as in the files")
         if notes:
             facts["note"] = "; ".join(notes)
-        if findings := self._findings():
-            facts["findings"] = findings
         return facts
-
-    def _findings(self) -> list[str]:
-        looked_at = [data.images[:_LOOKED_AT] for data in self._data.values()]
-        bright = sum(
-            int(np.count_nonzero(np.median(images.reshape(len(images), -1), axis=1) > 127))
-            for images in looked_at
-        )
-        return bright_finding(bright, sum(map(len, looked_at)))
 
 
 def _scaled(images: NDArray[np.uint8], white: float, path: Path) -> NDArray[np.uint8]:

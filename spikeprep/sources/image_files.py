@@ -64,8 +64,6 @@ class Picture:
         The pixels, uint8; None where they are not kept.
     brightest, white
         The largest value of the file's pixels, and the value that stands for white; 0: not of interest.
-    bright
-        Whether most values of the array are in the upper half.
     colour
         Whether colours became grey levels.
     turned
@@ -78,7 +76,6 @@ class Picture:
     array: NDArray[np.uint8] | None
     brightest: float = 0
     white: float = 0
-    bright: bool = False
     colour: bool = False
     turned: bool = False
     transparency: str = "opaque"
@@ -164,8 +161,7 @@ def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
         image = image.resize((columns, rows), _resampling())
     array = np.asarray(image, np.uint8)
     array.flags.writeable = False
-    bright = 2 * int(np.count_nonzero(array > 127)) > array.size
-    return Picture(array.shape, array, brightest, white, bright, colour, turned, transparency)
+    return Picture(array.shape, array, brightest, white, colour, turned, transparency)
 
 
 def _resampling() -> Any:

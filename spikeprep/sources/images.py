@@ -21,7 +21,7 @@ from .checked_files import CheckedFile, CheckedFiles
 from .image_files import Alpha, ImageReading, Mode, Picture, decode_image
 from .labelled_files import BadFile, Recording
 from .labelled_source import LabelledSource
-from .pixel_range import bright_finding, check_range
+from .pixel_range import check_range
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _KEPT_BYTES = 256 << 20  # of decoded images, so that most data sets are read and decoded once
@@ -105,12 +105,12 @@ class ImageFiles(CheckedFiles[Picture]):
         return outliers
 
     def _findings(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
-        """Return whether most images are bright; raises `DataError` where all are nearly black."""
+        """Return nothing; raises `DataError` where all images are nearly black."""
         pictures = [file.facts for file in files]
         if not self.white:
             brightest = max(pictures, key=lambda picture: picture.brightest / picture.white)
             check_range(f"the images of {self.path}", brightest.brightest, brightest.white)
-        return bright_finding(sum(picture.bright for picture in pictures), len(pictures))
+        return super()._findings(files)
 
     def _notes(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
         """Return what was decided for a part of the images."""

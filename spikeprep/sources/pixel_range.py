@@ -31,21 +31,3 @@ def check_range(what: str, brightest: float, white: float) -> None:
             "images that use their range",
             f"If {likely} is white, use source.white={likely}; if they are so dark, use source.white={white:g}.",
         )
-
-
-def bright_finding(bright: int, images: int) -> list[str]:
-    """Return a text where most values of most images are bright; none otherwise.
-
-    Parameters
-    ----------
-    bright
-        The number of images of which most values are above the middle.
-    images
-        The number of all.
-    """
-    if 2 * bright <= images:
-        return []
-    return [
-        f"most pixels of {bright:,} of {images:,} images are bright, and bright pixels spike unless images are "
-        "inverted (invert.use=true), as dark ink on light paper should be"
-    ]

@@ -63,7 +63,8 @@ def test_a_density_that_is_unusual_for_the_recipe(tmp_path):
     chosen = {"encoder": recipe.build_chain(), "recipe": "digits", "dt": None}
     (finding,) = found(tmp_path, images, [0, 1, 0, 1], **chosen)
     assert finding == "train: 17.93% of the bits are spikes; with this recipe about 5.50% are"
-    assert found(tmp_path, images, [0, 1, 0, 1], **chosen | {"recipe": "mine"}, overwrite=True) == []
+    (finding,) = found(tmp_path, images, [0, 1, 0, 1], **chosen | {"recipe": "mine"}, overwrite=True)
+    assert "where 18.18% would be of white images" in finding
 
 
 def test_recipes_of_known_data_have_a_density():
@@ -106,6 +107,22 @@ def test_strict_and_the_command_line(dark, tmp_path):
     refused = command_line(*args, "--strict")
     assert (refused.exit_code, f"1 finding with strict: {finding}" in refused.stderr) == (3, True)
     assert "is complete" in refused.stderr
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_ink_on_paper(tmp_path, inverted):
+    for n in range(4):
+        file = tmp_path / "raw" / "ab"[n % 2] / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        paper = np.full((6, 6), 250, np.uint8)
+        paper[:, n] = 0
+        Image.fromarray(paper).save(file)
+    chosen = {"source.test_share": 0, "invert.use": inverted}
+    summary = spikeprep.encode(
+        "images", tmp_path / "s.zarr", source=tmp_path / "raw", settings=chosen, progress=False
+    )
+    assert len(summary.findings) == (not inverted)
+    assert all("should be inverted (invert.use=true)" in text for text in summary.findings)
 
 
 def test_what_the_source_finds_is_refused_before_anything_is_written(tmp_path):

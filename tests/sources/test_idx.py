@@ -286,12 +286,6 @@ def test_pixels_of_small_numbers_are_refused_until_white_is_stated(tmp_path, mos
     assert "at most 0.5" in message(tmp_path, white=0.5)
 
 
-def test_bright_pictures_are_a_finding(tmp_path):
-    images, labels = vertical_strokes()
-    write_idx(tmp_path, 255 - images[1::2], labels[1::2])
-    assert Idx(path=str(tmp_path)).provenance()["findings"][0].startswith("most pixels of 10 of 10 images")
-
-
 # ---------------------------------------------------------------- published data sets
 
 

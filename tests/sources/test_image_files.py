@@ -240,13 +240,6 @@ def test_grey_levels_of_colours_are_noted(tmp_path):
     assert "note" not in one(tmp_path, mode="rgb").provenance()
 
 
-def test_bright_images_are_a_finding(tmp_path):
-    paper = 255 - STROKE
-    finding = one(tmp_path, file_bytes(paper), file_bytes(paper)).provenance()["findings"][-1]
-    assert finding.startswith("most pixels of 2 of 2 images are bright")
-    assert "invert.use=true" in finding
-
-
 @pytest.mark.parametrize("form", ["GIF", "TIFF", "PNG", "WEBP"])
 def test_files_of_several_frames_are_refused(tmp_path, form):
     frames = [Image.fromarray(SHADES), Image.fromarray(SHADES.T.reshape(6, 5).copy())]
@@ -289,9 +282,3 @@ def test_reported_bad_files():
         case("img_three_bad_of_60").splits()
     assert all(name in str(caught.value) for name in ("Cat/6.jpg", "Cat/12.jpg", "Dog/11.jpg"))
     assert case("img_three_bad_of_60", skip_bad=True).splits() == {"train": 57}
-
-
-def test_reported_black_on_white():
-    assert (
-        "most pixels of 12 of 12 images are bright" in case("img_black_on_white").provenance()["findings"][0]
-    )
