@@ -209,6 +209,14 @@ def test_training_curve_draws_each_share_and_each_layer():
     assert list(rates) == ["hidden 1", "output"]
 
 
+def test_training_curve_names_layers_by_their_notation_and_draws_no_two_alike():
+    notation = [*"ABCDEF", "10"]
+    records = [record(e, rates=[float(n) for n in range(7)]) for e in (1, 2)]
+    rates = lines(drawn(training_curve(records, layers=notation))["firing rate of each layer"])
+    assert list(rates) == [*(f"hidden {n} ({text})" for n, text in enumerate("ABCDEF", 1)), "output (10)"]
+    assert len({(line.get_color(), line.get_linestyle()) for line in rates.values()}) == 7
+
+
 def test_training_curve_leaves_out_what_was_not_measured():
     records = [record(1), record(2, test_accuracy=None), record(3)]
     accuracy = lines(drawn(training_curve(records))["accuracy by epoch"])

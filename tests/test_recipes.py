@@ -409,7 +409,9 @@ def test_a_registered_source_is_used_by_name(ramp, tmp_path):
 
 
 def test_raw_data_that_do_not_exist(tmp_path):
-    with pytest.raises(DataError, match=r"recipe mnist has no raw data.*70 000 handwritten digits"):
+    with pytest.raises(
+        DataError, match=r"no source is given.*mnist has no raw data.*70 000 handwritten digits"
+    ):
         load_recipe("mnist").open_source()
     with pytest.raises(DataError, match=r"nowhere does not exist"):
         load_recipe("mnist").open_source(tmp_path / "nowhere")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoders.base import Augmentation
 from ..errors import DataError, UsageError
 from ..random import SampleKey
 from ..recipes import COPIED_SPLIT, stored_recipe
@@ -19,27 +20,32 @@ if TYPE_CHECKING:
 
     from ..store import SpikeStore
 
+MOST_VARIANTS = 20
+"""Copies of an image that are drawn, at most."""
+
 _MOST_ROWS = 10
 _INCHES = 0.85  # of an image's side
 
 
 @styled
 def variants(store: SpikeStore, count: int, source_path: str | os.PathLike[str] | None = None) -> Figure:
-    """Draw the first training image of each class, as an original, and copies 1 to `count` of it, as they are encoded.
+    """Draw the first training image of each class as it is in the raw data, and copies 1 to `count` as encoded.
+
+    Where the chain changes originals as well (`invert`), copy 0 is drawn too: the image that is encoded of an original.
 
     Raises
     ------
     UsageError
-        `count` is below 1, the samples are no images, or nothing in the chain varies them.
+        `count` is not in 1 to `MOST_VARIANTS`, the samples are no images, or nothing in the chain varies them.
     DataError
         The raw data are missing, damaged, or not those that the store was made from.
     """
-    if count < 1:
-        raise UsageError(f"got variants = {count}", "at least 1")
+    if not 1 <= count <= MOST_VARIANTS:
+        raise UsageError(f"got variants = {count}", f"1 to {MOST_VARIANTS}", "Draw fewer.")
     about, reader = store.attributes, store[COPIED_SPLIT]
     recipe = stored_recipe(about)
     chain, source = recipe.build_chain(), recipe.open_source(source_path)
-    if not chain.augmentations:
+    if not any(isinstance(step, Augmentation) for step in chain.transforms):
         names = ", ".join(step["name"] for step in chain.to_config())
         raise UsageError(
             f"{store.path} has the chain {names}, which varies no copies",
@@ -49,9 +55,8 @@ def variants(store: SpikeStore, count: int, source_path: str | os.PathLike[str] 
     originals = len(reader) // recipe.copies
     shown = first_of_each_class(reader.labels[:originals], len(about["classes"]))
     rows = dict(list(shown.items())[:_MOST_ROWS])
-    figure = empty_figure(_INCHES * (count + 1) + 0.4, _INCHES * len(rows) + 0.5)
-    panels = figure.subplots(len(rows), count + 1, squeeze=False)
-    for axes, (label, index) in zip(panels, rows.items(), strict=True):
+    images: list[list[NDArray[Any]]] = []  # of each row the original, then copies 0 to count
+    for index in rows.values():
         sample = source.read(COPIED_SPLIT, index)
         if sample.id != str(reader.ids[index]):
             raise DataError(
@@ -59,13 +64,20 @@ def variants(store: SpikeStore, count: int, source_path: str | os.PathLike[str] 
                 f"{reader.ids[index]}, as in the store",
                 "Pass the raw data that the store was made from.",
             )
-        for copy, panel in enumerate(axes):
-            image = chain.prepare(sample.signal, rng=SampleKey(about["seed"], COPIED_SPLIT, index, copy))
+        keys = [SampleKey(about["seed"], COPIED_SPLIT, index, copy) for copy in range(count + 1)]
+        images.append([sample.signal, *(chain.prepare(sample.signal, rng=key) for key in keys)])
+    titles = ["original", *(f"copy {copy}" for copy in range(count + 1))]
+    if all(np.array_equal(row[0], row[1]) for row in images):  # copy 0 is the original, as it mostly is
+        titles, images = [titles[0], *titles[2:]], [row[1:] for row in images]
+    figure = empty_figure(_INCHES * len(titles) + 0.4, _INCHES * len(rows) + 0.5)
+    panels = figure.subplots(len(rows), len(titles), squeeze=False)
+    for axes, row, label in zip(panels, images, rows, strict=True):
+        for panel, image in zip(axes, row, strict=True):
             _draw(panel, image)
         axes[0].set_ylabel(about["classes"][label], rotation=0, ha="right", va="center")
-    for copy, panel in enumerate(panels[0]):
-        panel.set_title(f"copy {copy}" if copy else "original", loc="center")
-    names = ", ".join(step.name for step in chain.augmentations)
+    for panel, title in zip(panels[0], titles, strict=True):
+        panel.set_title(title, loc="center")
+    names = ", ".join(step.name for step in chain.transforms)
     figure.suptitle(f"originals and variants: {names}", fontsize=10, x=0.01, ha="left")
     return figure
 

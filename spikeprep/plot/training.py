@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_DASHES = ("-", "--", "-.")  # of layers 1 to 4, 5 to 8, and so on, whose colours repeat
+
 
 @styled
-def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> Figure:
+def training_curve(
+    epochs: Sequence[Mapping[str, Any]], *, title: str = "", layers: Sequence[str] = ()
+) -> Figure:
     """Draw the accuracy by epoch, and below it the firing rate of each layer.
 
     Parameters
@@ -27,6 +31,8 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> F
         sample, by layer).
     title
         The figure's title, e.g. the architecture and the store.
+    layers
+        Notation of each layer, the output last, e.g. ``["15C5", "P2", "10"]``; shown beside the layer's place.
 
     Raises
     ------
@@ -60,18 +66,19 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], *, title: str = "") -> F
     accuracy.grid(visible=True, axis="y")
     accuracy.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
-    layers = len(epochs[-1].get("rates") or ())
-    for layer in range(layers):
-        name = "output" if layer == layers - 1 else f"hidden {layer + 1}"
+    number = len(epochs[-1].get("rates") or ())
+    for layer in range(number):
+        name = "output" if layer == number - 1 else f"hidden {layer + 1}"
+        name += f" ({layers[layer]})" if len(layers) == number else ""
         colour, marker = [(GREEN, "o"), (PURPLE, "s"), (BLUE, "^"), (GREY, "v")][layer % 4]
-        mean = [(record.get("rates") or [None] * layers)[layer] for record in epochs]
-        _line(rates, x, mean, name, colour, marker, "{:.1f}")
+        mean = [(record.get("rates") or [None] * number)[layer] for record in epochs]
+        _line(rates, x, mean, name, colour, marker, "{:.1f}", _DASHES[layer // 4 % len(_DASHES)])
     rates.set(xlabel="epoch", ylabel="spikes per neuron\nand sample", ylim=(0, 1.05 * rates.get_ylim()[1]))
     rates.set_title("firing rate of each layer")
     rates.grid(visible=True, axis="y")
     rates.set_xlim(x[0] - 0.5, x[-1] + 0.5)
     rates.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    if layers:
+    if number:
         rates.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
@@ -84,9 +91,10 @@ def _line(
     colour: str,
     marker: str,
     number: str = "{:.2%}",
+    dashes: str = "-",
 ) -> None:
     """Draw the known values of a series; the legend shows the last one, formatted by `number`."""
     known = [(e, v) for e, v in zip(x, values, strict=True) if v is not None]
     if known:
         (line,) = axes.plot(*zip(*known, strict=True), label=f"{name}, last {number.format(known[-1][1])}")
-        line.set(color=colour, marker=marker, markersize=3.5, linewidth=1.4)
+        line.set(color=colour, marker=marker, markersize=3.5, linewidth=1.4, linestyle=dashes)

@@ -106,8 +106,11 @@ class Recipe(Settings):
         source = self.build_source(path)
         data = getattr(source, "path", None)
         if _takes_path(source) and not (data and Path(data).exists()):
-            got = f"recipe {self.name} has no raw data" + (f": {data} does not exist" if data else "")
-            raise DataError(got, "", self.obtain or "Give the folder of the raw files as source=FOLDER.")
+            hint = self.obtain or "Give the folder of the raw files as source=FOLDER."
+            if data:
+                raise DataError(f"recipe {self.name} has no raw data: {data} does not exist", "", hint)
+            got = f"no source is given, and recipe {self.name} has no raw data of its own"
+            raise DataError(got, "their folder", hint)
         checked = CheckedSource(source)
         return checked if limit is None else checked.limited(limit)
 

@@ -329,6 +329,8 @@ def test_plot_a_run(spikeprep, run_folder, tmp_path):
         (["--out", "p.png", "--sample", "30"], ["30", "0 to 29"]),
         (["--out", "p.png", "--sample", "-1"], ["-1", "0 to 29"]),
         (["--out", "p.png", "--split", "tset"], ["'tset'", "Did you mean 'test'?"]),
+        (["--out", "p.png", "--split", ""], ["''"]),
+        (["--out", "p.png", "--variants", "21"], ["got --variants 21; expected 1 to 20"]),
     ],
 )
 def test_plot_refuses(spikeprep, store, tmp_path, monkeypatch, args, words):
@@ -338,6 +340,21 @@ def test_plot_refuses(spikeprep, store, tmp_path, monkeypatch, args, words):
     for word in words:
         assert word in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == [store.name]
+
+
+@pytest.mark.parametrize("option", ["--split", "--sample", "--source", "--variants"])
+def test_plot_of_a_run_refuses_what_is_of_stores(spikeprep, run_folder, tmp_path, option):
+    value = "0" if option == "--sample" else "1"  # the default given is refused too
+    done = spikeprep("plot", run_folder, option, value, "--out", tmp_path / "p.png")
+    assert (done.exit_code, (tmp_path / "p.png").exists()) == (2, False)
+    assert f"got {option} {value} for the picture of a run" in done.stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--split", "test"), ("--sample", "0")])
+def test_plot_of_variants_refuses_what_chooses_one_sample(spikeprep, store, tmp_path, option, value):
+    done = spikeprep("plot", store, "--variants", "2", option, value, "--out", tmp_path / "p.png")
+    assert (done.exit_code, (tmp_path / "p.png").exists()) == (2, False)
+    assert f"got {option} {value} for --variants" in done.stderr
 
 
 def test_plot_without_matplotlib_names_the_extra(spikeprep, store, tmp_path, monkeypatch):
