@@ -119,9 +119,11 @@ def local_path(path: str | os.PathLike[str]) -> Path | None:
     Raises
     ------
     UsageError
-        A ``file://`` URL names a host, the path has a null character, or ``~NAME`` is no user.
+        The path is empty or has a null character, a ``file://`` URL names a host, or ``~NAME`` is no user.
     """
     text = os.fspath(path)
+    if not text:
+        raise UsageError("got an empty path", "a file or folder", "The current folder is `.`.")
     match = _LOCAL.fullmatch(text)
     if match is None:
         if "://" in text:

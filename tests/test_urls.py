@@ -97,6 +97,11 @@ def test_local_paths(url, path):
     assert local_path(url) == Path(path)
 
 
+def test_no_path_is_empty():
+    with pytest.raises(UsageError, match="got an empty path"):
+        local_path("")
+
+
 def test_urls_of_other_schemes_are_no_local_paths():
     assert local_path("s3://bucket/x") is None
     assert local_path("simplecache::file:///x") is None

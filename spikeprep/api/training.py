@@ -254,6 +254,6 @@ def _suggested(store: SpikeStore, recipe: PathLike | Recipe | None) -> dict[str,
 
 
 def _folder(run: PathLike | None, store: SpikeStore, arch: str) -> Path:
-    if run:
+    if run is not None:
         return run_folder(run)
     return Path("runs") / f"{Path(str(store.path).rstrip('/')).stem}-{arch}"

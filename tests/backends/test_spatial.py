@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -249,3 +250,34 @@ def test_padding_in_time_changes_nothing(case: LayersCase) -> None:
 def test_a_pool_has_no_padding() -> None:
     with pytest.raises(UsageError, match=r"a pool with a padding of \(1, 0\)"):
         Pool((4, 4), padding=(1, 0))
+
+
+def test_what_no_window_reaches_is_counted() -> None:
+    for rows, kernel, stride, padding in itertools.product(
+        range(4, 12), (1, 2, 3), (1, 2, 3, 5, 100), (0, 1)
+    ):
+        if padding < kernel:
+            layer = Conv((rows, 7), (kernel, 7), (stride, 1), (padding, 0))
+            seen = {n * stride + k - padding for n in range(layer.places[0]) for k in range(kernel)}
+            assert layer.unused[0] + layer.skipped[0] == len(set(range(rows)) - seen)
+            assert not set(range(rows - layer.unused[0], rows)) & seen
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (Pool((11, 11), (2, 2), (2, 2)), "leaves out the last row and column of its 11 × 11 input"),
+        (
+            Pool((28, 28), (2, 2), (3, 3)),
+            "leaves out the last 2 rows and 2 columns of its 28 × 28 input, and 8 rows and 8 columns between windows",
+        ),
+        (Conv((5, 3), (2, 1), (3, 2)), "leaves out 1 row and 1 column between windows of its 5 × 3 input"),
+        (
+            Conv((28, 28), (5, 5), (100, 100)),
+            "leaves out the last 23 rows and 23 columns of its 28 × 28 input",
+        ),
+        (Conv((28, 28), (5, 5)), ""),
+    ],
+)
+def test_what_is_left_out_is_said(layer: Spatial, words: str) -> None:
+    assert layer.remark() == words

@@ -155,6 +155,7 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
             "for 2 ranks; expected a GPU for each. Use --device cuda.",
         ),
         (("--limit", "0"), 2, "--limit"),
+        (("--run", ""), 2, "got an empty path"),
         (("--resume",), 4, "no config.json"),
         (("--set", "loss.target=400"), 2, "--set loss.target="),
     ],

@@ -21,7 +21,7 @@ class Pool(Spatial):
 
     Each spike of a window arrives with weight 1. The error goes back with the paper's weight, 1 / units of a window.
     Windows do not overlap unless a smaller stride is given: ``P3s2``; ``P2x3`` has 2 rows and 3 columns. Rows and
-    columns at the end that fill no window are left out, as `remark` says.
+    columns at the end that fill no window are left out, and those between windows (``P2s3``), as `remark` says.
     """
 
     name: ClassVar[str] = "pool"

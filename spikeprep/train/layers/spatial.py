@@ -30,7 +30,8 @@ WINDOW = r"([1-9][0-9]{0,4})(?:x([1-9][0-9]{0,4}))?(?:s([1-9][0-9]{0,4})(?:x([1-
 class Spatial(LayerKind, ABC):
     """A layer whose post units look at windows of a grid of pre units; post units are (channel, row, column).
 
-    Rows and columns at the end that no window reaches are not used (`unused`).
+    Rows and columns at the end that no window reaches are not used (`unused`), nor those between windows that are
+    further apart than they are large (`skipped`).
 
     Parameters
     ----------
@@ -99,14 +100,21 @@ class Spatial(LayerKind, ABC):
         rows, columns = (max(0, n - r) for n, r in zip(sizes, reach, strict=True))
         return rows, columns
 
+    @property
+    def skipped(self) -> tuple[int, int]:
+        """Rows and columns of the input between windows, where the stride is longer than the window."""
+        rows, columns = (
+            (m - 1) * max(0, s - k) for m, s, k in zip(self.places, self.stride, self.kernel, strict=True)
+        )
+        return rows, columns
+
     def remark(self) -> str:
         """See `LayerKind.remark`: rows and columns that are left out."""
-        rows, columns = self.unused
-        counts = (rows, "row"), (columns, "column")
-        parts = [what if n == 1 else f"{n} {what}s" for n, what in counts if n]
-        if not parts:
-            return ""
-        return f"leaves out the last {' and '.join(parts)} of its {_by(self.grid[1:])} input"
+        last, between = _counted(self.unused, one=""), _counted(self.skipped)
+        whole = f"of its {_by(self.grid[1:])} input"
+        if not last:
+            return f"leaves out {between} between windows {whole}" if between else ""
+        return f"leaves out the last {last} {whole}" + (f", and {between} between windows" if between else "")
 
     # ------------------------------------------------------------ arrays
 
@@ -182,6 +190,12 @@ def window_settings(match: re.Match[str], group: int) -> Mapping[str, Any]:
 
 def _pair(rows: str, columns: str | None) -> tuple[int, int]:
     return int(rows), int(columns or rows)
+
+
+def _counted(sizes: tuple[int, int], one: str = "1 ") -> str:
+    """Return numbers of rows and columns in words, without those that are 0; `one` stands for a 1."""
+    counts = zip(sizes, ("row", "column"), strict=True)
+    return " and ".join(f"{one}{what}" if n == 1 else f"{n} {what}s" for n, what in counts if n)
 
 
 def _by(sizes: Any) -> str:
