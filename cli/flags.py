@@ -45,7 +45,7 @@ def rejected_with_flags(text: str, own: Mapping[str, click.Option], args: list[s
 
     def flag(match: re.Match[str]) -> str:
         got, name, value = match.groups()
-        short = name.removeprefix("training.")
+        short = name.removeprefix("training.").removeprefix("recipe.")
         if short in given:
             return f"{got}--set {short}={_unquoted(value)}"
         option = own.get(short)

@@ -185,8 +185,21 @@ def fitted(value: Any, kind: Any, name: str) -> Any:
             "Change the annotation of the field.",
         ) from error
     if not _finite(converted):
-        raise UsageError(f"got {name} = {excerpt(value)}", f"{allowed(kind)}, finite")
+        name, value = _not_finite(converted, name)
+        expected = f"{allowed(kind)}, finite" if value is converted else "finite numbers"
+        raise UsageError(f"got {name} = {excerpt(value)}", expected)
     return _with_integers(converted, plain)
+
+
+def _not_finite(value: Any, name: str) -> tuple[str, Any]:
+    """Return name and value of the first setting in nested mappings that is, or lists, a number that is not finite."""
+    if isinstance(value, dict):
+        key, item = next((key, item) for key, item in value.items() if not _finite(item))
+        return _not_finite(item, f"{name}.{key}")
+    if isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
+        n, item = next((n, item) for n, item in enumerate(value) if not _finite(item))
+        return _not_finite(item, f"{name}[{n}]")
+    return name, value
 
 
 def _finite(value: Any) -> bool:

@@ -61,6 +61,10 @@ class DataError(SpikeprepError):
     """Input data that is missing, damaged, or not what it claims to be."""
 
 
+class SignalError(DataError):
+    """A signal of a kind that a transform or an encoder does not take, such as an image for one of sounds."""
+
+
 class StoreError(SpikeprepError):
     """A spike store that is damaged, incomplete, foreign, or of another configuration."""
 

@@ -238,10 +238,11 @@ def test_a_source_that_needs_no_path():
         ('name = "poisson"', "name = 3", "entry has name = 3; expected a text"),
         ('name = "poisson"', 'name = ["poisson"]', "expected a text"),
         ('name = "digits"', "name = true", r"\[source\] has name = True"),
-        ("steps = 9", "steps = 2020-01-01", "is not JSON"),
+        ("steps = 9", "steps = 2020-01-01", "poisson.steps = .*2020, 1, 1.*; expected a whole number"),
         ("steps = 9", 'steps = "many"', "poisson.steps = 'many'"),
         ("steps = 9", 'use = "no"', "poisson.use = 'no'; expected true or false"),
-        ("steps = 9", "steps = 9\n[train]\nrate = nan", "nan"),
+        ("steps = 9", "steps = 9\n[train]\nrate = nan", r"got recipe\.train\.rate = nan; expected finite"),
+        ("steps = 9", "dt = inf", r"got recipe\.chain\[0\]\.dt = inf; expected finite"),
         ("steps = 9", "steps = 9\n[train]\nday = 2020-01-01", "is not JSON"),
         ('citation = ""', 'citation = ""\ntrain = 3', "recipe.train = 3; expected settings by name"),
         ('citation = ""', 'citation = ""\nobtain = ["x"]', "recipe.obtain"),
@@ -254,6 +255,21 @@ def test_a_value_of_the_wrong_type_names_the_file_and_the_key(tmp_path, old, new
     with pytest.raises(UsageError, match=words) as caught:
         load_recipe(tmp_path / "mine.toml")
     assert "mine.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("elastic.sigma", "elastic.sigma"),
+        ("poisson.dt", "poisson.dt"),
+        ("copies", "recipe.copies"),
+        ("train.optim.rate", "recipe.train.optim.rate"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_named_by_its_setting(setting, named, number):
+    with pytest.raises(UsageError, match=rf"^got {named} = {number}; expected .*number"):
+        load_recipe("mnist").override({setting: number})
 
 
 def test_settings_of_nested_tables():

@@ -19,7 +19,7 @@ from .._jit import jit
 from .._simd import LANES, above, aligned_zeros, larger, load, load_word, select, smaller, spread, store
 from ..config import Meta, Positive, Real
 from ..data import Bits, Frames, SpikeTrain
-from ..errors import DataError, UsageError
+from ..errors import DataError, SignalError, UsageError
 from ..random import SampleKey
 from .base import Description, Encoder
 
@@ -327,12 +327,12 @@ def _check_sign(scaled: NDArray[np.float64], least: float, most: float) -> None:
 
 
 def _values(signal: Any) -> NDArray[Any]:
-    """Return a signal's values (time, channel); raises `DataError` for anything but analogue channels."""
+    """Return a signal's values (time, channel); raises `SignalError` for anything but analogue channels."""
     values = np.asarray(signal.values if isinstance(signal, Frames) else signal)
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)):
-        raise DataError(
+        raise SignalError(
             f"bsa: got {type(signal).__name__}, {values.dtype} {values.shape}",
             "Frames, or numbers (time, channel)",
             "Put a transform that makes channels ahead of it, such as lyon.",

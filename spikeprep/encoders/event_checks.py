@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._jit import jit
 from ..data import EVENT, Events
-from ..errors import DataError
+from ..errors import DataError, SignalError
 
 Piece = NDArray[np.void]
 """Events, dtype `EVENT`, (event,)."""
@@ -20,10 +20,10 @@ _READ_AGAIN = 'Read the file with invalid="drop" or "clip".'
 
 
 def recording(signal: Any, who: str) -> Events:
-    """Return `signal`; raises `DataError` for anything but `Events`, in the name of the plugin `who`."""
+    """Return `signal`; raises `SignalError` for anything but `Events`, in the name of the plugin `who`."""
     if isinstance(signal, Events):
         return signal
-    raise DataError(
+    raise SignalError(
         f"{who}: got a signal of type {type(signal).__name__}",
         "Events",
         "Read a recording with spikeprep.eventfiles, or pass spikeprep.data.Events.of(array, size).",

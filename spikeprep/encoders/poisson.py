@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from .._jit import inline, jit
 from ..config import Meta, Positive, Probability
 from ..data import Bits, SpikeTrain
-from ..errors import DataError, UsageError
+from ..errors import DataError, SignalError, UsageError
 from ..random import POISSON, SampleKey, philox4x32, philox_keys
 from .base import Description, Encoder
 
@@ -161,10 +161,10 @@ class Poisson(Encoder):
         return self.rate_max
 
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
-        """Return a unit per pixel (and channel), and `steps` steps of `dt`; raises `DataError` for no image."""
+        """Return a unit per pixel (and channel), and `steps` steps of `dt`; raises `SignalError` for no image."""
         shape = np.shape(signal) if isinstance(signal, np.ndarray | list | tuple) else ()
         if not shape:
-            raise DataError(
+            raise SignalError(
                 f"poisson: got a signal of type {type(signal).__name__}",
                 "an image: an array (row, column[, channel])",
                 "Choose an encoder for such signals (`spikeprep list encoders`).",

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..config import Count, fitted
-from ..data import Bits
+from ..data import Audio, Bits, Events
 from ..encoders.base import Description
-from ..errors import DataError, UsageError
+from ..errors import DataError, SignalError, UsageError
 from ..random import check_seed
 from ..recipes import COPIED_SPLIT, Recipe
 from ..sources.base import CheckedSource
@@ -78,7 +78,8 @@ def plan(
     Raises
     ------
     UsageError
-        `limit` is below 1, samples would be too large, or `out` is inside another store.
+        `limit` is below 1, samples would be too large, the chain does not take the source's kind of signal, or `out` is
+        inside another store.
     DataError
         The raw data are missing or damaged.
     """
@@ -149,7 +150,7 @@ class StorePlan:
                 "copies = 1: only training samples are copied",
                 f"Its splits are {', '.join(self.samples)}; leave copies out.",
             )
-        first = self.encoder.describe(next(iter(self.samples)), 0)
+        first = self._describe_first()
         self._lengths = self._describe_all(first, workers or cores()) if first.ragged else {}
         longest = max((int(steps.max(initial=0)) for steps in self._lengths.values()), default=first.steps)
         self._check_lengths()
@@ -173,6 +174,24 @@ class StorePlan:
             "at least 1",
             f"Remove what is too short{pad}.",
         )
+
+    def _describe_first(self) -> Description:
+        """Return what the first sample becomes; its kind of signal is that of all, so a chain of another is refused."""
+        split = next(iter(self.samples))
+        try:
+            return self.encoder.describe(split, 0)
+        except SignalError as error:
+            # the cause does not name a sample
+            cause = error.__cause__ if isinstance(error.__cause__, SignalError) else error
+            signal = self.source.outline(split, 0)
+            kind = "sounds" if isinstance(signal, Audio) else "recordings of events"
+            kind = kind if isinstance(signal, Audio | Events) else "images"
+            raise UsageError(
+                f"the chain {' → '.join(step['name'] for step in self.encoder.chain.to_config())} does not fit "
+                f"{self.source.name}, a source of {kind}: {cause.got}",
+                cause.expected,
+                f"Choose transforms and an encoder of {kind}: `spikeprep list transforms`, `spikeprep list encoders`.",
+            ) from error
 
     def _check_size(self) -> None:
         shape, encoder = self.shape, self.encoder.chain.encoder

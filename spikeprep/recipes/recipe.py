@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -68,9 +68,7 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_name(self.name, self.source, "[source]", SOURCES.names())
-        for config in self.chain:
-            _check_name(self.name, config, "a [[chain]] entry", [*TRANSFORMS.names(), *ENCODERS.names()])
+        _check_parts(self.name, self.source, self.chain)
         try:
             json.dumps(dataclasses.asdict(self), allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -78,10 +76,7 @@ class Recipe(Settings):
             raise UsageError(
                 f"recipe {self.name} has a value that is not JSON ({error})", expected
             ) from error
-        self.build_source()
         self.build_chain()
-        for config in self.chain:
-            build_step(_step_config(config))  # those that are left out, too
 
     def build_source(self, path: str | os.PathLike[str] | None = None) -> Source:
         """Return the source, of the raw data at `path` where it takes one."""
@@ -176,6 +171,7 @@ class Recipe(Settings):
                     steps[owner]["use"] = True
             else:
                 raise self._unknown(dotted)
+        _check_parts(self.name, source, chain)  # ahead of the recipe's own checks: errors name the setting
         return dataclasses.replace(self, source=source, chain=chain, train=train, copies=copies)
 
     def _unknown(self, dotted: str) -> UsageError:
@@ -227,6 +223,16 @@ def _settings_lines(config: Mapping[str, Any], cls: type[Any]) -> Iterator[str]:
     for setting in describe(cls):
         if setting.name not in config:
             yield f"# {setting.name} = {toml_value(setting.default)}  # {setting.allowed}"
+
+
+def _check_parts(recipe: str, source: Mapping[str, Any], chain: Sequence[Mapping[str, Any]]) -> None:
+    """Build the source and every step, those that are left out too; raises `UsageError` where one cannot be."""
+    _check_name(recipe, source, "[source]", SOURCES.names())
+    for config in chain:
+        _check_name(recipe, config, "a [[chain]] entry", [*TRANSFORMS.names(), *ENCODERS.names()])
+    SOURCES.build(source)
+    for config in chain:
+        build_step(_step_config(config))
 
 
 def _check_name(recipe: str, config: Mapping[str, Any], what: str, known: list[str]) -> None:

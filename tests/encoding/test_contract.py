@@ -10,20 +10,29 @@ import pytest
 
 from spikeprep.data import EVENT, Events, Sample, SpikeTrain
 from spikeprep.encoders import Description, Encoder, Transform
+from spikeprep.encoding.arrays import write_store
 from spikeprep.encoding.plan import plan
 from spikeprep.encoding.run import encode
-from spikeprep.errors import PluginError, SpikeprepError
+from spikeprep.errors import DataError, PluginError, SpikeprepError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.recipes import Recipe
 from spikeprep.registry import ENCODERS, SOURCES, TRANSFORMS
 from spikeprep.sources.base import Source
 from spikeprep.store import SpikeStore, SplitLayout, verify
+from spikeprep.transforms import EventTransform
 
 from ..store.stores import tree
 
 FAULTY = 6  # the sample for which a plugin breaks its contract
 SAMPLES = {"train": 11, "test": 4}
+
+
+OF_OTHER_SIGNALS = [
+    "lyon",
+    "fix_length",
+    *(name for name in TRANSFORMS.names() if issubclass(TRANSFORMS.get(name), EventTransform)),
+]
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,20 @@ def broken(owner: str, fault: str) -> Recipe:
     if owner == "grain":
         return recipe({"name": "grain", "fault": fault}, {"name": "poisson", "steps": 12})
     return recipe({"name": owner, "fault": fault})
+
+
+@pytest.mark.parametrize("name", OF_OTHER_SIGNALS)
+def test_a_chain_for_another_kind_of_signal_is_refused_by_name(tmp_path, name):
+    # not the data are wrong: the step is named, and the kind of signal that the source gives
+    words = rf"^the chain {name} → bright does not fit counting, a source of images: {name}: got a signal of"
+    for call in (plan, encode):
+        with pytest.raises(UsageError, match=words):
+            call(recipe({"name": name}, {"name": "bright"}), tmp_path / "s.zarr")
+    assert not list(tmp_path.iterdir())
+    # to arrays in hand there is no source: the error names the sample
+    chain = recipe({"name": name}, {"name": "bright"}).build_chain()
+    with pytest.raises(DataError, match=f"{name}: got a signal of type ndarray"):
+        write_store(tmp_path / "s.zarr", np.zeros((2, 3, 3), np.uint8), [0, 1], encoder=chain)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from spikeprep.encoding.reencode import encoder_of, reencode
 from spikeprep.encoding.run import encode
-from spikeprep.errors import DataError, StoreError, UsageError
+from spikeprep.errors import StoreError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.recipes import Recipe, find_recipe, load_recipe
@@ -140,7 +140,9 @@ def test_an_image_transform_ahead_of_another_signal(name, tmp_path):
     chain = [{"name": "elastic"}, *recipe.chain]
     changed = Recipe(name, "", "", recipe.source, chain)
     kind = {"audio": "Audio", "events": "Events"}[name]
-    with pytest.raises(DataError, match=rf"elastic: got a signal of type {kind}; expected an image"):
+    words = {"audio": "sounds", "events": "recordings of events"}[name]
+    message = rf"a source of {words}: .*elastic: got a signal of type {kind}; expected an image"
+    with pytest.raises(UsageError, match=message):
         encode(changed, tmp_path / "s.zarr", source_path=FOLDERS[name](tmp_path / "raw")["path"])
     assert not (tmp_path / "s.zarr").exists()
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...config import Meta
 from ...data import Audio
 from ...encoders.base import Transform
-from ...errors import DataError
+from ...errors import SignalError
 from ...random import SampleKey
 
 
@@ -34,7 +34,7 @@ class FixLength(Transform):
         return Audio(np.broadcast_to(0.0, self._length(signal)), signal.rate)
 
     def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Audio:
-        """Return the first `seconds` of a sound, or the sound and silence after it; raises `DataError` for no sound."""
+        """Return the first `seconds` of a sound, or the sound and silence after it; raises `SignalError` for no sound."""
         samples = np.zeros(self._length(signal), signal.samples.dtype)
         kept = signal.samples[: samples.size]
         samples[: kept.size] = kept
@@ -42,7 +42,7 @@ class FixLength(Transform):
 
     def _length(self, signal: Audio) -> int:
         if not isinstance(signal, Audio):
-            raise DataError(
+            raise SignalError(
                 f"fix_length: got a signal of type {type(signal).__name__}",
                 "Audio",
                 "Put it ahead of the transform that makes channels, such as lyon.",

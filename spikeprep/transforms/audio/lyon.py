@@ -37,7 +37,7 @@ from ..._simd import (
 from ...config import Meta
 from ...data import LOUDEST, Audio, Frames
 from ...encoders.base import Transform
-from ...errors import DataError
+from ...errors import DataError, SignalError
 from ...random import SampleKey
 from .lyon_filters import CAP, FRONT, TARGETS, Filters, design
 
@@ -289,14 +289,14 @@ class Lyon(Transform):
 
 
 def _samples(signal: Any) -> NDArray[np.floating[Any]]:
-    """Return the samples of `Audio`; raises `DataError` for anything else."""
+    """Return the samples of `Audio`; raises `SignalError` for anything else."""
     if isinstance(signal, Audio):
         if signal.samples.ndim == 1 and np.issubdtype(signal.samples.dtype, np.floating):
             return signal.samples
         got = f"Audio of {signal.samples.dtype} {signal.samples.shape}"
     else:
         got = f"a signal of type {type(signal).__name__}"
-    raise DataError(
+    raise SignalError(
         f"lyon: got {got}",
         "Audio with floating-point samples (time,) in ±1",
         "Pass spikeprep.data.Audio(samples, rate); divide int16 samples by 32768.",

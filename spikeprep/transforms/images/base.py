@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...config import Meta
 from ...encoders.base import Augmentation, Transform
-from ...errors import DataError
+from ...errors import DataError, SignalError
 from ...random import SampleKey
 from ..draws import required_key
 
@@ -28,13 +28,13 @@ Pixels = Annotated[int, Meta(ge=0, le=1 << 16)]
 def checked_image(signal: Any, who: str) -> Image:
     """Return `signal` as an array, one of bool as bytes of 0 and 255.
 
-    Raises `DataError` for anything but an image, in the name of the plugin `who`.
+    Raises `SignalError` for what is no image, `DataError` for one that cannot be, in the name of the plugin `who`.
     """
     image = np.asarray(signal) if isinstance(signal, np.ndarray | list | tuple) else None
     if image is None:
         kind = type(signal).__name__
         hint = "Leave the transform out: it is one of images (`spikeprep list transforms`)."
-        raise DataError(f"{who}: got a signal of type {kind}", "an image", hint)
+        raise SignalError(f"{who}: got a signal of type {kind}", "an image", hint)
     if image.ndim not in (2, 3) or not image.size:
         raise DataError(
             f"{who}: got an array of shape {image.shape}",

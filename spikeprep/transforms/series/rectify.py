@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...config import Real
 from ...data import Frames
 from ...encoders.base import Transform
-from ...errors import DataError
+from ...errors import SignalError
 from ...random import SampleKey
 
 
@@ -47,7 +47,7 @@ class Rectify(Transform):
         )
 
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
-        """Return the rectified channels, float64 (time, channel); raises `DataError` for anything else."""
+        """Return the rectified channels, float64 (time, channel); raises `SignalError` for anything else."""
         values = _values(signal) + np.float64(self.offset)
         if self.keep == "absolute":
             return _with_values(signal, np.abs(values))
@@ -58,12 +58,12 @@ class Rectify(Transform):
 
 
 def _values(signal: Any) -> NDArray[Any]:
-    """Return a signal's values (time, channel); raises `DataError` for anything but analogue channels."""
+    """Return a signal's values (time, channel); raises `SignalError` for anything but analogue channels."""
     values = np.asarray(signal.values if isinstance(signal, Frames) else signal)
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)):
-        raise DataError(
+        raise SignalError(
             f"rectify: got {type(signal).__name__}, {values.dtype} {values.shape}",
             "Frames, or numbers (time, channel)",
             "Put a transform that makes channels ahead of it, such as lyon.",
