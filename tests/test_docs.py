@@ -174,6 +174,12 @@ def test_every_block_of_the_page_runs(page, small_data, monkeypatch):
         assert len(namespace["prediction"].names) == 5
         assert namespace["train"].packed(slice(0, 512)).bits.shape == (512, 64, 25)
         assert (small_data / "curve.png").exists()
+        # the output that it shows of the demonstration: the same store, the same network
+        shown = (ROOT / page).read_text(encoding="utf-8")
+        assert spikeprep.open_store("digits.zarr").digest() in shown
+        *network, memory = spikeprep.plan_training("digits.zarr", arch="200").lines()
+        for line in (*network, memory.rpartition(", ")[0]):
+            assert line in shown
 
 
 def test_the_readme_shows_every_function():

@@ -67,7 +67,7 @@ def variants(store: SpikeStore, count: int, source_path: str | os.PathLike[str] 
         keys = [SampleKey(about["seed"], COPIED_SPLIT, index, copy) for copy in range(count + 1)]
         images.append([sample.signal, *(chain.prepare(sample.signal, rng=key) for key in keys)])
     titles = ["original", *(f"copy {copy}" for copy in range(count + 1))]
-    if all(np.array_equal(row[0], row[1]) for row in images):  # copy 0 is the original, as it mostly is
+    if all(_alike(row[0], row[1]) for row in images):  # copy 0 is the original, as it mostly is
         titles, images = [titles[0], *titles[2:]], [row[1:] for row in images]
     figure = empty_figure(_INCHES * len(titles) + 0.4, _INCHES * len(rows) + 0.5)
     panels = figure.subplots(len(rows), len(titles), squeeze=False)
@@ -80,6 +80,13 @@ def variants(store: SpikeStore, count: int, source_path: str | os.PathLike[str] 
     names = ", ".join(step.name for step in chain.transforms)
     figure.suptitle(f"originals and variants: {names}", fontsize=10, x=0.01, ha="left")
     return figure
+
+
+def _alike(original: Any, image: Any) -> bool:
+    """Whether a chain left an image as it was, which of bool becomes bytes of 0 and 255."""
+    if isinstance(original, np.ndarray) and original.dtype == np.bool_ and image.dtype == np.uint8:
+        original = np.where(original, 255, 0)
+    return np.array_equal(original, image)
 
 
 def _draw(panel: Any, image: NDArray[Any]) -> None:

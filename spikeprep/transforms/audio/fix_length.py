@@ -34,7 +34,7 @@ class FixLength(Transform):
         return Audio(np.broadcast_to(0.0, self._length(signal)), signal.rate)
 
     def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Audio:
-        """Return the first `seconds` of a sound, or the sound and silence after it; raises `SignalError` for no sound."""
+        """Return the first `seconds` of a sound, or it and silence after it; raises `SignalError` for no sound."""
         samples = np.zeros(self._length(signal), signal.samples.dtype)
         kept = signal.samples[: samples.size]
         samples[: kept.size] = kept
