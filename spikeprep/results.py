@@ -45,6 +45,8 @@ class TrainResult:
         The epoch that the validation samples chose, and its test accuracy.
     seconds_per_epoch, samples_per_second, stall_fraction
         Mean duration of an epoch, training speed, and the share of the time spent waiting for data.
+    warnings
+        What a person should know of the run, earlier calls included: one text each, with the setting to change.
     history
         One record per epoch, as in the run's journal.
     leads
@@ -68,6 +70,7 @@ class TrainResult:
     samples_per_second: float
     stall_fraction: float
     thresholds: list[float] | None = None
+    warnings: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     leads: bool = True
 

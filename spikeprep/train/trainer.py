@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
@@ -24,7 +24,7 @@ from ..feed.variants import VariantEncoder, VariantStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
-from .diagnosis import WATCHED_BATCHES, at_chance, few_updates, silent_layers
+from .diagnosis import WATCHED_BATCHES, Diagnosis, RunWarning
 from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
 from .dropout import dropout_keys
 from .evaluation import Evaluation, evaluate
@@ -108,6 +108,8 @@ class Trainer:
         self.step = 0
         self._keys: tuple[int, NDArray[np.uint64]] | None = None  # an epoch, and its dropout keys
         self._device_recorded = False
+        self._warned: set[str] = set()  # what warnings were about
+        self._warnings: list[str] = []
         layers = build_layers(
             settings.arch, tuple(store.attributes["unit_shape"]), self.classes, settings.channels
         )
@@ -120,17 +122,16 @@ class Trainer:
             self.ranks.size,
             self.stream.tier.host_bytes,
         )
-        if self.ranks.leads:
-            lines = size.lines()
-            if self.validation_reader is not self.reader:
-                lines.append(
-                    f"validation: the store's split {VALIDATION}, {len(self.validation_samples):,} samples"
-                )
-            self._listener({"event": "network", **size.to_json(), "lines": lines})
+        lines = size.lines()
+        if self.validation_reader is not self.reader:
+            lines.append(
+                f"validation: the store's split {VALIDATION}, {len(self.validation_samples):,} samples"
+            )
         with ExitStack() as on_error:
             if self.ranks.leads:
                 folder.acquire(new=config is None, note=self._note)
                 on_error.callback(folder.release)
+                self._listener({"event": "network", **size.to_json(), "lines": lines})
             if config is None:
                 states: States = initial_states(
                     settings.rule, layers, settings.init, settings.seed, backend.dtype
@@ -143,7 +144,15 @@ class Trainer:
                 self._calibrate()
                 self.config = self._new_config()
                 self._record(self._start())
-                self._warn(few_updates(self.settings.epochs, len(self.stream)))
+            self._diagnosis = Diagnosis(
+                self.settings,
+                layers,
+                self.reader.labels[self.train_samples],
+                self.classes,
+                config is not None or self.settings.rule is not settings.rule,
+            )
+            if config is None:
+                self._warn(self._diagnosis.at_start(len(self.stream), len(self.validation_samples)))
                 self._save(
                     self.network.states()
                 )  # so that a run killed in its first epoch can be resumed too
@@ -285,12 +294,14 @@ class Trainer:
             }
         )
         if batch.step == WATCHED_BATCHES:
-            for message in silent_layers(self.settings.rule, self.metrics.mean_rates()):
-                self._warn(message)
+            self._warn(self._diagnosis.after_batches(self.metrics.mean_rates()))
 
-    def _warn(self, message: str) -> None:
-        if message:
-            self._record({"event": "warning", "message": message})
+    def _warn(self, warnings: Iterable[RunWarning]) -> None:
+        """Record warnings of subjects that this run has not been warned of, earlier sessions included."""
+        for warning in warnings:
+            if warning.about not in self._warned:
+                self._warned.add(warning.about)
+                self._record({"event": "warning", **warning._asdict()})
 
     def _after_epoch(self) -> None:
         s, epoch = self.settings, self.stream.epoch  # the stream is at the next epoch: epochs done
@@ -314,8 +325,8 @@ class Trainer:
             test = self._evaluate(network, self.test, np.arange(len(self.test))[: self.limit])
         score = validation.accuracy if validation else None
         metrics = self.metrics
-        labels, before = self.reader.labels[self.train_samples], [r["train_accuracy"] for r in self.history]
-        self._warn(at_chance(s.rule, metrics, labels, self.classes, epoch, self.step, before))
+        before = [r["train_accuracy"] for r in self.history]
+        self._warn(self._diagnosis.after_epoch(metrics, epoch, self.step, before))
         record = {
             "event": "epoch",
             "epoch": epoch,
@@ -365,6 +376,7 @@ class Trainer:
             "seconds_per_epoch": float(np.mean(seconds)),
             "samples_per_second": float(len(self.train_samples) / np.mean(seconds)),
             "stall_fraction": float(np.average([r["stall_fraction"] for r in self.history], weights=seconds)),
+            "warnings": list(self._warnings),
         }
 
     # ------------------------------------------------------------ journal and checkpoints
@@ -373,6 +385,8 @@ class Trainer:
         if self.ranks.leads:
             self.folder.record(record)
             self._listener(record)
+            if record["event"] == "warning":
+                self._warnings.append(record["message"])
 
     def _start(self) -> dict[str, Any]:
         return {"event": "start", "config": self.config.to_json()}
@@ -402,7 +416,8 @@ class Trainer:
             raise RunError(
                 f"{damaged[0]} is not finite after epoch {self.stream.epoch}, step {self.step}",
                 "finite numbers",
-                "Lower optim.rate, init or the lateral inhibition; the checkpoint in the run folder is the one before.",
+                f"Lower {self.settings.rule.runaway}, and train into another run folder: run=…. This one keeps the "
+                "checkpoint before; resumed it would end here again.",
             )
 
     def _check_agreement(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -462,6 +477,10 @@ class Trainer:
                 f"{damage}. Training goes on from the checkpoint before, after epoch {epoch}: "
                 f"{lost} {'epoch is' if lost == 1 else 'epochs are'} trained again"
             )
+        for record in journal.records():
+            if record["event"] == "warning":
+                self._warned.add(str(record.get("about")))
+                self._warnings.append(str(record.get("message")))
         if self.settings != config.settings:
             self.folder.update(self.config)
         before = checkpoint["config"]["settings"]["epochs"]

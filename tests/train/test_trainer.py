@@ -13,12 +13,16 @@ import pytest
 from spikeprep import config
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import CapabilityError, DataError, RunError, UsageError
+from spikeprep.registry import RULES
 from spikeprep.store import SpikeStore
 from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
+from spikeprep.train.diagnosis import few_updates
 from spikeprep.train.evaluation import evaluate
+from spikeprep.train.layers import build_layers
 from spikeprep.train.optimiser import OptimiserSettings, RegularisationSettings
 from spikeprep.train.rules.hm2bp import Hm2bp
-from spikeprep.train.rules.loss import LossSettings
+from spikeprep.train.rules.lee2016 import Lee2016
+from spikeprep.train.rules.loss import LossSettings, fitting_counts
 from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.settings import TrainSettings, describe_settings
 from spikeprep.train.splits import split_validation
@@ -200,26 +204,50 @@ def test_thresholds_are_calibrated_and_kept(digits: SpikeStore, tmp_path: Path) 
     assert 0.1 < output < 1.5
 
 
-def test_a_near_silent_layer_is_warned_about(digits: SpikeStore, tmp_path: Path) -> None:
-    settings = replace(with_rule(thresholds=(1e6, 5.0)), batch=10)
-    trainer(digits, tmp_path / "run", settings).run()
-    warnings = [
-        r["message"] for r in RunFolder(tmp_path / "run").journal.records() if r["event"] == "warning"
-    ]
-    assert warnings[1].startswith("hidden layer 1 fires 0 spikes")
-    assert "thresholds=[500000.0, 5.0]" in warnings[1]
-
-
 def warnings_of(run: Path) -> list[str]:
     return [r["message"] for r in RunFolder(run).journal.records() if r["event"] == "warning"]
 
 
-def test_a_silent_output_is_warned_about_after_an_epoch(digits: SpikeStore, tmp_path: Path) -> None:
-    settings = replace(with_rule(thresholds=(1e6, 5.0)), epochs=1)  # fewer batches than are watched
-    trainer(digits, tmp_path / "run", settings).run()
-    silent = warnings_of(tmp_path / "run")[-1]
-    assert silent.startswith("the output layer fires 0 spikes")
-    assert "Lower its threshold, for example thresholds=[1000000.0, 2.5]" in silent
+@pytest.mark.parametrize("batch", [10, 300], ids=["while it trains", "after an epoch"])
+def test_the_first_near_silent_layer_is_warned_about_once(
+    digits: SpikeStore, tmp_path: Path, batch: int
+) -> None:
+    """The layers behind it are silent for its sake, and every epoch is at chance."""
+    rule = replace(SETTINGS.rule, thresholds=(1e6, 5.0, 5.0))
+    settings = replace(SETTINGS, arch="30-20", batch=batch, epochs=2, rule=rule)
+    summary = trainer(digits, tmp_path / "run", settings).run()
+    few, silent = warnings_of(tmp_path / "run")
+    assert few.startswith("this run makes")
+    assert silent == (
+        "hidden layer 1 (30) fires 0 spikes per neuron and sample: too few to learn from. Lower its threshold, for "
+        "example thresholds=[500000.0, 5.0, 5.0], or set thresholds=auto."
+    )
+    assert summary is not None
+    assert summary["warnings"] == [few, silent]
+    longer = RunFolder(tmp_path / "run").resumed_settings(digits, {"epochs": 3}, None)
+    again = trainer(digits, tmp_path / "run", longer, resume=True).run()
+    assert again is not None
+    assert again["warnings"] == [few, silent]
+
+
+def test_hints_for_silent_layers() -> None:
+    layers = build_layers("3C3-P2-5", (8, 8), 10)
+    lee = Lee2016()
+    assert lee.silent_hint(layers, 0, False).startswith(
+        "Lower its threshold, for example alpha=2 (docs/lee2016.md)"
+    )
+    pool = lee.silent_hint(layers, 1, False)
+    assert pool.startswith("Lower the thresholds of the layer with weights ahead of it, for example alpha=2 ")
+    by_layer = Lee2016(alpha=(1.0, 1.0, 4.0, 10.0))
+    assert "alpha=[1.0, 1.0, 4.0, 2.0]" in by_layer.silent_hint(layers, 3, False)
+    assert by_layer.silent_hint(layers, 1, False) == "Raise balance, or encode more spikes."
+    assert "has no weights" in lee.silent_hint(build_layers("P2", (8, 8), 10), 0, False)
+    calibrated = Hm2bp(thresholds=(4.0, 2.0, 8.0, 5.0))
+    assert (
+        calibrated.silent_hint(layers, 2, True)
+        == "Lower its threshold, for example thresholds=[4.0, 2.0, 4.0, 5.0]."
+    )
+    assert calibrated.chance_hint(True) == "Lower optim.rate."
 
 
 def test_guessing_is_warned_about_with_the_setting_to_change(digits: SpikeStore, tmp_path: Path) -> None:
@@ -245,6 +273,55 @@ def test_few_updates_are_warned_about(digits: SpikeStore, tmp_path: Path) -> Non
     assert f"this run makes {updates} updates" in warnings_of(tmp_path / "few")[0]
     trainer(digits, tmp_path / "many", replace(SETTINGS, epochs=1000))
     assert not warnings_of(tmp_path / "many")
+
+
+@pytest.mark.parametrize(
+    ("target", "fitting"),
+    [(1, (1, 0, 0)), (4, (4, 1, 1)), (8, (8, 1, 1)), (10, (10, 1, 1)), (16, (16, 2, 2)), (35, (35, 5, 5))],
+)
+def test_counts_that_fit_together(target: int, fitting: tuple[int, int, int]) -> None:
+    loss = LossSettings("rate", *fitting)
+    assert fitting_counts(target) == "loss.target={}, loss.off_target={} and loss.margin={}".format(*fitting)
+    assert Hm2bp(loss=loss).warning() == ""
+
+
+def test_a_target_is_recommended_with_what_goes_with_it() -> None:
+    with pytest.raises(UsageError) as refused:
+        Hm2bp().check_steps(50)
+    assert (
+        refused.value.hint == "Use loss.target=8, loss.off_target=1 and loss.margin=1, or encode more steps."
+    )
+    with pytest.raises(UsageError) as refused:
+        Hm2bp().check_steps(2)
+    assert refused.value.hint == "Encode more steps."
+
+
+@pytest.mark.parametrize(("target", "counts"), [(8, "3 to 10 spikes"), (15, "10 spikes"), (16, "")])
+def test_a_loss_that_tells_nothing_apart_is_warned_about(target: int, counts: str) -> None:
+    warning = Hm2bp(loss=LossSettings(target=target)).warning()
+    assert counts in warning
+    assert ("Use loss.target=" in warning) == bool(counts)
+    assert Hm2bp(loss=LossSettings("softmax", target=target)).warning() == ""
+
+
+def test_settings_are_warned_about_at_the_start(digits: SpikeStore, tmp_path: Path) -> None:
+    settings = with_rule(thresholds=9.0, loss=LossSettings(target=8))
+    trainer(digits, tmp_path / "a", settings, limit=60)
+    few, validation, loss = warnings_of(tmp_path / "a")
+    assert few.startswith("this run makes ")
+    assert validation.startswith("validation=0.05 of 60 training samples, by class, holds out none: ")
+    assert loss.startswith(
+        "with loss.target=8, loss.off_target=5 and loss.margin=5 a neuron of 3 to 10 spikes "
+    )
+    share = float(validation.split("Use validation=")[1].split()[0])
+    held_out = trainer(digits, tmp_path / "b", replace(settings, validation=share), limit=60)
+    assert len(held_out.validation_samples) > 0
+    assert len(warnings_of(tmp_path / "b")) == 2
+
+
+def test_numbers_of_updates() -> None:
+    assert few_updates(1, 1).startswith("this run makes 1 update (1 epoch of 1 batch); ")
+    assert few_updates(3, 20).startswith("this run makes 60 updates (3 epochs of 20 batches); ")
 
 
 def test_lee2016_learns_and_resumes_to_the_bit(digits: SpikeStore, tmp_path: Path) -> None:
@@ -350,11 +427,18 @@ def test_values_that_are_not_finite_stop_the_run(
         after_epoch()
 
     monkeypatch.setattr(run, "_after_epoch", spoil)
-    with pytest.raises(RunError, match="not finite after epoch 2"):
+    with pytest.raises(RunError, match="not finite after epoch 2") as stopped:
         run.run()
+    assert "Lower optim.rate, init or lateral, and train into another run folder" in stopped.value.hint
     arrays, record = load_checkpoint(tmp_path / "run" / "last.npz")
     assert len(record["history"]) == 1
     assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+@pytest.mark.parametrize("rule", ["hm2bp", "lee2016"])
+def test_settings_to_lower_are_the_rule_s(rule: str) -> None:
+    words = RULES.get(rule).runaway.replace(" or ", ", ").split(", ")
+    assert set(words) <= {setting.name for setting in describe_settings(rule)}
 
 
 def test_a_network_that_does_not_fit_in_memory(digits: SpikeStore, tmp_path: Path) -> None:

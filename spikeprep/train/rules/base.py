@@ -37,6 +37,8 @@ class LearningRule(Plugin, ABC):
     owner: ClassVar[str] = "training"
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Training settings whose defaults are others under this rule: dotted name → value."""
+    runaway: ClassVar[str] = "optim.rate or init"
+    """Settings to lower where weights grow without bound."""
 
     def check_layers(self, layers: int) -> None:
         """Raise `UsageError` where settings by layer do not fit that many layers, the output among them."""
@@ -55,6 +57,10 @@ class LearningRule(Plugin, ABC):
         batch: PackedBatch,
     ) -> Self:
         """Return the rule with settings that are still open found on a batch; by default the rule itself."""
+        return self
+
+    def resolved_as(self, other: Self) -> Self:
+        """Return the rule with what is open taken from `other`, which was calibrated; by default the rule itself."""
         return self
 
     def specs(self, layer: LinearMap) -> Mapping[str, ArraySpec]:
@@ -106,10 +112,17 @@ class LearningRule(Plugin, ABC):
         """Return the optimiser step of one array of a layer; by default the same for all."""
         return step
 
-    def silent_hint(self, layer: int, rate: float) -> str:
-        """Return what to change where a layer fires only `rate` spikes per neuron and sample."""
+    def warning(self) -> str:
+        """Return a warning of settings that are allowed and unlikely to train, with ones that do; else ""."""
+        return ""
+
+    def silent_hint(self, layers: Sequence[LinearMap], layer: int, calibrated: bool) -> str:
+        """Return what to change where layer number `layer`, from 0, is the first that hardly fires.
+
+        `calibrated`: what `calibrated` finds was, or may have been, found by it.
+        """
         return "Change its initial weights (init)."
 
-    def chance_hint(self) -> str:
-        """Return what to change where a network guesses after an epoch."""
+    def chance_hint(self, calibrated: bool) -> str:
+        """Return what to change where a network guesses after an epoch; see `silent_hint`."""
         return "Lower optim.rate, or change init."

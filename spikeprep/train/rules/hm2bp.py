@@ -22,7 +22,7 @@ from ...errors import UsageError
 from ..layers.per_layer import PerLayer, at_layer, check_layers
 from .base import LearningRule
 from .calibration import calibrate
-from .loss import LossSettings, count_error
+from .loss import LossSettings, count_error, fitting_counts
 
 _LARGEST_TAU = 1e6  # steps
 _SOFTMAX_GAIN_FLOOR = 0.1
@@ -117,6 +117,7 @@ class Hm2bp(LearningRule):
     """
 
     name: ClassVar[str] = "hm2bp"
+    runaway: ClassVar[str] = "optim.rate, init or lateral"
 
     thresholds: PerLayer | Literal["auto"] = "auto"
     lateral: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
@@ -157,12 +158,16 @@ class Hm2bp(LearningRule):
         """See `LearningRule.check_steps`: a neuron must be able to fire as often as is wanted of it."""
         most = max_steps // (self.neuron.refractory + 1)
         if self.loss.loss == "rate" and self.loss.target > most:
-            fix = f"Use loss.target={most // 2}, or encode more steps." if most >= 2 else "Encode more steps."
+            fix = f"Use {fitting_counts(max(most // 2, 1))}, or encode" if most else "Encode"
             raise UsageError(
                 f"got loss.target {self.loss.target} for samples of at most {max_steps} steps",
                 f"at most {most}: a neuron fires every {self.neuron.refractory + 1} steps at best",
-                fix,
+                f"{fix} more steps.",
             )
+
+    def warning(self) -> str:
+        """See `LearningRule.warning`: a loss that does not tell the label neuron from the others."""
+        return self.loss.overlap()
 
     def calibrated(
         self,
@@ -182,6 +187,10 @@ class Hm2bp(LearningRule):
         units = [prod(layer.out_shape) for layer in layers]
         return replace(self, thresholds=calibrate(backend, devices, units, batch, constants))
 
+    def resolved_as(self, other: Hm2bp) -> Hm2bp:
+        """See `LearningRule.resolved_as`: thresholds that are "auto"."""
+        return replace(self, thresholds=other.thresholds) if self.thresholds == "auto" else self
+
     def constants(self, layer: int, layers: int) -> Hm2bpConstants:
         """See `LearningRule.constants`."""
         assert self.thresholds != "auto"
@@ -195,20 +204,21 @@ class Hm2bp(LearningRule):
         loss = self.loss.params() if output else None
         return Hm2bpConstants(self.neuron.at(threshold), self.psp.params(), lateral, floor, loss)
 
-    def silent_hint(self, layer: int, rate: float) -> str:
+    def silent_hint(self, layers: Sequence[LinearMap], layer: int, calibrated: bool) -> str:
         """See `LearningRule.silent_hint`."""
+        auto = "" if calibrated else ", or set thresholds=auto"
         if self.thresholds == "auto" or isinstance(self.thresholds, float | int):
-            return "Lower thresholds, or set them by layer."
+            return f"Lower thresholds, or set them by layer{auto}."
         lower = [nu / 2 if n == layer else nu for n, nu in enumerate(self.thresholds)]
-        return f"Lower its threshold, for example thresholds={lower}, or set thresholds=auto."
+        return f"Lower its threshold, for example thresholds={lower}{auto}."
 
-    def chance_hint(self) -> str:
+    def chance_hint(self, calibrated: bool) -> str:
         """See `LearningRule.chance_hint`: without a floor of 1 + σ, softmax gradients turn round."""
         if self.gain_floor is None and self.loss.loss == "softmax":
             return (
                 "Set gain_floor=auto: without it the gradient of inhibited output neurons changes its sign."
             )
-        return "Lower optim.rate, or set thresholds=auto."
+        return "Lower optim.rate." if calibrated else "Lower optim.rate, or set thresholds=auto."
 
     # ------------------------------------------------------------ forward and backward
 

@@ -7,7 +7,7 @@ behind a connection, so a = W x / V_th, and the gradient needs nothing but these
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Annotated, Any, ClassVar
@@ -31,6 +31,8 @@ from ...data import Lee2016Constants, SoftResetParams
 from ...trace_gradient import THRESHOLD, effective_thresholds, trace_backward
 from ..layers.per_layer import PerLayer, PerLayerOrZero, at_layer, check_layers
 from .base import LearningRule
+
+_LEAST_ALPHA = 1.0  # trained thresholds below √(3/M) are used as √(3/M)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Lee2016(LearningRule):
     """
 
     name: ClassVar[str] = "lee2016"
+    runaway: ClassVar[str] = "optim.rate, init or inhibition"
     defaults: ClassVar[Mapping[str, Any]] = {
         "optim.rate": 0.001,
         "optim.regularisation.strength": 0.01,
@@ -113,11 +116,23 @@ class Lee2016(LearningRule):
         unit = step.scale / sqrt(synapses(layer))  # a sum over the fan-in, where the optimiser has a mean
         return replace(step, strength=step.strength * unit, scale=unit)
 
-    def silent_hint(self, layer: int, rate: float) -> str:
-        """See `LearningRule.silent_hint`."""
-        return "Lower its threshold (alpha), or raise balance."
+    def silent_hint(self, layers: Sequence[LinearMap], layer: int, calibrated: bool) -> str:
+        """See `LearningRule.silent_hint`: a pool has no threshold of its own to lower."""
+        trained = max((n for n in range(layer + 1) if layers[n].specs()), default=None)
+        if trained is None:
+            return "It has no weights and fires as its inputs do: encode more spikes, or leave it out."
+        whose = (
+            "its threshold" if trained == layer else "the thresholds of the layer with weights ahead of it"
+        )
+        alpha = at_layer(self.alpha, trained)
+        if alpha <= _LEAST_ALPHA:
+            return "Raise balance, or encode more spikes."
+        lower = max(_LEAST_ALPHA, alpha / 5)  # 10 to 2: docs/lee2016.md
+        by_layer = () if isinstance(self.alpha, float | int) else self.alpha
+        values = [lower if n == trained else value for n, value in enumerate(by_layer)] or f"{lower:g}"
+        return f"Lower {whose}, for example alpha={values} (docs/lee2016.md), or raise balance."
 
-    def chance_hint(self) -> str:
+    def chance_hint(self, calibrated: bool) -> str:
         """See `LearningRule.chance_hint`."""
         return "Lower optim.rate or inhibition."
 

@@ -62,10 +62,27 @@ class LossSettings(Settings):
                 "Lower loss.margin.",
             )
 
+    def overlap(self) -> str:
+        """Return a warning where the margins leave a count that is no error for any neuron, label or not; else ""."""
+        lowest, highest = self.target - self.margin, self.off_target + self.margin
+        if self.loss != "rate" or lowest > highest:
+            return ""
+        counts = f"{lowest} spikes" if lowest == highest else f"{lowest} to {highest} spikes"
+        return (
+            f"with loss.target={self.target}, loss.off_target={self.off_target} and loss.margin={self.margin} a neuron "
+            f"of {counts} is no error, whether it is the label's or another. Use {fitting_counts(self.target)}."
+        )
+
     def params(self) -> LossParams:
         """Return them as backends take them."""
         softmax = self.loss == "softmax"
         return LossParams(softmax, self.target, self.off_target, self.margin, self.fill, self.lateral_limit)
+
+
+def fitting_counts(target: int) -> str:
+    """Return the settings of the rate loss for a target, in the published proportion of 35 to 5 to 5, as text."""
+    others = round(target / 7)
+    return f"loss.target={target}, loss.off_target={others} and loss.margin={others}"
 
 
 def count_error(
