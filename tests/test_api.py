@@ -188,6 +188,14 @@ def test_another_recipe_suggests_other_settings(encoded, tmp_path):
         settings = spikeprep.open_run(result).config.settings.to_json()
         assert settings["loss"]["target"] != load_recipe("digits").train["loss"]["target"]
         assert settings["thresholds"] != [20, 8]  # they are of the recipe's own layers
+        again = spikeprep.train(
+            encoded, recipe=recipe, arch="9", run=run, resume=True, epochs=1, progress=False
+        )
+        assert again.to_json() == result.to_json()
+        with pytest.raises(
+            RunError, match=r"got loss.margin = 3 by recipe, for the run in .*; expected 5, as it st"
+        ):
+            spikeprep.train(encoded, recipe="digits", arch="9", run=run, resume=True, progress=False)
 
 
 def test_resuming_continues_the_run(encoded, tmp_path):

@@ -70,7 +70,8 @@ def train(
     resume
         Whether to continue the run in that folder; `epochs` may be raised.
     recipe
-        Whose suggested training settings to use: a name, a TOML file or a `Recipe`; default the store's own recipe.
+        Whose suggested training settings to use: a name, a TOML file or a `Recipe`; default the store's own recipe. A
+        resumed run keeps its settings; a recipe that is named must agree with them, `epochs` aside.
     settings
         Training settings: dotted name → value, such as ``{"optim.rate": 0.005, "thresholds": [20, 8]}``.
     limit
@@ -204,7 +205,8 @@ def _chosen(
         )
     if resume:
         folder = RunFolder(_folder(run, store, chosen.get("arch") or suggested.get("arch", "")))
-        return folder, folder.resumed_settings(store, chosen, limit)
+        wanted = run_settings(suggested, chosen) if recipe is not None else None
+        return folder, folder.resumed_settings(store, chosen, limit, wanted)
     trained = run_settings(suggested, chosen)
     return RunFolder(_folder(run, store, trained.arch)), trained
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
@@ -152,6 +152,40 @@ class RunConfig:
         record = _RECORD_BYTES + epochs * (_EPOCH_BYTES + _LAYER_BYTES * len(layers))
         return CheckpointLayout(arrays | more, record + len(json.dumps(self.to_json())))
 
+    def resumed_settings(self, path: Path, changes: Mapping[str, Any], limit: int | None) -> TrainSettings:
+        """Return the settings to resume the run at `path` with: its own, with `epochs` from `changes`.
+
+        Raises
+        ------
+        RunError
+            A change or the limit differs from the run's own; the message names it, and both values.
+        UsageError
+            A change has a name or a value that does not exist.
+        """
+        flat, own = leaves(changes), self.settings.to_json() | {"limit": self.limit}
+        if limit is not None:
+            flat["limit"] = limit
+        for key in ("rule", "arch", "limit"):  # other settings may not fit another rule or other layers
+            if flat.get(key, own[key]) != own[key]:
+                raise _other_setting(path, key, flat[key], own[key])
+        settings = self.settings.override(changes)
+        self.check_settings(path, settings, "")
+        return replace(settings, rule=settings.rule.resolved_as(self.settings.rule))
+
+    def check_settings(self, path: Path, settings: TrainSettings, origin: str) -> None:
+        """Raise `RunError` where settings of a new run, open ones aside, differ from the run's own in more than epochs.
+
+        `path` is the run's, `origin` what the settings are from, for the message.
+        """
+        own = self.settings
+        if settings.rule.name == own.rule.name:
+            settings = replace(settings, rule=settings.rule.resolved_as(own.rule))
+        given, expected = leaves(settings.to_json()), leaves(own.to_json())
+        keys = sorted({*given, *expected} - {"epochs"}, key=lambda key: (key not in ("rule", "arch"), key))
+        for key in keys:
+            if given.get(key) != expected.get(key):
+                raise _other_setting(path, key, given.get(key), expected.get(key), origin)
+
     def check_bound(self, path: Path, record: Mapping[str, Any]) -> None:
         """Raise `RunError` where the record of the checkpoint at `path` is of another run, or of other settings.
 
@@ -181,3 +215,11 @@ class RunConfig:
                 f"{excerpt(theirs.get(key), 60)}, as in {path.name}",
                 "Restore config.json, or train with those settings into another run folder.",
             )
+
+
+def _other_setting(path: Path, key: str, given: Any, own: Any, origin: str = "") -> RunError:
+    return RunError(
+        f"got {key} = {excerpt(given, 60)}{f' by {origin},' if origin else ''} for the run in {path}",
+        f"{excerpt(own, 60)}, as it started: only epochs may change",
+        f"Leave {origin or key} out, or start a run in another folder: run=….",
+    )

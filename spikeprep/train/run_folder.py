@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -368,22 +367,23 @@ class RunFolder:
         return config
 
     def resumed_settings(
-        self, store: SpikeStore, changes: Mapping[str, Any], limit: int | None
+        self,
+        store: SpikeStore,
+        changes: Mapping[str, Any],
+        limit: int | None,
+        suggested: TrainSettings | None = None,
     ) -> TrainSettings:
         """Return the settings to resume with: the run's own, with `epochs` from `changes`, which may change no other.
+
+        `suggested` are those of a new run by a recipe that is named for this one, which may differ in `epochs` alone.
 
         Raises
         ------
         RunError
-            The run is of another store, or of other settings.
+            The run is of another store, or of other settings; the message names one, and both values.
         """
         config = self.check_store(store)
-        settings = config.settings.override(changes)
-        same = replace(settings, epochs=config.settings.epochs) == config.settings
-        if not same or limit not in (None, config.limit):
-            raise RunError(
-                f"{self.path} has other settings than those given",
-                "the run's own, of which only epochs may change",
-                "Leave the others out, or start a run in another folder: run=….",
-            )
+        settings = config.resumed_settings(self.path, changes, limit)
+        if suggested is not None:
+            config.check_settings(self.path, suggested, "recipe")
         return settings

@@ -6,13 +6,14 @@ names belong to the rule depends on `rule`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from .. import config
 from ..config import Meta, Natural, Setting, Settings, Share
-from ..errors import UsageError, near_miss
+from ..errors import SpikeprepError, UsageError, near_miss
 from ..registry import RULES
 from .layers.notation import parse_arch
 from .layers.per_layer import SharePerLayer, SpreadPerLayer, check_layers
@@ -107,7 +108,8 @@ class TrainSettings(Settings):
         Raises
         ------
         UsageError
-            A name is of neither training nor the rule (the hint names the nearest one), or a value is not allowed.
+            A name is of neither training nor the rule (the hint names the nearest one, or the rule that has it), or a
+            value is not allowed.
         """
         name = value.get("rule", DEFAULT_RULE)
         if not isinstance(name, str):
@@ -120,12 +122,13 @@ class TrainSettings(Settings):
                 "settings of other names: both share one namespace",
                 f"Rename {rule.__name__}.{shared[0]}.",
             )
-        for key in value:
-            if key not in own and key not in general:
-                known = [setting.name for setting in describe_settings(name)]
-                raise UsageError(
-                    f"training has no setting {config.excerpt(key)}", "", near_miss(str(key), known)
-                )
+        unknown = [key for key in value if key not in own and key not in general]
+        _refuse_foreign(config.leaves({key: value[key] for key in unknown}), name)
+        if unknown:
+            known = [setting.name for setting in describe_settings(name)]
+            raise UsageError(
+                f"training has no setting {config.excerpt(unknown[0])}", "", near_miss(str(unknown[0]), known)
+            )
         settings = {key: item for key, item in value.items() if key in general and key != "rule"}
         made: Self = config.build(
             cls, settings | {"rule": config.build(rule, {k: v for k, v in value.items() if k in own})}
@@ -140,14 +143,32 @@ class TrainSettings(Settings):
         Raises
         ------
         UsageError
-            A name is unknown (the hint names the nearest one), or a value is not allowed.
+            A name is unknown (the hint names the nearest one) or another rule's, or a value is not allowed.
         """
         name = changes.get("rule", self.rule.name)
         base = self
         if name != self.rule.name:
             rule = RULES.get(str(name))
             base, changes = replace(self, rule=rule()), {**rule.defaults, **config.leaves(changes)}
-        return self.from_json(config.overridden(base.to_json(), changes, "training"))
+        tree = base.to_json()
+        _refuse_foreign(config.leaves(changes).keys() - config.leaves(tree).keys(), str(name))
+        return self.from_json(config.overridden(tree, changes, "training"))
+
+
+def _refuse_foreign(unknown: Iterable[str], rule: str) -> None:
+    """Raise `UsageError` where one of some names, which `rule` does not know, is a setting of another rule."""
+    names = sorted(map(str, unknown))
+    for other in RULES.names() if names else ():
+        settings: set[str] = set()
+        with suppress(SpikeprepError):  # a plugin that cannot be loaded
+            settings = {setting.name for setting in config.describe(RULES.get(other))}
+        for name in names:
+            if name in settings:
+                raise UsageError(
+                    f"{name} belongs to the rule {other}, and this run uses {rule}",
+                    f"settings of training and of {rule}",
+                    f"Leave {name} out, or use rule={other}.",
+                )
 
 
 def describe_settings(rule: str = DEFAULT_RULE) -> Iterator[Setting]:

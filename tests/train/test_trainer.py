@@ -152,10 +152,49 @@ def test_more_epochs_than_the_run_had(digits: SpikeStore, tmp_path: Path) -> Non
     summary = trainer(digits, tmp_path / "run", settings, resume=True).run()
     assert summary is not None
     assert summary["epochs"] == 3
-    with pytest.raises(RunError, match="only epochs may change"):
-        folder.resumed_settings(digits, {"batch": 8}, None)
-    with pytest.raises(RunError, match="only epochs may change"):
-        folder.resumed_settings(digits, {}, 7)
+    assert folder.resumed_settings(digits, {"thresholds": "auto"}, None) == settings  # as the run found them
+
+
+@pytest.mark.parametrize(
+    ("changes", "limit", "says"),
+    [
+        (
+            {"batch": 8},
+            None,
+            "got batch = 8 for the run in {}; expected 32, as it started: only epochs may change. Leave",
+        ),
+        ({"loss": {"target": 16}, "seed": 0}, None, "got loss.target = 16 for the run in {}; expected 15, "),
+        ({"arch": "30-20"}, None, "got arch = '30-20' for the run in {}; expected '30', "),
+        (
+            {"rule": "lee2016", "alpha": 3.0},
+            None,
+            "got rule = 'lee2016' for the run in {}; expected 'hm2bp', ",
+        ),
+        ({"thresholds": [3.0, 2.0]}, None, "got thresholds = [3.0, 2.0] for the run in {}; expected ["),
+        ({}, 7, "got limit = 7 for the run in {}; expected None, "),
+    ],
+)
+def test_other_settings_than_a_run_s_are_named(
+    digits: SpikeStore, tmp_path: Path, changes: dict[str, Any], limit: int | None, says: str
+) -> None:
+    trainer(digits, tmp_path / "run")
+    with pytest.raises(RunError) as refused:
+        RunFolder(tmp_path / "run").resumed_settings(digits, changes, limit)
+    assert says.format(tmp_path / "run") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "setting", "owner"),
+    [("lee2016", "thresholds", "hm2bp"), ("lee2016", "loss.target", "hm2bp"), ("hm2bp", "alpha", "lee2016")],
+)
+def test_a_setting_of_another_rule_is_called_that(rule: str, setting: str, owner: str) -> None:
+    path = setting.split(".")
+    nested = {path[0]: {path[1]: 1}} if len(path) > 1 else {setting: 1}
+    for build in (TrainSettings().override, TrainSettings.from_json):
+        with pytest.raises(UsageError) as refused:
+            build({"rule": rule} | nested)  # type: ignore[operator]
+        assert refused.value.got == f"{setting} belongs to the rule {owner}, and this run uses {rule}"
+        assert refused.value.hint == f"Leave {setting} out, or use rule={owner}."
 
 
 def test_a_folder_that_is_taken_or_foreign(digits: SpikeStore, other: Path, tmp_path: Path) -> None:
