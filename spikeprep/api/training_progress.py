@@ -39,6 +39,10 @@ class TrainingProgress:
             self.progress.note(_ranks_line(record["ranks"], record["cores"]))
         elif event == "resume":
             self.progress.note(f"epochs: {record['epochs']}, before {record['before']}")
+        elif event == "finished":
+            epochs = record["epochs"]
+            done = f"all {epochs:,} epochs are" if epochs > 1 else "its epoch is"
+            self.progress.note(f"nothing is left to train: {done} done; with more epochs the run goes on")
         elif event == "device":
             self.progress.note(_device_line(record))
             if self.device == "auto" and record["device"] == "cpu" and (reason := _unused_gpu()):

@@ -17,7 +17,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..errors import RunError, SpikeprepError, UsageError
+from ..errors import CapabilityError, RunError, SpikeprepError, UsageError
 from ..lease import Holder, Lease
 from ..store import SpikeStore
 from ..store.local_storage import LocalStorage
@@ -30,7 +30,7 @@ from .checkpoint import (
     save_checkpoint,
 )
 from .documents import best_epoch, check_history, parse_json
-from .files import read_regular, remove_abandoned, write_bytes_atomic, write_errors
+from .files import read_regular, remove_abandoned, write_bytes_atomic
 from .journal import Journal
 from .run_config import FORMAT, RunConfig
 from .settings import TrainSettings
@@ -74,16 +74,17 @@ class RunFolder:
         ------
         RunError
             Another process trains here; there is a run, or something else, already, or there is no run to resume.
+        UsageError
+            The path leads to a file.
         CapabilityError
-            The disk is full, or a permission is missing.
+            The folder cannot be made: the disk is full, a permission is missing, or the file system has no folders.
         """
         if new:
             check_output(self.path)
             self._refuse_content()
         elif not self.exists():
             raise self._no_run()
-        with write_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        self._make()
         self._lease = Lease.acquire(
             LocalStorage(self.path),
             _LEASE,
@@ -137,25 +138,40 @@ class RunFolder:
             names = set(os.listdir(self.path))
         except FileNotFoundError:
             return
-        except NotADirectoryError as error:
-            raise RunError(
-                f"{self.path} cannot be created (there is a file)", "a folder", "Name another run folder."
-            ) from error
         except OSError as error:
-            with write_errors(self.path):
-                raise error
+            raise self._unusable(error) from error
         ours = set()
         if _LEASE in names and Holder.parse(LocalStorage(self.path).get(_LEASE)):
             # it is created in an empty folder only, and removed after the others
             ours = {_LEASE, f"{_LEASE}.takeover", self.last.name, self.journal.path.name}
         others = sorted(name for name in names - ours if not is_partial(name))
         if others:
-            what = "a run" if self.exists() else f"not empty (it has {', '.join(others[:3])})"
-            raise RunError(
-                f"{self.path} is {what} already",
-                "a new or empty folder",
-                "Pass resume=True to continue it, or another run=….",
+            if self.exists():
+                what, hint = "a run", "Pass resume=True to continue it, or another run=…."
+            else:
+                what, hint = f"not empty (it has {', '.join(others[:3])})", "Name another folder: run=…."
+            raise RunError(f"{self.path} is {what} already", "a new or empty folder", hint)
+
+    def _make(self) -> None:
+        """Create the folder where it is not there."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UsageError | CapabilityError:
+        """Return what is wrong with the path of a new run: it leads to a file, or a folder cannot be made there."""
+        if isinstance(error, NotADirectoryError | FileExistsError):
+            return UsageError(
+                f"the run folder {self.path} cannot be created (there is a file in its place)",
+                "a folder",
+                "Name another run folder: run=….",
             )
+        return CapabilityError(
+            f"the run folder {self.path} cannot be created ({error.strerror or error})",
+            "a place where folders can be made",
+            "Name another run folder: run=…, or free some space or change the permissions there.",
+        )
 
     def _remove_unfinished(self) -> None:
         """Remove what a start that has not finished has written; the lease is held."""

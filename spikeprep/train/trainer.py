@@ -39,8 +39,8 @@ from .settings import TrainSettings
 from .splits import VALIDATION, split_samples
 
 Listener = Callable[[dict[str, Any]], None]
-"""Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), and with
-``{"event": "progress", …}`` after every batch."""
+"""Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), with
+``{"event": "progress", …}`` after every batch, and with ``{"event": "finished", …}`` where none is left."""
 
 _CALIBRATION_SAMPLES = 64
 
@@ -223,6 +223,8 @@ class Trainer:
             self.folder.release()
 
     def _run(self, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
+        if self.stream.epoch >= self.settings.epochs and self.ranks.leads:
+            self._listener({"event": "finished", "epochs": self.settings.epochs})
         while self.stream.epoch < self.settings.epochs:
             started = time.perf_counter()
             previous: TrainedBatch | None = None

@@ -51,6 +51,7 @@ def test_train_and_evaluate_as_json(spikeprep, store, tmp_path):
     done = spikeprep("train", store, "--arch", "20", "--epochs", "1", "--run", run, "--json", *LOSS)
     summary = json.loads(done.stdout)
     assert set(summary) >= SUMMARY
+    assert summary["warnings"][0].startswith("this run makes 1 update (1 epoch of 1 batch); ")
     result = json.loads(spikeprep("evaluate", run, store, "--json").stdout)
     assert set(result) == {"accuracy", "samples", "confusion", "differences"}
     assert (result["accuracy"], result["samples"]) == (summary["best_test_accuracy"], 30)
@@ -90,7 +91,9 @@ def test_resuming_a_finished_run_prints_its_summary(spikeprep, store, trained):
     done = spikeprep("train", store, "--run", trained, "--resume", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["epochs"] == 2
-    assert "after epoch 2" in spikeprep("train", store, "--run", trained, "--resume").stdout
+    again = spikeprep("train", store, "--run", trained, "--resume")
+    assert "after epoch 2" in again.stdout
+    assert "nothing is left to train: all 2 epochs are done; with more epochs the run goes on" in again.stderr
     fewer = spikeprep("train", store, "--run", trained, "--resume", "--epochs", "1")
     assert fewer.exit_code == 2
     assert "got --epochs 1 for a run of 2 epochs; expected at least 2" in fewer.stderr
@@ -157,7 +160,17 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
         (("--limit", "0"), 2, "--limit"),
         (("--run", ""), 2, "got an empty path"),
         (("--resume",), 4, "no config.json"),
-        (("--set", "loss.target=400"), 2, "--set loss.target="),
+        (
+            ("--set", "loss.target=400"),
+            2,
+            "Use --set loss.target=33, --set loss.off_target=5 and --set loss.margin=5, or encode more steps.",
+        ),
+        (
+            ("--rule", "lee2016", "--set", "thresholds=[1,2]"),
+            2,
+            "thresholds belongs to the rule hm2bp, and this run uses lee2016; expected settings of training and of "
+            "lee2016. Leave thresholds out, or use --rule hm2bp.",
+        ),
     ],
 )
 def test_errors(spikeprep, store, tmp_path, words, code, says):

@@ -203,8 +203,9 @@ def test_a_folder_that_is_taken_or_foreign(digits: SpikeStore, other: Path, tmp_
         trainer(digits, tmp_path / "run")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
-    with pytest.raises(RunError, match="not empty"):
+    with pytest.raises(RunError, match="not empty") as refused:
         trainer(digits, tmp_path / "full")
+    assert "resume" not in refused.value.hint
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(RunError, match="has other data or another encoding"):
         folder.resumed_settings(SpikeStore.open(other), {}, None)
@@ -512,8 +513,16 @@ def test_a_changed_configuration_is_refused(
 
 def test_a_run_folder_that_cannot_be_made(digits: SpikeStore, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="cannot be created"):
-        trainer(digits, tmp_path / "file" / "run")
+    heard: list[dict[str, Any]] = []
+    for path in (tmp_path / "file", tmp_path / "file" / "run", Path("/dev/null/run")):
+        with pytest.raises(
+            UsageError, match=r"cannot be created \(there is a file in its place\); expected a folder"
+        ):
+            trainer(digits, path, listener=heard.append)
+    with pytest.raises(CapabilityError, match="cannot be created") as refused:
+        trainer(digits, Path("/proc/spikeprep/run"), listener=heard.append)
+    assert "resume" not in str(refused.value)
+    assert heard == []  # the network is shown once there is a folder
 
 
 @pytest.mark.parametrize(("number", "hint"), [(1, "train again"), (2, "train again"), (4, "newer spikeprep")])
