@@ -84,6 +84,7 @@ class Journal:
         try:
             records = list(self._records(size)) or [dict(start)]
             self.compare(_last_of_each(records), history, checkpoint)
+            self.check_later(_last_of_each(records), len(history), checkpoint, 0)
         except RunError as error:
             warning = f"{error.got}; the journal is written again, as {checkpoint.name} has it"
             records = [dict(start)]
@@ -140,6 +141,25 @@ class Journal:
                         f"{excerpt(other.get(key), 60)}, as in {checkpoint}",
                         "Resume the run: that writes the journal again.",
                     )
+
+    def check_later(
+        self, epochs: Sequence[Mapping[str, Any]], done: int, checkpoint: Path, most: int
+    ) -> None:
+        """Raise `RunError` where epochs of the journal after the `done` ones of a checkpoint are no course of the run.
+
+        A run that was killed before it saved its checkpoint leaves the next epochs, `most` at most, each complete.
+        """
+        later = [record for record in epochs if record["epoch"] > done]
+        for number, record in enumerate(later, done + 1):
+            lacking = [key for key in EPOCH if key not in record]
+            if record["epoch"] == number and number <= done + most and not lacking:
+                continue
+            what = f" without {lacking[0]!r}" if lacking and record["epoch"] == number else ""
+            raise RunError(
+                f"{self.path} has epoch {record['epoch']}{what}",
+                f"{done} epoch{'s' if done != 1 else ''}, as {checkpoint} has, or the record of the next one",
+                "Resume the run: that writes the journal again.",
+            )
 
     def _check_run(self, first: Mapping[str, Any] | None, run_id: str) -> None:
         """Raise `RunError` where the first record, if there is one, is not the start of a run."""

@@ -244,11 +244,12 @@ class RunFolder:
         Raises
         ------
         RunError
-            The file is damaged, of another run, or not of the epoch that the last checkpoint says is the best one.
+            The file is damaged, of another run, or not of the epoch that the last checkpoint says is the best one; or
+            the journal is, see `history`.
         """
         arrays, record = self._load(self.best, config)
         found = self._history(self.best, record, config)
-        last = self._last_history(config)
+        _, last = self._epochs(config)
         if last is not None:
             known = last[0]
             # a run that was killed between its two files has a best network that is one epoch ahead
@@ -302,12 +303,23 @@ class RunFolder:
             The journal is damaged, of another run, or contradicts the checkpoint.
         """
         config = self.config()
-        epochs = self.journal.epochs(config.run_id)
+        epochs, last = self._epochs(config)
+        return epochs if last is None else last[0]
+
+    def _epochs(
+        self, config: RunConfig
+    ) -> tuple[list[dict[str, Any]], tuple[list[dict[str, Any]], Path] | None]:
+        """Return the epochs of the journal, and those of the newest sound checkpoint with its file: they agree."""
+        epochs = self.journal.epochs(
+            config.run_id
+        )  # first: while a process trains, the checkpoint is newer at most
         last = self._last_history(config)
-        if last is None:
-            return epochs
-        self.journal.compare(epochs, *last)
-        return last[0]
+        if last is not None:
+            known, path = last
+            self.journal.compare(epochs, known, path)
+            # killed before it saves, a run leaves one epoch more; with the newest checkpoint damaged there may be two
+            self.journal.check_later(epochs, len(known), path, 1 if path == self.last else 2)
+        return epochs, last
 
     def _last_history(self, config: RunConfig) -> tuple[list[dict[str, Any]], Path] | None:
         """Return the epochs of the newest sound checkpoint, and its file; None where both are damaged or missing."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from spikeprep.errors import RunError
+from spikeprep.train.documents import EPOCH
 from spikeprep.train.journal import Journal
 
 START = {"event": "start", "config": {"run_id": "a" * 32}}
@@ -91,3 +92,21 @@ def test_a_line_that_is_no_event_is_named(journal, line):
         file.write(line + "\n")
     with pytest.raises(RunError, match="line 5"):
         journal.records()
+
+
+def test_epochs_after_a_checkpoint_s(journal):
+    """A killed run leaves the next ones, complete and in order; any others are of another origin."""
+    complete = dict.fromkeys(EPOCH, 0) | {"event": "epoch"}
+    two, three = complete | {"epoch": 2}, complete | {"epoch": 3}
+    last = Path("last.npz")
+    journal.check_later([], 1, last, 1)
+    journal.check_later([complete | {"epoch": 1}, two], 1, last, 1)
+    journal.check_later([two, three], 1, last, 2)
+    for later, found in (
+        ([three], "epoch 3"),
+        ([two, three], "epoch 3"),
+        ([complete | {"epoch": 99}], "epoch 99"),
+        ([{"event": "epoch", "epoch": 2}], "epoch 2 without 'train_accuracy'"),
+    ):
+        with pytest.raises(RunError, match=rf"journal.jsonl has {found}; expected 1 epoch, as last.npz has"):
+            journal.check_later(later, 1, last, 1)

@@ -261,6 +261,22 @@ def test_a_journal_that_lost_its_end_gets_its_epochs_back(digits, tmp_path):
         assert run.folder.journal.epochs() == whole
 
 
+@pytest.mark.parametrize("place", [-1, None], ids=["before the last line", "at the end"])
+def test_a_foreign_epoch_in_the_journal_is_refused_until_the_run_is_resumed(digits, tmp_path, place):
+    run = trainer(digits, tmp_path / "run", ONE)
+    run.run()
+    folder, whole = run.folder, run.folder.journal.path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    end = len(lines) if place is None else place
+    folder.journal.path.write_bytes(b"".join([*lines[:end], b'{"event":"epoch","epoch":99}\n', *lines[end:]]))
+    for opened in (folder.history, lambda: load_network(folder, CpuBackend())):
+        with pytest.raises(RunError, match=r"journal.jsonl has epoch 99; expected 1 epoch"):
+            opened()
+    trainer(digits, tmp_path / "run", run.settings, resume=True).run()
+    assert [record["epoch"] for record in folder.history()] == [1]
+    assert b"99}" not in folder.journal.path.read_bytes()
+
+
 def test_the_journal_removes_a_cut_line_before_it_appends(tmp_path):
     folder = RunFolder(tmp_path)
     for cut in ('{"event": "epo', "x" * 10_000):
