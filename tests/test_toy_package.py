@@ -90,7 +90,7 @@ def test_they_are_listed_and_described() -> None:
     assert "delta" in RULES.names()
     assert "block_diagonal" in LAYERS.names()
     assert {"epochs", "threshold", "wanted"} <= {setting.name for setting in describe_settings("delta")}
-    with pytest.raises(UsageError, match="no setting 'thresholds'"):
+    with pytest.raises(UsageError, match="thresholds belongs to the rule hm2bp, and this run uses delta"):
         TrainSettings().override({"rule": "delta", "thresholds": [1, 2]})
     with pytest.raises(UsageError, match=r"a layer: 4x20 \(block_diagonal\), 15C5 \(conv\), 800 \(dense\)"):
         TrainSettings().override({"arch": "20Q5"})
