@@ -162,7 +162,9 @@ def test_event_format(name, tmp_path):
 
 
 def test_every_event_format_is_tested():
-    assert {form.options.get("format", form.name) for form in FORMS.values()} == set(EVENT_FORMATS.names())
+    # a text that is cut between two lines cannot be told from a whole one; tests/eventfiles/test_text.py tests it
+    tested = {form.options.get("format", form.name) for form in FORMS.values()}
+    assert tested == set(EVENT_FORMATS.names()) - {"text"}
 
 
 # ------------------------------------------------------------ what is registered

@@ -116,6 +116,7 @@ class ClassFolders:
                         "Move the folders, give the folder that holds those of the splits as source=FOLDER, or, if "
                         f"{folder.name} is a class, name all classes: use source.class_names=[{folder.name},…].",
                     )
+        self._report_others(folder, len(files))
         label = printable(folder.name)
         return [Entry(split, f, label, file_id(f, self.root)) for f in files]
 
@@ -141,6 +142,17 @@ class ClassFolders:
             self.findings.append(
                 f"left out: {number:,} of the {self.what}, directly in {folder.name}, in no folder of a class"
             )
+
+    def _report_others(self, folder: Path, number: int) -> None:
+        """Record the files of a class that have other endings than the `number` that are read."""
+        if not self.suffixes or len(every := files_under(folder, ())) == number:
+            return
+        endings = tuple(self.suffixes)
+        others = [file for file in every if not file.name.lower().endswith(endings)]
+        self.findings.append(
+            f"left out: {len(others):,} files in {folder.name} of other endings than {' '.join(endings)}, "
+            f"such as {others[0].name}"
+        )
 
     def _check_depth(self, folder: Path, files: Sequence[Path]) -> None:
         """Raise `DataError` where the only class has all its files in further folders, which may be the classes."""

@@ -44,7 +44,7 @@ def test_encode_train_evaluate(spikeprep, encoded, tmp_path):
 
 
 def test_bad_files_are_errors_or_skipped_with_a_setting(spikeprep, corpus, tmp_path):
-    put(tmp_path / "raw/0af1set0.wav", b"no sound")
+    put(tmp_path / "raw/0af1set0.wav", b"\1no sound")
     put(tmp_path / "raw/0bf1set0.wav", (corpus / "ti_alpha/train/f1/0bf1set0.wav").read_bytes())
     args = ("encode", "ti46", "--source", tmp_path / "raw", "--out", tmp_path / "s.zarr")
     refused = spikeprep(*args)
@@ -114,7 +114,7 @@ def test_names_that_are_not_utf8(spikeprep, tmp_path):
     os.makedirs(folder)
     for n in range(3):
         with open(os.path.join(folder, b"\xe9%d.wav" % n), "wb") as file:
-            file.write(wav(spoken(1, n, 900), 8000) if n else b"no sound")
+            file.write(wav(spoken(1, n, 900), 8000) if n else b"\1no sound")
     args = (
         "encode",
         "audio",

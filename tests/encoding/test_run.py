@@ -274,7 +274,7 @@ def test_ragged_samples_are_the_same_for_any_workers_and_after_a_resumption(spee
 
 def test_files_left_out_are_recorded(speech, tmp_path):
     path = shutil.copytree(speech, tmp_path / "speech")
-    (path / "0zf1set0.wav").write_bytes(b"no sound")
+    (path / "0zf1set0.wav").write_bytes(b"\1no sound")
     with pytest.raises(DataError, match=r"0zf1set0\.wav is no audio"):
         encode(load_recipe("ti46"), tmp_path / "s.zarr", source_path=path)
     assert not (tmp_path / "s.zarr").exists()

@@ -181,8 +181,9 @@ TARGETS = [
     *(Target(f"{key} with its checksum", original(key, 4), changed(key, with_checksum)) for key in CHUNKS),
     Target("a chunk of spikes with its checksum", first_chunk, changed(SPIKES, shard_with)),
     Target("an index with its checksum", index_of_first, changed(SPIKES, shard_with_index)),
-    Target("a shard's record", lambda: [begun()[RECORD]], resumed(RECORD)),
-    Target("the root of a begun store", lambda: [begun()["zarr.json"]], resumed("zarr.json")),
+    # each case writes the rest of a store
+    Target("a shard's record", lambda: [begun()[RECORD]], resumed(RECORD), short=40),
+    Target("the root of a begun store", lambda: [begun()["zarr.json"]], resumed("zarr.json"), short=40),
     Target("a lease", lambda: [Holder.this_process().to_bytes()], holder),
 ]
 

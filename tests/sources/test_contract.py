@@ -144,14 +144,14 @@ sys.addaudithook(_count)
 def opened(tmp_path, monkeypatch):
     """Openings of the files below `tmp_path`, by path inside it; libsndfile's own included."""
     global OPENED
-    sound_file = soundfile.SoundFile
+    begin = soundfile.SoundFile.__init__
 
-    def counted(file, *arguments, **settings):
+    def counted(self, file, *arguments, **settings):
         if isinstance(file, (str, Path)):
             OPENED[str(file)] += 1
-        return sound_file(file, *arguments, **settings)
+        begin(self, file, *arguments, **settings)
 
-    monkeypatch.setattr(soundfile, "SoundFile", counted)
+    monkeypatch.setattr(soundfile.SoundFile, "__init__", counted)
     OPENED = Counter()
 
     def result() -> Counter[str]:

@@ -263,6 +263,18 @@ def test_a_store_keeps_the_groups(tmp_path):
         assert again == []
 
 
+def test_files_of_other_endings_are_reported(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    for n in range(4):
+        file = tmp_path / "ab"[n % 2] / f"{n}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((2, 3), 60 * n + 3, np.uint8)).save(file)
+    (tmp_path / "b/x.jfif").write_bytes((tmp_path / "a/0.png").read_bytes())
+    (finding,) = ImageFolder(path=str(tmp_path), test_share=0).provenance()["findings"]
+    assert finding.startswith("left out: 1 files in b of other endings than .png")
+    assert finding.endswith("such as x.jfif")
+
+
 # ---------------------------------------------------------------- other sources
 
 

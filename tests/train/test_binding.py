@@ -208,8 +208,9 @@ def test_a_store_of_other_spikes_is_refused(
         RunFolder(run).check_store(other)
 
 
+@pytest.mark.parametrize("count", [100, pytest.param(400, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["best.npz", "last.npz"])
-def test_no_flipped_byte_changes_a_weight(digits: SpikeStore, run: Path, name: str) -> None:
+def test_no_flipped_byte_changes_a_weight(digits: SpikeStore, run: Path, name: str, count: int) -> None:
     """Each is refused, or harmless: in a date or an attribute of the archive's entries."""
     (run / "last.previous.npz").unlink()
     data = (run / name).read_bytes()
@@ -221,8 +222,8 @@ def test_no_flipped_byte_changes_a_weight(digits: SpikeStore, run: Path, name: s
         return {key: array.tobytes() for key, array in loaded.items()}
 
     whole, rng, damaged = arrays(), random.Random(0), 0
-    ends = {*range(400), *range(len(data) - 400, len(data))}  # headers, where flips may be harmless
-    for at in sorted(ends | {rng.randrange(len(data)) for _ in range(400)}):
+    ends = {*range(count), *range(len(data) - count, len(data))}  # headers, where flips may be harmless
+    for at in sorted(ends | {rng.randrange(len(data)) for _ in range(count)}):
         flipped = bytearray(data)
         flipped[at] ^= 1 << rng.randrange(8)
         (run / name).write_bytes(flipped)
@@ -232,7 +233,7 @@ def test_no_flipped_byte_changes_a_weight(digits: SpikeStore, run: Path, name: s
             damaged += 1
         else:
             assert found == whole, at
-    assert damaged > 700
+    assert damaged > 1.75 * count
     (run / name).write_bytes(data)
     assert load_network(folder, backend).layers
 
