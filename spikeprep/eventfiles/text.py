@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -125,8 +125,7 @@ class TextFile(ColumnFormat):
                 "t x y p with t in s, or x,y,p,t with t in µs, or names in the first line",
                 "Pass the order of the columns as columns='txyp' or columns='xypt'.",
             )
-        form = replace(self, unit="s") if layout.seconds and not self.unit else self
-        return _Decoder(file, form, layout, order)
+        return _Decoder(file, self, layout, order)
 
 
 def _layout(head: bytes) -> _Layout | None:

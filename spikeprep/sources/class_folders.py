@@ -70,6 +70,8 @@ class ClassFolders:
     def _classes(self, folders: Sequence[Path]) -> list[Entry]:
         """Return the files of folders of classes, without a split."""
         entries = []
+        if len(folders) > 1 and not self.class_names:
+            self._check_parts(folders)
         for folder in folders:
             files = files_under(folder, self.suffixes)
             if not files:
@@ -143,6 +145,24 @@ class ClassFolders:
                 f"left out: {number:,} of the {self.what}, directly in {folder.name}, in no folder of a class"
             )
 
+    def _check_parts(self, folders: Sequence[Path]) -> None:
+        """Raise `DataError` where every folder has folders alone, of the same names: folds, or groups, of classes."""
+        inner = []
+        for folder in folders:
+            inside = [f for f in files_in(folder) if not f.name.startswith((".", "_"))]
+            if not inside or not all(f.is_dir() for f in inside):
+                return
+            inner.append({f.name for f in inside})
+        if len(inner[0]) > 1 and all(names == inner[0] for names in inner):
+            names = sorted(f.name for f in folders)
+            raise DataError(
+                f"{self.root} has the folders {listed(names)}, and each of them has {listed(sorted(inner[0]))}",
+                "a folder for each class",
+                f"If {listed(sorted(inner[0]))} are the classes, give the folder of one part as source=FOLDER, name "
+                "the parts train, validation and test, or list the files in a CSV file of path,label,group; if "
+                f"{listed(names)} are, use source.class_names=[{_names(names)}].",
+            )
+
     def _report_others(self, folder: Path, number: int) -> None:
         """Record the files of a class that have other endings than the `number` that are read."""
         if not self.suffixes or len(every := files_under(folder, ())) == number:
@@ -150,7 +170,7 @@ class ClassFolders:
         endings = tuple(self.suffixes)
         others = [file for file in every if not file.name.lower().endswith(endings)]
         self.findings.append(
-            f"left out: {len(others):,} files in {folder.name} of other endings than {' '.join(endings)}, "
+            f"left out: {len(others):,} of the files in {folder.name}, of other endings than {' '.join(endings)}, "
             f"such as {others[0].name}"
         )
 

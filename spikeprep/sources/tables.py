@@ -214,6 +214,10 @@ class _Lines:
                 f"has {f'the label {printable(label)}' if label else 'no label'} for {printable(name)}",
                 "name a class on each line (if it is one, give it another name), or remove the line",
             )
+        if values.get("group") == "":
+            column = self._columns.header[self._columns.of["group"]]
+            fix = f"name a group on each line, or use source.columns.{column}=ignore"
+            raise _Unusable(f"has no group for {printable(name)}", fix)
         split = self._split(values)
         file = self._recording or self._file(name, where)
         interval = self._interval(values)

@@ -263,6 +263,19 @@ def test_a_store_keeps_the_groups(tmp_path):
         assert again == []
 
 
+def test_folds_of_classes_are_refused(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    for n in range(8):
+        file = tmp_path / f"fold{n % 2}" / "ab"[n // 4] / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((2, 3), 30 * n + 3, np.uint8)).save(file)
+    with pytest.raises(DataError, match="the folders fold0, fold1, and each of them has a, b") as caught:
+        ImageFolder(path=str(tmp_path)).splits()
+    assert "source.class_names=[fold0,fold1]" in str(caught.value)
+    assert ImageFolder(path=str(tmp_path), class_names=("fold0", "fold1")).classes == ("fold0", "fold1")
+    assert ImageFolder(path=str(tmp_path / "fold0")).classes == ("a", "b")
+
+
 def test_files_of_other_endings_are_reported(tmp_path):
     Image = pytest.importorskip("PIL.Image")
     for n in range(4):
@@ -271,7 +284,7 @@ def test_files_of_other_endings_are_reported(tmp_path):
         Image.fromarray(np.full((2, 3), 60 * n + 3, np.uint8)).save(file)
     (tmp_path / "b/x.jfif").write_bytes((tmp_path / "a/0.png").read_bytes())
     (finding,) = ImageFolder(path=str(tmp_path), test_share=0).provenance()["findings"]
-    assert finding.startswith("left out: 1 files in b of other endings than .png")
+    assert finding.startswith("left out: 1 of the files in b, of other endings than .png")
     assert finding.endswith("such as x.jfif")
 
 

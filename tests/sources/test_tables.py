@@ -87,6 +87,15 @@ def test_lines_that_are_refused(tmp_path, line, words):
     assert re.search(words, str(bad))
 
 
+def test_a_line_without_a_group_is_refused(tmp_path):
+    text = "path,label,speaker\na,x,1\nb,y,\n"
+    files = listed(tmp_path, text)
+    assert [entry.group for entry in files.entries] == ["1"]
+    assert "t.csv line 3 has no group for b" in str(files.bad[0])
+    assert "source.columns.speaker=ignore" in files.bad[0].fix
+    assert len(listed(tmp_path, text, columns={"speaker": "ignore"}).entries) == 2
+
+
 def test_what_columns_mean_can_be_set(tmp_path):
     text = "image_id,breed,take\n1.png,pug,A\n"
     with pytest.raises(DataError, match=r"source\.columns\.NAME=path"):
