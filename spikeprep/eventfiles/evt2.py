@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from .._jit import jit
 from ..data import EVENT
 from ..input_files import InputFile
-from .base import ByteDecoder, Decoder, EventFormat, Words
+from .base import ByteDecoder, Words
 from .kernels import onward, onward_reference
-from .prophesee import has_encoding, raw_decoder
+from .prophesee import RawFormat
 
 _TIME_HIGH = 8
 
@@ -82,18 +82,12 @@ class _Decoder(ByteDecoder):
 
 
 @dataclass(frozen=True)
-class Evt2(EventFormat):
+class Evt2(RawFormat):
     """Prophesee's EVT 2.0 (.raw); the sensor's size is in the header, or known from the camera that it names."""
 
     name: ClassVar[str] = "evt2"
     title: ClassVar[str] = "Prophesee EVT2 .raw"
-    extensions: ClassVar[tuple[str, ...]] = (".raw",)
+    encoding: ClassVar[str] = "2.0"
 
-    @classmethod
-    def matches(cls, head: bytes) -> bool | None:
-        """Return whether a Prophesee header states EVT 2.0; None where it states no encoding."""
-        return has_encoding(head, "2.0")
-
-    def decoder(self, file: InputFile) -> Decoder:
-        """Read the header; see `EventFormat.decoder`."""
-        return raw_decoder(file, "2.0", _Decoder)
+    def _decoder(self, file: InputFile, begin: int) -> ByteDecoder:
+        return _Decoder(file, begin)

@@ -19,12 +19,11 @@ from .._jit import jit
 from .._simd import ones, trailing_zeros
 from ..data import EVENT
 from ..input_files import InputFile
-from .base import CHUNK, ByteDecoder, Decoder, EventFormat, Words
+from .base import CHUNK, ByteDecoder, Words
 from .kernels import onward, onward_reference
-from .prophesee import endianness_of, has_encoding, header_of, raw_decoder
+from .prophesee import RawFormat, VectorDecoder, endianness_of, header_of
 
 _TIME_HIGH = 8
-_MAX_EVENTS = 32  # of a word
 
 # t of the last TIME_HIGH; its 28 bits or −1; the bits of a word that are not decoded yet; its event of bit 0, and its
 # t; events before the first TIME_HIGH
@@ -101,8 +100,9 @@ def decode_reference(words: NDArray[np.uint64]) -> NDArray[np.void]:
     return events
 
 
-class _Decoder(ByteDecoder):
+class _Decoder(VectorDecoder):
     record, initial_state, camera_clock = 8, _INITIAL, True
+    most_events = 32  # a bit each
 
     def __init__(self, file: InputFile, begin: int) -> None:
         head = file.head(begin + CHUNK)
@@ -119,19 +119,9 @@ class _Decoder(ByteDecoder):
     def _pending(self) -> bool:
         return bool(self.state[2])
 
-    def buffer_length(self, events: int) -> int:
-        """Return the length for as many events as the words could hold."""
-        return max(min(events, super().max_events() * _MAX_EVENTS), 1)
-
-    def max_events(self) -> int:
-        """Return the number of events, those before the first TIME_HIGH included, from a pass of its own."""
-        count = 0
-        self.rewind()
-        while self._low < self._high or self._refill():
-            count += _count(self._buffer[: self._high].view(np.uint64), self._upper_first)
-            self._low = self._high
-        self.rewind()
-        return count
+    def count(self, raw: NDArray[np.uint8]) -> int:
+        """Return the number of events in whole words."""
+        return int(_count(raw.view(np.uint64), self._upper_first))
 
 
 def _upper_first(raw: bytes, stated: str) -> bool:
@@ -147,18 +137,12 @@ def _upper_first(raw: bytes, stated: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Evt21(EventFormat):
+class Evt21(RawFormat):
     """Prophesee's EVT 2.1 (.raw); the sensor's size is in the header, or known from the camera that it names."""
 
     name: ClassVar[str] = "evt21"
     title: ClassVar[str] = "Prophesee EVT2.1 .raw"
-    extensions: ClassVar[tuple[str, ...]] = (".raw",)
+    encoding: ClassVar[str] = "2.1"
 
-    @classmethod
-    def matches(cls, head: bytes) -> bool | None:
-        """Return whether a Prophesee header states EVT 2.1; None where it states no encoding."""
-        return has_encoding(head, "2.1")
-
-    def decoder(self, file: InputFile) -> Decoder:
-        """Read the header; see `EventFormat.decoder`."""
-        return raw_decoder(file, "2.1", _Decoder)
+    def _decoder(self, file: InputFile, begin: int) -> ByteDecoder:
+        return _Decoder(file, begin)

@@ -27,9 +27,9 @@ from .._jit import jit
 from .._simd import ones, trailing_zeros
 from ..data import EVENT
 from ..input_files import InputFile
-from .base import ByteDecoder, Decoder, EventFormat, Words
+from .base import ByteDecoder, Words
 from .kernels import onward
-from .prophesee import has_encoding, raw_decoder
+from .prophesee import RawFormat, VectorDecoder
 
 _Y, _X, _BASE, _VECT_12, _VECT_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
 
@@ -178,8 +178,9 @@ def decode_reference(words: NDArray[np.uint16]) -> NDArray[np.void]:
     return np.array([(x, y, t, p) for x, y, t, p in events], EVENT)
 
 
-class _Decoder(ByteDecoder):
+class _Decoder(VectorDecoder):
     record, initial_state, camera_clock = 2, _INITIAL, True
+    most_events = _MAX_EVENTS
 
     def decode(
         self, raw: NDArray[np.uint8], out: Words, where: NDArray[np.int64], state: NDArray[np.int64]
@@ -191,34 +192,18 @@ class _Decoder(ByteDecoder):
     def _pending(self) -> bool:
         return bool(self.state[4])
 
-    def buffer_length(self, events: int) -> int:
-        """Return the length for as many events as the words could hold."""
-        return max(min(events, super().max_events() * _MAX_EVENTS), 1)
-
-    def max_events(self) -> int:
-        """Return the exact number of events, from a pass of its own: a word holds up to twelve."""
-        count = 0
-        self.rewind()
-        while self._low < self._high or self._refill():
-            count += _count(self._buffer[: self._high].view(np.uint16), _events_of_words())
-            self._low = self._high
-        self.rewind()
-        return count
+    def count(self, raw: NDArray[np.uint8]) -> int:
+        """Return the number of events in whole words."""
+        return int(_count(raw.view(np.uint16), _events_of_words()))
 
 
 @dataclass(frozen=True)
-class Evt3(EventFormat):
+class Evt3(RawFormat):
     """Prophesee's EVT 3.0 (.raw); the sensor's size is in the header, or known from the camera that it names."""
 
     name: ClassVar[str] = "evt3"
     title: ClassVar[str] = "Prophesee EVT3 .raw"
-    extensions: ClassVar[tuple[str, ...]] = (".raw",)
+    encoding: ClassVar[str] = "3.0"
 
-    @classmethod
-    def matches(cls, head: bytes) -> bool | None:
-        """Return whether a Prophesee header states EVT 3.0; None where it states no encoding."""
-        return has_encoding(head, "3.0")
-
-    def decoder(self, file: InputFile) -> Decoder:
-        """Read the header; see `EventFormat.decoder`."""
-        return raw_decoder(file, "3.0", _Decoder)
+    def _decoder(self, file: InputFile, begin: int) -> ByteDecoder:
+        return _Decoder(file, begin)

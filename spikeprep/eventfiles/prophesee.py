@@ -1,13 +1,18 @@
-"""The text header of Prophesee's .raw and .dat files: lines of ``% key value``."""
+"""What Prophesee's files share: the text header of .raw and .dat, lines of ``% key value``, and the .raw formats."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..input_files import InputFile
-from .base import ByteDecoder
+from .base import ByteDecoder, EventFormat
 
 _MAX_HEADER = 1 << 16  # bytes: real ones have less than 2000
 
@@ -51,14 +56,6 @@ def encoding_of(data: bytes) -> str:
     return stated or fields.get("evt", "")
 
 
-def has_encoding(data: bytes, encoding: str) -> bool | None:
-    """Return whether a .raw file's first bytes state `encoding`; None where its header states none, as old ones do."""
-    if stated := encoding_of(data):
-        return stated == encoding
-    fields, length = header_of(data)
-    return None if length and "version" not in fields else False
-
-
 def endianness_of(fields: dict[str, str]) -> str:
     """Return the order of bytes that a header states, empty where it states none."""
     match = re.search(r"endianness=(\w+)", fields.get("format", ""))
@@ -77,20 +74,61 @@ def sensor_of(fields: dict[str, str]) -> tuple[int, int] | None:
     return next((size for pattern, size in _SENSORS if re.search(pattern, description)), None)
 
 
-def raw_decoder(
-    file: InputFile, encoding: str, decoder: Callable[[InputFile, int], ByteDecoder]
-) -> ByteDecoder:
-    """Return a decoder of a .raw file's events, with the sensor's size if the header states it."""
-    path, head = file.path, file.head(_MAX_HEADER)
-    fields, begin = header_of(head)
-    if (stated := encoding_of(head)) not in ("", encoding):
-        raise DataError(f"{path} has events in {stated}", f"EVT {encoding}")
-    if "big" in endianness_of(fields):
-        raise DataError(
-            f"{path} is big-endian",
-            "little-endian words, the default of the cameras",
-            "Convert it with Prophesee's tools, for example to HDF5 with metavision_file_to_hdf5.",
-        )
-    events = decoder(file, begin)
-    events.size = sensor_of(fields)
-    return events
+@dataclass(frozen=True)
+class RawFormat(EventFormat):
+    """Base of the encodings of .raw files; subclasses state `encoding`, as headers do, and implement `_decoder`."""
+
+    extensions: ClassVar[tuple[str, ...]] = (".raw",)
+    encoding: ClassVar[str]
+
+    @classmethod
+    def matches(cls, head: bytes) -> bool | None:
+        """Return whether a Prophesee header states this encoding; None where it states none, as old ones do."""
+        if stated := encoding_of(head):
+            return stated == cls.encoding
+        fields, length = header_of(head)
+        return None if length and "version" not in fields else False
+
+    @abstractmethod
+    def _decoder(self, file: InputFile, begin: int) -> ByteDecoder:
+        """Return the decoder of the words from byte `begin` on."""
+
+    def decoder(self, file: InputFile) -> ByteDecoder:
+        """Read the header, with the sensor's size if it states it; see `EventFormat.decoder`."""
+        path, head = file.path, file.head(_MAX_HEADER)
+        fields, begin = header_of(head)
+        if (stated := encoding_of(head)) not in ("", self.encoding):
+            raise DataError(f"{path} has events in {stated}", f"EVT {self.encoding}")
+        if "big" in endianness_of(fields):
+            raise DataError(
+                f"{path} is big-endian",
+                "little-endian words, the default of the cameras",
+                "Convert it with Prophesee's tools, for example to HDF5 with metavision_file_to_hdf5.",
+            )
+        events = self._decoder(file, begin)
+        events.size = sensor_of(fields)
+        return events
+
+
+class VectorDecoder(ByteDecoder):
+    """Base of the decoders of words of which each may hold several events, at most `most_events`."""
+
+    most_events: ClassVar[int]
+
+    @abstractmethod
+    def count(self, raw: NDArray[np.uint8]) -> int:
+        """Return the number of events in whole words."""
+
+    def buffer_length(self, events: int) -> int:
+        """Return the length for as many events as the words could hold."""
+        return max(min(events, super().max_events() * self.most_events), 1)
+
+    def max_events(self) -> int:
+        """Return the number of events, those before the first stamp included, from a pass of its own."""
+        count = 0
+        self.rewind()
+        while self._low < self._high or self._refill():
+            count += self.count(self._buffer[: self._high])
+            self._low = self._high
+        self.rewind()
+        return count
