@@ -19,9 +19,10 @@ from .._jit import jit
 from .._simd import LANES, above, aligned_zeros, larger, load, load_word, select, smaller, spread, store
 from ..config import Meta, Positive, Real
 from ..data import Bits, Frames, SpikeTrain
-from ..errors import DataError, SignalError, UsageError
+from ..errors import DataError, UsageError
 from ..random import SampleKey
 from .base import Description, Encoder
+from .channels import channels_of
 
 _NEGATIVE = (
     0.01  # of a signal's power: what is lost of it is as much as the error of a good reconstruction, 20 dB
@@ -239,13 +240,13 @@ class BSA(Encoder):
 
     def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
         """Return one unit per channel and `hold` steps per frame; steps of `dt`, of `Frames` 1 / (rate · hold)."""
-        frames, channels = _values(signal).shape
+        frames, channels = channels_of(self.name, signal).shape
         dt = 1 / (signal.rate * self._hold) if isinstance(signal, Frames) else self.dt
         return Description((channels,), frames * self._hold, dt, ragged=True)
 
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
         """Return the packed spikes; raises `DataError` for anything but finite channels of at least 0."""
-        frames, channels = _values(signal).shape
+        frames, channels = channels_of(self.name, signal).shape
         bits = np.zeros((channels, -(-frames * self._hold // 8)), np.uint8)
         return SpikeTrain(bits, self._write(signal, bits))
 
@@ -259,7 +260,7 @@ class BSA(Encoder):
 
     def _write(self, signal: Any, bits: Bits) -> int:
         """Write the spikes of a signal to zeroed `bits` (channel, byte); return the number of steps."""
-        values, hold, h = _values(signal), self._hold, self.taps
+        values, hold, h = channels_of(self.name, signal), self._hold, self.taps
         frames, channels = values.shape
         if channels != len(bits) or frames * hold > 8 * bits.shape[1]:
             raise DataError(
@@ -296,7 +297,7 @@ class BSA(Encoder):
 
     def hold_frames(self, signal: Any) -> NDArray[np.float64]:
         """Return the signal at every step, float64 (time, channel): what `decode` rebuilds."""
-        return np.repeat(_values(signal).astype(np.float64), self._hold, axis=0)
+        return np.repeat(channels_of(self.name, signal).astype(np.float64), self._hold, axis=0)
 
     def quality(self, signal: Any) -> Quality:
         """Encode `signal`, decode the spikes, and return how well they represent it."""
@@ -324,17 +325,3 @@ def _check_sign(scaled: NDArray[np.float64], least: float, most: float) -> None:
             "Put the transform rectify ahead of it: it makes the positive and the negative part channels of their "
             "own, or shifts the signal by an offset.",
         )
-
-
-def _values(signal: Any) -> NDArray[Any]:
-    """Return a signal's values (time, channel); raises `SignalError` for anything but analogue channels."""
-    values = np.asarray(signal.values if isinstance(signal, Frames) else signal)
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)):
-        raise SignalError(
-            f"bsa: got {type(signal).__name__}, {values.dtype} {values.shape}",
-            "Frames, or numbers (time, channel)",
-            "Put a transform that makes channels ahead of it, such as lyon.",
-        )
-    return values

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...config import Real
 from ...data import Frames
 from ...encoders.base import Transform
-from ...errors import SignalError
+from ...encoders.channels import channels_of
 from ...random import SampleKey
 
 
@@ -41,34 +41,20 @@ class Rectify(Transform):
 
     def outline(self, signal: Any, rng: SampleKey | None = None) -> Any:
         """Return channels of the shape that `signal` gives, all zero, at no cost."""
-        frames, channels = _values(signal).shape
+        frames, channels = channels_of(self.name, signal).shape
         return _with_values(
             signal, np.broadcast_to(0.0, (frames, channels * (2 if self.keep == "both" else 1)))
         )
 
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
         """Return the rectified channels, float64 (time, channel); raises `SignalError` for anything else."""
-        values = _values(signal) + np.float64(self.offset)
+        values = channels_of(self.name, signal) + np.float64(self.offset)
         if self.keep == "absolute":
             return _with_values(signal, np.abs(values))
         positive = np.maximum(values, 0)
         if self.keep == "positive":
             return _with_values(signal, positive)
         return _with_values(signal, np.concatenate([positive, np.maximum(-values, 0)], axis=1))
-
-
-def _values(signal: Any) -> NDArray[Any]:
-    """Return a signal's values (time, channel); raises `SignalError` for anything but analogue channels."""
-    values = np.asarray(signal.values if isinstance(signal, Frames) else signal)
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)):
-        raise SignalError(
-            f"rectify: got {type(signal).__name__}, {values.dtype} {values.shape}",
-            "Frames, or numbers (time, channel)",
-            "Put a transform that makes channels ahead of it, such as lyon.",
-        )
-    return values
 
 
 def _with_values(signal: Any, values: NDArray[np.float64]) -> Any:
