@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import DataError, printable
 from ..store.outputs import is_store
 from .class_names import listed
-from .labelled_files import Entry, file_id, files_in, files_under
+from .labelled_files import Entry, file_id, files_in, files_under, has_ending
 from .other_files import describe_other
 from .split_names import KNOWN_NAMES, is_split_like, is_split_word, split_named
 
@@ -44,6 +44,7 @@ class ClassFolders:
     suffixes: Sequence[str]
     class_names: Sequence[str] = ()
     findings: list[str] = field(default_factory=list)
+    _walked: dict[Path, list[Path]] = field(default_factory=dict, init=False, repr=False)
 
     def read(self) -> list[Entry]:
         """Return the files; raises `DataError` where classes are without files or folders cannot be told apart."""
@@ -52,7 +53,7 @@ class ClassFolders:
         split_like = [f for f in folders if is_split_like(f.name)]
         if not split_like or {printable(f.name) for f in folders} <= set(self.class_names):
             return self._classes(folders)
-        filled = [f for f in folders if files_under(f, self.suffixes)]
+        filled = [f for f in folders if self._files(f)]
         others = [f for f in filled if f not in split_like]
         empty = [f for f in split_like if f not in filled]
         split_like = [f for f in split_like if f in filled]
@@ -73,7 +74,7 @@ class ClassFolders:
         if len(folders) > 1 and not self.class_names:
             self._check_parts(folders)
         for folder in folders:
-            files = files_under(folder, self.suffixes)
+            files = self._files(folder)
             if not files:
                 raise self._empty(folder)
             if len(folders) == 1 and not self.class_names:
@@ -118,7 +119,7 @@ class ClassFolders:
                         "Move the folders, give the folder that holds those of the splits as source=FOLDER, or, if "
                         f"{folder.name} is a class, name all classes: use source.class_names=[{folder.name},…].",
                     )
-        self._report_others(folder, len(files))
+        self._report_others(folder)
         label = printable(folder.name)
         return [Entry(split, f, label, file_id(f, self.root)) for f in files]
 
@@ -130,15 +131,24 @@ class ClassFolders:
             if f.is_dir() and not f.name.startswith(("_", ".")) and not is_store(f)
         ]
 
+    def _all_files(self, folder: Path) -> list[Path]:
+        """Return the files below a folder, whatever their endings; it is walked once."""
+        if folder not in self._walked:
+            self._walked[folder] = files_under(folder, ())
+        return self._walked[folder]
+
+    def _files(self, folder: Path) -> list[Path]:
+        """Return the files below a folder that the source reads."""
+        return [file for file in self._all_files(folder) if has_ending(file.name, self.suffixes)]
+
     def _class_files(self, folder: Path) -> list[tuple[Path, list[Path]]]:
         """Return each folder in a folder with its files; empty where none has any."""
-        found = [(inner, files_under(inner, self.suffixes)) for inner in self._folders(folder)]
+        found = [(inner, self._files(inner)) for inner in self._folders(folder)]
         return found if any(files for _, files in found) else []
 
     def _report_loose(self, folder: Path) -> None:
         """Record files that are in no folder of a class, where their names tell them from others."""
-        endings = tuple(self.suffixes)
-        loose = [f for f in files_in(folder) if endings and f.name.lower().endswith(endings)]
+        loose = [f for f in files_in(folder) if self.suffixes and has_ending(f.name, self.suffixes)]
         number = sum(not f.name.startswith(".") and f.is_file() for f in loose)
         if number:
             self.findings.append(
@@ -163,16 +173,14 @@ class ClassFolders:
                 f"{listed(names)} are, use source.class_names=[{_names(names)}].",
             )
 
-    def _report_others(self, folder: Path, number: int) -> None:
-        """Record the files of a class that have other endings than the `number` that are read."""
-        if not self.suffixes or len(every := files_under(folder, ())) == number:
-            return
-        endings = tuple(self.suffixes)
-        others = [file for file in every if not file.name.lower().endswith(endings)]
-        self.findings.append(
-            f"left out: {len(others):,} of the files in {folder.name}, of other endings than {' '.join(endings)}, "
-            f"such as {others[0].name}"
-        )
+    def _report_others(self, folder: Path) -> None:
+        """Record the files of a class that have other endings than those that are read."""
+        others = [file for file in self._all_files(folder) if not has_ending(file.name, self.suffixes)]
+        if others:
+            self.findings.append(
+                f"left out: {len(others):,} of the files in {folder.name}, of other endings than "
+                f"{' '.join(self.suffixes)}, such as {others[0].name}"
+            )
 
     def _check_depth(self, folder: Path, files: Sequence[Path]) -> None:
         """Raise `DataError` where the only class has all its files in further folders, which may be the classes."""
@@ -205,7 +213,7 @@ class ClassFolders:
 
     def _empty(self, folder: Path) -> DataError:
         ending = f"files ending in {' '.join(self.suffixes)}" if self.suffixes else "at least one file"
-        there, fix = describe_other(files_under(folder, ()), _GROUPS.get(self.what, ""))
+        there, fix = describe_other(self._all_files(folder), _GROUPS.get(self.what, ""))
         fix = fix or f"Put the {self.what} of the class there, or remove the folder."
         return DataError(f"{folder} has no {self.what}{there}", ending, fix)
 

@@ -213,11 +213,14 @@ def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:
             name for name in folders if not name.startswith(".") and not is_store(Path(folder, name))
         )
         files += [
-            Path(folder, name)
-            for name in names
-            if not name.startswith(".") and (not suffixes or name.lower().endswith(tuple(suffixes)))
+            Path(folder, name) for name in names if not name.startswith(".") and has_ending(name, suffixes)
         ]
     return sorted(files, key=lambda file: file.parts)  # compared faster than paths
+
+
+def has_ending(name: str, suffixes: Sequence[str]) -> bool:
+    """Whether a file's name ends in one of `suffixes`, in any case (empty: any)."""
+    return not suffixes or name.lower().endswith(tuple(suffixes))
 
 
 def files_in(folder: Path) -> list[Path]:
