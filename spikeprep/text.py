@@ -47,6 +47,12 @@ def samples_by_split(samples: Mapping[str, int]) -> str:
     return " + ".join(f"{number:,} {split}" for split, number in samples.items()) + " samples"
 
 
+def listed(texts: Sequence[str], most: int = 10, separator: str = ", ", what: str = "") -> str:
+    """Return texts in a row, the first `most` of many: ``"a, b and 3 more"``; `what` names those that are left out."""
+    more = f" and {len(texts) - most:,} more{f' {what}' if what else ''}" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
+
+
 def html_table(rows: Sequence[Sequence[str]], caption: str = "") -> str:
     """Return an HTML table for a notebook; the first row is its head, the caption stands above it."""
     head, *body = [[html.escape(cell) for cell in row] for row in rows]

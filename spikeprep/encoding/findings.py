@@ -12,6 +12,7 @@ from ..errors import DataError, SpikeprepError
 from ..recipes import load_recipe, recipe_names
 from ..store import SpikeStore
 from ..store.reader import SplitReader
+from ..text import listed
 
 FEW = 10
 """A class is small where the median class has more than so many times its samples."""
@@ -86,11 +87,11 @@ def _split_findings(
 
 def _class_findings(numbers: NDArray[np.int64], classes: Sequence[str]) -> Iterator[str]:
     if (empty := np.flatnonzero(numbers == 0)).size:
-        yield f"no sample of {_named([classes[n] for n in empty.tolist()])}"
+        yield f"no sample of {listed([classes[n] for n in empty.tolist()], _SHOWN, what='classes')}"
     median = float(np.median(numbers))
     few = np.flatnonzero((numbers > 0) & (numbers * FEW < median))
     if few.size:
-        named = _named([f"{classes[n]} ({numbers[n]:,})" for n in few.tolist()])
+        named = listed([f"{classes[n]} ({numbers[n]:,})" for n in few.tolist()], _SHOWN, what="classes")
         yield f"few samples of {named}; the median class has {median:,.0f}"
 
 
@@ -99,13 +100,7 @@ def _samples(number: int, total: int) -> str:
 
 
 def _ids(split: SplitReader, samples: NDArray[np.intp]) -> str:
-    more = f" and {samples.size - _SHOWN:,} more" if samples.size > _SHOWN else ""
-    return ", ".join(split.ids[samples[:_SHOWN]].tolist()) + more
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more classes" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return listed(split.ids[samples].tolist(), _SHOWN)
 
 
 def _largest_density(store: SpikeStore) -> float | None:

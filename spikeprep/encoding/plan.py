@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -250,16 +251,20 @@ class StorePlan:
             "dt": self.dt,
             "unit_shape": list(self.shape.unit_shape),
             "classes": list(self.source.classes),
-            "source": source_attributes(self.source),
+            "source": self._stored_source,
         }
+
+    @cached_property
+    def _stored_source(self) -> dict[str, Any]:
+        return source_attributes(self.source)
 
     def findings(self) -> list[str]:
         """Return what the source found that deserves attention."""
-        return list(self.source.provenance().get("findings", ()))
+        return list(self._stored_source.get("findings", ()))
 
     def remark(self) -> str:
         """Return what a person should know about the data or the chain; may be empty."""
-        notes = [self.source.provenance().get("note", "")]
+        notes = [self._stored_source.get("note", "")]
         idle = ", ".join(step.name for step in self.encoder.chain.augmentations)
         if idle and self.recipe.copies == 1:
             notes.append(

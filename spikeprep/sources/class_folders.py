@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import DataError, printable
 from ..store.outputs import is_store
-from .class_names import listed
+from ..text import listed
 from .labelled_files import Entry, file_id, files_in, files_under, has_ending
 from .other_files import describe_other
 from .split_names import KNOWN_NAMES, is_split_like, is_split_word, split_named

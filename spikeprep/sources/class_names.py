@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ..errors import DataError, printable
 from ..input_files import Limits
+from ..text import listed
 from .list_files import read_list
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
-_SHOWN = 10  # names in one message
 
 
 def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
@@ -68,9 +68,3 @@ def check_classes(present: Collection[str], given: Sequence[str], where: str) ->
             f"samples of every class in source.class_names: {listed(given)}",
             "Correct the names, or remove those without samples from source.class_names.",
         )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names for a message, the first ones of many."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

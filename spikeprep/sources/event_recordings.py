@@ -14,6 +14,7 @@ from ..errors import DataError, UsageError, near_miss
 from ..eventfiles import EventFormat, IntervalScan, Invalid, Scan, scan, scan_intervals
 from ..eventfiles.detect import build_format, formats
 from ..registry import EVENT_FORMATS
+from ..text import listed
 from .base import Size
 from .checked_files import CheckedFile, CheckedFiles
 from .labelled_files import BadFile, Recording, bad_files_error
@@ -210,9 +211,4 @@ def _decisions(files: Sequence[CheckedFile[Facts]]) -> list[str]:
         for note in file.facts.notes:
             notes.setdefault(_settings(note), {})[file.file_id] = None
     number = len({file.file_id for file in files})
-    return [f"{note} ({_some(list(ids))} of {number} files)" for note, ids in notes.items()]
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-    return ", ".join(ids[:_SHOWN]) + more
+    return [f"{note} ({listed(list(ids), _SHOWN)} of {number} files)" for note, ids in notes.items()]

@@ -15,8 +15,8 @@ from ..errors import DataError, printable
 from ..input_files import changed
 from ..store.outputs import is_store
 from ..system import cores
+from ..text import listed
 from .base import file_sha256
-from .class_names import listed
 from .split_names import SPLITS
 
 _SHOWN = 5  # files in one message

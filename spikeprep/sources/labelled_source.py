@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 from ..config import Share
 from ..errors import DataError, UsageError
+from ..text import listed
 from .base import LimitedFiles
 from .checked_files import Listing
 from .class_folders import ClassFolders
-from .class_names import check_classes, listed, read_class_names, sorted_classes
+from .class_names import check_classes, read_class_names, sorted_classes
 from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
 from .labelled_files import Entry, LabelledFiles, cut_groups
 from .list_files import read_list

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from ..encoders.base import Chain
 from ..errors import PluginError, RunError, UsageError
 from ..store import SpikeStore
 from ..store.attributes import differences
+from ..text import listed
 from .run_config import RunConfig
 
 _SHOWN = 5  # classes, and settings, in one message
@@ -38,7 +38,7 @@ class Fit:
         if self.differences:
             raise RunError(
                 f"{store.path} is encoded otherwise than {config.store}, which the network was trained on: "
-                f"{_shortened(self.differences)}",
+                f"{listed(self.differences, _SHOWN, '; ')}",
                 "the encoding that the run keeps",
                 "Encode the data with these settings of the run, or use other_encoding=True: the network then gets "
                 "spikes unlike those that it has learned from.",
@@ -67,16 +67,11 @@ def fit(config: RunConfig, store: SpikeStore) -> Fit:
     classes = store.attributes["classes"]
     if unknown := [name for name in classes if name not in known]:
         raise RunError(
-            f"{store.path} has classes that the network does not know: {_shortened(unknown)}",
-            f"classes of the network: {_shortened(config.classes)}",
+            f"{store.path} has classes that the network does not know: {listed(unknown, _SHOWN, '; ')}",
+            f"classes of the network: {listed(config.classes, _SHOWN, '; ')}",
             "Leave their samples out, or name the classes alike, and encode again.",
         )
     return Fit(np.array([known[name] for name in classes], np.int64), tuple(_differences(config, store)))
-
-
-def _shortened(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return "; ".join(texts[:_SHOWN]) + more
 
 
 def _differences(config: RunConfig, store: SpikeStore) -> list[str]:
