@@ -16,7 +16,7 @@ from ..input_files import LIMITS, InputFile, Limits, changed
 from .base import Decoder, EventFormat, as_words, empty_events
 from .checked_pass import BLOCK, CheckedPass
 from .checks import Changes, Invalid
-from .reading import _ignore, _open, _Recording
+from .reading import RecordingFile, ignore_changes, open_recording
 from .sorting import SortedDecoder
 
 Interval = tuple[int, int]
@@ -97,7 +97,7 @@ def scan_intervals(
     DataError
         The recording cannot be used, as for `spikeprep.eventfiles.read`.
     """
-    recording, decoder = _open(path, format, size, invalid, options, limits, _ignore)
+    recording, decoder = open_recording(path, format, size, invalid, options, limits, ignore_changes)
     with decoder:
         start, origin, pixels = recording.start_of(decoder), decoder.origin, recording.size_of(decoder)
         found = [_Found(a - start, b - start) for a, b in intervals]
@@ -128,7 +128,7 @@ def scan_intervals(
     return results
 
 
-def _no_events(recording: _Recording, interval: Interval, span: Interval) -> DataError:
+def _no_events(recording: RecordingFile, interval: Interval, span: Interval) -> DataError:
     return DataError(
         f"{recording.path} has no events from {interval[0]:,} to {interval[1]:,} µs",
         f"an interval with events, of which it has some from {span[0]:,} to {span[1]:,} µs of its own clock",
@@ -192,7 +192,7 @@ def _find(checked: CheckedPass, intervals: Sequence[_Found]) -> Interval:
 class _IntervalEvents:
     """The events of an interval; iterating decodes them, `piece_events` at a time."""
 
-    recording: _Recording
+    recording: RecordingFile
     start: int
     stop: int
     origin: int  # of the decoder

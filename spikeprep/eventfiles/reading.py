@@ -71,7 +71,7 @@ def read(
     CapabilityError
         The format needs a library that is not installed.
     """
-    recording, decoder = _open(path, format, size, invalid, options, limits, report)
+    recording, decoder = open_recording(path, format, size, invalid, options, limits, report)
     with decoder:
         return recording.read(decoder)
 
@@ -94,7 +94,7 @@ def open_events(
     """
     if piece_events < 1:
         raise UsageError(f"got piece_events {piece_events}", "at least 1")
-    recording, decoder = _open(path, format, size, invalid, options, limits, report, piece_events)
+    recording, decoder = open_recording(path, format, size, invalid, options, limits, report, piece_events)
     with decoder:
         return Events(recording, recording.size_of(decoder), start=recording.start_of(decoder))
 
@@ -113,7 +113,7 @@ def outline(
     Formats whose time stamps cannot wrap read it from the end of the file, unchecked; for the others every event is
     decoded, in a buffer that stays in the cache. Changes are not reported: `read` does.
     """
-    recording, decoder = _open(path, format, size, invalid, options, limits)
+    recording, decoder = open_recording(path, format, size, invalid, options, limits)
     with decoder:
         last = decoder.last_event() if invalid == "fail" else None
         if last is None:
@@ -143,7 +143,7 @@ class Scan:
     events: int
     changes: Changes | None
     sha256: str
-    _recording: _Recording
+    _recording: RecordingFile
     notes: tuple[str, ...] = ()
 
     def read(self) -> Events:
@@ -169,7 +169,7 @@ def scan(
     **options: Any,
 ) -> Scan:
     """Decode and check every event of a recording, and digest the file, opening it once; see `read` for the rest."""
-    recording, decoder = _open(path, format, size, invalid, options, limits, _ignore)
+    recording, decoder = open_recording(path, format, size, invalid, options, limits, ignore_changes)
     with decoder:
         last, events, changes = recording.check(decoder)
         pixels, start = recording.size_of(decoder), recording.start_of(decoder)
@@ -181,12 +181,12 @@ def scan(
         )
 
 
-def _ignore(changes: Changes) -> None:
+def ignore_changes(changes: Changes) -> None:
     """Drop a report that an earlier pass has made."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Recording:
+class RecordingFile:
     """A file and how it is read; iterating decodes it."""
 
     path: Path
@@ -214,6 +214,7 @@ class _Recording:
         return decoder
 
     def size_of(self, decoder: Decoder) -> tuple[int, int]:
+        """Return (width, height) of the sensor in pixels; raises `DataError` where it is not known, or impossible."""
         size = self.size or decoder.size
         hint = "Give size=(width, height), in pixels."
         if not size:
@@ -227,6 +228,7 @@ class _Recording:
         return size
 
     def start_of(self, decoder: Decoder) -> int:
+        """Return what the events' times count from, in µs of the file's own clock."""
         return decoder.origin + decoder.offset_of_start
 
     def check_digests(self, decoder: Decoder) -> None:
@@ -239,6 +241,7 @@ class _Recording:
         return CheckedPass(decoder, self.size_of(decoder), self.invalid, self.format.gaps, changes)
 
     def new_changes(self) -> Changes:
+        """Return an empty record of what a pass changes."""
         return Changes(self.path, other=self.other)
 
     def read(self, decoder: Decoder) -> Events:
@@ -278,7 +281,7 @@ class _Recording:
                 self.report(changes)
 
 
-def _open(
+def open_recording(
     path: str | os.PathLike[str],
     format: str | EventFormat,
     size: tuple[int, int] | None,
@@ -287,7 +290,7 @@ def _open(
     limits: Limits,
     report: Report = warn,
     piece_events: int = _PIECE,
-) -> tuple[_Recording, Decoder]:
+) -> tuple[RecordingFile, Decoder]:
     """Check the arguments, detect the format and open the file, once."""
     if invalid not in get_args(Invalid):
         raise UsageError(f"got invalid {invalid!r}", f"one of {', '.join(get_args(Invalid))}")
@@ -302,7 +305,7 @@ def _open(
     try:
         changes = Changes(file.path)
         built = find_format(file, named, options, invalid, changes)
-        recording = _Recording(
+        recording = RecordingFile(
             file.path, built, size, invalid, report, piece_events, limits=limits, other=changes.other
         )
         return recording, recording.begin(file)
