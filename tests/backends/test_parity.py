@@ -98,7 +98,7 @@ def pair_backward(
     return gradient, sent
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     case=cases(layers=3),
     window=st.sampled_from([None, 256, 30]),
@@ -152,7 +152,7 @@ def test_threads_change_nothing(case: Case, fused: bool) -> None:
                 assert getattr(a["weight"], name).tobytes() == getattr(b["weight"], name).tobytes()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(case=cases(most_steps=80))
 def test_padding_changes_nothing(case: Case) -> None:
     """A batch padded by more bytes gives equal spikes and gradients, each of its samples alone equal spikes."""

@@ -141,7 +141,7 @@ def pair_backward(
     return (gradient.reshape(case.arrays[0]["weight"].shape) if trained else None), sent
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     case=spatial_cases(most_layers=1, most_steps=60),
     window=st.sampled_from([None, 256, 30]),
@@ -229,7 +229,7 @@ def vars_of(state: ParameterState) -> tuple[np.ndarray, ...]:
     return state.value, state.moment, state.variance
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(case=spatial_cases(most_steps=80))
 def test_padding_in_time_changes_nothing(case: LayersCase) -> None:
     """A batch padded by more bytes gives equal spikes and gradients, each of its samples alone equal spikes."""

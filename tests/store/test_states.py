@@ -268,7 +268,7 @@ class StoreStates(RuleBasedStateMachine):
 
 TestShort = StoreStates.TestCase
 TestShort.settings = settings(
-    max_examples=int(os.environ.get("SPIKEPREP_STATES", "12")),
+    max_examples=int(os.environ.get("SPIKEPREP_STATES", "8")),
     stateful_step_count=int(os.environ.get("SPIKEPREP_STEPS", "15")),
     deadline=None,
     derandomize=True,

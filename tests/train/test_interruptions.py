@@ -264,7 +264,7 @@ def _check(store: SpikeStore, model: dict[At, Arrays], examples: int, steps: int
 
 
 def test_interrupted_runs_end_as_uninterrupted_ones(digits, model):
-    _check(digits, model, 6, 10)
+    _check(digits, model, 4, 10)
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def core(ucontext: bool = False) -> Path:
 
 def library(path: Path, defines: dict[str, str], options: Options) -> Path:
     """Return the compiled library of a `.cu` file."""
-    flags = ["-I", str(HERE), "-O1" if options.checked else "-O2", "-fno-strict-aliasing", "-fwrapv"]
+    flags = ["-I", str(HERE), "-O1", "-fno-strict-aliasing", "-fwrapv"]
     if options.fused:
         flags += ["-ffp-contract=fast", *(["-mfma"] if os.uname().machine == "x86_64" else [])]
     else:
