@@ -66,6 +66,7 @@ class LabelledSource(LimitedFiles):
     intervals: ClassVar[bool] = False  # whether a sample may be an interval of a file
 
     later_settings: ClassVar[tuple[str, ...]] = ("class_names", "validation_list", "group_pattern", "columns")
+    choice_settings: ClassVar[tuple[str, ...]] = (*later_settings, "test_list", "test_share", "split_seed")
 
     path: str = ""
     test_list: str = field(default="", kw_only=True)
