@@ -167,7 +167,7 @@ class ClassFolders:
     def _check_parts(self, folders: Sequence[Path]) -> None:
         """Compare the folders in folders that have nothing else: they may be folds, or groups, of classes.
 
-        Raises `DataError` where all have the same ones, and records where several have some.
+        Raises `DataError` where all have the same ones, and records others.
         """
         inner = []
         for folder in folders:
@@ -175,10 +175,10 @@ class ClassFolders:
             if any(file.parent == folder for file in files):
                 return
             inner += [{file.relative_to(folder).parts[0] for file in files}] if files else []
-        if len(inner) < 2 or max(map(len, inner)) < 2:
+        every = sorted(set().union(*inner))
+        if len(inner) < 2 or len(every) < 2 or any(map(is_split_word, every)):
             return
         above, names = folders[0].parent, sorted(printable(f.name) for f in folders)
-        every = sorted(set.union(*inner))
         if all(same == inner[0] for same in inner):
             part = (
                 "give the folder of one part as source=FOLDER, name the parts train, validation and test, or"
@@ -190,11 +190,9 @@ class ClassFolders:
                 f"list the files in a CSV file of path,label,group; if {listed(names)} are, "
                 f"{naming(self._every_class('' if above == self.root else above.name))}.",
             )
-        if several := [name for name in every if sum(name in of_folder for of_folder in inner) > 1]:
-            self.findings.append(
-                f"{listed(several)}: folders in several of {listed(names)}, which are taken as the classes of "
-                f"{above.name}"
-            )
+        self.findings.append(
+            f"{listed(names)} are taken as the classes of {above.name}; all of them have folders alone: {listed(every)}"
+        )
 
     def _report_others(self, folder: Path) -> None:
         """Record the files of a class that have other endings than those that are read."""

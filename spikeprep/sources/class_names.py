@@ -69,7 +69,7 @@ def check_classes(present: Collection[str], given: Sequence[str], where: str) ->
     """Compare the classes of data with a list of them; raises `DataError` that names what one of them lacks."""
     if unknown := [name for name in sorted_classes(present) if name not in given]:
         alike = alike_names([*unknown, *given])
-        other = f" (it has {shown(alike)}, which differ in spelling)" if alike else ""
+        other = f" ({shown(alike)} differ in spelling alone)" if alike else ""
         raise DataError(
             f"{where} has the {'classes' if len(unknown) > 1 else 'class'} {listed(unknown)}, "
             f"which source.class_names lacks{other}",

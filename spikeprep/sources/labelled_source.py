@@ -30,6 +30,7 @@ from .list_files import plain_path, read_list
 from .tables import Table, TableRules, read_table
 
 _RULES = TableRules()
+_KNOWN_LISTS = ("testing_list.txt", "validation_list.txt")  # of Speech Commands, and of what is made like it
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ class LabelledSource(LimitedFiles):
         settings = {"validation": "validation_list", "test": "test_list"}
         lists = {split: name for split, setting in settings.items() if (name := getattr(self, setting))}
         if not lists:
-            return files
+            unused = [name for name in _KNOWN_LISTS if (folder / name).is_file()]
+            finding = f"{listed(unused)} in {folder.name}: not used, as source.test_list and validation_list are empty"
+            return replace(files, findings=[*files.findings, finding]) if unused else files
         if any(entry.split for entry in files.entries):
             raise DataError(
                 f"{self.path} has splits of its own, and the lists {listed(list(lists.values()))} give others",

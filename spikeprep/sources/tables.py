@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from .table_rows import Row, read_rows
 
 _TRUE, _FALSE = ("1", "1.0", "true", "yes", "y", "t"), ("0", "0.0", "false", "no", "n", "f")
 _SHOWN, _SHOWN_TEXT = 3, 60  # labels or lines in one finding; characters of a line in one message
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _LATEST = 1 << 62  # µs, of what a time can be
 
 _NO_LABELS = ("?", "??", "nan", "null", "n/a", "#n/a", "<na>", "unlabelled", "unlabeled", "tbd", "todo")
@@ -147,8 +149,9 @@ class _Lines:
                 what, "remove comments below the first line" if fields[0].startswith("#") else fix
             )
         values = {role: fields[n] for role, n in columns.of.items()}
-        if broken := next((text for text in values.values() if "\n" in text or "\r" in text), ""):
-            raise _Unusable(f"has a line break in {printable(broken[:_SHOWN_TEXT])}", "correct its quotes")
+        if broken := next((text for text in values.values() if _CONTROLS.search(text)), ""):
+            what = f"has a line break, or another control, in {printable(broken[:_SHOWN_TEXT])}"
+            raise _Unusable(what, "correct its quotes, or remove the control")
         name = values.get("path", self._recording.name if self._recording else "")
         if not name:
             raise _Unusable("has no path", "name path and label on each line")

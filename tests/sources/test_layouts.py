@@ -118,6 +118,10 @@ REFUSED = [
     ),
     (["train/a/1", "test/A/1"], "test has the classes A, which .*train lacks.*class_names=.A,a"),
     (["a/train/1", "b/1"], r"a/train is a folder 'train' below a.*class_names=\[a,b\]"),
+    (
+        ["a/train/1", "b/train/1", "a/test/1", "b/test/1"],
+        r"a/test is a folder 'test' below a.*class_names=\[a,b\]",
+    ),
     (["train/a/train/1", "test/b/1"], r"a/train is a folder .*class_names=\[a,b\]"),
     (
         ["train/a/1", "not_test/a/1"],
@@ -191,6 +195,10 @@ def test_lists_of_validation_and_test_files(tmp_path):
     assert listed(tmp_path, validation_list="val.txt", test_list="test.txt")[1] == {
         "train": 7, "validation": 2, "test": 1,
     }  # fmt: skip
+    (tmp_path / "testing_list.txt").write_text("no/4.wav")
+    assert listed(tmp_path)[2] == [
+        f"testing_list.txt in {tmp_path.name}: not used, as source.test_list and validation_list are empty"
+    ]
     (tmp_path / "val.txt").write_text("\n")
     assert listed(tmp_path, **both)[2][0] == "val.txt names no files"
     (tmp_path / "val.txt").write_text("audio/no/0.wav\n")
@@ -236,6 +244,10 @@ def test_the_order_of_classes_can_be_given(tmp_path):
         ("[no,2]", "the class 10, which source.class_names lacks"),
         (["no", "2", "10", "yes"], "no samples of yes"),
         (["no", "no"], "has no twice"),
+        (
+            ["No", "2", "10"],
+            r"the class no, which source.class_names lacks \(No, no differ in spelling alone\)",
+        ),
         ("missing.txt", "missing.txt does not exist"),
     ):
         with pytest.raises(DataError, match=message):
@@ -317,10 +329,12 @@ def test_folds_of_classes_are_refused(tmp_path):
     assert ImageFolder(path=str(tmp_path / "fold0")).classes == ("a", "b")
 
 
-def test_folders_that_several_classes_have_are_reported(tmp_path):
+def test_classes_that_have_folders_alone_are_reported(tmp_path):
     put(tmp_path, "x/a/1", "x/b/1", "y/a/1", "y/b/1", "y/c/1")
     (finding,) = listed(tmp_path, test_share=0)[2]
-    assert finding == f"a, b: folders in several of x, y, which are taken as the classes of {tmp_path.name}"
+    assert finding == (
+        f"x, y are taken as the classes of {tmp_path.name}; all of them have folders alone: a, b, c"
+    )
     assert listed(tmp_path, class_names=("x", "y"), test_share=0)[2] == []
 
 
