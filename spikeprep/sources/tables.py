@@ -199,8 +199,6 @@ class _Lines:
 
     def _file(self, name: str, where: str) -> Path:
         file = _existing(self._table.parent, name)
-        if "\0" in name:
-            raise _Unusable(f"names {printable(name)}, which no file can have", "correct it")
         if self._inside and not self._inside(file):
             fix = "list files below the table's folder, or allow others: use source.outside=true"
             raise _Unusable(f"names {printable(name)}, which is not below {self._table.parent}", fix)
@@ -280,7 +278,7 @@ def _existing(folder: Path, name: str) -> Path:
         try:
             if (folder / form).is_file():
                 return folder / form
-        except (OSError, ValueError):  # a name with a NUL, or one that is too long
+        except (OSError, ValueError):  # a name that is too long
             continue
     return file
 
@@ -305,7 +303,7 @@ class _Inside:
             if folder not in self._folders:
                 self._folders[folder] = self._holds(os.path.realpath(folder))
             return self._folders[folder]
-        except (OSError, ValueError):  # a name with a NUL, or one that is too long: reading it reports that
+        except (OSError, ValueError):  # a name that is too long: reading it reports that
             return True
 
     def _holds(self, path: str) -> bool:
