@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from spikeprep.errors import DataError, RunError, StoreError, UsageError
 from spikeprep.interruption import Interrupted, delayed_interrupt
 from spikeprep.recipes import load_recipe
 from spikeprep.train.checkpoint import load_checkpoint
+from spikeprep.train.other_stores import fit
 from spikeprep.train.settings import TrainSettings
 
 
@@ -307,6 +309,41 @@ def test_evaluate_finds_classes_by_name(images, encoded, trained, tmp_path):
     other = spikeprep.encode("images", tmp_path / "other.zarr", source=tmp_path / "raw", **chosen)
     with pytest.raises(RunError, match="classes that the network does not know: seven"):
         spikeprep.evaluate(trained, other, split="train")
+
+
+READERS = [
+    (
+        {"name": "images", "white": 100, "test_share": 0.5, "class_names": ["2"], "skip_bad": True},
+        ("source.white: 0 in the store, 100 in the run",),
+    ),
+    (
+        {"name": "images", "size": [8, 8], "alpha": "white"},
+        (
+            "source.size: [] in the store, [8, 8] in the run",
+            "source.alpha: 'auto' in the store, 'white' in the run",
+        ),
+    ),
+    ({"name": "idx", "white": 100}, ()),
+    ({"name": "arrays"}, ()),
+]
+
+
+def test_evaluate_compares_what_signals_depend_on(images, trained, tmp_path):
+    for n in range(2):
+        file = tmp_path / "raw" / str(n) / "1.png"
+        file.parent.mkdir(parents=True)
+        Image.fromarray(np.round(images[n] * 255).astype(np.uint8)).save(file)
+    settings = {"poisson.steps": 200, "source.test_share": 0, "source.class_names": "[0,1]"}
+    store = spikeprep.encode(
+        "images", tmp_path / "a.zarr", source=tmp_path / "raw", settings=settings, progress=False
+    )
+    config = spikeprep.open_run(trained.run).config
+    assert config.encoding["reader"]["name"] == "digits"
+    chain = encoded_chain(store)
+    for reader, differ in READERS:
+        other = replace(config, encoding=config.encoding | {"reader": reader, "chain": chain})
+        assert fit(other, spikeprep.open_store(store)).differences == differ
+    assert fit(replace(config, encoding={"chain": chain}), spikeprep.open_store(store)).differences == ()
 
 
 def encoded_chain(encoded):

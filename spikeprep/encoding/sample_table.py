@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data import Audio, Frames, SpikeTrain
 from ..errors import DataError, UsageError, near_miss
-from ..sources.class_names import sorted_classes
+from ..sources.class_names import check_spellings, sorted_classes
 from ..store import SplitLayout
 from ..store.attributes import SPLIT_NAMES, is_split_name
 from .sample_packing import PackedSample, Row
@@ -234,6 +234,7 @@ class SampleTable:
         if self._names is not None:
             classes = self._names
         elif self._text:
+            check_spellings(self._indexes, "the array of labels", "classes")
             classes = list(sorted_classes(self._indexes))
             new = np.empty(len(classes), np.int64)
             new[[self._indexes[name] for name in classes]] = np.arange(len(classes))

@@ -49,6 +49,10 @@ class Source(Plugin, ABC):
     """Settings that a later version added, of this class; its bases name theirs. A store keeps them only where they
     differ from their defaults, so that older stores are of the same configuration."""
 
+    choice_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that choose samples, splits and classes and leave signals as they are, of this class; its bases name
+    theirs. The others are compared where a network meets another store than its own."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         path = getattr(self, "path", None)
@@ -92,6 +96,15 @@ class Source(Plugin, ABC):
         Sources that list files override this, so that the other files are never opened.
         """
         return CheckedSource(self, samples)
+
+    def signal_settings(self) -> dict[str, Any]:
+        """Return the settings that signals depend on, JSON-ready, see `choice_settings`."""
+        other = {"name", *NOT_STORED, *self._named_by_classes("choice_settings")}
+        return {key: _plain(value) for key, value in self.to_config().items() if key not in other}
+
+    def _named_by_classes(self, attribute: str) -> set[str]:
+        """Return the settings that a class variable of this class and of its bases names."""
+        return {name for cls in type(self).__mro__ for name in vars(cls).get(attribute, ())}
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
@@ -250,7 +263,7 @@ class CheckedSource(Source):
 
     def stored_config(self) -> dict[str, Any]:
         """Return the configuration as a store keeps it, without `NOT_STORED` and without later settings' defaults."""
-        later = {name for cls in type(self.source).__mro__ for name in vars(cls).get("later_settings", ())}
+        later = self.source._named_by_classes("later_settings")
         defaults = {
             f.name: f.default if f.default_factory is MISSING else f.default_factory()
             for f in fields(self.source)

@@ -84,6 +84,7 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
     """
 
     endings: ClassVar[str] = ""  # of the files' names, for messages
+    choice_settings: ClassVar[tuple[str, ...]] = ("skip_bad",)
 
     path: str = ""
     skip_bad: bool = False

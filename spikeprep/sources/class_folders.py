@@ -10,12 +10,12 @@ from pathlib import Path
 from ..errors import DataError, printable
 from ..store.outputs import is_store
 from ..text import listed
+from .class_names import check_spellings, naming
 from .labelled_files import Entry, file_id, files_in, files_under, has_ending
 from .other_files import describe_other
 from .split_names import KNOWN_NAMES, is_split_like, is_split_word, split_named
 
 _GROUPS = {"images": "image", "recordings": "events"}  # what a source reads, as in `FileKind.group`
-_IN_HINT = 12  # names of folders that a fix repeats
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,22 @@ class ClassFolders:
         for split, folder in folders.items():
             class_files = self._class_files(folder)
             if not class_files:
-                classes = ",".join(sorted(f.name for f in folders.values()))
+                classes = sorted(f.name for f in folders.values())
                 raise DataError(
                     f"{folder} has {self.what} and no folders of classes",
                     f"{folder.name}/CLASS/…",
                     f"Put the {self.what} of each class in a folder, or list the files in a CSV file of "
-                    f"path,label,split; if these folders are classes, use source.class_names=[{classes}].",
+                    f"path,label,split; if these folders are classes, {naming(classes)}.",
                 )
             self._report_loose(folder)
             for class_folder, files in class_files:
                 if not files and split == "train":
                     raise self._empty(class_folder)
                 entries += self._entries(split, class_folder, files)
+        if not self.class_names:
+            check_spellings({entry.label for entry in entries}, str(self.root))
+            for folder in folders.values():
+                self._check_parts([inner for inner, _ in self._class_files(folder)])
         self._check_same_classes(entries, folders)
         if len({entry.label for entry in entries}) == 1 and not self.class_names:
             for folder in folders.values():
@@ -117,11 +121,16 @@ class ClassFolders:
                         f"{inner} is a folder {part!r} below {folder.name}, which would be a class",
                         f"folders of splits around those of classes: {part}/CLASS/…",
                         "Move the folders, give the folder that holds those of the splits as source=FOLDER, or, if "
-                        f"{folder.name} is a class, name all classes: use source.class_names=[{folder.name},…].",
+                        f"{folder.name} is a class, name all classes: {naming(self._every_class(split))}.",
                     )
         self._report_others(folder)
         label = printable(folder.name)
         return [Entry(split, f, label, file_id(f, self.root)) for f in files]
+
+    def _every_class(self, split: str) -> list[str]:
+        """Return the names of the folders of classes, in one split or, with splits, in all of them."""
+        around = [f for f in self._folders(self.root) if split_named(f.name)] if split else [self.root]
+        return sorted({printable(inner.name) for folder in around for inner in self._folders(folder)})
 
     def _folders(self, folder: Path) -> list[Path]:
         """Return the folders in a folder that are not ignored, sorted."""
@@ -156,22 +165,34 @@ class ClassFolders:
             )
 
     def _check_parts(self, folders: Sequence[Path]) -> None:
-        """Raise `DataError` where every folder has folders alone, of the same names: folds, or groups, of classes."""
+        """Compare the folders in folders that have nothing else: they may be folds, or groups, of classes.
+
+        Raises `DataError` where all have the same ones, and records others.
+        """
         inner = []
         for folder in folders:
-            inside = [f for f in files_in(folder) if not f.name.startswith((".", "_"))]
-            if not inside or not all(f.is_dir() for f in inside):
+            files = self._files(folder)
+            if any(file.parent == folder for file in files):
                 return
-            inner.append({f.name for f in inside})
-        if len(inner[0]) > 1 and all(names == inner[0] for names in inner):
-            names = sorted(f.name for f in folders)
-            raise DataError(
-                f"{self.root} has the folders {listed(names)}, and each of them has {listed(sorted(inner[0]))}",
-                "a folder for each class",
-                f"If {listed(sorted(inner[0]))} are the classes, give the folder of one part as source=FOLDER, name "
-                "the parts train, validation and test, or list the files in a CSV file of path,label,group; if "
-                f"{listed(names)} are, use source.class_names=[{_names(names)}].",
+            inner += [{file.relative_to(folder).parts[0] for file in files}] if files else []
+        every = sorted(set().union(*inner))
+        if len(inner) < 2 or len(every) < 2 or any(map(is_split_word, every)):
+            return
+        above, names = folders[0].parent, sorted(printable(f.name) for f in folders)
+        if all(same == inner[0] for same in inner):
+            part = (
+                "give the folder of one part as source=FOLDER, name the parts train, validation and test, or"
             )
+            raise DataError(
+                f"{above} has the folders {listed(names)}, and each of them has {listed(every)}",
+                "a folder for each class",
+                f"If {listed(every)} are the classes, {part if above == self.root else 'move them one level up, or'} "
+                f"list the files in a CSV file of path,label,group; if {listed(names)} are, "
+                f"{naming(self._every_class('' if above == self.root else above.name))}.",
+            )
+        self.findings.append(
+            f"{listed(names)} are taken as the classes of {above.name}; all of them have folders alone: {listed(every)}"
+        )
 
     def _report_others(self, folder: Path) -> None:
         """Record the files of a class that have other endings than those that are read."""
@@ -192,8 +213,7 @@ class ClassFolders:
         raise DataError(
             f"{above} has one folder, {folder.name}, which has the folders {listed(inner)}",
             "a folder for each class",
-            f"If these are {splits}, {fix}. If {folder.name} is the only class, use "
-            f"source.class_names=[{folder.name}].",
+            f"If these are {splits}, {fix}. If {folder.name} is the only class, {naming([folder.name])}.",
         )
 
     def _check_same_classes(self, entries: Sequence[Entry], folders: dict[str, Path]) -> None:
@@ -208,7 +228,7 @@ class ClassFolders:
                     f"{folder} has the classes {listed(more)}, which {folders['train']} lacks",
                     f"the classes {listed(sorted(known))}",
                     "Give folders of a class the same name in every split; if training shall lack these, name all "
-                    f"classes: use source.class_names=[{_names(sorted(known | set(more)))}].",
+                    f"classes: {naming(sorted(known | set(more)))}.",
                 )
 
     def _empty(self, folder: Path) -> DataError:
@@ -228,14 +248,9 @@ class ClassFolders:
             fix = "Leave there the folders of splits alone"
         else:
             fix = "Move the folders of classes into one folder for each split"
-        every = _names(sorted(names + [folder.name for folder in others]))
+        every = naming(sorted(printable(folder.name) for folder in (*split_like, *others)))
         return DataError(
             f"{self.root} has the folders {listed(names)}{beside}",
             f"one folder for each split and nothing else ({KNOWN_NAMES}), or folders of classes",
-            f"{fix}; if all of these are classes, use source.class_names=[{every}].",
+            f"{fix}; if all of these are classes, {every}.",
         )
-
-
-def _names(names: Sequence[str]) -> str:
-    """Return names for a list in a fix."""
-    return ",".join(names[:_IN_HINT]) + (",…" if len(names) > _IN_HINT else "")

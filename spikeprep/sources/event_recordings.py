@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from ..data import Events, Sample
 from ..errors import DataError, UsageError, near_miss
@@ -48,6 +48,8 @@ class EventFiles(CheckedFiles[Facts]):
     options
         Settings of the format, for facts that its files do not state, e.g. an HDF5 file's names.
     """
+
+    choice_settings: ClassVar[tuple[str, ...]] = ("format",)  # as content says, or for files of any name
 
     size: Size = ()
     invalid: Invalid = "fail"

@@ -73,6 +73,7 @@ class Idx(LimitedFiles):
 
     name: ClassVar[str] = "idx"
     later_settings: ClassVar[tuple[str, ...]] = ("white",)
+    choice_settings: ClassVar[tuple[str, ...]] = ("prefix", "class_names", "shape")
 
     path: str = ""
     prefix: str = ""

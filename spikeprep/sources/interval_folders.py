@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DataError, printable
-from ..input_files import Limits, read_input
+from ..input_files import Limits
 from ..store.outputs import is_store
+from ..text import listed
 from .labelled_files import BadFile, Entry, file_id, files_in, files_under
-from .tables import Table, TableRules, read_rows, read_table
+from .list_files import plain_path, read_list
+from .table_rows import read_rows
+from .tables import Table, TableRules, read_table
 
 _LABELS = "_labels.csv"
 _MAPPING = "gesture_mapping.csv"
@@ -81,19 +83,19 @@ def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRule
         labelled.add(recording)
         if splits and recording.name not in splits:
             continue
-        listed = read_table(table, rules, recording)
+        intervals = read_table(table, rules, recording)
         user = _USER.match(name)
         entries += [
             entry._replace(
                 split=splits.get(recording.name, entry.split),
                 group=entry.group or (user[1] if user else name),
             )
-            for entry in listed.entries
+            for entry in intervals.entries
         ]
-        bad += listed.bad
-        findings += listed.findings
+        bad += intervals.bad
+        findings += intervals.findings
     if left_out := [path.name for path in recordings if path not in labelled]:
-        findings.append(f"left out, as no {_LABELS} is beside them: {_few(left_out)}")
+        findings.append(f"left out, as no {_LABELS} is beside them: {listed(left_out, _SHOWN)}")
     below = [
         file_id(file, folder)
         for path in files_in(folder)
@@ -101,11 +103,13 @@ def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRule
         for file in files_under(path, suffixes)
     ]
     if below:
-        findings.append(f"left out, as they are in folders below: {_few(below)}")
+        findings.append(f"left out, as they are in folders below: {listed(below, _SHOWN)}")
     if splits and (
         others := [path.name for path in recordings if path in labelled and path.name not in splits]
     ):
-        findings.append(f"left out, as neither {' nor '.join(_LISTS.values())} lists them: {_few(others)}")
+        findings.append(
+            f"left out, as neither {' nor '.join(_LISTS.values())} lists them: {listed(others, _SHOWN)}"
+        )
     names = _class_names(folder, rules)
     labels = {entry.label for entry in entries}
     if names and (unknown := sorted(labels - set(names))):
@@ -122,31 +126,25 @@ def _is_recording(path: Path, suffixes: Sequence[str]) -> bool:
     return path.name.lower().endswith(tuple(suffixes)) if suffixes else True
 
 
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(printable, names[:_SHOWN])) + more
-
-
 def _split_lists(
     folder: Path, recordings: Sequence[Path], limits: Limits
 ) -> tuple[dict[str, str], list[BadFile]]:
     """Return name of a recording → its split, and listed names without a file; empty where there are no lists."""
     splits: dict[str, str] = {}
     bad = []
-    present = {path.name for path in recordings}
+    present = {plain_path(path.name): path.name for path in recordings}
     for split, name in _LISTS.items():
         path = folder / name
         if not path.is_file():
             continue
-        lines = read_input(path, limits).data.decode("utf-8", "replace").splitlines()
-        for listed in filter(None, map(str.strip, lines)):
-            if splits.setdefault(listed, split) != split:
-                got = f"{folder} lists {printable(listed)} in both {' and '.join(_LISTS.values())}"
+        for line in read_list(path, "recordings, one per line", "", limits):
+            recording = present.get(plain_path(line), line)
+            if splits.setdefault(recording, split) != split:
+                got = f"{folder} lists {printable(recording)} in both {' and '.join(_LISTS.values())}"
                 raise DataError(got, "one of them", "Correct the lists.")
-            if listed not in present:
-                bad.append(
-                    BadFile(name, f"lists {printable(listed)}, which does not exist", "fetch the file")
-                )
+            if recording not in present.values():
+                what = f"lists {printable(recording)}, which does not exist"
+                bad.append(BadFile(name, what, "fetch the file"))
     return splits, bad
 
 
@@ -155,7 +153,7 @@ def _class_names(folder: Path, rules: TableRules) -> Mapping[str, str]:
     path = folder / _MAPPING
     if not path.is_file():
         return {}
-    header, rows, _ = read_rows(path, replace(rules, columns={"action": "label", "label": "label"}))
+    header, rows, _ = read_rows(path, rules.limits, {"action": "label", "label": "label"})
     if sorted(header) != ["action", "label"] or not all(len(row.fields) == 2 for row in rows):
         raise DataError(
             f"{path} has the columns {', '.join(header)}", "action,label", "Correct it, or remove it."

@@ -16,13 +16,21 @@ from ..text import listed
 from .base import LimitedFiles
 from .checked_files import Listing
 from .class_folders import ClassFolders
-from .class_names import check_classes, read_class_names, sorted_classes
+from .class_names import (
+    alike_names,
+    check_classes,
+    check_spellings,
+    read_class_names,
+    shown,
+    sorted_classes,
+)
 from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
 from .labelled_files import Entry, LabelledFiles, cut_groups
-from .list_files import read_list
+from .list_files import plain_path, read_list
 from .tables import Table, TableRules, read_table
 
 _RULES = TableRules()
+_KNOWN_LISTS = ("testing_list.txt", "validation_list.txt")  # of Speech Commands, and of what is made like it
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class LabelledSource(LimitedFiles):
     intervals: ClassVar[bool] = False  # whether a sample may be an interval of a file
 
     later_settings: ClassVar[tuple[str, ...]] = ("class_names", "validation_list", "group_pattern", "columns")
+    choice_settings: ClassVar[tuple[str, ...]] = (*later_settings, "test_list", "test_share", "split_seed")
 
     path: str = ""
     test_list: str = field(default="", kw_only=True)
@@ -103,6 +112,10 @@ class LabelledSource(LimitedFiles):
         files = self._files
         recordings = files.recordings(self.test_share, self.split_seed)
         findings = [*files.findings, *cut_groups(recordings)]
+        if alike := alike_names({r.group for r in recordings}):
+            findings.append(
+                f"groups whose names differ in spelling alone are different groups: {shown(alike)}"
+            )
         if (
             self.test_share
             and not any(r.split == "test" for r in recordings)
@@ -116,7 +129,9 @@ class LabelledSource(LimitedFiles):
         settings = {"validation": "validation_list", "test": "test_list"}
         lists = {split: name for split, setting in settings.items() if (name := getattr(self, setting))}
         if not lists:
-            return files
+            unused = [name for name in _KNOWN_LISTS if (folder / name).is_file()]
+            finding = f"{listed(unused)} in {folder.name}: not used, as source.test_list and validation_list are empty"
+            return replace(files, findings=[*files.findings, finding]) if unused else files
         if any(entry.split for entry in files.entries):
             raise DataError(
                 f"{self.path} has splits of its own, and the lists {listed(list(lists.values()))} give others",
@@ -129,10 +144,12 @@ class LabelledSource(LimitedFiles):
             dict.fromkeys((entry.file_id for entry in files.entries), others),
             list(files.findings),
         )
+        files_named = {plain_path(id_): id_ for id_ in splits}
         for split, name in lists.items():
             what = f"the {split} files, one per line"
             lines = dict.fromkeys(read_list(folder / name, what, settings[split], self.limits))
-            known = [line for line in lines if line in splits]
+            ids = {line: line if line in splits else files_named.get(plain_path(line), "") for line in lines}
+            known = dict.fromkeys(filter(None, ids.values()))
             if lines and not known:
                 raise DataError(
                     f"{folder / name} names files none of which is there, such as {next(iter(lines))}",
@@ -146,10 +163,11 @@ class LabelledSource(LimitedFiles):
                     "Remove it from one list.",
                 )
             splits |= dict.fromkeys(known, split)
-            if len(known) < len(lines):
-                absent = next(line for line in lines if line not in splits)
-                number = f"{len(lines) - len(known):,} of the {len(lines):,}"
-                findings.append(f"not there: {number} files that {name} names, such as {absent}")
+            if not lines:
+                findings.append(f"{name} names no files")
+            if absent := [line for line, id_ in ids.items() if not id_]:
+                number = f"{len(absent):,} of the {len(lines):,}"
+                findings.append(f"not there: {number} files that {name} names, such as {absent[0]}")
         entries = [entry._replace(split=splits[entry.file_id]) for entry in files.entries]
         return replace(files, entries=entries, findings=findings)
 
@@ -227,5 +245,6 @@ def find_labelled_files(
         )
     if class_names:
         check_classes(present, class_names, path)
+    findings = [] if class_names else check_spellings(present, path)
     classes = tuple(class_names) or table.classes or sorted_classes(present)
-    return LabelledFiles(table.entries, classes, table.bad, table.findings)
+    return LabelledFiles(table.entries, classes, table.bad, [*table.findings, *findings])

@@ -36,6 +36,7 @@ class Nmnist(EventFiles):
     """
 
     name: ClassVar[str] = "nmnist"
+    choice_settings: ClassVar[tuple[str, ...]] = ("test_share",)
 
     format: str = "nmnist"
     test_share: Share = 0.2

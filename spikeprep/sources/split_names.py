@@ -20,6 +20,20 @@ _UNCLEAR = {
     "holdout", "heldout", "unlabeled", "unlabelled", "trains", "tests", "validate", "validating", "devel",
     "development",
 }  # fmt: skip
+_NEGATIONS = {
+    "not",
+    "no",
+    "non",
+    "un",
+    "without",
+    "except",
+    "excluding",
+    "exclude",
+    "excluded",
+    "minus",
+    "pre",
+}
+_UNCLEAR |= {negation + name for negation in ("not", "non") for name in _NAMES}
 _WORDS = re.compile(r"[^\W\d_]+")
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -28,7 +42,7 @@ def split_named(name: str) -> str | None:
     """Return which of `SPLITS` a name means; None where it means none of them, or not clearly one.
 
     The names are train and training, val, valid, validation and dev, test and testing, in any case, also as one word
-    among others: ``n-cars_train``, ``TrainingSet``, ``val2017``.
+    among others: ``n-cars_train``, ``TrainingSet``, ``val2017``. ``not_test`` means none.
     """
     splits = {_NAMES.get(word) for word in _split_words(name)}
     return splits.pop() if len(splits) == 1 else None
@@ -48,4 +62,8 @@ def _split_words(name: str) -> list[str]:
     """Return the words of a name that stand for splits, in lower case."""
     words = [word.lower() for word in _WORDS.findall(_CAPITAL.sub(" ", name.strip()))]
     words = [word.removesuffix("set") for word in words]
-    return [word for word in words if word in _NAMES or word in _UNCLEAR]
+    return [
+        f"{before} {word}" if before in _NEGATIONS else word
+        for before, word in zip(["", *words], words, strict=False)
+        if word in _NAMES or word in _UNCLEAR
+    ]

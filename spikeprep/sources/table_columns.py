@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from ..errors import DataError, UsageError, near_miss, printable
+from ..errors import DataError, UsageError, near_miss
+from ..text import listed
 
 _NAMES = {
     "path": ("path", "file", "filename", "filepath"),
@@ -40,6 +41,16 @@ INTERVAL_ROLES = tuple(f"{end}_{unit}" for end in _ENDS for unit in MICROSECONDS
 ROLES = (*_NAMES, *INTERVAL_ROLES)
 """What a column can mean, as the setting `columns` of a source names it."""
 
+_FLAGS = {
+    f"{before}{name}{after}": split
+    for before in ("is", "in", "for")
+    for after in ("", "set", "image", "sample")
+    for name, split in (
+        ("train", "train"), ("training", "train"), ("test", "test"), ("testing", "test"),
+        ("val", "validation"), ("valid", "validation"), ("validation", "validation"),
+    )
+}  # fmt: skip
+
 _SHOWN, _FIXES = 6, 20  # columns, and settings, in one message
 
 
@@ -57,12 +68,15 @@ class Columns:
         ``"start"`` and ``"stop"`` → their unit, a key of `MICROSECONDS`.
     ignored
         Names of columns that describe files and are not used; none that a setting names.
+    flag
+        The split of lines where the column of the split is true, as in ``is_train``; empty where it names the splits.
     """
 
     header: Sequence[str]
     of: Mapping[str, int]
     units: Mapping[str, str]
     ignored: Sequence[str]
+    flag: str = ""
 
 
 def role_of(name: str) -> str:
@@ -70,20 +84,27 @@ def role_of(name: str) -> str:
 
     Case, spaces and underscores make no difference: ``startTime_usec`` and ``Start time [us]`` are ``start_us``.
     """
-    words = [
-        word for word in re.split(r"[\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()) if word
-    ]
+    words = _words(name)
     if not words:
         return "ignore"  # pandas writes an index without a name
     whole = "".join(words)
     if role := _ROLES.get(whole) or _END_NAMES.get(whole):
         return role
+    if whole in _FLAGS:
+        return "split"
     rest, unit = "".join(words[:-1]), _UNITS.get(words[-1], "")
     if unit and rest in _END_NAMES:
         return f"{_END_NAMES[rest]}_{unit}"
     if rest == "duration" and unit:
         return "ignore"
     return _ROLES["group"] if words[-1] == "id" and _ROLES.get(rest) == "group" else ""
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a column's name, in lower case."""
+    return [
+        word for word in re.split(r"[\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()) if word
+    ]
 
 
 def understand(
@@ -108,9 +129,8 @@ def understand(
     problems, fixes = [], []
     unknown = [name for name, role in zip(header, roles, strict=True) if not role]
     if unknown:
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        shown = ", ".join(map(printable, unknown[:_SHOWN])) + more
-        problems.append(f"the column{'s' * (len(unknown) > 1)} {shown} that no meaning is known of")
+        named = f"the column{'s' * (len(unknown) > 1)} {listed(unknown, _SHOWN)}"
+        problems.append(f"{named} that no meaning is known of")
         fixes += [(name, "ignore") for name in unknown]
     for end in _ENDS:
         if bare := [name for name, role in zip(header, roles, strict=True) if role == end]:
@@ -120,14 +140,18 @@ def understand(
     for role in ("path", "label", "split", "group", *_ENDS):
         same = [name for name, other in zip(header, general, strict=True) if other == role]
         if len(same) > 1:
-            problems.append(f"{len(same)} columns of the {role}: {', '.join(map(printable, same))}")
+            problems.append(f"{len(same)} columns of the {role}: {listed(same)}")
             # of a number and a name of the class, the name usually comes last
-            fixes += [(name, "ignore") for name in (same[:-1] if role == "label" else same[1:])]
+            kept = same[-1 if role == "label" else 0]
+            fixes += [(name, "ignore") for name in dict.fromkeys(same) if name != kept]
     missing = [role for role in needs if role not in general]
     if len({"start", "stop"} & set(general)) == 1:
         missing.append("stop" if "start" in general else "start")
     if missing or problems:
         raise _misunderstood(table, header, missing, problems, fixes)
+    flags = [
+        _FLAGS.get("".join(_words(n)), "") for n, role in zip(header, general, strict=True) if role == "split"
+    ]
     return Columns(
         header,
         {role: n for n, role in enumerate(general) if role != "ignore"},
@@ -137,6 +161,7 @@ def understand(
             for name, role in zip(header, roles, strict=True)
             if role == "ignore" and name and name not in settings
         ],
+        "".join(flags),
     )
 
 
@@ -160,7 +185,7 @@ def _misunderstood(
     problems: Sequence[str],
     fixes: Sequence[tuple[str, str]],
 ) -> DataError:
-    shown = ", ".join(map(printable, header[:_SHOWN])) + (", …" if len(header) > _SHOWN else "")
+    shown = listed(header, _SHOWN)
     if missing:
         names = {
             "path": "path, file, filename or filepath", "label": "label, class, target or category",

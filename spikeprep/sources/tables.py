@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
-import csv
-import io
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, printable
-from ..input_files import LIMITS, Limits, read_input
+from ..input_files import LIMITS, Limits
+from ..text import listed
 from .labelled_files import BadFile, Entry
-from .split_names import KNOWN_NAMES, split_named
-from .table_columns import MICROSECONDS, Columns, role_of, understand
+from .split_names import KNOWN_NAMES, is_split_word, split_named
+from .table_columns import MICROSECONDS, Columns, understand
+from .table_rows import Row, read_rows
 
-_TABLE_EXPANDS = 16  # times its bytes in memory: a text and a path for each line
-_DELIMITERS = ",;\t|"
+_TRUE, _FALSE = ("1", "1.0", "true", "yes", "y", "t"), ("0", "0.0", "false", "no", "n", "f")
 _SHOWN, _SHOWN_TEXT = 3, 60  # labels or lines in one finding; characters of a line in one message
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _LATEST = 1 << 62  # µs, of what a time can be
 
 _NO_LABELS = ("?", "??", "nan", "null", "n/a", "#n/a", "<na>", "unlabelled", "unlabeled", "tbd", "todo")
@@ -63,18 +63,11 @@ class Table(NamedTuple):
     classes: tuple[str, ...] = ()
 
 
-class Row(NamedTuple):
-    """A line of a table: its number, and its fields without spaces around them."""
-
-    line: int
-    fields: Sequence[str]
-
-
 def read_table(table: Path, rules: TableRules, recording: Path | None = None) -> Table:
     """Return what a table lists.
 
-    The first line names the columns, see `spikeprep.sources.table_columns`; fields are separated by ``,``, ``;``, tabs
-    or ``|``. The text is UTF-8, UTF-16, or else Windows-1252, of which Latin-1 is a part.
+    The first line names the columns, see `spikeprep.sources.table_columns`; for separators and encodings see
+    `spikeprep.sources.table_rows`.
 
     Parameters
     ----------
@@ -90,7 +83,7 @@ def read_table(table: Path, rules: TableRules, recording: Path | None = None) ->
     DataError
         It cannot be read, has no line of column names, or its columns are not understood.
     """
-    header, rows, findings = read_rows(table, rules)
+    header, rows, findings = read_rows(table, rules.limits, rules.columns)
     needs = ("label",) if recording else ("path", "label")
     columns = understand(table, header, rules.columns, needs)
     if recording and "path" in columns.of:
@@ -103,75 +96,12 @@ def read_table(table: Path, rules: TableRules, recording: Path | None = None) ->
             "Cut the files, one file per interval.",
         )
     if columns.ignored:
-        findings.append(
-            f"{table.name}: columns that are not used: {', '.join(map(printable, columns.ignored))}"
-        )
+        findings.append(f"{table.name}: columns that are not used: {listed(columns.ignored)}")
     lines = _Lines(table, columns, rules.outside, recording)
     for row in rows:
         lines.add(row)
+    lines.check_splits()
     return Table(lines.entries, lines.bad, [*findings, *lines.findings()])
-
-
-def read_rows(table: Path, rules: TableRules) -> tuple[list[str], list[Row], list[str]]:
-    """Return a table's names of columns, its other lines, and findings; raises `DataError` where it is none."""
-    content = read_input(table, rules.limits).data
-    rules.limits.check_bytes(f"the table {table}", _TABLE_EXPANDS * len(content))
-    text, findings = _text(table, content)
-    first = text[: text.find("\n")] if "\n" in text else text
-    delimiter = max(
-        _DELIMITERS, key=lambda d: sum(map(bool, map(role_of, _split(first, d)))) if d in first else 0
-    )
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        lines = [Row(reader.line_num, [*map(str.strip, fields)]) for fields in reader if any(fields)]
-    except csv.Error as error:
-        raise _no_table(table, str(error)) from error
-    if not lines:
-        raise DataError(f"{table} has no rows", "a first line path,label and a line per file", "Add them.")
-    header = list(lines[0].fields)
-    if not any(role_of(name) or name in rules.columns for name in header if name):
-        raise DataError(
-            f"{table} has no line of column names that are known: its first line is "
-            f"{printable(first.strip()[:_SHOWN_TEXT])}",
-            "a first line such as path,label or path,label,split",
-            "Add the first line; or, if these are names, say what they mean: use source.columns.NAME=path and "
-            "source.columns.OTHER=label.",
-        )
-    if len(lines) == 1:
-        raise DataError(f"{table} has no rows", "a line per file below the names of the columns", "Add them.")
-    return header, lines[1:], findings
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    try:
-        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-    except csv.Error:
-        return []
-
-
-def _no_table(table: Path, why: str) -> DataError:
-    fix = "Give the folder of the files, or a table of them."
-    return DataError(f"{table} is not a CSV file ({why})", "lines of path,label[,split]", fix)
-
-
-def _text(table: Path, content: bytes) -> tuple[str, list[str]]:
-    """Return a table's text without a byte order mark, and a finding where its encoding was not stated."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = ["utf-16"]
-    elif content[1:2] == b"\0" or content[:1] == b"\0":
-        encodings = ["utf-16-le" if content[1:2] == b"\0" else "utf-16-be"]
-    else:
-        encodings = ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError as error:
-            reason = f"{error.encoding}: {error.reason}"
-            continue
-        named = encoding == "cp1252"
-        return text, [f"{table.name}: read as Windows-1252 (Latin-1), as it is not UTF-8"] if named else []
-    fix = "Save it as UTF-8, for example: iconv -f ENCODING -t UTF-8 TABLE."
-    raise DataError(f"{table} is not a CSV file ({reason})", "text in UTF-8, UTF-16 or Windows-1252", fix)
 
 
 class _Lines:
@@ -180,7 +110,8 @@ class _Lines:
     def __init__(self, table: Path, columns: Columns, outside: bool, recording: Path | None) -> None:
         self._table, self._columns, self._recording = table, columns, recording
         self._inside = None if outside else _Inside(table.parent)
-        self._taken: dict[tuple[Path, tuple[int, int] | None], Entry] = {}
+        self._taken: dict[tuple[str, tuple[int, int] | None], Entry] = {}
+        self._splits: dict[str, dict[str, None]] = {}  # split → how the table names it
         self.bad: list[BadFile] = []
 
     @property
@@ -195,16 +126,32 @@ class _Lines:
         except _Unusable as error:
             self.bad.append(BadFile(where, error.what, error.fix))
             return
-        self._taken[entry.file, entry.interval] = entry
+        self._taken[os.path.normpath(entry.file), entry.interval] = entry
+
+    def check_splits(self) -> None:
+        """Raise `DataError` where names that are more than a word for a split are one split: parts of it, or folds."""
+        for split, names in self._splits.items():
+            if len(names) > 1 and not all(map(is_split_word, names)):
+                column = self._columns.header[self._columns.of["split"]]
+                raise DataError(
+                    f"{self._table} has the splits {listed(list(names))}, each of which would be {split}",
+                    f"one name for each split ({KNOWN_NAMES})",
+                    f"Name the lines of each part train, validation or test in the column {column}, or leave all "
+                    f"splits out: use source.columns.{column}=ignore.",
+                )
 
     def _entry(self, row: Row, where: str) -> Entry:
         fields, columns = row.fields, self._columns
         if len(fields) != len(columns.header):
-            what = f"has {len(fields)} fields, the first line {len(columns.header)}"
+            what = f"has {len(fields)} field{'s' * (len(fields) != 1)}, the first line {len(columns.header)}"
+            fix = "quote fields that contain the separator, and fill in those that are missing"
             raise _Unusable(
-                what, "quote fields that contain the separator, and fill in those that are missing"
+                what, "remove comments below the first line" if fields[0].startswith("#") else fix
             )
         values = {role: fields[n] for role, n in columns.of.items()}
+        if broken := next((text for text in values.values() if _CONTROLS.search(text)), ""):
+            what = f"has a line break, or another control, in {printable(broken[:_SHOWN_TEXT])}"
+            raise _Unusable(what, "correct its quotes, or remove the control")
         name = values.get("path", self._recording.name if self._recording else "")
         if not name:
             raise _Unusable("has no path", "name path and label on each line")
@@ -226,7 +173,7 @@ class _Lines:
         )
         if interval:
             id_ = f"{id_}@{interval[0]}-{interval[1]}"
-        if (file, interval) in self._taken:
+        if (os.path.normpath(file), interval) in self._taken:
             what = "names the same interval again" if interval else f"names {id_} again"
             raise _Unusable(what, "keep one of the lines")
         return Entry(split, file, printable(label), id_, printable(values.get("group", "")), interval, where)
@@ -234,18 +181,24 @@ class _Lines:
     def _split(self, values: Mapping[str, str]) -> str:
         if "split" not in values:
             return ""
+        if flag := self._columns.flag:
+            value = values["split"].lower()
+            if value in _TRUE or value in _FALSE:
+                return flag if value in _TRUE else "test" if flag == "train" else "train"
+            column = self._columns.header[self._columns.of["split"]]
+            what = f"has {printable(column)} {printable(values['split']) or 'empty'}"
+            raise _Unusable(what, f"give 1 or 0, true or false, or use source.columns.{column}=ignore")
         split = split_named(values["split"])
         if split is None:
             got = f"has the split {printable(values['split'])}" if values["split"] else "has no split"
             column = self._columns.header[self._columns.of["split"]]
             fix = f"name a split on each line ({KNOWN_NAMES}), or use source.columns.{column}=ignore"
             raise _Unusable(got, fix)
+        self._splits.setdefault(split, {})[values["split"].lower()] = None
         return split
 
     def _file(self, name: str, where: str) -> Path:
         file = _existing(self._table.parent, name)
-        if "\0" in name:
-            raise _Unusable(f"names {printable(name)}, which no file can have", "correct it")
         if self._inside and not self._inside(file):
             fix = "list files below the table's folder, or allow others: use source.outside=true"
             raise _Unusable(f"names {printable(name)}, which is not below {self._table.parent}", fix)
@@ -283,13 +236,7 @@ class _Lines:
         if doubtful := sorted(label for label in labels if label.lower() in _DOUBTFUL):
             numbers = {label for label in labels if label.removeprefix("-").isdecimal()}
             if doubtful != ["-1"] or len(numbers - {"-1"}) > 1:
-                yield f"{self._table.name}: the label {', '.join(doubtful[:_SHOWN])} is a class like the others"
-        spellings: dict[str, set[str]] = {}
-        for label in labels:
-            spellings.setdefault(label.casefold(), set()).add(label)
-        if alike := [sorted(same) for same in spellings.values() if len(same) > 1]:
-            shown = "; ".join(", ".join(same) for same in sorted(alike)[:_SHOWN])
-            yield f"{self._table.name}: labels that differ in case alone are different classes: {shown}"
+                yield f"{self._table.name}: the label {listed(doubtful, _SHOWN)} is a class like the others"
         if self._columns.units:
             yield from _overlaps(entries)
             if not self._recording and not any(entry.split or entry.group for entry in entries):
@@ -308,8 +255,7 @@ def _overlaps(entries: Sequence[Entry]) -> Iterator[str]:
         if not (last and last.interval and last.file == entry.file and last.interval[1] > entry.interval[1]):
             last = entry
     if overlaps:
-        more = f" and {len(overlaps) - _SHOWN} more" if len(overlaps) > _SHOWN else ""
-        yield f"intervals that overlap: {', '.join(overlaps[:_SHOWN])}{more}"
+        yield f"intervals that overlap: {listed(overlaps, _SHOWN)}"
 
 
 class _Unusable(Exception):
@@ -332,7 +278,7 @@ def _existing(folder: Path, name: str) -> Path:
         try:
             if (folder / form).is_file():
                 return folder / form
-        except (OSError, ValueError):  # a name with a NUL, or one that is too long
+        except (OSError, ValueError):  # a name that is too long
             continue
     return file
 
@@ -357,7 +303,7 @@ class _Inside:
             if folder not in self._folders:
                 self._folders[folder] = self._holds(os.path.realpath(folder))
             return self._folders[folder]
-        except (OSError, ValueError):  # a name with a NUL, or one that is too long: reading it reports that
+        except (OSError, ValueError):  # a name that is too long: reading it reports that
             return True
 
     def _holds(self, path: str) -> bool:

@@ -62,6 +62,7 @@ class Ti46(SoundFiles):
 
     name: ClassVar[str] = "ti46"
     native_rate: ClassVar[int] = 12500
+    choice_settings: ClassVar[tuple[str, ...]] = ("subset",)
 
     subset: Subset = "alphabet"
 

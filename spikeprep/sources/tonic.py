@@ -78,6 +78,7 @@ class TonicData(FileSource):
     """
 
     name: ClassVar[str] = "tonic"
+    choice_settings: ClassVar[tuple[str, ...]] = ("dataset", "download", "test_share", "split_seed", "seed")
 
     path: str = ""
     dataset: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..encoders.base import Chain
 from ..errors import PluginError, RunError, UsageError
+from ..registry import SOURCES
 from ..store import SpikeStore
 from ..store.attributes import differences
 from ..text import listed
@@ -49,7 +50,8 @@ def fit(config: RunConfig, store: SpikeStore) -> Fit:
     """Compare a store with the one that a network was trained on.
 
     Classes are compared by name, in any order; the store may lack some. A transform that leaves originals as they are
-    is no part of the encoding, nor is the seed.
+    is no part of the encoding, nor is the seed. Settings of the source are compared where signals depend on them; of
+    sources that are not the same, those that they have from a common base.
 
     Raises
     ------
@@ -86,7 +88,22 @@ def _differences(config: RunConfig, store: SpikeStore) -> list[str]:
     dt, trained = store.attributes["dt"], config.encoding.get("dt")
     if not lines and trained is not None and dt != trained:  # of another rate of the source, say
         lines.append(f"dt: {dt} s in the store, {trained} s in the run")
-    return lines
+    reader, own_reader = store.attributes["source"].get("reader", {}), config.encoding.get("reader", {})
+    return lines + differences(*_signal_settings(reader, own_reader), "source", "in the run")
+
+
+def _signal_settings(first: dict[str, Any], second: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of two sources on which signals depend, without those that only one of them has."""
+    try:
+        sources = [SOURCES.build(config) for config in (first, second)]
+    except (UsageError, PluginError):  # no source, or a plugin that is not installed here
+        return {}, {}
+    bases = set(type(sources[0]).__mro__) & set(type(sources[1]).__mro__)
+    common = {field.name for base in bases if is_dataclass(base) for field in fields(base)}
+    one, other = (
+        {key: value for key, value in source.signal_settings().items() if key in common} for source in sources
+    )
+    return one, other
 
 
 def _encoding(attributes: Any) -> list[dict[str, Any]]:

@@ -194,6 +194,8 @@ class Trainer:
         self.network = replace(network, rule=self.settings.rule)
 
     def _new_config(self) -> RunConfig:
+        attributes = self.store.attributes
+        reader = attributes["source"].get("reader", {})
         return RunConfig(
             secrets.token_hex(16),
             self.store.path,
@@ -203,7 +205,7 @@ class Trainer:
             self.settings,
             tuple(self.store.attributes["unit_shape"]),
             tuple(self.store.attributes["classes"]),
-            {key: self.store.attributes[key] for key in ("chain", "seed", "dt")},
+            {key: attributes[key] for key in ("chain", "seed", "dt")} | {"reader": reader},
             self.limit,
             __version__,
             self._source_path,

@@ -13,7 +13,7 @@ from spikeprep.encoding.run import encode
 from spikeprep.errors import DataError, UsageError
 from spikeprep.recipes import Recipe
 from spikeprep.sources.audio import AudioFiles
-from spikeprep.sources.class_names import sorted_classes
+from spikeprep.sources.class_names import naming, sorted_classes
 from spikeprep.sources.events import EventFolder
 from spikeprep.sources.idx import Idx
 from spikeprep.sources.images import ImageFolder
@@ -55,7 +55,20 @@ def listed(root: Path, cls=AudioFiles, **settings):
         *[(name, "test") for name in ("test", "Testing", "ibmGestureTest", "test_set")],
         *[
             (name, None)
-            for name in ("train_val", "trainval", "eval", "holdout", "contest", "strain", "validated", "7")
+            for name in (
+                "train_val",
+                "trainval",
+                "eval",
+                "holdout",
+                "not_test",
+                "NotTrain",
+                "nontest",
+                "pre_train",
+                "contest",
+                "strain",
+                "validated",
+                "7",
+            )
         ],
     ],
 )
@@ -104,7 +117,26 @@ REFUSED = [
         "test has (recordings|images) and no folders of classes.*path,label,split.*class_names=.test,train",
     ),
     (["train/a/1", "test/A/1"], "test has the classes A, which .*train lacks.*class_names=.A,a"),
-    (["a/train/1", "b/1"], "a/train is a folder 'train' below a"),
+    (["a/train/1", "b/1"], r"a/train is a folder 'train' below a.*class_names=\[a,b\]"),
+    (
+        ["a/train/1", "b/train/1", "a/test/1", "b/test/1"],
+        r"a/test is a folder 'test' below a.*class_names=\[a,b\]",
+    ),
+    (["train/a/train/1", "test/b/1"], r"a/train is a folder .*class_names=\[a,b\]"),
+    (
+        ["train/a/1", "not_test/a/1"],
+        "the folders not_test, train.*Rename not_test to train, validation or test",
+    ),
+    (["train_0/a/1", "train_1/a/1"], "the folders train_0, train_1; .*one folder for each split"),
+    (
+        ["train/x/a/1", "train/x/b/1", "train/y/a/1", "train/y/b/1"],
+        r"train has the folders x, y, and each of them has a, b.*move them one level up.*class_names=\[x,y\]",
+    ),
+    (["Cat/1", "cat/1", "dog/1"], r"spelling alone: Cat, cat; .*class_names=\[Cat,cat,dog\]"),
+    (["train/Cat/1", "test/cat/1"], r"spelling alone: Cat, cat; .*class_names=\[Cat,cat\]"),
+    (["train/cat/1", "test/cat /1"], r"spelling alone: 'cat', 'cat '; .*folders and tables\.$"),
+    (["train/caf\u00e9/1", "test/cafe\u0301/1"], r"spelling alone: 'cafe\\u0301', 'caf\\xe9'"),
+    (["s1/1", "s01/1", "s2/1"], r"spelling alone: s01, s1; .*class_names=\[s01,s1,s2\]"),
     (
         ["data/a/1", "data/b/1"],
         "one folder, data, which has the folders a, b.*source=.*data.*class_names=.data",
@@ -159,6 +191,16 @@ def test_lists_of_validation_and_test_files(tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             listed(tmp_path, **both | change)
+    (tmp_path / "val.txt").write_bytes("./no/0.wav\r\nyes\\1.wav\nno/../no/0.wav".encode("utf-16"))
+    assert listed(tmp_path, validation_list="val.txt", test_list="test.txt")[1] == {
+        "train": 7, "validation": 2, "test": 1,
+    }  # fmt: skip
+    (tmp_path / "testing_list.txt").write_text("no/4.wav")
+    assert listed(tmp_path)[2] == [
+        f"testing_list.txt in {tmp_path.name}: not used, as source.test_list and validation_list are empty"
+    ]
+    (tmp_path / "val.txt").write_text("\n")
+    assert listed(tmp_path, **both)[2][0] == "val.txt names no files"
     (tmp_path / "val.txt").write_text("audio/no/0.wav\n")
     with pytest.raises(DataError, match=r"none of which is there, such as audio/no/0.wav.*such as no/0.wav"):
         listed(tmp_path, **both)
@@ -202,6 +244,10 @@ def test_the_order_of_classes_can_be_given(tmp_path):
         ("[no,2]", "the class 10, which source.class_names lacks"),
         (["no", "2", "10", "yes"], "no samples of yes"),
         (["no", "no"], "has no twice"),
+        (
+            ["No", "2", "10"],
+            r"the class no, which source.class_names lacks \(No, no differ in spelling alone\)",
+        ),
         ("missing.txt", "missing.txt does not exist"),
     ):
         with pytest.raises(DataError, match=message):
@@ -229,6 +275,13 @@ def test_a_test_share_cuts_through_no_group(tmp_path):
         AudioFiles(path=str(tmp_path), group_pattern="x").listing()
     with pytest.raises(UsageError, match="group_pattern"):
         AudioFiles(path=str(tmp_path), group_pattern="(")
+
+
+def test_groups_that_are_spelled_alike_are_reported(tmp_path):
+    put(tmp_path, "a/G1-1", "a/g1-2", "b/G2-3")
+    assert listed(tmp_path, group_pattern="[gG][0-9]", test_share=0)[2] == [
+        "groups whose names differ in spelling alone are different groups: G1, g1"
+    ]
 
 
 def test_groups_that_the_data_cut_are_reported(tmp_path):
@@ -274,6 +327,23 @@ def test_folds_of_classes_are_refused(tmp_path):
     assert "source.class_names=[fold0,fold1]" in str(caught.value)
     assert ImageFolder(path=str(tmp_path), class_names=("fold0", "fold1")).classes == ("fold0", "fold1")
     assert ImageFolder(path=str(tmp_path / "fold0")).classes == ("a", "b")
+
+
+def test_classes_that_have_folders_alone_are_reported(tmp_path):
+    put(tmp_path, "x/a/1", "x/b/1", "y/a/1", "y/b/1", "y/c/1")
+    (finding,) = listed(tmp_path, test_share=0)[2]
+    assert finding == (
+        f"x, y are taken as the classes of {tmp_path.name}; all of them have folders alone: a, b, c"
+    )
+    assert listed(tmp_path, class_names=("x", "y"), test_share=0)[2] == []
+
+
+def test_what_names_all_classes():
+    assert naming(["2", "a"]) == "use source.class_names=[2,a]"
+    assert (
+        naming(["1.0", "true", "New York", "a,b"]) == 'use source.class_names=["1.0","true","New York","a,b"]'
+    )
+    assert "one per line, and use source.class_names=classes.txt" in naming([str(n) for n in range(30)])
 
 
 def test_files_of_other_endings_are_reported(tmp_path):

@@ -57,11 +57,19 @@ def test_separators_and_encodings(tmp_path, separator, encoding):
         ("path,label,take\na,x,1\n", "the column take that no meaning.*source.columns.take=ignore"),
         ("path,label,fold\na,x,1\n", "the column fold .*source.columns.fold=ignore"),
         ("path,target,category\na,1,x\n", "2 columns of the label: target, category.*columns.target=ignore"),
-        ("path,label,label\na,1,x\n", "2 columns of the label"),
+        ("path,label,label\na,1,x\n", r"2 columns of the label: label, label.*\. Rename or remove such columns"),
+        ("path label\na x\n", "separates its columns by spaces: path label.*tr -s"),
+        ('path,label\na,"x\nb,y\n', "line 2 opens a quote that nothing closes"),
+        ('path,label\na,x\nb,"y" z\n', "line 3 is wrong.*Close the quote"),
+        ("path,label,split\na,x,train_0\nb,y,train_1\n",
+         "splits train_0, train_1, each of which would be train.*source.columns.split=ignore"),
+        ("path,label\na,x\nb,X1\nc,x1\n", r"spelling alone: X1, x1.*source.class_names=\[X1,x,x1\]"),
+        ("path,label\na,1\nb,01\nc,1.0\n", r'alone: 01, 1, 1.0.*source.class_names=\["01","1","1.0"\]'),
+        ("path,label\na,caf\u00e9\nb,cafe\u0301\n", r"alone: 'cafe\\u0301', 'caf\\xe9'.*in folders and tables\.$"),
         ("path,label,start,end\na,x,0,1\n", "start without a unit.*columns.start=start_us .*columns.end=stop_us"),
         ("path,label,start_s\na,x,0\n", "none of the stop"),
         ("path,label,start_s,stop_s\na,x,0,1\n", "intervals of files.*Cut the files"),
-        (b"path,label\n\x81\x8d,x\n", "not a CSV file.*Windows-1252"),
+        (b"path,label\n\x81\x8d,x\n", "is no text.*a CSV file, in UTF-8.*iconv"),
     ],
 )  # fmt: skip
 def test_tables_that_are_refused(tmp_path, text, words):
@@ -75,7 +83,10 @@ def test_tables_that_are_refused(tmp_path, text, words):
         ("a,,train", "has no label for a"), ("a,?,train", r"has the label \? for a"),
         ("a,NaN,test", "has the label NaN"), (",x,train", "has no path"), ("a,x,", "has no split"),
         ("a,x,3", "has the split 3"),
-        ("a,x", "has 2 fields"),
+        ("a,x", "has 2 fields"), ("# more", "has 1 field,"), ('a,"x\ny",test', r"has a line break.* in x\\x0ay"),
+        ("a,x\0,test", "control, in x"),
+        ("./b,x,train", "names ./b again"), ("c/../b,x,train", "names c/../b again"),
+        ("a,x,not_test", "split not_test"),
         ("a,x,train,1", "has 4 fields"), ("b,y,test", "names b again"),
     ],
 )  # fmt: skip
@@ -85,6 +96,27 @@ def test_lines_that_are_refused(tmp_path, line, words):
     (bad,) = files.bad
     assert bad.file == "t.csv line 3"
     assert re.search(words, str(bad))
+
+
+@pytest.mark.parametrize("name", ["is_train", "IsTraining", "is_training_image", "is_test", "is_val"])
+@pytest.mark.parametrize("values", [("1", "0"), ("True", "FALSE"), ("yes", "no"), ("1.0", "0.0")])
+def test_a_column_says_whether_a_file_is_of_a_split(tmp_path, name, values):
+    files = listed(tmp_path, f"path,label,{name}\na,x,{values[0]}\nb,x,{values[1]}\nc,x,2\n")
+    expected = {"is_test": ["test", "train"], "is_val": ["validation", "train"]}
+    assert [entry.split for entry in files.entries] == expected.get(name, ["train", "test"])
+    (bad,) = files.bad
+    assert str(bad) == f"t.csv line 4 has {name} 2"
+    assert f"source.columns.{name}=ignore" in bad.fix
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["sep=;\r\npath;label", '"sep=;"\npath;label', "# a, b\n#\npath;label", "# path;label", "\n#path;label"],
+)
+def test_what_programs_write_ahead_of_the_names(tmp_path, head):
+    files = listed(tmp_path, f"{head}\na,1;x\n", "utf-8-sig")
+    assert [(e.id, e.label) for e in files.entries] == [("a,1", "x")]
+    assert files.entries[0].where == f"t.csv line {len(head.splitlines()) + 1}"
 
 
 def test_a_line_without_a_group_is_refused(tmp_path):
@@ -120,12 +152,12 @@ def test_what_columns_mean_can_be_set(tmp_path):
 
 
 def test_what_is_odd_is_a_finding(tmp_path):
-    files = listed(tmp_path, "id,path,label\n1,a,-1\n2,b,0\n3,c,1\n4,d,Cat\n5,e,cat\n")
+    files = listed(tmp_path, "id,path,label\n1,a,-1\n2,b,0\n3,c,1\n4,d,A\n5,e,a\n")
     assert len(files.entries) == 5
     assert files.findings == [
         "t.csv: columns that are not used: id",
         "t.csv: the label -1 is a class like the others",
-        "t.csv: labels that differ in case alone are different classes: Cat, cat",
+        "letters that differ in case are different classes: A, a",
     ]
     assert listed(tmp_path, "path,label\na,-1\nb,1\n").findings == []
 
