@@ -25,6 +25,7 @@ from .labelled_files import (
     by_split,
     lines_digest,
 )
+from .repeated_files import repeated_files
 
 Facts = TypeVar("Facts")
 """What a source keeps of the check of a file."""
@@ -154,7 +155,11 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         if not good:
             hint = "Give their folder as source=FOLDER."
             raise DataError(f"{self.path} has no recordings", f"files ending in {self.endings}", hint)
-        findings = [*self._listing.findings, *self._findings(good)]
+        findings = [
+            *self._listing.findings,
+            *self._findings(good),
+            *repeated_files((file.sha256, file) for file in good),
+        ]
         return _Scan(by_split(good, self.limit), bad, [*findings, *bad_files_findings(bad)])
 
     def _next_batch(

@@ -81,7 +81,7 @@ def dark(tmp_path):
     for n in range(6):
         file = tmp_path / "raw" / "ab"[n % 2] / f"{n}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((4, 4), 60 * (n != 2), np.uint8)).save(file)
+        Image.fromarray(np.full((4, 4), (60 + n) * (n != 2), np.uint8)).save(file)
     return tmp_path / "raw"
 
 
@@ -130,7 +130,7 @@ def test_what_the_source_finds_is_refused_before_anything_is_written(tmp_path):
 
     for name in "ab":
         for n in range(4):
-            put(tmp_path / "raw" / name / f"{n}.wav", wav(spoken(n), 8000))
+            put(tmp_path / "raw" / name / f"{n}.wav", wav(spoken(n + 4 * (name == "b")), 8000))
     put(tmp_path / "raw/a/bad.wav", b"none")
     chosen = {"source": tmp_path / "raw", "settings": {"source.skip_bad": True, "source.rate": 8000}}
     with pytest.raises(DataError, match=r"left out: a/bad\.wav.*Nothing was written"):

@@ -170,7 +170,11 @@ encode(RECIPE, out, source_path=raw, workers=workers)
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
 @pytest.mark.parametrize(
     ("at", "workers"),
-    [(30, 2), (107, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(3, 1), (55, 1), (70, 3)])],
+    [
+        (30, 2),
+        (107, 1),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(3, 1), (55, 1), (70, 3)]),
+    ],
 )
 def test_killed_and_resumed(raw, whole, tmp_path, at, workers):
     """kill -9 in the middle; the same call finishes, and the store is the uninterrupted one byte for byte."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from spikeprep.encoding.reencode import encoder_of, reencode
 from spikeprep.encoding.run import encode
@@ -359,6 +360,27 @@ def test_files_of_other_endings_are_reported(tmp_path):
 
 
 # ---------------------------------------------------------------- other sources
+
+
+def test_files_with_the_bytes_of_others_are_reported(tmp_path):
+    def grey(name: str, level: int) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), level, np.uint8)).save(tmp_path / name)
+
+    for n in range(4):
+        grey(f"train/{'ab'[n % 2]}/{n}.png", 200 + n)
+        grey(f"test/{'ab'[n % 2]}/{n}.png", 210 + n)
+    source = ImageFolder(path=str(tmp_path))
+    assert "findings" not in source.provenance()
+    grey("test/a/4.png", 200)  # train/a/0.png
+    grey("test/a/6.png", 202)  # train/a/2.png
+    grey("train/b/7.png", 202)
+    grey("train/b/5.png", 201)  # train/b/1.png
+    assert ImageFolder(path=str(tmp_path)).provenance()["findings"] == [
+        "one file repeats the bytes of files of another class, such as train/a/2.png and train/b/7.png",
+        "2 files repeat the bytes of files in another split, such as train/a/0.png and test/a/4.png",
+        "one file repeats the bytes of files of their class, such as train/b/1.png and train/b/5.png",
+    ]
 
 
 def test_folders_of_nmnist(tmp_path):
