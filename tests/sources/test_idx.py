@@ -286,6 +286,38 @@ def test_pixels_of_small_numbers_are_refused_until_white_is_stated(tmp_path, mos
     assert "at most 0.5" in message(tmp_path, white=0.5)
 
 
+def test_a_split_of_another_white(tmp_path):
+    images, labels = pictures(6)
+    write_idx(tmp_path, images, labels)
+    write_idx(tmp_path, images > 127, labels, split="test")
+    text = message(tmp_path)
+    assert "the test images of" in text
+    assert "no pixel above 1, where 255 is white" in text
+    assert (
+        "multiply their pixels by 255 and write the file again; if they are so dark, use source.white=255"
+        in text
+    )
+    (finding,) = Idx(path=str(tmp_path), white=255).provenance()["findings"]
+    assert finding.startswith("the test images have no pixel above 1, where 255 is white, unlike the others")
+    write_idx(tmp_path, np.where(images > 127, 255, 0), labels, split="test")
+    assert "findings" not in Idx(path=str(tmp_path)).provenance()
+
+
+def test_a_class_and_images_of_another_white(tmp_path):
+    images, labels = pictures(12)
+    images[labels == 1] >>= 2
+    images[3] = images[3] > 127
+    write_idx(tmp_path, images, labels)
+    dark, mask = Idx(path=str(tmp_path)).provenance()["findings"]
+    assert dark.startswith(
+        "the images of class 1 have no pixel above 63, where 255 is white, unlike the others"
+    )
+    assert (
+        "1 image has no pixel above 1, where 255 is white, unlike the others, such as image 3 of train"
+        in mask
+    )
+
+
 # ---------------------------------------------------------------- published data sets
 
 
