@@ -48,9 +48,9 @@ def samples(data, channel=-1, full_scale=1.0):
 
 @pytest.mark.parametrize("form", PCM)
 def test_formats_without_loss(form):
-    sound, rate = decode(written(form), -1, 1.0)
+    sound, rate, kind = decode(written(form), -1, 1.0)
     np.testing.assert_array_equal(sound, SOUND)
-    assert rate == 8000
+    assert (rate, kind) == (8000, "16-bit")
 
 
 @pytest.mark.parametrize(("form", "subtype", "most"), LOSSY)
@@ -167,6 +167,93 @@ def test_chained_ogg():
     assert len(samples(written("OGG", "VORBIS") + bytes(50))) == 3000
     with pytest.raises(DataError, match="no page of Ogg"):
         samples(written("OGG", "VORBIS") + b"more")
+
+
+def id3v2(content=b""):
+    return b"ID3\3\0\0\0\0\0" + bytes([len(content)]) + content
+
+
+TAGS = {
+    "ID3v1": b"TAG" + b"x" * 125,
+    "ID3v2": id3v2(b"name" * 20),
+    "APE": b"APETAGEX" + struct.pack("<IIII8x", 2000, 300, 0, 1 << 31) + b"x" * 300,
+    "zeros": bytes(5000),
+    "0xFF": b"\xff" * 5000,
+}
+
+
+@pytest.mark.parametrize("form", [*PCM, "MP3"])
+def test_two_files_in_one_are_refused(form):
+    data = written(form, "MPEG_LAYER_III" if form == "MP3" else "PCM_16")
+    with pytest.raises(DataError, match="holds more than one"):
+        samples(data * 2)
+    with pytest.raises(DataError, match=r"holds more than one|bytes behind the sound"):
+        samples(data + TAGS["ID3v1"] + data)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("form", [*PCM, "MP3"])
+def test_tags_and_padding_behind_a_sound(form, tag):
+    if form == "MP3" and tag != "0xFF":
+        data = with_field(variable_mp3(), b"Xing", 8, ">I", 0)
+        assert (
+            len(samples(data))
+            == len(samples(data + TAGS[tag]))
+            == len(samples(data + TAGS[tag] + TAGS["ID3v1"]))
+        )
+    elif form != "MP3":
+        np.testing.assert_array_equal(samples(written(form) + TAGS[tag]), SOUND)
+
+
+@pytest.mark.parametrize(("form", "header"), [("WAV", "<"), ("RF64", "<"), ("AIFF", ">")])
+def test_chunks_behind_a_sound(form, header):
+    chunks = b"".join(
+        struct.pack(f"{header}4sI", kind, 501) + bytes(range(250)) * 2 + b"x\0" for kind in (b"abcd", b"LIST")
+    )
+    np.testing.assert_array_equal(samples(written(form) + chunks), SOUND)
+    np.testing.assert_array_equal(
+        samples(written(form) + chunks[:-300] if form != "AIFF" else written(form)), SOUND
+    )
+    with pytest.raises(DataError, match=r"more than one|bytes behind the sound"):
+        samples(written(form) + chunks + written("AU")[24:])
+
+
+@pytest.mark.parametrize(
+    ("form", "mark", "offset", "kind", "size"),
+    [("WAV", b"data", 4, "<I", 3000), ("RF64", b"ds64", 16, "<Q", 3000), ("W64", b"data\xf3", 16, "<Q", 3024),
+     ("AIFF", b"SSND", 4, ">I", 3008), ("CAF", b"data", 4, ">q", 3004), ("AU", b".snd", 8, ">I", 3000)],
+)  # fmt: skip
+def test_headers_that_state_less_than_there_is(form, mark, offset, kind, size):
+    data = with_field(written(form), mark, offset, kind, size)
+    with pytest.raises(
+        DataError, match=r"has 3,0\d\d bytes behind the sound and the chunks.*ffmpeg -ignore_length 1"
+    ):
+        samples(data)
+    cut = data[: data.index(mark) + 3100]
+    assert 1490 <= len(samples(cut)) <= 1540
+
+
+def test_numbers_of_fewer_bits_in_large_ones(tmp_path):
+    quiet, tiny = written("WAV", "PCM_24", SOUND / 256), written("WAV", "PCM_32", SOUND / 65536)
+    loud = written("WAV", "PCM_24", SOUND)
+
+    def found(*contents):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for n, data in enumerate(contents):
+            put(folder / "ab"[n % 2] / f"{n}.wav", data)
+        return AudioFiles(path=str(folder), test_share=0).provenance().get("findings", [])
+
+    assert found(*[loud, loud, loud, quiet] * 2) == []
+    peak = np.abs(SOUND).max()
+    (text,) = found(*[quiet] * 6)
+    assert text.startswith(f"the sounds have no sample above {peak / 256:.2g} of full scale, such as ")
+    assert text.endswith("of 8 bits less, make them 256 times louder, for example: sox -v 256 IN.wav OUT.wav")
+    (text,) = found(*[tiny, loud] * 3)
+    assert text.startswith("the 32-bit sounds have no sample")
+    assert "unlike the others" in text
+    assert "sox -v 65536 IN.wav" in text
+    (text,) = found(*[quiet, loud] * 3)
+    assert text.startswith("the sounds of class a have no sample")
 
 
 # ---------------------------------------------------------------- scale and channels
