@@ -17,12 +17,12 @@ from ..data import Sample
 from ..errors import DataError, UsageError
 from ..input_files import read_input
 from .base import LimitedFiles, Size, sample_digest
-from .idx_folder import find_idx_files, has_label_rows
+from .idx_folder import find_idx_files, has_label_rows, is_part
 from .idx_format import IMAGES, LABEL_ROWS, LABELS, IdxFile, read_idx
 from .labelled_files import files_under
 from .levels import Groups
 from .pixel_range import PixelRanges
-from .published_digits import EMNIST, Labels, PublishedSet, mapped_labels, published_set
+from .published_digits import EMNIST, Labels, PublishedSet, emnist_findings, mapped_labels, published_set
 
 _UPRIGHT = ("1", "Ii", "I", "l")  # classes whose strokes are vertical
 
@@ -126,7 +126,9 @@ class Idx(LimitedFiles):
 
         white = np.full(ends[-1], 255.0)  # as they are scaled
         ranges = PixelRanges(self.path, groups, brightest, white, self.white > 0, image_id, _brighter)
-        return ranges.findings()
+        # a part whose name says so is no surprise
+        sizes_by_split = {split: len(d.labels) for split, d in data.items() if not is_part(d.paths[0])}
+        return [*emnist_findings(self.prefix, sizes_by_split), *ranges.findings()]
 
     def _load(self, images_path: Path, labels_path: Path) -> _Split:
         images_file = read_idx(images_path, IMAGES, self.limits)
@@ -159,7 +161,8 @@ class Idx(LimitedFiles):
         name = f"{self.prefix}-mapping.txt" if self.prefix else "mapping.txt"
         if self.class_names:
             return None
-        file = next((file for file in files_under(Path(self.path), (name,)) if file.name == name), None)
+        files = files_under(Path(self.path), (name.lower(),))
+        file = next((file for file in files if file.name.lower() == name.lower()), None)
         return (file, read_input(file, self.limits).data) if file else None
 
     @cached_property
@@ -187,7 +190,7 @@ class Idx(LimitedFiles):
             labels = Labels(published.classes)
         else:
             numbers = Labels(tuple(str(label) for label in range(largest + 1)))
-            labels = EMNIST.get(self.prefix, numbers)
+            labels = EMNIST.get(self.prefix.lower(), numbers)
         stop = labels.first + len(labels.names)
         for split, data in self._data.items():
             outside = np.flatnonzero((data.labels < labels.first) | (data.labels >= stop))

@@ -124,16 +124,16 @@ class ImageFiles(CheckedFiles[Picture]):
         """Return what was decided for a part of the images."""
         pictures = [file.facts for file in files]
         texts = {
-            "turned as their EXIF orientation says": [picture.turned for picture in pictures],
+            "turned as the EXIF orientation says": [picture.turned for picture in pictures],
             "in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours": [
                 picture.colour for picture in pictures
             ],
-            "read from their alpha channel, which has the picture": [
+            "read from the alpha channel, which has the picture": [
                 picture.transparency == "picture" and self.alpha == "auto" for picture in pictures
             ],
         }
         return [
-            f"{sum(which):,} of {len(pictures):,} images are {text}"
+            f"{sum(which):,} of {len(pictures):,} images {'is' if sum(which) == 1 else 'are'} {text}"
             for text, which in texts.items()
             if any(which)
         ]

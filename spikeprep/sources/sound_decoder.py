@@ -171,10 +171,17 @@ def _complete(data: bytes) -> bytes:
 def _check_channel(channel: Channel, channels: int) -> None:
     if channel == "mean" or (channels == 1 and channel < 0) or 0 <= channel < channels:
         return
+    if channels == 1:
+        raise DataError(
+            f"is mono, and has no channel {channel}",
+            "",
+            "average the channels of all files, which leaves mono ones as they are: use source.channel=mean; "
+            "or take the first channel of all: use source.channel=0",
+        )
     missing = f", none of number {channel}" if channel >= 0 else ""
     fix = f"choose one, from 0 to {channels - 1}: use source.channel=0"
-    average = ", or average them: use source.channel=mean" if channels > 1 else ""
-    raise DataError(f"has {channels} channel{'s' * (channels > 1)}{missing}", "", fix + average)
+    average = ", or average them: use source.channel=mean"
+    raise DataError(f"has {channels} channels{missing}", "", fix + average)
 
 
 def _samples(file: Any, channel: Channel, check_memory: Callable[[int], None]) -> NDArray[np.float64]:
@@ -292,4 +299,7 @@ def _undecodable(data: bytes, error: str) -> DataError:
         return DataError("is MP3, which needs libsndfile 1.1 or newer", "", fix)
     if start.startswith(b"fLaC") and "lost sync" in reason:
         return DataError(f"is truncated or damaged ({reason})", "", "copy it again")
+    if "SF_INFO" in reason:  # libsndfile's words for a rate or a number of channels of 0
+        fix = "state them in its header, for example: sox -r RATE -c CHANNELS IN.wav OUT.wav"
+        return DataError("has a rate of 0 Hz, or no channels, as its header says", "", fix)
     return DataError(f"is no audio that can be read ({reason})", "", "replace or remove it")

@@ -342,7 +342,7 @@ def test_grey_levels_of_colours_are_noted(tmp_path):
     note = one(tmp_path, file_bytes(rgb), file_bytes(grey)).provenance()["note"]
     assert (
         note
-        == "1 of 2 images are in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours"
+        == "1 of 2 images is in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours"
     )
     assert "note" not in one(tmp_path, mode="rgb").provenance()
 
@@ -376,7 +376,7 @@ def test_reported_strokes_in_alpha():
 def test_reported_orientation():
     source = case("img_exif_rotated")
     source.splits()
-    assert source.provenance()["note"] == "6 of 12 images are turned as their EXIF orientation says"
+    assert source.provenance()["note"] == "6 of 12 images are turned as the EXIF orientation says"
     for sample in (source.read("train", n) for n in range(12)):
         with Image.open(f"{source.path}/{sample.id}") as image:
             lying = np.asarray(image.convert("L"))

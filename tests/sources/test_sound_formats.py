@@ -286,6 +286,26 @@ def test_the_average_of_channels(tmp_path):
         AudioFiles(path=str(tmp_path), test_share=0).splits()
 
 
+def test_mono_files_beside_stereo_ones(tmp_path):
+    both = np.stack([spoken(0), spoken(2)], axis=1)
+    put(tmp_path / "a/stereo.wav", wav(both))
+    put(tmp_path / "a/mono.wav", wav(spoken(1)))
+    with pytest.raises(
+        DataError, match=r"a/mono\.wav is mono, and has no channel 1\. .*source\.channel=mean; or take"
+    ):
+        AudioFiles(path=str(tmp_path), test_share=0, channel=1).splits()
+    for channel, expected in (("mean", both.mean(axis=1)), (0, both[:, 0])):
+        source = AudioFiles(path=str(tmp_path), test_share=0, channel=channel)
+        found = {(sample := source.read("train", n)).id: sample.signal.samples for n in range(2)}
+        np.testing.assert_array_equal(found["a/stereo.wav"], expected / 32768)
+        np.testing.assert_array_equal(found["a/mono.wav"], spoken(1) / 32768)
+
+
+def test_a_rate_of_0():
+    with pytest.raises(DataError, match=r"has a rate of 0 Hz, or no channels.*sox -r RATE"):
+        samples(wav(spoken(1), 0))
+
+
 # ---------------------------------------------------------------- names
 
 
