@@ -145,12 +145,12 @@ def _decode(path: Path, pieces: Iterator[bytes], magic: int, limits: Limits, sto
         data += piece
     actual = int.from_bytes(data[:4], "big")
     if len(data) < 4 or actual != magic:
-        if actual not in _KINDS and (other := _other_array(data)):
-            raise DataError(
-                f"{path} {other[0]}", f"{_array(magic)}, as IDX files of {_KINDS[magic]} have", other[1]
-            )
-        if actual not in _KINDS and (other := other_kind(data, "")):
-            raise DataError(f"{path} is {other.name}", f"an IDX file of {_KINDS[magic]}", f"{other.fix}.")
+        if actual not in _KINDS:
+            if found := _other_array(data):
+                expected = f"{_array(magic)}, as IDX files of {_KINDS[magic]} have"
+                raise DataError(f"{path} {found[0]}", expected, found[1])
+            if other := other_kind(data, ""):
+                raise DataError(f"{path} is {other.name}", f"an IDX file of {_KINDS[magic]}", f"{other.fix}.")
         kind = f" (the magic of {_KINDS[actual]})" if actual in _KINDS else ""
         raise DataError(
             f"{path} begins with {data[:4].hex() or 'nothing'}{kind}",

@@ -61,27 +61,28 @@ class Groups:
             classes,
         )
 
-    def low(self, level: NDArray[np.float64], most: float, few: int) -> list[Part]:
+    def low(self, level: NDArray[np.float64], most: float, few: int, few_of_kind: int) -> list[Part]:
         """Return the parts without a sample of a higher level than `most`, but not all at 0.
 
-        It is all samples, or parts of at least `few` of them, none of which is within another: all of one kind, all of
-        one kind and split, all of one kind and class.
+        It is all samples, or parts of them, none of which is within another: `few_of_kind` or more, all of one kind, or
+        `few` or more, all of one kind and split, or of one kind and class.
         """
         if level.max() <= most:
             return [Part(self.noun, np.arange(len(level)), True)] if level.any() else []
         low: list[Part] = []
         covered = np.zeros(len(level), bool)
-        for name, members in self._parts():
-            if few <= len(members) and 0 < level[members].max() <= most and not covered[members].all():
+        for name, members, of_kind in self._parts():
+            enough = len(members) >= (few_of_kind if of_kind else few)
+            if enough and 0 < level[members].max() <= most and not covered[members].all():
                 covered[members] = True
                 low.append(Part(name, members))
         return low
 
-    def _parts(self) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    def _parts(self) -> Iterator[tuple[str, NDArray[np.intp], bool]]:
         kind_names = [f"{kind} " if len(self.kinds) > 1 else "" for kind in self.kinds]
         if len(self.kinds) > 1:
             for number, members in _members(self.kind):
-                yield f"{kind_names[number]}{self.noun}", members
+                yield f"{kind_names[number]}{self.noun}", members, True
         for names, numbers, form in (
             (self.splits, self.split, "{kind}{name} {noun}"),
             (self.classes, self.label, "{kind}{noun} of class {name}"),
@@ -89,7 +90,7 @@ class Groups:
             if len(names) > 1:
                 for number, members in _members(self.kind * len(names) + numbers):
                     kind, name = kind_names[number // len(names)], names[number % len(names)]
-                    yield form.format(kind=kind, name=name, noun=self.noun), members
+                    yield form.format(kind=kind, name=name, noun=self.noun), members, False
 
 
 def _members(numbers: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:

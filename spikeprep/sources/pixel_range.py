@@ -61,7 +61,7 @@ class PixelRanges:
         if not level.any():
             hint = "Check that these are the files that you mean to encode."
             raise DataError(f"the images of {self.path} are black", "pixels above 0", hint)
-        black = self.groups.low(level, _BLACK, _FEW)
+        black = self.groups.low(level, _BLACK, _FEW, _FEW)
         if self.stated:  # such a data set is as dark as the user says
             black = [part for part in black if not part.all or self._have_own_white(part.members)]
         else:
@@ -70,7 +70,7 @@ class PixelRanges:
                     raise self._refusal(part)
         reported = np.zeros(len(level), bool)
         texts = []
-        for part in [*black, *self.groups.low(level, _DARK, _FEW)]:
+        for part in [*black, *self.groups.low(level, _DARK, _FEW, _FEW)]:
             if not reported[part.members].any() and not (self.stated and part.all):
                 reported[part.members] = True
                 texts.append(self._text(part))

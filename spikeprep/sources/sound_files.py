@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -22,7 +22,7 @@ from .levels import Groups
 from .sound_decoder import HIGHEST_RATE, LOWEST_RATE, READ, Sound, decode
 
 _QUIET = 2**-8  # of full scale, −48 dB, at most: the peak of 16-bit numbers in files of 24 bits
-_FEW = 3  # sounds: parts of fewer are not judged
+_FEW = 3  # sounds: smaller parts may be quiet by accident, unless their kind is another one
 _COPIES = 4  # of a sound's samples, at most, while it is read and resampled
 
 Rate = Annotated[int, Meta(ge=0, le=HIGHEST_RATE)]
@@ -82,21 +82,31 @@ class SoundFiles(CheckedFiles[SoundFacts]):
         return [BadFile(id_, f"has {rate} Hz, not {common}", fix) for id_, rate in others]
 
     def _findings(self, files: Sequence[CheckedFile[SoundFacts]]) -> Sequence[str]:
-        """Return a text on each part of the sounds that is far too quiet, as numbers of fewer bits are."""
+        """Return texts on sounds of another rate than their corpus', and on those that are far too quiet."""
+        return [*super()._findings(files), *self._rate_findings(files), *self._quiet_findings(files)]
+
+    def _rate_findings(self, files: Sequence[CheckedFile[SoundFacts]]) -> Iterator[str]:
+        others = [file for file in files if file.facts.rate != self.native_rate]
+        if others and self.native_rate:
+            yield (
+                f"of another rate than the corpus' {self.native_rate:,} Hz, and resampled: {len(others):,} of "
+                f"{len(files):,} sounds, such as {others[0].id} of {others[0].facts.rate:,} Hz"
+            )
+
+    def _quiet_findings(self, files: Sequence[CheckedFile[SoundFacts]]) -> Iterator[str]:
+        """Yield a text on each part of the sounds that is as quiet as numbers of fewer bits are."""
         peaks = np.array([file.facts.peak for file in files])
         kinds, splits = [file.facts.kind for file in files], [file.split for file in files]
         groups = Groups.of("sounds", kinds, splits, [file.label for file in files], self.classes)
-        texts = []
-        for part in groups.low(peaks, _QUIET, _FEW):
+        for part in groups.low(peaks, _QUIET, _FEW, few_of_kind=1):
             most = float(peaks[part.members].max())
             unlike = "" if part.all else ", unlike the others"
             bits = 8 if most > _QUIET**2 else 16
-            texts.append(
+            yield (
                 f"the {part.name} have no sample above {most:.2g} of full scale{unlike}, such as "
                 f"{files[part.members[0]].id}: if they hold numbers of {bits} bits less, make them {1 << bits} times "
                 f"louder, for example: sox -v {1 << bits} IN.wav OUT.wav"
             )
-        return [*super()._findings(files), *texts]
 
     def _check_file(self, recording: Recording) -> tuple[str, SoundFacts]:
         data, sha256 = read_input(recording.file, self.limits)

@@ -252,6 +252,8 @@ def test_numbers_of_fewer_bits_in_large_ones(tmp_path):
     assert text.startswith("the 32-bit sounds have no sample")
     assert "unlike the others" in text
     assert "sox -v 65536 IN.wav" in text
+    (text,) = found(written("WAV"), quiet, written("WAV"))
+    assert text.startswith("the 24-bit sounds have no sample")
     (text,) = found(*[quiet, loud] * 3)
     assert text.startswith("the sounds of class a have no sample")
 
@@ -338,6 +340,16 @@ def test_sounds_that_cannot_be_read_are_named(tmp_path, name, data, words):
     source = AudioFiles(path=str(tmp_path), test_share=0, skip_bad=True)
     assert source.splits() == {"train": 2}
     assert "left out: a/" in source.provenance()["findings"][0]
+
+
+def test_sounds_of_another_rate_than_their_corpus(tmp_path):
+    for digit in range(3):
+        put(tmp_path / f"{digit}_theo_7.wav", wav(spoken(digit), 16_000 if digit == 1 else 8000))
+    with pytest.raises(DataError, match=r"1_theo_7\.wav has 16000 Hz, not 8000"):
+        Fsdd(path=str(tmp_path)).splits()
+    assert Fsdd(path=str(tmp_path), rate=12_500).provenance()["findings"] == [
+        "of another rate than the corpus' 8,000 Hz, and resampled: 1 of 3 sounds, such as 1_theo_7.wav of 16,000 Hz"
+    ]
 
 
 def test_corpora_in_other_formats(tmp_path):
