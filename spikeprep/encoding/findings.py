@@ -26,6 +26,10 @@ UNUSUAL = 3
 DENSE = 0.5
 """A density above which any encoding is unusual: most bits are spikes."""
 
+APART = 4
+"""Splits are of different data where one has more than so many times the density of another."""
+
+_FEWEST = 3  # samples of a split whose density is compared
 _SHOWN = 3  # samples or classes in one text
 
 
@@ -34,7 +38,7 @@ def store_findings(store: SpikeStore) -> list[str]:
 
     Beside the source's own findings, such as events that were dropped and files left out, these are: samples without a
     spike, a single class, classes with few samples or none, samples far longer than the median, a density far
-    from the recipe's usual, and images that are mostly bright.
+    from the recipe's usual or from another split's, and images that are mostly bright.
     """
     found = [*store.attributes["source"].get("findings", ())]
     classes, usual, largest = store.attributes["classes"], _usual_density(store), _largest_density(store)
@@ -44,7 +48,7 @@ def store_findings(store: SpikeStore) -> list[str]:
         split = store[name]
         if len(split):
             found += [f"{name}: {text}" for text in _split_findings(split, classes, usual, largest)]
-    return found
+    return [*found, *_unlike_splits(store)]
 
 
 def refuse(findings: Sequence[str], path: str = "") -> None:
@@ -83,6 +87,26 @@ def _split_findings(
         )
     elif density > DENSE:
         yield f"{density:.0%} of the bits are spikes: the input may be scaled wrong, or inverted"
+
+
+def _unlike_splits(store: SpikeStore) -> Iterator[str]:
+    """Yield a text where the sparsest and the densest split differ by far, and so do most of their samples."""
+    mean: dict[str, float] = {}
+    middle: dict[str, NDArray[np.float64]] = {}  # quartiles of the samples' densities
+    for name in store:
+        split = store[name]
+        slots = split.units * split.steps.astype(np.float64)
+        if len(split) >= _FEWEST and slots.all():
+            mean[name] = float(split.counts.sum(dtype=np.int64) / slots.sum())
+            middle[name] = np.quantile(split.counts / slots, (0.25, 0.75))
+    if not any(mean.values()):
+        return
+    low, high = min(mean, key=lambda name: mean[name]), max(mean, key=lambda name: mean[name])
+    if APART * mean[low] < mean[high] and middle[low][1] < middle[high][0]:
+        yield (
+            f"{mean[high]:.2%} of the bits of {high} are spikes, and {mean[low]:.2%} of those of {low}: "
+            "one of them may be inverted, or on another scale"
+        )
 
 
 def _class_findings(numbers: NDArray[np.int64], classes: Sequence[str]) -> Iterator[str]:

@@ -135,7 +135,7 @@ class Recipe(Settings):
         return dataclasses.replace(self, title=title, chain=chain)
 
     def override(self, changes: Mapping[str, Any]) -> Self:
-        """Return the recipe with settings changed.
+        """Return the recipe with settings changed; its title records other data than it names.
 
         Parameters
         ----------
@@ -172,7 +172,10 @@ class Recipe(Settings):
             else:
                 raise self._unknown(dotted)
         _check_parts(self.name, source, chain)  # ahead of the recipe's own checks: errors name the setting
-        return dataclasses.replace(self, source=source, chain=chain, train=train, copies=copies)
+        title, prefix = self.title, source.get("prefix")  # which of several data sets it is
+        if prefix and prefix != self.source.get("prefix"):
+            title += f"; of the files {prefix}"
+        return dataclasses.replace(self, title=title, source=source, chain=chain, train=train, copies=copies)
 
     def _unknown(self, dotted: str) -> UsageError:
         got, (owner, dot, _) = f"recipe {self.name} has no setting {dotted!r}", dotted.partition(".")

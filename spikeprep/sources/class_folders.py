@@ -161,7 +161,7 @@ class ClassFolders:
         number = sum(not f.name.startswith(".") and f.is_file() for f in loose)
         if number:
             self.findings.append(
-                f"left out: {number:,} of the {self.what}, directly in {folder.name}, in no folder of a class"
+                f"left out: {_some(number, self.what)}, directly in {folder.name}, in no folder of a class"
             )
 
     def _check_parts(self, folders: Sequence[Path]) -> None:
@@ -199,7 +199,7 @@ class ClassFolders:
         others = [file for file in self._all_files(folder) if not has_ending(file.name, self.suffixes)]
         if others:
             self.findings.append(
-                f"left out: {len(others):,} of the files in {folder.name}, of other endings than "
+                f"left out: {_some(len(others), 'files')} in {folder.name}, of other endings than "
                 f"{' '.join(self.suffixes)}, such as {others[0].name}"
             )
 
@@ -254,3 +254,8 @@ class ClassFolders:
             f"one folder for each split and nothing else ({KNOWN_NAMES}), or folders of classes",
             f"{fix}; if all of these are classes, {every}.",
         )
+
+
+def _some(number: int, what: str) -> str:
+    """Return "one of the images", or "2 of the images"."""
+    return f"{number:,} of the {what}" if number > 1 else f"one of the {what}"

@@ -17,11 +17,12 @@ from ..data import Sample
 from ..errors import DataError, UsageError
 from ..input_files import read_input
 from .base import LimitedFiles, Size, sample_digest
-from .idx_folder import find_idx_files, has_label_rows
+from .idx_folder import find_idx_files, has_label_rows, is_part
 from .idx_format import IMAGES, LABEL_ROWS, LABELS, IdxFile, read_idx
 from .labelled_files import files_under
-from .pixel_range import check_range
-from .published_digits import EMNIST, Labels, PublishedSet, mapped_labels, published_set
+from .levels import Groups
+from .pixel_range import PixelRanges
+from .published_digits import EMNIST, Labels, PublishedSet, emnist_findings, mapped_labels, published_set
 
 _UPRIGHT = ("1", "Ii", "I", "l")  # classes whose strokes are vertical
 
@@ -100,10 +101,34 @@ class Idx(LimitedFiles):
 
     @cached_property
     def _data(self) -> dict[str, _Split]:
-        data = {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
-        if not self.white:
-            check_range(f"the images of {self.path}", max(int(s.images.max()) for s in data.values()), 255)
-        return data
+        return {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
+
+    @cached_property
+    def _findings(self) -> list[str]:
+        """What deserves attention; raises `DataError` where images are nearly black."""
+        data = self._data
+        sizes = [len(split.labels) for split in data.values()]
+        ends = np.cumsum([0, *sizes])
+        brightest = np.concatenate([s.images.max(axis=(1, 2)) for s in data.values()]).astype(np.float64)
+        groups = Groups(
+            "images",
+            np.zeros(ends[-1], np.intp),
+            np.repeat(np.arange(len(data)), sizes),
+            np.concatenate([s.labels for s in data.values()]).astype(np.intp) - self._labels.first,
+            ("8-bit",),
+            tuple(data),
+            self.classes,
+        )
+
+        def image_id(n: int) -> str:
+            split = int(np.searchsorted(ends, n, side="right")) - 1
+            return f"image {n - ends[split]:,} of {groups.splits[split]}"
+
+        white = np.full(ends[-1], 255.0)  # as they are scaled
+        ranges = PixelRanges(self.path, groups, brightest, white, self.white > 0, image_id, _brighter)
+        # a part whose name says so is no surprise
+        sizes_by_split = {split: len(d.labels) for split, d in data.items() if not is_part(d.paths[0])}
+        return [*emnist_findings(self.prefix, sizes_by_split), *ranges.findings()]
 
     def _load(self, images_path: Path, labels_path: Path) -> _Split:
         images_file = read_idx(images_path, IMAGES, self.limits)
@@ -136,7 +161,8 @@ class Idx(LimitedFiles):
         name = f"{self.prefix}-mapping.txt" if self.prefix else "mapping.txt"
         if self.class_names:
             return None
-        file = next((file for file in files_under(Path(self.path), (name,)) if file.name == name), None)
+        files = files_under(Path(self.path), (name.lower(),))
+        file = next((file for file in files if file.name.lower() == name.lower()), None)
         return (file, read_input(file, self.limits).data) if file else None
 
     @cached_property
@@ -164,7 +190,7 @@ class Idx(LimitedFiles):
             labels = Labels(published.classes)
         else:
             numbers = Labels(tuple(str(label) for label in range(largest + 1)))
-            labels = EMNIST.get(self.prefix, numbers)
+            labels = EMNIST.get(self.prefix.lower(), numbers)
         stop = labels.first + len(labels.names)
         for split, data in self._data.items():
             outside = np.flatnonzero((data.labels < labels.first) | (data.labels >= stop))
@@ -205,6 +231,7 @@ class Idx(LimitedFiles):
 
     def splits(self) -> Mapping[str, int]:
         """Return split name → number of samples: ``train``, then ``test``, those that exist."""
+        self._findings  # noqa: B018 — refuses what is nearly black
         return {split: len(data.images) for split, data in self._data.items()}
 
     def read(self, split: str, index: int) -> Sample:
@@ -240,6 +267,8 @@ class Idx(LimitedFiles):
             notes.append(turned if self._transposed else "images are as in the files")
         if notes:
             facts["note"] = "; ".join(notes)
+        if self._findings:
+            facts["findings"] = self._findings
         return facts
 
 
@@ -253,6 +282,10 @@ def _scaled(images: NDArray[np.uint8], white: float, path: Path) -> NDArray[np.u
         )
     levels = np.minimum(np.rint(np.arange(256) * (255 / white)), 255).astype(np.uint8)
     return np.asarray(levels[images])
+
+
+def _brighter(factor: float) -> str:
+    return f"multiply their pixels by {factor:.6g} and write the file again"
 
 
 def _excess_height(images: NDArray[np.uint8]) -> float:

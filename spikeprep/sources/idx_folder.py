@@ -14,7 +14,8 @@ from .split_names import SPLITS, split_named
 # …-train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, emnist-balanced-train-0-999-images-idx3-ubyte.gz, …
 _NAME = re.compile(
     r"(?:(?P<prefix>.+)-)?(?P<split>train|training|val|valid|validation|dev|test|testing|t10k)(?P<part>-\d+-\d+)?"
-    r"-(?P<kind>images|labels)[-.]idx[123]-(?P<type>ubyte|int)(?P<gz>\.gz)?$"
+    r"-(?P<kind>images|labels)[-.]idx[123]-(?P<type>ubyte|int)(?P<gz>\.gz)?$",
+    re.IGNORECASE,
 )
 _ENDINGS = ("-ubyte", "-ubyte.gz", "-int", "-int.gz")
 
@@ -38,9 +39,9 @@ def find_idx_files(path: str, prefix: str) -> dict[str, dict[str, Path]]:
     for file in files_under(root, _ENDINGS):
         if (match := _NAME.match(file.name)) is None:
             continue
-        if (match["prefix"] or "") == prefix:
+        if (match["prefix"] or "").lower() == prefix.lower():
             kinds = candidates.setdefault(split_named(match["split"]) or "test", {})  # t10k
-            kinds.setdefault(match["kind"], []).append(file)
+            kinds.setdefault(match["kind"].lower(), []).append(file)
         else:
             others.add(match["prefix"] or "")
     if not candidates:
@@ -59,7 +60,13 @@ def find_idx_files(path: str, prefix: str) -> dict[str, dict[str, Path]]:
 def has_label_rows(path: Path) -> bool:
     """Whether a file of labels has, by its name, a row of integers for each image, as QMNIST's."""
     match = _NAME.match(path.name)
-    return match is not None and match["type"] == "int"
+    return match is not None and match["type"].lower() == "int"
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file has, by its name, some rows of a split: ``emnist-balanced-train-103680-112799-images-…``."""
+    match = _NAME.match(path.name)
+    return match is not None and match["part"] is not None
 
 
 def _no_files(root: Path, prefix: str, others: Sequence[str], layout: str) -> DataError:
@@ -77,7 +84,7 @@ def _one_of(files: Sequence[Path], what: str) -> Path:
 
     Raises `DataError` where their content differs.
     """
-    first, *others = sorted(files, key=lambda file: (file.suffix == ".gz", len(file.parts), file))
+    first, *others = sorted(files, key=lambda file: (file.suffix.lower() == ".gz", len(file.parts), file))
     if others:
         content = content_sha256(first)
         for other in others:

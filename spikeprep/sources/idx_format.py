@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import os
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,7 +25,15 @@ IMAGES, LABELS, LABEL_ROWS = 0x00000803, 0x00000801, 0x00000C02
 """Magic numbers: unsigned bytes in three dimensions and in one, and 32-bit integers in two, as QMNIST's labels are."""
 
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
+_ELEMENTS = {
+    0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit integers", 0x0C: "32-bit integers",
+    0x0D: "32-bit floats", 0x0E: "64-bit floats",
+}  # fmt: skip
 _KINDS = {IMAGES: "images", LABELS: "labels", LABEL_ROWS: "labels in rows of integers"}
+_MOST_DIMENSIONS = 8  # that a file may have and be taken for IDX
+_BIG_ENDIAN = (
+    "Write its magic number, sizes and values in big-endian byte order; in NumPy, as the type '>u4'."
+)
 _PIECE = 1 << 20  # bytes that are read, or expanded, at a time
 _GZIP = 31  # zlib's number for gzip's header and checksum
 _EXPECTED = "an IDX file, plain or gzipped"
@@ -136,8 +145,12 @@ def _decode(path: Path, pieces: Iterator[bytes], magic: int, limits: Limits, sto
         data += piece
     actual = int.from_bytes(data[:4], "big")
     if len(data) < 4 or actual != magic:
-        if actual not in _KINDS and (other := other_kind(data, "")):
-            raise DataError(f"{path} is {other.name}", f"an IDX file of {_KINDS[magic]}", f"{other.fix}.")
+        if actual not in _KINDS:
+            if found := _other_array(data):
+                expected = f"{_array(magic)}, as IDX files of {_KINDS[magic]} have"
+                raise DataError(f"{path} {found[0]}", expected, found[1])
+            if other := other_kind(data, ""):
+                raise DataError(f"{path} is {other.name}", f"an IDX file of {_KINDS[magic]}", f"{other.fix}.")
         kind = f" (the magic of {_KINDS[actual]})" if actual in _KINDS else ""
         raise DataError(
             f"{path} begins with {data[:4].hex() or 'nothing'}{kind}",
@@ -147,6 +160,9 @@ def _decode(path: Path, pieces: Iterator[bytes], magic: int, limits: Limits, sto
     shape = tuple(int(n) for n in np.frombuffer(data[4:header].ljust(4 * rank, b"\0"), ">u4"))
     dtype = _TYPES[magic >> 8]
     size = math.prod(shape) * dtype.itemsize
+    swapped = tuple(int.from_bytes(n.to_bytes(4, "big"), "little") for n in shape)
+    if max(swapped, default=0) < min(shape, default=0) and not 0 < size <= 1000 * stored:
+        raise _little_endian(path, swapped)
     limits.check_ratio(f"{path}", size, stored)
     limits.check_bytes(f"{path}", size)
     array, count = np.empty(size, np.uint8), 0
@@ -166,3 +182,29 @@ def _decode(path: Path, pieces: Iterator[bytes], magic: int, limits: Limits, sto
             "Fetch the file again from its publisher.",
         )
     return array.view(dtype).reshape(shape)
+
+
+def _array(magic: int) -> str:
+    """Return what a magic number states: ``unsigned bytes in 3 dimensions``."""
+    rank = magic & 0xFF
+    return f"{_ELEMENTS[magic >> 8]} in {rank} dimension{'s' if rank > 1 else ''}"
+
+
+def _other_array(data: bytes) -> tuple[str, str] | None:
+    """Return what another IDX file is, and the fix; None where it is none."""
+    zero, again, kind, rank = struct.unpack("4B", data[:4].ljust(4, b"\xff"))
+    if not zero and not again and kind in _ELEMENTS and 0 < rank <= _MOST_DIMENSIONS:
+        fix = "Convert them to unsigned bytes, from 0 to 255, of (image, row, column), and labels of (image)."
+        return f"has {_array(kind << 8 | rank)}", fix
+    rank, kind, again, zero = struct.unpack("4B", data[:4].ljust(4, b"\xff"))
+    if not zero and not again and kind in _ELEMENTS and 0 < rank <= _MOST_DIMENSIONS:
+        return f"has numbers in little-endian byte order: it begins with {data[:4].hex()}", _BIG_ENDIAN
+    return None
+
+
+def _little_endian(path: Path, shape: tuple[int, ...]) -> DataError:
+    return DataError(
+        f"{path} has sizes in little-endian byte order: {' × '.join(map(str, shape))}",
+        "numbers in big-endian byte order, as IDX files have",
+        _BIG_ENDIAN,
+    )

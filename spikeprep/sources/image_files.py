@@ -15,6 +15,7 @@ from ..errors import CapabilityError, DataError
 from ..input_files import Limits
 from .labelled_files import BadFile
 from .other_files import other_kind
+from .pixel_range import likely_white
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,6 +28,7 @@ Alpha = Literal["auto", "ignore", "only", "black", "white"]
 
 _MODES = {"grey": "L", "rgb": "RGB"}
 _BYTES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+_KINDS = {"1": "1-bit", "P": "palette", "PA": "palette"}  # by mode
 _BYTES_PER_PIXEL = 12  # of an image, its conversion and its array
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = (None, None, "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270",
@@ -62,6 +64,9 @@ class Picture:
         (row, column) or (row, column, 3).
     array
         The pixels, uint8; None where they are not kept.
+    kind
+        What its pixels are: ``"8-bit"``, ``"16-bit"``, ``"32-bit"``, ``"floating-point"``, or one of
+        `spikeprep.sources.pixel_range.OWN_WHITE`.
     brightest, white
         The largest value of the file's pixels, and the value that stands for white; 0: not of interest.
     colour
@@ -74,6 +79,7 @@ class Picture:
 
     shape: tuple[int, ...]
     array: NDArray[np.uint8] | None
+    kind: str = "8-bit"
     brightest: float = 0
     white: float = 0
     colour: bool = False
@@ -136,23 +142,24 @@ def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
     image, turned = _upright(image)
     grey = reading.mode == "grey"
     transparency = "opaque"
+    kind = _KINDS.get(image.mode, "8-bit")
     if image.mode.startswith(("I", "F")):
-        image, brightest, white = _from_large_values(id_, image, reading)
+        kind = _large_kind(image)
+        image, brightest, white = _from_large_values(id_, image, kind, reading)
     elif image.mode not in _BYTES:
         raise BadFile(
             id_, f"has the colour space {image.mode} (expected grey, RGB or CMYK)", "convert it to RGB"
         )
     else:
         brightest, white = 0.0, 255.0
-        known = image.mode in (
-            "1",
-            "P",
-            "PA",
-        )  # whatever their bytes: black and white, or colours of a palette
         image, transparency = _opaque(id_, image, reading)
-        if reading.white and not known and transparency != "picture":
+        kind = "alpha" if transparency == "picture" else kind
+        # whatever their bytes, others are black and white, or colours of a palette
+        if 0 < reading.white <= 255 and kind == "8-bit":
             image, brightest, white = _scaled(id_, np.asarray(_byte_image(image)), reading.white)
     colour = grey and image.mode != "L" and _has_colour(image)
+    if colour and not brightest:  # the grey level of a pure colour is low
+        brightest = max(np.ravel(_byte_image(image).getextrema()).tolist())
     image = image.convert(_MODES[reading.mode])
     if not brightest:
         brightest = max(np.ravel(image.getextrema()).tolist())
@@ -161,7 +168,7 @@ def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
         image = image.resize((columns, rows), _resampling())
     array = np.asarray(image, np.uint8)
     array.flags.writeable = False
-    return Picture(array.shape, array, brightest, white, colour, turned, transparency)
+    return Picture(array.shape, array, kind, brightest, white, colour, turned, transparency)
 
 
 def _resampling() -> Any:
@@ -188,11 +195,17 @@ def _orientation(image: Image) -> int:
     return 1
 
 
-def _from_large_values(id_: str, image: Image, reading: ImageReading) -> tuple[Image, float, float]:
+def _large_kind(image: Image) -> str:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return "16-bit"
+    return "floating-point" if image.mode == "F" else "32-bit"
+
+
+def _from_large_values(
+    id_: str, image: Image, kind: str, reading: ImageReading
+) -> tuple[Image, float, float]:
     """Scale pixels of more than 8 bits; their white is stated by the format, or else must be by the user."""
-    sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
-    if not reading.white and not sixteen_bits:
-        kind = "floating-point" if image.mode == "F" else "32-bit"
+    if not reading.white and kind != "16-bit":
         raise BadFile(
             id_,
             f"has {kind} pixels, and does not state which value is white",
@@ -207,14 +220,20 @@ def _scaled(id_: str, values: NDArray[Any], white: float) -> tuple[Image, float,
 
     brightest, darkest = float(values.max()), float(values.min())
     if not (darkest >= 0 and brightest <= white):  # NaN is neither
-        raise BadFile(
-            id_,
-            f"has pixels from {darkest:g} to {brightest:g} (expected 0 to {white:g})",
-            f"state the value that is white: use source.white={brightest:g}"
-            if np.isfinite(brightest) and darkest >= 0
-            else "convert it to values of at least 0",
-        )
+        fix = "convert it to values of at least 0"
+        if np.isfinite(brightest) and darkest >= 0:
+            largest = likely_white(brightest) if values.dtype.kind in "iub" else brightest
+            fix = (
+                f"state the largest value that is white: use source.white={largest:g}; "
+                f"if white is {white:g} in other images, {brighter(largest / white)} there"
+            )
+        raise BadFile(id_, f"has pixels from {darkest:g} to {brightest:g} (expected 0 to {white:g})", fix)
     return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8)), brightest, float(white)
+
+
+def brighter(factor: float) -> str:
+    """Return how a user makes the pixels of image files so many times brighter."""
+    return f"multiply the pixels, for example: magick IN.png -evaluate multiply {factor:.6g} OUT.png"
 
 
 def _byte_image(image: Image) -> Image:

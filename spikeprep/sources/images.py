@@ -18,10 +18,11 @@ from ..errors import UsageError
 from ..input_files import read_input
 from .base import Size
 from .checked_files import CheckedFile, CheckedFiles
-from .image_files import Alpha, ImageReading, Mode, Picture, decode_image
+from .image_files import Alpha, ImageReading, Mode, Picture, brighter, decode_image
 from .labelled_files import BadFile, Recording
 from .labelled_source import LabelledSource
-from .pixel_range import check_range
+from .levels import Groups
+from .pixel_range import PixelRanges
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _KEPT_BYTES = 256 << 20  # of decoded images, so that most data sets are read and decoded once
@@ -44,7 +45,7 @@ class ImageFiles(CheckedFiles[Picture]):
     white
         The value of a pixel that is white, which becomes 255; 0: what the format says, 255 or 65,535. Files that do
         not say (floating point, 32 bits), or whose pixels are all far below (values of 0 and 1, 12 of 16 bits),
-        need it.
+        need it. Where it is above 255, it is that of the files of more than 8 bits; 255 is white in the others.
     alpha
         What transparency means. ``"auto"``: opaque images are as they are; where every visible pixel has one colour,
         and the mode is grey, the alpha channel is the picture (strokes are bright, the ground is black); others are
@@ -105,27 +106,34 @@ class ImageFiles(CheckedFiles[Picture]):
         return outliers
 
     def _findings(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
-        """Return nothing; raises `DataError` where all images are nearly black."""
+        """Return what deserves attention; raises `DataError` where images are nearly black."""
         pictures = [file.facts for file in files]
-        if not self.white:
-            brightest = max(pictures, key=lambda picture: picture.brightest / picture.white)
-            check_range(f"the images of {self.path}", brightest.brightest, brightest.white)
-        return super()._findings(files)
+        labels = [file.label for file in files]
+        ranges = PixelRanges(
+            self.path,
+            Groups.of("images", [p.kind for p in pictures], [f.split for f in files], labels, self.classes),
+            np.array([picture.brightest for picture in pictures], np.float64),
+            np.array([picture.white for picture in pictures], np.float64),
+            self.white > 0,
+            lambda n: files[n].id,
+            brighter,
+        )
+        return [*super()._findings(files), *ranges.findings()]
 
     def _notes(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
         """Return what was decided for a part of the images."""
         pictures = [file.facts for file in files]
         texts = {
-            "turned as their EXIF orientation says": [picture.turned for picture in pictures],
+            "turned as the EXIF orientation says": [picture.turned for picture in pictures],
             "in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours": [
                 picture.colour for picture in pictures
             ],
-            "read from their alpha channel, which has the picture": [
+            "read from the alpha channel, which has the picture": [
                 picture.transparency == "picture" and self.alpha == "auto" for picture in pictures
             ],
         }
         return [
-            f"{sum(which):,} of {len(pictures):,} images are {text}"
+            f"{sum(which):,} of {len(pictures):,} images {'is' if sum(which) == 1 else 'are'} {text}"
             for text, which in texts.items()
             if any(which)
         ]

@@ -99,6 +99,27 @@ EMNIST: Mapping[str, Labels] = {
 }
 """Prefix of EMNIST's files → its labels (Cohen, Afshar, Tapson & van Schaik 2017); letters are counted from 1."""
 
+_SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "emnist-balanced": {"train": (112_800,), "test": (18_800,)},
+    "emnist-bymerge": {"train": (697_932,), "test": (116_323,)},
+    "emnist-byclass": {"train": (697_932,), "test": (116_323,)},
+    # of the paper, and of the files as they are today
+    "emnist-letters": {"train": (88_800, 124_800), "test": (14_800, 20_800)},
+    "emnist-digits": {"train": (240_000,), "test": (40_000,)},
+    "emnist-mnist": {"train": (60_000,), "test": (10_000,)},
+}
+
+
+def emnist_findings(prefix: str, sizes: Mapping[str, int]) -> list[str]:
+    """Return a text on each split of EMNIST, by the prefix of its files, that has another size than was published."""
+    published = _SIZES.get(prefix.lower(), {})
+    return [
+        f"{prefix}: {split} has {size:,} images, and was published with "
+        f"{' or '.join(f'{number:,}' for number in published[split])}: these are a part of them, or others"
+        for split, size in sizes.items()
+        if split in published and size not in published[split]
+    ]
+
 
 def mapped_labels(path: Path, content: bytes) -> Labels:
     """Return the labels of a mapping file: lines of a label and its character codes, counted from 0 or 1."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..data import LOUDEST
 from ..errors import CapabilityError, DataError
 from .other_files import other_kind
+from .sound_ends import check_end, check_one_flac
 from .sound_headers import fact_samples, sound_sizes, with_size
 from .sound_streams import check_ogg, complete_mp3, is_mp3
 
@@ -67,13 +68,18 @@ _OTHERS = (  # offset, bytes, name
 _VALUES = 1 << 20  # that are decoded at a time, of all channels
 _UNKNOWN = (1 << 63) - 1  # frames that libsndfile states where a file does not
 _PCM = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ALAW", "ULAW")  # never NaN, never beyond ±1
+_KINDS = {
+    "PCM_S8": "8-bit", "PCM_U8": "8-bit", "PCM_16": "16-bit", "PCM_24": "24-bit", "PCM_32": "32-bit",
+    "FLOAT": "floating-point", "DOUBLE": "floating-point",
+}  # fmt: skip
 
 
 class Sound(NamedTuple):
-    """One channel of a sound file, float64 (time,) in ±1, and its rate in Hz."""
+    """One channel of a sound file, float64 (time,) in ±1, its rate in Hz, and the kind of its samples."""
 
     samples: NDArray[np.float64]
     rate: int
+    kind: str
 
 
 def decode(
@@ -126,7 +132,7 @@ def decode(
         samples = samples[: fact_samples(data) or None]
     if subtype not in _PCM:
         samples = _scaled(samples, full_scale if subtype in ("FLOAT", "DOUBLE") else 1.0)
-    return Sound(samples, rate)
+    return Sound(samples, rate, _KINDS.get(subtype, "compressed"))
 
 
 def _complete(data: bytes) -> bytes:
@@ -140,7 +146,12 @@ def _complete(data: bytes) -> bytes:
             raise DataError(what, "", "copy it again")
         if data.startswith(b"OggS"):
             check_ogg(data)
-        return data
+        if data.startswith(b"fLaC"):
+            check_one_flac(data)
+        if sizes is None:
+            return data
+        check_end(data, sizes.end, sizes.chunks)
+        return data[: sizes.end] if sizes.reads_on else data
     if is_mp3(data):
         return complete_mp3(data)
     for at, magic, name in _OTHERS:
@@ -160,10 +171,17 @@ def _complete(data: bytes) -> bytes:
 def _check_channel(channel: Channel, channels: int) -> None:
     if channel == "mean" or (channels == 1 and channel < 0) or 0 <= channel < channels:
         return
+    if channels == 1:
+        raise DataError(
+            f"is mono, and has no channel {channel}",
+            "",
+            "average the channels of all files, which leaves mono ones as they are: use source.channel=mean; "
+            "or take the first channel of all: use source.channel=0",
+        )
     missing = f", none of number {channel}" if channel >= 0 else ""
     fix = f"choose one, from 0 to {channels - 1}: use source.channel=0"
-    average = ", or average them: use source.channel=mean" if channels > 1 else ""
-    raise DataError(f"has {channels} channel{'s' * (channels > 1)}{missing}", "", fix + average)
+    average = ", or average them: use source.channel=mean"
+    raise DataError(f"has {channels} channels{missing}", "", fix + average)
 
 
 def _samples(file: Any, channel: Channel, check_memory: Callable[[int], None]) -> NDArray[np.float64]:
@@ -281,4 +299,7 @@ def _undecodable(data: bytes, error: str) -> DataError:
         return DataError("is MP3, which needs libsndfile 1.1 or newer", "", fix)
     if start.startswith(b"fLaC") and "lost sync" in reason:
         return DataError(f"is truncated or damaged ({reason})", "", "copy it again")
+    if "SF_INFO" in reason:  # libsndfile's words for a rate or a number of channels of 0
+        fix = "state them in its header, for example: sox -r RATE -c CHANNELS IN.wav OUT.wav"
+        return DataError("has a rate of 0 Hz, or no channels, as its header says", "", fix)
     return DataError(f"is no audio that can be read ({reason})", "", "replace or remove it")

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from .sound_ends import ChunkForm
+
 _W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _NEAR = 1 << 16  # sizes of streams are round numbers less a header's length, or a multiple of a frame's
@@ -22,18 +24,32 @@ class Sizes(NamedTuple):
 
     Attributes
     ----------
+    start
+        Where the sound begins.
     stated, available
         Bytes of sound that the header states, and that the file has.
     places
         (offset, struct format, value) of the fields to write, where the file is to state what it has.
     streamed
         Whether the header states nothing: the sound lasts until the end of the file.
+    chunks
+        How chunks that follow the sound begin; None: none may follow.
+    reads_on
+        Whether libsndfile takes what follows the sound for sound.
     """
 
+    start: int
     stated: int
     available: int
     places: tuple[tuple[int, str, int], ...] = ()
     streamed: bool = False
+    chunks: ChunkForm | None = None
+    reads_on: bool = False
+
+    @property
+    def end(self) -> int:
+        """Where the sound ends, as the header states."""
+        return self.start + self.stated
 
 
 def sound_sizes(data: bytes) -> Sizes | None:
@@ -78,7 +94,8 @@ def _chunked(data: bytes, order: str, kind: bytes, ahead: int = 0) -> Sizes | No
             unfinished = size <= ahead and (8 + outer <= start + ahead or _is_placeholder(outer))
             streamed = available > ahead and (unfinished or _is_placeholder(size))
             places = ((4, f"{order}I", (len(data) - 8) & 0xFFFFFFFF), (start - 4, f"{order}I", available))
-            return Sizes(max(size - ahead, 0), available - ahead, places, streamed)
+            form = ChunkForm(f"{order}4sI")
+            return Sizes(start + ahead, max(size - ahead, 0), available - ahead, places, streamed, form)
     return None
 
 
@@ -99,7 +116,8 @@ def _rf64(data: bytes) -> Sizes | None:
             available = len(data) - start
             streamed = available > 0 and (not stated or _is_placeholder(stated))
             places = ((at + 8, "<Q", len(data) - 8), (at + 16, "<Q", available)) if at else ()
-            return Sizes(stated, available, (*places, (start - 4, "<I", 0xFFFFFFFF)), streamed)
+            places = (*places, (start - 4, "<I", 0xFFFFFFFF))
+            return Sizes(start, stated, available, places, streamed, ChunkForm("<4sI"))
     return None
 
 
@@ -112,7 +130,8 @@ def _w64(data: bytes) -> Sizes | None:
             available = len(data) - at - 24
             streamed = available > 0 and (size <= 24 or _is_placeholder(size))
             places = ((16, "<Q", len(data)), (at + 16, "<Q", len(data) - at))
-            return Sizes(max(size - 24, 0), available, places, streamed)
+            form = ChunkForm("<16sQ", True, 8)
+            return Sizes(at + 24, max(size - 24, 0), available, places, streamed, form, reads_on=True)
         at += max(-(-size // 8) * 8, 24)
     return None
 
@@ -124,7 +143,9 @@ def _caf(data: bytes) -> Sizes | None:
         if kind == b"data":
             available = len(data) - at - 16  # an edit count of 4 bytes is ahead of the sound
             places = ((at + 4, ">Q", available + 4),)
-            return Sizes(max(size - 4, 0), available, places, available > 0 and _is_placeholder(size))
+            streamed = available > 0 and _is_placeholder(size)
+            form = ChunkForm(">4sQ", multiple=1)
+            return Sizes(at + 16, max(size - 4, 0), available, places, streamed, form)
         at += 12 + size
     return None
 
@@ -134,7 +155,7 @@ def _au(data: bytes) -> Sizes:
     start, size = struct.unpack_from(f"{order}II", data, 4)
     available = max(len(data) - start, 0)
     streamed = available > 0 and (not size or _is_placeholder(size))
-    return Sizes(size, available, ((8, f"{order}I", available & 0xFFFFFFFF),), streamed)
+    return Sizes(start, size, available, ((8, f"{order}I", available & 0xFFFFFFFF),), streamed)
 
 
 def _voc(data: bytes) -> Sizes:
@@ -142,7 +163,7 @@ def _voc(data: bytes) -> Sizes:
     (at,) = struct.unpack_from("<H", data, 20)
     while at + 4 <= len(data) and data[at]:
         at += 4 + int.from_bytes(data[at + 1 : at + 4], "little")
-    return Sizes(at, len(data))
+    return Sizes(0, at, len(data), reads_on=True)
 
 
 def _sphere(data: bytes) -> Sizes | None:
@@ -153,7 +174,7 @@ def _sphere(data: bytes) -> Sizes | None:
     samples, channels, each = (
         int(fields[f"{key}"]) for key in ("sample_count", "channel_count", "sample_n_bytes")
     )
-    return Sizes(samples * channels * each, len(data) - header)
+    return Sizes(header, samples * channels * each, len(data) - header, reads_on=True)
 
 
 def _sphere_fields(header: bytes) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ import struct
 from typing import NamedTuple
 
 from ..errors import DataError
+from .sound_ends import after_tags, id3_size
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by MPEG's version
 _KBITS = {  # by (version 1 or not, layer)
@@ -20,7 +21,7 @@ _KBITS = {  # by (version 1 or not, layer)
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")  # what may follow the last frame
+_ROW = 3  # frames in a row that are no accident
 
 
 class _Frame(NamedTuple):
@@ -56,27 +57,28 @@ def complete_mp3(data: bytes) -> bytes:
         raise DataError(
             f"is truncated: {count:,} frames, its first one states {stated:,}", "", "copy it again"
         )
+    if frame is not None and not stated:
+        size = len(data) - at
+        raise DataError(f"is truncated: its last frame has {size} bytes of {frame.size}", "", "copy it again")
+    rest = data[after_tags(data, at) :]
+    if (stated and count > stated) or _has_frames(rest):
+        first_ones = f"the {stated:,} that the first one states" if stated else f"a tag behind {count:,}"
+        what = f"holds more than one sound: frames of MP3 follow {first_ones}"
+        fix = "convert it, for example: ffmpeg -i IN.mp3 OUT.flac"
+        raise DataError(what, "", fix)
     if stated:
         return data[start:]
-    rest = data[at:]
-    if frame is not None:
-        raise DataError(
-            f"is truncated: its last frame has {len(rest)} bytes of {frame.size}", "", "copy it again"
-        )
-    if rest.strip(b"\0") and not rest.startswith(_TAGS):
+    if rest:
         fix = "convert it again from its original"
         raise DataError(f"is damaged: {len(rest):,} bytes after frame {count:,} are no MP3", "", fix)
     return _info_frame(data[start : start + 4], first, count) + data[audio:]
 
 
 def _after_tag(data: bytes) -> int:
-    """Return where the tag ID3v2 ends: its size has 7 bits per byte."""
+    """Return where the tags ID3v2 end."""
     at = 0
     while data[at : at + 3] == b"ID3" and len(data) >= at + 10:
-        size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 0x7F
-        at += 10 + size + (10 if data[at + 5] & 0x10 else 0)
+        at += id3_size(data, at)
     while data[at : at + 1] == b"\0":
         at += 1
     return at
@@ -98,6 +100,19 @@ def _frame(data: bytes, at: int) -> _Frame | None:
     mono = data[at + 3] >> 6 == 3
     side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
     return _Frame(samples // 8 * bits // hertz + padding, 4 + side if layer == 3 else 0)
+
+
+def _has_frames(data: bytes) -> bool:
+    """Whether there are frames in a row somewhere in data."""
+    at = data.find(b"\xff")
+    while at >= 0:
+        end, count = at, 0
+        while count < _ROW and (frame := _frame(data, end)) is not None and end + frame.size <= len(data):
+            end, count = end + frame.size, count + 1
+        if count == _ROW:
+            return True
+        at = data.find(b"\xff", at + 1)
+    return False
 
 
 def _stated_frames(data: bytes, at: int, frame: _Frame) -> tuple[int, bool]:

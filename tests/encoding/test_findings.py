@@ -67,6 +67,32 @@ def test_a_density_that_is_unusual_for_the_recipe(tmp_path):
     assert "where 18.18% would be of white images" in finding
 
 
+@pytest.mark.parametrize(
+    ("shares", "text"),
+    [
+        ((0.1, 0.4), ""),
+        ((0.1, 0.5), "50.00% of the bits of test are spikes, and 10.00% of those of train: one of them may be "
+                     "inverted, or on another scale"),
+        ((0.5, 0.1), "50.00% of the bits of train are spikes, and 10.00% of those of test: "),
+    ],
+)  # fmt: skip
+def test_splits_of_different_densities(tmp_path, shares, text):
+    made = [np.arange(120).reshape(20, 6) % 10 < 10 * share for share in shares for _ in range(4)]
+    findings = found(tmp_path, made, [0, 1] * 4, split=["train"] * 4 + ["test"] * 4)
+    assert len(findings) == bool(text)
+    assert all(finding.startswith(text) for finding in findings)
+
+
+def test_a_few_sparse_samples_in_a_split_are_no_finding(tmp_path):
+    share = [0.1, 0.9, 0.1, 0.1] * 2 + [0.9, 0.1, 0.1]
+    made = [np.arange(120).reshape(20, 6) % 10 < 10 * s for s in share]
+    splits = ["train"] * 8 + ["test"] * 3
+    assert found(tmp_path, made, [0, 1] * 5 + [0], split=splits) == []
+    silent = [spikes()] * 4 + [0 * spikes()] * 2
+    texts = found(tmp_path, silent, [0, 1] * 3, split=["train"] * 4 + ["test"] * 2, overwrite=True)
+    assert [text for text in texts if "bits of" in text] == []
+
+
 def test_recipes_of_known_data_have_a_density():
     known = {name for name in recipe_names() if load_recipe(name).usual_density}
     assert known >= {"digits", "mnist", "mnist-800", "fashion-mnist", "emnist-balanced", "fsdd", "nmnist"}
@@ -81,7 +107,7 @@ def dark(tmp_path):
     for n in range(6):
         file = tmp_path / "raw" / "ab"[n % 2] / f"{n}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((4, 4), (60 + n) * (n != 2), np.uint8)).save(file)
+        Image.fromarray(np.full((4, 4), (100 + n) * (n != 2), np.uint8)).save(file)
     return tmp_path / "raw"
 
 

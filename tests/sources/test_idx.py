@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from spikeprep.errors import DataError, UsageError
 from spikeprep.sources import published_digits
 from spikeprep.sources.idx import Idx
-from spikeprep.sources.published_digits import EMNIST, PUBLISHED, PublishedSet, published_set
+from spikeprep.sources.published_digits import EMNIST, PUBLISHED, PublishedSet, emnist_findings, published_set
 
 from ..assets import asset
 from .idx_files import idx_bytes, pictures, write_idx
@@ -284,6 +285,88 @@ def test_pixels_of_small_numbers_are_refused_until_white_is_stated(tmp_path, mos
         signal = Idx(path=str(tmp_path), white=white).read("train", 2).signal
         np.testing.assert_array_equal(signal, np.where(images[2] > 0, expected, 0))
     assert "at most 0.5" in message(tmp_path, white=0.5)
+
+
+def test_a_split_of_another_white(tmp_path):
+    images, labels = pictures(6)
+    write_idx(tmp_path, images, labels)
+    write_idx(tmp_path, images > 127, labels, split="test")
+    text = message(tmp_path)
+    assert "the test images of" in text
+    assert "no pixel above 1, where 255 is white" in text
+    assert (
+        "multiply their pixels by 255 and write the file again; if they are so dark, use source.white=255"
+        in text
+    )
+    (finding,) = Idx(path=str(tmp_path), white=255).provenance()["findings"]
+    assert finding.startswith("the test images have no pixel above 1, where 255 is white, unlike the others")
+    write_idx(tmp_path, np.where(images > 127, 255, 0), labels, split="test")
+    assert "findings" not in Idx(path=str(tmp_path)).provenance()
+
+
+def test_a_class_and_images_of_another_white(tmp_path):
+    images, labels = pictures(12)
+    images[labels == 1] >>= 2
+    images[3] = images[3] > 127
+    write_idx(tmp_path, images, labels)
+    dark, mask = Idx(path=str(tmp_path)).provenance()["findings"]
+    assert dark.startswith(
+        "the images of class 1 have no pixel above 63, where 255 is white, unlike the others"
+    )
+    assert (
+        "1 image has no pixel above 1, where 255 is white, unlike the others, such as image 3 of train"
+        in mask
+    )
+
+
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize("order", ["magic", "sizes"])
+@pytest.mark.parametrize("kind", ["images-idx3", "labels-idx1"])
+def test_little_endian_numbers_are_named(tmp_path, order, kind, gz):
+    images, labels = pictures(60)
+    write_idx(tmp_path, images, labels)
+    array = images if "images" in kind else labels
+    magic = (0x800 + array.ndim).to_bytes(4, "little" if order == "magic" else "big")
+    content = magic + np.array(array.shape, "<u4").tobytes() + array.tobytes()
+    (tmp_path / f"train-{kind}-ubyte").write_bytes(gzip.compress(content) if gz else content)
+    text = message(tmp_path)
+    assert "in little-endian byte order" in text
+    assert "in NumPy, as the type '>u4'" in text
+    assert "max_ratio" not in text
+
+
+@pytest.mark.parametrize(
+    ("magic", "found"),
+    [(0xD03, "32-bit floats in 3 dimensions"), (0x804, "unsigned bytes in 4 dimensions"),
+     (0xB01, "16-bit integers in 1 dimension;"), (0x902, "signed bytes in 2 dimensions")],
+)  # fmt: skip
+def test_other_arrays_are_named(tmp_path, magic, found):
+    write_idx(tmp_path, *pictures(6))
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(magic.to_bytes(4, "big") + bytes(500))
+    text = message(tmp_path)
+    assert f"has {found}" in text
+    assert "expected unsigned bytes in 3 dimensions, as IDX files of images have" in text
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title])
+def test_names_in_any_case(tmp_path, change):
+    images, labels = pictures(6)
+    write_idx(tmp_path, images, labels, gz=True, stem="emnist-letters-")
+    (tmp_path / "emnist-letters-mapping.txt").write_text("0 97\n1 98\n2 99\n")
+    for path in list(tmp_path.iterdir()):
+        path.rename(tmp_path / change(path.name))
+    source = Idx(path=str(tmp_path), prefix="emnist-letters")
+    assert dict(source.splits()) == {"train": 6}
+    assert source.classes == ("a", "b", "c")
+    np.testing.assert_array_equal(source.read("train", 5).signal, images[5])
+
+
+def test_sizes_of_emnist():
+    assert emnist_findings("emnist-letters", {"train": 124_800, "test": 14_800}) == []
+    assert emnist_findings("emnist-digits", {"train": 240_000, "test": 39_999}) == [
+        "emnist-digits: test has 39,999 images, and was published with 40,000: these are a part of them, or others"
+    ]
+    assert emnist_findings("", {"train": 1}) == []
 
 
 # ---------------------------------------------------------------- published data sets

@@ -213,6 +213,115 @@ def test_black_images_are_refused(tmp_path):
     assert "are black" in refusal(tmp_path, file_bytes(np.zeros_like(STROKE)))
 
 
+# ---------------------------------------------------------------- images of several ranges
+
+
+def images(root, *parts):
+    """Write ten images for each part: a class, a split, the value of white in it, and a type of pixels."""
+    for name, split, white, kind in parts:
+        for n in range(10):
+            pixels = np.rint(SHADES / 232 * white * (1 - n / 100)).astype(kind)
+            put(root / split / name / f"{kind}-{white}-{n}.png", file_bytes(pixels))
+    return str(root)
+
+
+def found(path, **settings):
+    """Return the findings on ranges; some of the files are the same."""
+    findings = ImageFolder(path=path, **settings).provenance().get("findings", [])
+    return [text for text in findings if "the bytes of files" not in text]
+
+
+FULL, WIDE = ("a", "train", 255, "uint8"), ("b", "train", 65_535, "uint16")
+
+
+@pytest.mark.parametrize("parts", [(FULL,), (WIDE,), (FULL, WIDE), (FULL, ("a", "test", 200, "uint8"))])
+def test_images_that_use_their_range(tmp_path, parts):
+    assert found(images(tmp_path, *parts)) == []
+
+
+def test_dark_images_among_bright_ones(tmp_path):
+    path = images(tmp_path, FULL, ("b", "train", 255, "uint8"))
+    for n, most in enumerate((2, 5, 9, 17)):
+        put(tmp_path / "train" / "ab"[n % 2] / f"dark{n}.png", file_bytes(np.full((6, 5), most, np.uint8)))
+    assert found(path) == []
+
+
+def test_pure_colours_are_not_dark(tmp_path):
+    for n in range(4):
+        blue = np.zeros((6, 5, 3), np.uint8)
+        blue[1:, n, 2] = 255  # a grey level of 29
+        put(tmp_path / "train/a" / f"{n}.png", file_bytes(blue))
+    assert found(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "text", "white"),
+    [
+        ((FULL, ("b", "train", 4095, "uint16")), "the 16-bit images of .* above 4095, where 65535 is white", 4095),
+        ((FULL, ("b", "train", 255, "uint16")), "the 16-bit images of .* above 255, where 65535 is white", 255),
+        ((WIDE, ("a", "train", 1, "uint8")), "the 8-bit images of .* above 1, where 255 is white", 0),
+        ((FULL, ("a", "test", 1, "uint8")), "the test images of .* above 1, where 255 is white", 0),
+        ((FULL, WIDE, ("a", "test", 255, "uint8"), ("b", "test", 4095, "uint16")),
+         "the 16-bit test images of .* above 4095, where 65535 is white", 0),
+    ],
+)  # fmt: skip
+def test_a_kind_or_a_split_of_another_white_is_refused(tmp_path, parts, text, white):
+    path = images(tmp_path, *parts)
+    with pytest.raises(DataError, match=text) as caught:
+        found(path)
+    hint = caught.value.hint
+    largest = max(65_535 if kind == "uint16" else 255 for *_, kind in parts)
+    assert f"if they are so dark, use source.white={largest}." in hint
+    (finding,) = found(path, white=largest)  # as the user says: but it is shown
+    assert "unlike the others" in finding
+    assert (f"use source.white={white};" if white else "magick IN.png -evaluate multiply") in hint
+    if white:
+        source = ImageFolder(path=path, white=white)
+        assert source.provenance().get("findings") is None
+        tops = [source.read("train", n).signal.max() for n in range(source.splits()["train"])]
+        assert min(tops) >= 230
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ((WIDE, ("a", "train", 4095, "uint16")),
+         "the images of class a have no pixel above 4095, where 65535 is white, unlike the others: if 4095 is white, "
+         "multiply the pixels, for example: magick IN.png -evaluate multiply 16.0037 OUT.png"),
+        ((("a", "train", 16_383, "uint16"), ("a", "test", 16_383, "uint16")),
+         "the images have no pixel above 16383, where 65535 is white: if 16383 is white, use source.white=16383"),
+        ((("a", "train", 63, "uint8"),),
+         "the images have no pixel above 63, where 255 is white: if 63 is white, use source.white=63"),
+        ((FULL, ("a", "train", 1, "uint8")),
+         "10 images have no pixel above 1, where 255 is white, unlike the others, such as train/a/uint8-1-"),
+        ((WIDE, ("b", "train", 4095, "uint16")),
+         "10 images have no pixel above 4095, where 65535 is white, unlike the others, such as train/b/uint16-4095-"),
+    ],
+)  # fmt: skip
+def test_images_that_may_have_another_white_are_a_finding(tmp_path, parts, text):
+    (finding,) = found(images(tmp_path, *parts))
+    assert finding.startswith(text)
+
+
+def test_floats_that_use_a_part_of_their_range(tmp_path):
+    for n in range(6):
+        pixels = SHADES.astype(np.float32) / (232 if n % 2 else 1160)
+        put(tmp_path / "train" / "ab"[n % 2] / f"{n}.tif", file_bytes(pixels, "TIFF"))
+    (finding,) = found(str(tmp_path), white=1)
+    assert (
+        "class a have no pixel above 0.2, where 1 is white, unlike the others: if 0.2 is white, mult"
+        in finding
+    )
+
+
+def test_an_image_above_the_stated_white(tmp_path):
+    path = images(tmp_path, FULL, ("a", "train", 1, "uint8"))
+    with pytest.raises(
+        DataError, match=r"expected 0 to 1\).*use source\.white=255; if white is 1 in other images, mult"
+    ):
+        found(path, white=1)
+
+
 # ---------------------------------------------------------------- colours and frames
 
 
@@ -235,7 +344,7 @@ def test_grey_levels_of_colours_are_noted(tmp_path):
     note = one(tmp_path, file_bytes(rgb), file_bytes(grey)).provenance()["note"]
     assert (
         note
-        == "1 of 2 images are in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours"
+        == "1 of 2 images is in colour, of which the grey levels are encoded; source.mode=rgb keeps the colours"
     )
     assert "note" not in one(tmp_path, mode="rgb").provenance()
 
@@ -269,7 +378,7 @@ def test_reported_strokes_in_alpha():
 def test_reported_orientation():
     source = case("img_exif_rotated")
     source.splits()
-    assert source.provenance()["note"] == "6 of 12 images are turned as their EXIF orientation says"
+    assert source.provenance()["note"] == "6 of 12 images are turned as the EXIF orientation says"
     for sample in (source.read("train", n) for n in range(12)):
         with Image.open(f"{source.path}/{sample.id}") as image:
             lying = np.asarray(image.convert("L"))

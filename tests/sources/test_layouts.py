@@ -163,7 +163,7 @@ def test_what_is_left_out_is_reported(tmp_path):
     assert listed(tmp_path)[2] == [
         f"left out: 2 of the recordings, directly in {tmp_path.name}, in no folder of a class",
         "val has no recordings",
-        "left out: 1 of the recordings, directly in train, in no folder of a class",
+        "left out: one of the recordings, directly in train, in no folder of a class",
     ]
     (tmp_path / "train").rename(tmp_path / "moved")
     (tmp_path / "train").mkdir()
@@ -355,7 +355,7 @@ def test_files_of_other_endings_are_reported(tmp_path):
         Image.fromarray(np.full((2, 3), 60 * n + 3, np.uint8)).save(file)
     (tmp_path / "b/x.jfif").write_bytes((tmp_path / "a/0.png").read_bytes())
     (finding,) = ImageFolder(path=str(tmp_path), test_share=0).provenance()["findings"]
-    assert finding.startswith("left out: 1 of the files in b, of other endings than .png")
+    assert finding.startswith("left out: one of the files in b, of other endings than .png")
     assert finding.endswith("such as x.jfif")
 
 

@@ -48,9 +48,9 @@ def samples(data, channel=-1, full_scale=1.0):
 
 @pytest.mark.parametrize("form", PCM)
 def test_formats_without_loss(form):
-    sound, rate = decode(written(form), -1, 1.0)
+    sound, rate, kind = decode(written(form), -1, 1.0)
     np.testing.assert_array_equal(sound, SOUND)
-    assert rate == 8000
+    assert (rate, kind) == (8000, "16-bit")
 
 
 @pytest.mark.parametrize(("form", "subtype", "most"), LOSSY)
@@ -169,6 +169,96 @@ def test_chained_ogg():
         samples(written("OGG", "VORBIS") + b"more")
 
 
+def id3v2(content=b""):
+    return b"ID3\3\0\0\0\0\0" + bytes([len(content)]) + content
+
+
+TAGS = {
+    "ID3v1": b"TAG" + b"x" * 125,
+    "ID3v2": id3v2(b"name" * 20),
+    "APE": b"APETAGEX" + struct.pack("<IIII8x", 2000, 300, 0, 1 << 31) + b"x" * 300,
+    "zeros": bytes(5000),
+    "0xFF": b"\xff" * 5000,
+}
+
+
+@pytest.mark.parametrize("form", [*PCM, "MP3"])
+def test_two_files_in_one_are_refused(form):
+    data = written(form, "MPEG_LAYER_III" if form == "MP3" else "PCM_16")
+    with pytest.raises(DataError, match="holds more than one"):
+        samples(data * 2)
+    with pytest.raises(DataError, match=r"holds more than one|bytes behind the sound"):
+        samples(data + TAGS["ID3v1"] + data)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("form", [*PCM, "MP3"])
+def test_tags_and_padding_behind_a_sound(form, tag):
+    if form == "MP3" and tag != "0xFF":
+        data = with_field(variable_mp3(), b"Xing", 8, ">I", 0)
+        assert (
+            len(samples(data))
+            == len(samples(data + TAGS[tag]))
+            == len(samples(data + TAGS[tag] + TAGS["ID3v1"]))
+        )
+    elif form != "MP3":
+        np.testing.assert_array_equal(samples(written(form) + TAGS[tag]), SOUND)
+
+
+@pytest.mark.parametrize(("form", "header"), [("WAV", "<"), ("RF64", "<"), ("AIFF", ">")])
+def test_chunks_behind_a_sound(form, header):
+    chunks = b"".join(
+        struct.pack(f"{header}4sI", kind, 501) + bytes(range(250)) * 2 + b"x\0" for kind in (b"abcd", b"LIST")
+    )
+    np.testing.assert_array_equal(samples(written(form) + chunks), SOUND)
+    np.testing.assert_array_equal(
+        samples(written(form) + chunks[:-300] if form != "AIFF" else written(form)), SOUND
+    )
+    with pytest.raises(DataError, match=r"more than one|bytes behind the sound"):
+        samples(written(form) + chunks + written("AU")[24:])
+
+
+@pytest.mark.parametrize(
+    ("form", "mark", "offset", "kind", "size"),
+    [("WAV", b"data", 4, "<I", 3000), ("RF64", b"ds64", 16, "<Q", 3000), ("W64", b"data\xf3", 16, "<Q", 3024),
+     ("AIFF", b"SSND", 4, ">I", 3008), ("CAF", b"data", 4, ">q", 3004), ("AU", b".snd", 8, ">I", 3000)],
+)  # fmt: skip
+def test_headers_that_state_less_than_there_is(form, mark, offset, kind, size):
+    data = with_field(written(form), mark, offset, kind, size)
+    with pytest.raises(
+        DataError, match=r"has 3,0\d\d bytes behind the sound and the chunks.*ffmpeg -ignore_length 1"
+    ):
+        samples(data)
+    cut = data[: data.index(mark) + 3100]
+    assert 1490 <= len(samples(cut)) <= 1540
+
+
+def test_numbers_of_fewer_bits_in_large_ones(tmp_path):
+    quiet, tiny = written("WAV", "PCM_24", SOUND / 256), written("WAV", "PCM_32", SOUND / 65536)
+    loud = written("WAV", "PCM_24", SOUND)
+
+    def found(*contents):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for n, data in enumerate(contents):
+            put(folder / "ab"[n % 2] / f"{n}.wav", data)
+        findings = AudioFiles(path=str(folder), test_share=0).provenance().get("findings", [])
+        return [text for text in findings if "the bytes of files" not in text]  # the files are the same
+
+    assert found(*[loud, loud, loud, quiet] * 2) == []
+    peak = np.abs(SOUND).max()
+    (text,) = found(*[quiet] * 6)
+    assert text.startswith(f"the sounds have no sample above {peak / 256:.2g} of full scale, such as ")
+    assert text.endswith("of 8 bits less, make them 256 times louder, for example: sox -v 256 IN.wav OUT.wav")
+    (text,) = found(*[tiny, loud] * 3)
+    assert text.startswith("the 32-bit sounds have no sample")
+    assert "unlike the others" in text
+    assert "sox -v 65536 IN.wav" in text
+    (text,) = found(written("WAV"), quiet, written("WAV"))
+    assert text.startswith("the 24-bit sounds have no sample")
+    (text,) = found(*[quiet, loud] * 3)
+    assert text.startswith("the sounds of class a have no sample")
+
+
 # ---------------------------------------------------------------- scale and channels
 
 
@@ -197,6 +287,26 @@ def test_the_average_of_channels(tmp_path):
     np.testing.assert_array_equal(source.read("train", 0).signal.samples, both.mean(axis=1) / 32768)
     with pytest.raises(DataError, match=r"has 2 channels\. .*source\.channel=0, .*source\.channel=mean"):
         AudioFiles(path=str(tmp_path), test_share=0).splits()
+
+
+def test_mono_files_beside_stereo_ones(tmp_path):
+    both = np.stack([spoken(0), spoken(2)], axis=1)
+    put(tmp_path / "a/stereo.wav", wav(both))
+    put(tmp_path / "a/mono.wav", wav(spoken(1)))
+    with pytest.raises(
+        DataError, match=r"a/mono\.wav is mono, and has no channel 1\. .*source\.channel=mean; or take"
+    ):
+        AudioFiles(path=str(tmp_path), test_share=0, channel=1).splits()
+    for channel, expected in (("mean", both.mean(axis=1)), (0, both[:, 0])):
+        source = AudioFiles(path=str(tmp_path), test_share=0, channel=channel)
+        found = {(sample := source.read("train", n)).id: sample.signal.samples for n in range(2)}
+        np.testing.assert_array_equal(found["a/stereo.wav"], expected / 32768)
+        np.testing.assert_array_equal(found["a/mono.wav"], spoken(1) / 32768)
+
+
+def test_a_rate_of_0():
+    with pytest.raises(DataError, match=r"has a rate of 0 Hz, or no channels.*sox -r RATE"):
+        samples(wav(spoken(1), 0))
 
 
 # ---------------------------------------------------------------- names
@@ -231,6 +341,16 @@ def test_sounds_that_cannot_be_read_are_named(tmp_path, name, data, words):
     source = AudioFiles(path=str(tmp_path), test_share=0, skip_bad=True)
     assert source.splits() == {"train": 2}
     assert "left out: a/" in source.provenance()["findings"][0]
+
+
+def test_sounds_of_another_rate_than_their_corpus(tmp_path):
+    for digit in range(3):
+        put(tmp_path / f"{digit}_theo_7.wav", wav(spoken(digit), 16_000 if digit == 1 else 8000))
+    with pytest.raises(DataError, match=r"1_theo_7\.wav has 16000 Hz, not 8000"):
+        Fsdd(path=str(tmp_path)).splits()
+    assert Fsdd(path=str(tmp_path), rate=12_500).provenance()["findings"] == [
+        "of another rate than the corpus' 8,000 Hz, and resampled: 1 of 3 sounds, such as 1_theo_7.wav of 16,000 Hz"
+    ]
 
 
 def test_corpora_in_other_formats(tmp_path):
