@@ -141,6 +141,7 @@ class Decoder(ABC):
     sorted: int = 0
     notes: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    polarity_hint: str = "They have another meaning: save p as 0 (OFF) and 1 (ON)"
     late_hint: str = "Check that the file is of this format"  # for a time stamp beyond `LATEST`
 
     @abstractmethod

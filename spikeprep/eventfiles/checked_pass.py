@@ -44,9 +44,7 @@ _REASONS = {
         "with a stamp that those after it do not go on from", "Pass order='sort' to sort the events."
     ),
     _OFF_SENSOR: _Reason("off the sensor", "The sensor is larger: give size=(width, height)."),
-    _POLARITY: _Reason(
-        "whose polarity is neither 0 nor 1", "They have another meaning: save p as 0 (OFF) and 1 (ON)."
-    ),
+    _POLARITY: _Reason("whose polarity is neither 0 nor 1", "{polarity}."),
     _LATE: _Reason("too late", "{late}."),
     _PADDING: _Reason("padding", ""),
 }
@@ -260,12 +258,16 @@ class CheckedPass:
             what = f"x {x}, y {y} lies off the sensor"
             expected = f"x below {width} and y below {height}"
             fix = f"Give size=(width, height) if the sensor is not {width} × {height}, or {_HINT}"
+            xs, ys = events.raw[:2]
+            if min(xs.min(), ys.min()) == 1 and (xs.max() <= width and ys.max() <= height):
+                larger = f"size=({width + 1}, {height + 1})"
+                fix = f"x and y count from 1: subtract 1 from them in the file, or give {larger}, or {_HINT}"
         elif reasons[n] == _LATE:
             what = f"t {t} µs is {t / 86_400e6:,.0f} days after the start"
             expected, fix = f"at most {LATEST:,} µs, 11.6 days", f"{self.decoder.late_hint}, or {_HINT}"
         elif reasons[n] == _POLARITY:
             what, expected = f"has polarity {p}", "0 (OFF) or 1 (ON)"
-            fix = f"Check that the file is of this format, or {_HINT}"
+            fix = f"{self.decoder.polarity_hint}, or {_HINT}"
         elif reasons[n] == _PADDING and (same := int((reasons == _PADDING).sum())) > _JOINED:
             what = f"x {x}, y {y}, t {t + self.decoder.origin}, the same in {same:,} events or more"
             expected, fix = "events, no padding", "Pass invalid='drop' to leave padding out."
@@ -325,7 +327,9 @@ class CheckedPass:
                     f"{self.decoder.path}: {number:,} of {self.decoded:,} events are {reason.words}"
                     f"; first {self.changes.first}",
                     f"at most {_REPAIRED} or {_SHARE:.0%} to repair: so many mean something else",
-                    reason.many.format(late=self.decoder.late_hint, order=self._order),
+                    reason.many.format(
+                        late=self.decoder.late_hint, order=self._order, polarity=self.decoder.polarity_hint
+                    ),
                 )
 
     def _check_head(self) -> None:

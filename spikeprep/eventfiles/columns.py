@@ -17,7 +17,7 @@ from ..input_files import InputFile
 from ..time_units import split_unit
 from .base import EventFormat
 from .chunks import Chunk, ChunkDecoder
-from .polarities import Off, Polarities
+from .polarities import Off, On, Polarities
 from .units import Unit, base_of, check_length, microseconds, recognised
 
 NAMES = {
@@ -53,7 +53,9 @@ class ColumnFormat(EventFormat):
         Where empty, it is what the file states, as an attribute or in the column's name; otherwise whole numbers are
         µs, and fractions seconds; what is unclear is refused.
     off
-        The value of p that means OFF: 0, or −1. Where empty, the one of the two that a file has.
+        The value of p that means OFF. Where empty, 0 or −1: the one of the two that a file has.
+    on
+        The value of p that means ON. Where empty, 1.
     """
 
     x: str = ""
@@ -63,6 +65,7 @@ class ColumnFormat(EventFormat):
     columns: str = ""
     unit: Unit = ""
     off: Off = ""
+    on: On = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,6 +112,7 @@ class ColumnDecoder(ChunkDecoder):
     first_row = -1
     stride = 0
     late_hint = "If t is a clock's give origin='first', if it is in ns give unit='ns'"
+    polarity_hint = "Pass off=1 and on=2 if these are the values of OFF and ON, off=0 and on=255 likewise; else save p as 0 (OFF) and 1 (ON)"
     _unit: Unit = ""  # as it is given, or recognised from the first rows
     _known = False  # whether it is given, or the file states it
     _base = 0  # what is subtracted from integers that are too large
@@ -138,7 +142,7 @@ class ColumnDecoder(ChunkDecoder):
     def chunks_from(self, place: tuple[int, int]) -> Iterator[Chunk]:
         """Yield the rows as events; a place is the number of the slice and of its first row."""
         first, index = place
-        self._polarities = Polarities(self.path, self.form.off)
+        self._polarities = Polarities(self.path, self.form.off, self.form.on)
         if first and not self._decided:
             self._decide(next(self._slices(0))["t"])
         for number, columns in enumerate(self._slices(first), first):
@@ -223,7 +227,9 @@ class ColumnDecoder(ChunkDecoder):
             return None
         if not self._decided:
             self._decide(next(self._slices(0))["t"])
-        events = self._chunk_of(columns, self._length() - 1, Polarities(self.path, self.form.off)).events
+        events = self._chunk_of(
+            columns, self._length() - 1, Polarities(self.path, self.form.off, self.form.on)
+        ).events
         events["t"] -= self.origin
         return events
 

@@ -207,7 +207,9 @@ def _settings(text: str) -> str:
 
 def _as_setting(argument: re.Match[str]) -> str:
     name, value = argument[1], argument[2].strip("'")
-    value = {"(width, height)": "[width,height]", "True": "true"}.get(value, value)
+    value = {"True": "true"}.get(value, value)
+    if value.startswith("("):
+        value = f"[{value[1:-1].replace(' ', '')}]"
     return f"source.{name if name in ('format', 'invalid', 'size') else f'options.{name}'}={value}"
 
 

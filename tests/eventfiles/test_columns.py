@@ -241,6 +241,25 @@ def test_polarities_of_another_meaning_are_not_repaired(tmp_path, values):
             read(path, size=(9, 9), invalid=invalid)
 
 
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [((1, 2), {"off": 1, "on": 2}), ((0, 255), {"on": 255}), ((-1, 0), {"off": -1, "on": 0})],
+)
+def test_values_that_mean_off_and_on(tmp_path, values, options):
+    for path in columns(tmp_path, p=np.array(values * 30)).values():
+        with pytest.raises(DataError, match=rf"off={values[0]} and on={values[1]}"):
+            read(path, size=(9, 9))
+        assert read(path, size=(9, 9), **options).array["p"].tolist() == [0, 1] * 30
+
+
+def test_coordinates_that_count_from_1(tmp_path):
+    n = np.arange(90)
+    for path in columns(tmp_path, x=1 + n % 9, y=1 + n % 7).values():
+        with pytest.raises(DataError, match=r"x and y count from 1: .* or give size=\(10, 10\)"):
+            read(path, size=(9, 9))
+        assert read(path, size=(10, 10)).array["x"].max() == 9
+
+
 def test_values_out_of_range_of_an_event(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, x=np.array([3, -70000, 70000]), y=Y, t=T, p=np.array([1, 256, 1]))
