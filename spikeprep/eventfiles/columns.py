@@ -112,7 +112,10 @@ class ColumnDecoder(ChunkDecoder):
     first_row = -1
     stride = 0
     late_hint = "If t is a clock's give origin='first', if it is in ns give unit='ns'"
-    polarity_hint = "Pass off=1 and on=2 if these are the values of OFF and ON, off=0 and on=255 likewise; else save p as 0 (OFF) and 1 (ON)"
+    polarity_hint = (
+        "Pass off=1 and on=2 if these are the values of OFF and ON, off=0 and on=255 likewise; else save p as "
+        "0 (OFF) and 1 (ON)"
+    )
     _unit: Unit = ""  # as it is given, or recognised from the first rows
     _known = False  # whether it is given, or the file states it
     _base = 0  # what is subtracted from integers that are too large
