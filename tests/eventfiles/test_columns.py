@@ -508,7 +508,7 @@ def test_columns_that_are_not_numbers(tmp_path, column, values, message):
 
 @pytest.mark.parametrize(
     "options",
-    [{"unit": "min"}, {"off": 2}, {"origin": "last"}, {"columns": "xyt"}, {"columns": "xxytp"}],
+    [{"unit": "min"}, {"off": 3}, {"origin": "last"}, {"columns": "xyt"}, {"columns": "xxytp"}],
     ids=str,
 )
 def test_settings_that_are_not_allowed(tmp_path, options):
