@@ -20,6 +20,9 @@ FEW = 10
 LONG = 10
 """A sample is long where it has more than so many times the steps of the median sample."""
 
+SHORT = 16
+"""A sample is short where the median sample has more than so many times its steps: files of mixed units are."""
+
 UNUSUAL = 3
 """A density is unusual beyond so many times what is usual for the recipe, and below that part of it."""
 
@@ -37,8 +40,8 @@ def store_findings(store: SpikeStore) -> list[str]:
     """Return what deserves attention in a complete store, one text each; the same whenever it is asked for.
 
     Beside the source's own findings, such as events that were dropped and files left out, these are: samples without a
-    spike, a single class, classes with few samples or none, samples far longer than the median, a density far
-    from the recipe's usual or from another split's, and images that are mostly bright.
+    spike, a single class, classes with few samples or none, samples far longer or shorter than the median, a density
+    far from the recipe's usual or from another split's, and images that are mostly bright.
     """
     found = [*store.attributes["source"].get("findings", ())]
     classes, usual, largest = store.attributes["classes"], _usual_density(store), _largest_density(store)
@@ -76,6 +79,11 @@ def _split_findings(
             f"{_samples(long.size, len(split))} more than {LONG} times the median of {median:,.0f} steps"
         )
         yield f"{longest}, up to {int(steps.max()):,}: {_ids(split, long)}"
+    if (short := np.flatnonzero(steps * SHORT < median)).size:
+        shortest = (
+            f"{_samples(short.size, len(split))} less than 1/{SHORT} of the median of {median:,.0f} steps"
+        )
+        yield f"{shortest}, down to {int(steps.min()):,}: {_ids(split, short)}"
     slots = split.units * int(steps.sum(dtype=np.int64))
     density = int(counts.sum(dtype=np.int64)) / slots if slots else 0.0
     if usual and not usual / UNUSUAL <= density <= usual * UNUSUAL:

@@ -122,8 +122,12 @@ class Decoder(ABC):
         Whether y counts from the opposite side of the sensor.
     undated
         Number of events before the first word that sets the time: they are left out.
+    sorted
+        Number of events that were out of order, and were sorted.
     notes
         What was decided from the data, in words that name no file.
+    findings
+        What deserves attention, in words that name no file.
     """
 
     file: InputFile
@@ -134,7 +138,10 @@ class Decoder(ABC):
     origin: int = 0
     flip_y: bool = False
     undated: int = 0
+    sorted: int = 0
     notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    polarity_hint: str = "They have another meaning: save p as 0 (OFF) and 1 (ON)"
     late_hint: str = "Check that the file is of this format"  # for a time stamp beyond `LATEST`
 
     @abstractmethod
@@ -173,8 +180,18 @@ class Decoder(ABC):
         self.origin = origin
         self.rewind()
 
-    def check_times(self, events: int, duration: int) -> None:  # noqa: B027  # for those who know better
-        """Raise `DataError` where the times of a whole recording cannot be meant: its events, and its length in µs."""
+    def check_times(self, events: int, duration: int, pixels: int) -> None:  # noqa: B027  # for those who know better
+        """Raise `DataError` where the times of a whole recording cannot be meant; add what is strange to `findings`.
+
+        Parameters
+        ----------
+        events
+            Number of its events.
+        duration
+            From the first to the last, in µs.
+        pixels
+            Of the sensor.
+        """
 
     def close(self) -> None:
         """Close the file; a decoder that holds more overrides this and calls it too."""

@@ -17,12 +17,15 @@ from ..data import EVENT
 from ..errors import DataError
 from .base import LATEST, Decoder, as_words, empty_events
 from .checks import Changes, Invalid
+from .disorder import PADDING, fix_of_order, leading_padding
 from .kernels import AHEAD, BACK, FAR, LEAP, all_valid, judge
+from .silence import LongestSilence
 
 BLOCK = 1 << 15
 """Events that are decoded and then checked while they are in a core's own cache."""
 
 _FEW = 16  # events at either end of a recording that may have wrong stamps, at most 1 % of it
+_JOINED = 2  # events of x, y and t 0 that a joined recording may begin with
 _REPAIRED, _SHARE = 10, 0.05  # events that may be changed for one reason, and their share of a recording
 _HINT = "pass invalid='drop' to leave such events out, invalid='clip' to move them into range."
 
@@ -34,19 +37,16 @@ class _Reason(NamedTuple):
     many: str
 
 
-_OFF_SENSOR, _POLARITY, _LATE = 3, 4, 5
+_OFF_SENSOR, _POLARITY, _LATE, _PADDING = 3, 4, 5, 6
 _REASONS = {
-    BACK: _Reason(
-        "with a stamp before an earlier one", "The events are not in order: pass order='sort' to sort them."
-    ),
+    BACK: _Reason("with a stamp before an earlier one", "{order}."),
     AHEAD: _Reason(
         "with a stamp that those after it do not go on from", "Pass order='sort' to sort the events."
     ),
     _OFF_SENSOR: _Reason("off the sensor", "The sensor is larger: give size=(width, height)."),
-    _POLARITY: _Reason(
-        "whose polarity is neither 0 nor 1", "They have another meaning: save p as 0 (OFF) and 1 (ON)."
-    ),
+    _POLARITY: _Reason("whose polarity is neither 0 nor 1", "{polarity}."),
     _LATE: _Reason("too late", "{late}."),
+    _PADDING: _Reason("padding", ""),
 }
 
 
@@ -92,6 +92,11 @@ class CheckedPass:
         self._head: tuple[int, int, int] | None = (
             None  # events before an early leap, and the stamps around it
         )
+        self._padding: NDArray[np.uint64] | None = (
+            None  # the event that the recording begins with, many times
+        )
+        self._order = ""  # what to do about events that are out of order
+        self._silence = LongestSilence()
 
     def fill(self, events: NDArray[np.void]) -> int:
         """Decode and check the next events into `events`; return how many: fewer than fit at the end only."""
@@ -106,13 +111,25 @@ class CheckedPass:
             if self._ended:
                 break
             block = events[count : count + BLOCK]
+            short = (
+                not self.decoded and len(block) < PADDING
+            )  # whether the beginning is padding is decided at once
+            if short:
+                block = np.empty(PADDING, EVENT)
             decoded = self.decoder.fill(block)
             self._ended = not decoded
             block = block[:decoded]
-            if decoded and not len(self._unjudged) and self._valid(block):
+            if not self.decoded:
+                self._padding = leading_padding(block)
+            fast = not short and not len(self._unjudged) and self._padding is None
+            if decoded and fast and self._valid(block):
+                t = block["t"]
+                end = int(t[-1])
                 if self.first is None:
-                    self.first = int(block["t"][0])
-                self.latest = int(block["t"][-1])
+                    self.first = self.latest = int(t[0])
+                if end - self.first > 2 * (self.latest - self.first):
+                    self._silence.look(t, self.first, self.latest, self.events)
+                self.latest = end
                 self._flip(block)
                 count += decoded
                 self.events += decoded
@@ -169,11 +186,18 @@ class CheckedPass:
         few = 0 if self.gaps else min(_FEW, (self.decoded + len(block)) // 100)
         before = self.latest
         count = judge(t, usable, before, self._ended, few, verdicts, clock)
+        verdicts[(x == 0) & (y == 0) & (t == -self.decoder.origin) & (verdicts == BACK)] = _PADDING
+        if self._padding is not None:
+            same = (as_words(events.events) == self._padding).all(1)
+            leading = len(same) if same.all() else int(same.argmin())
+            verdicts[:leading] = _PADDING
+            if leading < len(same):
+                self._padding = None
         reasons = np.where(reasons == 0, verdicts, reasons)[:count]
         wrong = reasons != 0
         if wrong.any() and (self.invalid == "fail" or not self.changes.first):
             self._report(events, reasons, np.concatenate([[before], clock]), ahead, len(block))
-        self._accept(t[:count][~wrong])
+        self._accept(t[:count][~wrong], before)
         self.latest = int(clock[count - 1]) if count else before
         rest = events[slice(count, None)]
         if self.invalid == "fail" or not self.changes.first:
@@ -182,10 +206,12 @@ class CheckedPass:
         self._unjudged = _Events(rest.events.copy(), rest.raw.copy(), rest.at.copy())
         return self._remaining(events[slice(count)], reasons, clock[:count])
 
-    def _accept(self, t: NDArray[np.int64]) -> None:
-        """Count events whose stamps are right, and note a leap after the first few."""
+    def _accept(self, t: NDArray[np.int64], latest: int) -> None:
+        """Count events whose stamps are right, and note a leap after the first few; `latest` is the stamp before."""
         if not len(t):
             return
+        begin = int(t[0]) if self.first is None else self.first
+        self._silence.look(t, begin, begin if self.first is None else latest, self.events)
         if self.events <= _FEW:
             first = t[0] if self.first is None else self.latest
             leaps = np.diff(t[: _FEW + 1], prepend=first) > LEAP
@@ -205,14 +231,14 @@ class CheckedPass:
                 if number := int((reasons == reason).sum()):
                     counts = self.changes.reasons
                     counts[words.words] = counts.get(words.words, 0) + number
-            if self.invalid == "drop":
-                self.changes.dropped += int(wrong.sum())
-                remaining = remaining[~wrong]
-            else:
+            removed = wrong if self.invalid == "drop" else reasons == _PADDING
+            if self.invalid == "clip":
                 (width, height), (x, y, p) = self.size, events.raw
-                self.changes.clipped += int(wrong.sum())
                 remaining["x"], remaining["y"] = x.clip(0, width - 1), y.clip(0, height - 1)
                 remaining["p"], remaining["t"] = p.clip(0, 1), clock
+            remaining = remaining[~removed]
+            self.changes.dropped += int(removed.sum())
+            self.changes.clipped += int((wrong & ~removed).sum())
         self.events += len(remaining)
         self._flip(remaining)
         return remaining
@@ -232,16 +258,25 @@ class CheckedPass:
             what = f"x {x}, y {y} lies off the sensor"
             expected = f"x below {width} and y below {height}"
             fix = f"Give size=(width, height) if the sensor is not {width} × {height}, or {_HINT}"
+            xs, ys = events.raw[:2]
+            if min(xs.min(), ys.min()) == 1 and (xs.max() <= width and ys.max() <= height):
+                larger = f"size=({width + 1}, {height + 1})"
+                fix = f"x and y count from 1: subtract 1 from them in the file, or give {larger}, or {_HINT}"
         elif reasons[n] == _LATE:
             what = f"t {t} µs is {t / 86_400e6:,.0f} days after the start"
             expected, fix = f"at most {LATEST:,} µs, 11.6 days", f"{self.decoder.late_hint}, or {_HINT}"
         elif reasons[n] == _POLARITY:
             what, expected = f"has polarity {p}", "0 (OFF) or 1 (ON)"
-            fix = f"Check that the file is of this format, or {_HINT}"
-        elif reasons[n] == BACK:
+            fix = f"{self.decoder.polarity_hint}, or {_HINT}"
+        elif reasons[n] == _PADDING and (same := int((reasons == _PADDING).sum())) > _JOINED:
+            what = f"x {x}, y {y}, t {t + self.decoder.origin}, the same in {same:,} events or more"
+            expected, fix = "events, no padding", "Pass invalid='drop' to leave padding out."
+        elif reasons[n] in (BACK, _PADDING):
             what = f"t {t} µs is before {back}" if back else f"t {t} µs is before the start"
             expected = "time stamps that never decrease"
-            fix = f"Pass order='sort' if the events are right but for their order, or {_HINT}"
+            number = self.decoded - ahead + n
+            self._order = fix_of_order(events.events["t"], n, int(back), self.decoder.origin, number)
+            fix = f"{self._order}, or {_HINT}"
         else:
             since = "the start" if self.first is None and n == 0 else "the event before"
             what = f"t {t} µs is {(t - back) / 1e6:,.6g} s after {since}"
@@ -262,6 +297,7 @@ class CheckedPass:
     def finish(self) -> None:
         """Check what is known only after the last event: a truncated file, a recording without events."""
         self.changes.undated = self.decoder.undated
+        self.changes.sorted = self.decoder.sorted
         rest = self.decoder.incomplete_end()
         path = self.decoder.path
         if rest and self.invalid == "fail":
@@ -277,18 +313,23 @@ class CheckedPass:
         self.changes.rest = rest
         self._check_share()
         self._check_head()
-        self.decoder.check_times(self.events, self.latest - (self.first or 0))
+        if not self.gaps and (finding := self._silence.finding(self.events, self.first or 0, self.latest)):
+            self.decoder.findings += (finding,)
+        width, height = self.size
+        self.decoder.check_times(self.events, self.latest - (self.first or 0), width * height)
 
     def _check_share(self) -> None:
         """Raise `DataError` where too many events were changed for one reason."""
         for reason in _REASONS.values():
             number = self.changes.reasons.get(reason.words, 0)
-            if number > _REPAIRED and number > _SHARE * self.decoded:
+            if reason.many and number > _REPAIRED and number > _SHARE * self.decoded:
                 raise DataError(
                     f"{self.decoder.path}: {number:,} of {self.decoded:,} events are {reason.words}"
                     f"; first {self.changes.first}",
                     f"at most {_REPAIRED} or {_SHARE:.0%} to repair: so many mean something else",
-                    reason.many.format(late=self.decoder.late_hint),
+                    reason.many.format(
+                        late=self.decoder.late_hint, order=self._order, polarity=self.decoder.polarity_hint
+                    ),
                 )
 
     def _check_head(self) -> None:

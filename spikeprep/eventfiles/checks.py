@@ -14,6 +14,7 @@ Invalid = Literal["fail", "clip", "drop"]
 
 Clipping moves a coordinate to the sensor's edge, a wrong time stamp to the latest right one, and p to 0 or 1. Where
 more than 10 events and 5 % would be changed for one reason, the recording is refused: they mean something else.
+Padding, events of x, y and t 0 that are out of order or many at the beginning, is dropped by both, however much it is.
 With "clip" and "drop" a truncated file keeps its complete records, and a recording may have no events.
 """
 
@@ -34,6 +35,8 @@ class Changes:
         Number of events that were clipped, and dropped.
     undated
         Number of events before the first word that sets the time. Their time is unknown, so they are always left out.
+    sorted
+        Number of events that were out of order, and were sorted.
     first
         The first invalid event: its number, its byte offset, and what is wrong with it.
     rest
@@ -48,13 +51,14 @@ class Changes:
     clipped: int = 0
     dropped: int = 0
     undated: int = 0
+    sorted: int = 0
     first: str = ""
     rest: str = ""
     other: str = ""
     reasons: dict[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.clipped or self.dropped or self.undated or self.rest or self.other)
+        return bool(self.clipped or self.dropped or self.undated or self.sorted or self.rest or self.other)
 
     def __str__(self) -> str:
         parts = [
@@ -65,6 +69,7 @@ class Changes:
             f"{self.undated} events left out before the first word that sets the time"
             if self.undated
             else "",
+            f"{self.sorted} events sorted" if self.sorted else "",
             f"{self.rest}: left out" if self.rest else "",
         ]
         return printable(f"{self.path}: {'; '.join(part for part in parts if part)}")

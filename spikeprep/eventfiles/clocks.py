@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .base import Decoder, EventFormat
+from ..data import EVENT
+from .base import HEAD, Decoder, EventFormat, as_words
+from .disorder import PADDING, leading_padding
 from .kernels import LEAP
+
+BLOCK = 1 << 15
+"""Events that are looked at together for the end of padding."""
 
 SILENCE = 1_000_000
 """µs before the first event from which on stamps are a clock's, where a format does not say what they count from."""
@@ -21,6 +27,8 @@ def origin_of(form: EventFormat, decoder: Decoder) -> int:
     stamps = decoder.first_stamps()
     if not len(stamps):
         return 0
+    if len(stamps) >= PADDING and (stamps == stamps[0]).all():
+        stamps = _after_padding(decoder, stamps)
     first = _first(stamps)
     if form.origin or decoder.camera_clock:
         return first
@@ -32,6 +40,22 @@ def origin_of(form: EventFormat, decoder: Decoder) -> int:
         + "; origin='stored' keeps them",
     )
     return first
+
+
+def _after_padding(decoder: Decoder, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the first stamps behind padding, or `stamps`, those of the first events, where there is none."""
+    decoder.rewind()
+    buffer, padding = np.empty(decoder.buffer_length(BLOCK), EVENT), None
+    while count := decoder.fill(buffer):
+        padding = leading_padding(buffer[:count]) if padding is None else padding
+        if padding is None:
+            break
+        others = np.flatnonzero((as_words(buffer[:count]) != padding).any(1))
+        if others.size:
+            stamps = buffer["t"][others[0] : count][:HEAD].copy()
+            break
+    decoder.rewind()
+    return stamps
 
 
 def _first(stamps: np.ndarray) -> int:

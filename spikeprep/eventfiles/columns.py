@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from ..data import EVENT
 from ..errors import DataError, UsageError
 from ..input_files import InputFile
+from ..time_units import split_unit
 from .base import EventFormat
 from .chunks import Chunk, ChunkDecoder
-from .polarities import Off, Polarities
+from .polarities import Off, On, Polarities
 from .units import Unit, base_of, check_length, microseconds, recognised
 
 NAMES = {
@@ -31,6 +32,8 @@ _LARGEST = 65535
 _OFF = {"x": _LARGEST, "y": _LARGEST, "p": 255}  # replace, in EVENT, values that do not fit: off any sensor
 _MAX_ROW = 4096  # bytes of an event: x, y, t, p, and what else a tool adds
 _ROWS, _SLICE_BYTES = 1 << 16, 16 << 20  # of a slice, at most
+
+_UNIT_WORDS: Mapping[Unit, str] = {"s": "seconds", "ms": "ms", "us": "µs", "ns": "ns"}
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -47,9 +50,12 @@ class ColumnFormat(EventFormat):
         Order of the columns of an array (event, column) without names, e.g. ``"xytp"``.
     unit
         Unit of t: ``"us"``, ``"ms"``, ``"s"`` or ``"ns"``. Fractions of a µs are rounded, integers in ns rounded down.
-        Where empty, whole numbers are µs, and fractions seconds; what is unclear is refused.
+        Where empty, it is what the file states, as an attribute or in the column's name; otherwise whole numbers are
+        µs, and fractions seconds; what is unclear is refused.
     off
-        The value of p that means OFF: 0, or −1. Where empty, the one of the two that a file has.
+        The value of p that means OFF. Where empty, 0 or −1: the one of the two that a file has.
+    on
+        The value of p that means ON. Where empty, 1.
     """
 
     x: str = ""
@@ -59,6 +65,7 @@ class ColumnFormat(EventFormat):
     columns: str = ""
     unit: Unit = ""
     off: Off = ""
+    on: On = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,21 +76,31 @@ class ColumnFormat(EventFormat):
             )
 
     def find(self, known: Iterable[str]) -> dict[str, str] | None:
-        """Return column → its name among the names `known`, None where one is missing."""
+        """Return column → its name among the names `known`, None where one is missing; the first of several."""
+        matches = self.matching(known)
+        return {column: names[0] for column, names in matches.items()} if all(matches.values()) else None
+
+    def matching(self, known: Iterable[str]) -> dict[str, list[str]]:
+        """Return column → names among `known` that mean it: the one that is given, or all usual ones."""
         names = list(known)
-        lower = {name.lower(): name for name in names}
-        columns = {}
+        matches = {}
         for column, usual in NAMES.items():
             if configured := getattr(self, column):
-                if configured not in names:
-                    return None
-                columns[column] = configured
+                matches[column] = [configured] if configured in names else []
             else:
-                match = next((lower[name] for name in usual if name in lower), None)
-                if match is None:
-                    return None
-                columns[column] = match
-        return columns
+                plain = {name: split_unit(name)[0] if column == "t" else name.lower() for name in names}
+                matches[column] = [name for word in usual for name in names if plain[name] == word]
+        return matches
+
+    def check_one_meaning(self, path: Path, known: Iterable[str]) -> None:
+        """Raise `DataError` where several of the names `known`, all of one length, mean the same column."""
+        for column, names in self.matching(known).items():
+            if len(names) > 1:
+                raise DataError(
+                    f"{path} has {len(names)} columns of {column}: {', '.join(names)}",
+                    "one of each",
+                    f"Name the one to read: pass {' or '.join(f'{column}={name!r}' for name in names)}.",
+                )
 
 
 class ColumnDecoder(ChunkDecoder):
@@ -95,13 +112,22 @@ class ColumnDecoder(ChunkDecoder):
     first_row = -1
     stride = 0
     late_hint = "If t is a clock's give origin='first', if it is in ns give unit='ns'"
+    polarity_hint = (
+        "Pass off=1 and on=2 if these are the values of OFF and ON, off=0 and on=255 likewise; else save p as "
+        "0 (OFF) and 1 (ON)"
+    )
     _unit: Unit = ""  # as it is given, or recognised from the first rows
+    _known = False  # whether it is given, or the file states it
     _base = 0  # what is subtracted from integers that are too large
     _decided = False
 
-    def __init__(self, file: InputFile, form: ColumnFormat) -> None:
+    def __init__(self, file: InputFile, form: ColumnFormat, unit: Unit = "", where: str = "") -> None:
+        """`unit` is the one of t that the file states, in the words `where`."""
         self.file, self.path, self.form = file, file.path, form
-        self._unit = form.unit
+        self._unit = form.unit or unit
+        self._known = bool(self._unit)
+        if where and not form.unit:
+            self.notes = (f"t is in {_UNIT_WORDS[unit]}, as {where}",)
         super().__init__()
 
     @abstractmethod
@@ -119,7 +145,7 @@ class ColumnDecoder(ChunkDecoder):
     def chunks_from(self, place: tuple[int, int]) -> Iterator[Chunk]:
         """Yield the rows as events; a place is the number of the slice and of its first row."""
         first, index = place
-        self._polarities = Polarities(self.path, self.form.off)
+        self._polarities = Polarities(self.path, self.form.off, self.form.on)
         if first and not self._decided:
             self._decide(next(self._slices(0))["t"])
         for number, columns in enumerate(self._slices(first), first):
@@ -140,7 +166,7 @@ class ColumnDecoder(ChunkDecoder):
         if columns["t"].dtype.kind not in "iuf":
             raise self._not_numbers("t", columns["t"])
         self._decide(columns["t"])
-        whole = self._unit != self.form.unit and self._unit == "us"
+        whole = not self._known and self._unit == "us"
         events["t"] = microseconds(self.path, columns["t"], self._unit, index, whole, self._base)
         at = self.first_row + self.stride * index if self.first_row >= 0 else -1
         return Chunk(events, at, self.stride, wide)
@@ -150,19 +176,19 @@ class ColumnDecoder(ChunkDecoder):
         if self._decided or not len(stamps):
             return
         if not self._unit:
-            self._unit = recognised(self.path, stamps)
-            if self._unit == "s":
-                self.notes += ("t is in seconds, as it has fractions",)
+            self._unit, why = recognised(self.path, stamps)
+            self.notes += (f"t is in {_UNIT_WORDS[self._unit]}, {why}",) if why else ()
         if self.form.origin != "stored" and (base := base_of(stamps, self._unit)):
             self._base, self.camera_clock = base, True
             self.offset_of_start += base if self._unit == "us" else base // 1000
         self._decided = True
 
-    def check_times(self, events: int, duration: int) -> None:
+    def check_times(self, events: int, duration: int, pixels: int) -> None:
         """Raise `DataError` where the unit is not given, and can hardly be µs, or polarities are unclear."""
         self._polarities.finish()
-        if not self.form.unit and self._unit == "us":
-            check_length(self.path, events, duration)
+        if not self._known and self._unit == "us":
+            finding = check_length(self.path, events, duration, pixels)
+            self.findings += (finding,) if finding else ()
 
     def _integers(self, name: str, values: NDArray[Any], index: int) -> NDArray[Any]:
         """Return a column as integers; raises `DataError` where a value is not a whole number."""
@@ -204,9 +230,17 @@ class ColumnDecoder(ChunkDecoder):
             return None
         if not self._decided:
             self._decide(next(self._slices(0))["t"])
-        events = self._chunk_of(columns, self._length() - 1, Polarities(self.path, self.form.off)).events
+        events = self._chunk_of(
+            columns, self._length() - 1, Polarities(self.path, self.form.off, self.form.on)
+        ).events
         events["t"] -= self.origin
         return events
+
+
+def stated_by_name(name: Any) -> tuple[Unit, str]:
+    """Return the unit that the name of the column of t states, and the words for it; empty where it states none."""
+    unit = split_unit(name)[1] if isinstance(name, str) else ""
+    return (unit, f"the name {name} says") if unit else ("", "")  # type: ignore[return-value]
 
 
 def row_slices(length: int, multiple: int = 1, row_bytes: int = 0, first: int = 0) -> Iterator[slice]:

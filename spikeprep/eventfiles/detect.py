@@ -27,6 +27,16 @@ def formats() -> tuple[type[EventFormat], ...]:
     return tuple(formats)
 
 
+@cache
+def _plain(form: type[EventFormat]) -> EventFormat:
+    return form.from_config({})
+
+
+def _built(form: type[EventFormat], options: Mapping[str, Any]) -> EventFormat:
+    """Return a format with its options; without options it is built once for all files."""
+    return form.from_config(options) if options else _plain(form)
+
+
 def _quote(head: bytes) -> str:
     return repr(head[:16])[1:] if head else "nothing"
 
@@ -66,13 +76,14 @@ def find_format(
         if matches is None and not by_content and not other:
             return named
         raise _refusal(path, head, (type(named),), answers)
-    by_ending = tuple(form for form in answers if path.name.lower().endswith(form.extensions))
+    name = path.name.lower()
+    by_ending = tuple(form for form in answers if name.endswith(form.extensions))
     if not by_content:
         # formats without a signature are recognised by the ending alone
         possible = [form for form in by_ending if answers[form] is None and not other]
         if len(possible) != 1:
             raise _refusal(path, head, by_ending, answers)
-        return possible[0].from_config(options)
+        return _built(possible[0], options)
     if by_ending and by_content[0] not in by_ending:
         mismatch = f"holds {by_content[0].title}, but its name ends like {_titles(by_ending)}"
         if invalid == "fail":
@@ -82,7 +93,7 @@ def find_format(
                 f"Pass format={by_content[0].name!r} if that is intended, or rename the file.",
             )
         changes.other = mismatch
-    return by_content[0].from_config(options)
+    return _built(by_content[0], options)
 
 
 def _other_kind(head: bytes) -> FileKind | None:

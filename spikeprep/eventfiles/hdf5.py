@@ -23,16 +23,25 @@ import numpy as np
 
 from ..errors import CapabilityError, DataError, SpikeprepError
 from ..input_files import InputFile
+from ..time_units import unit_named
 from .base import Decoder
-from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices
+from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices, stated_by_name
 from .hdf5_checks import check_chunks, check_contents, check_data, with_cache
+from .units import Unit
 
 _MVSEC = ("/davis/left/events", "/davis/right/events")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class _Decoder(ColumnDecoder):
-    def __init__(self, file: InputFile, form: ColumnFormat, hdf5: Any, columns: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        file: InputFile,
+        form: ColumnFormat,
+        hdf5: Any,
+        columns: Mapping[str, Any],
+        unit: tuple[Unit, str] = ("", ""),
+    ) -> None:
         self._hdf5 = hdf5
         self._checked: set[tuple[str, int]] = set()  # chunks
         self._columns = dict(columns)  # column → data set, and its field or column number
@@ -41,7 +50,7 @@ class _Decoder(ColumnDecoder):
         self._rows_multiple = max(chunks) if max(chunks) <= 1 << 20 else 1
         self._row_bytes = sum({data.name: _row_bytes(data) for data, _ in self._columns.values()}.values())
         check_row(file.path, self._row_bytes)
-        super().__init__(file, form)
+        super().__init__(file, form, *unit)
 
     def _length(self) -> int:
         return self._count
@@ -132,11 +141,9 @@ class Hdf5(ColumnFormat):
             if parent.rstrip("/") == "/CD/events":
                 camera_clock = True
             elif parent in _MVSEC and not self.columns:
-                form, camera_clock = (
-                    replace(self, unit=self.unit or "s", off=-1 if self.off == "" else self.off),
-                    True,
-                )
-            decoder = _Decoder(file, form, hdf5, columns)
+                form, camera_clock = replace(self, off=-1 if self.off == "" else self.off), True
+            unit: tuple[Unit, str] = ("", "") if self.unit else _unit(path, hdf5, parent, columns["t"])
+            decoder = _Decoder(file, form, hdf5, columns, unit)
             decoder.camera_clock = camera_clock
             decoder.size = (346, 260) if parent in _MVSEC else _size(hdf5, parent)
             decoder.offset_of_start = _offset(path, hdf5, parent)
@@ -158,6 +165,7 @@ class Hdf5(ColumnFormat):
         if all(isinstance(hdf5.get(getattr(self, c) or "/"), h5py.Dataset) for c in "xytp"):
             columns = {c: (hdf5[getattr(self, c)], None) for c in "xytp"}  # four full paths
             return columns["t"][0].parent.name, columns
+        names_of: dict[str, Any] = {}  # name of the group or data set → the names of what it holds
         candidates: dict[str, dict[str, Any]] = {}  # name of the group or data set → its columns
 
         def add(node: Any) -> None:
@@ -165,9 +173,12 @@ class Hdf5(ColumnFormat):
                 arrays = {k: node.get(k) for k in node if isinstance(node.get(k), h5py.Dataset)}
                 if names := self.find(k for k, v in arrays.items() if v.ndim == 1):
                     candidates[node.name] = {c: (arrays[name], None) for c, name in names.items()}
+                    length = len(arrays[names["x"]])
+                    names_of[node.name] = [k for k, v in arrays.items() if v.ndim == 1 and len(v) == length]
             elif node.dtype.names and node.ndim == 1:
                 if names := self.find(node.dtype.names):
                     candidates[node.name] = {c: (node, name) for c, name in names.items()}
+                    names_of[node.name] = node.dtype.names
             elif node.ndim == 2 and node.shape[1] == 4 and (order := self.columns or _order(node)):
                 candidates[node.name] = {c: (node, order.index(c)) for c in "xytp"}
 
@@ -178,7 +189,9 @@ class Hdf5(ColumnFormat):
             hdf5.visititems(lambda _, node: add(node))
         if len(candidates) != 1:
             raise _not_found(path, hdf5, sorted(candidates))
-        return next(iter(candidates.items()))
+        parent, found = next(iter(candidates.items()))
+        self.check_one_meaning(path, names_of.get(parent, ()))
+        return parent, found
 
 
 def _order(data: Any) -> str:
@@ -252,6 +265,37 @@ def _number(fact: Any) -> int | None:
     except (TypeError, ValueError):
         return None
     return int(number) if number.is_integer() and abs(number) < 1 << 62 else None
+
+
+_UNIT_NAMES = ("unit", "units", "time_unit", "time_units", "t_unit", "t_units")
+
+
+def _unit(path: Path, hdf5: Any, parent: str, t: tuple[Any, Any]) -> tuple[Unit, str]:
+    """Return the unit of t that the file states, or its layout has, and the words for what states it."""
+    data, field = t
+    for node in (data, *_ancestors(hdf5, parent)):
+        # `units` of several columns, or of a group, may be those of anything
+        names = _UNIT_NAMES if node == data and field is None else _UNIT_NAMES[2:]
+        for name, value in node.attrs.items():
+            if name.lower() in names and (text := _text(value)):
+                if not (unit := unit_named(text)):
+                    raise DataError(
+                        f"{path}: the attribute {name} of {node.name} is {text!r}, which is no known unit of time",
+                        "s, ms, us or ns",
+                        "Give the unit of t: unit='s', unit='ms', unit='us' or unit='ns'.",
+                    )
+                return unit, f"the attribute {name} of {node.name} says"  # type: ignore[return-value]
+    if parent in _MVSEC and data.dtype.kind == "f":
+        return "s", ""
+    if parent.rstrip("/") == "/CD/events" or "ms_to_idx" in hdf5 or (isinstance(field, int) and _order(data)):
+        return "us", ""
+    return stated_by_name(field if isinstance(field, str) else data.name.rpartition("/")[2])
+
+
+def _text(value: Any) -> str:
+    """Return the text that an attribute holds, alone or as an array of one; empty where it is something else."""
+    value = np.asarray(value).reshape(-1)[0] if np.size(value) == 1 else ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _size(hdf5: Any, parent: str) -> tuple[int, int] | None:

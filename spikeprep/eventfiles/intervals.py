@@ -50,6 +50,7 @@ class IntervalScan:
     after: int
     _events: _IntervalEvents
     notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
     def read(self) -> Events:
         """Read the interval into memory; raises `DataError` where the file has changed since the scan."""
@@ -123,6 +124,7 @@ def scan_intervals(
                 after=max(part.stop - 1 - last, 0),
                 _events=events,
                 notes=decoder.notes,
+                findings=decoder.findings,
             )
         )
     return results

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..input_files import InputFile
 from .base import Decoder
-from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices
+from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices, stated_by_name
+from .numpy_columns import Keys, event_columns, turned
 
 _NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
 _SKIP = 1 << 20  # bytes that are read at a time to skip them
@@ -27,7 +28,7 @@ _MAX_HEADER = 1 << 16  # bytes of a .npy file's header: NumPy itself refuses mor
 class _Npy(ColumnDecoder):
     """A .npy file, read some rows at a time."""
 
-    def __init__(self, file: InputFile, form: ColumnFormat) -> None:
+    def __init__(self, file: InputFile, form: NumpyFile) -> None:
         self.file, self.path = file, file.path
         try:
             self._array = _Header.read(file.head(_MAX_HEADER))
@@ -40,12 +41,12 @@ class _Npy(ColumnDecoder):
                 f"{self._array.size}, as its header states",
                 "Save it again.",
             )
-        self._keys = _keys(file.path, form, {"": self._array})[1]
+        self._keys = event_columns(file.path, form, "", {"": self._array})[1]
         self._array = self._array.of_events(self._keys)
         check_row(file.path, self._array.row)
         if not self._array.by_column:
             self.first_row, self.stride = self._array.begin, self._array.row
-        super().__init__(file, form)
+        super().__init__(file, form, *stated_by_name(self._keys["t"]))
 
     def _length(self) -> int:
         return self._array.shape[0]
@@ -111,7 +112,7 @@ class _Header:
 
     def of_events(self, keys: Keys) -> _Header:
         """Return an array (column, event) as (event, column), which is the same bytes in the other order."""
-        if _turned(self.shape, len(keys)) and all(isinstance(key, int) for key in keys.values()):
+        if turned(self.shape, len(keys)) and all(isinstance(key, int) for key in keys.values()):
             return replace(self, shape=self.shape[::-1], by_column=not self.by_column)
         return self
 
@@ -163,7 +164,7 @@ class _Reader:
 class _Npz(ColumnDecoder):
     """A .npz file, read some rows of each array at a time."""
 
-    def __init__(self, file: InputFile, form: ColumnFormat) -> None:
+    def __init__(self, file: InputFile, form: NumpyFile) -> None:
         self.file, self.path = file, file.path
         self._zip = self._safely(lambda: zipfile.ZipFile(file.stream))
         names = [name.removesuffix(".npy") for name in self._zip.namelist() if name.endswith(".npy")]
@@ -172,14 +173,14 @@ class _Npz(ColumnDecoder):
         }
         arrays = {name: header for name, header in headers.items() if header}
         objects = [name for name, header in headers.items() if not header]
-        self._names, self._keys = _keys(file.path, form, arrays, objects)
+        self._names, self._keys = event_columns(file.path, form, form.group, arrays, objects)
         self._headers: dict[str, _Header] = {name: arrays[name] for name in self._names}
         if len(self._names) == 1:
             self._headers = {name: h.of_events(self._keys) for name, h in self._headers.items()}
         self._count = self._headers[self._names[0]].shape[0]
         self._row_bytes = max(header.row for header in self._headers.values())
         check_row(file.path, self._row_bytes)
-        super().__init__(file, form)
+        super().__init__(file, form, *stated_by_name(self._keys["t"]))
 
     def _safely(self, call: Any) -> Any:
         try:
@@ -247,75 +248,25 @@ class _Npz(ColumnDecoder):
         super().close()
 
 
-Keys = dict[str, Any]
-
-
-def _turned(shape: tuple[int, ...], columns: int) -> bool:
-    """Return whether an array has a row per column, not per event."""
-    return len(shape) == 2 and shape[0] == columns != shape[1]
-
-
-def _keys(
-    path: Path, form: ColumnFormat, arrays: dict[str, _Header], objects: Sequence[str] = ()
-) -> tuple[list[str], Keys]:
-    """Return the names of the arrays to read, and column → array, field or column number."""
-    one_dimensional = [
-        name for name, array in arrays.items() if len(array.shape) == 1 and not array.dtype.names
-    ]
-    if columns := form.find(one_dimensional):
-        lengths = {name: arrays[name].shape[0] for name in columns.values()}
-        if len(set(lengths.values())) > 1:
-            raise DataError(
-                f"{path} has columns of different lengths: {lengths}",
-                "as many values in each",
-                "Save it again.",
-            )
-        return sorted(columns.values()), dict(columns)
-    for name, array in arrays.items():
-        if array.dtype.names and len(array.shape) == 1 and (columns := form.find(array.dtype.names)):
-            return [name], dict(columns)
-    tables = [name for name, array in arrays.items() if len(array.shape) == 2 and 4 in array.shape]
-    for name in tables:
-        if form.columns:
-            return [name], {column: form.columns.index(column) for column in "xytp"}
-    listed = [f"{name} {array.dtype} {array.shape}".strip() for name, array in arrays.items()]
-    shown = "; ".join([*listed, *(f"{name} with Python objects" for name in objects)])
-    hint = (
-        "Pass the order of the columns, such as columns='xytp' or columns='txyp'."
-        if tables
-        else "Pass their names as x=…, y=…, t=…, p=…, or columns='xytp' for an array (event, column)."
-    )
-    if not path.name.endswith(".npz") and (parts := _parts(path)):
-        hint = (
-            f"It is one of {', '.join(parts)}, a recording in several files (EVIMO2): save them in Python as the "
-            "arrays t, x, y and p of one .npz, with numpy.savez."
-        )
-    raise DataError(
-        f"{path} has {shown or 'no arrays'}", "x, y, t and p as fields of one array, or as four arrays", hint
-    )
-
-
-def _parts(path: Path) -> list[str]:
-    """Return the names of the files of one recording that has each of its columns in a file, else none."""
-    stem, _, column = path.stem.rpartition("_")
-    if column not in ("t", "x", "y", "xy", "p"):
-        return []
-    names = [f"{stem}_{c}.npy" for c in ("t", "x", "y", "xy", "p")]
-    parts = [name for name in names if (path.parent / name).is_file()]
-    return parts if len(parts) >= 3 else []
-
-
 def _pick(array: NDArray[Any], keys: Keys) -> Columns:
     return {column: array[key] if isinstance(key, str) else array[:, key] for column, key in keys.items()}
 
 
 @dataclass(frozen=True)
 class NumpyFile(ColumnFormat):
-    """NumPy's .npy and .npz without objects; the sensor's size has to be given."""
+    """NumPy's .npy and .npz without objects; the sensor's size has to be given.
+
+    Parameters
+    ----------
+    group
+        Array of a .npz that holds the events; detected where it is the only one.
+    """
 
     name: ClassVar[str] = "numpy"
     title: ClassVar[str] = "NumPy"
     extensions: ClassVar[tuple[str, ...]] = (".npy", ".npz")
+
+    group: str = ""
 
     @classmethod
     def matches(cls, head: bytes) -> bool:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-Off = Literal["", 0, -1]
-"""The value of p that means OFF; empty: the one that a file has."""
+Off = Literal["", 0, -1, 1, 2]
+"""The value of p that means OFF; empty: the one of 0 and −1 that a file has."""
+
+On = Literal["", 0, 1, 2, 255]
+"""The value of p that means ON; empty: 1."""
 
 _UNSIGNED = (255, 65535, 2**32 - 1)
 """−1 in 8, 16 and 32 bits without a sign; in 64 bits, NumPy's conversion to int64 gives −1."""
@@ -20,8 +23,8 @@ _UNSIGNED = (255, 65535, 2**32 - 1)
 class Polarities:
     """One pass over the polarities of a file, which has one value for OFF."""
 
-    def __init__(self, path: Path, off: Off) -> None:
-        self._path, self._off = path, off
+    def __init__(self, path: Path, off: Off, on: On = "") -> None:
+        self._path, self._off, self._on_value = path, off, on
         self._found: dict[int, tuple[int, int]] = {}  # value for OFF → its first event, and as it is stored
         self._unsigned = self._on = False  # whether −1 is stored as 255, whether there was a 1
 
@@ -35,6 +38,10 @@ class Polarities:
         index
             Number of events before.
         """
+        if self._on_value != "":
+            off = 0 if self._off == "" else self._off
+            integers = values.astype(np.int64)
+            return np.select([integers == self._on_value, integers == off], [1, 0], -1)
         low, high = (int(values.min()), int(values.max())) if len(values) else (1, 1)
         if low >= 0 and high <= 1 and self._off != -1:
             self._on |= high == 1
@@ -64,7 +71,8 @@ class Polarities:
             raise DataError(
                 f"{self._path} has {found}",
                 "one value that means OFF, 0 or −1",
-                "Name the column of p; or give off=-1 if 0 is an error, off=0 if −1 is an error.",
+                "Name the column of p; or give off=-1 if 0 is an error, off=0 if −1 is an error; off=0 and on=255 if "
+                "these are OFF and ON, off=-1 and on=0 likewise. Of three values, save p as 0 and 1.",
             )
 
     def finish(self) -> None:
@@ -73,5 +81,5 @@ class Polarities:
             raise DataError(
                 f"{self._path} has polarity 255 and never 1",
                 "0 and 1, or −1 and 1",
-                "Give off=-1 if 255 means OFF; save p as 0 and 1 if it means ON.",
+                "Give off=-1 if 255 means OFF, on=255 if it means ON.",
             )

@@ -84,6 +84,8 @@ class RawFormat(EventFormat):
     @classmethod
     def matches(cls, head: bytes) -> bool | None:
         """Return whether a Prophesee header states this encoding; None where it states none, as old ones do."""
+        if not head.startswith(b"%"):
+            return False
         if stated := encoding_of(head):
             return stated == cls.encoding
         fields, length = header_of(head)

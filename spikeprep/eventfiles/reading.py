@@ -137,6 +137,8 @@ class Scan:
         Digest of the file in hexadecimal.
     notes
         What was decided from the data, in words that name no file.
+    findings
+        What deserves attention, in words that name no file.
     """
 
     outline: Events
@@ -145,6 +147,7 @@ class Scan:
     sha256: str
     _recording: RecordingFile
     notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
     def read(self) -> Events:
         """Read the recording into memory, without a report; raises `DataError` where it has changed since the scan."""
@@ -177,7 +180,13 @@ def scan(
         outlined = Events((last,), pixels, start=start, duration=duration, checked=True)
         recording = replace(recording, digests=decoder.file.digests())
         return Scan(
-            outlined, events, changes if changes else None, decoder.file.sha256(), recording, decoder.notes
+            outlined,
+            events,
+            changes if changes else None,
+            decoder.file.sha256(),
+            recording,
+            decoder.notes,
+            decoder.findings,
         )
 
 

@@ -21,6 +21,7 @@ class SortedDecoder(ChunkDecoder):
         self.file, self.path, self._decoder = decoder.file, decoder.path, decoder
         self.size, self.camera_clock, self.flip_y = decoder.size, decoder.camera_clock, decoder.flip_y
         self.offset_of_start, self.late_hint = decoder.offset_of_start, decoder.late_hint
+        self.polarity_hint = decoder.polarity_hint
         super().__init__()
 
     def chunks(self) -> Iterator[Chunk]:
@@ -43,6 +44,7 @@ class SortedDecoder(ChunkDecoder):
             return
         events = np.empty(count, parts[0].dtype)
         np.concatenate(parts, out=events)
+        self.sorted = int(np.count_nonzero(events["t"] < np.maximum.accumulate(events["t"])))
         order = np.argsort(events["t"], kind="stable")
         yield Chunk(events[order], wide={name: np.concatenate(v)[order] for name, v in wide.items()})
 
@@ -54,9 +56,10 @@ class SortedDecoder(ChunkDecoder):
         """Return what the other decoder found."""
         return self._decoder.incomplete_end()
 
-    def check_times(self, events: int, duration: int) -> None:
+    def check_times(self, events: int, duration: int, pixels: int) -> None:
         """Check as the other decoder does."""
-        self._decoder.check_times(events, duration)
+        self._decoder.check_times(events, duration, pixels)
+        self.findings = self._decoder.findings
 
     def close(self) -> None:
         """Close the file."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..file_kinds import is_text
 from ..input_files import InputFile
+from ..time_units import split_unit
 from .base import Decoder
 from .columns import NAMES, ColumnDecoder, ColumnFormat, Columns
 
@@ -39,6 +40,7 @@ class _Layout:
     seconds: bool  # whether stamps have fractions
     size: tuple[int, int] | None
     first: str  # the first event's line
+    unit: str = ""  # of t, where its column's name states it
 
 
 class _Decoder(ColumnDecoder):
@@ -47,7 +49,8 @@ class _Decoder(ColumnDecoder):
         # stamps in whole µs can have more digits than a float64
         stamp = np.float64 if layout.seconds else np.int64
         self._dtype = np.dtype([(column, stamp if column == "t" else np.float64) for column in order])
-        super().__init__(file, form)
+        where = "the name of its column says" if layout.unit else ""
+        super().__init__(file, form, layout.unit, where)  # type: ignore[arg-type]
         self.size = layout.size
 
     def _slices(self, first: int = 0) -> Iterator[Columns]:
@@ -130,7 +133,7 @@ class TextFile(ColumnFormat):
 
 def _layout(head: bytes) -> _Layout | None:
     """Return what the first lines tell; None where there is no line of four numbers among them."""
-    at, order, size = 0, "", None
+    at, order, size, unit = 0, "", None, ""
     lines = head.split(b"\n")
     for number, raw in enumerate(lines[: 1000 if len(head) < _HEAD else -1]):
         line = raw.decode("utf-8-sig", "replace").strip()
@@ -138,7 +141,7 @@ def _layout(head: bytes) -> _Layout | None:
         if line.startswith("%geometry:") and len(words) == 2:
             size = _size([words[0].rpartition(":")[2], words[1]])
         elif len(words) == 4 and (named := _order_of(words)):
-            order = named
+            order, unit = named, split_unit(words[named.index("t")])[1]
         elif not line or line.startswith(("#", "%", "//")):
             pass
         elif len(words) == 2 and size is None and _size(words):
@@ -151,7 +154,7 @@ def _layout(head: bytes) -> _Layout | None:
             # a stamp such as 0 in a file of seconds has no fraction
             column = order.index("t") if order else 0
             seconds = any("." in row[column] or "e" in row[column].lower() for row in rows)
-            return _Layout(at, order, separator, seconds, size, line)
+            return _Layout(at, order, separator, seconds, size, line, unit)
         else:
             return None
         at += len(raw) + 1
@@ -161,7 +164,9 @@ def _layout(head: bytes) -> _Layout | None:
 def _order_of(names: list[str]) -> str:
     """Return the order of columns by their usual names, empty where they are others."""
     columns = {usual: column for column, names_of in NAMES.items() for usual in names_of}
-    order = "".join(columns.get(name.lower().strip("\"'"), "") for name in names)
+    plain = [name.lower().strip("\"'") for name in names]
+    plain = [split_unit(name)[0] if split_unit(name)[0] in NAMES["t"] else name for name in plain]
+    order = "".join(columns.get(name, "") for name in plain)
     return order if sorted(order) == sorted("xytp") else ""
 
 

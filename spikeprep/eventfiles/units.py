@@ -23,32 +23,39 @@ _MICROSECONDS: Mapping[str, tuple[int, int]] = {  # of a unit, as a fraction
 LARGEST = 1 << 62
 """µs that a stamp may have: differences then fit into 64 bits."""
 
-_MANY = 100  # events that are enough to judge the unit by their rate
-_SHORTEST = 10_000  # µs of a recording of many events
-_LONG, _SLOW = 60_000_000, 1000  # µs, and events per second: a recording in ns that is taken for µs
+_MANY = 100  # events that are enough to judge the unit by their rate; of fewer it is a finding
+_SHORTEST = 50_000  # µs of a recording: what is shorter can be one of up to 50 s in ms
+_LONG = 5_000_000  # µs from which on the rate is judged as too slow: what is longer can be a recording in ns
+_FASTEST, _SLOWEST = 100, 0.05  # events per second and pixel
+_SLOW, _SLOW_OF_PIXEL = (
+    1000,
+    0.01,
+)  # events per second, of all pixels and each: no large sensor is slow above both
 _CLEAR_SECONDS = 10  # with fractions: of ms it would be less than `_SHORTEST`
 _MOST_SECONDS = 3600
-_EPOCH = (1e9, 3e9)  # Unix time in seconds, from 2001 to 2065
+_EPOCH = (10**9, 3 * 10**9)  # Unix time in seconds, from 2001 to 2065
 _COARSEST = 1000  # µs between neighbouring numbers of 16 or 32 bits
 
+_GIVE = "Give the unit of t: unit='s', unit='ms', unit='us' or unit='ns'."
 
-def recognised(path: Path, stamps: NDArray[Any]) -> Unit:
-    """Return the unit of the first stamps of a file.
 
-    Whole numbers are µs. Fractions are seconds where these stamps last at most 10 s; or where they are finer than a ms,
-    and either Unix time or at least 1000 per second.
+def recognised(path: Path, stamps: NDArray[Any]) -> tuple[Unit, str]:
+    """Return the unit of the first stamps of a file, and what tells it, in words.
+
+    Whole numbers are µs, or ns where they would be Unix time in ns. Fractions are seconds where these stamps last at
+    most 10 s; or where they are finer than a ms, and either Unix time or at least 1000 per second.
 
     Raises
     ------
     DataError
         Another unit can be meant.
     """
-    if stamps.dtype.kind != "f" or not len(stamps) or not np.isfinite(stamps).all():
-        return "us"
-    values = stamps.astype(np.float64)
-    fractions = values != np.rint(values)
+    if not len(stamps) or (stamps.dtype.kind == "f" and not np.isfinite(stamps).all()):
+        return "us", ""
+    fractions = stamps != np.rint(stamps) if stamps.dtype.kind == "f" else np.zeros(1, bool)
     if not fractions.any():
-        return "us"
+        return _of_whole_numbers(path, int(stamps[0]))
+    values = stamps.astype(np.float64)
     low, high = float(values.min()), float(values.max())
     lasts = high - low
     milliseconds = values * 1000
@@ -57,7 +64,7 @@ def recognised(path: Path, stamps: NDArray[Any]) -> Unit:
     if lasts <= _CLEAR_SECONDS or (
         fine and lasts <= _MOST_SECONDS and (epoch or len(values) >= _SLOW * lasts)
     ):
-        return "s"
+        return "s", "as it has fractions"
     n = int(fractions.argmax())
     raise DataError(
         f"{path}: event {n} has t {stamps[n]}, and {len(stamps):,} events last {lasts:.6g}, in an unknown unit",
@@ -66,23 +73,46 @@ def recognised(path: Path, stamps: NDArray[Any]) -> Unit:
     )
 
 
-def check_length(path: Path, events: int, duration: int) -> None:
-    """Raise `DataError` where a recording whose unit is not given would be far too short or too slow for µs."""
-    if events < _MANY:
-        return
+def _of_whole_numbers(path: Path, first: int) -> tuple[Unit, str]:
+    """Return the unit of whole numbers, of which `first` is the first, and what tells it."""
+    if _EPOCH[0] <= first // 10**9 < _EPOCH[1]:
+        return "ns", "as it begins like Unix time in ns"
+    if _EPOCH[0] <= first // 1000 < _EPOCH[1]:
+        raise DataError(
+            f"{path}: event 0 has t {first}, which is Unix time in ms, or {first / 86_400e6:,.0f} days in µs",
+            "a unit that is clear",
+            "Give the unit of t: unit='ms' or unit='us'.",
+        )
+    return "us", "as it has whole numbers"
+
+
+def check_length(path: Path, events: int, duration: int, pixels: int) -> str:
+    """Return what is strange about a recording whose unit is not given, taken for µs; empty where nothing is.
+
+    Raises
+    ------
+    DataError
+        It would be far too short, fast or slow for µs, and has enough events to judge that.
+    """
+    if events < 2:
+        return ""
+    rate = events * 1e6 / max(duration, 1)  # per second
+    slowest = min(_SLOWEST * pixels, max(_SLOW, _SLOW_OF_PIXEL * pixels))
+    got = f"{events:,} events last {duration / 1e6:,.6g} s if t is in µs"
     if duration < _SHORTEST:
-        raise DataError(
-            f"{path}: {events:,} events last {duration:,} if t is in µs",
-            f"at least {_SHORTEST:,} µs",
-            "Give the unit of t: unit='ms' or unit='s', or unit='us' if it is right.",
-        )
-    if duration > _LONG and events * 1_000_000 < _SLOW * duration:
-        raise DataError(
-            f"{path}: {events:,} events last {duration / 1e6:,.0f} s if t is in µs: "
-            f"{events * 1e6 / duration:.3g} per second",
-            f"at least {_SLOW} per second of a recording of more than {_LONG // 1_000_000} s",
-            "Give the unit of t: unit='ns', or unit='us' if it is right.",
-        )
+        got += f", {duration / 1e3:,.6g} s if it is in ms"
+        expected = f"at least {_SHORTEST / 1e6} s, or a unit that is given"
+    elif rate > _FASTEST * pixels:
+        got += f": {rate / pixels:,.0f} per second and pixel; {duration / 1e3:,.6g} s if it is in ms"
+        expected = f"at most {_FASTEST} per second and pixel, or a unit that is given"
+    elif duration > _LONG and rate < slowest:
+        got += f": {rate:.3g} per second; {duration / 1e9:,.6g} s if it is in ns"
+        expected = f"at least {slowest:,.4g} per second, or a unit that is given"
+    else:
+        return ""
+    if events < _MANY:
+        return f"{got}; unit='us' if that is right, else its unit"
+    raise DataError(f"{path}: {got}", expected, _GIVE)
 
 
 def base_of(stamps: NDArray[Any], unit: Unit) -> int:

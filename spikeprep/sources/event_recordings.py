@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -119,8 +119,8 @@ class EventFiles(CheckedFiles[Facts]):
         return _decisions(files)
 
     def _findings(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
-        """Return what was changed, and which intervals go beyond their recordings."""
-        return (*_changes_findings(files), *_interval_findings(files))
+        """Return what was changed, what is strange in a file, and which intervals go beyond their recordings."""
+        return (*_changes_findings(files), *_file_findings(files), *_interval_findings(files))
 
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
@@ -154,6 +154,7 @@ def _changes_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
     totals = {
         "clipped": sum(c.clipped for _, c in changes),
         "dropped": sum(c.dropped for _, c in changes),
+        "sorted, as they were out of order": sum(c.sorted for _, c in changes),
         "left out ahead of the first time stamp": sum(c.undated for _, c in changes),
     }
     parts = [f"events {what}: {number:,}" for what, number in totals.items() if number]
@@ -162,6 +163,15 @@ def _changes_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
     shown = ", ".join(id_ for id_, _ in changes[:_SHOWN])
     more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
     return (f"{', '.join(parts) or 'named as another format'} (in {shown}{more})",)
+
+
+def _file_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
+    """Return what is strange in files, of the first few that have something, and how many more have."""
+    texts = list(
+        dict.fromkeys(f"{file.file_id}: {_settings(text)}" for file in files for text in file.facts.findings)
+    )
+    more = [f"and {len(texts) - _SHOWN} more recordings like these"] if len(texts) > _SHOWN else []
+    return ("; ".join([*texts[:_SHOWN], *more]),) if texts else ()
 
 
 def _gap(interval: IntervalScan) -> int:
@@ -197,7 +207,9 @@ def _settings(text: str) -> str:
 
 def _as_setting(argument: re.Match[str]) -> str:
     name, value = argument[1], argument[2].strip("'")
-    value = {"(width, height)": "[width,height]", "True": "true"}.get(value, value)
+    value = {"True": "true"}.get(value, value)
+    if value.startswith("("):
+        value = f"[{value[1:-1].replace(' ', '')}]"
     return f"source.{name if name in ('format', 'invalid', 'size') else f'options.{name}'}={value}"
 
 
@@ -208,9 +220,18 @@ def _bad_interval(recording: Recording, error: DataError) -> BadFile:
 
 def _decisions(files: Sequence[CheckedFile[Facts]]) -> list[str]:
     """Return what was decided from the data, a text each, with the files."""
-    notes: dict[str, dict[str, None]] = {}
+    notes: dict[str, dict[str, float]] = {}  # note → id of a file → how long the recording is, in s
     for file in files:
         for note in file.facts.notes:
-            notes.setdefault(_settings(note), {})[file.file_id] = None
+            notes.setdefault(_settings(note), {})[file.file_id] = file.facts.outline.length() / 1e6
     number = len({file.file_id for file in files})
-    return [f"{note} ({listed(list(ids), _SHOWN)} of {number} files)" for note, ids in notes.items()]
+    return [
+        f"{note} ({listed(list(ids), _SHOWN)} of {number} files: {_range(ids.values())})"
+        for note, ids in notes.items()
+    ]
+
+
+def _range(seconds: Collection[float]) -> str:
+    """Return how long recordings are."""
+    low, high = min(seconds), max(seconds)
+    return f"{low:,.4g} s" if f"{low:.4g}" == f"{high:.4g}" else f"{low:,.4g} to {high:,.4g} s"

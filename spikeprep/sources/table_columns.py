@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from ..errors import DataError, UsageError, near_miss
 from ..text import listed
+from ..time_units import unit_named, words_of
 
 _NAMES = {
     "path": ("path", "file", "filename", "filepath"),
@@ -28,12 +28,6 @@ _ENDS = {
     "stop": ("stop", "end", "tend", "tstop", "endtime", "stoptime", "endtimestamp", "stoptimestamp"),
 }
 _END_NAMES = {name: end for end, names in _ENDS.items() for name in names}
-_UNITS = {
-    "ns": "ns", "nsec": "ns", "nanoseconds": "ns",
-    "us": "us", "usec": "us", "µs": "us", "μs": "us", "microseconds": "us",
-    "ms": "ms", "msec": "ms", "milliseconds": "ms",
-    "s": "s", "sec": "s", "secs": "s", "seconds": "s",
-}  # fmt: skip
 MICROSECONDS = {"ns": Decimal("0.001"), "us": Decimal(1), "ms": Decimal(1000), "s": Decimal(1_000_000)}
 """µs per unit of time."""
 
@@ -84,7 +78,7 @@ def role_of(name: str) -> str:
 
     Case, spaces and underscores make no difference: ``startTime_usec`` and ``Start time [us]`` are ``start_us``.
     """
-    words = _words(name)
+    words = words_of(name)
     if not words:
         return "ignore"  # pandas writes an index without a name
     whole = "".join(words)
@@ -92,19 +86,12 @@ def role_of(name: str) -> str:
         return role
     if whole in _FLAGS:
         return "split"
-    rest, unit = "".join(words[:-1]), _UNITS.get(words[-1], "")
+    rest, unit = "".join(words[:-1]), unit_named(words[-1])
     if unit and rest in _END_NAMES:
         return f"{_END_NAMES[rest]}_{unit}"
     if rest == "duration" and unit:
         return "ignore"
     return _ROLES["group"] if words[-1] == "id" and _ROLES.get(rest) == "group" else ""
-
-
-def _words(name: str) -> list[str]:
-    """Return the words of a column's name, in lower case."""
-    return [
-        word for word in re.split(r"[\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()) if word
-    ]
 
 
 def understand(

@@ -42,6 +42,8 @@ def test_nothing(tmp_path):
         ([spikes()] * 2, [0, 0], "all samples are of one class, 0: a network has nothing to tell apart"),
         ([spikes()] * 23, [0] * 11 + [1] + [2] * 11, "train: few samples of 1 (1); the median class has 11"),
         ([spikes()] * 2, [0, 2], "train: no sample of 1"),
+        ([spikes(170)] * 5 + [spikes(10)], [0, 1] * 3, "train: 1 of 6 samples has less than 1/16 of the median of "
+         "170 steps, down to 10: 5"),
         ([spikes()] * 5 + [spikes(201)], [0, 1] * 3, "train: 1 of 6 samples has more than 10 times the median of "
          "20 steps, up to 201: 5"),
         ([~spikes()] * 2, [0, 1], "train: 80% of the bits are spikes: the input may be scaled wrong, or inverted"),

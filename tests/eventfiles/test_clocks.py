@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikeprep.errors import DataError
-from spikeprep.eventfiles import Changes, open_events, outline, read, scan
+from spikeprep.eventfiles import ChangedEvents, Changes, open_events, outline, read, scan
 from spikeprep.eventfiles.units import LARGEST
 
 from .test_formats import FORMS
@@ -25,7 +25,7 @@ def steady(count: int = 300, first: int = 0, step: int = 100) -> np.ndarray:
 
 
 def settings(name: str, **more) -> dict:
-    size = {"size": (34, 34)} if name in ("npy", "npz") else {}
+    size = {"size": (34, 34), "unit": "us"} if name in ("npy", "npz") else {}
     return {**size, "report": lambda changes: None, **more}
 
 
@@ -91,10 +91,10 @@ def test_clocks_of_columns(tmp_path, stamps, start):
         file["events"] = rows
     for name in ("a.npz", "a.npy", "a.h5"):
         for more in ({}, {"origin": "first"}, {"order": "sort"}):
-            got = read(tmp_path / name, size=(34, 34), **more)
+            got = read(tmp_path / name, size=(34, 34), unit="us", **more)
             np.testing.assert_array_equal(got.array["t"], np.arange(300) * 100)
             assert got.start == start
-        assert outline(tmp_path / name, size=(34, 34)).length() == 29_901
+        assert outline(tmp_path / name, size=(34, 34), unit="us").length() == 29_901
 
 
 def test_nanoseconds_beyond_63_bits(tmp_path):
@@ -220,7 +220,78 @@ def test_events_are_sorted_on_request(tmp_path, name):
 def test_events_of_one_time_stay_in_their_order_when_they_are_sorted(tmp_path):
     e = events_of([1, 2, 3, 4, 5], [0] * 5, [30, 10, 30, 10, 10], [0, 1, 0, 1, 0])
     path = FORMS["dat 2"].put(tmp_path, e)
-    assert read(path, order="sort").array["x"].tolist() == [2, 4, 5, 1, 3]
+    with pytest.warns(ChangedEvents, match="3 events sorted"):
+        assert read(path, order="sort").array["x"].tolist() == [2, 4, 5, 1, 3]
+    assert scan(path, order="sort").changes.sorted == 3
+
+
+# ---------------------------------------------------------------- padding, joined recordings, differences
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("where", [0, 150, 300])
+@pytest.mark.parametrize("first", [0, 600 * SECOND])
+def test_padding_is_refused_or_left_out_however_much_it_is(tmp_path, name, where, first):
+    if name == "es" or (first and WRAP.get(name, 64) < 30) or (where and name in ("evt2", "evt3")):
+        pytest.skip("stamps are steps, or wrap")
+    good = steady(first=first)
+    good["x"] += 1
+    padding = events_of([0] * 100, [0] * 100, [0] * 100, [0] * 100)
+    path = FORMS[name].put(tmp_path, np.concatenate([good[:where], padding, good[where:]]))
+    words = rf"event {where}\b.*: x 0, y 0, t 0, the same in (50|100) events or more; .*Pass invalid='drop'"
+    with pytest.raises(DataError, match=words):
+        scan(path, **{k: v for k, v in settings(name).items() if k != "report"})
+    np.testing.assert_array_equal(seen(path, name, invalid="drop")["t"], good["t"] - first)
+
+
+def test_padding_of_more_than_is_decoded_at_a_time(tmp_path):
+    good = steady(first=6 * SECOND)
+    path = FORMS["npz"].put(tmp_path, np.concatenate([np.zeros(100_000, good.dtype), good]))
+    with pytest.raises(DataError, match=r"event 0: x 0, y 0, t 0, the same in 32,768 events or more"):
+        read(path, **settings("npz"))
+    got = scan(path, size=(34, 34), unit="us", invalid="drop")
+    assert (got.events, got.outline.length(), got.changes.dropped) == (300, 29_901, 100_000)
+
+
+@pytest.mark.parametrize("name", ["dat 2", "npz"])
+@pytest.mark.parametrize(
+    ("number", "at_end", "words"),
+    [
+        (20, True, "the last 20 of 320 events are 5 s after all others, which last 0.0299 s"),
+        (20, False, "the first 20 of 320 events are 5 s before all others, which last 0.0299 s"),
+        (40, True, ""),
+    ],
+)
+def test_few_events_beyond_a_long_silence_are_a_finding(tmp_path, name, number, at_end, words):
+    parts = [steady(), steady(number)] if at_end else [steady(number), steady()]
+    parts[1]["t"] += parts[0]["t"][-1] + 5 * SECOND
+    path = FORMS[name].put(tmp_path, np.concatenate(parts))
+    options = {k: v for k, v in settings(name).items() if k != "report"}
+    result = scan(path, **options)
+    assert result.events == 300 + number
+    assert [f.partition(";")[0] for f in result.findings] == [words] * bool(words)
+    assert scan(path, **options, gaps=True).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("t", "words"),
+    [
+        (np.tile(np.arange(300) * 1000, 2), r"event 300\b.* starts again .*save the events from 300 on"),
+        (
+            2**32 - 30_000 + np.arange(600) * 100 & 2**32 - 1,
+            r"event 300: .*clock of 32 bits .*with 2\*\*32 added",
+        ),
+        (np.random.default_rng(0).integers(0, 900, 600), "time since the event before, save its sums"),
+        (np.arange(600) * 1000 - (np.arange(600) == 50) * 3000, r"\. Pass order='sort'"),
+    ],
+    ids=["joined", "wraps", "differences", "jitter"],
+)
+def test_what_is_behind_a_stamp_that_is_too_early(tmp_path, t, words):
+    events = steady(600)
+    path = tmp_path / "a.npz"
+    np.savez(path, x=events["x"], y=events["y"], t=t, p=events["p"])
+    with pytest.raises(DataError, match=words):
+        read(path, size=(34, 34))
 
 
 @pytest.mark.parametrize("invalid", ["drop", "clip"])

@@ -241,6 +241,25 @@ def test_polarities_of_another_meaning_are_not_repaired(tmp_path, values):
             read(path, size=(9, 9), invalid=invalid)
 
 
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [((1, 2), {"off": 1, "on": 2}), ((0, 255), {"on": 255}), ((-1, 0), {"off": -1, "on": 0})],
+)
+def test_values_that_mean_off_and_on(tmp_path, values, options):
+    for path in columns(tmp_path, p=np.array(values * 30)).values():
+        with pytest.raises(DataError, match=rf"off={values[0]} and on={values[1]}"):
+            read(path, size=(9, 9))
+        assert read(path, size=(9, 9), **options).array["p"].tolist() == [0, 1] * 30
+
+
+def test_coordinates_that_count_from_1(tmp_path):
+    n = np.arange(90)
+    for path in columns(tmp_path, x=1 + n % 9, y=1 + n % 7).values():
+        with pytest.raises(DataError, match=r"x and y count from 1: .* or give size=\(10, 10\)"):
+            read(path, size=(9, 9))
+        assert read(path, size=(10, 10)).array["x"].max() == 9
+
+
 def test_values_out_of_range_of_an_event(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, x=np.array([3, -70000, 70000]), y=Y, t=T, p=np.array([1, 256, 1]))
@@ -291,11 +310,14 @@ def test_seconds_with_fractions_are_recognised(tmp_path, offset, dtype):
         (2.5 * N + 0.123, r"event 0 has t 0\.123, and 400 events last 997\.5, in an unknown unit.*unit='ms'"),
         (2500.0 * N + 0.5, "in an unknown unit"),  # µs
         (0.05 * N + 1e6, "last 19.95, in an unknown unit"),
-        (2 * N, r"400 events last 798 if t is in µs; expected at least 10,000 µs.*unit='ms'.*unit='us'"),
-        (2.0 * N, "400 events last 798 if t is in µs"),
-        (N // 100, "400 events last 3 if t is in µs"),  # seconds
-        (2_500_000 * N, r"400 events last 998 s if t is in µs: 0.401 per second.*unit='ns'.*unit='us'"),
-        ((1.6e9 + 0.0025 * N).astype("<f4"), "400 events last 0 if"),
+        (2 * N, r"400 events last 0.000798 s if t is in µs, 0.798 s .* in ms; .*unit='ms', unit='us'"),
+        (2.0 * N, "400 events last 0.000798 s if t is in µs"),
+        (30 * N, "400 events last 0.01197 s if t is in µs, 11.97 s if it is in ms"),
+        (N // 100, "400 events last 3e-06 s if t is in µs"),  # seconds
+        (2_500_000 * N, r"997.5 s if t is in µs: 0.401 per second; 0.9975 s if it is in ns; .*unit='ns'"),
+        (130_000 * N, r"51.87 s if t is in µs: 7.71 per second; 0.05187 s if it is in ns"),
+        (1_600_000_000_000 + 100 * N, r"t 1600000000000, which is Unix time in ms, or 19 days in µs"),
+        ((1.6e9 + 0.0025 * N).astype("<f4"), "400 events last 0 s if"),
         ((1.6e15 + 2500 * N).astype("<f4"), "t is float32, which at .* only has every 134,217,728 µs"),
         (np.array([0, 1, 2.5] * 40), r"event 2 has t 2.5|before"),
     ],
@@ -305,7 +327,135 @@ def test_units_that_are_unclear_are_refused(tmp_path, stamps, words):
     for path in columns(tmp_path, t=stamps).values():
         for invalid in ("fail", "clip"):
             with pytest.raises(DataError, match=words):
-                scan(path, size=(9, 9), invalid=invalid)
+                scan(path, size=(20, 20), invalid=invalid)
+
+
+def test_a_rate_that_only_another_unit_has(tmp_path):
+    t = np.sort(np.arange(60_000) * 7919 % 60_000)  # one minute in ms
+    path = columns(tmp_path, t=t)["a.npz"]
+    words = (
+        r"60,000 events last 0.059999 s if t is in µs: 12,346 per second and pixel; 59.999 s if it is in ms"
+    )
+    with pytest.raises(DataError, match=words):
+        scan(path, size=(9, 9))
+    assert scan(path, size=(9, 9), unit="ms").outline.length() == 59_999_001
+    assert scan(path, size=(346, 260)).notes == ("t is in µs, as it has whole numbers",)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [(1, "60 events last 5.9e-05 s"), (2_000_000, "0.508 per second"), (1000, ""), (80_000, "")],
+)
+def test_few_events_are_read_with_a_finding(tmp_path, step, words):
+    for path in columns(tmp_path, t=step * np.arange(60)).values():
+        result = scan(path, size=(20, 20))
+        assert result.outline.length() == 59 * step + 1
+        assert len(result.findings) == bool(words)
+        assert words in "".join(result.findings)
+
+
+def test_unix_time_in_ns_is_recognised(tmp_path):
+    for path in columns(tmp_path, t=1_600_000_000_000_000_000 + 2_000_000 * N).values():
+        result = scan(path, size=(9, 9))
+        assert (result.outline.start, result.outline.length()) == (1_600_000_000_000_000, 798_001)
+        assert result.notes[0] == "t is in ns, as it begins like Unix time in ns"
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("us", "us"), ("Microseconds", "us"), ("ms", "ms"), ("[msec]", "ms"), ("s", "s"), ("seconds", "s"), ("ns", "ns"),
+     ("microseconds since 2020-01-01", "us"), (b"ns", "ns"), (["ms"], "ms")],
+)  # fmt: skip
+def test_a_unit_that_an_attribute_states(tmp_path, text, unit):
+    path = columns(tmp_path, t=np.array([0, 3000, 7000]))["a.h5"]
+    with h5py.File(path, "r+") as file:
+        file["events/t"].attrs["units"] = text
+    expected = [
+        0,
+        *(
+            {"us": (3000, 7000), "ms": (3_000_000, 7_000_000), "ns": (3, 7)}.get(unit)
+            or (3 * 10**9, 7 * 10**9)
+        ),
+    ]
+    result = scan(path, size=(9, 9))
+    assert result.read().array["t"].tolist() == expected
+    assert result.notes[0].endswith("as the attribute units of /events/t says")
+    assert read(path, size=(9, 9), unit="us").array["t"].tolist() == [0, 3000, 7000]
+
+
+def test_a_unit_that_is_none_of_time(tmp_path):
+    path = columns(tmp_path, t=np.array([0, 3000, 7000]))["a.h5"]
+    with h5py.File(path, "r+") as file:
+        file["events/t"].attrs["Unit"] = "ticks"
+    with pytest.raises(
+        DataError, match=r"attribute Unit of /events/t is 'ticks', which is no known .*unit='us'"
+    ):
+        read(path, size=(9, 9))
+    assert read(path, size=(9, 9), unit="us").array["t"].tolist() == [0, 3000, 7000]
+
+
+@pytest.mark.parametrize("name", ["t_ms", "timestamp [ms]", "timeMs", "T_msec"])
+def test_a_unit_that_a_name_states(tmp_path, name):
+    arrays = {"x": X, "y": Y, name: T, "p": P}
+    np.savez(tmp_path / "a.npz", **arrays)
+    rows = np.zeros(3, [(n, "<i8") for n in arrays])
+    for n, values in arrays.items():
+        rows[n] = values
+    np.save(tmp_path / "a.npy", rows)
+    h5(tmp_path, arrays)
+    for path in ("a.npz", "a.npy", "a.h5"):
+        result = scan(tmp_path / path, size=(9, 9))
+        assert result.read().array["t"].tolist() == [1_000_000, 2_000_000, 3_000_000]
+        assert result.notes[0] == f"t is in ms, as the name {name} says"
+
+
+# ---------------------------------------------------------------- several tables or columns
+
+
+def test_columns_of_one_meaning(tmp_path):
+    arrays = {"x": X, "y": Y, "t": T, "p": P, "timestamps": [7, 8, 9], "xs": Y}
+    np.savez(tmp_path / "a.npz", **arrays)
+    h5(tmp_path, arrays)
+    for path in ("a.npz", "a.h5"):
+        with pytest.raises(
+            DataError, match=r"has 2 columns of x: x, xs; expected one .*pass x='x' or x='xs'"
+        ):
+            read(tmp_path / path, size=(9, 9))
+        with pytest.raises(DataError, match=r"2 columns of t: t, timestamps; .*t='t' or t='timestamps'"):
+            read(tmp_path / path, size=(9, 9), x="x")
+        assert read(tmp_path / path, size=(9, 9), x="x", t="t").array.tolist() == ROWS
+        assert read(tmp_path / path, size=(9, 9), x="xs", t="timestamps").array["x"].tolist() == Y
+    rows = np.zeros(3, [(n, "<i8") for n in arrays])
+    np.save(tmp_path / "a.npy", rows)
+    with pytest.raises(DataError, match="has 2 columns of x: x, xs"):
+        read(tmp_path / "a.npy", size=(9, 9))
+
+
+def test_times_of_something_else_are_no_column_of_events(tmp_path):
+    arrays = {"x": X, "y": Y, "t": T, "p": P, "timestamps": [7, 8]}  # of frames
+    np.savez(tmp_path / "a.npz", **arrays)
+    h5(tmp_path, arrays)
+    for path in ("a.npz", "a.h5"):
+        assert read(tmp_path / path, size=(9, 9)).array.tolist() == ROWS
+
+
+def test_several_tables(tmp_path):
+    rows = np.zeros(3, [(n, "<i8") for n in "xytp"])
+    for n, values in zip("xytp", (X, Y, T, P), strict=True):
+        rows[n] = values
+    path = tmp_path / "a.npz"
+    np.savez(path, left=rows, right=rows[::-1], x=X, y=Y, t=T, p=P)
+    words = r"events in each of the arrays x, y, t, p, left, right; .*Pass group='left' or group='right'"
+    with pytest.raises(DataError, match=words):
+        read(path, size=(9, 9))
+    assert read(path, size=(9, 9), group="left").array.tolist() == ROWS
+    assert read(path, size=(9, 9), x="x", y="y", t="t", p="p").array.tolist() == ROWS
+    with pytest.raises(DataError, match="has no array 'middle'; expected one of left, right"):
+        read(path, size=(9, 9), group="middle")
+    np.savez(path, a=np.array(ROWS), b=np.array(ROWS))
+    with pytest.raises(DataError, match=r"events in each of a, b; .*Pass group='a' or group='b'"):
+        read(path, size=(9, 9), columns="xytp")
+    assert read(path, size=(9, 9), columns="xytp", group="b").array.tolist() == ROWS
 
 
 @pytest.mark.parametrize(
@@ -358,7 +508,7 @@ def test_columns_that_are_not_numbers(tmp_path, column, values, message):
 
 @pytest.mark.parametrize(
     "options",
-    [{"unit": "min"}, {"off": 2}, {"origin": "last"}, {"columns": "xyt"}, {"columns": "xxytp"}],
+    [{"unit": "min"}, {"off": 3}, {"origin": "last"}, {"columns": "xyt"}, {"columns": "xxytp"}],
     ids=str,
 )
 def test_settings_that_are_not_allowed(tmp_path, options):
@@ -473,13 +623,13 @@ def test_more_rows_than_are_read_at_a_time(tmp_path):
             file.create_dataset(name, data=values, chunks=(70_000,), compression="lzf")
     for name in ("a.npz", "a.h5"):
         for events in (
-            read(tmp_path / name, size=(9, 9)),
-            open_events(tmp_path / name, size=(9, 9), piece_events=7777),
+            read(tmp_path / name, size=(9, 9), unit="us"),
+            open_events(tmp_path / name, size=(9, 9), unit="us", piece_events=7777),
         ):
             array = events.array
             for field, values in {"x": t % 9, "y": t % 7, "t": t, "p": t % 2}.items():
                 np.testing.assert_array_equal(array[field], values)
-        assert outline(tmp_path / name, size=(9, 9)).array["t"].tolist() == [count - 1]
+        assert outline(tmp_path / name, size=(9, 9), unit="us").array["t"].tolist() == [count - 1]
 
 
 @pytest.mark.parametrize(("number", "hint"), [(32001, "Install hdf5plugin"), (0x8ECF, "Metavision's tools")])

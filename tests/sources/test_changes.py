@@ -201,7 +201,7 @@ def test_a_file_that_is_cut_while_it_is_decoded_is_no_crash(tmp_path):
     rows["t"] = np.arange(len(rows))
     (tmp_path / "class").mkdir()
     np.save(tmp_path / "class" / "a.npy", rows)
-    source = EventFolder(path=str(tmp_path), test_share=0, size=(9, 9))
+    source = EventFolder(path=str(tmp_path), test_share=0, size=(9, 9), options={"unit": "us"})
     pieces = iter(source.read("train", 0).signal.pieces) if source.splits() else iter(())
     next(pieces)
     with (tmp_path / "class" / "a.npy").open("r+b") as file:

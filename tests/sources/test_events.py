@@ -135,7 +135,8 @@ def test_what_the_data_decide_is_noted(tmp_path):
     source = EventFolder(path=str(tmp_path), test_share=0, size=(34, 34))
     note = source.provenance()["note"]
     assert "source.options.origin=stored keeps them (a/" in note
-    assert note.endswith(" of 3 files)")
+    assert "t is in µs, as it has whole numbers (a/" in note
+    assert note.endswith(" of 3 files: 0.2988 to 0.3006 s)")
     assert all(source.read("train", n).signal.array["t"][0] < 10_000 for n in range(3))
 
 

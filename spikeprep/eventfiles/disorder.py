@@ -1,0 +1,57 @@
+"""What is wrong with a recording whose stamps do not go on: padding, a clock that starts again, or disorder."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import as_words
+from .kernels import FOLLOWERS, LEAP
+
+PADDING = 17
+"""Identical events in a row that no sensor has: a pixel is silent for some µs after each of its events."""
+
+_NEAR_WRAP = 1 << 27  # µs from the end of a clock of 32 bits: 2 minutes
+_SHORT = 50_000  # µs: differences are shorter, recordings longer
+_SHUFFLED = 0.2  # share of steps back of stamps that are no clock's
+
+
+def leading_padding(events: NDArray[np.void]) -> NDArray[np.uint64] | None:
+    """Return the first event (2,), of `Words`, where the first `PADDING` events of dtype `EVENT` are identical."""
+    if len(events) < PADDING or events["t"][PADDING - 1] != events["t"][0]:
+        return None
+    words = as_words(events[:PADDING])
+    return words[0].copy() if bool((words == words[0]).all()) else None
+
+
+def fix_of_order(t: NDArray[np.int64], n: int, latest: int, origin: int, number: int) -> str:
+    """Return what to do about a stamp that is before an earlier one.
+
+    Parameters
+    ----------
+    t
+        Stamps (event,) around it, in µs.
+    n
+        The stamp's place among them.
+    latest
+        The stamp that it is before.
+    origin
+        What was subtracted from stamps.
+    number
+        The event's number in the recording.
+    """
+    if latest + origin >= (1 << 32) - _NEAR_WRAP and 0 <= t[n] + origin < _NEAR_WRAP:
+        return f"The clock of 32 bits starts again at 0: save t as int64, from event {number} on with 2**32 added"
+    steps = np.diff(t)
+    if len(t) > FOLLOWERS and t.max() - t.min() < _SHORT and (steps < 0).mean() > _SHUFFLED:
+        return (
+            "If t is the time since the event before, save its sums (numpy.cumsum); pass order='sort' if the "
+            "events are right but for their order"
+        )
+    after = t[n:]
+    if latest - t[n] > LEAP and len(after) > FOLLOWERS and (np.diff(after) >= 0).all():
+        return (
+            f"The clock starts again there, as where recordings are joined: save the events from {number} on in a "
+            "file of their own; pass order='sort' only if both are of one time"
+        )
+    return "Pass order='sort' if the events are right but for their order"

@@ -1,0 +1,136 @@
+"""Which arrays of a NumPy file, or which of their fields or columns, are those of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import DataError
+from .columns import ColumnFormat
+
+Keys = dict[str, Any]
+"""Column → its array, field, or column number."""
+
+
+class Array(Protocol):
+    """What an array's header states."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of its axes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type."""
+
+
+def turned(shape: tuple[int, ...], columns: int) -> bool:
+    """Return whether an array has a row per column, not per event."""
+    return len(shape) == 2 and shape[0] == columns != shape[1]
+
+
+def event_columns(
+    path: Path, form: ColumnFormat, group: str, arrays: Mapping[str, Array], objects: Sequence[str] = ()
+) -> tuple[list[str], Keys]:
+    """Return the names of the arrays to read, and column → array, field or column number.
+
+    Parameters
+    ----------
+    path
+        The file, for errors.
+    form
+        Names and order of columns, where they are given.
+    group
+        The array to read, where it is given.
+    arrays
+        Name → array.
+    objects
+        Names of arrays of Python objects, which are not read.
+
+    Raises
+    ------
+    DataError
+        There are no events among them, or several tables or columns of events.
+    """
+    if group and group not in arrays:
+        raise DataError(
+            f"{path} has no array {group!r}", f"one of {', '.join(arrays)}", "Name another group."
+        )
+    tables = [name for name, array in arrays.items() if len(array.shape) == 2 and 4 in array.shape]
+    candidates: dict[str, tuple[list[str], Keys]] = {}
+    if (columns := _single_columns(path, form, arrays)) and not group:
+        if all(getattr(form, column) for column in "xytp"):
+            return sorted(columns.values()), columns
+        candidates[f"the arrays {', '.join(columns.values())}"] = sorted(columns.values()), columns
+    for name, array in arrays.items():
+        if group and name != group:
+            continue
+        fields = array.dtype.names or ()
+        if fields and len(array.shape) == 1 and (columns := form.find(fields)):
+            candidates[name] = [name], columns
+        elif name in tables and form.columns:
+            candidates[name] = [name], {column: form.columns.index(column) for column in "xytp"}
+    if not candidates:
+        raise _no_events(path, arrays, objects, bool(tables))
+    if len(candidates) > 1:
+        which = " or ".join(f"group={name!r}" for name in candidates if name in arrays)
+        raise DataError(
+            f"{path} has events in each of {', '.join(candidates)}", "one table of events", f"Pass {which}."
+        )
+    names, keys = next(iter(candidates.values()))
+    if len(names) == 1 and (fields := arrays[names[0]].dtype.names or ()):
+        form.check_one_meaning(path, fields)
+    return names, keys
+
+
+def _single_columns(path: Path, form: ColumnFormat, arrays: Mapping[str, Array]) -> Keys | None:
+    """Return column → its array of one axis; None where one is missing."""
+    lengths = {n: a.shape[0] for n, a in arrays.items() if len(a.shape) == 1 and not a.dtype.names}
+    matches = form.matching(lengths)
+    if not all(matches.values()):
+        return None
+    # others may be of something else: the times of frames
+    sure = {lengths[names[0]] for names in matches.values() if len(names) == 1}
+    if len(sure) == 1:
+        lengths = {name: n for name, n in lengths.items() if n in sure or [name] in matches.values()}
+    form.check_one_meaning(path, lengths)
+    columns = form.find(lengths)
+    if columns is None:
+        columns = {column: names[0] for column, names in matches.items()}
+    if len({lengths[name] for name in columns.values()}) > 1:
+        shown = {name: lengths[name] for name in columns.values()}
+        raise DataError(
+            f"{path} has columns of different lengths: {shown}", "as many values in each", "Save it again."
+        )
+    return dict(columns)
+
+
+def _no_events(path: Path, arrays: Mapping[str, Array], objects: Sequence[str], tables: bool) -> DataError:
+    listed = [f"{name} {array.dtype} {array.shape}".strip() for name, array in arrays.items()]
+    shown = "; ".join([*listed, *(f"{name} with Python objects" for name in objects)])
+    hint = (
+        "Pass the order of the columns, such as columns='xytp' or columns='txyp'."
+        if tables
+        else "Pass their names as x=…, y=…, t=…, p=…, or columns='xytp' for an array (event, column)."
+    )
+    if not path.name.endswith(".npz") and (parts := _parts(path)):
+        hint = (
+            f"It is one of {', '.join(parts)}, a recording in several files (EVIMO2): save them in Python as the "
+            "arrays t, x, y and p of one .npz, with numpy.savez."
+        )
+    return DataError(
+        f"{path} has {shown or 'no arrays'}", "x, y, t and p as fields of one array, or as four arrays", hint
+    )
+
+
+def _parts(path: Path) -> list[str]:
+    """Return the names of the files of one recording that has each of its columns in a file, else none."""
+    stem, _, column = path.stem.rpartition("_")
+    if column not in ("t", "x", "y", "xy", "p"):
+        return []
+    names = [f"{stem}_{c}.npy" for c in ("t", "x", "y", "xy", "p")]
+    parts = [name for name in names if (path.parent / name).is_file()]
+    return parts if len(parts) >= 3 else []
