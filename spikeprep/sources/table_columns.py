@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -137,7 +138,7 @@ def understand(
     if missing or problems:
         raise _misunderstood(table, header, missing, problems, fixes)
     flags = [
-        _FLAGS.get("".join(_words(n)), "") for n, role in zip(header, general, strict=True) if role == "split"
+        _FLAGS.get("".join(words_of(n)), "") for n, role in zip(header, general, strict=True) if role == "split"
     ]
     return Columns(
         header,
