@@ -154,6 +154,7 @@ class Aedat2(EventFormat):
     name: ClassVar[str] = "aedat2"
     title: ClassVar[str] = "AEDAT 2.0"
     extensions: ClassVar[tuple[str, ...]] = (".aedat", ".aedat2")
+    begins: ClassVar[tuple[bytes, ...]] = _SIGNATURES
 
     camera: Camera = ""
     flip_y: bool = False

@@ -119,6 +119,7 @@ class Aedat3(EventFormat):
     name: ClassVar[str] = "aedat3"
     title: ClassVar[str] = "AEDAT 3.1"
     extensions: ClassVar[tuple[str, ...]] = (".aedat",)
+    begins: ClassVar[tuple[bytes, ...]] = (_SIGNATURE,)
 
     @classmethod
     def matches(cls, head: bytes) -> bool:

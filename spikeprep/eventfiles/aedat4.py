@@ -184,6 +184,7 @@ class Aedat4(EventFormat):
     name: ClassVar[str] = "aedat4"
     title: ClassVar[str] = "AEDAT 4"
     extensions: ClassVar[tuple[str, ...]] = (".aedat4",)
+    begins: ClassVar[tuple[bytes, ...]] = (_SIGNATURE,)
 
     stream: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
 

@@ -46,7 +46,8 @@ class EventFormat(Plugin, ABC):
 
     Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names;
     `common_endings` says that other files have them too: in a folder, such files are recordings only where the format
-    is named.
+    is named; `begins` are the bytes that files of the format begin with, one of these: `matches` is asked of such files
+    alone, or of all where it is empty.
 
     Parameters
     ----------
@@ -64,6 +65,7 @@ class EventFormat(Plugin, ABC):
     title: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]]
     common_endings: ClassVar[bool] = False
+    begins: ClassVar[tuple[bytes, ...]] = ()
 
     origin: Origin = field(default="", kw_only=True)
     order: Literal["", "sort"] = field(default="", kw_only=True)
@@ -241,6 +243,7 @@ class ByteDecoder(Decoder):
     def __init__(self, file: InputFile, begin: int) -> None:
         self.file, self.path, self._begin = file, file.path, begin
         self._end = max(file.length(), begin)
+        self._records_end = begin + (self._end - begin) // self.record * self.record
         self._buffer = np.empty(min(CHUNK, self._end - begin) // self.record * self.record, np.uint8)
         self._at, self._high = -1, 0
         self.rewind()
@@ -276,12 +279,13 @@ class ByteDecoder(Decoder):
 
     def _refill(self) -> bool:
         """Read on behind the undecoded bytes of the buffer; return whether there was more to read."""
+        if self._at + self._high >= self._records_end:
+            return False
         undecoded = self._high - self._low
         self._buffer[:undecoded] = self._buffer[self._low : self._high]
         self._at += self._low
         self._low, self._high = 0, undecoded
-        records_end = self._begin + (self._end - self._begin) // self.record * self.record
-        wanted = min(self._buffer.size, records_end - self._at)
+        wanted = min(self._buffer.size, self._records_end - self._at)
         while self._high < wanted:
             count = self.file.stream.readinto(self._buffer[self._high : wanted].data)
             if not count:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError
-from .base import LATEST, Decoder, as_words, empty_events
+from .base import LATEST, Decoder, Words, as_words, empty_events
 from .checks import Changes, Invalid
 from .disorder import PADDING, fix_of_order, leading_padding
 from .kernels import AHEAD, BACK, FAR, LEAP, all_valid, judge
@@ -58,11 +58,6 @@ class _Events:
     raw: NDArray[np.int64]  # x, y, p
     at: NDArray[np.int64]
 
-    @classmethod
-    def none(cls) -> _Events:
-        """Return no events."""
-        return cls(empty_events(), np.empty((3, 0), np.int64), np.empty(0, np.int64))
-
     def __len__(self) -> int:
         return len(self.events)
 
@@ -79,6 +74,9 @@ class _Events:
         return _Events(events, np.concatenate([self.raw, later.raw], 1), np.concatenate([self.at, later.at]))
 
 
+_NO_EVENTS = _Events(empty_events(), np.empty((3, 0), np.int64), np.empty(0, np.int64))
+
+
 class CheckedPass:
     """One pass over a recording; `events` counts those that remain, `decoded` those of the file."""
 
@@ -88,7 +86,7 @@ class CheckedPass:
         self.decoder, self.changes, self.invalid, self.gaps, self.size = decoder, changes, invalid, gaps, size
         self.decoded = self.events = self.latest = 0
         self.first: int | None = None
-        self._unjudged, self._ready, self._ended = _Events.none(), empty_events(), False
+        self._unjudged, self._ready, self._ended = _NO_EVENTS, _NO_EVENTS.events, False
         self._head: tuple[int, int, int] | None = (
             None  # events before an early leap, and the stamps around it
         )
@@ -119,16 +117,16 @@ class CheckedPass:
             decoded = self.decoder.fill(block)
             self._ended = not decoded
             block = block[:decoded]
+            words = as_words(block)
             if not self.decoded:
-                self._padding = leading_padding(block)
+                self._padding = leading_padding(words)
             fast = not short and not len(self._unjudged) and self._padding is None
-            if decoded and fast and self._valid(block):
-                t = block["t"]
-                end = int(t[-1])
+            if decoded and fast and self._valid(words):
+                end = int(words[-1, 1])
                 if self.first is None:
-                    self.first = self.latest = int(t[0])
+                    self.first = self.latest = int(words[0, 1])
                 if end - self.first > 2 * (self.latest - self.first):
-                    self._silence.look(t, self.first, self.latest, self.events)
+                    self._silence.look(block["t"], self.first, self.latest, self.events)
                 self.latest = end
                 self._flip(block)
                 count += decoded
@@ -152,12 +150,12 @@ class CheckedPass:
                 break
             yield piece[:count]
 
-    def _valid(self, block: NDArray[np.void]) -> bool:
-        if not all_valid(as_words(block), *self.size, self.latest):
+    def _valid(self, block: Words) -> bool:
+        if not all_valid(block, *self.size, self.latest):
             return False
         if self.events > _FEW:
             return True
-        t = block["t"]  # a leap after the first few events is looked at
+        t = block[:, 1]  # a leap after the first few events is looked at
         return int(t[min(_FEW, len(t) - 1)]) - (self.latest if self.events else int(t[0])) <= LEAP
 
     def _flip(self, events: NDArray[np.void]) -> None:
@@ -320,7 +318,7 @@ class CheckedPass:
 
     def _check_share(self) -> None:
         """Raise `DataError` where too many events were changed for one reason."""
-        for reason in _REASONS.values():
+        for reason in _REASONS.values() if self.changes.reasons else ():
             number = self.changes.reasons.get(reason.words, 0)
             if reason.many and number > _REPAIRED and number > _SHARE * self.decoded:
                 raise DataError(

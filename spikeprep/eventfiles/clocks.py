@@ -47,10 +47,11 @@ def _after_padding(decoder: Decoder, stamps: NDArray[np.int64]) -> NDArray[np.in
     decoder.rewind()
     buffer, padding = np.empty(decoder.buffer_length(BLOCK), EVENT), None
     while count := decoder.fill(buffer):
-        padding = leading_padding(buffer[:count]) if padding is None else padding
+        words = as_words(buffer[:count])
+        padding = leading_padding(words) if padding is None else padding
         if padding is None:
             break
-        others = np.flatnonzero((as_words(buffer[:count]) != padding).any(1))
+        others = np.flatnonzero((words != padding).any(1))
         if others.size:
             stamps = buffer["t"][others[0] : count][:HEAD].copy()
             break

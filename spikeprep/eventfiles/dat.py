@@ -100,6 +100,7 @@ class Dat(EventFormat):
     name: ClassVar[str] = "dat"
     title: ClassVar[str] = "Prophesee .dat"
     extensions: ClassVar[tuple[str, ...]] = (".dat",)
+    begins: ClassVar[tuple[bytes, ...]] = (b"%",)
 
     @classmethod
     def matches(cls, head: bytes) -> bool:

@@ -28,6 +28,29 @@ def formats() -> tuple[type[EventFormat], ...]:
 
 
 @cache
+def _signatures() -> tuple[bytes, ...]:
+    """Return what files of formats that state it begin with."""
+    return tuple(begins for form in formats() for begins in form.begins)
+
+
+@cache
+def _without_signature() -> tuple[type[EventFormat], ...]:
+    return tuple(form for form in formats() if not form.begins)
+
+
+def _matches(form: type[EventFormat], head: bytes) -> bool | None:
+    """Return `EventFormat.matches`, which is asked only where the file may be of this format."""
+    return form.matches(head) if not form.begins or head.startswith(form.begins) else False
+
+
+def _is_another(head: bytes) -> bool:
+    """Return whether a file is certainly of a format, or another kind of file; for most files one look decides."""
+    if head.startswith(_signatures()) and any(_matches(form, head) for form in formats()):
+        return True
+    return any(form.matches(head) for form in _without_signature()) or _other_kind(head) is not None
+
+
+@cache
 def _plain(form: type[EventFormat]) -> EventFormat:
     return form.from_config({})
 
@@ -66,16 +89,14 @@ def find_format(
     path, head = file.path, file.head()
     if not head:
         raise DataError(f"{path} is empty (0 bytes)", "a recording", "Fetch the file again, or leave it out.")
-    matches = named.matches(head) if named else False
-    if named and matches:
+    matches = _matches(type(named), head) if named else False
+    if named and (matches or (matches is None and not _is_another(head))):
         return named
-    answers = {form: form.matches(head) for form in formats()}
+    answers = {form: _matches(form, head) for form in formats()}
+    if named:
+        raise _refusal(path, head, (type(named),), answers)
     by_content = [form for form, answer in answers.items() if answer]
     other = _other_kind(head)
-    if named:
-        if matches is None and not by_content and not other:
-            return named
-        raise _refusal(path, head, (type(named),), answers)
     name = path.name.lower()
     by_ending = tuple(form for form in answers if name.endswith(form.extensions))
     if not by_content:

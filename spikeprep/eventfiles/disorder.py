@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import as_words
+from .base import Words
 from .kernels import FOLLOWERS, LEAP
 
 PADDING = 17
@@ -16,12 +16,11 @@ _SHORT = 50_000  # µs: differences are shorter, recordings longer
 _SHUFFLED = 0.2  # share of steps back of stamps that are no clock's
 
 
-def leading_padding(events: NDArray[np.void]) -> NDArray[np.uint64] | None:
-    """Return the first event (2,), of `Words`, where the first `PADDING` events of dtype `EVENT` are identical."""
-    if len(events) < PADDING or events["t"][PADDING - 1] != events["t"][0]:
+def leading_padding(events: Words) -> NDArray[np.uint64] | None:
+    """Return the first event (2,) where the first `PADDING` are identical."""
+    if len(events) < PADDING or events[PADDING - 1, 1] != events[0, 1]:
         return None
-    words = as_words(events[:PADDING])
-    return words[0].copy() if bool((words == words[0]).all()) else None
+    return events[0].copy() if bool((events[:PADDING] == events[0]).all()) else None
 
 
 def fix_of_order(t: NDArray[np.int64], n: int, latest: int, origin: int, number: int) -> str:

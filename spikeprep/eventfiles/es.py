@@ -102,6 +102,7 @@ class EventStream(EventFormat):
     name: ClassVar[str] = "es"
     title: ClassVar[str] = "Event Stream .es"
     extensions: ClassVar[tuple[str, ...]] = (".es",)
+    begins: ClassVar[tuple[bytes, ...]] = (_SIGNATURE,)
 
     flip_y: bool = False
 

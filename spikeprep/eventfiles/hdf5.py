@@ -99,6 +99,7 @@ class Hdf5(ColumnFormat):
     name: ClassVar[str] = "hdf5"
     title: ClassVar[str] = "HDF5"
     extensions: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf")
+    begins: ClassVar[tuple[bytes, ...]] = (_SIGNATURE,)
 
     group: str = ""
 

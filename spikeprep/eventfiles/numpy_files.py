@@ -265,6 +265,7 @@ class NumpyFile(ColumnFormat):
     name: ClassVar[str] = "numpy"
     title: ClassVar[str] = "NumPy"
     extensions: ClassVar[tuple[str, ...]] = (".npy", ".npz")
+    begins: ClassVar[tuple[bytes, ...]] = (_NPY, _NPZ)
 
     group: str = ""
 

@@ -79,13 +79,12 @@ class RawFormat(EventFormat):
     """Base of the encodings of .raw files; subclasses state `encoding`, as headers do, and implement `_decoder`."""
 
     extensions: ClassVar[tuple[str, ...]] = (".raw",)
+    begins: ClassVar[tuple[bytes, ...]] = (b"%",)
     encoding: ClassVar[str]
 
     @classmethod
     def matches(cls, head: bytes) -> bool | None:
         """Return whether a Prophesee header states this encoding; None where it states none, as old ones do."""
-        if not head.startswith(b"%"):
-            return False
         if stated := encoding_of(head):
             return stated == cls.encoding
         fields, length = header_of(head)

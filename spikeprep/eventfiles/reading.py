@@ -25,6 +25,8 @@ _PIECE = 1 << 20
 MAX_SIDE = 65535
 """Most pixels of a sensor's side: `EVENT`'s x and y have 16 bits, of which the largest value means "off the sensor"."""
 
+_INVALID = get_args(Invalid)
+
 Report = Callable[[Changes], None]
 
 
@@ -228,7 +230,7 @@ class RecordingFile:
         hint = "Give size=(width, height), in pixels."
         if not size:
             raise DataError(f"{self.path} does not state the size of its sensor", "", hint)
-        if not all(0 < side <= MAX_SIDE for side in size):
+        if not (0 < size[0] <= MAX_SIDE and 0 < size[1] <= MAX_SIDE):
             raise DataError(
                 f"{self.path} states a sensor of {size[0]} × {size[1]}",
                 f"sides between 1 and {MAX_SIDE} pixels",
@@ -301,8 +303,8 @@ def open_recording(
     piece_events: int = _PIECE,
 ) -> tuple[RecordingFile, Decoder]:
     """Check the arguments, detect the format and open the file, once."""
-    if invalid not in get_args(Invalid):
-        raise UsageError(f"got invalid {invalid!r}", f"one of {', '.join(get_args(Invalid))}")
+    if invalid not in _INVALID:
+        raise UsageError(f"got invalid {invalid!r}", f"one of {', '.join(_INVALID)}")
     if size is not None:
         size = (int(size[0]), int(size[1]))
         if not (0 < size[0] <= MAX_SIDE and 0 < size[1] <= MAX_SIDE):

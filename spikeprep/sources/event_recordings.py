@@ -137,18 +137,19 @@ class EventFiles(CheckedFiles[Facts]):
 @contextmanager
 def _bad_files(recording: Recording) -> Iterator[None]:
     """Turn what the readers raise into a `BadFile`."""
-    if not recording.file.exists():
-        raise BadFile(recording.file_id, "does not exist", "correct the table, or fetch the file")
     try:
         yield
     except DataError as error:
+        if not recording.file.exists():
+            fix = "correct the table, or fetch the file"
+            raise BadFile(recording.file_id, "does not exist", fix) from error
         raise _bad_file(recording, error) from error
 
 
 def _changes_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
     """Return what was changed in files whose events were clipped or dropped."""
-    by_file = {file.file: (file.file_id, file.facts.changes) for file in files}
-    changes = [(id_, changes) for id_, changes in by_file.values() if changes is not None]
+    by_file = {file.file_id: file.facts.changes for file in files if file.facts.changes is not None}
+    changes = list(by_file.items())
     if not changes:
         return ()
     totals = {
@@ -224,6 +225,8 @@ def _decisions(files: Sequence[CheckedFile[Facts]]) -> list[str]:
     for file in files:
         for note in file.facts.notes:
             notes.setdefault(_settings(note), {})[file.file_id] = file.facts.outline.length() / 1e6
+    if not notes:
+        return []
     number = len({file.file_id for file in files})
     return [
         f"{note} ({listed(list(ids), _SHOWN)} of {number} files: {_range(ids.values())})"
