@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +11,6 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from ..config import Share
 from ..data import Sample
@@ -33,11 +30,10 @@ from .labelled_files import (
     id_hash,
 )
 from .other_files import describe_other
-from .tonic_samples import as_events, library, transformed
+from .tonic_samples import as_events, library, plain_target, sample_file, stored_targets, transformed
 
 # data sets whose targets are poses, tracks, depth and the like
 _NO_CLASSES = ("DAVISDATA", "DSEC", "EBSSA", "MVSEC", "NERDD", "ThreeET_Eyetracking", "TUMVIE", "VPR")
-_TARGETS = {"SMNIST": "label_data"}  # where a data set keeps its targets, if not in `targets`
 _ARCHIVES = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".md5")
 _SET_HERE = ("save_to", "transform", "target_transform", "transforms")
 
@@ -49,6 +45,9 @@ class TonicData(FileSource):
     Events need the fields x, t, p and, of sensors with rows, y. Its training, validation and test parts
     are the splits; where it has no parts, or only the training part exists, a share of each class is test, chosen by a
     seeded hash.
+
+    Labels come from lists that the data sets keep, without decoding samples. A data set that keeps none, as later
+    versions of tonic may bring, has every sample decoded once to know its label.
 
     Parameters
     ----------
@@ -178,12 +177,19 @@ class TonicData(FileSource):
         """Split → the target of every sample, a number or a name."""
         by_part = {}
         for split, part in self._parts.items():
-            targets = getattr(part, "targets", ())
-            if len(targets) != len(part):  # some data sets keep them elsewhere
-                targets = getattr(part, _TARGETS.get(self.dataset, ""), ())
-            if len(targets) != len(part):  # or nowhere: read every sample
-                targets = [self._item(part, n, f"sample {n}")[1] for n in range(len(part))]
-            plain = [target.item() if isinstance(target, np.generic) else target for target in targets]
+            try:
+                targets = stored_targets(self.dataset, part)
+                number = len(part)
+            except Exception as error:  # whatever damaged files lead to
+                raise DataError(
+                    f"tonic cannot read the labels of {self.dataset} in {self._root} "
+                    f"({type(error).__name__}: {error})",
+                    "the data set as tonic lays it out",
+                    "Fetch the data set again, or let tonic do so in another folder: use source.download=true.",
+                ) from error
+            if targets is None:
+                targets = [self._item(part, n, f"sample {n}")[1] for n in range(number)]
+            plain = [plain_target(target) for target in targets]
             other = next((t for t in plain if not isinstance(t, (int, str))), None)
             if other is not None:
                 raise DataError(
@@ -217,7 +223,7 @@ class TonicData(FileSource):
                 f"Run: pip install {error.name or 'the package'}.",
             ) from error
         except Exception as error:  # whatever damaged files lead to
-            file = _file(part, number)
+            file = sample_file(part, number)
             other, fix = describe_other([file], "events") if file else ("", "")
             raise DataError(
                 f"tonic cannot read {label}{other.replace(': it has', ':')} ({type(error).__name__}: {error})",
@@ -254,7 +260,7 @@ class TonicData(FileSource):
         entries, origin = [], {}
         for split, part in self._parts.items():
             for n, target in enumerate(self._targets[split]):
-                file = _file(part, n)
+                file = sample_file(part, n)
                 id_ = file_id(file, self._root) if file else f"{split or 'sample'}/{n}"
                 entries.append(Entry(split, file or Path(), self._label(target), id_))
                 origin[id_] = (part, n)
@@ -277,7 +283,13 @@ class TonicData(FileSource):
         """Return one recording, after tonic's transforms."""
         member = self._samples[split][index]
         label = f"{member.id} of tonic's {self.dataset}"
-        events = self._item(member.part, member.number, label)[0]
+        events, target = self._item(member.part, member.number, label)
+        if (name := self._label(plain_target(target))) != self.classes[member.label]:
+            raise DataError(
+                f"{label} has the target {name!r}",
+                f"{self.classes[member.label]!r}, as the data set lists it",
+                "Its files do not match the installed version of tonic.",
+            )
         sensor = getattr(member.part, "sensor_size", None)
         if self.transforms:
             seed = int.from_bytes(id_hash(self.seed, "transforms", member.id)[:4], "little")
@@ -347,11 +359,3 @@ def _state(file: Path) -> tuple[int, ...]:
     """Return what changes when a file is written."""
     facts = file.stat()
     return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-
-
-def _file(part: Any, number: int) -> Path | None:
-    """Return a sample's file, where tonic keeps a list of files."""
-    data = getattr(part, "data", None)
-    if isinstance(data, list) and number < len(data) and isinstance(data[number], (str, os.PathLike)):
-        return Path(data[number])
-    return None

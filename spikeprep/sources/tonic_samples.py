@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,39 @@ def library() -> Any:
             "reading tonic's data sets needs tonic, which is not installed", "", hint
         ) from error
     return tonic
+
+
+_TARGETS = {"SMNIST": "label_data"}  # where a data set keeps its targets, if not in `targets`
+
+
+def stored_targets(dataset: str, part: Any) -> Sequence[Any] | None:
+    """Return the target of every sample of tonic's data set `part`, without decoding samples; None where it has none.
+
+    Those of SHD and SSC are one array of their HDF5 file, those of NTIDIGITS18 the ends of its samples' names.
+    """
+    targets = getattr(part, _TARGETS.get(dataset, "targets"), None)
+    if dataset in ("SHD", "SSC"):
+        import h5py
+
+        with h5py.File(Path(part.location_on_system, part.data_filename), "r") as file:
+            targets = file["labels"][()]
+    elif dataset == "NTIDIGITS18" and (names := getattr(part, "_samples", None)) is not None:
+        ends = [name.split("-")[-1] for name in names]
+        targets = [part.class_map[end] for end in ends] if part.single_digits else ends
+    return targets if targets is not None and len(targets) == len(part) else None
+
+
+def plain_target(target: Any) -> Any:
+    """Return a target as a number of Python, where it is one of NumPy."""
+    return target.item() if isinstance(target, np.generic) else target
+
+
+def sample_file(part: Any, number: int) -> Path | None:
+    """Return a sample's file, where tonic keeps a list of files."""
+    data = getattr(part, "data", None)
+    if isinstance(data, list) and number < len(data) and isinstance(data[number], (str, os.PathLike)):
+        return Path(data[number])
+    return None
 
 
 def transformed(events: Any, configs: Sequence[Mapping[str, Any]], sensor: Any, seed: int, label: str) -> Any:

@@ -284,7 +284,7 @@ def test_the_bars_of_the_tests_are_valid_events():
     assert events["x"].max() < 34 > events["y"].max()
 
 
-def test_a_validation_part(tmp_path):
+def test_a_validation_part(tmp_path, monkeypatch):
     h5py = pytest.importorskip("h5py")
     home = tmp_path / "SSC"
     home.mkdir()
@@ -300,8 +300,19 @@ def test_a_validation_part(tmp_path):
             file["extra/keys"] = np.array([b"zero", b"eins"])
             file["extra/speaker"] = np.zeros(n, "u2")
     source = TonicData(path=str(tmp_path), dataset="SSC")
+    decoded = []
+    item = tonic.datasets.SSC.__getitem__
+    monkeypatch.setattr(tonic.datasets.SSC, "__getitem__", lambda part, n: decoded.append(n) or item(part, n))
     assert dict(source.splits()) == {"train": 6, "validation": 4, "test": 2}
+    assert source.classes == ("zero", "eins")
+    assert decoded == []  # labels are known without decoding samples
+    by_id = {sample.id: sample.label for sample in (source.read("train", n) for n in range(6))}
+    assert by_id == {f"train/{n}": n % 2 for n in range(6)}
     assert {source.read("validation", n).id for n in range(4)} == {f"validation/{n}" for n in range(4)}
+    with h5py.File(home / "ssc_test.h5", "r+") as file:
+        del file["labels"]
+    with pytest.raises(DataError, match=r"cannot read the labels of SSC .*Fetch the data set again"):
+        TonicData(path=str(tmp_path), dataset="SSC").splits()
 
 
 @pytest.mark.parametrize(
@@ -330,7 +341,7 @@ def test_an_error_inside_of_a_sample_names_it(tmp_path, monkeypatch, error, kind
         source.read("train", 0)
 
 
-def test_sequences_of_digits_are_no_classes(tmp_path):
+def test_sequences_of_digits_are_no_classes(tmp_path, monkeypatch):
     h5py = pytest.importorskip("h5py")
     home = tmp_path / "NTIDIGITS18"
     home.mkdir()
@@ -346,5 +357,17 @@ def test_sequences_of_digits_are_no_classes(tmp_path):
     ):
         TonicData(path=str(tmp_path), dataset="NTIDIGITS18").splits()
     source = TonicData(path=str(tmp_path), dataset="NTIDIGITS18", options={"single_digits": True})
+    item = tonic.datasets.NTIDIGITS18.__getitem__
+    decoded = []
+    monkeypatch.setattr(
+        tonic.datasets.NTIDIGITS18, "__getitem__", lambda part, n: decoded.append(n) or item(part, n)
+    )
     assert dict(source.splits()) == {"train": 2, "test": 2}
-    assert source.read("train", 0).signal.array["t"].tolist() == [250_000, 500_000]
+    assert source.classes == ("0", "1")  # tonic's number of "o" is 0
+    assert decoded == []
+    samples = [source.read("train", n) for n in range(2)]
+    assert {sample.id: sample.label for sample in samples} == {"train/0": 1, "train/1": 0}
+    assert samples[0].signal.array["t"].tolist() == [250_000, 500_000]
+    monkeypatch.setitem(tonic.datasets.NTIDIGITS18.class_map, "o", 1)
+    with pytest.raises(DataError, match=r"has the target '1'; expected '0', as the data set lists it"):
+        [source.read("train", n) for n in range(2)]
