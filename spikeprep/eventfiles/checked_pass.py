@@ -17,7 +17,7 @@ from ..data import EVENT
 from ..errors import DataError
 from .base import LATEST, Decoder, Words, as_words, empty_events
 from .checks import Changes, Invalid
-from .disorder import PADDING, fix_of_order, leading_padding
+from .disorder import PADDING, TrailingPadding, fix_of_order, leading_padding
 from .kernels import AHEAD, BACK, FAR, LEAP, all_valid, judge
 from .silence import LongestSilence
 
@@ -94,7 +94,7 @@ class CheckedPass:
             None  # the event that the recording begins with, many times
         )
         self._order = ""  # what to do about events that are out of order
-        self._silence = LongestSilence()
+        self._silence, self._tail = LongestSilence(), TrailingPadding()
 
     def fill(self, events: NDArray[np.void]) -> int:
         """Decode and check the next events into `events`; return how many: fewer than fit at the end only."""
@@ -129,6 +129,7 @@ class CheckedPass:
                     self._silence.look(block["t"], self.first, self.latest, self.events)
                 self.latest = end
                 self._flip(block)
+                self._tail.look(words)
                 count += decoded
                 self.events += decoded
             elif decoded or len(self._unjudged):
@@ -239,6 +240,8 @@ class CheckedPass:
             self.changes.clipped += int((wrong & ~removed).sum())
         self.events += len(remaining)
         self._flip(remaining)
+        if len(remaining):
+            self._tail.look(as_words(remaining))
         return remaining
 
     def _report(
@@ -312,6 +315,8 @@ class CheckedPass:
         self._check_share()
         self._check_head()
         if not self.gaps and (finding := self._silence.finding(self.events, self.first or 0, self.latest)):
+            self.decoder.findings += (finding,)
+        if finding := self._tail.finding():
             self.decoder.findings += (finding,)
         width, height = self.size
         self.decoder.check_times(self.events, self.latest - (self.first or 0), width * height)

@@ -23,6 +23,36 @@ def leading_padding(events: Words) -> NDArray[np.uint64] | None:
     return events[0].copy() if bool((events[:PADDING] == events[0]).all()) else None
 
 
+class TrailingPadding:
+    """Identical events at the end of a recording, counted while it is decoded."""
+
+    def __init__(self) -> None:
+        self._last = (-1, -1)
+        self._number = 0
+
+    def look(self, events: Words) -> None:
+        """Take the next events, at least one, into account."""
+        last = int(events[-1, 0]), int(events[-1, 1])
+        if len(events) > 1 and int(events[-2, 1]) != last[1]:
+            number = 1
+        else:
+            others = np.flatnonzero((events != events[-1]).any(1))
+            number = len(events) - 1 - int(others[-1]) if others.size else len(events)
+        goes_on = number == len(events) and last == self._last
+        self._last, self._number = last, number + (self._number if goes_on else 0)
+
+    def finding(self) -> str:
+        """Return that the last events are identical, else an empty text."""
+        if self._number < PADDING:
+            return ""
+        word, t = self._last
+        x, y = word & 0xFFFF, word >> 16 & 0xFFFF
+        return (
+            f"the last {self._number:,} events are one event (x {x}, y {y}, {t / 1e6:,.6g} s after the start), as in "
+            "a file that is padded at its end: cut them off"
+        )
+
+
 def fix_of_order(t: NDArray[np.int64], n: int, latest: int, origin: int, number: int) -> str:
     """Return what to do about a stamp that is before an earlier one.
 

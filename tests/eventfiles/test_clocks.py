@@ -244,6 +244,26 @@ def test_padding_is_refused_or_left_out_however_much_it_is(tmp_path, name, where
     np.testing.assert_array_equal(seen(path, name, invalid="drop")["t"], good["t"] - first)
 
 
+@pytest.mark.parametrize(("name", "number"), [("dat 2", 500), ("aedat2 DVS", 500), ("nmnist", 60_000)])
+def test_padding_at_the_end_of_a_clock_in_its_upper_half_is_a_finding(tmp_path, name, number):
+    """A stamp of 0 is then a step forward, across the clock's end."""
+    first = 3 << WRAP[name] - 2
+    path = FORMS[name].put(tmp_path, np.concatenate([steady(first=first), np.zeros(number, steady().dtype)]))
+    end = (1 << WRAP[name]) - (0 if name == "nmnist" else first)
+    got = scan(path)
+    assert (got.events, got.outline.length()) == (300 + number, end + 1)
+    x, y = (int(got.outline.array[name][0]) for name in "xy")  # AEDAT 2 counts rows from the bottom
+    where = f"x {x}, y {y}, {end / 1e6:,.6g} s after the start"
+    assert f"the last {number:,} events are one event ({where}), as in a file that" in got.findings[-1]
+
+
+@pytest.mark.parametrize("number", [16, 17])
+def test_as_many_identical_events_as_no_sensor_has(tmp_path, number):
+    events = steady()
+    path = FORMS["nmnist"].put(tmp_path, np.concatenate([events, np.repeat(events[-1:], number - 1)]))
+    assert [text[:24] for text in scan(path).findings] == ["the last 17 events are o"] * (number > 16)
+
+
 def test_padding_of_more_than_is_decoded_at_a_time(tmp_path):
     good = steady(first=6 * SECOND)
     path = FORMS["npz"].put(tmp_path, np.concatenate([np.zeros(100_000, good.dtype), good]))
