@@ -47,7 +47,7 @@ class EventFormat(Plugin, ABC):
     Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names;
     `common_endings` says that other files have them too: in a folder, such files are recordings only where the format
     is named; `begins` are the bytes that files of the format begin with, one of these: `matches` is asked of such files
-    alone, or of all where it is empty.
+    alone, or of all where it is empty; `other_text` is what to do about a file of text that is not of the format.
 
     Parameters
     ----------
@@ -65,6 +65,7 @@ class EventFormat(Plugin, ABC):
     title: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]]
     common_endings: ClassVar[bool] = False
+    other_text: ClassVar[str] = ""
     begins: ClassVar[tuple[bytes, ...]] = ()
 
     origin: Origin = field(default="", kw_only=True)

@@ -206,14 +206,15 @@ class ColumnDecoder(ChunkDecoder):
             raise DataError(
                 f"{self.path}: event {index + n} has {name} {values[n]}",
                 "a whole number",
-                f"Check that this is the column of {name}.",
+                f"Check that this is the column of {name}."
+                if np.isfinite(values[n])
+                else "Remove such events from the file.",
             )
         return integers
 
     def _not_numbers(self, name: str, values: NDArray[Any]) -> DataError:
-        return DataError(
-            f"{self.path}: {name} is {values.dtype} {values.shape}", "numbers (event,)", "Name the columns."
-        )
+        what = f"{self.path}: {name} is {values.dtype} {values.shape}"
+        return DataError(what, "numbers (event,)", fix_of_type(name, values.dtype))
 
     @abstractmethod
     def _length(self) -> int:
@@ -235,6 +236,20 @@ class ColumnDecoder(ChunkDecoder):
         ).events
         events["t"] -= self.origin
         return events
+
+
+def fix_of_type(name: str, dtype: np.dtype[Any]) -> str:
+    """Return what to do about a column `name` of values that are no numbers."""
+    if dtype.kind == "m":
+        return f"Save {name} as whole numbers of µs: {name}.astype('timedelta64[us]').astype('int64')."
+    if dtype.kind == "M":
+        since = f"({name} - {name}[0])"
+        return (
+            f"Save the times since the first one, in µs: {since}.astype('timedelta64[us]').astype('int64')."
+        )
+    if dtype.kind in "SUOT":
+        return f"Save {name} as numbers: {name}.astype('int64'), or {name}.astype('float64') with fractions."
+    return f"Save {name} as one number for each event."
 
 
 def stated_by_name(name: Any) -> tuple[Unit, str]:

@@ -150,7 +150,10 @@ def _refusal(
         return DataError(
             f"{begins}, which does not tell its format", titles, f"Pass {which}: the one that wrote it."
         )
-    if kind_of(head) or not possible:  # text, or a version that is not read
+    other = kind_of(head)
+    if other is TEXT and expected and expected[0].other_text:
+        return DataError(begins, titles, f"{expected[0].other_text}.")
+    if other or not possible:  # text, or a version that is not read
         fix = "Fetch it again, or convert it to HDF5, AEDAT 4 or NumPy with its publisher's tools."
         return DataError(begins, titles, fix)
     which = " or ".join(f"format={form.name!r} ({form.title})" for form in possible)

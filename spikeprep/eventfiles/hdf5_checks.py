@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import CapabilityError, DataError
 from ..input_files import InputFile
+from .columns import fix_of_type
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000
 _ECF = 0x8ECF  # filter number of Prophesee's event codec
@@ -69,7 +70,9 @@ def check_data(file: InputFile, data: Any) -> Any:
 
     fields = [data.dtype[name] for name in data.dtype.names or ()] or [data.dtype]
     if not all(field.kind in "iufb" for field in fields):
-        raise DataError(f"{file.path}: {data.name} is {data.dtype}", "numbers", "Name other columns.")
+        wrong = next(field for field in fields if field.kind not in "iufb")
+        name = data.name.rpartition("/")[2]
+        raise DataError(f"{file.path}: {data.name} is {data.dtype}", "numbers", fix_of_type(name, wrong))
     packers = []
     for number, name in filters(data):
         if not h5py.h5z.filter_avail(number):

@@ -6,7 +6,7 @@
 | Metavision | x,y,p,t | in µs | a first line ``%geometry:WIDTH,HEIGHT`` |
 | others | named by a first line such as ``x,y,p,t``, or by `columns` | with fractions in s, else in µs | |
 
-Lines at the beginning that begin with ``#`` or ``%`` are comments.
+Lines at the beginning that begin with ``#`` or ``%`` are comments, and ``sep=;``, as spreadsheets have it, is ignored.
 """
 
 from __future__ import annotations
@@ -77,14 +77,16 @@ class _Decoder(ColumnDecoder):
         try:
             rows = np.loadtxt(text, self._dtype, comments=None, delimiter=self._layout.separator, ndmin=1)
         except ValueError as error:
-            raise self._error(index, f"a line that cannot be read ({error})") from error
+            bad = next((n for n, line in enumerate(text) if line.strip() and not _is_event(line)), 0)
+            before = index + sum(1 for line in text[:bad] if line.strip())
+            raise self._error(before, f"the line {text[bad][:_SHOWN]!r}") from error
         return rows
 
     def _error(self, index: int, what: str) -> DataError:
         return DataError(
-            f"{self.path} has after event {index} {what}",
+            f"{self.path} has after {index:,} events {what}",
             f"lines of {' '.join(self._order)}",
-            "Repair the file, or cut it off before that line.",
+            "Remove the lines that are no events, or cut the file off before this one.",
         )
 
     def _length(self) -> int:
@@ -109,6 +111,10 @@ class TextFile(ColumnFormat):
     title: ClassVar[str] = "text of four columns"
     extensions: ClassVar[tuple[str, ...]] = (".txt", ".csv")
     common_endings: ClassVar[bool] = True
+    other_text: ClassVar[str] = (
+        "Save a line for each event with its x, y, t and p alone, fractions with a point, separated by spaces, tabs, "
+        "commas or semicolons, under a first line that names them, such as x,y,t,p"
+    )
 
     @classmethod
     def matches(cls, head: bytes) -> bool | None:
@@ -137,12 +143,12 @@ def _layout(head: bytes) -> _Layout | None:
     lines = head.split(b"\n")
     for number, raw in enumerate(lines[: 1000 if len(head) < _HEAD else -1]):
         line = raw.decode("utf-8-sig", "replace").strip()
-        words = [word for word in _SEPARATOR.split(line.lstrip("#%/ ")) if word]
+        words = _SEPARATOR.split(line.lstrip("#%/ "))
         if line.startswith("%geometry:") and len(words) == 2:
             size = _size([words[0].rpartition(":")[2], words[1]])
         elif len(words) == 4 and (named := _order_of(words)):
             order, unit = named, split_unit(words[named.index("t")])[1]
-        elif not line or line.startswith(("#", "%", "//")):
+        elif not line or line.startswith(("#", "%", "//")) or line.lower().startswith("sep="):
             pass
         elif len(words) == 2 and size is None and _size(words):
             size = _size(words)
@@ -150,7 +156,8 @@ def _layout(head: bytes) -> _Layout | None:
             separator = "," if "," in line or ";" in line else None
             rows = [_SEPARATOR.split(r.decode("latin-1").strip()) for r in lines[number : number + 1000]]
             rows = [row for row in rows if len(row) == 4 and all(map(_is_number, row))]
-            order = order or _order_in(np.array(rows, float), words)
+            values = np.array(rows, float)
+            order = order or _order_in(values[np.isfinite(values).all(1)], words)
             # a stamp such as 0 in a file of seconds has no fraction
             column = order.index("t") if order else 0
             seconds = any("." in row[column] or "e" in row[column].lower() for row in rows)
@@ -184,6 +191,12 @@ def _order_in(rows: NDArray[np.float64], first: list[str]) -> str:
         return "txyp"
     whole = bool((rows[:, 3] == np.rint(rows[:, 3])).all())
     return "xypt" if whole and is_layout(3, 2) and not is_layout(0, 3) and rows[-1, 3] > rows[0, 3] else ""
+
+
+def _is_event(line: str) -> bool:
+    """Return whether a line has four numbers."""
+    words = _SEPARATOR.split(line.strip())
+    return len(words) == 4 and all(map(_is_number, words))
 
 
 def _is_number(word: str) -> bool:

@@ -192,6 +192,9 @@ def _check_spacing(path: Path, values: NDArray[Any], scale: float) -> None:
 
 def _too_late(path: Path, values: NDArray[Any], index: int, wrong: NDArray[np.bool_]) -> DataError:
     n = int(wrong.argmax())
+    if not np.isfinite(values[n]):
+        what = f"{path}: event {index + n} has t {values[n]}"
+        return DataError(what, "a time", "Remove such events from the file.")
     return DataError(
         f"{path}: event {index + n} has t {values[n]}",
         "a number of µs below 2⁶²",

@@ -17,7 +17,7 @@ from ..registry import EVENT_FORMATS
 from ..text import listed
 from .base import Size
 from .checked_files import CheckedFile, CheckedFiles
-from .labelled_files import BadFile, Recording, bad_files_error
+from .labelled_files import BadFile, Recording
 
 IN_MEMORY_EVENTS = 1 << 18
 """Events (16 bytes each, 4 MiB) of the largest recording that is read into memory, and of a piece of larger ones."""
@@ -102,17 +102,6 @@ class EventFiles(CheckedFiles[Facts]):
             _bad_interval(recording, result) if isinstance(result, DataError) else (result.sha256, result)
             for recording, result in zip(recordings, results, strict=True)
         ]
-
-    def _refusal(self, bad: Sequence[BadFile]) -> DataError:
-        repairs = (
-            "source.invalid=drop to leave such events out, source.invalid=clip to move them into range, "
-            if any("source.invalid=" in file.fix for file in bad)
-            else ""
-        )
-        hint = (
-            f"Or go on, with a record in the store: use {repairs}source.skip_bad=true to leave the files out."
-        )
-        return bad_files_error(self.path, bad, hint)
 
     def _notes(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
         """Return what was decided from the data, such as the unit of times."""

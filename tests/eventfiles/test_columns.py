@@ -494,10 +494,15 @@ def test_units_do_not_overflow(tmp_path, dtype):
     ("column", "values", "message"),
     [
         ("x", [1.5, 2.0, 3.0], "event 0 has x 1.5; expected a whole number"),
-        ("t", [1.0, np.nan, 3.0], "event 1 has t nan; expected a number of µs below"),
+        ("x", [1.0, np.nan, 3.0], "event 1 has x nan; expected a whole number. Remove such events"),
+        ("t", [1.0, np.nan, 3.0], "event 1 has t nan; expected a time. Remove such events"),
+        ("t", [1.0, 2.0, np.inf], "event 2 has t inf; expected a time. Remove such events"),
         ("t", [1.0, 1e30, 3.0], "event 1 has t 1e\\+30; expected a number of µs below"),
         ("p", ["on", "off", "on"], "p is <U3"),
-        ("t", ["1", "2", "3"], "t is <U1"),
+        ("t", ["1", "2", "3"], r"t is <U1.*Save t as numbers: t\.astype\('int64'\)"),
+        ("t", np.array([1, 2, 3], "m8[ms]"), r"t is timedelta64\[ms\].*Save t as whole numbers of µs"),
+        ("t", np.array([1, 2, 3], "M8[ms]"), r"Save the times since the first one, in µs: \(t - t\[0\]\)"),
+        ("t", [1j, 2j, 3j], "t is complex128.*Save t as one number for each event"),
     ],
 )
 def test_columns_that_are_not_numbers(tmp_path, column, values, message):
