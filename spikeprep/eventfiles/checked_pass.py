@@ -17,7 +17,7 @@ from ..data import EVENT
 from ..errors import DataError
 from .base import LATEST, Decoder, Words, as_words, empty_events
 from .checks import Changes, Invalid
-from .disorder import PADDING, TrailingPadding, fix_of_order, leading_padding
+from .disorder import PADDING, SORT, TrailingPadding, fix_of_order, leading_padding
 from .kernels import AHEAD, BACK, FAR, LEAP, all_valid, judge
 from .silence import LongestSilence
 
@@ -93,7 +93,7 @@ class CheckedPass:
         self._padding: NDArray[np.uint64] | None = (
             None  # the event that the recording begins with, many times
         )
-        self._order = ""  # what to do about events that are out of order
+        self._order = SORT  # what to do about events that are out of order
         self._silence, self._tail = LongestSilence(), TrailingPadding()
 
     def fill(self, events: NDArray[np.void]) -> int:

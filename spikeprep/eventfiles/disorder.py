@@ -11,6 +11,9 @@ from .kernels import FOLLOWERS, LEAP
 PADDING = 17
 """Identical events in a row that no sensor has: a pixel is silent for some µs after each of its events."""
 
+SORT = "Pass order='sort' if the events are right but for their order"
+"""What to do about events that are out of order, where nothing more is known."""
+
 _NEAR_WRAP = 1 << 27  # µs from the end of a clock of 32 bits: 2 minutes
 _SHORT = 50_000  # µs: differences are shorter, recordings longer
 _SHUFFLED = 0.2  # share of steps back of stamps that are no clock's
@@ -83,4 +86,4 @@ def fix_of_order(t: NDArray[np.int64], n: int, latest: int, origin: int, number:
             f"The clock starts again there, as where recordings are joined: save the events from {number} on in a "
             "file of their own; pass order='sort' only if both are of one time"
         )
-    return "Pass order='sort' if the events are right but for their order"
+    return SORT

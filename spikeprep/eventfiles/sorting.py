@@ -59,7 +59,7 @@ class SortedDecoder(ChunkDecoder):
     def check_times(self, events: int, duration: int, pixels: int) -> None:
         """Check as the other decoder does."""
         self._decoder.check_times(events, duration, pixels)
-        self.findings = self._decoder.findings
+        self.findings += self._decoder.findings
 
     def close(self) -> None:
         """Close the file."""

@@ -257,6 +257,42 @@ def test_padding_at_the_end_of_a_clock_in_its_upper_half_is_a_finding(tmp_path, 
     assert f"the last {number:,} events are one event ({where}), as in a file that" in got.findings[-1]
 
 
+def test_events_out_of_order_behind_something_else_have_a_fix(tmp_path):
+    events = steady()
+    events["x"][0] = 99  # the first invalid event, which is off the sensor
+    events["t"][100:] = np.arange(200)
+    path = FORMS["npz"].put(tmp_path, events)
+    words = (
+        "200 of 300 events are with a stamp before an earlier one.* Pass order='sort' if the events are right"
+    )
+    with pytest.raises(DataError, match=words):
+        read(path, **settings("npz"), invalid="drop")
+
+
+def test_what_is_found_in_sorted_events(tmp_path):
+    events = np.concatenate([steady()[::-1], np.repeat(steady(1, first=SECOND), 20)])
+    path = FORMS["npz"].put(tmp_path, events)
+    found = scan(path, size=(34, 34), unit="us", order="sort").findings
+    assert [text[:23] for text in found] == ["the last 20 of 320 even", "the last 20 events are "]
+
+
+@pytest.mark.parametrize("dtype", ["<u4", "<i8"])
+def test_a_column_with_a_clock_of_32_bits_that_starts_again_is_refused(tmp_path, dtype):
+    """Whatever its type: a difference of a few minutes could as well be a second recording."""
+    t = ((1 << 32) - 15_000 + 100 * np.arange(300)) % (1 << 32)
+    x = np.arange(300) % 30
+    np.savez(tmp_path / "a.npz", x=x, y=x, t=t.astype(dtype), p=x % 2)
+    words = r"event 150: t .*starts again at 0: save t as int64, from event 150 on with 2\*\*32 added"
+    with pytest.raises(DataError, match=words):
+        read(tmp_path / "a.npz", size=(34, 34), unit="us")
+    t = t.astype(np.int64)
+    t[150:] += 1 << 32  # what the fix says
+    np.savez(tmp_path / "a.npz", x=x, y=x, t=t, p=x % 2)
+    assert read(tmp_path / "a.npz", size=(34, 34), unit="us").array["t"].tolist() == list(
+        range(0, 30_000, 100)
+    )
+
+
 @pytest.mark.parametrize("number", [16, 17])
 def test_as_many_identical_events_as_no_sensor_has(tmp_path, number):
     events = steady()
