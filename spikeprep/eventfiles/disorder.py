@@ -36,7 +36,7 @@ class TrailingPadding:
     def look(self, events: Words) -> None:
         """Take the next events, at least one, into account."""
         last = int(events[-1, 0]), int(events[-1, 1])
-        if len(events) > 1 and int(events[-2, 1]) != last[1]:
+        if len(events) > 1 and (int(events[-2, 0]), int(events[-2, 1])) != last:
             number = 1
         else:
             others = np.flatnonzero((events != events[-1]).any(1))
