@@ -138,7 +138,9 @@ def understand(
     if missing or problems:
         raise _misunderstood(table, header, missing, problems, fixes)
     flags = [
-        _FLAGS.get("".join(words_of(n)), "") for n, role in zip(header, general, strict=True) if role == "split"
+        _FLAGS.get("".join(words_of(n)), "")
+        for n, role in zip(header, general, strict=True)
+        if role == "split"
     ]
     return Columns(
         header,

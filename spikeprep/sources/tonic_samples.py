@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data import EVENT, Events
 from ..errors import CapabilityError, DataError, UsageError, near_miss
+from ..eventfiles.hdf5_arrays import stored_array
 
 _LATE = 10_000_000  # µs: no recording starts later than this, unless it lasts as long
 
@@ -42,10 +43,7 @@ def stored_targets(dataset: str, part: Any) -> Sequence[Any] | None:
     """
     targets = getattr(part, _TARGETS.get(dataset, "targets"), None)
     if dataset in ("SHD", "SSC"):
-        import h5py
-
-        with h5py.File(Path(part.location_on_system, part.data_filename), "r") as file:
-            targets = file["labels"][()]
+        targets = stored_array(Path(part.location_on_system, part.data_filename), "labels")
     elif dataset == "NTIDIGITS18" and (names := getattr(part, "_samples", None)) is not None:
         ends = [name.split("-")[-1] for name in names]
         targets = [part.class_map[end] for end in ends] if part.single_digits else ends
