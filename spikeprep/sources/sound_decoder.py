@@ -16,7 +16,8 @@ from ..data import LOUDEST
 from ..errors import CapabilityError, DataError
 from .other_files import other_kind
 from .sound_ends import check_end, check_one_flac
-from .sound_headers import fact_samples, sound_sizes, with_size
+from .sound_formats import check_format, without_padding
+from .sound_headers import sound_sizes, with_size
 from .sound_streams import check_ogg, complete_mp3, is_mp3
 
 READ = (
@@ -66,6 +67,7 @@ _OTHERS = (  # offset, bytes, name
     (0, b"MThd", "MIDI"),
 )
 _VALUES = 1 << 20  # that are decoded at a time, of all channels
+_CANCELLED = 1 / 16  # of the average magnitude of the channels: an average that is lower has lost the sound
 _UNKNOWN = (1 << 63) - 1  # frames that libsndfile states where a file does not
 _PCM = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ALAW", "ULAW")  # never NaN, never beyond ±1
 _KINDS = {
@@ -128,8 +130,7 @@ def decode(
         raise DataError(f"is truncated: {len(samples)} samples of {stated}", "", "copy it again")
     if not len(samples):
         raise DataError("has no samples", "", "remove it, or copy it again")
-    if subtype == "GSM610":
-        samples = samples[: fact_samples(data) or None]
+    samples = samples[: without_padding(data, len(samples))]
     if subtype not in _PCM:
         samples = _scaled(samples, full_scale if subtype in ("FLOAT", "DOUBLE") else 1.0)
     return Sound(samples, rate, _KINDS.get(subtype, "compressed"))
@@ -140,6 +141,7 @@ def _complete(data: bytes) -> bytes:
     if data.startswith(_SIGNATURES):
         sizes = sound_sizes(data)
         if sizes is not None and sizes.streamed:
+            check_format(data, sizes)
             return with_size(data, sizes)
         if sizes is not None and sizes.available < sizes.stated:
             what = f"is truncated: {sizes.available:,} bytes of sound, the header states {sizes.stated:,}"
@@ -151,6 +153,7 @@ def _complete(data: bytes) -> bytes:
         if sizes is None:
             return data
         check_end(data, sizes.end, sizes.chunks)
+        check_format(data, sizes)
         return data[: sizes.end] if sizes.reads_on else data
     if is_mp3(data):
         return complete_mp3(data)
@@ -186,17 +189,32 @@ def _check_channel(channel: Channel, channels: int) -> None:
 
 def _samples(file: Any, channel: Channel, check_memory: Callable[[int], None]) -> NDArray[np.float64]:
     """Return the samples of the chosen channel, a few at a time where they are many."""
-    pieces, length = [], 0
+    pieces, length, together, apart = [], 0, 0.0, 0.0
     each = max(_VALUES // file.channels, 1)
     while True:
         # compressed files may state any length, and none: memory is counted as they are read
         check_memory(length)
         values = file.read(min(each, max(file.frames - length, 1)), dtype="float64", always_2d=True)
         chosen = values.mean(axis=1) if channel == "mean" else values[:, max(channel, 0)]
+        if channel == "mean" and len(values):
+            peak = _peak(chosen)
+            is_low = peak < _CANCELLED * _peak(values)
+            together, apart = (
+                max(together, peak),
+                max(apart, _peak(np.abs(values).mean(axis=1)) if is_low else peak),
+            )
         pieces.append(np.ascontiguousarray(chosen))
         length += len(values)
         if not len(values) or length >= file.frames:
-            return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            break
+    if together < _CANCELLED * apart:
+        what = f"has channels that cancel each other: their average has no sample above {together:.2g}"
+        raise DataError(what, "", "take one of them: use source.channel=0")
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _peak(values: NDArray[np.float64]) -> float:
+    return max(float(values.max()), -float(values.min()))
 
 
 def _scaled(samples: NDArray[np.float64], full_scale: float) -> NDArray[np.float64]:

@@ -75,8 +75,8 @@ def _is_placeholder(size: int) -> bool:
     return any(abs(size - round_) <= _NEAR for round_ in _STREAMED)
 
 
-def _chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (kind, offset of the content, size) of the chunks of RIFF and AIFF."""
+def chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (kind, offset of the content, size) of the chunks of RIFF and AIFF from an offset on."""
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}4sI", data, at)
         yield kind, at + 8, size
@@ -87,7 +87,7 @@ def _chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]
 
 def _chunked(data: bytes, order: str, kind: bytes, ahead: int = 0) -> Sizes | None:
     """Return the sizes of a file of chunks; the sound's has `ahead` bytes ahead of the sound."""
-    for found, start, size in _chunks(data, 12, order):
+    for found, start, size in chunks(data, 12, order):
         if found == kind:
             available = len(data) - start
             (outer,) = struct.unpack_from(f"{order}I", data, 4)
@@ -110,7 +110,7 @@ def _aiff(data: bytes) -> Sizes | None:
 def _rf64(data: bytes) -> Sizes | None:
     """RF64: sizes of 64 bits stand in a chunk of their own, ahead of the others."""
     at = 12 if data[12:16] == b"ds64" else 0
-    for kind, start, size in _chunks(data, 12, "<"):
+    for kind, start, size in chunks(data, 12, "<"):
         if kind == b"data":
             stated = struct.unpack_from("<Q", data, at + 16)[0] if at and size == 0xFFFFFFFF else size
             available = len(data) - start
@@ -121,18 +121,26 @@ def _rf64(data: bytes) -> Sizes | None:
     return None
 
 
-def _w64(data: bytes) -> Sizes | None:
-    """Sony's Wave64: sizes of 64 bits that count their own chunk's header; chunks begin at multiples of 8."""
+def w64_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (kind of 16 bytes, offset of the content, size) of the chunks of Sony's Wave64.
+
+    Its sizes of 64 bits count their own chunk's header; chunks begin at multiples of 8.
+    """
     at = 40
     while at + 24 <= len(data):
-        size = struct.unpack_from("<Q", data, at + 16)[0]
-        if data[at : at + 16] == _W64_DATA:
-            available = len(data) - at - 24
-            streamed = available > 0 and (size <= 24 or _is_placeholder(size))
-            places = ((16, "<Q", len(data)), (at + 16, "<Q", len(data) - at))
-            form = ChunkForm("<16sQ", True, 8)
-            return Sizes(at + 24, max(size - 24, 0), available, places, streamed, form, reads_on=True)
+        (size,) = struct.unpack_from("<Q", data, at + 16)
+        yield data[at : at + 16], at + 24, max(size - 24, 0)
         at += max(-(-size // 8) * 8, 24)
+
+
+def _w64(data: bytes) -> Sizes | None:
+    for kind, start, size in w64_chunks(data):
+        if kind == _W64_DATA:
+            available = len(data) - start
+            streamed = available > 0 and (not size or _is_placeholder(size + 24))
+            places = ((16, "<Q", len(data)), (start - 8, "<Q", available + 24))
+            form = ChunkForm("<16sQ", True, 8)
+            return Sizes(start, size, available, places, streamed, form, reads_on=True)
     return None
 
 
@@ -196,21 +204,3 @@ _READERS: tuple[tuple[bytes, Callable[[bytes], Sizes | None]], ...] = (
     (b"Creative Voice File\x1a", _voc),
     (b"NIST_1A", _sphere),
 )
-
-
-def fact_samples(data: bytes) -> int:
-    """Return how many samples per channel a WAV file of GSM states; 0 for others.
-
-    Its blocks of 65 bytes may be followed by a pad byte, which libsndfile takes for a block of 320 samples.
-    """
-    if data[:4] != b"RIFF":
-        return 0
-    gsm = False
-    for kind, start, _ in _chunks(data, 12, "<"):
-        if kind == b"fmt ":
-            gsm = data[start : start + 2] == b"\x31\x00"
-        elif kind == b"fact" and gsm and start + 4 <= len(data):
-            return int(struct.unpack_from("<I", data, start)[0])
-        elif kind == b"data":
-            break
-    return 0

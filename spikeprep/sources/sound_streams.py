@@ -21,6 +21,8 @@ _KBITS = {  # by (version 1 or not, layer)
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+_TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
+_COPY = "copy it again, or convert it again from its original"
 _ROW = 3  # frames in a row that are no accident
 
 
@@ -50,9 +52,13 @@ def complete_mp3(data: bytes) -> bytes:
         raise DataError("is no audio: no frame of MP3 follows its tag", "", "replace or remove it")
     stated, has_info = _stated_frames(data, start, first)
     at = audio = start + (first.size if has_info else 0)
-    count = 0
-    while (frame := _frame(data, at)) is not None and at + frame.size <= len(data):
+    count, kind = 0, _kind(data, start)
+    while (frame := _frame(data, at)) and at + frame.size <= len(data) and _kind(data, at) == kind:
         at, count = at + frame.size, count + 1
+    if not data.startswith(_TAGS, at) and (count < stated or not stated) and _has_frames(data[at + 1 :]):
+        raise DataError(
+            f"is damaged: no frame like the others follows frame {count:,} at byte {at:,}", "", _COPY
+        )
     if stated and count < stated:
         raise DataError(
             f"is truncated: {count:,} frames, its first one states {stated:,}", "", "copy it again"
@@ -67,6 +73,9 @@ def complete_mp3(data: bytes) -> bytes:
         fix = "convert it, for example: ffmpeg -i IN.mp3 OUT.flac"
         raise DataError(what, "", fix)
     if stated:
+        if has_info and not _has_its_checksum(data, start + first.info, start, audio, at):
+            fix = f"{_COPY}; if a program has edited it since, convert it, for example: ffmpeg -i IN.mp3 OUT.flac"
+            raise DataError("is damaged: its frames have another checksum than the first one states", "", fix)
         return data[start:]
     if rest:
         fix = "convert it again from its original"
@@ -100,6 +109,25 @@ def _frame(data: bytes, at: int) -> _Frame | None:
     mono = data[at + 3] >> 6 == 3
     side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
     return _Frame(samples // 8 * bits // hertz + padding, 4 + side if layer == 3 else 0)
+
+
+def _kind(data: bytes, at: int) -> tuple[int, int]:
+    """Return the bits of a frame's header that are the same in all: MPEG's version, the layer, and the rate."""
+    return data[at + 1] & 0x1E, data[at + 2] & 0x0C
+
+
+def _has_its_checksum(data: bytes, info: int, start: int, audio: int, end: int) -> bool:
+    """Whether frames are those that the encoder wrote, as far as the first one states their checksum.
+
+    Its fields, of which LAME's begin 120 bytes behind the mark ``Xing`` or ``Info``, have a checksum of their own.
+    """
+    from .sound_crc import crc16
+
+    at = info + 120 + 32
+    if data[info + 7 : info + 8] != b"\x0f" or at + 4 > audio:
+        return True
+    frames, fields = struct.unpack_from(">HH", data, at)
+    return not frames or crc16(data[start : at + 2]) != fields or crc16(data[audio:end]) == frames
 
 
 def _has_frames(data: bytes) -> bool:

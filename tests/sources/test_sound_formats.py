@@ -13,6 +13,7 @@ from spikeprep.errors import DataError
 from spikeprep.recipes import load_recipe
 from spikeprep.sources.audio import AudioFiles
 from spikeprep.sources.fsdd import Fsdd
+from spikeprep.sources.sound_crc import crc16
 from spikeprep.sources.sound_decoder import decode
 from spikeprep.sources.ti46 import Ti46
 from spikeprep.store import SpikeStore
@@ -64,6 +65,83 @@ def test_the_pad_byte_of_gsm_is_no_sound():
     data = written("WAV", "GSM610", np.tile(SOUND, 3)[:8000])
     assert len(data) % 2 == 0
     assert len(samples(data)) == 8000  # libsndfile: 8 320
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("WAV", "IMA_ADPCM"), ("WAV", "MS_ADPCM"), ("W64", "GSM610")])
+def test_the_padding_of_the_last_block_is_no_sound(form, subtype):
+    whole = written(form, subtype)
+    found = samples(with_field(whole, b"fact", 24 if form == "W64" else 8, "<I", 2990))
+    np.testing.assert_array_equal(found, samples(whole)[:2990])
+    with pytest.raises(
+        DataError, match=r"states 1,000 samples in its chunk fact, but has 3,\d\d\d.*sox IN.wav"
+    ):
+        samples(with_field(whole, b"fact", 24 if form == "W64" else 8, "<I", 1000))
+
+
+RATE, ALIGN, BITS, TAG, CHANNELS, BYTE_RATE = (
+    (12, "<I"),
+    (20, "<H"),
+    (22, "<H"),
+    (8, "<H"),
+    (10, "<H"),
+    (16, "<I"),
+)
+
+
+@pytest.mark.parametrize("form", ["WAV", "WAVEX", "RF64", "W64", "RIFX"])
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        (RATE, 44_100, "16-bit sound in one channel of 44,100 Hz has a block align of 2 and a byte rate of 88,200, "
+                       "but it states 2 and 16,000. state the true rate, for example: sox -r RATE IN.wav OUT.wav"),
+        (BITS, 24, "24-bit sound in one channel of 8,000 Hz has a block align of 3 and a byte rate of 24,000, "
+                   "but it states 2 and 16,000. "),
+        (BITS, 8, "has a block align of 1 and a byte rate of 8,000, but it states 2 and 16,000. "),
+        (CHANNELS, 2, "16-bit sound in 2 channels of 8,000 Hz has a block align of 4"),
+        (ALIGN, 4, "has a block align of 2 and a byte rate of 16,000, but it states 4 and 16,000. "),
+        (TAG, 6, "A-law sound in one channel of 8,000 Hz has a block align of 1 and a byte rate of 8,000"),
+    ],
+)  # fmt: skip
+def test_wav_headers_that_contradict_themselves(form, field, value, words):
+    if form == "WAVEX" and field is TAG:
+        field = (32, "<H")
+    offset, kind = field[0] + (16 if form == "W64" else 0), field[1]
+    data = written("WAV", endian="BIG") if form == "RIFX" else written(form)
+    with pytest.raises(DataError) as error:
+        samples(with_field(data, b"fmt ", offset, kind.replace("<", ">" if form == "RIFX" else "<"), value))
+    assert str(error.value).startswith("has a header that contradicts itself: ")
+    assert words in str(error.value)
+    if field is not RATE:
+        start = len(data) - 6000 if form != "WAVEX" else data.index(b"data") + 8
+        order, encoding = "-B" if form == "RIFX" else "-L", "ENCODING" if value == 6 else "signed"
+        assert f"tail -c +{start + 1} IN | head -c 6000 | sox -t raw {order} -r RATE -e {encoding} " in str(
+            error.value
+        )
+
+
+@pytest.mark.parametrize("field", [ALIGN, BYTE_RATE])
+def test_fields_of_wav_headers_that_state_nothing(field):
+    np.testing.assert_array_equal(samples(with_field(written("WAV"), b"fmt ", *field, 0)), SOUND)
+    with pytest.raises(DataError, match="contradicts itself"):
+        samples(with_field(with_field(written("WAV"), b"fmt ", *field, 0), b"fmt ", *BITS, 24))
+
+
+def test_containers_that_are_larger_than_their_numbers():
+    extensible = with_field(written("WAVEX", "PCM_32"), b"fmt ", 26, "<H", 24)  # 24 valid bits of 32
+    np.testing.assert_array_equal(samples(extensible), SOUND)
+    np.testing.assert_array_equal(
+        samples(with_field(written("WAV"), b"fmt ", *BITS, 12)), SOUND
+    )  # the upper 12 of 16
+    in_four = with_field(with_field(written("WAV", "PCM_32"), b"fmt ", *BITS, 24), b"fmt ", *ALIGN, 4)
+    with pytest.raises(DataError, match=r"24-bit sound .* block align of 3 and .* states 4 and 32,000"):
+        samples(in_four)  # libsndfile reads numbers of 3 bytes
+
+
+@pytest.mark.parametrize(("offset", "kind", "value", "size"), [(8, ">H", 2, 12_000), (14, ">H", 8, 3000)])
+def test_aiff_headers_that_contradict_themselves(offset, kind, value, size):
+    words = rf"contradicts itself: 3,000 samples .* take {size:,} bytes, but it states 6,000\. .*raw -B -r"
+    with pytest.raises(DataError, match=words):
+        samples(with_field(written("AIFF"), b"COMM", offset, kind, value))
 
 
 @pytest.mark.parametrize("form", [*PCM[:-2], "VOC"])
@@ -161,6 +239,27 @@ def test_damaged_mp3():
             samples(changed)
 
 
+def test_mp3_with_damaged_frames():
+    data = variable_mp3()
+    middle = len(data) // 2
+    for changed in (data, with_field(data, b"Xing", 8, ">I", 0)):  # which states a length, or does not
+        frame = changed.index(data[:2], middle)
+        for damage in (bytes(100), b"\xff\xfb\x90\x64" + bytes(96)):  # the latter: of another rate
+            with pytest.raises(
+                DataError, match=rf"no frame like the others follows frame \d+ at byte {frame:,}"
+            ):
+                samples(changed[:frame] + damage + changed[frame + 100 :])
+    with pytest.raises(DataError, match="have another checksum than the first one states"):
+        samples(data[: frame + 60] + bytes(20) + data[frame + 80 :])
+    tag = data.index(b"LAME")  # files whose first frame was edited state no checksum
+    assert (
+        len(samples(with_field(data[: frame + 60] + bytes(20) + data[frame + 80 :], b"LAME", 34, ">H", 0)))
+        == 32_000
+    )
+    assert crc16(b"123456789") == 0xBB3D
+    assert crc16(data[: tag + 34]) == int.from_bytes(data[tag + 34 : tag + 36], "big")
+
+
 def test_chained_ogg():
     with pytest.raises(DataError, match="holds 2 streams of Ogg"):
         samples(written("OGG", "VORBIS") * 2)
@@ -230,6 +329,12 @@ def test_headers_that_state_less_than_there_is(form, mark, offset, kind, size):
     ):
         samples(data)
     cut = data[: data.index(mark) + 3100]
+    if form == "AIFF":
+        with pytest.raises(
+            DataError, match=r"3,000 samples of 16 bits .* take 6,000 bytes, but it states 3,000"
+        ):
+            samples(cut)
+        return
     assert 1490 <= len(samples(cut)) <= 1540
 
 
@@ -287,6 +392,18 @@ def test_the_average_of_channels(tmp_path):
     np.testing.assert_array_equal(source.read("train", 0).signal.samples, both.mean(axis=1) / 32768)
     with pytest.raises(DataError, match=r"has 2 channels\. .*source\.channel=0, .*source\.channel=mean"):
         AudioFiles(path=str(tmp_path), test_share=0).splits()
+
+
+def test_channels_that_cancel_each_other():
+    for other in (-SOUND, -0.95 * SOUND):
+        data = written("WAV", "PCM_16", np.stack([SOUND, other], axis=1))
+        with pytest.raises(DataError, match=r"channels that cancel each other: .*use source\.channel=0"):
+            samples(data, "mean")
+        np.testing.assert_array_equal(samples(data, 0), SOUND)
+    one = np.stack(
+        [SOUND, *[np.zeros(3000)] * 31], axis=1
+    )  # a sound in one of many channels is none of these
+    np.testing.assert_allclose(samples(written("WAV", "PCM_16", one), "mean"), SOUND / 32, atol=1e-12)
 
 
 def test_mono_files_beside_stereo_ones(tmp_path):
