@@ -70,6 +70,7 @@ _VALUES = 1 << 20  # that are decoded at a time, of all channels
 _CANCELLED = 1 / 16  # of the average magnitude of the channels: an average that is lower has lost the sound
 _UNKNOWN = (1 << 63) - 1  # frames that libsndfile states where a file does not
 _PCM = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ALAW", "ULAW")  # never NaN, never beyond ±1
+_IN_BLOCKS = ("GSM610", "IMA_ADPCM", "MS_ADPCM")
 _KINDS = {
     "PCM_S8": "8-bit", "PCM_U8": "8-bit", "PCM_16": "16-bit", "PCM_24": "24-bit", "PCM_32": "32-bit",
     "FLOAT": "floating-point", "DOUBLE": "floating-point",
@@ -130,7 +131,8 @@ def decode(
         raise DataError(f"is truncated: {len(samples)} samples of {stated}", "", "copy it again")
     if not len(samples):
         raise DataError("has no samples", "", "remove it, or copy it again")
-    samples = samples[: without_padding(data, len(samples))]
+    if subtype in _IN_BLOCKS:
+        samples = samples[: without_padding(data, len(samples))]
     if subtype not in _PCM:
         samples = _scaled(samples, full_scale if subtype in ("FLOAT", "DOUBLE") else 1.0)
     return Sound(samples, rate, _KINDS.get(subtype, "compressed"))

@@ -85,7 +85,7 @@ def test_an_image_of_many_pixels(tmp_path):
 
 
 def with_rate(data: bytes, rate: int) -> bytes:
-    return data[:24] + struct.pack("<I", rate) + data[28:]
+    return data[:24] + struct.pack("<II", rate, 2 * rate) + data[32:]
 
 
 @pytest.mark.parametrize(
