@@ -17,8 +17,18 @@ from ..data import EVENT
 from ..errors import DataError
 from .base import LATEST, Decoder, Words, as_words, empty_events
 from .checks import Changes, Invalid
-from .disorder import PADDING, SORT, TrailingPadding, fix_of_order, leading_padding
+from .disorder import (
+    PADDING,
+    SORT,
+    WRONG,
+    TrailingPadding,
+    fix_of_leap,
+    fix_of_order,
+    leading_finding,
+    leading_padding,
+)
 from .kernels import AHEAD, BACK, FAR, LEAP, all_valid, judge
+from .polarities import ZERO
 from .silence import LongestSilence
 
 BLOCK = 1 << 15
@@ -40,9 +50,7 @@ class _Reason(NamedTuple):
 _OFF_SENSOR, _POLARITY, _LATE, _PADDING = 3, 4, 5, 6
 _REASONS = {
     BACK: _Reason("with a stamp before an earlier one", "{order}."),
-    AHEAD: _Reason(
-        "with a stamp that those after it do not go on from", "Pass order='sort' to sort the events."
-    ),
+    AHEAD: _Reason("with a stamp that those after it do not go on from", "{order}."),
     _OFF_SENSOR: _Reason("off the sensor", "The sensor is larger: give size=(width, height)."),
     _POLARITY: _Reason("whose polarity is neither 0 nor 1", "{polarity}."),
     _LATE: _Reason("too late", "{late}."),
@@ -93,6 +101,7 @@ class CheckedPass:
         self._padding: NDArray[np.uint64] | None = (
             None  # the event that the recording begins with, many times
         )
+        self._beginning = ""  # what is strange about the first events
         self._order = SORT  # what to do about events that are out of order
         self._silence, self._tail = LongestSilence(), TrailingPadding()
 
@@ -118,8 +127,8 @@ class CheckedPass:
             self._ended = not decoded
             block = block[:decoded]
             words = as_words(block)
-            if not self.decoded:
-                self._padding = leading_padding(words)
+            if not self.decoded and decoded:
+                self._padding, self._beginning = leading_padding(words), leading_finding(words)
             fast = not short and not len(self._unjudged) and self._padding is None
             if decoded and fast and self._valid(words):
                 end = int(words[-1, 1])
@@ -258,7 +267,8 @@ class CheckedPass:
         if reasons[n] == _OFF_SENSOR:
             what = f"x {x}, y {y} lies off the sensor"
             expected = f"x below {width} and y below {height}"
-            fix = f"Give size=(width, height) if the sensor is not {width} × {height}, or {_HINT}"
+            size = f"Give size=(width, height) if the sensor is not {width} × {height}"
+            fix = f"{size}, or {self.decoder.size_hint}{_HINT}"
             xs, ys = events.raw[:2]
             if min(xs.min(), ys.min()) == 1 and (xs.max() <= width and ys.max() <= height):
                 larger = f"size=({width + 1}, {height + 1})"
@@ -267,7 +277,7 @@ class CheckedPass:
             what = f"t {t} µs is {t / 86_400e6:,.0f} days after the start"
             expected, fix = f"at most {LATEST:,} µs, 11.6 days", f"{self.decoder.late_hint}, or {_HINT}"
         elif reasons[n] == _POLARITY:
-            what, expected = f"has polarity {p}", "0 (OFF) or 1 (ON)"
+            what, expected = f"has polarity {0 if p == ZERO else p}", "0 (OFF) or 1 (ON)"
             fix = f"{self.decoder.polarity_hint}, or {_HINT}"
         elif reasons[n] == _PADDING and (same := int((reasons == _PADDING).sum())) > _JOINED:
             what = f"x {x}, y {y}, t {t + self.decoder.origin}, the same in {same:,} events or more"
@@ -284,7 +294,10 @@ class CheckedPass:
             expected = "a stamp near the others"
             if np.any(events.events["t"][n + 1 :] < t):
                 what += ", and most of what follows is before it"
-                fix = f"The stamp is wrong: {_HINT}"
+                number = self.decoded - ahead + n
+                advice = fix_of_leap(events.events["t"], n, self.decoder.origin, number)
+                self._order = SORT if advice == WRONG else advice
+                fix = f"{advice}: {_HINT}" if advice == WRONG else f"{advice}; or {_HINT}"
             else:
                 what += ", far from all others"
                 fix = f"Pass gaps=True if there was such silence before the last events, or {_HINT}"
@@ -316,8 +329,10 @@ class CheckedPass:
         self._check_head()
         if not self.gaps and (finding := self._silence.finding(self.events, self.first or 0, self.latest)):
             self.decoder.findings += (finding,)
-        if finding := self._tail.finding():
-            self.decoder.findings += (finding,)
+        findings = [self._beginning, self._tail.finding()]
+        if self.events >= PADDING and self.latest == self.first:
+            findings.append(f"all {self.events:,} events have one time")
+        self.decoder.findings += tuple(finding for finding in findings if finding)
         width, height = self.size
         self.decoder.check_times(self.events, self.latest - (self.first or 0), width * height)
 
@@ -342,8 +357,8 @@ class CheckedPass:
         number, before, after = self._head
         if after - before > FAR * max(self.latest - after, LEAP) and self.events >= 100 * number:
             raise DataError(
-                f"{self.decoder.path}: the first {number} events are {(after - before) / 1e6:,.6g} s before "
-                f"all others, which last {(self.latest - after) / 1e6:,.6g} s",
+                f"{self.decoder.path}: the first {'event is' if number == 1 else f'{number} events are'} "
+                f"{(after - before) / 1e6:,.6g} s before all others, which last {(self.latest - after) / 1e6:,.6g} s",
                 "events that belong together",
                 "Remove them from the file, or pass gaps=True if there was such silence.",
             )
