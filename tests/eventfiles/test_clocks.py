@@ -186,15 +186,14 @@ def test_last_events_that_are_far_from_all_others(tmp_path, name):
     np.testing.assert_array_equal(seen(FORMS[name].put(tmp_path, events), name)["t"], events["t"])
 
 
+@pytest.mark.parametrize(("number", "words"), [(1, "event is"), (3, "3 events are")])
 @pytest.mark.parametrize("name", ["npz", "aedat2 DVS", "dat 2"])
-def test_first_events_that_are_far_from_all_others(tmp_path, name):
+def test_first_events_that_are_far_from_all_others(tmp_path, name, number, words):
     events = steady(400, step=2500)
-    events["t"][3:] += 30 * SECOND
+    events["t"][number:] += 30 * SECOND
     path = FORMS[name].put(tmp_path, events)
     for invalid in ("fail", "drop"):
-        with pytest.raises(
-            DataError, match=r"the first 3 events are 30\.0025 s before all others, .*gaps=True"
-        ):
+        with pytest.raises(DataError, match=rf"the first {words} 30\.0025 s before all others, .*gaps=True"):
             read(path, **settings(name, invalid=invalid))
     np.testing.assert_array_equal(seen(path, name, gaps=True)["t"], events["t"])
 
