@@ -145,6 +145,7 @@ class Decoder(ABC):
     notes: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
     polarity_hint: str = "They have another meaning: save p as 0 (OFF) and 1 (ON)"
+    size_hint: str = ""  # for an event off the sensor: "…, or "
     late_hint: str = "Check that the file is of this format"  # for a time stamp beyond `LATEST`
 
     @abstractmethod

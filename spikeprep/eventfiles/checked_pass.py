@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,19 @@ from numpy.typing import NDArray
 from ..data import EVENT
 from ..errors import DataError
 from .base import LATEST, Decoder, Words, as_words, empty_events
-from .checks import Changes, Invalid
-from .disorder import PADDING, SORT, TrailingPadding, fix_of_order, leading_padding
-from .kernels import AHEAD, BACK, FAR, LEAP, all_valid, judge
+from .checks import LATE, OFF_SENSOR, PADDED, POLARITY, REASONS, Changes, Invalid
+from .disorder import (
+    PADDING,
+    SORT,
+    WRONG,
+    TrailingPadding,
+    fix_of_leap,
+    fix_of_order,
+    leading_finding,
+    leading_padding,
+)
+from .kernels import BACK, FAR, LEAP, all_valid, judge
+from .polarities import ZERO
 from .silence import LongestSilence
 
 BLOCK = 1 << 15
@@ -28,26 +37,6 @@ _FEW = 16  # events at either end of a recording that may have wrong stamps, at 
 _JOINED = 2  # events of x, y and t 0 that a joined recording may begin with
 _REPAIRED, _SHARE = 10, 0.05  # events that may be changed for one reason, and their share of a recording
 _HINT = "pass invalid='drop' to leave such events out, invalid='clip' to move them into range."
-
-
-class _Reason(NamedTuple):
-    """Why events are invalid: in a report, and what many of them mean."""
-
-    words: str
-    many: str
-
-
-_OFF_SENSOR, _POLARITY, _LATE, _PADDING = 3, 4, 5, 6
-_REASONS = {
-    BACK: _Reason("with a stamp before an earlier one", "{order}."),
-    AHEAD: _Reason(
-        "with a stamp that those after it do not go on from", "Pass order='sort' to sort the events."
-    ),
-    _OFF_SENSOR: _Reason("off the sensor", "The sensor is larger: give size=(width, height)."),
-    _POLARITY: _Reason("whose polarity is neither 0 nor 1", "{polarity}."),
-    _LATE: _Reason("too late", "{late}."),
-    _PADDING: _Reason("padding", ""),
-}
 
 
 @dataclass
@@ -93,6 +82,7 @@ class CheckedPass:
         self._padding: NDArray[np.uint64] | None = (
             None  # the event that the recording begins with, many times
         )
+        self._beginning = ""  # what is strange about the first events
         self._order = SORT  # what to do about events that are out of order
         self._silence, self._tail = LongestSilence(), TrailingPadding()
 
@@ -118,8 +108,8 @@ class CheckedPass:
             self._ended = not decoded
             block = block[:decoded]
             words = as_words(block)
-            if not self.decoded:
-                self._padding = leading_padding(words)
+            if not self.decoded and decoded:
+                self._padding, self._beginning = leading_padding(words), leading_finding(words)
             fast = not short and not len(self._unjudged) and self._padding is None
             if decoded and fast and self._valid(words):
                 end = int(words[-1, 1])
@@ -176,20 +166,20 @@ class CheckedPass:
         events = self._unjudged.and_then(_Events(block, raw, np.full(len(block), -1)))
         (width, height), (x, y, p), t = self.size, events.raw, events.events["t"].copy()
         reasons = np.zeros(len(t), np.uint8)
-        reasons[(p < 0) | (p > 1)] = _POLARITY
-        reasons[t > LATEST] = _LATE
-        reasons[(x < 0) | (x >= width) | (y < 0) | (y >= height)] = _OFF_SENSOR
+        reasons[(p < 0) | (p > 1)] = POLARITY
+        reasons[t > LATEST] = LATE
+        reasons[(x < 0) | (x >= width) | (y < 0) | (y >= height)] = OFF_SENSOR
         # an event that is dropped, for whatever reason, does not move the latest time, nor does an impossible one
         usable = reasons == 0 if self.invalid == "drop" else t <= LATEST
         verdicts, clock = np.zeros(len(t), np.uint8), np.zeros(len(t), np.int64)
         few = 0 if self.gaps else min(_FEW, (self.decoded + len(block)) // 100)
         before = self.latest
         count = judge(t, usable, before, self._ended, few, verdicts, clock)
-        verdicts[(x == 0) & (y == 0) & (t == -self.decoder.origin) & (verdicts == BACK)] = _PADDING
+        verdicts[(x == 0) & (y == 0) & (t == -self.decoder.origin) & (verdicts == BACK)] = PADDED
         if self._padding is not None:
             same = (as_words(events.events) == self._padding).all(1)
             leading = len(same) if same.all() else int(same.argmin())
-            verdicts[:leading] = _PADDING
+            verdicts[:leading] = PADDED
             if leading < len(same):
                 self._padding = None
         reasons = np.where(reasons == 0, verdicts, reasons)[:count]
@@ -226,11 +216,11 @@ class CheckedPass:
         """Return judged events, invalid ones clipped or dropped."""
         remaining, wrong = events.events.copy(), reasons != 0
         if wrong.any():
-            for reason, words in _REASONS.items():
+            for reason, words in REASONS.items():
                 if number := int((reasons == reason).sum()):
                     counts = self.changes.reasons
                     counts[words.words] = counts.get(words.words, 0) + number
-            removed = wrong if self.invalid == "drop" else reasons == _PADDING
+            removed = wrong if self.invalid == "drop" else reasons == PADDED
             if self.invalid == "clip":
                 (width, height), (x, y, p) = self.size, events.raw
                 remaining["x"], remaining["y"] = x.clip(0, width - 1), y.clip(0, height - 1)
@@ -255,24 +245,25 @@ class CheckedPass:
         """Raise `DataError` at the first invalid event, or keep what is wrong with it."""
         n = int((reasons != 0).argmax())
         (width, height), (x, y, p), t, back = self.size, events.raw[:, n], events.events["t"][n], latest[n]
-        if reasons[n] == _OFF_SENSOR:
+        if reasons[n] == OFF_SENSOR:
             what = f"x {x}, y {y} lies off the sensor"
             expected = f"x below {width} and y below {height}"
-            fix = f"Give size=(width, height) if the sensor is not {width} × {height}, or {_HINT}"
+            size = f"Give size=(width, height) if the sensor is not {width} × {height}"
+            fix = f"{size}, or {self.decoder.size_hint}{_HINT}"
             xs, ys = events.raw[:2]
             if min(xs.min(), ys.min()) == 1 and (xs.max() <= width and ys.max() <= height):
                 larger = f"size=({width + 1}, {height + 1})"
                 fix = f"x and y count from 1: subtract 1 from them in the file, or give {larger}, or {_HINT}"
-        elif reasons[n] == _LATE:
+        elif reasons[n] == LATE:
             what = f"t {t} µs is {t / 86_400e6:,.0f} days after the start"
             expected, fix = f"at most {LATEST:,} µs, 11.6 days", f"{self.decoder.late_hint}, or {_HINT}"
-        elif reasons[n] == _POLARITY:
-            what, expected = f"has polarity {p}", "0 (OFF) or 1 (ON)"
+        elif reasons[n] == POLARITY:
+            what, expected = f"has polarity {0 if p == ZERO else p}", "0 (OFF) or 1 (ON)"
             fix = f"{self.decoder.polarity_hint}, or {_HINT}"
-        elif reasons[n] == _PADDING and (same := int((reasons == _PADDING).sum())) > _JOINED:
+        elif reasons[n] == PADDED and (same := int((reasons == PADDED).sum())) > _JOINED:
             what = f"x {x}, y {y}, t {t + self.decoder.origin}, the same in {same:,} events or more"
             expected, fix = "events, no padding", "Pass invalid='drop' to leave padding out."
-        elif reasons[n] in (BACK, _PADDING):
+        elif reasons[n] in (BACK, PADDED):
             what = f"t {t} µs is before {back}" if back else f"t {t} µs is before the start"
             expected = "time stamps that never decrease"
             number = self.decoded - ahead + n
@@ -284,7 +275,10 @@ class CheckedPass:
             expected = "a stamp near the others"
             if np.any(events.events["t"][n + 1 :] < t):
                 what += ", and most of what follows is before it"
-                fix = f"The stamp is wrong: {_HINT}"
+                number = self.decoded - ahead + n
+                advice = fix_of_leap(events.events["t"], n, self.decoder.origin, number)
+                self._order = SORT if advice == WRONG else advice
+                fix = f"{advice}: {_HINT}" if advice == WRONG else f"{advice}; or {_HINT}"
             else:
                 what += ", far from all others"
                 fix = f"Pass gaps=True if there was such silence before the last events, or {_HINT}"
@@ -316,14 +310,16 @@ class CheckedPass:
         self._check_head()
         if not self.gaps and (finding := self._silence.finding(self.events, self.first or 0, self.latest)):
             self.decoder.findings += (finding,)
-        if finding := self._tail.finding():
-            self.decoder.findings += (finding,)
+        findings = [self._beginning, self._tail.finding()]
+        if self.events >= PADDING and self.latest == self.first:
+            findings.append(f"all {self.events:,} events have one time")
+        self.decoder.findings += tuple(finding for finding in findings if finding)
         width, height = self.size
         self.decoder.check_times(self.events, self.latest - (self.first or 0), width * height)
 
     def _check_share(self) -> None:
         """Raise `DataError` where too many events were changed for one reason."""
-        for reason in _REASONS.values() if self.changes.reasons else ():
+        for reason in REASONS.values() if self.changes.reasons else ():
             number = self.changes.reasons.get(reason.words, 0)
             if reason.many and number > _REPAIRED and number > _SHARE * self.decoded:
                 raise DataError(
@@ -342,8 +338,8 @@ class CheckedPass:
         number, before, after = self._head
         if after - before > FAR * max(self.latest - after, LEAP) and self.events >= 100 * number:
             raise DataError(
-                f"{self.decoder.path}: the first {number} events are {(after - before) / 1e6:,.6g} s before "
-                f"all others, which last {(self.latest - after) / 1e6:,.6g} s",
+                f"{self.decoder.path}: the first {'event is' if number == 1 else f'{number} events are'} "
+                f"{(after - before) / 1e6:,.6g} s before all others, which last {(self.latest - after) / 1e6:,.6g} s",
                 "events that belong together",
                 "Remove them from the file, or pass gaps=True if there was such silence.",
             )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import printable
+from .kernels import AHEAD, BACK
 
 Invalid = Literal["fail", "clip", "drop"]
 """What happens to an invalid event: raise `DataError`, clip it into range, or drop it.
@@ -17,6 +18,26 @@ more than 10 events and 5 % would be changed for one reason, the recording is re
 Padding, events of x, y and t 0 that are out of order or many at the beginning, is dropped by both, however much it is.
 With "clip" and "drop" a truncated file keeps its complete records, and a recording may have no events.
 """
+
+
+class Reason(NamedTuple):
+    """Why events are invalid: in a report, and what many of them mean."""
+
+    words: str
+    many: str
+
+
+OFF_SENSOR, POLARITY, LATE, PADDED = 3, 4, 5, 6
+"""Why an event is invalid, beside `BACK` and `AHEAD`."""
+
+REASONS = {
+    BACK: Reason("with a stamp before an earlier one", "{order}."),
+    AHEAD: Reason("with a stamp that those after it do not go on from", "{order}."),
+    OFF_SENSOR: Reason("off the sensor", "The sensor is larger: give size=(width, height)."),
+    POLARITY: Reason("whose polarity is neither 0 nor 1", "{polarity}."),
+    LATE: Reason("too late", "{late}."),
+    PADDED: Reason("padding", ""),
+}
 
 
 class ChangedEvents(UserWarning):

@@ -18,7 +18,7 @@ from ..time_units import split_unit
 from .base import EventFormat
 from .chunks import Chunk, ChunkDecoder
 from .polarities import Off, On, Polarities
-from .units import Unit, base_of, check_length, microseconds, recognised
+from .units import Unit, base_of, check_rate, coarse, microseconds, recognised
 
 NAMES = {
     "x": ("x", "xs", "x_pos", "col"),
@@ -112,12 +112,9 @@ class ColumnDecoder(ChunkDecoder):
     first_row = -1
     stride = 0
     late_hint = "If t is a clock's give origin='first', if it is in ns give unit='ns'"
-    polarity_hint = (
-        "Pass off=1 and on=2 if these are the values of OFF and ON, off=0 and on=255 likewise; else save p as "
-        "0 (OFF) and 1 (ON)"
-    )
     _unit: Unit = ""  # as it is given, or recognised from the first rows
     _known = False  # whether it is given, or the file states it
+    _in_steps = False  # whether recognised seconds are multiples of a ms
     _base = 0  # what is subtracted from integers that are too large
     _decided = False
 
@@ -177,6 +174,7 @@ class ColumnDecoder(ChunkDecoder):
             return
         if not self._unit:
             self._unit, why = recognised(self.path, stamps)
+            self._in_steps = self._unit == "s" and coarse(stamps)
             self.notes += (f"t is in {_UNIT_WORDS[self._unit]}, {why}",) if why else ()
         if self.form.origin != "stored" and (base := base_of(stamps, self._unit)):
             self._base, self.camera_clock = base, True
@@ -184,10 +182,10 @@ class ColumnDecoder(ChunkDecoder):
         self._decided = True
 
     def check_times(self, events: int, duration: int, pixels: int) -> None:
-        """Raise `DataError` where the unit is not given, and can hardly be µs, or polarities are unclear."""
+        """Raise `DataError` where the unit is not given, and can hardly be meant, or polarities are unclear."""
         self._polarities.finish()
-        if not self._known and self._unit == "us":
-            finding = check_length(self.path, events, duration, pixels)
+        if not self._known and self._unit in ("us", "s"):
+            finding = check_rate(self.path, events, duration, pixels, self._unit, self._in_steps)
             self.findings += (finding,) if finding else ()
 
     def _integers(self, name: str, values: NDArray[Any], index: int) -> NDArray[Any]:
@@ -211,6 +209,16 @@ class ColumnDecoder(ChunkDecoder):
                 else "Remove such events from the file.",
             )
         return integers
+
+    @property
+    def polarity_hint(self) -> str:  # type: ignore[override]
+        """What may be done about a polarity that is neither OFF nor ON."""
+        pairs = (
+            "off=-1 and on=0 if these are the values of OFF and ON"
+            if self.form.off == -1
+            else "off=1 and on=2 if these are the values of OFF and ON, off=0 and on=255 likewise"
+        )
+        return f"Pass {pairs}; else save p as 0 (OFF) and 1 (ON)"
 
     def _not_numbers(self, name: str, values: NDArray[Any]) -> DataError:
         what = f"{self.path}: {name} is {values.dtype} {values.shape}"

@@ -14,9 +14,30 @@ PADDING = 17
 SORT = "Pass order='sort' if the events are right but for their order"
 """What to do about events that are out of order, where nothing more is known."""
 
-_NEAR_WRAP = 1 << 27  # µs from the end of a clock of 32 bits: 2 minutes
+WRONG = "The stamp is wrong"
+"""What is said of a single stamp that the others do not go on from."""
+
+_FEW_PADDING = 4
+"""Identical events in a row at the beginning that are worth a finding."""
+
+_CLOCKS = (16, 24, 31, 32)  # bits of clocks that wrap
+_NEAR_WRAP = 5  # a clock's end is the last 2⁻⁵ of its range: of 32 bits, 2 minutes
+_REPAIRED = 0.05  # share of steps back of stamps that cannot be dropped
 _SHORT = 50_000  # µs: differences are shorter, recordings longer
 _SHUFFLED = 0.2  # share of steps back of stamps that are no clock's
+
+
+def leading_finding(events: Words) -> str:
+    """Return that the first events are identical, though fewer than `PADDING`; else an empty text."""
+    same = (events[:PADDING] == events[0]).all(1)
+    number = len(same) if same.all() else int(same.argmin())
+    if not _FEW_PADDING <= number < PADDING:
+        return ""
+    word = int(events[0, 0])
+    return (
+        f"the first {number} events are one event (x {word & 0xFFFF}, y {word >> 16 & 0xFFFF}), as in a file that is "
+        "padded at its beginning: cut them off"
+    )
 
 
 def leading_padding(events: Words) -> NDArray[np.uint64] | None:
@@ -72,8 +93,8 @@ def fix_of_order(t: NDArray[np.int64], n: int, latest: int, origin: int, number:
     number
         The event's number in the recording.
     """
-    if latest + origin >= (1 << 32) - _NEAR_WRAP and 0 <= t[n] + origin < _NEAR_WRAP:
-        return f"The clock of 32 bits starts again at 0: save t as int64, from event {number} on with 2**32 added"
+    if latest > t[n] and (wrapped := _wrapped(t, n, latest, origin, number)):
+        return wrapped
     steps = np.diff(t)
     if len(t) > FOLLOWERS and t.max() - t.min() < _SHORT and (steps < 0).mean() > _SHUFFLED:
         return (
@@ -87,3 +108,29 @@ def fix_of_order(t: NDArray[np.int64], n: int, latest: int, origin: int, number:
             "file of their own; pass order='sort' only if both are of one time"
         )
     return SORT
+
+
+def fix_of_leap(t: NDArray[np.int64], n: int, origin: int, number: int) -> str:
+    """Return what to do about a stamp that most of those that follow are before; see `fix_of_order`."""
+    back = np.flatnonzero(np.diff(t[n:]) < 0)
+    if len(back) and len(back) > _REPAIRED * (len(t) - n):
+        return SORT
+    if len(back):
+        first = n + int(back[0]) + 1
+        if wrapped := _wrapped(t, first, int(t[first - 1]), origin, number + first - n):
+            return wrapped
+    return WRONG
+
+
+def _wrapped(t: NDArray[np.int64], n: int, latest: int, origin: int, number: int) -> str:
+    """Return what to do where a clock starts again at 0 with stamp `n`, after `latest`; else an empty text."""
+    largest, before, after = max(int(t.max()), latest) + origin, latest + origin, int(t[n]) + origin
+    for bits in _CLOCKS:
+        end = 1 << bits
+        near = end >> _NEAR_WRAP
+        if largest < end and before >= end - near and 0 <= after < near:
+            return (
+                f"The clock of {bits} bits starts again at 0: save t as int64, from event {number} on with 2**{bits} "
+                "added, and once more wherever it starts again"
+            )
+    return ""

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import DataError
-from .columns import ColumnFormat
+from ..time_units import split_unit
+from .columns import NAMES, ColumnFormat
 
 Keys = dict[str, Any]
 """Column → its array, field, or column number."""
@@ -116,6 +117,12 @@ def _no_events(path: Path, arrays: Mapping[str, Array], objects: Sequence[str], 
         if tables
         else "Pass their names as x=…, y=…, t=…, p=…, or columns='xytp' for an array (event, column)."
     )
+    if any(len(array.shape) > 2 for array in arrays.values()):
+        hint = "Arrays of three axes or more are frames, not events: give the recordings that they were made from."
+    if any(all(names & set(NAMES[column]) for column in "xyt") for names in _tables(arrays)):
+        hint = (
+            "p is missing: save it too, 0 (OFF) or 1 (ON) for each event, or 1 for all where it is not known."
+        )
     if not path.name.endswith(".npz") and (parts := _parts(path)):
         hint = (
             f"It is one of {', '.join(parts)}, a recording in several files (EVIMO2): save them in Python as the "
@@ -124,6 +131,12 @@ def _no_events(path: Path, arrays: Mapping[str, Array], objects: Sequence[str], 
     return DataError(
         f"{path} has {shown or 'no arrays'}", "x, y, t and p as fields of one array, or as four arrays", hint
     )
+
+
+def _tables(arrays: Mapping[str, Array]) -> list[set[str]]:
+    """Return the names, in lower case, of what may be columns of one table: arrays, or fields of an array."""
+    fields = [set(map(str.lower, array.dtype.names or ())) for array in arrays.values()]
+    return [{split_unit(name)[0] for name in names} for names in ({n.lower() for n in arrays}, *fields)]
 
 
 def _parts(path: Path) -> list[str]:

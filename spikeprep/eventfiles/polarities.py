@@ -20,6 +20,10 @@ _UNSIGNED = (255, 65535, 2**32 - 1)
 """−1 in 8, 16 and 32 bits without a sign; in 64 bits, NumPy's conversion to int64 gives −1."""
 
 
+ZERO = -(1 << 40)
+"""Stands for a 0 that is neither OFF nor ON, as −1 is OFF."""
+
+
 class Polarities:
     """One pass over the polarities of a file, which has one value for OFF."""
 
@@ -60,7 +64,7 @@ class Polarities:
                     self._check(off, values, stored, index)
         if self._off == -1 or -1 in self._found:
             # such a file has no polarity 0: it must not be read as OFF
-            return np.select([values == -1, values == 0], [0, -1], values)
+            return np.select([values == -1, values == 0], [0, ZERO], values)
         return values
 
     def _check(self, off: int, values: NDArray[Any], stored: NDArray[Any], index: int) -> None:
@@ -68,12 +72,19 @@ class Polarities:
         self._found[off] = index + n, int(stored[n])
         if self._off == "" and len(self._found) > 1:
             found = " and ".join(f"polarity {value} (event {event})" for event, value in self._found.values())
-            raise DataError(
-                f"{self._path} has {found}",
-                "one value that means OFF, 0 or −1",
+            fix = (
                 "Name the column of p; or give off=-1 if 0 is an error, off=0 if −1 is an error; off=0 and on=255 if "
-                "these are OFF and ON, off=-1 and on=0 likewise. Of three values, save p as 0 and 1.",
+                "these are OFF and ON, off=-1 and on=0 likewise. Of three values, save p as 0 and 1."
             )
+            if not self._on:
+                fix = {
+                    -1: "Give off=-1 and on=0 if these are OFF and ON. Otherwise name the column of p, or give "
+                    "off=0 if −1 is an error.",
+                    255: "Give off=0 and on=255 if these are OFF and ON. Otherwise name the column of p.",
+                }.get(self._found[-1][1], fix)
+            elif off == -1 and (values[n:] == -1).all():
+                fix = f"Cut off the events from {index + n} on if they are padding. Otherwise: {fix}"
+            raise DataError(f"{self._path} has {found}", "one value that means OFF, 0 or −1", fix)
 
     def finish(self) -> None:
         """Raise `DataError` where nothing tells what 255 means: the OFF of −1 and 1, or the ON of 0 and 255."""

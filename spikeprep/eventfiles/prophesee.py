@@ -74,6 +74,9 @@ def sensor_of(fields: dict[str, str]) -> tuple[int, int] | None:
     return next((size for pattern, size in _SENSORS if re.search(pattern, description)), None)
 
 
+_ENCODINGS = {"2.0": "3.0", "3.0": "2.0"}  # that are mistaken for each other
+
+
 @dataclass(frozen=True)
 class RawFormat(EventFormat):
     """Base of the encodings of .raw files; subclasses state `encoding`, as headers do, and implement `_decoder`."""
@@ -108,6 +111,11 @@ class RawFormat(EventFormat):
             )
         events = self._decoder(file, begin)
         events.size = sensor_of(fields)
+        if stated in _ENCODINGS:
+            other = _ENCODINGS[stated]
+            events.size_hint = (
+                f"state EVT {other} in the header if the words are of that, not EVT {stated}, or "
+            )
         return events
 
 

@@ -21,7 +21,7 @@ class SortedDecoder(ChunkDecoder):
         self.file, self.path, self._decoder = decoder.file, decoder.path, decoder
         self.size, self.camera_clock, self.flip_y = decoder.size, decoder.camera_clock, decoder.flip_y
         self.offset_of_start, self.late_hint = decoder.offset_of_start, decoder.late_hint
-        self.polarity_hint = decoder.polarity_hint
+        self.polarity_hint, self.size_hint = decoder.polarity_hint, decoder.size_hint
         super().__init__()
 
     def chunks(self) -> Iterator[Chunk]:

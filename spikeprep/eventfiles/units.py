@@ -23,20 +23,23 @@ _MICROSECONDS: Mapping[str, tuple[int, int]] = {  # of a unit, as a fraction
 LARGEST = 1 << 62
 """µs that a stamp may have: differences then fit into 64 bits."""
 
-_MANY = 100  # events that are enough to judge the unit by their rate; of fewer it is a finding
-_SHORTEST = 50_000  # µs of a recording: what is shorter can be one of up to 50 s in ms
-_LONG = 5_000_000  # µs from which on the rate is judged as too slow: what is longer can be a recording in ns
-_FASTEST, _SLOWEST = 100, 0.05  # events per second and pixel
-_SLOW, _SLOW_OF_PIXEL = (
-    1000,
-    0.01,
-)  # events per second, of all pixels and each: no large sensor is slow above both
-_CLEAR_SECONDS = 10  # with fractions: of ms it would be less than `_SHORTEST`
+# What a whole recording tells about its unit, by its events per second and pixel. Between the limits of a rate that is
+# plausible it is taken for what it seems to be: a finding names the other unit where this is unusual.
+_MANY = 100  # events that are enough to judge a rate: of fewer, an implausible one is a finding
+_FASTEST = 100  # more is implausible: cameras of 10⁵ pixels transmit some 10⁷ events per second, for moments
+_SLOWEST = 0.002  # less is implausible: the noise of a still scene alone is more
+_SHORT = 50_000  # µs; less is unusual: it can be a recording of up to 50 s in ms
+_LONG = 5_000_000  # µs; more is unusual at a rate that is slow: it can be a recording in ns
+_SLOW, _SLOW_LARGE = 0.05, 0.01  # below these a rate is slow: of a small and of a large sensor
+_SLOW_ALL = 1000  # events per second of all pixels: more is not slow, but for `_SLOW_LARGE`
+
+_CLEAR_SECONDS = 10  # with fractions: of ms it would be less than `_SHORT`
 _MOST_SECONDS = 3600
 _EPOCH = (10**9, 3 * 10**9)  # Unix time in seconds, from 2001 to 2065
 _COARSEST = 1000  # µs between neighbouring numbers of 16 or 32 bits
 
-_GIVE = "Give the unit of t: unit='s', unit='ms', unit='us' or unit='ns'."
+_FACTORS: Mapping[Unit, float] = {"s": 1e6, "ms": 1e3, "us": 1, "ns": 1e-3}  # µs of a unit, for words
+_WORDS: Mapping[Unit, str] = {"s": "s", "ms": "ms", "us": "µs", "ns": "ns"}
 
 
 def recognised(path: Path, stamps: NDArray[Any]) -> tuple[Unit, str]:
@@ -58,11 +61,10 @@ def recognised(path: Path, stamps: NDArray[Any]) -> tuple[Unit, str]:
     values = stamps.astype(np.float64)
     low, high = float(values.min()), float(values.max())
     lasts = high - low
-    milliseconds = values * 1000
-    fine = bool((np.abs(milliseconds - np.rint(milliseconds)) > 0.01).any())
+    fine = not coarse(values)
     epoch = _EPOCH[0] < low and high < _EPOCH[1]
     if lasts <= _CLEAR_SECONDS or (
-        fine and lasts <= _MOST_SECONDS and (epoch or len(values) >= _SLOW * lasts)
+        fine and lasts <= _MOST_SECONDS and (epoch or len(values) >= _SLOW_ALL * lasts)
     ):
         return "s", "as it has fractions"
     n = int(fractions.argmax())
@@ -86,33 +88,69 @@ def _of_whole_numbers(path: Path, first: int) -> tuple[Unit, str]:
     return "us", "as it has whole numbers"
 
 
-def check_length(path: Path, events: int, duration: int, pixels: int) -> str:
-    """Return what is strange about a recording whose unit is not given, taken for µs; empty where nothing is.
+def coarse(stamps: NDArray[Any]) -> bool:
+    """Return whether stamps are multiples of 0.001: ms in seconds, or µs in ms."""
+    milliseconds = stamps.astype(np.float64) * 1000
+    return not bool((np.abs(milliseconds - np.rint(milliseconds)) > 0.01).any())
+
+
+def check_rate(
+    path: Path, events: int, duration: int, pixels: int, unit: Unit = "us", in_steps: bool = False
+) -> str:
+    """Return what is strange about a recording whose unit was recognised; empty where nothing is.
+
+    Parameters
+    ----------
+    path
+        The file, for errors.
+    events
+        Number of its events.
+    duration
+        In µs, where t is in `unit`.
+    pixels
+        Of the sensor.
+    unit
+        What was recognised: µs or seconds.
+    in_steps
+        Whether seconds are `coarse`.
 
     Raises
     ------
     DataError
-        It would be far too short, fast or slow for µs, and has enough events to judge that.
+        Its rate is implausible, and it has enough events to judge that; or all their times are equal.
     """
     if events < 2:
         return ""
-    rate = events * 1e6 / max(duration, 1)  # per second
-    slowest = min(_SLOWEST * pixels, max(_SLOW, _SLOW_OF_PIXEL * pixels))
-    got = f"{events:,} events last {duration / 1e6:,.6g} s if t is in µs"
-    if duration < _SHORTEST:
-        got += f", {duration / 1e3:,.6g} s if it is in ms"
-        expected = f"at least {_SHORTEST / 1e6} s, or a unit that is given"
-    elif rate > _FASTEST * pixels:
-        got += f": {rate / pixels:,.0f} per second and pixel; {duration / 1e3:,.6g} s if it is in ms"
-        expected = f"at most {_FASTEST} per second and pixel, or a unit that is given"
-    elif duration > _LONG and rate < slowest:
-        got += f": {rate:.3g} per second; {duration / 1e9:,.6g} s if it is in ns"
-        expected = f"at least {slowest:,.4g} per second, or a unit that is given"
-    else:
+    if not duration:
+        if events < _MANY:
+            return ""
+        fix = f"Give unit='{unit}' to keep them at one time; else name the column of t as t=…."
+        raise DataError(f"{path}: all {events:,} events have the same t", "times that go on", fix)
+    rate = events * 1e6 / duration  # per second
+    per_pixel = rate / pixels
+    slow = min(_SLOW * pixels, max(_SLOW_ALL, _SLOW_LARGE * pixels))
+    fast = unit == "us" and per_pixel > _FASTEST
+    slowest = duration > _LONG and per_pixel < _SLOWEST
+    short = unit == "us" and duration < _SHORT
+    # steps of a ms are seldom in seconds, and µs usual in ms, unless that makes events too many
+    steps = unit == "s" and in_steps and per_pixel * 1000 <= _FASTEST
+    if not (fast or slowest or short or steps or (duration > _LONG and rate < slow)):
         return ""
-    if events < _MANY:
-        return f"{got}; unit='us' if that is right, else its unit"
-    raise DataError(f"{path}: {got}", expected, _GIVE)
+    other: Unit = "ms" if fast or short or unit == "s" else "ns"
+    lasts = duration * _FACTORS[other] / _FACTORS[unit] / 1e6
+    got = (
+        f"{events:,} events last {duration / 1e6:,.6g} s if t is in {_WORDS[unit]}, {per_pixel:,.3g} per second and "
+        f"pixel, and {lasts:,.6g} s if it is in {other}"
+    )
+    implausible, few = fast or slowest, events < _MANY
+    if few and not implausible:
+        return ""
+    if few or not implausible:
+        return f"{got}; unit='{unit}' if the first is right, unit='{other}' if the second is"
+    expected = f"{_SLOWEST} to {_FASTEST} per second and pixel, or a unit that is given"
+    rest = " or ".join(f"unit='{u}'" for u in _FACTORS if u not in (unit, other))
+    fix = f"Give unit='{unit}' if that is right, else the unit of t: unit='{other}', {rest}."
+    raise DataError(f"{path}: {got}", expected, fix)
 
 
 def base_of(stamps: NDArray[Any], unit: Unit) -> int:

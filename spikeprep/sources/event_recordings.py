@@ -157,11 +157,12 @@ def _changes_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
 
 def _file_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
     """Return what is strange in files, of the first few that have something, and how many more have."""
-    texts = list(
-        dict.fromkeys(f"{file.file_id}: {_settings(text)}" for file in files for text in file.facts.findings)
-    )
-    more = [f"and {len(texts) - _SHOWN} more recordings like these"] if len(texts) > _SHOWN else []
-    return ("; ".join([*texts[:_SHOWN], *more]),) if texts else ()
+    by_text: dict[str, dict[str, None]] = {}  # text → ids of files
+    for file in files:
+        for text in file.facts.findings:
+            by_text.setdefault(_settings(text), {})[file.file_id] = None
+    texts = [f"{listed(list(ids), _SHOWN)}: {text}" for text, ids in by_text.items()]
+    return (listed(texts, _SHOWN, "; ", "findings like these"),) if texts else ()
 
 
 def _gap(interval: IntervalScan) -> int:

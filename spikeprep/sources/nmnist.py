@@ -74,6 +74,7 @@ class Nmnist(EventFiles):
         bad: list[BadFile] = []
         for split, folder in self._folders.items():
             recordings += self._split(split, folder, bad)
+        self._check_digits(recordings)
         if "test" in self._folders:
             return Listing(recordings, bad, _incomplete(recordings))
         train = sum(recording.split == "train" for recording in recordings)  # the first ones
@@ -83,6 +84,17 @@ class Nmnist(EventFiles):
         ]
         note = f"there is no folder Test: the last {test:,} of {train:,} recordings are the test split"
         return Listing(recordings, bad, note if test else "")
+
+    def _check_digits(self, recordings: Sequence[Recording]) -> None:
+        """Raise `DataError` where train lacks digits that other splits have; else it may be some digits alone."""
+        train = {r.label for r in recordings if r.split == "train"}
+        if lacking := sorted({r.label for r in recordings} - train):
+            digits, folder = ", ".join(map(str, lacking)), self._folders["train"]
+            raise DataError(
+                f"{folder} has no recordings of {digits}, which other folders have",
+                _LAYOUT,
+                "Copy the data set again, or move the folders of these digits away.",
+            )
 
     def _split(self, split: str, folder: Path, bad: list[BadFile]) -> list[Recording]:
         """Return the recordings of a folder by number; files that cannot be used are added to `bad`."""
@@ -96,9 +108,9 @@ class Nmnist(EventFiles):
                 bad.append(BadFile(id_, f"has the number of {twin.id}", "remove one of the two"))
             else:
                 numbers[int(number)] = Recording(split, file, int(digit), id_)
-        if missing := sorted(set(self.classes) - {str(r.label) for r in numbers.values()}):
+        if not numbers and not bad:
             fix = "Copy the data set again, or give the folder that holds Train as source=FOLDER."
-            raise DataError(f"{folder} has no recordings of {', '.join(missing)}", _LAYOUT, fix)
+            raise DataError(f"{folder} has no recordings", _LAYOUT, fix)
         return [numbers[n] for n in sorted(numbers)]
 
 

@@ -186,15 +186,14 @@ def test_last_events_that_are_far_from_all_others(tmp_path, name):
     np.testing.assert_array_equal(seen(FORMS[name].put(tmp_path, events), name)["t"], events["t"])
 
 
+@pytest.mark.parametrize(("number", "words"), [(1, "event is"), (3, "3 events are")])
 @pytest.mark.parametrize("name", ["npz", "aedat2 DVS", "dat 2"])
-def test_first_events_that_are_far_from_all_others(tmp_path, name):
+def test_first_events_that_are_far_from_all_others(tmp_path, name, number, words):
     events = steady(400, step=2500)
-    events["t"][3:] += 30 * SECOND
+    events["t"][number:] += 30 * SECOND
     path = FORMS[name].put(tmp_path, events)
     for invalid in ("fail", "drop"):
-        with pytest.raises(
-            DataError, match=r"the first 3 events are 30\.0025 s before all others, .*gaps=True"
-        ):
+        with pytest.raises(DataError, match=rf"the first {words} 30\.0025 s before all others, .*gaps=True"):
             read(path, **settings(name, invalid=invalid))
     np.testing.assert_array_equal(seen(path, name, gaps=True)["t"], events["t"])
 
@@ -300,6 +299,24 @@ def test_as_many_identical_events_as_no_sensor_has(tmp_path, number):
     assert [text[:24] for text in scan(path).findings] == ["the last 17 events are o"] * (number > 16)
 
 
+@pytest.mark.parametrize("number", [3, 4, 16])
+def test_a_few_identical_events_at_the_beginning_are_a_finding(tmp_path, number):
+    good = steady()
+    good[:number] = good[0]
+    words = f"the first {number} events are one event (x {good['x'][0]}, y {good['y'][0]}), as in a file that is padded"
+    for name in ("dat 2", "npz"):
+        path = FORMS[name].put(tmp_path, good)
+        options = {k: v for k, v in settings(name).items() if k != "report"}
+        assert [text[: len(words)] for text in scan(path, **options).findings] == [words] * (number > 3)
+
+
+def test_events_of_one_time_are_a_finding(tmp_path):
+    good = steady()
+    good["t"] = 5
+    path = FORMS["npz"].put(tmp_path, good)
+    assert scan(path, size=(34, 34), unit="us").findings == ("all 300 events have one time",)
+
+
 def test_padding_of_more_than_is_decoded_at_a_time(tmp_path):
     good = steady(first=6 * SECOND)
     path = FORMS["npz"].put(tmp_path, np.concatenate([np.zeros(100_000, good.dtype), good]))
@@ -337,10 +354,24 @@ def test_few_events_beyond_a_long_silence_are_a_finding(tmp_path, name, number, 
             2**32 - 30_000 + np.arange(600) * 100 & 2**32 - 1,
             r"event 300: .*clock of 32 bits .*with 2\*\*32 added",
         ),
+        (
+            np.arange(600) * 200 + 1 & 2**16 - 1,
+            r"event 328: .*clock of 16 bits .*from event 328 on with 2\*\*16",
+        ),
+        (
+            2**24 - 3_000_000 + np.arange(600) * 100_001 & 2**24 - 1,
+            r"event 14: .*clock of 24 bits .*from event 30 on with 2\*\*24",
+        ),
+        (np.random.default_rng(0).permutation(600) * 2000, r"most of what follows .*\. Pass order='sort'"),
+        (np.arange(600)[::-1] * 2000, r"event 1: .*\. Pass order='sort'"),
+        (
+            np.arange(600) * 1000 + (np.arange(600) == 50) * 900_000,
+            r"event 50: .*\. The stamp is wrong: pass",
+        ),
         (np.random.default_rng(0).integers(0, 900, 600), "time since the event before, save its sums"),
         (np.arange(600) * 1000 - (np.arange(600) == 50) * 3000, r"\. Pass order='sort'"),
     ],
-    ids=["joined", "wraps", "differences", "jitter"],
+    ids=["joined", "32 bits", "16 bits", "24 bits", "shuffled", "descending", "one", "differences", "jitter"],
 )
 def test_what_is_behind_a_stamp_that_is_too_early(tmp_path, t, words):
     events = steady(600)

@@ -168,6 +168,7 @@ def columns(folder: Path, **changed) -> dict[str, Path]:
     return {name: folder / name for name in ("a.npz", "a.npy", "a.h5", "b.h5")}
 
 
+N = np.arange(400)
 ONES = np.array([1, -1, -1, 1] * 30)
 
 
@@ -215,12 +216,46 @@ def test_a_file_has_one_value_for_off(tmp_path, minus):
                 DataError, match=rf"has polarity 0 \(event 1\) and polarity {minus} \(event 2\).*off=-1"
             ):
                 read(path, size=(9, 9), invalid=invalid)
-        with pytest.raises(DataError, match=r"event 1\b.*: has polarity"):
+        with pytest.raises(
+            DataError, match=r"event 1\b.*: has polarity 0;.*Pass off=-1 and on=0 if these are"
+        ):
             read(path, size=(9, 9), off=-1)
         with pytest.raises(DataError, match=r"event 2\b.*: has polarity -1"):
             read(path, size=(9, 9), off=0)
         with pytest.warns(ChangedEvents, match="1 events clipped"):
             assert read(path, size=(9, 9), off=0, invalid="clip").array["p"].tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        ([0, -1] * 9, "Give off=-1 and on=0 if these are OFF and ON"),
+        ([0, 255] * 9, "Give off=0 and on=255 if these are OFF and ON"),
+        ([0, 1] * 9 + [-1] * 5, "Cut off the events from 18 on if they are padding"),
+        ([0, 1] * 9 + [-1] * 5 + [1], "Name the column of p; or give off=-1 if 0 is an error"),
+    ],
+    ids=["-1", "255", "padding", "three"],
+)
+def test_the_fix_for_0_and_another_value_of_off(tmp_path, p, words):
+    for path in columns(tmp_path, p=np.array(p)).values():
+        with pytest.raises(DataError, match=rf"; expected one value that means OFF, 0 or −1. {words}"):
+            read(path, size=(9, 9))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"frames": np.zeros((5, 2, 9, 9), "u1")}, "are frames, not events"),
+        ({"x": N, "y": N, "t_us": N}, "p is missing"),
+        ({"events": np.zeros(9, [("X", "u1"), ("y", "u1"), ("ts", "i8")])}, "p is missing"),
+        ({"x": N, "t": N, "p": N}, "Pass their names as x=…"),
+    ],
+    ids=["frames", "arrays", "fields", "no y"],
+)
+def test_arrays_that_are_no_events(tmp_path, arrays, words):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=words):
+        read(tmp_path / "a.npz", size=(9, 9))
 
 
 def test_255_alone_can_be_on_or_off(tmp_path):
@@ -285,8 +320,6 @@ def test_a_time_stamp_before_the_start(tmp_path):
 
 # ---------------------------------------------------------------- units that are not given
 
-N = np.arange(400)
-
 
 @pytest.mark.parametrize("offset", [0, 0.004899, 1504645177.4, 3.5])
 @pytest.mark.parametrize("dtype", ["<f8", "<f4"])
@@ -310,14 +343,21 @@ def test_seconds_with_fractions_are_recognised(tmp_path, offset, dtype):
         (2.5 * N + 0.123, r"event 0 has t 0\.123, and 400 events last 997\.5, in an unknown unit.*unit='ms'"),
         (2500.0 * N + 0.5, "in an unknown unit"),  # µs
         (0.05 * N + 1e6, "last 19.95, in an unknown unit"),
-        (2 * N, r"400 events last 0.000798 s if t is in µs, 0.798 s .* in ms; .*unit='ms', unit='us'"),
+        (
+            2 * N,
+            r"400 events last 0.000798 s if t is in µs, 1.25e\+03 per second and pixel, and 0.798 s if it is in ms; .*"
+            "Give unit='us' if that is right, else the unit of t: unit='ms', unit='s' or unit='ns'",
+        ),
         (2.0 * N, "400 events last 0.000798 s if t is in µs"),
-        (30 * N, "400 events last 0.01197 s if t is in µs, 11.97 s if it is in ms"),
         (N // 100, "400 events last 3e-06 s if t is in µs"),  # seconds
-        (2_500_000 * N, r"997.5 s if t is in µs: 0.401 per second; 0.9975 s if it is in ns; .*unit='ns'"),
-        (130_000 * N, r"51.87 s if t is in µs: 7.71 per second; 0.05187 s if it is in ns"),
+        (
+            2_500_000 * N,
+            r"997.5 s if t is in µs, 0.001 per second and pixel, and 0.9975 s if it is in ns; .*"
+            "Give unit='us' if that is right, else the unit of t: unit='ns'",
+        ),
+        (0 * N, "all 400 events have the same t; .*Give unit='us' to keep them at one time"),
         (1_600_000_000_000 + 100 * N, r"t 1600000000000, which is Unix time in ms, or 19 days in µs"),
-        ((1.6e9 + 0.0025 * N).astype("<f4"), "400 events last 0 s if"),
+        ((1.6e9 + 0.0025 * N).astype("<f4"), "all 400 events have the same t"),
         ((1.6e15 + 2500 * N).astype("<f4"), "t is float32, which at .* only has every 134,217,728 µs"),
         (np.array([0, 1, 2.5] * 40), r"event 2 has t 2.5|before"),
     ],
@@ -333,9 +373,7 @@ def test_units_that_are_unclear_are_refused(tmp_path, stamps, words):
 def test_a_rate_that_only_another_unit_has(tmp_path):
     t = np.sort(np.arange(60_000) * 7919 % 60_000)  # one minute in ms
     path = columns(tmp_path, t=t)["a.npz"]
-    words = (
-        r"60,000 events last 0.059999 s if t is in µs: 12,346 per second and pixel; 59.999 s if it is in ms"
-    )
+    words = r"60,000 events last 0.059999 s if t is in µs, 1.23e\+04 per second and pixel, and 59.999 s if it is in ms"
     with pytest.raises(DataError, match=words):
         scan(path, size=(9, 9))
     assert scan(path, size=(9, 9), unit="ms").outline.length() == 59_999_001
@@ -344,7 +382,14 @@ def test_a_rate_that_only_another_unit_has(tmp_path):
 
 @pytest.mark.parametrize(
     ("step", "words"),
-    [(1, "60 events last 5.9e-05 s"), (2_000_000, "0.508 per second"), (1000, ""), (80_000, "")],
+    [
+        (1, "60 events last 5.9e-05 s"),
+        (2_000_000, "0.00127 per second and pixel, and 0.118 s if it is in ns"),
+        (100, ""),
+        (1000, ""),
+        (80_000, ""),
+        (1_000_000, ""),
+    ],
 )
 def test_few_events_are_read_with_a_finding(tmp_path, step, words):
     for path in columns(tmp_path, t=step * np.arange(60)).values():
@@ -352,6 +397,41 @@ def test_few_events_are_read_with_a_finding(tmp_path, step, words):
         assert result.outline.length() == 59 * step + 1
         assert len(result.findings) == bool(words)
         assert words in "".join(result.findings)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "words"),
+    [
+        (
+            30 * N,
+            "400 events last 0.01197 s if t is in µs, 58 per second and pixel, and 11.97 s if it is in ms",
+        ),
+        (
+            130_000 * N,
+            "last 51.87 s if t is in µs, 0.0134 per second and pixel, and 0.05187 s if it is in ns",
+        ),
+        (
+            0.02 * N + 0.001,
+            "last 7.98 s if t is in s, 0.087 per second and pixel, and 0.00798 s if it is in ms",
+        ),
+        (0.0012345 * N, ""),
+        (0.001 * N, ""),  # of ms, it would be too fast
+    ],
+    ids=range(5),
+)
+def test_a_plausible_rate_is_a_finding_where_another_unit_is_near(tmp_path, stamps, words):
+    for path in columns(tmp_path, t=stamps).values():
+        assert [words in text for text in scan(path, size=(24, 24)).findings] == [True] * bool(words)
+        unit = "us" if stamps.dtype.kind == "i" else "s"
+        assert scan(path, size=(24, 24), unit=unit).findings == ()
+
+
+def test_seconds_that_are_too_slow_are_refused(tmp_path):
+    path = columns(tmp_path, t=0.0200001 * N)["a.npz"]
+    with pytest.raises(
+        DataError, match=r"7.98004 s if t is in s, 0.00116 .* unit='s' if that is right.*unit='ms'"
+    ):
+        scan(path, size=(240, 180))
 
 
 def test_unix_time_in_ns_is_recognised(tmp_path):

@@ -60,6 +60,15 @@ def test_a_file_of_another_format_than_named(tmp_path):
         read(path, format="evt2")
 
 
+def test_words_of_evt2_under_a_header_of_evt3(tmp_path):
+    path = tmp_path / "a.raw"
+    events = recording(FORMS["evt2"], 50)
+    path.write_bytes(writing.evt2_bytes(events, "% evt 3.0\n% geometry 64x48\n% end\n"))
+    words = "or state EVT 2.0 in the header if the words are of that, not EVT 3.0, or pass invalid='drop'"
+    with pytest.raises(DataError, match=rf"lies off the sensor.* is not 64 × 48, {words}"):
+        read(path)
+
+
 @pytest.mark.parametrize("suffix", [".aedat", ".aedat4", ".raw", ".dat", ".es", ".h5", ".npz", ".npy"])
 def test_bytes_that_are_not_a_recording(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"

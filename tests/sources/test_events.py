@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,16 @@ def test_real_recordings_of_several_formats(tmp_path):
         assert len(events)
         assert events["x"].max() < sample.signal.size[0]
         assert events["y"].max() < sample.signal.size[1]
+
+
+def test_one_finding_of_many_files_is_one_text(tmp_path):
+    events = moving_bar(0, 0)
+    events[:5] = events[0]
+    for n in range(5):
+        put(tmp_path / f"a/{n}.bin", events)
+    (finding,) = [
+        text for text in EventFolder(path=str(tmp_path)).provenance()["findings"] if "padded" in text
+    ]
+    assert re.match(
+        r"(a/\d.bin, ){2}a/\d.bin and 2 more: the first 5 events are one event \(x 6, y 30\)", finding
+    )

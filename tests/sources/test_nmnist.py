@@ -53,7 +53,20 @@ def test_missing_data(tmp_path):
     nmnist_folder(tmp_path, train=30)
     for file in (tmp_path / "Train/7").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match="has no recordings of 7"):
+    nmnist_folder(tmp_path, train=0, test=20)
+    with pytest.raises(DataError, match=r"Train has no recordings of 7, which other folders have.*Copy"):
+        Nmnist(path=str(tmp_path)).splits()
+
+
+def test_some_digits_alone(tmp_path):
+    for name in ("Train/3/00004.bin", "Train/7/00008.bin", "Test/7/00001.bin"):
+        put(tmp_path / name, moving_bar(0, 0))
+    source = Nmnist(path=str(tmp_path))
+    found = {split: [s.label for s in samples] for split, samples in everything(source).items()}
+    assert found == {"train": [3, 7], "test": [7]}
+    for file in (*tmp_path.glob("Train/*/*.bin"),):
+        file.unlink()
+    with pytest.raises(DataError, match="Train has no recordings; expected Train/DIGIT"):
         Nmnist(path=str(tmp_path)).splits()
 
 
