@@ -21,9 +21,10 @@ from .idx_folder import find_idx_files, has_label_rows, is_part
 from .idx_format import IMAGES, LABEL_ROWS, LABELS, IdxFile, read_idx
 from .labelled_files import files_under
 from .levels import Groups
-from .pixel_range import PixelRanges
+from .pixel_range import PixelRanges, bulk_level
 from .published_digits import EMNIST, Labels, PublishedSet, emnist_findings, mapped_labels, published_set
 
+_SAMPLED = 100  # images that tell whether all are worth a look
 _UPRIGHT = ("1", "Ii", "I", "l")  # classes whose strokes are vertical
 
 
@@ -125,7 +126,8 @@ class Idx(LimitedFiles):
             return f"image {n - ends[split]:,} of {groups.splits[split]}"
 
         white = np.full(ends[-1], 255.0)  # as they are scaled
-        ranges = PixelRanges(self.path, groups, brightest, white, self.white > 0, image_id, _brighter)
+        bulk = np.concatenate([_bulk_levels(s.images) for s in data.values()])
+        ranges = PixelRanges(self.path, groups, brightest, white, self.white > 0, bulk, image_id, _brighter)
         # a part whose name says so is no surprise
         sizes_by_split = {split: len(d.labels) for split, d in data.items() if not is_part(d.paths[0])}
         return [*emnist_findings(self.prefix, sizes_by_split), *ranges.findings()]
@@ -284,8 +286,15 @@ def _scaled(images: NDArray[np.uint8], white: float, path: Path) -> NDArray[np.u
     return np.asarray(levels[images])
 
 
+def _bulk_levels(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the `bulk_level` of each image, or white where a sample of them has none that is dark."""
+    if all(bulk_level(image) == 255 for image in images[:: -(-len(images) // _SAMPLED)]):
+        return np.full(len(images), 255.0)
+    return np.array([bulk_level(image) for image in images], np.float64)
+
+
 def _brighter(factor: float) -> str:
-    return f"multiply their pixels by {factor:.6g} and write the file again"
+    return f"multiply their pixels by {factor:.6g}, up to 255, and write the file again"
 
 
 def _excess_height(images: NDArray[np.uint8]) -> float:

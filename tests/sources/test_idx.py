@@ -287,6 +287,19 @@ def test_pixels_of_small_numbers_are_refused_until_white_is_stated(tmp_path, mos
     assert "at most 0.5" in message(tmp_path, white=0.5)
 
 
+def test_few_white_pixels_do_not_make_dark_images_bright(tmp_path):
+    images, labels = pictures(6)
+    images >>= 6
+    images[:, 0, 0] = 255
+    write_idx(tmp_path, images, labels)
+    (finding,) = Idx(path=str(tmp_path)).provenance()["findings"]
+    assert finding.startswith(
+        "the images have no pixel above 3 but for a few of about 255, which is white: if 3 is "
+    )
+    assert "multiply their pixels by 85, up to 255, and write the file again" in finding
+    assert "findings" not in Idx(path=str(tmp_path), white=255).provenance()
+
+
 def test_a_split_of_another_white(tmp_path):
     images, labels = pictures(6)
     write_idx(tmp_path, images, labels)
@@ -295,7 +308,7 @@ def test_a_split_of_another_white(tmp_path):
     assert "the test images of" in text
     assert "no pixel above 1, where 255 is white" in text
     assert (
-        "multiply their pixels by 255 and write the file again; if they are so dark, use source.white=255"
+        "multiply their pixels by 255, up to 255, and write the file again; if they are so dark, use source.white=255"
         in text
     )
     (finding,) = Idx(path=str(tmp_path), white=255).provenance()["findings"]
