@@ -143,6 +143,7 @@ def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
         raise BadFile(
             id_, "has several frames (expected one picture)", "keep one of them: magick 'IN[0]' OUT.png"
         )
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) and image.mode in _BYTES
     image, turned = _upright(image)
     grey = reading.mode == "grey"
     transparency = "opaque"
@@ -150,6 +151,13 @@ def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
     if image.mode.startswith(("I", "F")):
         kind = _large_kind(image)
         image, brightest, white, bulk = _from_large_values(id_, image, kind, reading)
+    elif deep and reading.white not in (0, 255, 65_535):
+        factor = (255 if reading.white <= 255 else 65_535) / reading.white
+        raise BadFile(
+            id_,
+            "has colours or transparency in 16 bits, of which the upper 8 are read (expected 65535 as white)",
+            f"use source.white=0, and {brighter(factor)}",
+        )
     elif image.mode not in _BYTES:
         raise BadFile(
             id_, f"has the colour space {image.mode} (expected grey, RGB or CMYK)", "convert it to RGB"

@@ -13,10 +13,12 @@ from .levels import Groups, Part
 
 _BLACK = 1 / 15  # of white, at most: the brightest pixel of images that look black
 _DARK = 1 / 4  # of white, at most: the brightest pixel of images that may be of 2 bits less than their format
-_FIRST_LIGHT = np.uint8(18)  # the first byte above a fifteenth of white
 _BROKEN = 1e-4  # of the pixels, at most, are broken
 _FEW = 3  # images: parts of fewer are judged image by image
 _SHARE = 1 / 5  # of the images that are nearly black: too many for an accident
+
+FIRST_LIGHT = np.uint8(18)
+"""The first byte above a fifteenth of white."""
 
 OWN_WHITE = ("1-bit", "palette", "alpha")
 """Kinds of images whose white is never in doubt, and that a user's white does not change."""
@@ -158,6 +160,17 @@ class PixelRanges:
         return self.brighter(white / likely)
 
 
+def dark_arrays(brightest: int) -> list[str]:
+    """Return a text on arrays of bytes that are nearly black, by their largest value, as a list of none or one."""
+    if not 0 < brightest <= 255 * _BLACK:
+        return []
+    likely = likely_white(brightest)
+    return [
+        f"the images have no pixel above {brightest}, where 255 is white: if {likely:g} is white, "
+        f"multiply them by {255 / likely:.6g}, or give bool, or floats up to 1"
+    ]
+
+
 def bulk_level(image: NDArray[np.uint8]) -> int:
     """Return the largest value of an image's pixels without few white ones that stand alone; else 255.
 
@@ -165,12 +178,12 @@ def bulk_level(image: NDArray[np.uint8]) -> int:
     are below that. On a ground of one value other than 0 they are the picture.
     """
     between = np.count_nonzero(
-        image - _FIRST_LIGHT < 255 - _FIRST_LIGHT
+        image - FIRST_LIGHT < 255 - FIRST_LIGHT
     )  # bytes: what is darker wraps around
     if between > max(1, image.size * _BROKEN):
         return 255
     counts = np.bincount(image.ravel(), minlength=256)
-    dark, light = counts[:_FIRST_LIGHT], int(counts[_FIRST_LIGHT:].sum())
+    dark, light = counts[:FIRST_LIGHT], int(counts[FIRST_LIGHT:].sum())
     values, lit = np.flatnonzero(dark[1:]) + 1, int(dark[1:].sum())
     if not light or 2 * light >= lit or (len(values) == 1 and dark[0] < lit):
         return 255

@@ -179,6 +179,15 @@ def test_bright_images(tmp_path, images, inverted, advice):
     assert [text.rpartition(": ")[2] for text in findings] == ([advice] if advice else [])
 
 
+@pytest.mark.parametrize("images", [DIGITS // 255, (DIGITS > 0), DIGITS / 255, DIGITS])
+def test_arrays_of_dark_images(tmp_path, images):
+    findings = found(tmp_path, images, [0, 1, 0, 1], encoder=Poisson(steps=200, rate_max=0.9), dt=None)
+    assert findings[:1] == (
+        ["the images have no pixel above 1, where 255 is white: if 1 is white, multiply them by 255, or give bool, "
+         "or floats up to 1"] if images.dtype == np.uint8 and images.max() == 1 else []
+    )  # fmt: skip
+
+
 def test_what_the_source_finds_is_refused_before_anything_is_written(tmp_path):
     from ..sources.sound_files import put, spoken, wav
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -378,6 +380,30 @@ def test_colours_of_jpeg_files(tmp_path, mode):
     red = Image.new("RGB", (16, 16), (255, 0, 0)).convert(mode)
     pixels = signal(tmp_path, file_bytes(red, "JPEG", quality=95), mode="rgb")
     np.testing.assert_allclose(pixels, np.broadcast_to((255, 0, 0), (16, 16, 3)), atol=3)
+
+
+def rgb16(grey) -> bytes:
+    """Return a PNG file of 16-bit RGB, which Pillow cannot write."""
+    rows, columns = grey.shape
+    lines = np.repeat(grey.astype(">u2"), 3, axis=1)
+    content = b"".join(b"\0" + line.tobytes() for line in lines)
+    header = struct.pack(">IIBBBBB", columns, rows, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(content)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def test_16_bit_colours_have_the_white_of_their_format(tmp_path):
+    np.testing.assert_array_equal(signal(tmp_path, rgb16(SHADES * np.uint16(257))), SHADES)
+    dark = rgb16(SHADES * np.uint16(17))
+    assert "no pixel above 15, where 255 is white" in refusal(tmp_path, dark)
+    for white, factor in ((15, "17"), (4095, "16.0037")):
+        text = refusal(tmp_path, dark, white=white)
+        assert "has colours or transparency in 16 bits, of which the upper 8 are read" in text
+        assert "use source.white=0, and multiply the pixels" in text
+        assert f"magick IN.png -evaluate multiply {factor} OUT.png" in text
 
 
 def test_lab_colours_are_refused(tmp_path):
