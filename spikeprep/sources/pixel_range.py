@@ -177,9 +177,7 @@ def bulk_level(image: NDArray[np.uint8]) -> int:
     They stand alone where nothing is between them and a fifteenth of white, and more than twice as many pixels above 0
     are below that. On a ground of one value other than 0 they are the picture.
     """
-    between = np.count_nonzero(
-        image - FIRST_LIGHT < 255 - FIRST_LIGHT
-    )  # bytes: what is darker wraps around
+    between = np.count_nonzero(image - FIRST_LIGHT < 255 - FIRST_LIGHT)  # bytes: what is darker wraps around
     if between > max(1, image.size * _BROKEN):
         return 255
     counts = np.bincount(image.ravel(), minlength=256)
