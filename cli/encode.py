@@ -67,7 +67,14 @@ def command(
         )
     if dry_run:
         planned = api.plan(
-            recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit
+            recipe,
+            out,
+            source=source,
+            encoder=encoder,
+            settings=settings,
+            seed=seed,
+            limit=limit,
+            strict=strict,
         )
         if as_json:
             emit_json(asdict(planned))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import leaves
 from ..encoders.base import Encoder
+from ..encoding.findings import refuse
 from ..encoding.plan import EncodePlan
 from ..encoding.plan import plan as plan_store
 from ..encoding.run import EncodeSummary
@@ -107,16 +108,20 @@ def plan(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     limit: int | None = None,
+    strict: bool = False,
 ) -> EncodePlan:
     """Return what `encode` would write with the same arguments: samples, units, steps and bytes; writes nothing.
 
     Raises
     ------
     UsageError, DataError
-        As `encode`.
+        As `encode`; with `strict`, for what the source itself finds.
     """
     chosen = _recipe(recipe, encoder, settings)
-    return plan_store(chosen, out, source_path=source, seed=seed, limit=limit)
+    planned = plan_store(chosen, out, source_path=source, seed=seed, limit=limit)
+    if strict:
+        refuse(planned.findings)
+    return planned
 
 
 def _recipe(

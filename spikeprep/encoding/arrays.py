@@ -21,6 +21,7 @@ from ..encoders.base import Chain, Encoder
 from ..errors import StoreError, UsageError
 from ..random import check_seed
 from ..registry import ENCODERS
+from ..sources.pixel_range import FIRST_LIGHT, dark_arrays
 from ..store import Compression, SpikeStore, SpikeWriter
 from ..store.attributes import differences
 from ..store.outputs import check_output
@@ -139,11 +140,16 @@ def write_store(
     about = {"recipe": recipe, "title": title, "citation": citation, **packer.attributes()}
     _refuse_existing(out, about if names is None else {**about, "classes": names}, overwrite)
     table = SampleTable(names)
+    takes_images = packer.chain is not None and packer.chain.encoder.largest_density is not None
+    brightest = 0  # of all images of bytes; above 255 where there are others
     with Spool(out) as spool:
         for row, packed in pack_all(read_rows(samples, labels, split, ids, groups, table), packer, threads):
             table.add(row, packed)
+            if takes_images and brightest < FIRST_LIGHT:
+                brightest = max(brightest, _brightest(row.sample))
             spool.append(packed.data)
         data = table.finish()
+        findings = dark_arrays(brightest)
         attributes = {
             "version": __version__,
             **about,
@@ -152,6 +158,8 @@ def write_store(
             "classes": data.classes,
             "source": {"reader": {"name": "arrays"}, "licence": licence, "sha256": data.sha256},
         }
+        if findings:
+            attributes["source"]["findings"] = findings
         with SpikeWriter.open(
             out, attributes, data.layouts(), compression=compression, overwrite=overwrite
         ) as writer:
@@ -166,6 +174,11 @@ def write_store(
         findings=tuple(store_findings(store)),
         digest=store.digest(),
     )
+
+
+def _brightest(sample: Any) -> int:
+    """Return the largest pixel of an image of bytes; a number above 255 for what is none."""
+    return int(sample.max(initial=0)) if isinstance(sample, np.ndarray) and sample.dtype == np.uint8 else 256
 
 
 def _class_names(classes: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,24 @@ SHORT = 16
 UNUSUAL = 3
 """A density is unusual beyond so many times what is usual for the recipe, and below that part of it."""
 
-DENSE = 0.5
-"""A density above which any encoding is unusual: most bits are spikes."""
+DENSE = 0.75
+"""A density above which an encoding without a known largest one is unusual: nearly all bits are spikes."""
+
+BRIGHT = 0.75
+"""Images are mostly white where the median sample has more than this part of the spikes of a white image."""
 
 APART = 4
 """Splits are of different data where one has more than so many times the density of another."""
 
 _FEWEST = 3  # samples of a split whose density is compared
 _SHOWN = 3  # samples or classes in one text
+
+
+class _White(NamedTuple):
+    """The share of bits that would be spikes of white images, None if not known, and what to do about such images."""
+
+    density: float | None
+    advice: str
 
 
 def store_findings(store: SpikeStore) -> list[str]:
@@ -44,13 +55,13 @@ def store_findings(store: SpikeStore) -> list[str]:
     far from the recipe's usual or from another split's, and images that are mostly bright.
     """
     found = [*store.attributes["source"].get("findings", ())]
-    classes, usual, largest = store.attributes["classes"], _usual_density(store), _largest_density(store)
+    classes, usual, white = store.attributes["classes"], _usual_density(store), _white_images(store)
     if len(classes) == 1:
         found.append(f"all samples are of one class, {classes[0]}: a network has nothing to tell apart")
     for name in store:
         split = store[name]
         if len(split):
-            found += [f"{name}: {text}" for text in _split_findings(split, classes, usual, largest)]
+            found += [f"{name}: {text}" for text in _split_findings(split, classes, usual, white)]
     return [*found, *_unlike_splits(store)]
 
 
@@ -67,7 +78,7 @@ def refuse(findings: Sequence[str], path: str = "") -> None:
 
 
 def _split_findings(
-    split: SplitReader, classes: Sequence[str], usual: float | None, largest: float | None
+    split: SplitReader, classes: Sequence[str], usual: float | None, white: _White
 ) -> Iterator[str]:
     counts, steps = split.counts, split.steps
     if (silent := np.flatnonzero(counts == 0)).size:
@@ -88,11 +99,12 @@ def _split_findings(
     density = int(counts.sum(dtype=np.int64)) / slots if slots else 0.0
     if usual and not usual / UNUSUAL <= density <= usual * UNUSUAL:
         yield f"{density:.2%} of the bits are spikes; with this recipe about {usual:.2%} are"
-    elif largest and density > largest / 2:
-        yield (
-            f"{density:.2%} of the bits are spikes, where {largest:.2%} would be of white images: dark ink on light "
-            "paper should be inverted (invert.use=true)"
-        )
+    elif white.density:
+        if slots and np.median(counts / (split.units * steps.astype(np.float64))) > BRIGHT * white.density:
+            yield (
+                f"{density:.2%} of the bits are spikes, where {white.density:.2%} would be of white images: "
+                f"{white.advice}"
+            )
     elif density > DENSE:
         yield f"{density:.0%} of the bits are spikes: the input may be scaled wrong, or inverted"
 
@@ -135,12 +147,18 @@ def _ids(split: SplitReader, samples: NDArray[np.intp]) -> str:
     return listed(split.ids[samples].tolist(), _SHOWN)
 
 
-def _largest_density(store: SpikeStore) -> float | None:
-    """Return the share of bits that would be spikes of the largest signals; None if not known."""
+def _white_images(store: SpikeStore) -> _White:
     try:
-        return Chain.from_config(store.attributes["chain"]).encoder.largest_density
+        chain = Chain.from_config(store.attributes["chain"])
     except SpikeprepError:  # written without an encoder, or by one that is not installed here
-        return None
+        return _White(None, "")
+    inverted = any(transform.name == "invert" for transform in chain.transforms)
+    return _White(
+        chain.encoder.largest_density,
+        "light strokes on a dark ground should stay as they are (invert.use=false)"
+        if inverted
+        else "dark ink on light paper should be inverted (invert.use=true)",
+    )
 
 
 def _usual_density(store: SpikeStore) -> float | None:

@@ -17,13 +17,16 @@ from ..data import Sample
 from ..errors import DataError, UsageError
 from ..input_files import read_input
 from .base import LimitedFiles, Size, sample_digest
+from .class_names import read_class_names
 from .idx_folder import find_idx_files, has_label_rows, is_part
 from .idx_format import IMAGES, LABEL_ROWS, LABELS, IdxFile, read_idx
 from .labelled_files import files_under
 from .levels import Groups
-from .pixel_range import PixelRanges
+from .pixel_range import PixelRanges, bulk_level
 from .published_digits import EMNIST, Labels, PublishedSet, emnist_findings, mapped_labels, published_set
+from .repeated_images import repeated_images
 
+_SAMPLED = 100  # images that tell whether all are worth a look
 _UPRIGHT = ("1", "Ii", "I", "l")  # classes whose strokes are vertical
 
 
@@ -55,10 +58,10 @@ class Idx(LimitedFiles):
     prefix
         What their names begin with; EMNIST's is the variant, e.g. ``"emnist-balanced"``.
     class_names
-        Name of each class. Where empty, the names come from ``PREFIX-mapping.txt`` (label, then character codes), or
-        are those of the EMNIST variant or of the known data set, or else the numbers up to the largest label. Labels
-        may be counted from 1: where the mapping is, as that of EMNIST Letters, or where they are 1 to the number of
-        names.
+        Name of each class, or a file in `path` with one name per line. Where empty, the names come from
+        ``PREFIX-mapping.txt`` (label, then character codes), or are those of the EMNIST variant or of the known data
+        set, or else the numbers up to the largest label. Labels may be counted from 1: where the mapping is, as that of
+        EMNIST Letters, or where they are 1 to the number of names.
     shape
         (row, column) that every image must have, in pixels; any where empty.
     transpose
@@ -78,7 +81,7 @@ class Idx(LimitedFiles):
 
     path: str = ""
     prefix: str = ""
-    class_names: tuple[str, ...] = ()
+    class_names: str | tuple[str | int, ...] = ()
     shape: Size = ()
     transpose: bool | Literal["auto"] = False
     white: NonNegative = 0
@@ -88,7 +91,7 @@ class Idx(LimitedFiles):
         super().__post_init__()
         if len(self.shape) == 1:
             raise UsageError(f"got idx.shape = {list(self.shape)}", "[rows, columns] in pixels")
-        if len(set(self.class_names)) < len(self.class_names):
+        if isinstance(self.class_names, tuple) and len(set(self.class_names)) < len(self.class_names):
             raise UsageError(
                 f"got idx.class_names = {list(self.class_names)}", "a different name for each class"
             )
@@ -96,12 +99,33 @@ class Idx(LimitedFiles):
             raise UsageError(f"got idx.white = {self.white:g}", "at most 255: pixels are bytes")
 
     @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return read_class_names(self.class_names, Path(self.path), self.limits)
+
+    @cached_property
     def _paths(self) -> dict[str, dict[str, Path]]:
         return find_idx_files(self.path, self.prefix)
 
     @cached_property
     def _data(self) -> dict[str, _Split]:
-        return {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
+        data = {split: self._load(files["images"], files["labels"]) for split, files in self._paths.items()}
+        (first, one), *others = data.items()
+        size = one.images.shape[1:]
+        for split, other in others:
+            if other.images.shape[1:] != size:
+                sizes = [" × ".join(map(str, part.images.shape[1:])) for part in (other, one)]
+                raise DataError(
+                    f"{other.paths[0]} has images of {sizes[0]} pixels, and {one.paths[0].name} of {sizes[1]}",
+                    f"{split} images of the size of the {first} images",
+                    "Give the folder of one data set as source=FOLDER, or bring all images to one size.",
+                )
+        if self.shape and size != self.shape:
+            raise DataError(
+                f"{one.paths[0]} has images of {size}",
+                f"{self.shape}",
+                f"If that is intended, use source.shape={list(size)}.",
+            )
+        return data
 
     @cached_property
     def _findings(self) -> list[str]:
@@ -125,10 +149,16 @@ class Idx(LimitedFiles):
             return f"image {n - ends[split]:,} of {groups.splits[split]}"
 
         white = np.full(ends[-1], 255.0)  # as they are scaled
-        ranges = PixelRanges(self.path, groups, brightest, white, self.white > 0, image_id, _brighter)
+        bulk = np.concatenate([_bulk_levels(s.images) for s in data.values()])
+        ranges = PixelRanges(self.path, groups, brightest, white, self.white > 0, bulk, image_id, _brighter)
         # a part whose name says so is no surprise
         sizes_by_split = {split: len(d.labels) for split, d in data.items() if not is_part(d.paths[0])}
-        return [*emnist_findings(self.prefix, sizes_by_split), *ranges.findings()]
+        repeated = (
+            []
+            if self._published
+            else repeated_images({name: (s.images, s.labels) for name, s in data.items()})
+        )
+        return [*emnist_findings(self.prefix, sizes_by_split), *ranges.findings(), *repeated]
 
     def _load(self, images_path: Path, labels_path: Path) -> _Split:
         images_file = read_idx(images_path, IMAGES, self.limits)
@@ -145,12 +175,6 @@ class Idx(LimitedFiles):
             )
         if not images.size or not labels.size:
             raise DataError(f"{images_path} has no images", "at least one", "Fetch the file again.")
-        if self.shape and images.shape[1:] != self.shape:
-            raise DataError(
-                f"{images_path} has images of {images.shape[1:]}",
-                f"{self.shape}",
-                f"If that is intended, use source.shape={list(images.shape[1:])}.",
-            )
         if self.white:
             images = _scaled(images, self.white, images_path)
         return _Split(images, labels, (images_path, labels_path), (images_file, labels_file))
@@ -172,7 +196,7 @@ class Idx(LimitedFiles):
             for split, data in self._data.items()
             for kind, path, file in zip(("images", "labels"), data.paths, data.files, strict=True)
         }
-        return published_set(files, self.class_names)
+        return published_set(files, self._names)
 
     @cached_property
     def _labels(self) -> Labels:
@@ -182,10 +206,10 @@ class Idx(LimitedFiles):
         published = self._published
         if self._mapping:
             labels = mapped_labels(*self._mapping)
-        elif self.class_names:
-            count = len(self.class_names)
+        elif self._names:
+            count = len(self._names)
             from_1 = count > 1 and (smallest, largest) == (1, count)
-            labels = Labels(self.class_names, int(from_1))
+            labels = Labels(self._names, int(from_1))
         elif published:
             labels = Labels(published.classes)
         else:
@@ -284,8 +308,15 @@ def _scaled(images: NDArray[np.uint8], white: float, path: Path) -> NDArray[np.u
     return np.asarray(levels[images])
 
 
+def _bulk_levels(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the `bulk_level` of each image, or white where a sample of them has none that is dark."""
+    if all(bulk_level(image) == 255 for image in images[:: -(-len(images) // _SAMPLED)]):
+        return np.full(len(images), 255.0)
+    return np.array([bulk_level(image) for image in images], np.float64)
+
+
 def _brighter(factor: float) -> str:
-    return f"multiply their pixels by {factor:.6g} and write the file again"
+    return f"multiply their pixels by {factor:.6g}, up to 255, and write the file again"
 
 
 def _excess_height(images: NDArray[np.uint8]) -> float:

@@ -15,7 +15,7 @@ from ..errors import CapabilityError, DataError
 from ..input_files import Limits
 from .labelled_files import BadFile
 from .other_files import other_kind
-from .pixel_range import likely_white
+from .pixel_range import OWN_WHITE, bulk_level, likely_white
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,6 +34,7 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = (None, None, "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270",
             "TRANSVERSE", "ROTATE_90")  # what each orientation needs  # fmt: skip
 _GREY_NOISE = 16  # differences between the channels of a grey image that a JPEG encoder leaves
+_ROUNDING = 1 + 1e-5  # of a white that is given as a message shows it, in six digits
 _ONE_COLOUR = 2  # of 255: differences between visible pixels of one colour that rounding leaves
 
 
@@ -69,6 +70,8 @@ class Picture:
         `spikeprep.sources.pixel_range.OWN_WHITE`.
     brightest, white
         The largest value of the file's pixels, and the value that stands for white; 0: not of interest.
+    bulk
+        As `brightest`, but without a few white pixels; see `spikeprep.sources.pixel_range.bulk_level`.
     colour
         Whether colours became grey levels.
     turned
@@ -82,6 +85,7 @@ class Picture:
     kind: str = "8-bit"
     brightest: float = 0
     white: float = 0
+    bulk: float = 0
     colour: bool = False
     turned: bool = False
     transparency: str = "opaque"
@@ -139,36 +143,46 @@ def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
         raise BadFile(
             id_, "has several frames (expected one picture)", "keep one of them: magick 'IN[0]' OUT.png"
         )
+    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) and image.mode in _BYTES
     image, turned = _upright(image)
     grey = reading.mode == "grey"
     transparency = "opaque"
     kind = _KINDS.get(image.mode, "8-bit")
     if image.mode.startswith(("I", "F")):
         kind = _large_kind(image)
-        image, brightest, white = _from_large_values(id_, image, kind, reading)
+        image, brightest, white, bulk = _from_large_values(id_, image, kind, reading)
+    elif deep and reading.white not in (0, 255, 65_535):
+        factor = (255 if reading.white <= 255 else 65_535) / reading.white
+        raise BadFile(
+            id_,
+            "has colours or transparency in 16 bits, of which the upper 8 are read (expected 65535 as white)",
+            f"use source.white=0, and {brighter(factor)}",
+        )
     elif image.mode not in _BYTES:
         raise BadFile(
             id_, f"has the colour space {image.mode} (expected grey, RGB or CMYK)", "convert it to RGB"
         )
     else:
-        brightest, white = 0.0, 255.0
+        brightest, white, bulk = 0.0, 255.0, 0.0
         image, transparency = _opaque(id_, image, reading)
         kind = "alpha" if transparency == "picture" else kind
         # whatever their bytes, others are black and white, or colours of a palette
         if 0 < reading.white <= 255 and kind == "8-bit":
-            image, brightest, white = _scaled(id_, np.asarray(_byte_image(image)), reading.white)
+            image, brightest, white, bulk = _scaled(id_, np.asarray(_byte_image(image)), reading.white)
     colour = grey and image.mode != "L" and _has_colour(image)
     if colour and not brightest:  # the grey level of a pure colour is low
         brightest = max(np.ravel(_byte_image(image).getextrema()).tolist())
     image = image.convert(_MODES[reading.mode])
     if not brightest:
         brightest = max(np.ravel(image.getextrema()).tolist())
+    if not bulk:
+        bulk = float(brightest if kind in OWN_WHITE else min(bulk_level(np.asarray(image)), brightest))
     if reading.size:
         rows, columns = reading.size
         image = image.resize((columns, rows), _resampling())
     array = np.asarray(image, np.uint8)
     array.flags.writeable = False
-    return Picture(array.shape, array, kind, brightest, white, colour, turned, transparency)
+    return Picture(array.shape, array, kind, brightest, white, bulk, colour, turned, transparency)
 
 
 def _resampling() -> Any:
@@ -203,7 +217,7 @@ def _large_kind(image: Image) -> str:
 
 def _from_large_values(
     id_: str, image: Image, kind: str, reading: ImageReading
-) -> tuple[Image, float, float]:
+) -> tuple[Image, float, float, float]:
     """Scale pixels of more than 8 bits; their white is stated by the format, or else must be by the user."""
     if not reading.white and kind != "16-bit":
         raise BadFile(
@@ -214,12 +228,12 @@ def _from_large_values(
     return _scaled(id_, np.asarray(image), reading.white or 65_535)
 
 
-def _scaled(id_: str, values: NDArray[Any], white: float) -> tuple[Image, float, float]:
-    """Return an image whose 255 is the value `white`, the largest value of its pixels, and `white`."""
+def _scaled(id_: str, values: NDArray[Any], white: float) -> tuple[Image, float, float, float]:
+    """Return an image whose 255 is the value `white`, and its `Picture.brightest`, `white` and `bulk`."""
     from PIL import Image
 
     brightest, darkest = float(values.max()), float(values.min())
-    if not (darkest >= 0 and brightest <= white):  # NaN is neither
+    if not (darkest >= 0 and brightest <= white * _ROUNDING):  # NaN is neither
         fix = "convert it to values of at least 0"
         if np.isfinite(brightest) and darkest >= 0:
             largest = likely_white(brightest) if values.dtype.kind in "iub" else brightest
@@ -228,7 +242,10 @@ def _scaled(id_: str, values: NDArray[Any], white: float) -> tuple[Image, float,
                 f"if white is {white:g} in other images, {brighter(largest / white)} there"
             )
         raise BadFile(id_, f"has pixels from {darkest:g} to {brightest:g} (expected 0 to {white:g})", fix)
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8)), brightest, float(white)
+    pixels = np.rint(values * (255 / white)).astype(np.uint8)
+    level = bulk_level(pixels)
+    bulk = brightest if level == 255 else float(values[pixels <= level].max())
+    return Image.fromarray(pixels), brightest, float(white), bulk
 
 
 def brighter(factor: float) -> str:

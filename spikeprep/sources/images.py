@@ -115,6 +115,7 @@ class ImageFiles(CheckedFiles[Picture]):
             np.array([picture.brightest for picture in pictures], np.float64),
             np.array([picture.white for picture in pictures], np.float64),
             self.white > 0,
+            np.array([picture.bulk for picture in pictures], np.float64),
             lambda n: files[n].id,
             brighter,
         )

@@ -13,8 +13,12 @@ from .levels import Groups, Part
 
 _BLACK = 1 / 15  # of white, at most: the brightest pixel of images that look black
 _DARK = 1 / 4  # of white, at most: the brightest pixel of images that may be of 2 bits less than their format
+_BROKEN = 1e-4  # of the pixels, at most, are broken
 _FEW = 3  # images: parts of fewer are judged image by image
 _SHARE = 1 / 5  # of the images that are nearly black: too many for an accident
+
+FIRST_LIGHT = np.uint8(18)
+"""The first byte above a fifteenth of white."""
 
 OWN_WHITE = ("1-bit", "palette", "alpha")
 """Kinds of images whose white is never in doubt, and that a user's white does not change."""
@@ -34,6 +38,8 @@ class PixelRanges:
         The largest value of its pixels, and the value that stands for white: the format's, or the user's.
     stated
         Whether the user stated which value is white.
+    bulk
+        As `brightest`, but without a few white pixels; see `bulk_level`.
     image_id
         Number of an image → its name.
     brighter
@@ -45,6 +51,7 @@ class PixelRanges:
     brightest: NDArray[np.float64]
     white: NDArray[np.float64]
     stated: bool
+    bulk: NDArray[np.float64]
     image_id: Callable[[int], str]
     brighter: Callable[[float], str]
 
@@ -75,7 +82,7 @@ class PixelRanges:
                 reported[part.members] = True
                 texts.append(self._text(part))
         odd = self._odd_images(np.flatnonzero((level > 0) & (level <= _BLACK) & ~reported))
-        return [*texts, *odd]
+        return [*texts, *odd, *self._bulk_texts(reported)]
 
     def _refusal(self, part: Part) -> DataError:
         brightest, white, likely = self._values(part.members)
@@ -93,6 +100,22 @@ class PixelRanges:
             f"the {part.name} have no pixel above {brightest:g}, where {white:g} is white{unlike}: if {likely:g} is "
             f"white, {self._fix(part.members)}"
         )
+
+    def _bulk_texts(self, reported: NDArray[np.bool_]) -> Iterator[str]:
+        """Yield a text on each part whose images are nearly black but for a few white pixels.
+
+        These are broken pixels of a camera, or a mark for no value, as 255 in maps of labels.
+        """
+        for part in self.groups.low(self.bulk / self.white, _BLACK, _FEW, _FEW):
+            if not reported[part.members].any() and not (self.stated and part.all):
+                reported[part.members] = True
+                bulk, white = float(self.bulk[part.members].max()), float(self.white[part.members].max())
+                likely = likely_white(bulk)
+                yield (
+                    f"the {part.name} have no pixel above {bulk:g} but for a few of about {white:g}, which is white: "
+                    f"if {likely:g} is white, {self.brighter(white / likely)}; "
+                    f"if they are so dark, use source.white={white:g}"
+                )
 
     def _odd_images(self, black: NDArray[np.intp]) -> Iterator[str]:
         """Yield a text on images that look black one by one, where they are more likely on another scale.
@@ -135,6 +158,34 @@ class PixelRanges:
         if fits.all() and not own[members].any() and not self.stated:
             return f"use source.white={likely:g}"
         return self.brighter(white / likely)
+
+
+def dark_arrays(brightest: int) -> list[str]:
+    """Return a text on arrays of bytes that are nearly black, by their largest value, as a list of none or one."""
+    if not 0 < brightest <= 255 * _BLACK:
+        return []
+    likely = likely_white(brightest)
+    return [
+        f"the images have no pixel above {brightest}, where 255 is white: if {likely:g} is white, "
+        f"multiply them by {255 / likely:.6g}, or give bool, or floats up to 1"
+    ]
+
+
+def bulk_level(image: NDArray[np.uint8]) -> int:
+    """Return the largest value of an image's pixels without few white ones that stand alone; else 255.
+
+    They stand alone where nothing is between them and a fifteenth of white, and more than twice as many pixels above 0
+    are below that. On a ground of one value other than 0 they are the picture.
+    """
+    between = np.count_nonzero(image - FIRST_LIGHT < 255 - FIRST_LIGHT)  # bytes: what is darker wraps around
+    if between > max(1, image.size * _BROKEN):
+        return 255
+    counts = np.bincount(image.ravel(), minlength=256)
+    dark, light = counts[:FIRST_LIGHT], int(counts[FIRST_LIGHT:].sum())
+    values, lit = np.flatnonzero(dark[1:]) + 1, int(dark[1:].sum())
+    if not light or 2 * light >= lit or (len(values) == 1 and dark[0] < lit):
+        return 255
+    return int(values[-1])
 
 
 def likely_white(brightest: float) -> float:

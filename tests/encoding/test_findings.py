@@ -11,9 +11,12 @@ from PIL import Image
 from spikeprep_cli.main import main
 
 import spikeprep
+from spikeprep.encoders.base import Chain
+from spikeprep.encoders.poisson import Poisson
 from spikeprep.encoding.findings import store_findings
 from spikeprep.errors import DataError
 from spikeprep.recipes import load_recipe, recipe_names
+from spikeprep.transforms.images.invert import Invert
 
 
 def spikes(steps=20, units=6, share=0.2):
@@ -153,6 +156,38 @@ def test_ink_on_paper(tmp_path, inverted):
     assert all("should be inverted (invert.use=true)" in text for text in summary.findings)
 
 
+RNG = np.random.default_rng(3)
+DIGITS = np.zeros((4, 28, 28), np.uint8)
+DIGITS[:, 5:23, 12:17] = 255
+
+
+@pytest.mark.parametrize(
+    ("images", "inverted", "advice"),
+    [
+        (255 - DIGITS, False, "dark ink on light paper should be inverted (invert.use=true)"),
+        (DIGITS, True, "light strokes on a dark ground should stay as they are (invert.use=false)"),
+        (DIGITS, False, ""),
+        (255 - DIGITS, True, ""),
+        (np.clip(RNG.normal(135, 50, (4, 28, 28)), 0, 255).astype(np.uint8), False, ""),  # photos
+        (RNG.integers(0, 256, (4, 28, 28), np.uint8), False, ""),
+        (np.where(RNG.random((4, 28, 28)) < 0.6, 255, 0).astype(np.uint8), False, ""),  # masks
+    ],
+)
+def test_bright_images(tmp_path, images, inverted, advice):
+    chain = Chain((Invert(),) if inverted else (), Poisson(steps=100, rate_max=0.9))
+    findings = found(tmp_path, images, [0, 1, 0, 1], encoder=chain, dt=None)
+    assert [text.rpartition(": ")[2] for text in findings] == ([advice] if advice else [])
+
+
+@pytest.mark.parametrize("images", [DIGITS // 255, (DIGITS > 0), DIGITS / 255, DIGITS])
+def test_arrays_of_dark_images(tmp_path, images):
+    findings = found(tmp_path, images, [0, 1, 0, 1], encoder=Poisson(steps=200, rate_max=0.9), dt=None)
+    assert findings[:1] == (
+        ["the images have no pixel above 1, where 255 is white: if 1 is white, multiply them by 255, or give bool, "
+         "or floats up to 1"] if images.dtype == np.uint8 and images.max() == 1 else []
+    )  # fmt: skip
+
+
 def test_what_the_source_finds_is_refused_before_anything_is_written(tmp_path):
     from ..sources.sound_files import put, spoken, wav
 
@@ -165,3 +200,7 @@ def test_what_the_source_finds_is_refused_before_anything_is_written(tmp_path):
         spikeprep.encode("audio", tmp_path / "s.zarr", **chosen, strict=True, progress=False)
     assert not (tmp_path / "s.zarr").exists()
     assert "left out: a/bad.wav" in spikeprep.api.plan("audio", tmp_path / "s.zarr", **chosen).findings[0]
+    with pytest.raises(DataError, match=r"left out: a/bad\.wav.*Nothing was written"):
+        spikeprep.api.plan("audio", tmp_path / "s.zarr", **chosen, strict=True)
+    line = f"encode audio --source {tmp_path}/raw --out {tmp_path}/s.zarr --set source.skip_bad=true --dry-run --strict"
+    assert CliRunner().invoke(main, line.split()).exit_code == 3

@@ -376,7 +376,7 @@ CASES = [
         (("images", "idx"), "white", (-1, float("nan"), "255")),
         (("idx",), "transpose", ("yes", 1)),
         (("idx",), "shape", ([28], [0, 28])),
-        (("idx",), "class_names", (["a", "a"], "ab")),
+        (("idx",), "class_names", (["a", "a"],)),
         (("ti46",), "subset", ("letters",)),
         (("tonic",), "transforms", ("Denoise", [{"filter_time": 1}], [{"name": 3}])),
         (("tonic",), "options", (3,)),

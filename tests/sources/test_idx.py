@@ -287,6 +287,19 @@ def test_pixels_of_small_numbers_are_refused_until_white_is_stated(tmp_path, mos
     assert "at most 0.5" in message(tmp_path, white=0.5)
 
 
+def test_few_white_pixels_do_not_make_dark_images_bright(tmp_path):
+    images, labels = pictures(6)
+    images >>= 6
+    images[:, 0, 0] = 255
+    write_idx(tmp_path, images, labels)
+    (finding,) = Idx(path=str(tmp_path)).provenance()["findings"]
+    assert finding.startswith(
+        "the images have no pixel above 3 but for a few of about 255, which is white: if 3 is "
+    )
+    assert "multiply their pixels by 85, up to 255, and write the file again" in finding
+    assert "findings" not in Idx(path=str(tmp_path), white=255).provenance()
+
+
 def test_a_split_of_another_white(tmp_path):
     images, labels = pictures(6)
     write_idx(tmp_path, images, labels)
@@ -295,7 +308,7 @@ def test_a_split_of_another_white(tmp_path):
     assert "the test images of" in text
     assert "no pixel above 1, where 255 is white" in text
     assert (
-        "multiply their pixels by 255 and write the file again; if they are so dark, use source.white=255"
+        "multiply their pixels by 255, up to 255, and write the file again; if they are so dark, use source.white=255"
         in text
     )
     (finding,) = Idx(path=str(tmp_path), white=255).provenance()["findings"]
@@ -484,3 +497,33 @@ def test_real_emnist_is_upright_either_way(tmp_path):
     as_published = Idx(path=str(tmp_path), prefix="emnist-balanced", transpose="auto")
     np.testing.assert_array_equal(as_published.read("train", 5).signal, images[5])
     assert "transposed" in as_published.provenance()["note"]
+
+
+def test_images_that_are_repeated(tmp_path):
+    images, labels = pictures(9)
+    write_idx(tmp_path, images, labels)
+    assert "findings" not in Idx(path=str(tmp_path)).provenance()
+    images[8], images[6], labels[6] = images[5], images[1], 2  # of its class, of another
+    write_idx(tmp_path, images, labels)
+    write_idx(tmp_path, images[:4], labels[:4], split="test")
+    assert Idx(path=str(tmp_path)).provenance()["findings"] == [
+        "one image repeats the pixels of images of another class, such as image 1 of train and image 6 of train",
+        "4 images repeat the pixels of images in another split, such as image 0 of train and image 0 of test",
+        "one image repeats the pixels of images of their class, such as image 5 of train and image 8 of train",
+    ]
+
+
+def test_splits_of_different_shapes(tmp_path):
+    write_idx(tmp_path, *pictures(6))
+    write_idx(tmp_path, *pictures(6, columns=7), split="test")
+    for shape in ((), (5, 4)):
+        text = message(tmp_path, shape=shape)
+        assert "images of 5 × 7 pixels, and train-images-idx3-ubyte of 5 × 4" in text
+        assert "expected test images of the size of the train images" in text
+
+
+@pytest.mark.parametrize("names", ["[a,b,3]", ("a", "b", 3), "names.txt"])
+def test_class_names_as_a_shell_gives_them(tmp_path, names):
+    write_idx(tmp_path, *pictures(6))
+    (tmp_path / "names.txt").write_text("a\nb\n3\n")
+    assert Idx(path=str(tmp_path), class_names=names).classes == ("a", "b", "3")

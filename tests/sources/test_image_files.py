@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -303,6 +306,41 @@ def test_images_that_may_have_another_white_are_a_finding(tmp_path, parts, text)
     assert finding.startswith(text)
 
 
+MARKED = np.zeros((16, 16), np.uint16)
+MARKED[2:9, 3:12] = np.arange(63).reshape(7, 9)
+MARKED[9, 4:12] = 1
+
+
+@pytest.mark.parametrize(
+    ("scale", "broken", "dtype", "text"),
+    [
+        (16, 2, np.uint16, "have no pixel above 992 but for a few of about 65535, which is white: if 1023 is white, "
+                           "multiply the pixels, for example: magick IN.png -evaluate multiply 64.0616 OUT.png; "
+                           "if they are so dark, use source.white=65535"),
+        (1 / 20, 20, np.uint8, "have no pixel above 3 but for a few of about 255, which is white: if 3 is white, "),
+    ],
+)  # fmt: skip
+def test_few_white_pixels_do_not_make_dark_images_bright(tmp_path, scale, broken, dtype, text):
+    pixels = (MARKED * scale).astype(dtype)
+    pixels[0, :broken] = np.iinfo(dtype).max
+    for n in range(4):
+        put(tmp_path / "train" / "ab"[n % 2] / f"{n}.png", file_bytes(np.roll(pixels, n, 1)))
+    (finding,) = [text for text in found(str(tmp_path)) if "repeat" not in text]
+    assert finding.startswith(f"the images {text}")
+    assert found(str(tmp_path), white=np.iinfo(dtype).max) == []
+
+
+@pytest.mark.parametrize("ground", [0, 3])
+@pytest.mark.parametrize("halo", [0, 90])
+def test_few_white_strokes_are_no_finding(tmp_path, ground, halo):
+    for n in range(4):
+        pixels = np.full((16, 16), ground, np.uint8)
+        pixels[n + 3, 4:7] = 255
+        pixels[n + 4, 4:7] = halo
+        put(tmp_path / "train" / "ab"[n % 2] / f"{n}.png", file_bytes(pixels))
+    assert found(str(tmp_path)) == []
+
+
 def test_floats_that_use_a_part_of_their_range(tmp_path):
     for n in range(6):
         pixels = SHADES.astype(np.float32) / (232 if n % 2 else 1160)
@@ -312,6 +350,18 @@ def test_floats_that_use_a_part_of_their_range(tmp_path):
         "class a have no pixel above 0.2, where 1 is white, unlike the others: if 0.2 is white, mult"
         in finding
     )
+
+
+def test_a_white_that_a_message_shows_can_be_used(tmp_path):
+    for n in range(4):
+        pixels = SHADES.astype(np.float32) / np.float32(192.7 + n % 2)
+        put(tmp_path / "train" / "ab"[n % 2] / f"{n}.tif", file_bytes(pixels, "TIFF"))
+    with pytest.raises(DataError) as error:
+        found(str(tmp_path), white=1)
+    white = max(re.findall(r"source\.white=([\d.]+);", str(error.value)))
+    source = ImageFolder(path=str(tmp_path), white=float(white))
+    assert float(white) < SHADES.max() / np.float32(192.7)
+    assert max(source.read("train", n).signal.max() for n in range(4)) == 255
 
 
 def test_an_image_above_the_stated_white(tmp_path):
@@ -330,6 +380,30 @@ def test_colours_of_jpeg_files(tmp_path, mode):
     red = Image.new("RGB", (16, 16), (255, 0, 0)).convert(mode)
     pixels = signal(tmp_path, file_bytes(red, "JPEG", quality=95), mode="rgb")
     np.testing.assert_allclose(pixels, np.broadcast_to((255, 0, 0), (16, 16, 3)), atol=3)
+
+
+def rgb16(grey) -> bytes:
+    """Return a PNG file of 16-bit RGB, which Pillow cannot write."""
+    rows, columns = grey.shape
+    lines = np.repeat(grey.astype(">u2"), 3, axis=1)
+    content = b"".join(b"\0" + line.tobytes() for line in lines)
+    header = struct.pack(">IIBBBBB", columns, rows, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(content)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def test_16_bit_colours_have_the_white_of_their_format(tmp_path):
+    np.testing.assert_array_equal(signal(tmp_path, rgb16(SHADES * np.uint16(257))), SHADES)
+    dark = rgb16(SHADES * np.uint16(17))
+    assert "no pixel above 15, where 255 is white" in refusal(tmp_path, dark)
+    for white, factor in ((15, "17"), (4095, "16.0037")):
+        text = refusal(tmp_path, dark, white=white)
+        assert "has colours or transparency in 16 bits, of which the upper 8 are read" in text
+        assert "use source.white=0, and multiply the pixels" in text
+        assert f"magick IN.png -evaluate multiply {factor} OUT.png" in text
 
 
 def test_lab_colours_are_refused(tmp_path):
