@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,11 +50,12 @@ class _White(NamedTuple):
 def store_findings(store: SpikeStore) -> list[str]:
     """Return what deserves attention in a complete store, one text each; the same whenever it is asked for.
 
-    Beside the source's own findings, such as events that were dropped and files left out, these are: samples without a
-    spike, a single class, classes with few samples or none, samples far longer or shorter than the median, a density
-    far from the recipe's usual or from another split's, and images that are mostly bright.
+    Beside the source's own findings, such as events that were dropped and files left out, these are: no training
+    samples, samples without a spike, a single class, classes with few samples or none, samples far longer or shorter
+    than the median, a density far from the recipe's usual or from another split's, and images that are mostly bright.
     """
     found = [*store.attributes["source"].get("findings", ())]
+    found += untrained({name: len(store[name]) for name in store})
     classes, usual, white = store.attributes["classes"], _usual_density(store), _white_images(store)
     if len(classes) == 1:
         found.append(f"all samples are of one class, {classes[0]}: a network has nothing to tell apart")
@@ -63,6 +64,13 @@ def store_findings(store: SpikeStore) -> list[str]:
         if len(split):
             found += [f"{name}: {text}" for text in _split_findings(split, classes, usual, white)]
     return [*found, *_unlike_splits(store)]
+
+
+def untrained(samples: Mapping[str, int]) -> list[str]:
+    """Return one text where no sample is for training; `samples` is split → their number."""
+    if samples.get("train"):
+        return []
+    return [f"no training samples: all are in the split {listed([name for name, n in samples.items() if n])}"]
 
 
 def refuse(findings: Sequence[str], path: str = "") -> None:

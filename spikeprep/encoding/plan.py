@@ -23,6 +23,7 @@ from ..store import Compression, SplitLayout
 from ..store.outputs import check_output
 from ..system import cores
 from ..urls import redacted
+from .findings import untrained
 from .samples import SampleEncoder, Shape, misfit
 
 _SHOWN = 5  # samples in one message
@@ -211,7 +212,8 @@ class StorePlan:
         def steps(split: str, index: int) -> int:
             description = self.encoder.describe(split, index)
             if description.unit_shape != first.unit_shape:
-                sample = f"sample {self.encoder.read(split, index)[0].id}"
+                where = f" in {self.source_path}" if self.source_path else ""
+                sample = f"sample {self.encoder.read(split, index)[0].id}{where}"
                 raise misfit(f"{sample} would have units {description.unit_shape}", f"{first.unit_shape}")
             return description.steps
 
@@ -259,8 +261,8 @@ class StorePlan:
         return source_attributes(self.source)
 
     def findings(self) -> list[str]:
-        """Return what the source found that deserves attention."""
-        return list(self._stored_source.get("findings", ()))
+        """Return what the source found that deserves attention, and a lack of training samples."""
+        return [*self._stored_source.get("findings", ()), *untrained(self.samples)]
 
     def remark(self) -> str:
         """Return what a person should know about the data or the chain; may be empty."""

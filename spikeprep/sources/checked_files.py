@@ -151,7 +151,7 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         # a file that is damaged is so for each of its intervals: it is named once
         bad = list(dict.fromkeys([*self._listing.bad, *bad, *outliers]))
         if bad and (not self.skip_bad or not good):
-            raise self._refusal(bad)
+            raise self._refusal(bad, skippable=not self.skip_bad and bool(good or unchecked))
         if not good:
             hint = "Give their folder as source=FOLDER."
             raise DataError(f"{self.path} has no recordings", f"files ending in {self.endings}", hint)
@@ -212,8 +212,10 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
             for recording, found in zip(recordings, checked, strict=True)
         ]
 
-    def _refusal(self, bad: Sequence[BadFile]) -> DataError:
+    def _refusal(self, bad: Sequence[BadFile], skippable: bool = True) -> DataError:
+        """Return one error for all bad files; `skippable`: whether others are there, and bad ones can be left out."""
         hint = "Or leave such files out, with a record in the store: use source.skip_bad=true."
+        hint = hint if skippable else ""
         return bad_files_error(self.path, bad, hint)
 
     def _recording(self, split: str, index: int) -> Recording:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ _GROUPS = {"images": "image", "recordings": "events"}  # what a source reads, as
 class ClassFolders:
     """Reads ``CLASS/…`` and ``SPLIT/CLASS/…`` below a folder, or refuses what may mean either.
 
+    ``SPLIT/SPLIT/CLASS/…``, with one name for both, is read too, as archives of Kaggle are unpacked.
     Folders whose names begin with ``_`` or ``.`` are ignored, and so are spike stores. Below the folder of a class
     files may be at any depth.
 
@@ -37,6 +38,8 @@ class ClassFolders:
         Names of the classes where they are given; they tell classes from splits.
     findings
         What deserves the user's attention, one text each, after `read`.
+    notes
+        What was decided from the folders, likewise.
     """
 
     root: Path
@@ -44,6 +47,7 @@ class ClassFolders:
     suffixes: Sequence[str]
     class_names: Sequence[str] = ()
     findings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _walked: dict[Path, list[Path]] = field(default_factory=dict, init=False, repr=False)
 
     def read(self) -> list[Entry]:
@@ -52,6 +56,7 @@ class ClassFolders:
         self._report_loose(self.root)
         split_like = [f for f in folders if is_split_like(f.name)]
         if not split_like or {printable(f.name) for f in folders} <= set(self.class_names):
+            self._report_splits(split_like)
             return self._classes(folders)
         filled = [f for f in folders if self._files(f)]
         others = [f for f in filled if f not in split_like]
@@ -66,7 +71,11 @@ class ClassFolders:
             if split_named(folder.name) == "train":
                 raise self._empty(folder)
             self.findings.append(f"{folder.name} has no {self.what}")
-        return self._splits({str(split): folder for split, folder in splits.items()})
+        for folder in splits.values():
+            if (inner := self._inner(folder)) != folder:
+                self.notes.append(f"the classes of {folder.name} are read from {file_id(inner, self.root)}")
+                self._report_loose(folder)
+        return self._splits({str(split): self._inner(folder) for split, folder in splits.items()})
 
     def _classes(self, folders: Sequence[Path]) -> list[Entry]:
         """Return the files of folders of classes, without a split."""
@@ -127,9 +136,35 @@ class ClassFolders:
         label = printable(folder.name)
         return [Entry(split, f, label, file_id(f, self.root)) for f in files]
 
+    def _inner(self, folder: Path) -> Path:
+        """Return the folder of a split, or the only one in it, of the same name, where that has the classes."""
+        inner = folder / folder.name
+        return inner if self._folders(folder) == [inner] and self._parts(inner) else folder
+
+    def _report_splits(self, folders: Sequence[Path]) -> None:
+        """Record classes, as they are named, that may be splits: each has folders alone."""
+        parts = [self._parts(folder) for folder in folders]
+        if len(folders) > 1 and all(parts):
+            self._report_parts(folders, set().union(*filter(None, parts)))
+
+    def _report_parts(self, folders: Sequence[Path], parts: Collection[str]) -> None:
+        names = sorted(printable(folder.name) for folder in folders)
+        self.findings.append(
+            f"{listed(names)} are taken as the classes of {folders[0].parent.name}; all of them have folders alone: "
+            f"{listed(sorted(parts))}"
+        )
+
+    def _parts(self, folder: Path) -> set[str] | None:
+        """Return the names of the folders in a folder that have its files; None where some are directly in it."""
+        files = self._files(folder)
+        if any(file.parent == folder for file in files):
+            return None
+        return {file.relative_to(folder).parts[0] for file in files}
+
     def _every_class(self, split: str) -> list[str]:
         """Return the names of the folders of classes, in one split or, with splits, in all of them."""
-        around = [f for f in self._folders(self.root) if split_named(f.name)] if split else [self.root]
+        splits = [self._inner(f) for f in self._folders(self.root) if split_named(f.name)]
+        around = splits if split else [self.root]
         return sorted({printable(inner.name) for folder in around for inner in self._folders(folder)})
 
     def _folders(self, folder: Path) -> list[Path]:
@@ -171,10 +206,10 @@ class ClassFolders:
         """
         inner = []
         for folder in folders:
-            files = self._files(folder)
-            if any(file.parent == folder for file in files):
+            parts = self._parts(folder)
+            if parts is None:
                 return
-            inner += [{file.relative_to(folder).parts[0] for file in files}] if files else []
+            inner += [parts] if parts else []
         every = sorted(set().union(*inner))
         if len(inner) < 2 or len(every) < 2 or any(map(is_split_word, every)):
             return
@@ -190,9 +225,7 @@ class ClassFolders:
                 f"list the files in a CSV file of path,label,group; if {listed(names)} are, "
                 f"{naming(self._every_class('' if above == self.root else above.name))}.",
             )
-        self.findings.append(
-            f"{listed(names)} are taken as the classes of {above.name}; all of them have folders alone: {listed(every)}"
-        )
+        self._report_parts(folders, every)
 
     def _report_others(self, folder: Path) -> None:
         """Record the files of a class that have other endings than those that are read."""
@@ -248,11 +281,14 @@ class ClassFolders:
             fix = "Leave there the folders of splits alone"
         else:
             fix = "Move the folders of classes into one folder for each split"
-        every = naming(sorted(printable(folder.name) for folder in (*split_like, *others)))
+        folders = (*split_like, *others)
+        parts = [self._parts(folder) for folder in folders]
+        if not (parts[0] and all(same == parts[0] for same in parts)):  # else they are not the classes
+            fix += f"; if all of these are classes, {naming(sorted(printable(f.name) for f in folders))}"
         return DataError(
             f"{self.root} has the folders {listed(names)}{beside}",
             f"one folder for each split and nothing else ({KNOWN_NAMES}), or folders of classes",
-            f"{fix}; if all of these are classes, {every}.",
+            f"{fix}.",
         )
 
 

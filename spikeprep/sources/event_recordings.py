@@ -219,7 +219,7 @@ def _decisions(files: Sequence[CheckedFile[Facts]]) -> list[str]:
         return []
     number = len({file.file_id for file in files})
     return [
-        f"{note} ({listed(list(ids), _SHOWN)} of {number} files: {_range(ids.values())})"
+        f"{note} ({listed(list(ids), _SHOWN)}{f' of {number} files' if number > 1 else ''}: {_range(ids.values())})"
         for note, ids in notes.items()
     ]
 

@@ -17,7 +17,7 @@ from ..errors import DataError, printable
 from ..input_files import Limits
 from ..store.outputs import is_store
 from ..text import listed
-from .labelled_files import BadFile, Entry, file_id, files_in, files_under
+from .labelled_files import BadFile, Entry, file_id, files_in, files_under, is_hidden
 from .list_files import plain_path, read_list
 from .table_rows import read_rows
 from .tables import Table, TableRules, read_table
@@ -121,7 +121,7 @@ def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRule
 
 
 def _is_recording(path: Path, suffixes: Sequence[str]) -> bool:
-    if path.name in (_MAPPING, *_LISTS.values()) or path.name.endswith(_LABELS):
+    if path.name in (_MAPPING, *_LISTS.values()) or path.name.endswith(_LABELS) or is_hidden(path.name):
         return False
     return path.name.lower().endswith(tuple(suffixes)) if suffixes else True
 

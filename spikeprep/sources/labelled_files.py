@@ -20,6 +20,7 @@ from .base import file_sha256
 from .split_names import SPLITS
 
 _SHOWN = 5  # files in one message
+_OF_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # in lower case, as Windows leaves them in folders
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,15 @@ class LabelledFiles:
         Lines of the table that cannot be used.
     findings
         What deserves the user's attention, one text each.
+    notes
+        What was decided from the data, one text each.
     """
 
     entries: Sequence[Entry]
     classes: tuple[str, ...]
     bad: Sequence[BadFile] = ()
     findings: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def recordings(self, test_share: float, seed: int) -> list[Recording]:
         """Return the files, shuffled; of those without a split, a share of each class is test.
@@ -205,17 +209,21 @@ def bad_files_findings(bad: Sequence[BadFile]) -> list[str]:
 def files_under(root: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the files below a folder whose names end in one of `suffixes` (empty: any), sorted.
 
-    Hidden files and folders are ignored, and so are spike stores; raises `DataError` where a folder cannot be read.
+    Hidden files and folders are ignored, and so are spike stores and what Windows adds, such as ``Thumbs.db``; raises
+    `DataError` where a folder cannot be read.
     """
     files = []
     for folder, folders, names in os.walk(root, onerror=_unreadable_folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and not is_store(Path(folder, name))
         )
-        files += [
-            Path(folder, name) for name in names if not name.startswith(".") and has_ending(name, suffixes)
-        ]
+        files += [Path(folder, name) for name in names if not is_hidden(name) and has_ending(name, suffixes)]
     return sorted(files, key=lambda file: file.parts)  # compared faster than paths
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is not for its users, by its name: ``.DS_Store``, ``Thumbs.db``."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def has_ending(name: str, suffixes: Sequence[str]) -> bool:

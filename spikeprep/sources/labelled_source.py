@@ -26,11 +26,12 @@ from .class_names import (
 )
 from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
 from .labelled_files import Entry, LabelledFiles, cut_groups
-from .list_files import plain_path, read_list
+from .list_files import files_by_name, plain_path, read_list
+from .loose_lists import tables_in, unused_lists
+from .table_columns import role_of
 from .tables import Table, TableRules, read_table
 
 _RULES = TableRules()
-_KNOWN_LISTS = ("testing_list.txt", "validation_list.txt")  # of Speech Commands, and of what is made like it
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class LabelledSource(LimitedFiles):
         matches, or its first group in parentheses. No split that is chosen here or in training cuts through a group.
     columns
         Column of a CSV file → what it means, where its name does not say so: ``"path"``, ``"label"``, ``"split"``,
-        ``"group"``, ``"ignore"``, or ``"start_us"`` and ``"stop_us"``, of an interval of an event recording.
+        ``"group"``, ``"ignore"``, or ``"start_us"`` and ``"stop_us"`` or ``"duration_us"``, of an interval of an event
+        recording.
     """
 
     files_are: ClassVar[str] = "recordings"  # plural noun, for messages
@@ -122,16 +124,16 @@ class LabelledSource(LimitedFiles):
             and "" in {e.split for e in files.entries}
         ):
             findings.append(f"no test samples: there are too few for a test share of {self.test_share:g}")
-        return Listing(recordings, files.bad, findings=findings)
+        return Listing(recordings, files.bad, "; ".join(files.notes), findings)
 
     def _with_lists(self, files: LabelledFiles, folder: Path) -> LabelledFiles:
         """Return the files with the splits that the list files give."""
         settings = {"validation": "validation_list", "test": "test_list"}
         lists = {split: name for split, setting in settings.items() if (name := getattr(self, setting))}
         if not lists:
-            unused = [name for name in _KNOWN_LISTS if (folder / name).is_file()]
-            finding = f"{listed(unused)} in {folder.name}: not used, as source.test_list and validation_list are empty"
-            return replace(files, findings=[*files.findings, finding]) if unused else files
+            if any(entry.interval for entry in files.entries):
+                return files  # of a folder whose lists are used, or of a table
+            return replace(files, findings=[*files.findings, *unused_lists(Path(self.path), files.entries)])
         if any(entry.split for entry in files.entries):
             raise DataError(
                 f"{self.path} has splits of its own, and the lists {listed(list(lists.values()))} give others",
@@ -144,11 +146,15 @@ class LabelledSource(LimitedFiles):
             dict.fromkeys((entry.file_id for entry in files.entries), others),
             list(files.findings),
         )
-        files_named = {plain_path(id_): id_ for id_ in splits}
+        files_named = files_by_name(splits)
         for split, name in lists.items():
             what = f"the {split} files, one per line"
             lines = dict.fromkeys(read_list(folder / name, what, settings[split], self.limits))
             ids = {line: line if line in splits else files_named.get(plain_path(line), "") for line in lines}
+            heading = next((line for line in lines if not line.startswith("#")), "")
+            for line in [line for line, id_ in ids.items() if not id_]:
+                if line.startswith("#") or (line == heading and role_of(line) == "path"):
+                    del lines[line], ids[line]  # a comment, or the name of a column
             known = dict.fromkeys(filter(None, ids.values()))
             if lines and not known:
                 raise DataError(
@@ -236,15 +242,19 @@ def find_labelled_files(
         if rules.intervals:
             check_no_intervals_below(root)
         folders = ClassFolders(root, what, suffixes, class_names)
-        table = Table(folders.read(), (), folders.findings)
+        table = Table(folders.read(), (), folders.findings, notes=folders.notes)
     present = {entry.label for entry in table.entries}
     if not present and not table.bad:
         ending = f"files ending in {' '.join(suffixes)}" if suffixes else "at least one file"
-        raise DataError(
-            f"{path} has no class folders", f"{layout}; {ending}", f"Put each class's {what} in a folder."
+        tables = tables_in(root) if root.is_dir() else []
+        fix = (
+            f"Give the table that lists them: source={tables[0]}"
+            if tables
+            else f"Put each class's {what} in a folder"
         )
+        raise DataError(f"{path} has no class folders", f"{layout}; {ending}", f"{fix}.")
     if class_names:
         check_classes(present, class_names, path)
     findings = [] if class_names else check_spellings(present, path)
     classes = tuple(class_names) or table.classes or sorted_classes(present)
-    return LabelledFiles(table.entries, classes, table.bad, [*table.findings, *findings])
+    return LabelledFiles(table.entries, classes, table.bad, [*table.findings, *findings], table.notes)

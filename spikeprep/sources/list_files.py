@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import posixpath
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import DataError
@@ -71,6 +72,21 @@ def decode_text(file: Path, content: bytes, expected: str, else_: str = "") -> t
             reason = f"{error.encoding}: {error.reason}"
     fix = f"Save it as UTF-8, for example: iconv -f ENCODING -t UTF-8 {file.name}."
     raise DataError(f"{file} is no text ({reason})", f"{expected}, in UTF-8 or UTF-16", fix)
+
+
+def files_by_name(ids: Iterable[str]) -> dict[str, str]:
+    """Return what all spellings of a file's path have in common → its id.
+
+    The path without its ending stands for a file too, where no other file has it (Food-101's ``train.txt``).
+    """
+    files: dict[str, str] = {}
+    stems: dict[str, str] = {}  # empty: of several
+    for id_ in ids:
+        path = plain_path(id_)
+        files[path] = id_
+        stem = posixpath.splitext(path)[0]
+        stems[stem] = "" if stem in stems else id_
+    return {stem: id_ for stem, id_ in stems.items() if id_} | files
 
 
 def plain_path(path: str) -> str:

@@ -42,7 +42,7 @@ def split_named(name: str) -> str | None:
     """Return which of `SPLITS` a name means; None where it means none of them, or not clearly one.
 
     The names are train and training, val, valid, validation and dev, test and testing, in any case, also as one word
-    among others: ``n-cars_train``, ``TrainingSet``, ``val2017``. ``not_test`` means none.
+    among others: ``n-cars_train``, ``TrainingSet``, ``testdata``, ``val2017``. ``not_test`` means none.
     """
     splits = {_NAMES.get(word) for word in _split_words(name)}
     return splits.pop() if len(splits) == 1 else None
@@ -61,7 +61,7 @@ def is_split_word(name: str) -> bool:
 def _split_words(name: str) -> list[str]:
     """Return the words of a name that stand for splits, in lower case."""
     words = [word.lower() for word in _WORDS.findall(_CAPITAL.sub(" ", name.strip()))]
-    words = [word.removesuffix("set") for word in words]
+    words = [word.removesuffix("set").removesuffix("data") for word in words]
     return [
         f"{before} {word}" if before in _NEGATIONS else word
         for before, word in zip(["", *words], words, strict=False)

@@ -29,10 +29,13 @@ _ENDS = {
     "stop": ("stop", "end", "tend", "tstop", "endtime", "stoptime", "endtimestamp", "stoptimestamp"),
 }
 _END_NAMES = {name: end for end, names in _ENDS.items() for name in names}
+_DURATIONS = ("duration", "dur")
 MICROSECONDS = {"ns": Decimal("0.001"), "us": Decimal(1), "ms": Decimal(1000), "s": Decimal(1_000_000)}
 """µs per unit of time."""
 
-INTERVAL_ROLES = tuple(f"{end}_{unit}" for end in _ENDS for unit in MICROSECONDS)
+_INDICES = ("", "index", "id", "unnamed0")  # a number of the line
+_TIMES = (*_ENDS, "duration")
+INTERVAL_ROLES = tuple(f"{time}_{unit}" for time in _TIMES for unit in MICROSECONDS)
 ROLES = (*_NAMES, *INTERVAL_ROLES)
 """What a column can mean, as the setting `columns` of a source names it."""
 
@@ -58,11 +61,12 @@ class Columns:
     header
         Names of the columns.
     of
-        Meaning, see `ROLES` → number of the column; ``"start"`` and ``"stop"`` stand for these in any unit.
+        Meaning, see `ROLES` → number of the column; ``"start"``, ``"stop"`` and ``"duration"`` stand for these in any
+        unit.
     units
-        ``"start"`` and ``"stop"`` → their unit, a key of `MICROSECONDS`.
+        ``"start"`` and ``"stop"``, or ``"duration"`` in place of it → their unit, a key of `MICROSECONDS`.
     ignored
-        Names of columns that describe files and are not used; none that a setting names.
+        Names of columns that describe files and are not used; none that a setting names, or that number the lines.
     flag
         The split of lines where the column of the split is true, as in ``is_train``; empty where it names the splits.
     """
@@ -90,51 +94,63 @@ def role_of(name: str) -> str:
     rest, unit = "".join(words[:-1]), unit_named(words[-1])
     if unit and rest in _END_NAMES:
         return f"{_END_NAMES[rest]}_{unit}"
-    if rest == "duration" and unit:
+    if rest in _DURATIONS and unit:
         return "ignore"
     return _ROLES["group"] if words[-1] == "id" and _ROLES.get(rest) == "group" else ""
 
 
 def understand(
-    table: Path, header: Sequence[str], settings: Mapping[str, str], needs: Sequence[str]
+    table: Path, header: Sequence[str], settings: Mapping[str, str], needs: Sequence[str], intervals: bool
 ) -> Columns:
     """Return which column means what; `settings` has the meaning of columns by name, ahead of what names mean.
+
+    A duration describes a file; beside a start, and no stop, it gives the stop.
 
     Parameters
     ----------
     needs
         Meanings that must be there; one that is not is not allowed where it is ``path``: the file is known.
+    intervals
+        Whether a sample may be an interval of a file.
 
     Raises
     ------
     UsageError
         A setting is none of `ROLES`.
     DataError
-        A column is missing, has no meaning or no unit, or two have the same one. All columns are named together.
+        A column is missing, has no meaning or no unit, or two have the same one. All columns are named together. Or
+        there are intervals, and a sample cannot be one.
     """
     _check_settings(table, header, settings)
     roles = [settings.get(name) or role_of(name) for name in header]
+    times = {name: role for name, role in zip(header, roles, strict=True) if _general(role) in _TIMES}
+    if times and not intervals:
+        raise _no_intervals(table, list(times))
+    if {*map(_general, times.values())} == {"start"}:
+        durations = {name: _duration(name) for name in header if name not in settings}
+        roles = [durations.get(name) or role for name, role in zip(header, roles, strict=True)]
     problems, fixes = [], []
     unknown = [name for name, role in zip(header, roles, strict=True) if not role]
     if unknown:
         named = f"the column{'s' * (len(unknown) > 1)} {listed(unknown, _SHOWN)}"
         problems.append(f"{named} that no meaning is known of")
         fixes += [(name, "ignore") for name in unknown]
-    for end in _ENDS:
+    for end in _TIMES:
         if bare := [name for name, role in zip(header, roles, strict=True) if role == end]:
             problems.append(f"the column {bare[0]} without a unit")
             fixes.append((bare[0], f"{end}_us"))
-    general = [role.partition("_")[0] for role in roles]
+    general = [_general(role) for role in roles]
     for role in ("path", "label", "split", "group", *_ENDS):
-        same = [name for name, other in zip(header, general, strict=True) if other == role]
+        alike = ("stop", "duration") if role == "stop" else (role,)
+        same = [name for name, other in zip(header, general, strict=True) if other in alike]
         if len(same) > 1:
             problems.append(f"{len(same)} columns of the {role}: {listed(same)}")
             # of a number and a name of the class, the name usually comes last
             kept = same[-1 if role == "label" else 0]
             fixes += [(name, "ignore") for name in dict.fromkeys(same) if name != kept]
     missing = [role for role in needs if role not in general]
-    if len({"start", "stop"} & set(general)) == 1:
-        missing.append("stop" if "start" in general else "start")
+    if len(ends := {"stop" if role == "duration" else role for role in general if role in _TIMES}) == 1:
+        missing.append("stop" if "start" in ends else "start")
     if missing or problems:
         raise _misunderstood(table, header, missing, problems, fixes)
     flags = [
@@ -149,9 +165,34 @@ def understand(
         [
             name
             for name, role in zip(header, roles, strict=True)
-            if role == "ignore" and name and name not in settings
+            if role == "ignore" and name not in settings and "".join(words_of(name)) not in _INDICES
         ],
         "".join(flags),
+    )
+
+
+def _general(role: str) -> str:
+    """Return a meaning without a unit."""
+    return role.partition("_")[0]
+
+
+def _duration(name: str) -> str:
+    """Return which duration a column's name means, with its unit or without; empty where it means none."""
+    words = words_of(name)
+    if "".join(words) in _DURATIONS:
+        return "duration"
+    unit = unit_named(words[-1]) if words else ""
+    return f"duration_{unit}" if unit and "".join(words[:-1]) in _DURATIONS else ""
+
+
+def _no_intervals(table: Path, names: Sequence[str]) -> DataError:
+    settings = " ".join(f"source.columns.{n}=ignore" for n in names if re.fullmatch(r"[A-Za-z]\w*", n))
+    return DataError(
+        f"{table} lists intervals of files: it has the column{'s' * (len(names) > 1)} {listed(names, _SHOWN)}",
+        "a file for each sample",
+        f"Cut the files, one file per interval; if these are no intervals, use {settings}."
+        if settings
+        else "Cut the files, one file per interval.",
     )
 
 
@@ -179,13 +220,14 @@ def _misunderstood(
     if missing:
         names = {
             "path": "path, file, filename or filepath", "label": "label, class, target or category",
-            "start": "start_us, start_ms or start_s", "stop": "stop_us, stop_ms or stop_s",
+            "start": "start_us, start_ms or start_s", "stop": "stop_us, stop_ms or stop_s, or duration_us",
         }  # fmt: skip
         got = f"{table} has the columns {shown}: none of the {' and none of the '.join(missing)}"
         expected = " and ".join(f"a column {names[role]}" for role in missing)
         fix = f"Rename the column in the first line, or use source.columns.NAME={missing[0]} for the column NAME."
         if missing[0] in _ENDS:
             fix = fix.replace(f"={missing[0]}", f"={missing[0]}_us")
+            fix = fix.replace("=stop_us", "=stop_us or source.columns.NAME=duration_us")
         return DataError(f"{got}{'; it has ' if problems else ''}{'; '.join(problems)}", expected, fix)
     settings = [f"source.columns.{n}={role}" for n, role in fixes if re.fullmatch(r"[A-Za-z]\w*", n)]
     fix = " ".join(f"use {setting}" if not n else setting for n, setting in enumerate(settings[:_FIXES]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, printable
+from ..file_kinds import HEAD, TEXT, is_text, kind_of
 from ..input_files import Limits, read_input
 from .list_files import decode_text
 from .table_columns import role_of
@@ -17,6 +18,7 @@ from .table_columns import role_of
 _TABLE_EXPANDS = 16  # times its bytes in memory: a text and a path for each line
 _DELIMITERS = ",;\t|"
 _EXCEL = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)  # its separator; a tab at the end was stripped
+_TABLES = (".xlsx", ".xls", ".ods", ".parquet", ".arrow", ".feather", ".json", ".jsonl", ".xml")
 _SHOWN = 60  # characters of a line in one message
 
 
@@ -50,6 +52,7 @@ def read_rows(
         It cannot be read, is no such table, or has no line of column names.
     """
     content = read_input(table, limits).data
+    _check_kind(table, content)
     limits.check_bytes(f"the table {table}", _TABLE_EXPANDS * len(content))
     text, encoding = decode_text(table, content, "a CSV file", else_="cp1252")
     findings = []
@@ -80,6 +83,12 @@ def read_rows(
     return header, lines[1:], findings
 
 
+def names_of_columns(text: str) -> list[str]:
+    """Return the fields of a table's first line, behind comments."""
+    _, first, delimiter = _without_preamble(text)
+    return _split(first, delimiter)
+
+
 def _without_preamble(text: str) -> tuple[str, str, str]:
     """Return a table's text, its line of column names, and its separator.
 
@@ -102,6 +111,23 @@ def _without_preamble(text: str) -> tuple[str, str, str]:
             return "".join(lines), first, named or _delimiter(first)
         lines[n] = "\n"
     return "", "", ","
+
+
+def _check_kind(table: Path, content: bytes) -> None:
+    """Raise `DataError` where a file is no table but another kind: of a sample, or an archive."""
+    head = content[:HEAD]
+    kind = kind_of(head)
+    if (
+        not content or kind in (None, TEXT) or (kind and kind.group and is_text(head))
+    ):  # such as a column OggS
+        return
+    assert kind
+    fix = kind.fix
+    if kind.group:
+        fix = "Give the folder that has the files of all classes: source=FOLDER"
+    elif table.suffix.lower() in _TABLES:
+        fix = "Save it as CSV: a line path,label or path,label,split, and one for each file"
+    raise DataError(f"{table} is {kind.name}", "a folder, or a CSV file of path,label[,split]", f"{fix}.")
 
 
 def _delimiter(first: str) -> str:

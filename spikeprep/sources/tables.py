@@ -54,13 +54,14 @@ class TableRules:
 class Table(NamedTuple):
     """What a table lists, or several: entries, lines that cannot be used, and what deserves the user's attention.
 
-    `classes` are in label order where the data have an order, else empty.
+    `classes` are in label order where the data have an order, else empty; `notes` say what was decided from the data.
     """
 
     entries: Sequence[Entry]
     bad: Sequence[BadFile] = ()
     findings: Sequence[str] = ()
     classes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
 
 def read_table(table: Path, rules: TableRules, recording: Path | None = None) -> Table:
@@ -85,16 +86,10 @@ def read_table(table: Path, rules: TableRules, recording: Path | None = None) ->
     """
     header, rows, findings = read_rows(table, rules.limits, rules.columns)
     needs = ("label",) if recording else ("path", "label")
-    columns = understand(table, header, rules.columns, needs)
+    columns = understand(table, header, rules.columns, needs, rules.intervals)
     if recording and "path" in columns.of:
         what = f"{table} has a column of files, and belongs to {recording.name} by its name"
         raise DataError(what, "one of them", "Rename the table, or remove the column.")
-    if columns.units and not rules.intervals:
-        raise DataError(
-            f"{table} lists intervals of files",
-            "a file for each sample",
-            "Cut the files, one file per interval.",
-        )
     if columns.ignored:
         findings.append(f"{table.name}: columns that are not used: {listed(columns.ignored)}")
     lines = _Lines(table, columns, rules.outside, recording)
@@ -207,27 +202,28 @@ class _Lines:
     def _interval(self, values: Mapping[str, str]) -> tuple[int, int] | None:
         if not self._columns.units:
             return None
-        times = []
-        for end, unit in self._columns.units.items():
-            try:
-                # an event, at a whole µs, lies at or after a time where it does so of the next whole µs
-                value = Decimal(values[end]) * MICROSECONDS[unit]
-                times.append(int(value.to_integral_value(ROUND_CEILING)) if abs(value) < _LATEST else None)
-            except (InvalidOperation, ValueError):
-                times.append(None)
-            if times[-1] is None:
-                name = self._columns.header[self._columns.of[end]]
-                what = f"has {printable(name)} {printable(values[end]) or 'empty'}"
-                raise _Unusable(what, f"give a number, in {unit}, as 12.5")
-        ends = dict(zip(self._columns.units, times, strict=True))
-        start, stop = ends["start"], ends["stop"]
-        assert start is not None
-        assert stop is not None
+        times = {time: self._time(time, unit, values[time]) for time, unit in self._columns.units.items()}
+        if "duration" in times:
+            times["stop"] = times["start"] + times["duration"]
+        # an event, at a whole µs, lies at or after a time where it does so of the next whole µs
+        start, stop = (int(times[end].to_integral_value(ROUND_CEILING)) for end in ("start", "stop"))
         if start >= stop:
             raise _Unusable(
                 f"has an interval from {start} to {stop} µs", "start each interval before its end"
             )
         return start, stop
+
+    def _time(self, role: str, unit: str, text: str) -> Decimal:
+        """Return a time in µs."""
+        try:
+            time = Decimal(text) * MICROSECONDS[unit]
+            if abs(time) < _LATEST:
+                return time
+        except (InvalidOperation, ValueError):
+            pass
+        name = self._columns.header[self._columns.of[role]]
+        what = f"has {printable(name)} {printable(text) or 'empty'}"
+        raise _Unusable(what, f"give a number, in {unit}, as 12.5")
 
     def findings(self) -> Iterator[str]:
         """Yield what deserves attention in lines that can be used."""

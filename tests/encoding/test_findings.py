@@ -57,6 +57,24 @@ def test_each(tmp_path, samples, labels, text):
     assert finding.endswith(text)
 
 
+def test_no_training_samples(tmp_path):
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), 40 * len(list(tmp_path.rglob("*.png"))), np.uint8)).save(
+            tmp_path / f"in/{name}.png"
+        )
+    text = "no training samples: all are in the split test"
+    recipe = load_recipe("images").override({"source.test_share": 0.9})
+    source = {"source": tmp_path / "in", "limit": 4}
+    assert text in spikeprep.plan(recipe, tmp_path / "s.zarr", **source).findings
+    assert text in spikeprep.encode(recipe, tmp_path / "s.zarr", **source).findings
+    with pytest.raises(DataError, match=text):
+        spikeprep.encode(recipe, tmp_path / "t.zarr", **source, strict=True)
+    assert not (tmp_path / "t.zarr").exists()
+    kept = recipe.override({"source.test_share": 0.5})
+    assert spikeprep.plan(kept, tmp_path / "s.zarr", **source).findings == ()
+
+
 def test_just_inside_the_limits(tmp_path):
     samples = [spikes()] * 20 + [spikes(200)] + [spikes(share=0.5)]
     assert found(tmp_path, samples, [0] * 10 + [1] + [2] * 11) == []

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from spikeprep.errors import DataError, UsageError
+from spikeprep.sources.audio import AudioFiles
+from spikeprep.sources.events import EventFolder
 from spikeprep.sources.images import ImageFolder
 
 Image = pytest.importorskip("PIL.Image")
@@ -93,6 +95,17 @@ def test_bad_files_are_named_together_or_left_out(tmp_path):
     assert len(ids) == 27
     assert not ids & {"cat/1.png", "cat/2.png", "dog/3.png"}
     assert len(source.provenance()["left_out"]) == 3
+
+
+@pytest.mark.parametrize("cls", [ImageFolder, EventFolder, AudioFiles])
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_leaving_files_out_is_no_fix_where_all_are_bad(tmp_path, cls, skip_bad):
+    (tmp_path / "a").mkdir()
+    name = {ImageFolder: "1.png", EventFolder: "1.npz", AudioFiles: "1.wav"}[cls]
+    (tmp_path / "a" / name).write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(DataError, match=f"one file cannot be used: a/{name}") as caught:
+        cls(path=str(tmp_path), skip_bad=skip_bad).splits()
+    assert "skip_bad" not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: (p / "train").mkdir()])

@@ -18,6 +18,7 @@ from spikeprep.sources.class_names import naming, sorted_classes
 from spikeprep.sources.events import EventFolder
 from spikeprep.sources.idx import Idx
 from spikeprep.sources.images import ImageFolder
+from spikeprep.sources.labelled_source import find_labelled_files
 from spikeprep.sources.nmnist import Nmnist
 from spikeprep.sources.split_names import is_split_like, split_named
 from spikeprep.store import SpikeStore
@@ -53,7 +54,7 @@ def listed(root: Path, cls=AudioFiles, **settings):
             for name in ("train", "TRAIN", "Training", "n-cars_train", "TrainSet", "train2017")
         ],
         *[(name, "validation") for name in ("val", "Valid", "validation", "DEV", "imagenet_val")],
-        *[(name, "test") for name in ("test", "Testing", "ibmGestureTest", "test_set")],
+        *[(name, "test") for name in ("test", "Testing", "ibmGestureTest", "test_set", "testdata")],
         *[
             (name, None)
             for name in (
@@ -99,6 +100,9 @@ UNDERSTOOD = [
     (["data/a/1", "data/b/1"], {"class_names": "[data]"}, {"train": 2}, "data"),
     (["train/a/1", "test/b/1"], {"class_names": ["b", "a"]}, {"train": 1, "test": 1}, "b a"),
     (["a/train/1", "b/1"], {"class_names": "a,b"}, {"train": 2}, "a b"),
+    (["train/train/a/1", "train/train/b/1", "test/test/a/1"], {}, {"train": 2, "test": 1}, "a b"),
+    (["traindata/a/1", "traindata/b/1", "testdata/a/1"], {}, {"train": 2, "test": 1}, "a b"),
+    (["train/train/1", "test/train/1"], {"class_names": ["train"]}, {"train": 1, "test": 1}, "train"),
 ]
 
 
@@ -109,10 +113,12 @@ def test_what_is_understood(tmp_path, files, settings, splits, classes):
 
 
 REFUSED = [
-    (["train/a/1", "eval/a/1"], "has the folders eval, train.*Rename eval.*class_names=.eval,train"),
+    (["train/a/1", "eval/b/1"], "has the folders eval, train.*Rename eval.*class_names=.eval,train"),
+    (["train/a/1", "eval/a/1"], r"the folders eval, train.*to train, validation or test, or move it away\.$"),
     (["train/a/1", "train_val/a/1"], "Rename train_val to train, validation or test"),
     (["Train/a/1", "training/a/1"], "has the folders Train, training; .*one folder for each split"),
-    (["train/a/1", "more/a/1"], "the folders train beside more.*class_names=.more,train"),
+    (["train/a/1", "more/1"], "the folders train beside more.*class_names=.more,train"),
+    (["train/a/1", "more/a/1"], r"the folders train beside more.*the folders of splits alone\.$"),
     (
         ["train/1", "test/1"],
         "test has (recordings|images) and no folders of classes.*path,label,split.*class_names=.test,train",
@@ -198,7 +204,8 @@ def test_lists_of_validation_and_test_files(tmp_path):
     }  # fmt: skip
     (tmp_path / "testing_list.txt").write_text("no/4.wav")
     assert listed(tmp_path)[2] == [
-        f"testing_list.txt in {tmp_path.name}: not used, as source.test_list and validation_list are empty"
+        f"testing_list.txt, val.txt in {tmp_path.name}: not used; to take the splits from lists, use "
+        "source.validation_list=val.txt source.test_list=testing_list.txt"
     ]
     (tmp_path / "val.txt").write_text("\n")
     assert listed(tmp_path, **both)[2][0] == "val.txt names no files"
@@ -208,6 +215,62 @@ def test_lists_of_validation_and_test_files(tmp_path):
     put(tmp_path / "splits", "train/a/1", "test/a/1")
     with pytest.raises(DataError, match="has splits of its own"):
         listed(tmp_path / "splits", test_list="test.txt")
+
+
+def test_comments_and_names_of_columns_in_lists_are_no_files(tmp_path):
+    put(tmp_path, "a/1", "a/2", "b/#1", "b/path")
+    for text in ("# of test\na/1.wav\n\n# more\nb/#1.wav", "path\na/1.wav\nb/#1.wav", "#\nFile\na/1\nb/#1"):
+        (tmp_path / "t.csv").write_text(text)
+        assert listed(tmp_path, test_list="t.csv")[1:] == ({"train": 2, "test": 2}, []), text
+    (tmp_path / "t.csv").write_text("a/1.wav\npath\n")
+    assert listed(tmp_path, test_list="t.csv")[2] == [
+        "not there: 1 of the 2 files that t.csv names, such as path"
+    ]
+
+
+@pytest.mark.parametrize("cls", SOURCES)
+def test_lists_and_tables_in_the_folder_are_reported(tmp_path, cls):
+    ending = ENDINGS[cls]
+    put(tmp_path, "a/1", "a/2", "b/1", "b/2", ending=ending)
+    for name, text in {
+        "README.txt": "Pictures of a and b.\na/1 is one of them.\n", "classes.txt": "a\nb\n", "LICENSE.txt": "MIT",
+        "sizes.csv": "label,mean\na,1\nb,2\n", "numbers.csv": "1,2\n1,2\n", "Thumbs.db": "x", "none.txt": "",
+        "train.txt": f"a/1.{ending}\nb/1.{ending}\n", "test.txt": "a/2\nb/2\n",
+        "split.csv": f"path;split\na/1.{ending};test\n", "val.csv": f"1.{ending},0\n2.{ending},1\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+    where = tmp_path.name
+    assert listed(tmp_path, cls, test_share=0.5)[2] == [
+        f"test.txt, train.txt in {where}: not used; to take the splits from lists, use source.test_list=test.txt",
+        f"split.csv in {where}: not used; to take labels from it, give it in place of the folder: "
+        f"source={tmp_path}/split.csv",
+        f"val.csv in {where}: not used; to take labels or splits from it, make it a CSV file of path,label,split, and "
+        "give that as source=FILE",
+    ]
+    assert listed(tmp_path, cls, test_list="test.txt") == (("a", "b"), {"train": 2, "test": 2}, [])
+
+
+def test_a_folder_with_a_table_alone_names_it(tmp_path):
+    (put(tmp_path, "1", "2") / "t.csv").write_text("path,label\n1.wav,a\n2.wav,b\n")
+    with pytest.raises(DataError, match=rf"no class folders.*source={tmp_path}/t\.csv\.$"):
+        listed(tmp_path)
+    assert listed(tmp_path / "t.csv", test_share=0) == (("a", "b"), {"train": 2}, [])
+
+
+def test_folders_of_splits_that_are_doubled_are_noted(tmp_path):
+    put(tmp_path, "seg_train/seg_train/a/1", "seg_train/seg_train/b/1", "seg_test/seg_test/a/1", "seg_test/x")
+    source = AudioFiles(path=str(tmp_path))
+    assert source.listing().note == (
+        "the classes of seg_test are read from seg_test/seg_test; the classes of seg_train are read from "
+        "seg_train/seg_train"
+    )
+    assert sorted((r.split, r.label, r.id) for r in source.listing().recordings) == [
+        ("test", 0, "seg_test/seg_test/a/1.wav"), ("train", 0, "seg_train/seg_train/a/1.wav"),
+        ("train", 1, "seg_train/seg_train/b/1.wav"),
+    ]  # fmt: skip
+    assert source.listing().findings == [
+        "left out: one of the recordings, directly in seg_test, in no folder of a class"
+    ]
 
 
 def test_a_table_has_the_same_names_of_splits(tmp_path):
@@ -337,6 +400,14 @@ def test_classes_that_have_folders_alone_are_reported(tmp_path):
         f"x, y are taken as the classes of {tmp_path.name}; all of them have folders alone: a, b, c"
     )
     assert listed(tmp_path, class_names=("x", "y"), test_share=0)[2] == []
+    for names in (["eval", "train"], ["testdata", "traindata"], ["n_test", "n_train"]):
+        root = put(tmp_path / names[0], f"{names[0]}/a/1", f"{names[1]}/a/1", f"{names[1]}/b/1")
+        assert listed(root, class_names=names, test_share=0)[1:] == (
+            {"train": 3},
+            [
+                f"{', '.join(names)} are taken as the classes of {root.name}; all of them have folders alone: a, b"
+            ],
+        )
 
 
 def test_what_names_all_classes():
@@ -357,6 +428,13 @@ def test_files_of_other_endings_are_reported(tmp_path):
     (finding,) = ImageFolder(path=str(tmp_path), test_share=0).provenance()["findings"]
     assert finding.startswith("left out: one of the files in b, of other endings than .png")
     assert finding.endswith("such as x.jfif")
+    (tmp_path / "b/x.jfif").unlink()
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+        (tmp_path / "b" / name).write_bytes(b"not opened")
+        (tmp_path / name).write_bytes(b"not opened")
+    assert "findings" not in ImageFolder(path=str(tmp_path), test_share=0).provenance()
+    files = find_labelled_files(str(tmp_path), "files", ())
+    assert [entry.id for entry in files.entries] == ["a/0.png", "a/2.png", "b/1.png", "b/3.png"]
 
 
 # ---------------------------------------------------------------- other sources

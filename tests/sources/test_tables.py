@@ -66,9 +66,14 @@ def test_separators_and_encodings(tmp_path, separator, encoding):
         ("path,label\na,x\nb,X1\nc,x1\n", r"spelling alone: X1, x1.*source.class_names=\[X1,x,x1\]"),
         ("path,label\na,1\nb,01\nc,1.0\n", r'alone: 01, 1, 1.0.*source.class_names=\["01","1","1.0"\]'),
         ("path,label\na,caf\u00e9\nb,cafe\u0301\n", r"alone: 'cafe\\u0301', 'caf\\xe9'.*in folders and tables\.$"),
-        ("path,label,start,end\na,x,0,1\n", "start without a unit.*columns.start=start_us .*columns.end=stop_us"),
-        ("path,label,start_s\na,x,0\n", "none of the stop"),
+        ("path,label,start,end\na,x,0,1\n",
+         r"intervals.*columns start, end; .*use source.columns.start=ignore source.columns.end=ignore\.$"),
         ("path,label,start_s,stop_s\na,x,0,1\n", "intervals of files.*Cut the files"),
+        (b"\x89PNG\r\n\x1a\n", "t.csv is a PNG image.*the folder that has the files of all classes: source=FOLDER"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "is a WAV sound.*source=FOLDER"),
+        (b"PK\3\4" + bytes(22) + b"\5\0\0\0a.npy", r"is an archive of NumPy \(.npz\).*source=FOLDER"),
+        (b"PK\3\4" + bytes(40), "is a ZIP archive.*Unpack it, and give the folder of its files"),
+        ('{"a.wav": "x"}', "is a JSON text.*Read it"),
         (b"path,label\n\x81\x8d,x\n", "is no text.*a CSV file, in UTF-8.*iconv"),
     ],
 )  # fmt: skip
@@ -151,15 +156,45 @@ def test_what_columns_mean_can_be_set(tmp_path):
         find_labelled_files(str(tmp_path), "images", (), TableRules(columns={"a": "label"}))
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("path,label,start,end\na,x,0,1\n", "start without a unit.*columns.start=start_us .*columns.end=stop_us"),
+        ("path,label,start,duration\na,x,0,1\n",
+         "the column duration without a unit.*columns.start=start_us source.columns.duration=duration_us"),
+        ("path,label,start_s\na,x,0\n",
+         "none of the stop.*columns.NAME=stop_us or source.columns.NAME=duration_us for the column NAME"),
+    ],
+)  # fmt: skip
+def test_intervals_that_are_refused(tmp_path, text, words):
+    with pytest.raises(DataError, match=words):
+        listed(tmp_path, text, intervals=True)
+
+
+@pytest.mark.parametrize("duration", ["duration_us", "Duration [ms]", "length"])
+def test_a_start_and_a_duration_are_an_interval(tmp_path, duration):
+    scale = 1000 if duration == "Duration [ms]" else 1
+    text = f"path,label,group,start_us,{duration}\na,x,g,0.5,{1000 / scale}\na,y,g,2000,{250.25 / scale}\n"
+    columns = {"length": "duration_us"} if duration == "length" else {}
+    files = listed(tmp_path, text, intervals=True, columns=columns)
+    assert [entry.interval for entry in files.entries] == [(1, 1001), (2000, 2251)]
+    assert files.findings == []
+    text = "path,label,group,start_us,stop_us,duration_us\na,x,g,0,1000,5\n"
+    files = listed(tmp_path, text, intervals=True)  # the duration of the file
+    assert [entry.interval for entry in files.entries] == [(0, 1000)]
+    assert files.findings == ["t.csv: columns that are not used: duration_us"]
+
+
 def test_what_is_odd_is_a_finding(tmp_path):
-    files = listed(tmp_path, "id,path,label\n1,a,-1\n2,b,0\n3,c,1\n4,d,A\n5,e,a\n")
+    files = listed(tmp_path, "url,path,label\n1,a,-1\n2,b,0\n3,c,1\n4,d,A\n5,e,a\n")
     assert len(files.entries) == 5
     assert files.findings == [
-        "t.csv: columns that are not used: id",
+        "t.csv: columns that are not used: url",
         "t.csv: the label -1 is a class like the others",
         "letters that differ in case are different classes: A, a",
     ]
     assert listed(tmp_path, "path,label\na,-1\nb,1\n").findings == []
+    assert listed(tmp_path, ",Unnamed: 0,id,Index,path,label\n0,0,0,0,a,x\n").findings == []
 
 
 def test_files_as_other_systems_write_them(tmp_path):
