@@ -29,6 +29,8 @@ _SHUFFLED = 0.2  # share of steps back of stamps that are no clock's
 
 def leading_finding(events: Words) -> str:
     """Return that the first events are identical, though fewer than `PADDING`; else an empty text."""
+    if len(events) < _FEW_PADDING or events[_FEW_PADDING - 1, 1] != events[0, 1]:  # most recordings
+        return ""
     same = (events[:PADDING] == events[0]).all(1)
     number = len(same) if same.all() else int(same.argmin())
     if not _FEW_PADDING <= number < PADDING:
