@@ -73,6 +73,7 @@ def _decode(
     other, unused, x_at, x_mask, y_at, y_mask, p_at, p_off = layout
     t, before, anchor_t, anchor, events, strange = state
     count = used = 0
+    seen = np.int64(0)
     while used < len(words) and count < len(out):
         word = swap_bytes(words[used])
         address, stamp = np.int64(word >> np.uint64(32)), np.int64(word & np.uint64(0xFFFFFFFF))
@@ -90,10 +91,14 @@ def _decode(
         out[count, 1] = np.uint64(t)
         if len(where):
             where[count] = used
-        is_event = (address & other) == 0
-        strange += is_event & ((address & unused) != 0)
-        count += is_event
+        seen |= address
+        count += (address & other) == 0
         used += 1
+    if seen & unused:  # counted apart: no camera sets such bits
+        for n in range(used):
+            address = np.int64(swap_bytes(words[n]) >> np.uint64(32))
+            if (address & other) == 0 and (address & unused) != 0:
+                strange += 1
     state[:] = t, before, anchor_t, anchor, events + count, strange
     return used, count
 
