@@ -31,6 +31,9 @@ Origin = Literal["", "first", "stored"]
 HEAD = 33
 """Number of events whose stamps `Decoder.first_stamps` returns: more than a few wrong ones."""
 
+BLOCK = 1 << 15
+"""Events that are decoded, checked and looked at while they are in a core's own cache."""
+
 CHUNK = 1 << 18
 """Bytes of a file that are decoded at a time: with the events they become they fit into a core's own cache."""
 

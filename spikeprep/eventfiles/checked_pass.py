@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import DataError
-from .base import LATEST, Decoder, Words, as_words, empty_events
+from .base import BLOCK, LATEST, Decoder, Words, as_words, empty_events
 from .checks import LATE, OFF_SENSOR, PADDED, POLARITY, REASONS, Changes, Invalid
 from .disorder import (
     PADDING,
@@ -25,13 +25,11 @@ from .disorder import (
     fix_of_order,
     leading_finding,
     leading_padding,
+    number_of_leading,
 )
 from .kernels import BACK, FAR, LEAP, all_valid, judge
 from .polarities import ZERO
 from .silence import LongestSilence
-
-BLOCK = 1 << 15
-"""Events that are decoded and then checked while they are in a core's own cache."""
 
 _FEW = 16  # events at either end of a recording that may have wrong stamps, at most 1 % of it
 _JOINED = 2  # events of x, y and t 0 that a joined recording may begin with
@@ -76,12 +74,8 @@ class CheckedPass:
         self.decoded = self.events = self.latest = 0
         self.first: int | None = None
         self._unjudged, self._ready, self._ended = _NO_EVENTS, _NO_EVENTS.events, False
-        self._head: tuple[int, int, int] | None = (
-            None  # events before an early leap, and the stamps around it
-        )
-        self._padding: NDArray[np.uint64] | None = (
-            None  # the event that the recording begins with, many times
-        )
+        self._head: tuple[int, int, int] | None = None  # events before an early leap, the stamps around it
+        self._padding: NDArray[np.uint64] | None = None  # the event that is many times at the beginning
         self._beginning = ""  # what is strange about the first events
         self._order = SORT  # what to do about events that are out of order
         self._silence, self._tail = LongestSilence(), TrailingPadding()
@@ -99,9 +93,8 @@ class CheckedPass:
             if self._ended:
                 break
             block = events[count : count + BLOCK]
-            short = (
-                not self.decoded and len(block) < PADDING
-            )  # whether the beginning is padding is decided at once
+            # whether the beginning is padding is decided at once
+            short = not self.decoded and len(block) < PADDING
             if short:
                 block = np.empty(PADDING, EVENT)
             decoded = self.decoder.fill(block)
@@ -146,7 +139,7 @@ class CheckedPass:
             return False
         if self.events > _FEW:
             return True
-        t = block[:, 1]  # a leap after the first few events is looked at
+        t = block[:, 1]  # after a leap within the first few events, these may have wrong stamps
         return int(t[min(_FEW, len(t) - 1)]) - (self.latest if self.events else int(t[0])) <= LEAP
 
     def _flip(self, events: NDArray[np.void]) -> None:
@@ -177,10 +170,9 @@ class CheckedPass:
         count = judge(t, usable, before, self._ended, few, verdicts, clock)
         verdicts[(x == 0) & (y == 0) & (t == -self.decoder.origin) & (verdicts == BACK)] = PADDED
         if self._padding is not None:
-            same = (as_words(events.events) == self._padding).all(1)
-            leading = len(same) if same.all() else int(same.argmin())
+            leading = number_of_leading(as_words(events.events), self._padding)
             verdicts[:leading] = PADDED
-            if leading < len(same):
+            if leading < len(events):
                 self._padding = None
         reasons = np.where(reasons == 0, verdicts, reasons)[:count]
         wrong = reasons != 0

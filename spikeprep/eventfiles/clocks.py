@@ -6,12 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import EVENT
-from .base import HEAD, Decoder, EventFormat, as_words
-from .disorder import PADDING, leading_padding
+from .base import BLOCK, HEAD, Decoder, EventFormat, as_words
+from .disorder import PADDING, leading_padding, number_of_leading
 from .kernels import LEAP
-
-BLOCK = 1 << 15
-"""Events that are looked at together for the end of padding."""
 
 SILENCE = 1_000_000
 """µs before the first event from which on stamps are a clock's, where a format does not say what they count from."""
@@ -51,9 +48,9 @@ def _after_padding(decoder: Decoder, stamps: NDArray[np.int64]) -> NDArray[np.in
         padding = leading_padding(words) if padding is None else padding
         if padding is None:
             break
-        others = np.flatnonzero((words != padding).any(1))
-        if others.size:
-            stamps = buffer["t"][others[0] : count][:HEAD].copy()
+        leading = number_of_leading(words, padding)
+        if leading < count:
+            stamps = buffer["t"][leading:count][:HEAD].copy()
             break
     decoder.rewind()
     return stamps

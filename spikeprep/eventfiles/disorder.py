@@ -27,12 +27,17 @@ _SHORT = 50_000  # µs: differences are shorter, recordings longer
 _SHUFFLED = 0.2  # share of steps back of stamps that are no clock's
 
 
+def number_of_leading(events: Words, event: NDArray[np.uint64]) -> int:
+    """Return how many events at the beginning are `event`, (2,)."""
+    same = (events == event).all(1)
+    return len(same) if same.all() else int(same.argmin())
+
+
 def leading_finding(events: Words) -> str:
     """Return that the first events are identical, though fewer than `PADDING`; else an empty text."""
     if len(events) < _FEW_PADDING or events[_FEW_PADDING - 1, 1] != events[0, 1]:  # most recordings
         return ""
-    same = (events[:PADDING] == events[0]).all(1)
-    number = len(same) if same.all() else int(same.argmin())
+    number = number_of_leading(events[:PADDING], events[0])
     if not _FEW_PADDING <= number < PADDING:
         return ""
     word = int(events[0, 0])

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..data import EVENT, Events
 from ..errors import DataError
 from ..input_files import LIMITS, InputFile, Limits, changed
-from .base import Decoder, EventFormat, as_words, empty_events
-from .checked_pass import BLOCK, CheckedPass
+from .base import BLOCK, Decoder, EventFormat, as_words, empty_events
+from .checked_pass import CheckedPass
 from .checks import Changes, Invalid
 from .reading import RecordingFile, ignore_changes, open_recording
 from .sorting import SortedDecoder

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..data import EVENT, Events
 from ..errors import DataError, UsageError
 from ..input_files import LIMITS, Digests, InputFile, Limits
-from .base import Decoder, EventFormat, empty_events
-from .checked_pass import BLOCK, CheckedPass
+from .base import BLOCK, Decoder, EventFormat, empty_events
+from .checked_pass import CheckedPass
 from .checks import Changes, Invalid, warn
 from .clocks import origin_of
 from .detect import build_format, find_format

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..data import EVENT
-from .base import Decoder
+from .base import BLOCK, Decoder
 from .chunks import Chunk, ChunkDecoder
 
-_BLOCK = 1 << 15
 _BYTES = 80  # of memory per event: the event, its fields in 64 bits, and copies while they are sorted
 
 
@@ -30,7 +29,7 @@ class SortedDecoder(ChunkDecoder):
         parts, wide = [], {name: [] for name in "xyp"}  # type: ignore[var-annotated]
         count = 0
         while True:
-            block = np.empty(self._decoder.buffer_length(_BLOCK), EVENT)
+            block = np.empty(self._decoder.buffer_length(BLOCK), EVENT)
             if not (decoded := self._decoder.fill(block)):
                 break
             parts.append(block[:decoded].copy())

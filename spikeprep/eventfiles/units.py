@@ -14,7 +14,7 @@ from ..errors import DataError
 Unit = Literal["", "us", "ms", "s", "ns"]
 """Unit of t; empty: recognised."""
 
-_MICROSECONDS: Mapping[str, tuple[int, int]] = {  # of a unit, as a fraction
+_MICROSECONDS: Mapping[Unit, tuple[int, int]] = {  # of a unit, as a fraction
     "s": (1_000_000, 1),
     "ms": (1000, 1),
     "us": (1, 1),
@@ -38,7 +38,6 @@ _MOST_SECONDS = 3600
 _EPOCH = (10**9, 3 * 10**9)  # Unix time in seconds, from 2001 to 2065
 _COARSEST = 1000  # µs between neighbouring numbers of 16 or 32 bits
 
-_FACTORS: Mapping[Unit, float] = {"s": 1e6, "ms": 1e3, "us": 1, "ns": 1e-3}  # µs of a unit, for words
 _WORDS: Mapping[Unit, str] = {"s": "s", "ms": "ms", "us": "µs", "ns": "ns"}
 
 
@@ -137,7 +136,7 @@ def check_rate(
     if not (fast or slowest or short or steps or (duration > _LONG and rate < slow)):
         return ""
     other: Unit = "ms" if fast or short or unit == "s" else "ns"
-    lasts = duration * _FACTORS[other] / _FACTORS[unit] / 1e6
+    lasts = duration * np.divide(*_MICROSECONDS[other]) / np.divide(*_MICROSECONDS[unit]) / 1e6
     got = (
         f"{events:,} events last {duration / 1e6:,.6g} s if t is in {_WORDS[unit]}, {per_pixel:,.3g} per second and "
         f"pixel, and {lasts:,.6g} s if it is in {other}"
@@ -148,7 +147,7 @@ def check_rate(
     if few or not implausible:
         return f"{got}; unit='{unit}' if the first is right, unit='{other}' if the second is"
     expected = f"{_SLOWEST} to {_FASTEST} per second and pixel, or a unit that is given"
-    rest = " or ".join(f"unit='{u}'" for u in _FACTORS if u not in (unit, other))
+    rest = " or ".join(f"unit='{u}'" for u in _MICROSECONDS if u not in (unit, other))
     fix = f"Give unit='{unit}' if that is right, else the unit of t: unit='{other}', {rest}."
     raise DataError(f"{path}: {got}", expected, fix)
 
