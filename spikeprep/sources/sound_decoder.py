@@ -199,11 +199,11 @@ def _samples(file: Any, channel: Channel, check_memory: Callable[[int], None]) -
         values = file.read(min(each, max(file.frames - length, 1)), dtype="float64", always_2d=True)
         chosen = values.mean(axis=1) if channel == "mean" else values[:, max(channel, 0)]
         if channel == "mean" and len(values):
-            peak = _peak(chosen)
-            is_low = peak < _CANCELLED * _peak(values)
+            peak = peak_of(chosen)
+            is_low = peak < _CANCELLED * peak_of(values)
             together, apart = (
                 max(together, peak),
-                max(apart, _peak(np.abs(values).mean(axis=1)) if is_low else peak),
+                max(apart, peak_of(np.abs(values).mean(axis=1)) if is_low else peak),
             )
         pieces.append(np.ascontiguousarray(chosen))
         length += len(values)
@@ -215,7 +215,8 @@ def _samples(file: Any, channel: Channel, check_memory: Callable[[int], None]) -
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def _peak(values: NDArray[np.float64]) -> float:
+def peak_of(values: NDArray[np.float64]) -> float:
+    """Return the largest magnitude of values, at least one."""
     return max(float(values.max()), -float(values.min()))
 
 

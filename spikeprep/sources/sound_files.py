@@ -19,7 +19,7 @@ from ..input_files import read_input
 from .checked_files import CheckedFile, CheckedFiles
 from .labelled_files import BadFile, Recording
 from .levels import Groups
-from .sound_decoder import HIGHEST_RATE, LOWEST_RATE, READ, Sound, decode
+from .sound_decoder import HIGHEST_RATE, LOWEST_RATE, READ, Sound, decode, peak_of
 
 _QUIET = 2**-8  # of full scale, −48 dB, at most: the peak of 16-bit numbers in files of 24 bits
 _FEW = 3  # sounds: smaller parts may be quiet by accident, unless their kind is another one
@@ -111,7 +111,7 @@ class SoundFiles(CheckedFiles[SoundFacts]):
     def _check_file(self, recording: Recording) -> tuple[str, SoundFacts]:
         data, sha256 = read_input(recording.file, self.limits)
         samples, rate, kind = self._decode(recording, data)
-        peak = max(float(samples.max()), -float(samples.min()))
+        peak = peak_of(samples)
         if not peak:
             raise BadFile(recording.id, "is silent from end to end", "remove it")
         self._check_memory(data, samples.size * (self.rate or rate) // rate)

@@ -179,9 +179,7 @@ def _sphere(data: bytes) -> Sizes | None:
     fields = dict(_sphere_fields(data[:header]))
     if "shorten" in fields.get("sample_coding", ""):
         return None
-    samples, channels, each = (
-        int(fields[f"{key}"]) for key in ("sample_count", "channel_count", "sample_n_bytes")
-    )
+    samples, channels, each = (int(fields[k]) for k in ("sample_count", "channel_count", "sample_n_bytes"))
     return Sizes(header, samples * channels * each, len(data) - header, reads_on=True)
 
 
