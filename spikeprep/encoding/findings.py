@@ -103,12 +103,11 @@ def _split_findings(
             f"{_samples(short.size, len(split))} less than 1/{SHORT} of the median of {median:,.0f} steps"
         )
         yield f"{shortest}, down to {int(steps.min()):,}: {_ids(split, short)}"
-    slots = split.units * int(steps.sum(dtype=np.int64))
-    density = int(counts.sum(dtype=np.int64)) / slots if slots else 0.0
+    density = _density(split)
     if usual and not usual / UNUSUAL <= density <= usual * UNUSUAL:
         yield f"{density:.2%} of the bits are spikes; with this recipe about {usual:.2%} are"
     elif white.density:
-        if slots and np.median(counts / (split.units * steps.astype(np.float64))) > BRIGHT * white.density:
+        if density and np.median(_densities(split)) > BRIGHT * white.density:
             yield (
                 f"{density:.2%} of the bits are spikes, where {white.density:.2%} would be of white images: "
                 f"{white.advice}"
@@ -117,16 +116,26 @@ def _split_findings(
         yield f"{density:.0%} of the bits are spikes: the input may be scaled wrong, or inverted"
 
 
+def _density(split: SplitReader) -> float:
+    """Return the share of all bits that are spikes."""
+    slots = split.units * int(split.steps.sum(dtype=np.int64))
+    return int(split.counts.sum(dtype=np.int64)) / slots if slots else 0.0
+
+
+def _densities(split: SplitReader) -> NDArray[np.float64]:
+    """Return the share of bits that are spikes in each sample."""
+    return split.counts / (split.units * split.steps.astype(np.float64))
+
+
 def _unlike_splits(store: SpikeStore) -> Iterator[str]:
     """Yield a text where the sparsest and the densest split differ by far, and so do most of their samples."""
     mean: dict[str, float] = {}
     middle: dict[str, NDArray[np.float64]] = {}  # quartiles of the samples' densities
     for name in store:
         split = store[name]
-        slots = split.units * split.steps.astype(np.float64)
-        if len(split) >= _FEWEST and slots.all():
-            mean[name] = float(split.counts.sum(dtype=np.int64) / slots.sum())
-            middle[name] = np.quantile(split.counts / slots, (0.25, 0.75))
+        if len(split) >= _FEWEST and split.units and split.steps.all():
+            mean[name] = _density(split)
+            middle[name] = np.quantile(_densities(split), (0.25, 0.75))
     if not any(mean.values()):
         return
     low, high = min(mean, key=lambda name: mean[name]), max(mean, key=lambda name: mean[name])
