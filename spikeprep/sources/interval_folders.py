@@ -31,9 +31,7 @@ _SHOWN = 3  # files in one finding
 
 def labels_of(folder: Path) -> list[Path]:
     """Return the tables of labelled intervals in a folder, sorted; none where it is another layout."""
-    return sorted(
-        path for path in folder.glob(f"*{_LABELS}") if not path.name.startswith((".", "_")) and path.is_file()
-    )
+    return sorted(path for path in folder.glob(f"*{_LABELS}") if not _is_left_out(path) and path.is_file())
 
 
 def check_no_intervals_below(root: Path) -> None:
@@ -64,9 +62,7 @@ def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRule
     DataError
         A table, the mapping or a list of recordings cannot be read, or two of them contradict each other.
     """
-    files = [
-        path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith((".", "_"))
-    ]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_left_out(path)]
     recordings = [path for path in files if _is_recording(path, suffixes)]
     splits, bad = _split_lists(folder, recordings, rules.limits)
     findings: list[str] = []
@@ -99,7 +95,7 @@ def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRule
     below = [
         file_id(file, folder)
         for path in files_in(folder)
-        if path.is_dir() and not path.name.startswith((".", "_")) and not is_store(path)
+        if path.is_dir() and not _is_left_out(path) and not is_store(path)
         for file in files_under(path, suffixes)
     ]
     if below:
@@ -118,6 +114,11 @@ def read_interval_folder(folder: Path, suffixes: Sequence[str], rules: TableRule
     entries = [entry._replace(label=names.get(entry.label, entry.label)) for entry in entries]
     classes = tuple(name for label, name in names.items() if label in labels)
     return Table(entries, bad, findings, classes)
+
+
+def _is_left_out(path: Path) -> bool:
+    """Whether a file or a folder is not meant, by its name."""
+    return path.name.startswith((".", "_"))
 
 
 def _is_recording(path: Path, suffixes: Sequence[str]) -> bool:

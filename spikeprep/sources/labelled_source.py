@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -142,23 +142,16 @@ class LabelledSource(LimitedFiles):
                 "CLASS/… without splits as source=FOLDER.",
             )
         others = "train" if self.test_list else ""
-        splits, findings = (
-            dict.fromkeys((entry.file_id for entry in files.entries), others),
-            list(files.findings),
-        )
-        files_named = files_by_name(splits)
+        splits = dict.fromkeys((entry.file_id for entry in files.entries), others)
+        findings, files_named = list(files.findings), files_by_name(splits)
         for split, name in lists.items():
             what = f"the {split} files, one per line"
-            lines = dict.fromkeys(read_list(folder / name, what, settings[split], self.limits))
-            ids = {line: line if line in splits else files_named.get(plain_path(line), "") for line in lines}
-            heading = next((line for line in lines if not line.startswith("#")), "")
-            for line in [line for line, id_ in ids.items() if not id_]:
-                if line.startswith("#") or (line == heading and role_of(line) == "path"):
-                    del lines[line], ids[line]  # a comment, or the name of a column
+            lines = read_list(folder / name, what, settings[split], self.limits)
+            ids = _listed_files(lines, splits, files_named)
             known = dict.fromkeys(filter(None, ids.values()))
-            if lines and not known:
+            if ids and not known:
                 raise DataError(
-                    f"{folder / name} names files none of which is there, such as {next(iter(lines))}",
+                    f"{folder / name} names files none of which is there, such as {next(iter(ids))}",
                     f"paths inside {folder}, such as {next(iter(splits), 'CLASS/FILE')}",
                     f"Correct the list, or leave source.{settings[split]} empty.",
                 )
@@ -169,10 +162,10 @@ class LabelledSource(LimitedFiles):
                     "Remove it from one list.",
                 )
             splits |= dict.fromkeys(known, split)
-            if not lines:
+            if not ids:
                 findings.append(f"{name} names no files")
             if absent := [line for line, id_ in ids.items() if not id_]:
-                number = f"{len(absent):,} of the {len(lines):,}"
+                number = f"{len(absent):,} of the {len(ids):,}"
                 findings.append(f"not there: {number} files that {name} names, such as {absent[0]}")
         entries = [entry._replace(split=splits[entry.file_id]) for entry in files.entries]
         return replace(files, entries=entries, findings=findings)
@@ -191,6 +184,22 @@ class LabelledSource(LimitedFiles):
                 )
             grouped.append(entry._replace(group=group))
         return grouped
+
+
+def _listed_files(
+    lines: Sequence[str], ids: Collection[str], files_named: Mapping[str, str]
+) -> dict[str, str]:
+    """Return each line of a list → the id of the file that it names, empty where that is not there.
+
+    Comments, and the name of a column ahead of all others, are no names of files, unless a file has that name.
+    """
+    files = {line: line if line in ids else files_named.get(plain_path(line), "") for line in lines}
+    heading = next((line for line in files if not line.startswith("#")), "")
+    return {
+        line: id_
+        for line, id_ in files.items()
+        if id_ or not (line.startswith("#") or (line == heading and role_of(line) == "path"))
+    }
 
 
 def find_labelled_files(

@@ -61,8 +61,8 @@ class PixelRanges:
         Raises
         ------
         DataError
-            All images are black; or all of them, of a kind (8 or 16 bits …) or of a split have no pixel above a
-            fifteenth of white, and the user did not state which value is white.
+            All images are black; or no pixel of all images, of those with one type of pixels (8 or 16 bits …) or of
+            those of one split is above a fifteenth of white, and the user did not state which value is white.
         """
         level = self.brightest / self.white
         if not level.any():

@@ -77,6 +77,10 @@ class Columns:
     ignored: Sequence[str]
     flag: str = ""
 
+    def name_of(self, role: str) -> str:
+        """Return the name of the column of a meaning, a key of `of`."""
+        return self.header[self.of[role]]
+
 
 def role_of(name: str) -> str:
     """Return what a column's name means, see `ROLES`; ``"start"`` and ``"stop"`` without a unit; else empty.

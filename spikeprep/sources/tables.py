@@ -127,7 +127,7 @@ class _Lines:
         """Raise `DataError` where names that are more than a word for a split are one split: parts of it, or folds."""
         for split, names in self._splits.items():
             if len(names) > 1 and not all(map(is_split_word, names)):
-                column = self._columns.header[self._columns.of["split"]]
+                column = self._columns.name_of("split")
                 raise DataError(
                     f"{self._table} has the splits {listed(list(names))}, each of which would be {split}",
                     f"one name for each split ({KNOWN_NAMES})",
@@ -157,7 +157,7 @@ class _Lines:
                 "name a class on each line (if it is one, give it another name), or remove the line",
             )
         if values.get("group") == "":
-            column = self._columns.header[self._columns.of["group"]]
+            column = self._columns.name_of("group")
             fix = f"name a group on each line, or use source.columns.{column}=ignore"
             raise _Unusable(f"has no group for {printable(name)}", fix)
         split = self._split(values)
@@ -180,13 +180,13 @@ class _Lines:
             value = values["split"].lower()
             if value in _TRUE or value in _FALSE:
                 return flag if value in _TRUE else "test" if flag == "train" else "train"
-            column = self._columns.header[self._columns.of["split"]]
+            column = self._columns.name_of("split")
             what = f"has {printable(column)} {printable(values['split']) or 'empty'}"
             raise _Unusable(what, f"give 1 or 0, true or false, or use source.columns.{column}=ignore")
         split = split_named(values["split"])
         if split is None:
             got = f"has the split {printable(values['split'])}" if values["split"] else "has no split"
-            column = self._columns.header[self._columns.of["split"]]
+            column = self._columns.name_of("split")
             fix = f"name a split on each line ({KNOWN_NAMES}), or use source.columns.{column}=ignore"
             raise _Unusable(got, fix)
         self._splits.setdefault(split, {})[values["split"].lower()] = None
@@ -221,7 +221,7 @@ class _Lines:
                 return time
         except (InvalidOperation, ValueError):
             pass
-        name = self._columns.header[self._columns.of[role]]
+        name = self._columns.name_of(role)
         what = f"has {printable(name)} {printable(text) or 'empty'}"
         raise _Unusable(what, f"give a number, in {unit}, as 12.5")
 
