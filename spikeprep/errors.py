@@ -62,7 +62,7 @@ class DataError(SpikeprepError):
 
 
 class SignalError(DataError):
-    """A signal of a kind that a transform or an encoder does not take, such as an image for one of sounds."""
+    """A signal that a transform or an encoder does not take, such as an image where it takes sounds."""
 
 
 class StoreError(SpikeprepError):
