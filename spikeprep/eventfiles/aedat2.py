@@ -21,7 +21,7 @@ from ..errors import DataError
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
 from .cameras import CAMERAS, camera_in
-from .kernels import onward, unwrap, unwrap_reference
+from .kernels import unwrap, unwrap_reference
 
 _SIGNATURES, _END = (b"#!AER-DAT2.0", b"#!AER-DAT2.1"), b"#End Of ASCII Header"
 _MAX_HEADER = 1 << 22  # bytes: jAER writes its preferences there, hundreds of kilobytes of them
@@ -72,24 +72,26 @@ def _decode(
     """
     other, unused, x_at, x_mask, y_at, y_mask, p_at, p_off = layout
     t, before, anchor_t, anchor, events, strange = state
+    if before < 0 and len(words):
+        before = np.int64(swap_bytes(words[0]) & np.uint64(0xFFFFFFFF))
+        t += before
     count = used = 0
     seen = np.int64(0)
-    while used < len(words) and count < len(out):
+    half = np.uint64(1 << 31)
+    number, room, indexed = len(words), len(out), len(where) > 0  # read once: `out` could overlap them
+    while used < number and count < room:
         word = swap_bytes(words[used])
         address, stamp = np.int64(word >> np.uint64(32)), np.int64(word & np.uint64(0xFFFFFFFF))
-        if before < 0:
-            t += stamp
-            before = stamp
-        step = onward(stamp, before, 32)
-        if step < 0 or anchor >= 0:
+        step = stamp - before
+        if np.uint64(step) >= half or anchor >= 0:  # a negative step is a large number
             t, anchor_t, anchor = unwrap(t, stamp, before, anchor_t, anchor, 32)
-        else:
-            t += step
+            step = 0
+        t += step
         before = stamp
         x, y = address >> x_at & x_mask, address >> y_at & y_mask
         out[count, 0] = np.uint64(x | y << 16 | (address >> p_at & 1 ^ p_off) << 32)
         out[count, 1] = np.uint64(t)
-        if len(where):
+        if indexed:
             where[count] = used
         seen |= address
         count += (address & other) == 0
