@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-from ..config import leaves
 from ..encoders.base import Encoder
 from ..encoding.findings import refuse
 from ..encoding.plan import EncodePlan
@@ -15,7 +14,7 @@ from ..encoding.run import EncodeSummary
 from ..encoding.run import encode as encode_store
 from ..interruption import Interrupted
 from ..progress import progress_for
-from ..recipes import Recipe, load_recipe
+from ..recipes import Recipe, configured_recipe
 from ..urls import redacted
 from .arguments import PathLike, ShowProgress
 
@@ -83,7 +82,7 @@ def encode(
     Interrupted
         Ctrl-C; what is written stays, and the same call continues from there.
     """
-    chosen = _recipe(recipe, encoder, settings)
+    chosen = configured_recipe(recipe, encoder, settings)
     with progress_for(progress, "encode") as show:
         try:
             summary = encode_store(
@@ -117,21 +116,8 @@ def plan(
     UsageError, DataError
         As `encode`; with `strict`, for what the source itself finds.
     """
-    chosen = _recipe(recipe, encoder, settings)
+    chosen = configured_recipe(recipe, encoder, settings)
     planned = plan_store(chosen, out, source_path=source, seed=seed, limit=limit)
     if strict:
         refuse(planned.findings)
     return planned
-
-
-def _recipe(
-    recipe: PathLike | Recipe, encoder: str | Encoder | None, settings: Mapping[str, Any] | None
-) -> Recipe:
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    if isinstance(encoder, Encoder):
-        own = {key: value for key, value in encoder.to_config().items() if key != "name"}
-        chosen = chosen.with_encoder(encoder.name)
-        chosen = chosen.override({f"{encoder.name}.{key}": value for key, value in own.items()})
-    elif encoder is not None:
-        chosen = chosen.with_encoder(encoder)
-    return chosen.override(leaves(settings or {}))

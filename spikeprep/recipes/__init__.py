@@ -10,7 +10,15 @@ was `published` with it. It is a whole recipe all the same: `encode` takes it to
 any recipe than its ``[train]``.
 """
 
-from .load import FAMILIES, find_recipe, known_recipe, load_recipe, recipe_names, stored_recipe
+from .load import (
+    FAMILIES,
+    configured_recipe,
+    find_recipe,
+    known_recipe,
+    load_recipe,
+    recipe_names,
+    stored_recipe,
+)
 from .recipe import COPIED_SPLIT, Recipe
 from .toml import parse_value
 
@@ -18,6 +26,7 @@ __all__ = [
     "COPIED_SPLIT",
     "FAMILIES",
     "Recipe",
+    "configured_recipe",
     "find_recipe",
     "known_recipe",
     "load_recipe",

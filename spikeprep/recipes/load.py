@@ -10,6 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..config import leaves
+from ..encoders.base import Encoder
 from ..errors import CapabilityError, UsageError, lacks_space_or_permission
 from ..store import SpikeStore
 from .recipe import Recipe
@@ -69,6 +71,37 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
         return Recipe.from_json(value)
     except UsageError as error:
         raise UsageError(f"recipe {text}: {error.got}", error.expected, error.hint) from error
+
+
+def configured_recipe(
+    recipe: str | os.PathLike[str] | Recipe,
+    encoder: str | Encoder | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Return a recipe with another encoder, or with other settings.
+
+    Parameters
+    ----------
+    recipe
+        A name, a TOML file, or a `Recipe`.
+    encoder
+        An encoder to use in place of the recipe's, or its name: then at its default settings.
+    settings
+        Changes to the recipe: dotted name → value.
+
+    Raises
+    ------
+    UsageError
+        A name, a setting or a value does not exist or does not fit.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if isinstance(encoder, Encoder):
+        own = {key: value for key, value in encoder.to_config().items() if key != "name"}
+        chosen = chosen.with_encoder(encoder.name)
+        chosen = chosen.override({f"{encoder.name}.{key}": value for key, value in own.items()})
+    elif encoder is not None:
+        chosen = chosen.with_encoder(encoder)
+    return chosen.override(leaves(settings or {}))
 
 
 def _on_base(value: Mapping[str, Any], text: str) -> dict[str, Any]:

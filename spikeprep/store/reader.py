@@ -28,9 +28,10 @@ _LARGEST_FILE = 1 << 62  # bytes
 class DamagedSamples(StoreError):
     """Samples of a store that cannot be read; `what` says what is missing or damaged."""
 
-    def __init__(self, where: str, what: str) -> None:
+    def __init__(self, where: str, what: str = "") -> None:
+        # without `what`, `where` is a message: PyTorch makes such an error of one that a worker process raised
         self.what = what
-        super().__init__(f"{where} cannot be read: {what}", "", READ_HINT)
+        super().__init__(f"{where} cannot be read: {what}" if what else where, "", READ_HINT if what else "")
 
     def __reduce__(self) -> Any:
         return DamagedSamples, (self.got.removesuffix(f" cannot be read: {self.what}"), self.what)
@@ -51,6 +52,8 @@ class SplitReader:
         Its name.
     units, unit_shape
         Number of units of a sample, and the shape they form in C order.
+    dt, classes
+        Seconds per time step; name of each class.
     max_steps
         Time steps of the longest sample of the store; every unit has ceil(max_steps / 8) bytes.
     chunk_samples, shard_samples
@@ -82,7 +85,8 @@ class SplitReader:
         return type(self)._reopen, (self._storage.absolute_path(), self.split)
 
     @property
-    def _attributes(self) -> Mapping[str, Any]:
+    def attributes(self) -> Mapping[str, Any]:
+        """The ``"spikeprep"`` attributes of the store."""
         return self._root.attributes
 
     @cached_property
@@ -103,7 +107,7 @@ class SplitReader:
                 raise changed_file(self._storage, key)
         has_groups = documents.get(groups) is not None
         return parse_split(
-            self._storage.path, self.split, documents.get(spikes), self._attributes, groups=has_groups
+            self._storage.path, self.split, documents.get(spikes), self.attributes, groups=has_groups
         )
 
     @cached_property
@@ -118,7 +122,17 @@ class SplitReader:
     @cached_property
     def unit_shape(self) -> tuple[int, ...]:
         """Shape of a sample's units."""
-        return tuple(self._attributes["unit_shape"])
+        return tuple(self.attributes["unit_shape"])
+
+    @cached_property
+    def dt(self) -> float:
+        """Seconds per time step."""
+        return float(self.attributes["dt"])
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class."""
+        return tuple(self.attributes["classes"])
 
     @cached_property
     def units(self) -> int:
@@ -169,7 +183,7 @@ class SplitReader:
     @cached_property
     def labels(self) -> NDArray[np.int32]:
         """Each sample's class, int32 (sample,)."""
-        labels, classes = np.array(self._sample_array("labels"), np.int32), len(self._attributes["classes"])
+        labels, classes = np.array(self._sample_array("labels"), np.int32), len(self.classes)
         self._require((labels >= 0) & (labels < classes), "labels", labels, f"0 to {classes - 1}")
         return labels
 

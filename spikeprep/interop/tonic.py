@@ -1,0 +1,142 @@
+"""Spikes and encoders among tonic's data sets and transforms, whose samples are arrays of events.
+
+>>> from spikeprep.interop.tonic import EventDataset, Encode
+>>> data = EventDataset(spikeprep.open_store("nmnist.zarr")["train"])
+>>> frames = tonic.transforms.ToFrame(data.sensor_size, time_window=1000)(data[0][0])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoders.base import Chain
+from ..errors import DataError
+from ..packing import unpack
+from ..random import SampleKey
+from ..sources.tonic_samples import as_events
+from ..store import SplitReader
+from ..train.layers.spatial import Channels
+from .layouts import Layout
+from .samples import CachedSplit
+
+STORED_EVENT = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.int16)])
+"""A spike as an event: t in µs, and the unit's column, row and channel."""
+
+_HINT = (
+    "Give the data set's own sensor_size, events in the order of t, and from_first=True for a camera's clock."
+)
+
+
+class EventDataset:
+    """The samples of a split as tonic's data sets give them: (events, label); a spike is an event at its step's start.
+
+    `tonic.transforms.ToFrame` with a time window of one step gives the stored spikes again. It can be pickled.
+
+    Parameters
+    ----------
+    split
+        The samples, such as ``spikeprep.open_store("nmnist.zarr")["train"]``.
+    transform, target_transform
+        Called with the events, and with the label.
+    channels
+        Where the channels are among the axes of the units: "first", "last", or "auto", which takes at most four units
+        at one end of the shape for channels.
+
+    Attributes
+    ----------
+    sensor_size
+        (columns, rows, channels); units without rows and columns are columns of one row.
+    """
+
+    def __init__(
+        self,
+        split: SplitReader,
+        *,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
+        channels: Channels = "auto",
+    ) -> None:
+        self.transform, self.target_transform = transform, target_transform
+        self._samples, self._seconds = CachedSplit(split), split.dt
+        shape = split.unit_shape
+        if len(shape) < 2:
+            self.sensor_size, self._order = (shape[0], 1, 1), None
+        else:
+            layout = Layout("BTCHW", shape, channels)
+            number, rows, columns = layout.grid
+            self.sensor_size, self._order = (columns, rows, number), layout.unit_order
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, sample: int) -> tuple[Any, Any]:
+        """Return the events of one sample, dtype `STORED_EVENT` (event,), and its label, both transformed."""
+        number = sample + len(self) if sample < 0 else sample
+        batch = self._samples.packed(np.array([number], np.int64))
+        bits = batch.bits[0] if self._order is None else batch.bits[0][self._order]
+        steps, units = np.nonzero(unpack(bits, int(batch.steps[0])))
+        columns, rows, _ = self.sensor_size
+        events: Any = np.empty(len(steps), STORED_EVENT)
+        events["t"] = np.rint(steps * (self._seconds * 1e6))
+        events["x"], events["y"] = units % columns, units // columns % rows
+        events["p"] = units // (columns * rows)
+        label: Any = int(batch.labels[0])
+        if self.transform is not None:
+            events = self.transform(events)
+        if self.target_transform is not None:
+            label = self.target_transform(label)
+        return events, label
+
+
+class Encode:
+    """A transform from tonic's events to spikes, by a chain of transforms and an encoder.
+
+    It is called like those of tonic, alone or in `tonic.transforms.Compose`.
+
+    Parameters
+    ----------
+    chain
+        Configurations of transforms, then of an encoder, such as ``[{"name": "dvs", "dt": 0.001}]``; or a `Chain`.
+    sensor_size
+        (columns, rows, polarities), as tonic's data sets have it.
+    from_first
+        Whether t counts from the first event; default: not, and a recording with a camera's clock is refused.
+    rng
+        Names the random numbers of transforms and encoders that draw; equal for every call.
+
+    Raises
+    ------
+    UsageError
+        A name, a setting or a value does not exist or does not fit.
+    """
+
+    def __init__(
+        self,
+        chain: Chain | list[Mapping[str, Any]],
+        sensor_size: tuple[int, int, int],
+        *,
+        from_first: bool | None = None,
+        rng: SampleKey | None = None,
+    ) -> None:
+        self.chain = chain if isinstance(chain, Chain) else Chain.from_config(chain)
+        self.sensor_size, self.from_first, self.rng = sensor_size, from_first, rng
+
+    def __call__(self, events: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return spikes, bool (time, unit…), of events with the fields t (µs), x, p and, where there are rows, y.
+
+        Raises
+        ------
+        DataError
+            They have other fields, or values that a recording cannot have.
+        """
+        try:
+            recording = as_events(events, self.sensor_size, (), self.from_first, "the recording")
+        except DataError as error:
+            raise DataError(error.got, error.expected, _HINT) from error
+        shape = self.chain.describe(recording, self.rng).unit_shape
+        train = self.chain.encode(recording, rng=self.rng)
+        return unpack(train.bits, train.steps).reshape(train.steps, *shape)
