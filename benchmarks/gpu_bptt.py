@@ -20,7 +20,7 @@ def plain(network: Sequence[LayerKind]) -> tuple[Any, Callable[[Any], Any]]:
     """Return a module and a function from float spikes (time, sample, unit) to counts (sample, class)."""
     import torch
 
-    class Fire(torch.autograd.Function):  # type: ignore[misc]
+    class Fire(torch.autograd.Function):
         @staticmethod
         def forward(context: Any, above: Any) -> Any:
             context.save_for_backward(above)
