@@ -39,7 +39,7 @@ def plain(network: Sequence[LayerKind]) -> tuple[Any, Callable[[Any], Any]]:
             membrane, out = torch.zeros_like(drive[0]), []
             for now in drive:
                 membrane = membrane * (1 - 1 / TAU) + now
-                fired = Fire.apply(membrane - 1)
+                fired = Fire.apply(membrane - 1)  # type: ignore[no-untyped-call]
                 membrane = membrane * (1 - fired.detach())
                 out.append(fired)
             spikes = torch.stack(out)
