@@ -12,15 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .csv_files import write_csv
 from .encoding.findings import store_findings
-from .errors import SpikeprepError
+from .errors import DataError, SpikeprepError, printable
 from .store import SpikeStore
-from .text import format_bytes, html_table, samples_by_split
+from .text import format_bytes, html_table, listed, samples_by_split
 from .train.run_config import RunConfig
 from .train.run_folder import RunFolder
 
 MOST_CLASSES = 30
 """A table by class is shown for so many classes at most."""
+
+
+_LARGEST = 3  # counts that are shown of a sample
+_SHOWN = 5  # files in one message
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,16 +157,72 @@ class Predictions:
         Spikes of each output neuron, int64 (sample, class); the largest count decides, the first of equals.
     classes
         Name of each class.
+    samples
+        Name of each sample: of files their path, and behind a colon the sample's number where a file has several; of
+        stored samples their id. Empty for signals and spikes.
+    failures
+        Path → what is wrong, of each file that could not be predicted.
     """
 
     labels: NDArray[np.int64]
     counts: NDArray[np.int64]
     classes: tuple[str, ...]
+    samples: tuple[str, ...] = ()
+    failures: tuple[tuple[str, DataError], ...] = ()
 
     @property
     def names(self) -> list[str]:
         """Predicted class of each sample, by name."""
         return [self.classes[label] for label in self.labels.tolist()]
+
+    def error(self) -> DataError | None:
+        """Return one error for all files that could not be predicted; None where there are none."""
+        if len(self.failures) < 2:
+            return self.failures[0][1] if self.failures else None
+        shown = listed([str(error) for _, error in self.failures], _SHOWN, " ", "files")
+        total = len({name.rpartition(":")[0] or name for name in self.samples}) + len(self.failures)
+        return DataError(f"{len(self.failures):,} of {total:,} files could not be predicted: {shown}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``spikeprep predict --json`` prints."""
+        numbered = zip(self.sample_names, self.names, self.counts.tolist(), strict=True)
+        return {
+            "classes": list(self.classes),
+            "predictions": [
+                {"sample": sample, "predicted": name, "counts": counts} for sample, name, counts in numbered
+            ],
+            "failures": [
+                {"file": printable(file), "got": e.got, "expected": e.expected, "hint": e.hint}
+                for file, e in self.failures
+            ],
+        }
+
+    @property
+    def sample_names(self) -> Sequence[str]:
+        """Name of each sample; its number where it has none."""
+        return self.samples or tuple(map(str, range(len(self))))
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the predictions as rows of text: a head, then one row per sample, with the largest counts."""
+        head = ("sample", "predicted", "output spikes")
+        named = zip(self.sample_names, self.names, map(self._largest, self.counts), strict=True)
+        return [head, *named]
+
+    def _largest(self, counts: NDArray[np.int64]) -> str:
+        if not counts.any():
+            return "none"
+        first = np.argsort(-counts, kind="stable")[:_LARGEST]
+        more = ", …" if len(first) < len(counts) else ""
+        return ", ".join(f"{self.classes[n]}: {counts[n]:,}" for n in first.tolist()) + more
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file: the name of each sample, its predicted class, and the spikes of each output neuron.
+
+        See `spikeprep.csv_files.write_csv` for the errors.
+        """
+        head = ("sample", "predicted", *(f"spikes_{name}" for name in self.classes))
+        rows = zip(self.sample_names, self.names, self.counts.tolist(), strict=True)
+        write_csv(path, head, ((sample, name, *counts) for sample, name, counts in rows))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -171,12 +232,8 @@ class Predictions:
         return f"Predictions({len(self):,} samples: {few})"
 
     def _repr_html_(self) -> str:
-        few = list(zip(self.names, self.counts.tolist(), strict=True))[:MOST_CLASSES]
-        rows = [
-            ("sample", "predicted", "spikes"),
-            *((str(n), name, str(c)) for n, (name, c) in enumerate(few)),
-        ]
-        more = f", the first {len(few)}" if len(few) < len(self) else ""
+        rows = self.rows()[: MOST_CLASSES + 1]
+        more = f", the first {len(rows) - 1}" if len(rows) <= len(self) else ""
         return html_table(rows, f"{len(self):,} predictions{more}")
 
 

@@ -195,7 +195,8 @@ class Trainer:
 
     def _new_config(self) -> RunConfig:
         attributes = self.store.attributes
-        reader = attributes["source"].get("reader", {})
+        source = attributes["source"]
+        read = {"reader": source.get("reader", {}), "note": source.get("note", "")}
         return RunConfig(
             secrets.token_hex(16),
             self.store.path,
@@ -205,7 +206,7 @@ class Trainer:
             self.settings,
             tuple(self.store.attributes["unit_shape"]),
             tuple(self.store.attributes["classes"]),
-            {key: attributes[key] for key in ("chain", "seed", "dt")} | {"reader": reader},
+            {key: attributes[key] for key in ("chain", "seed", "dt")} | read,
             self.limit,
             __version__,
             self._source_path,
