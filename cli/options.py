@@ -40,13 +40,6 @@ def device_option(command: Command) -> Command:
     )(command)
 
 
-def csv_option(what: str) -> Callable[[Command], Command]:
-    """Add ``--csv`` as the argument `csv`: a file for the rows of `what`."""
-    return click.option(
-        "--csv", metavar="FILE.csv", help=f"Write the {what} to a CSV file too, with all counts."
-    )
-
-
 def emit_json(document: Any) -> None:
     """Print one JSON document on standard output; NumPy values become numbers and lists."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)

@@ -7,7 +7,7 @@ import click
 from spikeprep.errors import printable
 from spikeprep.text import table
 
-from .options import csv_option, device_option, emit_json, json_option
+from .options import device_option, emit_json, json_option
 
 
 @click.command("predict")
@@ -23,7 +23,7 @@ from .options import csv_option, device_option, emit_json, json_option
     "--store", metavar="STORE", help="A store whose encoding to use.  [default: the one that the run keeps]"
 )
 @device_option
-@csv_option("predictions")
+@click.option("--csv", metavar="FILE.csv", help="Write the predictions to a CSV file too, with all counts.")
 @json_option
 def command(
     run: str,
@@ -42,14 +42,9 @@ def command(
     Files that cannot be used are named at the end, with exit code 3; the others are predicted all the same.
     """
     from spikeprep import api
-    from spikeprep.csv_files import check_csv
 
-    if csv:
-        check_csv(csv)
     signals = files[0] if len(files) == 1 else files
-    result = api.predict(run, signals, split=split, store=store, device=device)
-    if csv:
-        result.write_csv(csv)
+    result = api.predict(run, signals, split=split, store=store, device=device, csv=csv)
     if as_json:
         emit_json(result.to_json())
     else:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..csv_files import check_csv
 from ..data import PackedBatch, SpikeTrain
 from ..devices import select_backend
 from ..encoders.base import Chain
@@ -46,6 +47,7 @@ def predict(
     device: str = "auto",
     batch: int = 64,
     other_encoding: bool = False,
+    csv: PathLike | None = None,
     progress: ShowProgress = None,
 ) -> Predictions:
     """Predict the class of raw files, signals, spikes, or the samples of a stored split, with a run's best network.
@@ -77,6 +79,8 @@ def predict(
         Samples encoded and predicted together; results do not depend on it.
     other_encoding
         As for `evaluate`, where `signals` is a store.
+    csv
+        A CSV file to write: see `Predictions.write_csv`.
     progress
         See `ShowProgress`.
 
@@ -89,6 +93,8 @@ def predict(
     StoreError, RunError
         A store or the run is missing or damaged, or they do not fit each other.
     """
+    if csv is not None:
+        check_csv(csv)
     opened = open_run(run)
     folder, config = opened.folder, opened.config
     network = load_network(folder, select_backend(device, config.settings.precision))
@@ -118,6 +124,8 @@ def predict(
     predictions = Predictions(winners(counts), counts, config.classes, names, tuple(failures))
     if not len(predictions) and (error := predictions.error()):
         raise error
+    if csv is not None:
+        predictions.write_csv(csv)
     return predictions
 
 

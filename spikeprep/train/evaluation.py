@@ -13,7 +13,7 @@ from ..distributed.ranks import Ranks, SingleRank, rank_range
 from ..feed.batches import BatchStream
 from ..store import SplitReader
 from .memory import affordable_batch
-from .metrics import predict
+from .metrics import confusion_of, predict
 from .network import Network
 
 
@@ -37,24 +37,19 @@ def evaluate(
     *,
     batch: int = 64,
     samples: NDArray[np.int64] | None = None,
-    relabel: NDArray[np.int64] | None = None,
-    progress: Callable[[int, int], None] | None = None,
     ranks: Ranks | None = None,
 ) -> Evaluation:
     """Predict `samples` of a split (int64, ascending; default all) and compare with their labels.
 
-    `relabel` has the network's class for each label of the split, int64; None: they are the same. Of several `ranks`
-    each predicts a share of the samples, and all return the result over all of them.
+    Of several `ranks` each predicts a share of the samples, and all return the result over all of them.
     """
     ranks = ranks or SingleRank()
     selected = np.arange(len(reader)) if samples is None else samples
     share = selected[slice(*rank_range(len(selected), ranks.rank, ranks.size))]
     confusion = np.zeros((classes, classes), np.int64)
 
-    for labels, counts, done in count_batches(network, reader, share, batch):
-        np.add.at(confusion, (labels if relabel is None else relabel[labels], predict(counts)), 1)
-        if progress:
-            progress(done, len(share))
+    for labels, counts, _ in count_batches(network, reader, share, batch):
+        confusion += confusion_of(labels, predict(counts), classes)
     confusion = ranks.total(confusion)
     total = int(confusion.sum())
     return Evaluation(float(np.trace(confusion)) / max(total, 1), total, confusion)
