@@ -114,6 +114,8 @@ def _result_text(result: TrainResult) -> str:
         ("network", f"{result.arch}, {result.rule}, batch {result.batch}, {result.device}{ranks}"),
         ("training accuracy", f"{result.train_accuracy:.2%}"),
     ]
+    if result.stopped_early:
+        rows.append(("stopped early", f"by validation, after epoch {result.epochs}"))
     if result.test_accuracy is not None:
         rows.append(("test accuracy", f"{result.test_accuracy:.2%} after epoch {result.epochs}"))
     if result.best_test_accuracy is not None and result.best_epoch != result.epochs:

@@ -56,6 +56,8 @@ class TrainResult:
         What a person should know of the run, earlier calls included: one text each, with the setting to change.
     history
         One record per epoch, as in the run's journal.
+    stopped_early
+        Whether validation ended the run before its last epoch, see the setting `patience`.
     leads
         False in the processes of `mpirun` that do not write the run folder.
     """
@@ -77,6 +79,7 @@ class TrainResult:
     samples_per_second: float
     stall_fraction: float
     thresholds: list[float] | None = None
+    stopped_early: bool = False
     warnings: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     leads: bool = True
