@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     "--other-encoding", is_flag=True, help="Evaluate a store that is encoded otherwise than the run's own."
 )
 @click.option(
+    "--counts",
+    is_flag=True,
+    help="Count synaptic operations, sparsity and footprint by layer, as NeuroBench defines them.",
+)
+@click.option(
     "--predictions",
     metavar="FILE.csv",
     help="Write each sample's id, true and predicted class, and output counts to a CSV file.",
@@ -36,6 +41,7 @@ def command(
     split: str,
     device: str,
     other_encoding: bool,
+    counts: bool,
     predictions: str | None,
     as_json: bool,
 ) -> None:
@@ -46,7 +52,13 @@ def command(
     from spikeprep import api
 
     result = api.evaluate(
-        run, store, split=split, device=device, other_encoding=other_encoding, predictions=predictions
+        run,
+        store,
+        split=split,
+        device=device,
+        other_encoding=other_encoding,
+        counts=counts,
+        predictions=predictions,
     )
     if as_json:
         emit_json(result.to_json())
@@ -70,3 +82,5 @@ def _lines(result: EvaluateResult) -> Iterator[str]:
         yield table(rows, "lr")
         if len(rows) - 1 < total:
             yield f"  the {len(rows) - 1} groups of the lowest accuracy, of {total:,}"
+    if result.network_counts:
+        yield table(result.network_counts.rows(), "lr")

@@ -19,6 +19,7 @@ from .errors import DataError, SpikeprepError, printable
 from .store import SpikeStore
 from .text import format_bytes, html_table, listed, samples_by_split
 from .train.metrics import confusion_of, predict
+from .train.network_counts import NetworkCounts
 from .train.run_config import RunConfig
 from .train.run_folder import RunFolder
 
@@ -121,6 +122,8 @@ class EvaluateResult:
         was evaluated has groups, −1 where a sample's split has none.
     differences
         A text for every setting in which the store's encoding is another than that of the run's store.
+    network_counts
+        Synaptic operations, sparsity and footprint of every layer, where they were asked for.
     """
 
     labels: NDArray[np.int64]
@@ -131,6 +134,7 @@ class EvaluateResult:
     ids: Sequence[str]
     groups: NDArray[np.int32] | None = None
     differences: tuple[str, ...] = ()
+    network_counts: NetworkCounts | None = None
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -202,6 +206,7 @@ class EvaluateResult:
             "by_split": self.by_split(),
             "by_group": self.by_group(),
             "differences": list(self.differences),
+            "network_counts": self.network_counts.to_json() if self.network_counts else None,
         }
 
     def rows(self) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from ..results import EvaluateResult, Run, TrainResult
 from ..store import SpikeStore
 from ..train.evaluation import count_batches
 from ..train.memory import memory_errors
+from ..train.network_counts import CountMeter
 from ..train.other_stores import fit
 from ..train.trainer import load_network
 from .arguments import PathLike, ShowProgress
@@ -31,6 +32,7 @@ def evaluate(
     split: str = "test",
     device: str = "auto",
     other_encoding: bool = False,
+    counts: bool = False,
     predictions: PathLike | None = None,
     progress: ShowProgress = None,
 ) -> EvaluateResult:
@@ -49,6 +51,8 @@ def evaluate(
     other_encoding
         Whether the store may be encoded otherwise than the one that the network was trained on; what differs is in the
         result.
+    counts
+        Whether to count synaptic operations, sparsity and footprint of every layer: `EvaluateResult.network_counts`.
     predictions
         A CSV file to write: see `EvaluateResult.write_csv`.
     progress
@@ -73,26 +77,30 @@ def evaluate(
     parts = {name: len(reader) for name, reader in readers.items()}
     network = load_network(folder, select_backend(device, config.settings.precision))
     labels = [np.zeros(0, np.int64)]
-    counts = [np.zeros((0, len(config.classes)), np.int64)]
+    outputs = [np.zeros((0, len(config.classes)), np.int64)]
+    meter = (
+        CountMeter(network, [*config.settings.arch.split("-"), str(len(config.classes))]) if counts else None
+    )
     before = 0
     with progress_for(progress, "evaluate") as show:
         for reader in readers.values():
-            for stored, spikes, done in count_batches(network, reader, np.arange(len(reader)), _BATCH):
+            for stored, spikes, done in count_batches(network, reader, np.arange(len(reader)), _BATCH, meter):
                 labels.append(fitted.labels[stored])
-                counts.append(spikes)
+                outputs.append(spikes)
                 show(before + done, sum(parts.values()))
             before += len(reader)
     groups = {name: reader.groups for name, reader in readers.items()}
     grouped = [np.full(parts[name], -1, np.int32) if g is None else g for name, g in groups.items()]
     result = EvaluateResult(
         np.concatenate(labels),
-        np.concatenate(counts),
+        np.concatenate(outputs),
         config.classes,
         split,
         parts,
         tuple(id_ for reader in readers.values() for id_ in reader.ids.tolist()),
         np.concatenate(grouped) if any(g is not None for g in groups.values()) else None,
         fitted.differences,
+        meter.result() if meter else None,
     )
     if predictions is not None:
         result.write_csv(predictions)
