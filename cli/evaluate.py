@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from spikeprep.errors import printable
@@ -9,30 +12,75 @@ from spikeprep.text import table
 
 from .options import device_option, emit_json, json_option
 
+if TYPE_CHECKING:
+    from spikeprep.results import EvaluateResult
+
 
 @click.command("evaluate")
 @click.argument("run")
 @click.argument("store")
-@click.option("--split", default="test", show_default=True, help="Name of the split.")
+@click.option("--split", default="test", show_default=True, help="Name of the split, or all.")
 @device_option
 @click.option(
     "--other-encoding", is_flag=True, help="Evaluate a store that is encoded otherwise than the run's own."
 )
+@click.option(
+    "--counts",
+    is_flag=True,
+    help="Count synaptic operations, sparsity and footprint by layer, as NeuroBench defines them.",
+)
+@click.option(
+    "--predictions",
+    metavar="FILE.csv",
+    help="Write each sample's id, true and predicted class, and output counts to a CSV file.",
+)
 @json_option
-def command(run: str, store: str, split: str, device: str, other_encoding: bool, as_json: bool) -> None:
+def command(
+    run: str,
+    store: str,
+    split: str,
+    device: str,
+    other_encoding: bool,
+    counts: bool,
+    predictions: str | None,
+    as_json: bool,
+) -> None:
     """Evaluate a run's best network on a split of a store that fits it.
 
     Classes are compared by name; the store may lack some of the network's.
     """
     from spikeprep import api
-    from spikeprep.results import MOST_CLASSES
 
-    result = api.evaluate(run, store, split=split, device=device, other_encoding=other_encoding)
+    result = api.evaluate(
+        run,
+        store,
+        split=split,
+        device=device,
+        other_encoding=other_encoding,
+        counts=counts,
+        predictions=predictions,
+    )
     if as_json:
         emit_json(result.to_json())
-        return
-    click.echo(str(result))
+    else:
+        click.echo(printable("\n".join(_lines(result)), "\n"))
     for line in result.differences:
         click.echo(printable(f"note: another encoding: {line}"), err=True)
+
+
+def _lines(result: EvaluateResult) -> Iterator[str]:
+    from spikeprep.results import MOST_CLASSES
+
+    yield str(result)
+    yield f"  balanced accuracy {result.balanced_accuracy:.2%}, the mean recall of the classes"
+    if len(result.parts) > 1:
+        yield table(result.split_rows(), "lr")
     if len(result.classes) <= MOST_CLASSES:
-        click.echo(table(result.rows(), "lr"))
+        yield table(result.rows(), "lr")
+    if result.groups is not None:
+        rows, total = result.group_rows(), len(result.by_group() or ())
+        yield table(rows, "lr")
+        if len(rows) - 1 < total:
+            yield f"  the {len(rows) - 1} groups of the lowest accuracy, of {total:,}"
+    if result.network_counts:
+        yield table(result.network_counts.rows(), "lr")

@@ -51,6 +51,7 @@ COMMANDS = {
     "tune": ".tune",
     "train": ".train",
     "evaluate": ".evaluate",
+    "predict": ".predict",
     "inspect": ".inspect_",
     "verify": ".verify",
     "plot": ".plot",

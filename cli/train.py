@@ -74,6 +74,8 @@ def _ranks(ctx: click.Context, param: click.Parameter, text: str) -> int | str:
     "--source", metavar="PATH", help="Folder of the raw data, for --set augment=true; a resumed run knows it."
 )
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
+@click.option("--csv", metavar="FILE.csv", help="Log every epoch in a CSV file, too.")
+@click.option("--tensorboard", metavar="FOLDER", help="Log every epoch for TensorBoard, too.")
 @click.option("--dry-run", is_flag=True, help="Show the network, its weights and its memory; train nothing.")
 @json_option
 def command(settings: dict[str, str], dry_run: bool, as_json: bool, **arguments: Any) -> None:
@@ -92,7 +94,9 @@ def command(settings: dict[str, str], dry_run: bool, as_json: bool, **arguments:
                 f"got --{name} {arguments[name]} and --set {name}={settings[name]}", "one of them", ""
             )
     if dry_run:
-        size = api.plan_training(**arguments, settings=values)
+        logs = ("csv", "tensorboard")
+        planned = {name: value for name, value in arguments.items() if name not in logs}
+        size = api.plan_training(**planned, settings=values)
         if as_json:
             emit_json(size.to_json())
         else:
@@ -114,6 +118,8 @@ def _result_text(result: TrainResult) -> str:
         ("network", f"{result.arch}, {result.rule}, batch {result.batch}, {result.device}{ranks}"),
         ("training accuracy", f"{result.train_accuracy:.2%}"),
     ]
+    if result.stopped_early:
+        rows.append(("stopped early", f"by validation, after epoch {result.epochs}"))
     if result.test_accuracy is not None:
         rows.append(("test accuracy", f"{result.test_accuracy:.2%} after epoch {result.epochs}"))
     if result.best_test_accuracy is not None and result.best_epoch != result.epochs:

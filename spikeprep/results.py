@@ -12,15 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .class_measures import accuracies_by, balanced_accuracy, precisions, recalls
+from .csv_files import write_csv
 from .encoding.findings import store_findings
-from .errors import SpikeprepError
+from .errors import DataError, SpikeprepError, printable
 from .store import SpikeStore
-from .text import format_bytes, html_table, samples_by_split
+from .text import format_bytes, html_table, listed, samples_by_split
+from .train.metrics import confusion_of, predict
+from .train.network_counts import NetworkCounts
 from .train.run_config import RunConfig
 from .train.run_folder import RunFolder
 
 MOST_CLASSES = 30
 """A table by class is shown for so many classes at most."""
+
+
+_LARGEST = 3  # counts that are shown of a sample
+_SHOWN = 5  # files in one message
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +57,8 @@ class TrainResult:
         What a person should know of the run, earlier calls included: one text each, with the setting to change.
     history
         One record per epoch, as in the run's journal.
+    stopped_early
+        Whether validation ended the run before its last epoch, see the setting `patience`.
     leads
         False in the processes of `mpirun` that do not write the run folder.
     """
@@ -70,6 +80,7 @@ class TrainResult:
     samples_per_second: float
     stall_fraction: float
     thresholds: list[float] | None = None
+    stopped_early: bool = False
     warnings: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     leads: bool = True
@@ -94,41 +105,163 @@ class EvaluateResult:
 
     Attributes
     ----------
-    accuracy
-        Share of the samples predicted right, in [0, 1].
-    samples
-        How many there were.
-    confusion
-        int64 (true class, predicted class): numbers of samples.
+    labels
+        True class of each sample, int64 (sample,), as the network numbers classes.
+    counts
+        Spikes of each output neuron, int64 (sample, class).
     classes
-        Name of each class.
+        Name of each class of the network.
     split
-        Name of the split.
+        Name of the split, or "all".
+    parts
+        Split → number of its samples, in the order of the samples.
+    ids
+        Id of each sample.
+    groups
+        Group of each sample (a speaker, a subject, the original of a copy), int32 (sample,); None where no split that
+        was evaluated has groups, −1 where a sample's split has none.
     differences
         A text for every setting in which the store's encoding is another than that of the run's store.
+    network_counts
+        Synaptic operations, sparsity and footprint of every layer, where they were asked for.
     """
 
-    accuracy: float
-    samples: int
-    confusion: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    counts: NDArray[np.int64]
     classes: tuple[str, ...]
     split: str
+    parts: Mapping[str, int]
+    ids: Sequence[str]
+    groups: NDArray[np.int32] | None = None
     differences: tuple[str, ...] = ()
+    network_counts: NetworkCounts | None = None
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """Predicted class of each sample, int64 (sample,)."""
+        return predict(self.counts)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """Numbers of samples, int64 (true class, predicted class)."""
+        return confusion_of(self.labels, self.predicted, len(self.classes))
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return len(self.labels)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the samples predicted right, in [0, 1]."""
+        return float(np.trace(self.confusion)) / max(self.samples, 1)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall of the classes that have samples, in [0, 1]."""
+        return balanced_accuracy(self.confusion)
+
+    def by_class(self) -> list[dict[str, Any]]:
+        """Return each class's `name`, `samples`, `recall` and `precision`, None where these have no samples."""
+        columns = self.confusion.sum(axis=1), recalls(self.confusion), precisions(self.confusion)
+        return [
+            {"name": name, "samples": samples, "recall": _known(recall), "precision": _known(precision)}
+            for name, samples, recall, precision in zip(
+                self.classes, *(column.tolist() for column in columns), strict=True
+            )
+        ]
+
+    def by_split(self) -> dict[str, dict[str, Any]]:
+        """Return split → `samples`, `accuracy` and `balanced_accuracy`."""
+        measures, first = {}, 0
+        for split, samples in self.parts.items():
+            part = slice(first, first + samples)
+            confusion = confusion_of(self.labels[part], self.predicted[part], len(self.classes))
+            measures[split] = {
+                "samples": samples,
+                "accuracy": float(np.trace(confusion)) / max(samples, 1),
+                "balanced_accuracy": balanced_accuracy(confusion),
+            }
+            first += samples
+        return measures
+
+    def by_group(self) -> list[dict[str, Any]] | None:
+        """Return each group's `group` (its number in the store), `samples` and `accuracy`; None without groups."""
+        if self.groups is None:
+            return None
+        known = self.groups >= 0
+        correct = (self.labels == self.predicted)[known]
+        names = ("group", "samples", "accuracy")
+        return [dict(zip(names, row, strict=True)) for row in accuracies_by(self.groups[known], correct)]
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``spikeprep evaluate --json`` prints."""
         return {
             "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
             "samples": self.samples,
+            "split": self.split,
             "confusion": self.confusion.tolist(),
+            "by_class": self.by_class(),
+            "by_split": self.by_split(),
+            "by_group": self.by_group(),
             "differences": list(self.differences),
+            "network_counts": self.network_counts.to_json() if self.network_counts else None,
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Return the confusion as rows of text: a head, then one row per true class."""
-        head = ("true \\ predicted", *self.classes)
-        counts = zip(self.classes, self.confusion.tolist(), strict=True)
-        return [head, *((name, *map(str, row)) for name, row in counts)]
+        """Return the confusion as rows of text: a head, one row per true class with its recall, and the precisions."""
+        head = ("true \\ predicted", *self.classes, "recall")
+        measures = self.by_class()
+        numbers = zip(measures, self.confusion.tolist(), strict=True)
+        body = [(m["name"], *map(str, row), _percent(m["recall"])) for m, row in numbers]
+        return [head, *body, ("precision", *(_percent(m["precision"]) for m in measures), "")]
+
+    def split_rows(self) -> list[tuple[str, ...]]:
+        """Return the accuracy of each split as rows of text, the head first."""
+        return [
+            ("split", "samples", "accuracy", "balanced"),
+            *(
+                (name, f"{m['samples']:,}", _percent(m["accuracy"]), _percent(m["balanced_accuracy"]))
+                for name, m in self.by_split().items()
+            ),
+        ]
+
+    def group_rows(self) -> list[tuple[str, ...]]:
+        """Return the accuracy of each group as rows of text, the head first; of many the lowest ones."""
+        groups = self.by_group() or []
+        if len(groups) > MOST_CLASSES:
+            groups = sorted(groups, key=lambda g: (g["accuracy"], g["group"]))[:MOST_CLASSES]
+        return [
+            ("group", "samples", "accuracy"),
+            *((str(g["group"]), f"{g['samples']:,}", _percent(g["accuracy"])) for g in groups),
+        ]
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file: each sample's id, split, group, true and predicted class, and spikes of each output neuron.
+
+        See `spikeprep.csv_files.write_csv` for the errors.
+        """
+        grouped = ("group",) if self.groups is not None else ()
+        head = ("sample", "split", *grouped, "true", "predicted", *count_columns(self.classes))
+        splits = np.repeat(list(self.parts), list(self.parts.values())).tolist()
+        groups = [()] * self.samples if self.groups is None else [(g,) for g in self.groups.tolist()]
+        write_csv(
+            path,
+            head,
+            (
+                (id_, split, *group, self.classes[true], self.classes[predicted], *counts)
+                for id_, split, group, true, predicted, counts in zip(
+                    self.ids,
+                    splits,
+                    groups,
+                    self.labels.tolist(),
+                    self.predicted.tolist(),
+                    self.counts.tolist(),
+                    strict=True,
+                )
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.split}: accuracy {self.accuracy:.2%} ({self.samples:,} samples)"
@@ -138,6 +271,19 @@ class EvaluateResult:
 
     def _repr_html_(self) -> str:
         return html_table(self.rows(), str(self)) if len(self.classes) <= MOST_CLASSES else f"<p>{self}</p>"
+
+
+def count_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the columns of output counts in CSV files."""
+    return tuple(f"spikes_{name}" for name in classes)
+
+
+def _known(share: float) -> float | None:
+    return None if np.isnan(share) else share
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.2%}"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -152,16 +298,72 @@ class Predictions:
         Spikes of each output neuron, int64 (sample, class); the largest count decides, the first of equals.
     classes
         Name of each class.
+    samples
+        Name of each sample: of files their path, and behind a colon the sample's number where a file has several; of
+        stored samples their id. Empty for signals and spikes.
+    failures
+        Path → what is wrong, of each file that could not be predicted.
     """
 
     labels: NDArray[np.int64]
     counts: NDArray[np.int64]
     classes: tuple[str, ...]
+    samples: tuple[str, ...] = ()
+    failures: tuple[tuple[str, DataError], ...] = ()
 
     @property
     def names(self) -> list[str]:
         """Predicted class of each sample, by name."""
         return [self.classes[label] for label in self.labels.tolist()]
+
+    def error(self) -> DataError | None:
+        """Return one error for all files that could not be predicted; None where there are none."""
+        if len(self.failures) < 2:
+            return self.failures[0][1] if self.failures else None
+        shown = listed([str(error) for _, error in self.failures], _SHOWN, " ", "files")
+        total = len({name.rpartition(":")[0] or name for name in self.samples}) + len(self.failures)
+        return DataError(f"{len(self.failures):,} of {total:,} files could not be predicted: {shown}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``spikeprep predict --json`` prints."""
+        numbered = zip(self.sample_names, self.names, self.counts.tolist(), strict=True)
+        return {
+            "classes": list(self.classes),
+            "predictions": [
+                {"sample": sample, "predicted": name, "counts": counts} for sample, name, counts in numbered
+            ],
+            "failures": [
+                {"file": printable(file), "got": e.got, "expected": e.expected, "hint": e.hint}
+                for file, e in self.failures
+            ],
+        }
+
+    @property
+    def sample_names(self) -> Sequence[str]:
+        """Name of each sample; its number where it has none."""
+        return self.samples or tuple(map(str, range(len(self))))
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the predictions as rows of text: a head, then one row per sample, with the largest counts."""
+        head = ("sample", "predicted", "output spikes")
+        named = zip(self.sample_names, self.names, map(self._largest, self.counts), strict=True)
+        return [head, *named]
+
+    def _largest(self, counts: NDArray[np.int64]) -> str:
+        if not counts.any():
+            return "none"
+        first = np.argsort(-counts, kind="stable")[:_LARGEST]
+        more = ", …" if len(first) < len(counts) else ""
+        return ", ".join(f"{self.classes[n]}: {counts[n]:,}" for n in first.tolist()) + more
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV file: the name of each sample, its predicted class, and the spikes of each output neuron.
+
+        See `spikeprep.csv_files.write_csv` for the errors.
+        """
+        head = ("sample", "predicted", *count_columns(self.classes))
+        rows = zip(self.sample_names, self.names, self.counts.tolist(), strict=True)
+        write_csv(path, head, ((sample, name, *counts) for sample, name, counts in rows))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -171,12 +373,8 @@ class Predictions:
         return f"Predictions({len(self):,} samples: {few})"
 
     def _repr_html_(self) -> str:
-        few = list(zip(self.names, self.counts.tolist(), strict=True))[:MOST_CLASSES]
-        rows = [
-            ("sample", "predicted", "spikes"),
-            *((str(n), name, str(c)) for n, (name, c) in enumerate(few)),
-        ]
-        more = f", the first {len(few)}" if len(few) < len(self) else ""
+        rows = self.rows()[: MOST_CLASSES + 1]
+        more = f", the first {len(rows) - 1}" if len(rows) <= len(self) else ""
         return html_table(rows, f"{len(self):,} predictions{more}")
 
 

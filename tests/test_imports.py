@@ -103,6 +103,7 @@ VIOLATIONS = {
     "spikeprep/feed/batches.py": ("import torch.utils", "Only its adaptor imports torch"),
     "spikeprep/feed/order.py": ("import jax.numpy", "Only its adaptor imports jax"),
     "spikeprep/store/layout.py": ("import xarray", "Only its adaptor imports xarray"),
+    "spikeprep/train/journal.py": ("import tensorboardX", "Only train_logs imports tensorboardX"),
     "spikeprep/distributed/launch.py": ("from mpi4py import MPI", "Only the MPI ranks import mpi4py"),
     "spikeprep/cuda/gpu.py": ("import msgspec", "Only config and the store import msgspec"),
     "spikeprep/system.py": ("from click import echo", "Only the command line imports click"),
@@ -170,7 +171,7 @@ def test_what_a_module_of_a_folder_imports_from_the_package_itself(source, names
 
 OPTIONAL = {
     "PIL", "aiohttp", "cupy", "cupyx", "dask", "fsspec", "h5py", "hdf5plugin", "jax", "lz4", "matplotlib", "mpi4py",
-    "nir", "sklearn", "soundfile", "tonic", "torch", "xarray", "zstandard", "IPython",
+    "nir", "sklearn", "soundfile", "tensorboardX", "tonic", "torch", "xarray", "zstandard", "IPython",
 }  # fmt: skip
 
 

@@ -1,31 +1,40 @@
-"""Predict the classes of signals, spikes or stored samples."""
+"""Predict the classes of raw files, signals, spikes or stored samples."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..csv_files import check_csv
 from ..data import PackedBatch, SpikeTrain
 from ..devices import select_backend
 from ..encoders.base import Chain
+from ..encoding.raw_files import RawFiles, StoredEncoding
 from ..encoding.run import EncodeSummary
-from ..errors import DataError, RunError, SpikeprepError, UsageError
+from ..errors import DataError, SpikeprepError
 from ..packing import pack
-from ..progress import progress_for
+from ..progress import Progress, progress_for
 from ..random import SampleKey
 from ..results import Predictions, Run, TrainResult
 from ..store import SpikeStore
+from ..store.outputs import is_store
 from ..train.evaluation import count_batches
-from ..train.memory import memory_errors
+from ..train.memory import affordable_batch, memory_errors
 from ..train.metrics import predict as winners
+from ..train.network import Network
 from ..train.other_stores import fit
 from ..train.trainer import load_network
+from ..urls import local_path
 from .arguments import PathLike, ShowProgress
 from .opening import open_run, open_store
+
+Part = tuple[NDArray[np.int64], Sequence[str]]
+"""Output counts (sample, class) of some samples, and their names; without names, none."""
 
 
 @memory_errors("Lower batch, or choose another device.")
@@ -38,9 +47,10 @@ def predict(
     device: str = "auto",
     batch: int = 64,
     other_encoding: bool = False,
+    csv: PathLike | None = None,
     progress: ShowProgress = None,
 ) -> Predictions:
-    """Predict the class of signals, of spikes, or of the samples of a stored split, with a run's best network.
+    """Predict the class of raw files, signals, spikes, or the samples of a stored split, with a run's best network.
 
     Parameters
     ----------
@@ -49,6 +59,10 @@ def predict(
     signals
         One of:
 
+        - paths of raw files, or of folders of them, or a single one: images, sounds or event recordings, as the run's
+          store was encoded from, or IDX files of images. They are read and encoded as the samples of that store were,
+          sample n of a file with the random numbers of sample n of `split`, so a file's prediction depends on no other
+          file. Files that cannot be used are `Predictions.failures`; the others are predicted;
         - raw signals as the encoder chain takes them: images of uint8 or of floats in [0, 1], `Audio`, `Events`; a
           sequence of them, an array with the samples along its first axis, or a single one. They are encoded with the
           chain and the seed of the run's store, the n-th signal as sample n of `split`: the raw test data in their own
@@ -65,6 +79,8 @@ def predict(
         Samples encoded and predicted together; results do not depend on it.
     other_encoding
         As for `evaluate`, where `signals` is a store.
+    csv
+        A CSV file to write: see `Predictions.write_csv`.
     progress
         See `ShowProgress`.
 
@@ -73,33 +89,135 @@ def predict(
     UsageError
         There is no such split or device, or the store was written without an encoder and takes spikes only.
     DataError
-        A signal does not become the units that the network has.
+        A signal does not become the units that the network has, or none of the files can be used.
     StoreError, RunError
         A store or the run is missing or damaged, or they do not fit each other.
     """
+    if csv is not None:
+        check_csv(csv)
     opened = open_run(run)
     folder, config = opened.folder, opened.config
-    batches: Iterator[NDArray[np.int64]]
     network = load_network(folder, select_backend(device, config.settings.precision))
-    if isinstance(signals, str | os.PathLike | SpikeStore | EncodeSummary):
-        stored = open_store(signals)
-        fitted = fit(config, stored)
-        if not other_encoding:
-            fitted.check_encoding(config, stored)
-        reader = stored[split]
-        total = len(reader)
-        batches = (counts for _, counts, _ in count_batches(network, reader, np.arange(total), batch))
-    else:
-        groups, total = _spike_trains(opened, signals, split, store, batch)
-        batches = (network.counts(part) for part in _packed(groups, config.units))
-    parts, done = [np.zeros((0, len(config.classes)), np.int64)], 0
+    failures: list[tuple[str, DataError]] = []
     with progress_for(progress, "predict") as show:
-        for part in batches:
-            parts.append(part)
-            done += len(part)
-            show(done, total)
-    counts = np.concatenate(parts)
-    return Predictions(winners(counts), counts, config.classes)
+        parts: Iterator[Part]
+        if (paths := _raw_paths(signals)) is not None:
+            files = RawFiles(_encoding(opened, store), split)
+            parts = _file_counts(network, files, paths, batch, failures, show)
+        elif isinstance(signals, str | os.PathLike | SpikeStore | EncodeSummary):
+            stored = open_store(signals)
+            fitted = fit(config, stored)
+            if not other_encoding:
+                fitted.check_encoding(config, stored)
+            reader = stored[split]
+            batches = count_batches(network, reader, np.arange(len(reader)), batch)
+            ids = reader.ids
+            stored_parts = ((counts, ids[done - len(counts) : done].tolist()) for _, counts, done in batches)
+            parts = _counted(stored_parts, len(reader), show)
+        else:
+            groups, total = _spike_trains(opened, signals, split, store, batch)
+            packed = _packed(groups, config.units)
+            parts = _counted(((network.counts(part), ()) for part in packed), total, show)
+        results = [(np.zeros((0, len(config.classes)), np.int64), ()), *parts]
+    counts = np.concatenate([part for part, _ in results])
+    names = tuple(str(name) for _, names in results for name in names)
+    predictions = Predictions(winners(counts), counts, config.classes, names, tuple(failures))
+    if not len(predictions) and (error := predictions.error()):
+        raise error
+    if csv is not None:
+        predictions.write_csv(csv)
+    return predictions
+
+
+def _counted(parts: Iterable[Part], total: int, show: Progress) -> Iterator[Part]:
+    done = 0
+    for part in parts:
+        yield part
+        done += len(part[0])
+        show(done, total)
+
+
+# ---------------------------------------------------------------- raw files
+
+
+def _raw_paths(signals: Any) -> list[Path] | None:
+    """Return the paths of raw files if that is what `signals` is, else None: a store, or no paths."""
+    if isinstance(signals, str | os.PathLike):
+        path = local_path(signals)
+        stored = path is None or path.suffix.lower() == ".zarr" or is_store(path)
+        return None if stored or path is None else [path]
+    if isinstance(signals, Sequence) and signals and all(isinstance(s, str | os.PathLike) for s in signals):
+        return [local_path(s) or Path(s) for s in signals]
+    return None
+
+
+def _file_counts(
+    network: Network,
+    files: RawFiles,
+    paths: Sequence[Path],
+    batch: int,
+    failures: list[tuple[str, DataError]],
+    show: Progress,
+) -> Iterator[Part]:
+    """Yield the counts and names of the samples of files, in order; those that cannot be used go to `failures`."""
+    names: list[str] = []
+    trains: list[SpikeTrain] = []
+    longest = 0
+
+    def counts() -> Part:
+        nonlocal longest
+        (packed,) = _packed(iter([trains]), network.units)
+        part = network.counts(packed), list(names)
+        names.clear()
+        trains.clear()
+        longest = 0
+        return part
+
+    def fits(steps: int) -> bool:
+        wanted = len(trains) + 1
+        return affordable_batch(network.backend, network.rule.name, network.layers, wanted, steps) == wanted
+
+    listed: list[Path] = []
+    for path in paths:
+        try:
+            listed += files.listed(path)
+        except DataError as error:
+            failures.append((os.fspath(path), error))
+    for done, file in enumerate(listed):
+        show(done, len(listed))
+        try:
+            for name, train in files.encode(file, batch):
+                full = len(trains) == batch or (train.steps > longest and not fits(train.steps))
+                if full and trains:
+                    yield counts()
+                names.append(name)
+                trains.append(train)
+                longest = max(longest, train.steps)
+        except DataError as error:
+            failures.append((os.fspath(file), error))
+    if trains:
+        yield counts()
+    show(len(listed), len(listed))
+
+
+def _encoding(run: Run, store: Any) -> StoredEncoding:
+    """Return how the samples of a run's store, or of another `store`, were encoded."""
+    config = run.config
+    if store is None:
+        own = config.encoding
+        read = own.get("dt"), own.get("reader", {}), own.get("note", "")
+        return StoredEncoding(config.store, own["chain"], own["seed"], config.unit_shape, *read)
+    opened = open_store(store)
+    fit(config, opened)
+    attributes = opened.attributes
+    source, shape = attributes["source"], tuple(attributes["unit_shape"])
+    return StoredEncoding(
+        opened.path, attributes["chain"], attributes["seed"], shape, attributes["dt"], source.get("reader", {}),
+        source.get("note", ""),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- signals and spikes
 
 
 def _spike_trains(
@@ -110,8 +228,9 @@ def _spike_trains(
     if spikes is not None:
         starts = range(0, len(spikes), batch)
         return ([SpikeTrain(pack(s), len(s)) for s in spikes[at : at + batch]] for at in starts), len(spikes)
-    chain, seed, unit_shape = _encoding(run, store)
-    items = _as_signals(signals, chain, unit_shape, SampleKey(seed, split, 0))
+    encoding = _encoding(run, store)
+    chain, seed = encoding.chain, encoding.seed
+    items = _as_signals(signals, chain, encoding.unit_shape, SampleKey(seed, split, 0))
     return _encoded(items, chain, seed, split, batch), len(items)
 
 
@@ -132,32 +251,6 @@ def _as_spikes(signals: Any) -> Sequence[NDArray[np.bool_]] | None:
                 "bool (time, unit), at least one step",
             )
     return items
-
-
-def _encoding(run: Run, store: Any) -> tuple[Chain, int, tuple[int, ...]]:
-    """Return the chain, the seed and the units' shape that a run's store, or another `store`, was encoded with."""
-    config = run.config
-    encoding: Mapping[str, Any] = config.encoding | {"unit_shape": config.unit_shape}
-    place = config.store
-    if store is not None:
-        opened = open_store(store)
-        fit(config, opened)
-        encoding, place = opened.attributes, opened.path
-    if not encoding["chain"]:
-        raise UsageError(
-            f"{place} was written without an encoder",
-            "spikes, bool (sample, time, unit)",
-            "Pass spikes instead of signals.",
-        )
-    try:
-        chain = Chain.from_config(encoding["chain"])
-    except UsageError as error:
-        raise RunError(
-            f"the encoding of {place} cannot be used ({error.got})",
-            error.expected,
-            "Restore the file, or pass spikes instead of signals.",
-        ) from error
-    return chain, encoding["seed"], tuple(encoding["unit_shape"])
 
 
 def _as_signals(signals: Any, chain: Chain, unit_shape: tuple[int, ...], key: SampleKey) -> Sequence[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from ..store import SpikeStore
 from ..train.memory import NetworkSize
 from ..train.run_folder import RunFolder
 from ..train.settings import DEFAULT_RULE, TrainSettings
+from ..train_logs import CsvLog, EpochLog, EpochLogs, TensorBoardLog
 from ..train_session import TrainSession
 from .arguments import PathLike, ShowProgress
 from .opening import open_store, run_folder
@@ -44,6 +46,8 @@ def train(
     ranks: int | Literal["mpi"] = 1,
     feed: str = "auto",
     source: PathLike | None = None,
+    csv: PathLike | None = None,
+    tensorboard: PathLike | None = None,
     progress: ShowProgress = None,
 ) -> TrainResult:
     """Train a spiking network on a store.
@@ -85,6 +89,10 @@ def train(
         How samples reach a GPU: "auto", "resident", "pinned" or "streamed". Results do not depend on it.
     source
         Folder of the raw data, for the setting ``augment``; a resumed run knows it.
+    csv
+        A CSV file with a row per epoch, see `spikeprep.train_logs.CsvLog`.
+    tensorboard
+        A folder for TensorBoard's event files, see `spikeprep.train_logs.TensorBoardLog`.
     progress
         See `ShowProgress`; one line per epoch is shown too.
 
@@ -97,7 +105,7 @@ def train(
     StoreError, RunError
         The store is missing or damaged; the folder has a run already, or one of another store.
     CapabilityError
-        The device is not available here.
+        The device is not available here, or the library that `tensorboard` needs.
     Interrupted
         Ctrl-C; the checkpoint is saved, and ``resume=True`` continues with the same weights as an uninterrupted run.
     """
@@ -105,10 +113,20 @@ def train(
     session = _session(
         store, named, settings, recipe, run, resume, limit, device, threads, feed, ranks, source
     )
-    with progress_for(progress, "train") as show, delayed_interrupt() as signals:
+    logs, before = _logs(session, csv, tensorboard)
+    with (
+        progress_for(progress, "train") as show,
+        delayed_interrupt() as signals,
+        closing(EpochLogs(logs, before, show.note)) as log,
+    ):
         listener = TrainingProgress(show, session.settings.epochs, device)
+
+        def hear(record: dict[str, Any]) -> None:
+            listener(record)
+            log(record)
+
         try:
-            outcome = session.run(listener, lambda: bool(signals))
+            outcome = session.run(hear, lambda: bool(signals))
         except KeyboardInterrupt:  # the second Ctrl-C; the last checkpoint is complete
             if not listener.started:
                 raise
@@ -117,6 +135,16 @@ def train(
         more = {"resume": True} | ({} if run else {"run": session.folder})
         raise Interrupted(f"interrupted; the checkpoint is in {session.folder}", more)
     return TrainResult(**outcome.summary, history=outcome.history, leads=outcome.leads)
+
+
+def _logs(
+    session: TrainSession, csv: PathLike | None, tensorboard: PathLike | None
+) -> tuple[list[EpochLog], list[dict[str, Any]]]:
+    """Return the logs that are asked for, and the epochs of a resumed run; raises what is wrong with the places."""
+    logs: list[EpochLog] = [CsvLog(csv)] if csv is not None else []
+    if tensorboard is not None:
+        logs.append(TensorBoardLog(tensorboard))
+    return logs, RunFolder(session.folder).history() if logs and session.resume else []
 
 
 def plan_training(

@@ -41,6 +41,11 @@ class TrainingProgress:
             self.progress.note(f"epochs: {record['epochs']}, before {record['before']}")
         elif event == "finished":
             epochs = record["epochs"]
+            if record["stopped_early"]:
+                self.progress.note(
+                    f"nothing is left to train: validation stopped the run after epoch {epochs}"
+                )
+                return
             done = f"all {epochs:,} epochs are" if epochs > 1 else "its epoch is"
             self.progress.note(f"nothing is left to train: {done} done; with more epochs the run goes on")
         elif event == "device":
@@ -49,6 +54,11 @@ class TrainingProgress:
                 self.progress.note(f"the GPU is not used: {reason}")
         elif event == "warning":
             self.progress.note(f"warning: {record['message']}")
+        elif event == "stopped":
+            few = f"{record['patience']:,} epochs" if record["patience"] > 1 else "one epoch"
+            self.progress.note(
+                f"stopped after epoch {record['epoch']}: {few} without a higher validation accuracy"
+            )
         elif event == "epoch":
             self.progress.note(self._epoch_line(record))
 

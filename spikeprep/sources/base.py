@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
@@ -105,6 +105,46 @@ class Source(Plugin, ABC):
     def _named_by_classes(self, attribute: str) -> set[str]:
         """Return the settings that a class variable of this class and of its bases names."""
         return {name for cls in type(self).__mro__ for name in vars(cls).get(attribute, ())}
+
+    file_source: ClassVar[str] = ""
+    """Name of the source that reads single files of this one's kind of signal, where its own files are archives."""
+
+    @property
+    def file_endings(self) -> Sequence[str]:
+        """Endings of the names of files that `signals_of` takes, in lower case; empty: any."""
+        return ()
+
+    def takes(self, head: bytes) -> bool:
+        """Whether a file that begins with `head`, of a few kilobytes, is one for `signals_of`.
+
+        Asked of a source with a `file_source`: that one gets the other files.
+        """
+        return True
+
+    def signals_of(self, file: Path, note: str) -> Sequence[Any]:
+        """Return the signals of a file without labels, each as that of a sample that is read with these settings.
+
+        `path` and the other files of a data set play no part. Overridden by sources whose files can be read one by one.
+
+        Parameters
+        ----------
+        file
+            The file.
+        note
+            Of the `provenance` of the data set that the settings are from: what was decided from its samples.
+
+        Raises
+        ------
+        UsageError
+            The source reads no single files.
+        DataError
+            The file is missing, damaged or of another kind.
+        """
+        raise UsageError(
+            f"the source {self.name} reads data sets, and no single files",
+            "a source of images, sounds or event recordings in files",
+            "Read the file in Python, and pass its signal.",
+        )
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:

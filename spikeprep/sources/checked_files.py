@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ..errors import DataError
+from ..errors import DataError, printable
 from ..system import cores
 from .base import FileSource, LimitedFiles, sample_digest
 from .labelled_files import (
@@ -118,9 +119,11 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         """Return what deserves the user's attention in files that can be used, one text each."""
         return ()
 
+    _given: ClassVar[Listing | None] = None  # set on the copies that `signals_of` makes
+
     @cached_property
     def _listing(self) -> Listing:
-        return self.listing()
+        return self._given or self.listing()
 
     @cached_property
     def _listed(self) -> dict[str, list[Recording]]:
@@ -280,6 +283,17 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         for recording in self._listing.recordings:
             intervals.setdefault(recording.file, []).append(recording)
         return intervals
+
+    def signals_of(self, file: Path, note: str) -> Sequence[Any]:
+        """See `Source.signals_of`: one signal; the file is checked like every other one."""
+        alone = copy.copy(self)  # without caches
+        recording = Recording("test", file, 0, printable(file.name))
+        result = alone._try_check([recording])[0]
+        if isinstance(result, BadFile):
+            raise DataError(f"{file} {result.what}", "", f"Fix: {result.fix}.")
+        for name, value in (("skip_bad", False), ("_given", Listing([result]))):
+            object.__setattr__(alone, name, value)
+        return [alone.read("test", 0).signal]
 
     def splits(self) -> Mapping[str, int]:
         """Return split name → number of recordings."""

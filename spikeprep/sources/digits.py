@@ -25,6 +25,7 @@ class Digits(Source):
     """
 
     name: ClassVar[str] = "digits"
+    file_source: ClassVar[str] = "images"
 
     @cached_property
     def _data(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:
@@ -58,6 +59,10 @@ class Digits(Source):
         """Return one image, float64 (8, 8) in [0, 1]; its id is its number in scikit-learn's order."""
         images, labels, numbers = self._data[split]
         return Sample(images[index], int(labels[index]), str(numbers[index]))
+
+    def takes(self, head: bytes) -> bool:
+        """Return False: it has no files."""
+        return False
 
     def provenance(self) -> dict[str, Any]:
         """Return the licence note and a digest over the images and labels."""

@@ -75,6 +75,11 @@ class EventFiles(CheckedFiles[Facts]):
                 )
                 raise UsageError(got, "", near_miss(unknown[0], known))
 
+    @property
+    def file_endings(self) -> Sequence[str]:
+        """Endings of the names of files of the format, or of all formats."""
+        return EVENT_FORMATS.get(self.format).extensions if self.format else event_suffixes()
+
     @cached_property
     def _named_format(self) -> EventFormat | None:
         """The format with its options, built once for all files; None where files decide."""
@@ -121,6 +126,12 @@ class EventFiles(CheckedFiles[Facts]):
     def outline(self, split: str, index: int) -> Events:
         """Return a recording's last event alone, with its size and duration, from the check of the file."""
         return self._file(split, index).facts.outline
+
+
+def event_suffixes() -> tuple[str, ...]:
+    """Return the endings of the names of event files, without those of other files too."""
+    forms = [EVENT_FORMATS.get(name) for name in EVENT_FORMATS.names()]
+    return tuple(sorted({ending for form in forms if not form.common_endings for ending in form.extensions}))
 
 
 @contextmanager

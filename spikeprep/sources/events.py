@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..registry import EVENT_FORMATS
-from .event_recordings import EventFiles
+from .event_recordings import EventFiles, event_suffixes
 from .labelled_source import LabelledSource
 
 
@@ -30,9 +29,3 @@ class EventFolder(LabelledSource, EventFiles):
     def suffixes(self) -> Sequence[str]:
         """Endings of the names of event files; none where the format is given: its files may have any."""
         return () if self.format else event_suffixes()
-
-
-def event_suffixes() -> tuple[str, ...]:
-    """Return the endings of the names of event files, without those of other files too."""
-    forms = [EVENT_FORMATS.get(name) for name in EVENT_FORMATS.names()]
-    return tuple(sorted({ending for form in forms if not form.common_endings for ending in form.extensions}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from .published_digits import EMNIST, Labels, PublishedSet, emnist_findings, map
 from .repeated_images import repeated_images
 
 _SAMPLED = 100  # images that tell whether all are worth a look
+_TURNED, _UNTURNED = "images were transposed to stand upright", "images are as in the files"
 _UPRIGHT = ("1", "Ii", "I", "l")  # classes whose strokes are vertical
 
 
@@ -78,6 +79,7 @@ class Idx(LimitedFiles):
     name: ClassVar[str] = "idx"
     later_settings: ClassVar[tuple[str, ...]] = ("white",)
     choice_settings: ClassVar[tuple[str, ...]] = ("prefix", "class_names", "shape")
+    file_source: ClassVar[str] = "images"
 
     path: str = ""
     prefix: str = ""
@@ -265,6 +267,33 @@ class Idx(LimitedFiles):
         label = int(data.labels[index]) - self._labels.first
         return Sample(image.T if self._transposed else image, label, str(index))
 
+    @property
+    def file_endings(self) -> Sequence[str]:
+        """Endings of the names of files of images."""
+        return tuple(f"images{sign}idx3-ubyte{gz}" for sign in "-." for gz in ("", ".gz"))
+
+    def takes(self, head: bytes) -> bool:
+        """Whether a file may be IDX, plain or gzipped."""
+        return head[:2] in (b"\0\0", b"\x1f\x8b")
+
+    def signals_of(self, file: Path, note: str) -> Sequence[Any]:
+        """See `Source.signals_of`: every image of a file of images, uint8 (row, column)."""
+        transposed = bool(self.transpose)
+        if self.transpose == "auto":
+            if not (_TURNED in note or _UNTURNED in note):
+                raise UsageError(
+                    "got transpose = auto for images without labels, which do not show their orientation",
+                    "the store, which has what was decided from the images of a class",
+                    "Name the run's store: store=….",
+                )
+            transposed = _TURNED in note
+        images = read_idx(file, IMAGES, self.limits).array
+        if not images.size:
+            raise DataError(f"{file} has no images", "at least one", "Fetch the file again.")
+        if self.white:
+            images = _scaled(images, self.white, file)
+        return list(images.transpose(0, 2, 1) if transposed else images)
+
     def digest(self, split: str, index: int) -> bytes:
         """Return a digest of all files of the source."""
         return self._digest
@@ -287,8 +316,7 @@ class Idx(LimitedFiles):
         names, first = self._labels
         notes = [f"labels are counted from {first}: label {first} is class {names[0]}"] if first else []
         if self.transpose == "auto":
-            turned = "images were transposed to stand upright"
-            notes.append(turned if self._transposed else "images are as in the files")
+            notes.append(_TURNED if self._transposed else _UNTURNED)
         if notes:
             facts["note"] = "; ".join(notes)
         if self._findings:

@@ -66,6 +66,11 @@ class ImageFiles(CheckedFiles[Picture]):
         if len(self.size) == 1:
             raise UsageError(f"got {self.name}.size = {list(self.size)}", "[rows, columns] in pixels")
 
+    @property
+    def file_endings(self) -> Sequence[str]:
+        """Endings of the names of image files."""
+        return _SUFFIXES
+
     @cached_property
     def _reading(self) -> ImageReading:
         return ImageReading(self.mode, self.size, self.white, self.alpha, self.limits)

@@ -19,7 +19,7 @@ from ..input_files import read_input
 from .checked_files import CheckedFile, CheckedFiles
 from .labelled_files import BadFile, Recording
 from .levels import Groups
-from .sound_decoder import HIGHEST_RATE, LOWEST_RATE, READ, Sound, decode, peak_of
+from .sound_decoder import HIGHEST_RATE, LOWEST_RATE, READ, SUFFIXES, Sound, decode, peak_of
 
 _QUIET = 2**-8  # of full scale, −48 dB, at most: the peak of 16-bit numbers in files of 24 bits
 _FEW = 3  # sounds: smaller parts may be quiet by accident, unless their kind is another one
@@ -70,6 +70,11 @@ class SoundFiles(CheckedFiles[SoundFacts]):
             raise UsageError(
                 f"got {self.name}.rate = {self.rate}", f"0, or {LOWEST_RATE} to {HIGHEST_RATE} Hz"
             )
+
+    @property
+    def file_endings(self) -> Sequence[str]:
+        """Endings of the names of sound files."""
+        return SUFFIXES
 
     def _find_outliers(self, files: Sequence[CheckedFile[SoundFacts]]) -> Sequence[BadFile]:
         """Return the files of another rate, unless all are resampled."""

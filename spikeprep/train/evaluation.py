@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, rank_range
 from ..feed.batches import BatchStream
 from ..store import SplitReader
 from .memory import affordable_batch
-from .metrics import predict
+from .metrics import confusion_of, predict
 from .network import Network
+from .network_counts import CountMeter
 
 
 @dataclass(frozen=True)
@@ -37,35 +39,34 @@ def evaluate(
     *,
     batch: int = 64,
     samples: NDArray[np.int64] | None = None,
-    relabel: NDArray[np.int64] | None = None,
-    progress: Callable[[int, int], None] | None = None,
     ranks: Ranks | None = None,
 ) -> Evaluation:
     """Predict `samples` of a split (int64, ascending; default all) and compare with their labels.
 
-    `relabel` has the network's class for each label of the split, int64; None: they are the same. Of several `ranks`
-    each predicts a share of the samples, and all return the result over all of them.
+    Of several `ranks` each predicts a share of the samples, and all return the result over all of them.
     """
     ranks = ranks or SingleRank()
     selected = np.arange(len(reader)) if samples is None else samples
     share = selected[slice(*rank_range(len(selected), ranks.rank, ranks.size))]
     confusion = np.zeros((classes, classes), np.int64)
 
-    for labels, counts, done in count_batches(network, reader, share, batch):
-        np.add.at(confusion, (labels if relabel is None else relabel[labels], predict(counts)), 1)
-        if progress:
-            progress(done, len(share))
+    for labels, counts, _ in count_batches(network, reader, share, batch):
+        confusion += confusion_of(labels, predict(counts), classes)
     confusion = ranks.total(confusion)
     total = int(confusion.sum())
     return Evaluation(float(np.trace(confusion)) / max(total, 1), total, confusion)
 
 
 def count_batches(
-    network: Network, reader: SplitReader, samples: NDArray[np.int64], batch: int
+    network: Network,
+    reader: SplitReader,
+    samples: NDArray[np.int64],
+    batch: int,
+    meter: CountMeter | None = None,
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64], int]]:
     """Yield labels (sample,), output counts (sample, class) and the number of samples done, batch by batch, in order.
 
-    Batches have fewer samples where memory is short.
+    Batches have fewer samples where memory is short. A `meter` gets the spikes of every layer.
 
     A batch's counts are read while the device computes the next one.
     """
@@ -75,9 +76,17 @@ def count_batches(
     stream = BatchStream(reader, batch, samples=samples, shuffle=False)
     pending: tuple[NDArray[Any], Callable[[], NDArray[np.int64]], int] | None = None
     for packed in network.backend.feed(stream):
-        started = packed.labels, network.start_counts(packed), packed.position + len(packed)
+        counts = network.start_counts(packed) if meter is None else _metered(network, packed, meter)
+        started = packed.labels, counts, packed.position + len(packed)
         if pending is not None:
             yield pending[0], pending[1](), pending[2]
         pending = started
     if pending is not None:
         yield pending[0], pending[1](), pending[2]
+
+
+def _metered(network: Network, batch: PackedBatch, meter: CountMeter) -> Callable[[], NDArray[np.int64]]:
+    """Do what `Network.start_counts` does, and give a meter the spikes."""
+    spikes = network.forward(batch)
+    meter.add(spikes)
+    return network.backend.fetch(network.backend.counts(spikes[-1]))

@@ -24,7 +24,7 @@ _EPOCH_NUMBER = {"epoch": Count}
 
 
 class Journal:
-    """A JSONL file; each record has an ``"event"``: start, resume, device, warning, epoch, interrupted.
+    """A JSONL file; each record has an ``"event"``: start, resume, device, warning, epoch, stopped, interrupted.
 
     The first record is ``start``, with the configuration of the run that the journal belongs to.
     """

@@ -19,6 +19,13 @@ def predict(counts: NDArray[Any]) -> NDArray[np.int64]:
     return winner
 
 
+def confusion_of(labels: NDArray[Any], predicted: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """Return numbers of samples, int64 (true class, predicted class), from both (sample,)."""
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    return confusion
+
+
 @dataclass(frozen=True)
 class BatchMetrics:
     """What a batch amounts to, the same on every rank.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,11 @@ class Network:
     devices: tuple[DeviceLayer, ...]
     fused: bool = True
     dropout: float | Sequence[float] = 0.0
+
+    @property
+    def units(self) -> int:
+        """Number of input units."""
+        return prod(self.layers[0].in_shape)
 
     def _constants(self, layer: int) -> Any:
         return self.rule.constants(layer, len(self.layers))

@@ -42,9 +42,15 @@ _CONFIG = {
     "version": str,
     "source": str | None,
 }
-_LATER = frozenset({"source", "dt", "reader"})  # runs of before have none
+_LATER = frozenset({"source", "dt", "reader", "note"})  # runs of before have none
 _STEP = {"name": str}
-_ENCODING = {"chain": list[dict[str, Any]], "seed": Natural, "dt": Positive, "reader": dict[str, Any]}
+_ENCODING = {
+    "chain": list[dict[str, Any]],
+    "seed": Natural,
+    "dt": Positive,
+    "reader": dict[str, Any],
+    "note": str,
+}
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,9 @@ class RunConfig:
     classes
         Name of each class.
     encoding
-        Of the store: ``chain`` (configurations of transforms and encoder), ``seed``, ``dt`` in seconds, and ``reader``
-        (configuration of the source), so that raw signals can be encoded alike, and stores be compared.
+        Of the store: ``chain`` (configurations of transforms and encoder), ``seed``, ``dt`` in seconds, ``reader``
+        (configuration of the source) and ``note`` (what it decided from the samples), so that raw signals and files can
+        be encoded alike, and stores be compared.
     limit
         Train and test on the first samples only.
     version

@@ -15,6 +15,7 @@ from .. import config
 from ..config import Meta, Natural, Setting, Settings, Share
 from ..errors import SpikeprepError, UsageError, near_miss
 from ..registry import RULES
+from .class_weights import ClassWeights
 from .layers.notation import parse_arch
 from .layers.per_layer import SharePerLayer, SpreadPerLayer, check_layers
 from .layers.spatial import Channels
@@ -51,6 +52,9 @@ class TrainSettings(Settings):
         then the output.
     boost
         Raise the weight of samples that were wrong, after every epoch (docs/hm2bp.md section 7).
+    class_weights
+        Weight of each class in the loss, a list in the order of the store's classes, or "balanced": rare classes weigh
+        more, N / (K n_c) for n_c of N training samples of K classes; "none": all are 1 (docs/hm2bp.md section 7).
     dropout
         Share of a layer's inputs that is silent, drawn anew for each sample and epoch while training: one value for all
         layers, or a list with one for each hidden layer (the first: of the network's input) and then the output. The
@@ -58,6 +62,8 @@ class TrainSettings(Settings):
     validation
         Share of the training split that chooses the best epoch and is not trained on. A store's own split "validation"
         is used instead, all of it. 0: the last epoch is the best, and nothing is held out or read of that split.
+    patience
+        Stop after so many epochs without a higher accuracy of the validation samples; "none": train all epochs.
     augment
         Train on a new variant of each sample in every epoch: epoch e, from 0, on copy e, encoded from the source by the
         store's chain. Validation and test samples stay as they are.
@@ -80,8 +86,10 @@ class TrainSettings(Settings):
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     init: SpreadPerLayer = 1.0
     boost: bool = False
+    class_weights: ClassWeights = None
     dropout: SharePerLayer = 0.0
     validation: Share = 0.05
+    patience: Annotated[int, Meta(ge=1, le=10**6)] | None = None
     augment: bool = False
     test_every: Natural = 1
     precision: Literal["float32", "float64"] = "float32"
@@ -90,6 +98,12 @@ class TrainSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.patience is not None and not self.validation:
+            raise UsageError(
+                f"got patience = {self.patience} with validation = 0",
+                "validation samples, whose accuracy is watched",
+                "Raise validation, or set patience to none.",
+            )
         layers = len(parse_arch(self.arch)) + 1
         check_layers("init", self.init, layers)
         check_layers("dropout", self.dropout, layers)

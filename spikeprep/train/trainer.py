@@ -24,9 +24,11 @@ from ..feed.variants import VariantEncoder, VariantStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
+from .class_weights import class_weights
 from .diagnosis import WATCHED_BATCHES, Diagnosis, RunWarning
 from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
 from .dropout import dropout_keys
+from .early_stopping import stops_early
 from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
@@ -100,6 +102,15 @@ class Trainer:
         self.train_samples, self.validation_samples = samples.training, samples.validation
         self.validation_reader = samples.validation_reader
         settings.rule.check_steps(self.reader.max_steps)
+        if settings.patience is not None and not len(self.validation_samples):
+            raise UsageError(
+                f"got patience = {settings.patience}, and no validation samples are left of so few",
+                "at least one, whose accuracy is watched",
+                "Raise validation or limit, or set patience to none.",
+            )
+        self.class_weights = class_weights(
+            settings.class_weights, self.reader.labels[self.train_samples], store.attributes["classes"]
+        )
         self.stream = self._stream(variants, threads)
         self.sample_weight = np.ones(len(self.reader))
         self.predicted = np.full(len(self.reader), -1, np.int64)
@@ -195,7 +206,8 @@ class Trainer:
 
     def _new_config(self) -> RunConfig:
         attributes = self.store.attributes
-        reader = attributes["source"].get("reader", {})
+        source = attributes["source"]
+        read = {"reader": source.get("reader", {}), "note": source.get("note", "")}
         return RunConfig(
             secrets.token_hex(16),
             self.store.path,
@@ -205,7 +217,7 @@ class Trainer:
             self.settings,
             tuple(self.store.attributes["unit_shape"]),
             tuple(self.store.attributes["classes"]),
-            {key: attributes[key] for key in ("chain", "seed", "dt")} | {"reader": reader},
+            {key: attributes[key] for key in ("chain", "seed", "dt")} | read,
             self.limit,
             __version__,
             self._source_path,
@@ -225,9 +237,10 @@ class Trainer:
             self.folder.release()
 
     def _run(self, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
-        if self.stream.epoch >= self.settings.epochs and self.ranks.leads:
-            self._listener({"event": "finished", "epochs": self.settings.epochs})
-        while self.stream.epoch < self.settings.epochs:
+        if self._is_finished() and self.ranks.leads:
+            early = self.stopped_early
+            self._listener({"event": "finished", "epochs": self.stream.epoch, "stopped_early": early})
+        while not self._is_finished():
             started = time.perf_counter()
             previous: TrainedBatch | None = None
             stop = False
@@ -251,6 +264,19 @@ class Trainer:
             self._after_epoch()
         return self.summary()
 
+    @property
+    def stopped_early(self) -> bool:
+        """Whether validation has ended the run before its last epoch."""
+        return self._stops_early() and self.stream.epoch < self.settings.epochs
+
+    def _stops_early(self, *more: float | None) -> bool:
+        """Whether the epochs so far, and one of the validation accuracy `more`, are enough."""
+        accuracies = [record["validation_accuracy"] for record in self.history]
+        return stops_early([*accuracies, *more], self.settings.patience)
+
+    def _is_finished(self) -> bool:
+        return self.stream.epoch >= self.settings.epochs or self._stops_early()
+
     def _step(self, batch: PackedBatch) -> TrainedBatch:
         """Train on a batch, or on this rank's share of one."""
         s = self.settings
@@ -258,6 +284,9 @@ class Trainer:
         self.metrics.waited += batch.waited
         rate = s.optim.rate_at(batch.epoch + batch.position / len(self.train_samples), s.epochs)
         weight = self.sample_weight[batch.index] if s.boost else None
+        if self.class_weights is not None:
+            of_class = self.class_weights[batch.labels]
+            weight = of_class if weight is None else weight * of_class
         result = self.network.train_step(
             batch,
             s.optim,
@@ -323,11 +352,12 @@ class Trainer:
             if len(self.validation_samples)
             else None
         )
-        last = epoch == s.epochs
+        score = validation.accuracy if validation else None
+        stops = epoch < s.epochs and self._stops_early(score)
+        last = epoch == s.epochs or stops
         test = None
         if self.test is not None and (last or (s.test_every and epoch % s.test_every == 0)):
             test = self._evaluate(network, self.test, np.arange(len(self.test))[: self.limit])
-        score = validation.accuracy if validation else None
         metrics = self.metrics
         before = [r["train_accuracy"] for r in self.history]
         self._warn(self._diagnosis.after_epoch(metrics, epoch, self.step, before))
@@ -347,6 +377,8 @@ class Trainer:
         }
         self.history.append(record)
         self._record(record)
+        if stops:  # ahead of the checkpoint, which covers it
+            self._record({"event": "stopped", "epoch": epoch, "patience": s.patience})
         self.metrics = EpochMetrics()
         if best_epoch(self.history) == epoch:
             self._save_best(states if network is self.network else network.states())
@@ -375,6 +407,7 @@ class Trainer:
             "train_accuracy": self.history[-1]["train_accuracy"],
             "validation_accuracy": self.history[-1]["validation_accuracy"],
             "test_accuracy": tested[-1]["test_accuracy"] if tested else None,
+            "stopped_early": self.stopped_early,
             "best_epoch": best["epoch"],
             "best_test_accuracy": best["test_accuracy"],
             "seconds_per_epoch": float(np.mean(seconds)),

@@ -27,6 +27,7 @@ PROMISED = {
     "train": ["STORE", "--arch", "--rule", "--epochs", "--batch", "--device", "--seed", "--run", "--resume", "--recipe",
               "--set", "--limit", "--json"],
     "evaluate": ["RUN", "STORE", "--split", "--json"],
+    "predict": ["RUN", "FILE…", "--split", "--store", "--device", "--csv", "--json"],
     "inspect": ["STORE|RUN", "--json"],
     "verify": ["STORE", "--json"],
     "tune": ["RECIPE|STORE", "--source", "--set", "--samples", "--seed", "--json"],

@@ -1,0 +1,53 @@
+"""``spikeprep predict``: the classes of raw files."""
+
+from __future__ import annotations
+
+import click
+
+from spikeprep.errors import printable
+from spikeprep.text import table
+
+from .options import device_option, emit_json, json_option
+
+
+@click.command("predict")
+@click.argument("run")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    help="Sample n of a file is encoded with the random numbers of sample n of this split.",
+)
+@click.option(
+    "--store", metavar="STORE", help="A store whose encoding to use.  [default: the one that the run keeps]"
+)
+@device_option
+@click.option("--csv", metavar="FILE.csv", help="Write the predictions to a CSV file too, with all counts.")
+@json_option
+def command(
+    run: str,
+    files: tuple[str, ...],
+    split: str,
+    store: str | None,
+    device: str,
+    csv: str | None,
+    as_json: bool,
+) -> None:
+    """Predict the classes of raw FILEs with a run's best network.
+
+    FILEs are images, sounds or event recordings, IDX files of images, or folders of such files: whatever the run's
+    store was encoded from. They are read and encoded as its samples were. A single STORE in place of files: its split.
+
+    Files that cannot be used are named at the end, with exit code 3; the others are predicted all the same.
+    """
+    from spikeprep import api
+
+    signals = files[0] if len(files) == 1 else files
+    result = api.predict(run, signals, split=split, store=store, device=device, csv=csv)
+    if as_json:
+        emit_json(result.to_json())
+    else:
+        click.echo(printable(table(result.rows()), "\n"))
+    if error := result.error():
+        raise error
