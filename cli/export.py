@@ -10,7 +10,7 @@ from .options import emit_json, json_option
 
 
 @click.command("export")
-@click.argument("path", metavar="RUN|STORE")
+@click.argument("source", metavar="RUN|STORE")
 @click.option(
     "--to",
     required=True,
@@ -46,7 +46,7 @@ from .options import emit_json, json_option
 @click.option("--overwrite", is_flag=True, help="Replace a file, or a folder of an earlier export.")
 @json_option
 def command(
-    path: str,
+    source: str,
     to: str,
     out: str,
     store: str | None,
@@ -66,7 +66,7 @@ def command(
     from spikeprep import api
 
     result = api.export(
-        path,
+        source,
         out,
         to=to,
         store=store,

@@ -44,8 +44,8 @@ def export(
     out
         The file to write; a folder for a store as npz.
     to
-        Of a run: ``"nir"``, ``"npz"`` or ``"torch"``; of a store: ``"npz"`` (a file per sample), ``"hdf5"`` (SHD's layout),
-        ``"nir-data"`` or ``"croissant"``. docs/export.md describes them.
+        Of a run: ``"nir"``, ``"npz"`` or ``"torch"``. Of a store: ``"npz"`` (a file per sample), ``"hdf5"`` (SHD's
+        layout), ``"nir-data"`` or ``"croissant"``. docs/export.md describes them.
     store
         NIR: the store to compare importing frameworks on; default the run's own, where it is still there.
     split
@@ -81,7 +81,7 @@ def export(
 
     if isinstance(source, TrainResult | Run) or _is_run(source):
         refuse_argument("a network", url=url)
-        run = open_run(source)
+        run = open_run(source)  # type: ignore[arg-type]  # `_is_run` leaves paths
         compared = _store_of(run, store) if check and to == "nir" else ""
         if to != "nir":
             refuse_argument(f"a network as {to}", store=store, check=None if check else check)
@@ -90,7 +90,7 @@ def export(
             overwrite=overwrite,
         )  # fmt: skip
     refuse_argument("a store", store=store, dt=dt, check=None if check else check)
-    opened = open_store(source)  # type: ignore[arg-type]
+    opened = open_store(source)
     with progress_for(progress, "export") as show:
         return export_store(
             opened, out, to, split=split, samples=samples, url=url, overwrite=overwrite, show=show

@@ -143,7 +143,7 @@ def export_store(
     overwrite: bool = False,
     show: Shown = lambda done, total: None,
 ) -> ExportResult:
-    """Write the samples or the metadata of a store; see `spikeprep.export`. `show` is called with samples done, in all."""
+    """Write samples or metadata of a store; see `spikeprep.export`. `show` is called with samples done, and in all."""
     _check_format(to, STORE_FORMATS, "store")
     unused = {"split": split, "samples": samples} if to == "croissant" else {"url": url}
     refuse_argument(f"a store as {to}", **unused)

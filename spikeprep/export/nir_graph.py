@@ -2,7 +2,8 @@
 
 A neuron of HM2-BP (docs/hm2bp.md section 1), in steps: p ← p (1 − 1/τs) + Σ w S, v ← v (1 − 1/τm) + p/τs, a spike and
 v ← 0 where v > ν − slack. NIR's `CubaLIF` is τ_syn İ = −I + w_in S, τ_mem v̇ = v_leak − v + r I. Forward Euler with the
-step dt, the current first, makes of it I ← I (1 − dt/τ_syn) + w_in dt/τ_syn S, v ← v (1 − dt/τ_mem) + r dt/τ_mem I. With
+step dt, the current first, makes it I ← I (1 − dt/τ_syn) + w_in dt/τ_syn S and v ← v (1 − dt/τ_mem) + r dt/τ_mem I.
+With
 
     τ_syn = τs dt,  τ_mem = τm dt,  w_in = τs,  r = τm,  v_threshold = τs (ν − slack),  v_leak = v_reset = 0
 
@@ -104,7 +105,7 @@ def nir_omissions(network: TrainedNetwork) -> list[Omission]:
 
 
 def nir_metadata(network: TrainedNetwork, dt: float) -> dict[str, Any]:
-    """Return what the graph's metadata say: the network, its time step, how input and output are laid out, omissions."""
+    """Return the graph's metadata: network, time step, order of input and output, omissions."""
     first, delay = network.layers[0].kind, len(network.layers)
     last = isinstance(first, Spatial) and first.channels == "last"
     described = network.describe()
