@@ -207,7 +207,7 @@ def test_every_block_of_the_pages_on_exports_runs(page, tmp_path, monkeypatch):
         assert namespace["weights"].shape == namespace["hidden"].shape == (20, 64)
     elif page == "store-format":
         expected = spikeprep.open_store("digits.zarr")["train"][3]
-        assert (namespace["spikes"].T == expected).all()
+        assert (expected == namespace["spikes"].T).all()
 
 
 def test_the_readme_shows_every_function():

@@ -111,5 +111,5 @@ def _store_of(run: Run, store: PathLike | EncodeSummary | SpikeStore | None) -> 
         opened = open_store(run.config.store)
         fit(run.config, opened)
     except SpikeprepError as error:
-        return f"{error.got}; name the store with store=STORE"
+        return f"{error.got}; name the run's store in the argument store"
     return opened

@@ -118,7 +118,7 @@ def export_run(
     omissions = tuple(nir_omissions(network))
     data = io.BytesIO()
     write_nir(nir_graph(network, seconds), data)
-    reason = "" if compared else "check = False"
+    reason = "" if compared else "not requested"
     if compared and isinstance(store, str):
         reason = store
     reader = None

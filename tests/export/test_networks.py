@@ -86,7 +86,7 @@ def test_a_graph_says_what_it_leaves_out(network, grid_run, store, tmp_path):
     result = spikeprep.export(grid_run, tmp_path / "a.nir", to="nir", check=False)
     assert [o.what for o in result.omissions] == ["refractory period", "lateral inhibition"]
     assert [o.value for o in result.omissions] == [2, 1.0]
-    assert (result.comparison, result.not_compared) == (None, "check = False")
+    assert (result.comparison, result.not_compared) == (None, "not requested")
     assert "not in nir: lateral inhibition (lateral=1)" in str(result)
     about = json.loads(nir.read(tmp_path / "a.nir").metadata["spikeprep"])
     assert about["omissions"] == result.to_json()["omissions"]
@@ -131,7 +131,7 @@ def test_where_the_store_is_gone_the_file_is_written_without_a_comparison(
     monkeypatch.setattr("spikeprep.api.exporting.open_store", gone)
     result = spikeprep.export(grid_run, tmp_path / "a.nir", to="nir")
     assert result.comparison is None
-    assert "name the store with store=STORE" in result.not_compared
+    assert "name the run's store in the argument store" in result.not_compared
 
 
 def test_agreement():
