@@ -55,6 +55,7 @@ COMMANDS = {
     "inspect": ".inspect_",
     "verify": ".verify",
     "plot": ".plot",
+    "export": ".export",
     "doctor": ".doctor",
 }
 

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .api import encode, evaluate, open_run, open_store, plan, plan_training, predict, train, verify
+    from .api import (
+        encode,
+        evaluate,
+        export,
+        open_run,
+        open_store,
+        plan,
+        plan_training,
+        predict,
+        train,
+        verify,
+    )
     from .encoding.arrays import write_store
     from .registry import register
 
@@ -24,6 +35,7 @@ __all__ = [
     "__version__",
     "encode",
     "evaluate",
+    "export",
     "open_run",
     "open_store",
     "plan",
@@ -36,7 +48,18 @@ __all__ = [
 ]
 
 _MODULES = dict.fromkeys(
-    ("encode", "evaluate", "open_run", "open_store", "plan", "plan_training", "predict", "train", "verify"),
+    (
+        "encode",
+        "evaluate",
+        "export",
+        "open_run",
+        "open_store",
+        "plan",
+        "plan_training",
+        "predict",
+        "train",
+        "verify",
+    ),
     "spikeprep.api",
 ) | {"register": "spikeprep.registry", "write_store": "spikeprep.encoding.arrays"}
 
@@ -49,32 +72,35 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     function = _function(name)
-    return globals().setdefault(name, function)  # loading `train` has bound its folder to the name
+    return globals().setdefault(
+        name, function
+    )  # loading `train` or `export` has bound its folder to the name
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-class _TrainPackage(ModuleType):
-    """The package `spikeprep.train`, called like the function of the same name."""
+class _CallablePackage(ModuleType):
+    """A package such as `spikeprep.train`, called like the function of the same name."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _function("train")(*args, **kwargs)
+        return _function(self.__name__.rpartition(".")[2])(*args, **kwargs)
 
     @property
     def __signature__(self) -> Any:
         import inspect
 
-        return inspect.signature(_function("train"))
+        return inspect.signature(_function(self.__name__.rpartition(".")[2]))
 
 
 class _Package(ModuleType):
-    """This package. Python binds the folder `train` to its name here when it is imported; the name stays callable."""
+    """This package. Python binds its folders `train` and `export` to their names here when they are imported; the names
+    stay callable."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "train" and isinstance(value, ModuleType):
-            value.__class__ = _TrainPackage
+        if name in ("train", "export") and isinstance(value, ModuleType):
+            value.__class__ = _CallablePackage
         super().__setattr__(name, value)
 
 

@@ -115,13 +115,16 @@ def test_an_attribute_that_does_not_exist():
         spikeprep.enocde  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["encode", "train", "evaluate"])
+@pytest.mark.parametrize("name", ["encode", "train", "evaluate", "export"])
 def test_the_command_line_has_the_same_arguments_and_defaults(name):
     function = inspect.signature(getattr(spikeprep, name)).parameters
-    only_python = {"encode": {"executor", "progress"}, "train": {"progress"}, "evaluate": {"progress"}}[name]
-    words = {"encode": ["digits", "--out", "a.zarr"], "train": ["a.zarr"], "evaluate": ["run", "a.zarr"]}[
-        name
-    ]
+    only_python = {"encode": {"executor", "progress"}}.get(name, {"progress"})
+    words = {
+        "encode": ["digits", "--out", "a.zarr"],
+        "train": ["a.zarr"],
+        "evaluate": ["run", "a.zarr"],
+        "export": ["run", "--to", "nir", "--out", "a.nir"],
+    }[name]
     parsed = main.get_command(None, name).make_context(name, words).params
     options = {key: value for key, value in parsed.items() if key not in ("as_json", "dry_run")}
     assert set(options) == set(function) - only_python

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 import types
 from pathlib import Path
 
@@ -180,6 +181,33 @@ def test_every_block_of_the_page_runs(page, small_data, monkeypatch):
         *network, memory = spikeprep.plan_training("digits.zarr", arch="200").lines()
         for line in (*network, memory.rpartition(", ")[0]):
             assert line in shown
+
+
+@pytest.mark.parametrize("page", ["export", "publishing", "store-format"])
+def test_every_block_of_the_pages_on_exports_runs(page, tmp_path, monkeypatch):
+    for library in ("nir", "h5py"):
+        pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    if page == "store-format":
+        spikeprep.encode("digits", "digits.zarr", limit=20, progress=False)
+    namespace: dict[str, object] = {}
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    for _, language, indented in re.findall(
+        r"^( *)```(python|console)\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE
+    ):
+        block = textwrap.dedent(indented)  # those of a list are indented
+        if language == "python":
+            exec(compile(block, page, "exec", dont_inherit=True), namespace)
+            continue
+        for words in console(block):
+            done = CliRunner().invoke(main, [*words, "--no-check"] if "nir" in words else words)
+            assert done.exit_code == 0, (words, done.output)
+    if page == "export":
+        assert namespace["lost"] == ["refractory period", "lateral inhibition"]
+        assert namespace["weights"].shape == namespace["hidden"].shape == (20, 64)
+    elif page == "store-format":
+        expected = spikeprep.open_store("digits.zarr")["train"][3]
+        assert (expected == namespace["spikes"].T).all()
 
 
 def test_the_readme_shows_every_function():

@@ -33,8 +33,9 @@ DISTRIBUTIONS = {
     "PIL": "pillow", "sklearn": "scikit-learn", "google_crc32c": "google-crc32c",
     "cupy": "cupy-cuda13x", "cupyx": "cupy-cuda13x",
 }  # fmt: skip
-# imported where present, for what no extra promises: time-outs of HTTP, filters of HDF5, and a notebook's display
-UNPROMISED = {"aiohttp", "hdf5plugin", "IPython"}
+# imported where present, for what no extra promises: time-outs of HTTP, filters of HDF5, a notebook's display,
+# and frameworks in which an exported network is tried
+UNPROMISED = {"aiohttp", "hdf5plugin", "IPython", "norse", "snntorch", "spikingjelly"}
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -7,6 +7,7 @@ one trained from the command line with the same arguments are equal.
 from .arguments import PathLike, ShowProgress
 from .encoding import encode, plan
 from .evaluation import evaluate
+from .exporting import export
 from .opening import open_run, open_store
 from .prediction import predict
 from .training import plan_training, run_settings, train
@@ -17,6 +18,7 @@ __all__ = [
     "ShowProgress",
     "encode",
     "evaluate",
+    "export",
     "open_run",
     "open_store",
     "plan",

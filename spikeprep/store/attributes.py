@@ -21,6 +21,15 @@ from .documents import check, dump_json, parse_json
 FORMAT = 1
 """The format version that this package writes, and the newest that it reads."""
 
+CONVENTION = {
+    "uuid": "e890631b-fb28-49ea-846d-c6876bd237da",
+    "name": "spikeprep",
+    "description": "Bit-packed spike trains with labels",
+    "schema_url": "https://raw.githubusercontent.com/spikeprep/spikeprep/main/docs/store-format.schema.json",
+    "spec_url": "https://github.com/spikeprep/spikeprep/blob/main/docs/store-format.md",
+}
+"""The format as a Zarr convention: an entry of ``zarr_conventions`` in the attributes of the root group."""
+
 Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
 """``sha256:`` and 64 hexadecimal digits."""
 
@@ -86,9 +95,12 @@ class StoreAttributes:
     contents: Digest | None = None
 
 
-def root_document(attributes: Mapping[str, Any]) -> bytes:
-    """Return the root group's metadata document."""
-    return dump_json({"attributes": {"spikeprep": dict(attributes)}, "zarr_format": 3, "node_type": "group"})
+def root_document(attributes: Mapping[str, Any], *, convention: bool = True) -> bytes:
+    """Return the root group's metadata document; without `convention` as stores of before the convention have it."""
+    entry = {"zarr_conventions": [CONVENTION]} if convention else {}
+    return dump_json(
+        {"attributes": {**entry, "spikeprep": dict(attributes)}, "zarr_format": 3, "node_type": "group"}
+    )
 
 
 def parse_attributes(path: str, root: bytes | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from ..errors import StoreError
 from ..system import cores
-from .attributes import differences, parse_attributes, root_document, unfinished
+from .attributes import CONVENTION, differences, parse_attributes, root_document, unfinished
 from .documents import parse_json
 from .layout import (
     LEASE,
@@ -121,6 +121,15 @@ class ExistingStore:
             return self.manifest.version
         return str(self.attributes["version"]) if self.attributes else None
 
+    def has_convention(self, requested: Mapping[str, Any]) -> bool:
+        """Whether the store names the convention, or did before it was damaged if it had the attributes requested."""
+        if self.manifest is not None:
+            for convention in (True, False):
+                root = complete_root(requested, self.manifest.contents, convention=convention)
+                if self.manifest.files[ROOT] == FileDigest.of([root]):
+                    return convention
+        return self.root is None or names_convention(self.root)
+
     def refuse_links(self, layouts: Mapping[str, SplitLayout], documents: Collection[str]) -> None:
         """Raise `StoreError` where a folder of the store is a link, behind which are files of someone else."""
         keys = [*documents, *sample_keys(layouts)]
@@ -175,7 +184,8 @@ class ExistingStore:
         """Whether the manifest proves that the undamaged store had the attributes and layout requested."""
         if self.manifest is None:
             return False
-        documents = {**documents, ROOT: complete_root(requested, self.manifest.contents)}
+        root = complete_root(requested, self.manifest.contents, convention=self.has_convention(requested))
+        documents = {**documents, ROOT: root}
         files = self.manifest.files
         return all(files.get(key) == FileDigest.of([document]) for key, document in documents.items())
 
@@ -213,9 +223,15 @@ class ExistingStore:
         return {key: file for key, file in same_size.items() if digests.get(key) == file}
 
 
-def complete_root(attributes: Mapping[str, Any], contents: str) -> bytes:
-    """Return the root document of a complete store."""
-    return root_document({**unfinished(attributes), "complete": True, "contents": contents})
+def complete_root(attributes: Mapping[str, Any], contents: str, *, convention: bool = True) -> bytes:
+    """Return the root document of a complete store; see `root_document`."""
+    complete = {**unfinished(attributes), "complete": True, "contents": contents}
+    return root_document(complete, convention=convention)
+
+
+def names_convention(root: bytes | None) -> bool:
+    """Whether a root document, which need not be sound, names the convention: stores of before it do not."""
+    return root is not None and CONVENTION["uuid"].encode() in root
 
 
 def read_manifest(storage: Storage) -> Manifest | None:

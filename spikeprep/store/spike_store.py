@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from ..errors import StoreError, UsageError, near_miss
 from .attributes import fingerprint
+from .manifest import Files
 from .reader import SplitReader
 from .root import Root
 from .storage import open_storage
@@ -125,6 +126,11 @@ class SpikeStore(Mapping[str, SplitReader]):
             return None
         self._root.check()
         return self._root.manifest.digest if self._root.manifest else None
+
+    def files(self) -> Files:
+        """Return key → size and sha256 of every file of the store, from its manifest; empty where it has none."""
+        _ = self.attributes
+        return self._root.files
 
     def stored_bytes(self, split: str | None = None) -> int:
         """Return the bytes on disk of the store, or of one split."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from ..errors import SpikeprepError, StoreError
 from ..lease import Holder, Lease, LeaseToken, Timing
 from .attributes import FORMAT, check_attributes, differences, parse_attributes, root_document, unfinished
-from .existing import ExistingStore, complete_root
+from .existing import ExistingStore, complete_root, names_convention
 from .layout import LEASE, MANIFEST, ROOT, SplitLayout, foreign_keys, record_key, sample_keys, shard_keys
 from .manifest import FileDigest, Files, Manifest, digest_over
 from .outputs import check_output
@@ -50,6 +50,7 @@ class SpikeWriter:
     ) -> None:
         self._storage, self._attributes = storage, attributes
         self.layouts, self._compression = layouts, compression
+        self._convention = True  # whether the root document names it: a store of before keeps its bytes
         self._lease: Lease | None = None
         self._token: LeaseToken | None = None
         self._files: dict[str, FileDigest] = {}  # that are sound
@@ -167,7 +168,8 @@ class SpikeWriter:
         """
         storage = open_storage(path)
         requested = _requested(attributes, layouts)
-        stored = parse_attributes(storage.path, storage.get(ROOT))
+        root = storage.get(ROOT)
+        stored = parse_attributes(storage.path, root)
         if conflicts := differences(unfinished(stored), requested):
             raise StoreError(
                 f"{storage.path} has another configuration than the writer that joins it "
@@ -177,6 +179,7 @@ class SpikeWriter:
             )
         requested["complete"] = stored["complete"]
         writer = cls(storage, requested, dict(layouts), compression or Compression())
+        writer._convention = names_convention(root)
         if not stored["complete"]:
             writer._token = _join_lease(storage, token)
         return writer
@@ -256,7 +259,7 @@ class SpikeWriter:
                 "Encode again; with overwrite=True if the source has changed.",
             )
         contents = digest_over(files)
-        root = complete_root(self._attributes, contents)
+        root = complete_root(self._attributes, contents, convention=self._convention)
         manifest = Manifest.of({**files, ROOT: FileDigest.of([root])}, self._attributes["version"])
         self._storage.put(MANIFEST, manifest.document())  # from here on it is the record of every shard
         for shard in self.shards():
@@ -283,8 +286,9 @@ class SpikeWriter:
         existing.refuse_links(self.layouts, self._documents)
         if repair:
             self._attributes["version"] = existing.version or self._attributes["version"]
-            if existing.was(self._attributes, self._documents):
-                return False
+        self._convention = existing.has_convention(self._attributes)
+        if repair and existing.was(self._attributes, self._documents):
+            return False
         if overwrite or existing.holds_nothing:
             if self._replaces(existing):
                 existing.refuse_foreign_files(self.layouts)
@@ -332,6 +336,7 @@ class SpikeWriter:
         """Delete a store's files. It is marked first: interrupted here, the remains are neither read nor resumed."""
         marked = unfinished(existing.attributes or self._attributes) | {"being_replaced": True}
         self._storage.put(ROOT, root_document(marked))
+        self._convention = True
         for key in sorted(set(existing.sizes) - {ROOT, LEASE}, key=lambda key: (key != MANIFEST, key)):
             self._storage.delete(key)
 
@@ -349,7 +354,7 @@ class SpikeWriter:
                 self._attributes |= {"complete": True}
                 self.close()
                 return
-            self._storage.put(ROOT, root_document(unfinished(self._attributes)))
+            self._storage.put(ROOT, self._unfinished_root())
         foreign = set(foreign_keys(existing.sizes, self.layouts))
         stale = (
             set(existing.sizes) - foreign - {ROOT, MANIFEST, LEASE} - set(self._documents) - set(self._files)
@@ -375,10 +380,13 @@ class SpikeWriter:
         """Write the documents that are missing or damaged."""
         if self._attributes["complete"]:
             return
-        root = root_document(unfinished(self._attributes))
+        root = self._unfinished_root()
         for key, document in {ROOT: root, **self._documents}.items():
             if self._storage.get(key) != document:
                 self._storage.put(key, document)
+
+    def _unfinished_root(self) -> bytes:
+        return root_document(unfinished(self._attributes), convention=self._convention)
 
     # Files
 
