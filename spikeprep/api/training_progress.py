@@ -50,6 +50,7 @@ class TrainingProgress:
         elif event == "warning":
             self.progress.note(f"warning: {record['message']}")
         elif event == "epoch":
+            self.progress.note_compilation()
             self.progress.note(self._epoch_line(record))
 
     def _epoch_line(self, record: Record) -> str:
