@@ -5,15 +5,17 @@ from __future__ import annotations
 import click
 
 from spikeprep.errors import printable
-from spikeprep.text import table
 
-from .options import device_option, emit_json, json_option
+from . import completion
+from .options import device_option, emit_json, fitting_table, json_option
 
 
 @click.command("evaluate")
-@click.argument("run")
-@click.argument("store")
-@click.option("--split", default="test", show_default=True, help="Name of the split.")
+@click.argument("run", shell_complete=completion.folders)
+@click.argument("store", shell_complete=completion.folders)
+@click.option(
+    "--split", default="test", show_default=True, shell_complete=completion.splits, help="Name of the split."
+)
 @device_option
 @click.option(
     "--other-encoding", is_flag=True, help="Evaluate a store that is encoded otherwise than the run's own."
@@ -35,4 +37,4 @@ def command(run: str, store: str, split: str, device: str, other_encoding: bool,
     for line in result.differences:
         click.echo(printable(f"note: another encoding: {line}"), err=True)
     if len(result.classes) <= MOST_CLASSES:
-        click.echo(table(result.rows(), "lr"))
+        click.echo(fitting_table(result.rows(), "lr"))

@@ -1,7 +1,7 @@
 """Progress of long work: a bar on a terminal or in a notebook, one line every few seconds elsewhere.
 
-No library draws it: tqdm and rich show no lines where there is no terminal, need ipywidgets in a notebook, and take longer
-to import than the command line does (benchmarks/RESULTS.md); what they would replace is the class `_Bar`.
+No library draws it: tqdm and rich show no lines where there is no terminal, need ipywidgets in a notebook, and take as
+long to import as the command line (benchmarks/RESULTS.md); what they would replace is the class `_Bar`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Output(Protocol):
 class Progress:
     """A progress callback ``(done, total)`` that shows rate and time left; thread-safe.
 
-    The first call says what was done before; it does not count in the rate, and neither does compiling kernels, which is
-    shown as such. Leaving the context removes the bar.
+    The first call says what was done before; it does not count in the rate, and neither does compiling kernels, which
+    is shown as such. Leaving the context removes the bar.
 
     Parameters
     ----------
