@@ -16,12 +16,24 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .api import encode, evaluate, open_run, open_store, plan, plan_training, predict, train, verify
+    from .api import (
+        draw,
+        encode,
+        evaluate,
+        open_run,
+        open_store,
+        plan,
+        plan_training,
+        predict,
+        train,
+        verify,
+    )
     from .encoding.arrays import write_store
     from .registry import register
 
 __all__ = [
     "__version__",
+    "draw",
     "encode",
     "evaluate",
     "open_run",
@@ -36,7 +48,18 @@ __all__ = [
 ]
 
 _MODULES = dict.fromkeys(
-    ("encode", "evaluate", "open_run", "open_store", "plan", "plan_training", "predict", "train", "verify"),
+    (
+        "draw",
+        "encode",
+        "evaluate",
+        "open_run",
+        "open_store",
+        "plan",
+        "plan_training",
+        "predict",
+        "train",
+        "verify",
+    ),
     "spikeprep.api",
 ) | {"register": "spikeprep.registry", "write_store": "spikeprep.encoding.arrays"}
 

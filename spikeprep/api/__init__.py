@@ -5,6 +5,7 @@ one trained from the command line with the same arguments are equal.
 """
 
 from .arguments import PathLike, ShowProgress
+from .drawing import draw
 from .encoding import encode, plan
 from .evaluation import evaluate
 from .opening import open_run, open_store
@@ -15,6 +16,7 @@ from .verification import verify
 __all__ = [
     "PathLike",
     "ShowProgress",
+    "draw",
     "encode",
     "evaluate",
     "open_run",
