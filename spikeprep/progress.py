@@ -1,7 +1,7 @@
 """Progress of long work: a bar on a terminal or in a notebook, one line every few seconds elsewhere.
 
-No library draws it: tqdm and rich show no lines where there is no terminal, need ipywidgets in a notebook, and take as
-long to import as the command line (benchmarks/RESULTS.md); what they would replace is the class `_Bar`.
+No library draws it: tqdm and rich show no lines where there is no terminal, need ipywidgets in a notebook, and would
+add half to the time in which the command line starts (benchmarks/RESULTS.md); only `_Bar` would go.
 """
 
 from __future__ import annotations

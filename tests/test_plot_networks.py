@@ -239,7 +239,7 @@ def test_pictures_zoom_to_where_the_events_are():
     frame = np.zeros((2, 100, 200), int)
     frame[0, 40:50, 100:130] = 1000
     frame[1, 3, 3] = 1  # noise
-    assert action_box(frame) == (34, 56, 88, 142)
+    assert action_box(frame) == (38, 52, 98, 132)
     assert action_box(np.ones((1, 20, 30), int)) == (0, 20, 0, 30)
     assert action_box(np.zeros((1, 20, 30), int)) == (0, 20, 0, 30)
 

@@ -21,7 +21,7 @@ _MOST_NUMBERS = 24
 _MOST_NAMES = 60
 """Classes up to which each one is named."""
 
-_PAIRS = 10  # most frequent confusions that are listed where numbers have no room
+_PAIRS = 30  # most frequent confusions that are listed where numbers have no room
 
 
 @styled

@@ -183,7 +183,7 @@ def count_spikes(
 def action_box(frame: NDArray[np.int64]) -> tuple[int, int, int, int]:
     """Return first row, end row, first column and end column of the pixels where almost all events are.
 
-    Of each side at most 0.2 % of the events are left out, and a margin of a sixteenth is added. It is the whole sensor
+    Of each side at most 0.2 % of the events are left out, and a margin of a tenth is added. It is the whole sensor
     where that is hardly larger. `frame` is (polarity, row, column).
     """
     ranges: list[int] = []
@@ -194,7 +194,7 @@ def action_box(frame: NDArray[np.int64]) -> tuple[int, int, int, int]:
             return 0, frame.shape[1], 0, frame.shape[2]
         share = np.cumsum(along) / total
         first, last = int(np.searchsorted(share, 0.002, "right")), int(np.searchsorted(share, 0.998))
-        margin = max(2, size // 16)
+        margin = max(2, (last - first) // 10)
         ranges += [max(first - margin, 0), min(last + 1 + margin, size)]
     top, bottom, left, right = ranges
     if (bottom - top) * (right - left) > 0.7 * frame.shape[1] * frame.shape[2]:
