@@ -6,9 +6,9 @@ import click
 
 from spikeprep.errors import CapabilityError
 from spikeprep.system import Extra, report
-from spikeprep.text import format_bytes, table
+from spikeprep.text import format_bytes
 
-from .options import emit_json, json_option
+from .options import emit_json, fitting_table, json_option
 
 
 @click.command("doctor")
@@ -26,11 +26,13 @@ def command(as_json: bool) -> None:
         click.echo(f"spikeprep {machine.spikeprep}  {machine.location}")
         click.echo(f"{machine.python} on {machine.platform}, {machine.cores} cores{memory}")
         click.echo("\nbackends")
-        click.echo(table([(d.name, "yes" if d.available else "no", str(d)) for d in machine.devices]))
+        click.echo(fitting_table([(d.name, "yes" if d.available else "no", str(d)) for d in machine.devices]))
         click.echo("\npackages")
-        click.echo(table([(p.name, p.version or "missing", f"needs {p.needs}") for p in machine.packages]))
+        click.echo(
+            fitting_table([(p.name, p.version or "missing", f"needs {p.needs}") for p in machine.packages])
+        )
         click.echo("\nextras")
-        click.echo(table([_extra_row(extra) for extra in machine.extras]))
+        click.echo(fitting_table([_extra_row(extra) for extra in machine.extras]))
         click.echo(f"\nkernel cache\n  {machine.kernel_cache}")
     if machine.problems:
         raise CapabilityError("; ".join(machine.problems))

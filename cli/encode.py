@@ -10,6 +10,7 @@ import click
 from spikeprep.errors import UsageError, printable
 from spikeprep.text import format_bytes, format_duration, samples_by_split
 
+from . import completion
 from .options import emit_json, json_option, settings_option
 
 if TYPE_CHECKING:
@@ -20,14 +21,28 @@ AT_LEAST_1 = click.IntRange(min=1)
 
 
 @click.command("encode")
-@click.argument("recipe")
-@click.option("--out", required=True, metavar="STORE", help="The store to write: a path or an fsspec URL.")
+@click.argument("recipe", shell_complete=completion.recipes)
 @click.option(
-    "--source", metavar="PATH", help="Folder of the raw data; not for data that ships with a package."
+    "--out",
+    required=True,
+    metavar="STORE",
+    shell_complete=completion.folders,
+    help="The store to write: a path or an fsspec URL.",
 )
-@click.option("--encoder", metavar="NAME", help="An encoder to use in place of the recipe's.")
+@click.option(
+    "--source",
+    metavar="PATH",
+    shell_complete=completion.files,
+    help="Folder of the raw data; not for data that ships with a package.",
+)
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    shell_complete=completion.encoders,
+    help="An encoder to use in place of the recipe's.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of every random number.")
-@settings_option("a setting of the source or the chain, e.g. poisson.steps=200")
+@settings_option("a setting of the source or the chain, e.g. poisson.steps=200", completion.encoding_settings)
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
 @click.option("--workers", type=AT_LEAST_1, metavar="N", help="Parallel workers.  [default: one per core]")
 @click.option("--overwrite", is_flag=True, help="Replace a complete store, or one of another configuration.")

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING
 import click
 
 from spikeprep.errors import printable
-from spikeprep.text import table
 
-from .options import device_option, emit_json, json_option
+from . import completion
+from .options import device_option, emit_json, fitting_table, json_option
 
 if TYPE_CHECKING:
     from spikeprep.results import EvaluateResult
 
 
 @click.command("evaluate")
-@click.argument("run")
-@click.argument("store")
-@click.option("--split", default="test", show_default=True, help="Name of the split, or all.")
+@click.argument("run", shell_complete=completion.folders)
+@click.argument("store", shell_complete=completion.folders)
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    shell_complete=completion.splits,
+    help="Name of the split, or all.",
+)
 @device_option
 @click.option(
     "--other-encoding", is_flag=True, help="Evaluate a store that is encoded otherwise than the run's own."
@@ -74,13 +80,13 @@ def _lines(result: EvaluateResult) -> Iterator[str]:
     yield str(result)
     yield f"  balanced accuracy {result.balanced_accuracy:.2%}, the mean recall of the classes"
     if len(result.parts) > 1:
-        yield table(result.split_rows(), "lr")
+        yield fitting_table(result.split_rows(), "lr")
     if len(result.classes) <= MOST_CLASSES:
-        yield table(result.rows(), "lr")
+        yield fitting_table(result.rows(), "lr")
     if result.groups is not None:
         rows, total = result.group_rows(), len(result.by_group() or ())
-        yield table(rows, "lr")
+        yield fitting_table(rows, "lr")
         if len(rows) - 1 < total:
             yield f"  the {len(rows) - 1} groups of the lowest accuracy, of {total:,}"
     if result.network_counts:
-        yield table(result.network_counts.rows(), "lr")
+        yield fitting_table(result.network_counts.rows(), "lr")

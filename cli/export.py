@@ -6,11 +6,12 @@ import click
 
 from spikeprep.errors import printable
 
+from . import completion
 from .options import emit_json, json_option
 
 
 @click.command("export")
-@click.argument("source", metavar="RUN|STORE")
+@click.argument("source", metavar="RUN|STORE", shell_complete=completion.folders)
 @click.option(
     "--to",
     required=True,

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spikeprep.errors import printable
-from spikeprep.text import format_settings, table
+from spikeprep.text import format_settings
 
-from .options import emit_json, json_option
+from . import completion
+from .options import emit_json, fitting_table, json_option
 
 if TYPE_CHECKING:
     from spikeprep.results import Run, Store
 
 
 @click.command("inspect")
-@click.argument("path", metavar="STORE|RUN")
+@click.argument("path", metavar="STORE|RUN", shell_complete=completion.folders)
 @json_option
 def command(path: str, as_json: bool) -> None:
     """Show what is in a store (encoding, samples, spikes, bytes) or a run (settings, accuracies)."""
@@ -51,7 +52,7 @@ def _store_lines(store: Store, described: dict[str, Any]) -> list[str]:
     for plugin in described["chain"]:
         settings = {key: value for key, value in plugin.items() if key != "name"}
         lines.append(f"  {plugin['name']}({format_settings(settings)})")
-    lines += ["", table(split_rows(described["splits"]), "lr"), "", *_class_lines(described)]
+    lines += ["", fitting_table(split_rows(described["splits"]), "lr"), "", *_class_lines(described)]
     if described["findings"]:
         lines += ["", "  worth attention:", *(f"    {finding}" for finding in described["findings"])]
     if described.get("citation"):
@@ -68,7 +69,7 @@ def _class_lines(described: dict[str, Any]) -> list[str]:
     names = described["classes"]
     shown = [(name, *(f"{counts[name]:,}" for counts in splits.values())) for name in names[:MOST_CLASSES]]
     more = [f"  … and {len(names) - MOST_CLASSES} more"] if len(names) > MOST_CLASSES else []
-    return [table([("class", *splits), *shown], "lr"), *more]
+    return [fitting_table([("class", *splits), *shown], "lr"), *more]
 
 
 def _run_lines(path: str, run: Run, described: dict[str, Any]) -> list[str]:
@@ -78,4 +79,4 @@ def _run_lines(path: str, run: Run, described: dict[str, Any]) -> list[str]:
     settings = leaves(described["config"]["settings"])  # by dotted name, as `--set` takes them
     lines = [printable(f"{path}: {run}")]
     lines += [f"  {format_settings({key: value})}" for key, value in settings.items()]
-    return [*lines, "", table(epoch_rows(described["epochs"]), "r")]
+    return [*lines, "", fitting_table(epoch_rows(described["epochs"]), "r")]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spikeprep.errors import CapabilityError, UsageError
-from spikeprep.text import format_settings, table
+from spikeprep.text import format_settings
 
-from .options import emit_json, json_option
+from . import completion
+from .options import emit_json, fitting_table, json_option
 
 if TYPE_CHECKING:
     from spikeprep.config import Setting
@@ -24,9 +25,19 @@ KINDS = (
 _SETTINGS_WIDTH = 90  # characters of a plugin's settings in its line
 
 
+def _names(params: dict[str, Any]) -> list[str]:
+    """Return what NAME may be after a kind."""
+    kind = params.get("kind")
+    if kind == "recipes":
+        from spikeprep.recipes import recipe_names
+
+        return recipe_names()
+    return _registry("rules" if kind == "settings" else kind).names() if kind else []
+
+
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False, metavar=f"[{'|'.join(KINDS)}]")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.offering(_names))
 @json_option
 def command(kind: str | None, name: str | None, as_json: bool) -> None:
     """List what other commands take by name; with NAME, show every setting of one.
@@ -53,7 +64,9 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
         for k in kinds:
             if len(kinds) > 1:
                 click.echo(k)
-            click.echo(table([(e["name"], _line(e)) for e in entries[k]], indent=2 * (len(kinds) > 1)))
+            click.echo(
+                fitting_table([(e["name"], _line(e)) for e in entries[k]], indent=2 * (len(kinds) > 1))
+            )
 
 
 # ---------------------------------------------------------------- one line each

@@ -214,7 +214,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(spikeprep.__version__, message="spikeprep %(version)s")
+@click.version_option(spikeprep.__version__, "-V", "--version", message="spikeprep %(version)s")
 def main() -> None:
     """Turn real data into spike stores, and train spiking networks straight from them.
 

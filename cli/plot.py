@@ -1,23 +1,67 @@
-"""``spikeprep plot``: a picture of a store (spikes, classes) or of a run (training curve)."""
+"""``spikeprep plot``: a picture of a store or of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import click
 
 from spikeprep.errors import UsageError
 
+from . import completion
+from .options import emit_json, json_option
+
+KINDS = (
+    "sample", "variants", "encoders", "animation",
+    "training", "confusion", "layers", "weights", "misclassified",
+)  # fmt: skip
+
+
+def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return ``("bsa.theta=0.4,0.8", …)`` as setting → texts."""
+    values: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, _, texts = pair.partition("=")
+        chosen = [text.strip() for text in texts.split(",") if text.strip()]
+        if not (key.strip() and chosen):
+            raise UsageError(
+                f"got --vary {pair!r}", "KEY=VALUE,VALUE…", "For example: --vary bsa.theta=0.4,0.8"
+            )
+        values.setdefault(key.strip(), []).extend(chosen)
+    return values
+
 
 @click.command("plot")
-@click.argument("path", metavar="STORE|RUN")
+@click.argument("path", metavar="STORE|RUN", shell_complete=completion.folders)
 @click.option(
-    "--out", required=True, metavar="FILE.png", help="The picture to write: .png, .svg, .pdf, .eps or .jpg."
+    "--out",
+    required=True,
+    metavar="FILE.png",
+    shell_complete=completion.files,
+    help="The picture to write: .png, .svg, .pdf, .eps or .jpg; of an animation .gif.",
 )
-@click.option("--split", help="Of a store: which split.  [default: test, or else the first]")
-@click.option("--sample", type=int, help="Of a store: which sample of its split.  [default: 0]")
 @click.option(
-    "--source", metavar="PATH", help="The raw files of a store: to draw a sound as well, and for --variants."
+    "--kind",
+    type=click.Choice(KINDS),
+    metavar="NAME",
+    help="Which picture, see above.  [default: sample of a store, training of a run]",
+)
+@click.option(
+    "--split", shell_complete=completion.splits, help="Which split.  [default: test, or else the first]"
+)
+@click.option("--sample", type=int, help="Which sample of the split.  [default: 0]")
+@click.option(
+    "--store",
+    metavar="STORE",
+    shell_complete=completion.folders,
+    help="Of a run: whose samples.  [default: the store that it was trained on]",
+)
+@click.option(
+    "--source",
+    metavar="PATH",
+    shell_complete=completion.files,
+    help="The raw files of a store: to draw a sound as well, and for variants and encoders.",
 )
 @click.option(
     "--variants",
@@ -25,53 +69,46 @@ from spikeprep.errors import UsageError
     metavar="N",
     help="Of a store of images: originals, and N variants of each that augmentation makes, at most 20.",
 )
+@click.option(
+    "--vary",
+    metavar="KEY=VALUE,VALUE…",
+    multiple=True,
+    callback=_values,
+    help="For encoders: a setting of the chain, and values to compare, e.g. bsa.theta=0.4,0.8. Repeatable.",
+)
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda|cuda:N",
+    shell_complete=completion.devices,
+    help="Of a run: where it computes.",
+)
+@click.option(
+    "--theme", type=click.Choice(["light", "dark"]), help="The background.  [default: matplotlib's style]"
+)
 @click.option("--overwrite", is_flag=True, help="Replace FILE even if it is no picture of spikeprep's.")
-def command(
-    path: str,
-    out: str,
-    split: str | None,
-    sample: int | None,
-    source: str | None,
-    variants: int | None,
-    overwrite: bool,
-) -> None:
+@json_option
+def command(path: str, out: str, as_json: bool, **arguments: Any) -> None:
     """Draw a picture.
 
-    Of a store: every spike of one sample, its rate, the spikes of each unit, and a sample of each class; with
-    --source waveform, cochleagram and spikes of a sound; with --variants original images beside variants. Of a run:
-    accuracy and firing rate of each layer by epoch.
+    \b
+    Of a store, --kind
+      sample         every spike of a sample, its rate, and a sample of each class;
+                     with --source waveform, cochleagram and spikes of a sound
+      variants       original images, and variants that augmentation makes
+      encoders       a signal, and the spikes of other encoders or of other
+                     settings (--vary)
+      animation      a sample whose units are pixels, as a GIF
+    Of a run, --kind
+      training       accuracy and firing rate of each layer by epoch
+      confusion      the confusion matrix of a split
+      layers         the spikes of a sample in the input and in every layer
+      weights        the weights of the first layer that has some
+      misclassified  samples that are predicted wrong
     """
-    from spikeprep import api, plot
-    from spikeprep.train.run_folder import RunFolder
+    from spikeprep import api
 
-    of_sample = {"split": split, "sample": sample}
-    if RunFolder(path).exists():
-        _refuse_unused(of_sample | {"source": source, "variants": variants}, "the picture of a run")
-        run = api.open_run(path)
-        figure = plot.training_curve(
-            run.history, title=f"{run.layers} on {run.config.store}", layers=run.layers.split("-")[1:]
-        )
-    elif variants is not None:
-        _refuse_unused(of_sample, "--variants, which draws the first training sample of each class")
-        figure = plot.variants(api.open_store(path), variants, source)
+    api.draw(path, out, **arguments)
+    if as_json:
+        emit_json({"path": out, "bytes": Path(out).expanduser().stat().st_size})
     else:
-        store = api.open_store(path)
-        name = ("test" if "test" in store.splits else store.splits[0]) if split is None else split
-        index, attributes = sample or 0, store.attributes
-        if source is not None:
-            figure = plot.stored_sound(store, name, index, source)
-        elif plot.has_event_units(store):
-            figure = plot.stored_recording(store, name, index)
-        else:
-            figure = plot.raster(
-                store[name], index, seconds_per_step=attributes["dt"], classes=attributes["classes"]
-            )
-    plot.save(figure, out, overwrite=overwrite)
-    click.echo(f"wrote {out}", err=True)
-
-
-def _refuse_unused(options: Mapping[str, object], picture: str) -> None:
-    """Raise `UsageError` where an option is given that `picture` does not use."""
-    for name, value in options.items():
-        if value is not None:
-            raise UsageError(f"got --{name} {value} for {picture}", "no such option", "Leave it out.")
+        click.echo(f"wrote {out}", err=True)

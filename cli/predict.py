@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from spikeprep.errors import printable
-from spikeprep.text import table
 
-from .options import device_option, emit_json, json_option
+from . import completion
+from .options import device_option, emit_json, fitting_table, json_option
 
 
 @click.command("predict")
-@click.argument("run")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@click.argument("run", shell_complete=completion.folders)
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", shell_complete=completion.files)
 @click.option(
     "--split",
     default="test",
@@ -48,6 +48,6 @@ def command(
     if as_json:
         emit_json(result.to_json())
     else:
-        click.echo(printable(table(result.rows()), "\n"))
+        click.echo(printable(fitting_table(result.rows()), "\n"))
     if error := result.error():
         raise error

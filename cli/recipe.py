@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from . import completion
 from .options import emit_json, json_option
 
 
 @click.command("recipe")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.recipes)
 @json_option
 def command(name: str, as_json: bool) -> None:
     """Print a recipe as TOML.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spikeprep.errors import UsageError
-from spikeprep.text import table
 
-from .options import device_option, emit_json, json_option, settings_option
+from . import completion
+from .options import device_option, emit_json, fitting_table, json_option, settings_option
 
 if TYPE_CHECKING:
     from spikeprep.results import TrainResult
@@ -27,11 +27,16 @@ def _ranks(ctx: click.Context, param: click.Parameter, text: str) -> int | str:
 
 
 @click.command("train")
-@click.argument("store")
+@click.argument("store", shell_complete=completion.folders)
 @click.option(
     "--arch", metavar="800-800", help="Hidden layers, such as 15C5-P2-40C5-P2-300.  [default: the recipe's]"
 )
-@click.option("--rule", metavar="NAME", help="The learning rule.  [default: the recipe's, else hm2bp]")
+@click.option(
+    "--rule",
+    metavar="NAME",
+    shell_complete=completion.rules,
+    help="The learning rule.  [default: the recipe's, else hm2bp]",
+)
 @click.option("--epochs", type=AT_LEAST_1, metavar="N", help="Passes over the training samples.")
 @click.option("--batch", type=AT_LEAST_1, metavar="B", help="Samples per update.")
 @device_option
@@ -62,16 +67,27 @@ def _ranks(ctx: click.Context, param: click.Parameter, text: str) -> int | str:
     metavar="N",
     help="Seed of the weights, the order and the validation samples.",
 )
-@click.option("--run", metavar="DIR", help="The run folder.  [default: runs/STORE-ARCH]")
+@click.option(
+    "--run",
+    metavar="DIR",
+    shell_complete=completion.folders,
+    help="The run folder.  [default: runs/STORE-ARCH]",
+)
 @click.option("--resume", is_flag=True, help="Continue the run; --epochs may be raised.")
 @click.option(
     "--recipe",
     metavar="NAME|FILE.toml",
+    shell_complete=completion.recipes,
     help="Whose suggested training settings to use.  [default: the store's recipe]",
 )
-@settings_option("a training setting, e.g. optim.rate=0.005 or thresholds=[20,8]")
+@settings_option(
+    "a training setting, e.g. optim.rate=0.005 or thresholds=[20,8]", completion.training_settings
+)
 @click.option(
-    "--source", metavar="PATH", help="Folder of the raw data, for --set augment=true; a resumed run knows it."
+    "--source",
+    metavar="PATH",
+    shell_complete=completion.files,
+    help="Folder of the raw data, for --set augment=true; a resumed run knows it.",
 )
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
 @click.option("--csv", metavar="FILE.csv", help="Log every epoch in a CSV file, too.")
@@ -126,4 +142,4 @@ def _result_text(result: TrainResult) -> str:
         best = f"{result.best_test_accuracy:.2%} after epoch {result.best_epoch}, the best by validation"
         rows.append(("", best))
     speed = f"{result.samples_per_second:,.0f} samples/s, {result.stall_fraction:.1%} of the time waiting for data"
-    return table([*rows, ("speed", speed)], indent=0)
+    return fitting_table([*rows, ("speed", speed)], indent=0)

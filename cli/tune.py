@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spikeprep.text import table
-
-from .options import emit_json, json_option, settings_option
+from . import completion
+from .options import emit_json, fitting_table, json_option, settings_option
 
 if TYPE_CHECKING:
     from spikeprep.encoding.tune import Trial
@@ -17,11 +16,16 @@ if TYPE_CHECKING:
 
 @click.command("tune")
 @click.argument("encoder", type=click.Choice(["bsa"]), metavar="bsa")
-@click.argument("what", metavar="RECIPE|STORE")
+@click.argument("what", metavar="RECIPE|STORE", shell_complete=completion.recipes)
 @click.option(
-    "--source", metavar="PATH", help="Folder of the raw data; not for data that ships with a package."
+    "--source",
+    metavar="PATH",
+    shell_complete=completion.files,
+    help="Folder of the raw data; not for data that ships with a package.",
 )
-@settings_option("a setting of the source or the chain, e.g. lyon.decimation=128")
+@settings_option(
+    "a setting of the source or the chain, e.g. lyon.decimation=128", completion.encoding_settings
+)
 @click.option("--samples", default=24, show_default=True, help="How many samples to try, drawn by --seed.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the draw.")
 @json_option
@@ -64,6 +68,6 @@ def _table(trials: list[Trial]) -> str:
         for trial in trials
     ]
     return (
-        f"{table(rows, 'rrrrrrl')}\n\nA larger scale reconstructs better and takes more spikes. To encode with a "
-        "row: --set bsa.scale=… --set bsa.theta=…"
+        f"{fitting_table(rows, 'rrrrrrl')}\n\nA larger scale reconstructs better and takes more spikes. To encode with "
+        "a row: --set bsa.scale=… --set bsa.theta=…"
     )

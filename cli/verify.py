@@ -8,6 +8,7 @@ import click
 
 from spikeprep.errors import StoreError, printable
 
+from . import completion
 from .options import emit_json, json_option
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _hint(report: VerifyReport) -> str:
 
 
 @click.command("verify")
-@click.argument("store")
+@click.argument("store", shell_complete=completion.folders)
 @click.option("--digest", metavar="SHA256", help="The digest that the store must have: sha256:….")
 @click.option(
     "--reencode",
@@ -35,7 +36,12 @@ def _hint(report: VerifyReport) -> str:
     metavar="N",
     help="Encode N samples again and compare their bits.",
 )
-@click.option("--source", metavar="PATH", help="Folder of the raw data, for --reencode.")
+@click.option(
+    "--source",
+    metavar="PATH",
+    shell_complete=completion.files,
+    help="Folder of the raw data, for --reencode.",
+)
 @json_option
 def command(store: str, digest: str | None, reencode: int, source: str | None, as_json: bool) -> None:
     """Read every byte of STORE and check it: digests, checksums, counts, padding bits, labels.

@@ -17,6 +17,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .api import (
+        draw,
         encode,
         evaluate,
         export,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "draw",
     "encode",
     "evaluate",
     "export",
@@ -49,6 +51,7 @@ __all__ = [
 
 _MODULES = dict.fromkeys(
     (
+        "draw",
         "encode",
         "evaluate",
         "export",

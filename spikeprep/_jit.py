@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from . import kernel_cache
+from . import compilation, kernel_cache
 from .processes import check_address_space
 
 check_address_space()
 
 import numba as nb  # noqa: E402
-from numba.core import caching, config  # noqa: E402
+from numba.core import caching, config, event  # noqa: E402
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 # NUMBA_BOUNDSCHECK=1 in the environment overrides `boundscheck`
@@ -44,6 +44,19 @@ def jit(function: Callable[..., Any]) -> Any:
     if hasattr(dispatcher, "py_func"):  # not with NUMBA_DISABLE_JIT
         dispatcher._cache = _Cache(function)
     return dispatcher
+
+
+class _Compilations(event.Listener):  # type: ignore[misc]
+    """Passes on when Numba compiles; it does so only for what no cache has."""
+
+    def on_start(self, event: Any) -> None:
+        compilation.begin()
+
+    def on_end(self, event: Any) -> None:
+        compilation.end()
+
+
+event.register("numba:compile", _Compilations())
 
 
 class _Cache(caching._Cache):  # type: ignore[misc]

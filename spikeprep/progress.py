@@ -1,22 +1,31 @@
-"""Progress of long work: a bar on a terminal or in a notebook, one line every few seconds elsewhere."""
+"""Progress of long work: a bar on a terminal or in a notebook, one line every few seconds elsewhere.
+
+No library draws it: tqdm and rich show no lines where there is no terminal, need ipywidgets in a notebook, and would
+add half to the time in which the command line starts (benchmarks/RESULTS.md); only `_Bar` would go.
+"""
 
 from __future__ import annotations
 
 import html
 import importlib
-import shutil
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
+from . import compilation
+from .terminal import columns, is_terminal, shortened
 from .text import format_duration
 
 WINDOW = 20.0
 """Seconds over which the rate is taken, so that it forgets a slow start."""
+
+PATIENCE = 0.5
+"""Seconds that kernels may take to compile before it is shown."""
 
 
 class Output(Protocol):
@@ -43,7 +52,8 @@ class Output(Protocol):
 class Progress:
     """A progress callback ``(done, total)`` that shows rate and time left; thread-safe.
 
-    The first call says what was done before; it does not count in the rate. Leaving the context removes the bar.
+    The first call says what was done before; it does not count in the rate, and neither does compiling kernels, which
+    is shown as such. Leaving the context removes the bar.
 
     Parameters
     ----------
@@ -66,36 +76,76 @@ class Progress:
         self._last_shown = time.monotonic()
         self._done = self._total = 0
         self._recent: deque[tuple[float, int]] = deque()
+        self._context = ExitStack()
+        self._compiling: threading.Timer | None = None  # shows it, unless it is over before
+        self._compiled = compilation.seconds()  # of which has been told
+        self._announced = False
 
     def __call__(self, done: int, total: int) -> None:
         """Record that `done` of `total` are done; show it when `interval` has passed."""
         with self._lock:
             now = time.monotonic()
+            worked = now - compilation.seconds()
             self._done, self._total = max(done, self._done), total
-            self._recent.append((now, done))
-            while now - self._recent[0][0] > WINDOW and len(self._recent) > 2:
+            self._recent.append((worked, done))
+            while worked - self._recent[0][0] > WINDOW and len(self._recent) > 2:
                 self._recent.popleft()
             if now - self._last_shown >= self._output.interval:
                 self._last_shown = now
-                self._output.show(self.label, done / total if total else 1.0, self._numbers())
+                self._show(self._rate())
 
     def note(self, text: str) -> None:
         """Show a line that stays, above the bar where there is one."""
         with self._lock:
             self._output.note(text)
 
-    def _numbers(self) -> str:
+    def note_compilation(self) -> None:
+        """Note how long kernels were compiled since the last note of it, if that took a second or more."""
+        now = compilation.seconds()
+        if now - self._compiled >= 1:
+            self.note(f"compiled in {format_duration(now - self._compiled)}, once; not counted as speed")
+            self._compiled = now
+
+    def _show(self, rate: str) -> None:
+        share = self._done / self._total if self._total else 0.0
+        count = f"{self._done:,} of {self._total:,} {self.unit}" if self._total else ""
+        self._output.show(self.label, share, ", ".join(filter(None, (count, rate))))
+
+    def _rate(self) -> str:
         (first, before), (last, done) = self._recent[0], self._recent[-1]
         rate = (done - before) / (last - first) if last > first else 0.0
-        left = f", {format_duration((self._total - self._done) / rate)} left" if rate > 0 else ""
-        return f"{self._done:,} of {self._total:,} {self.unit}, {_per_second(rate)}{left}"
+        if rate <= 0:
+            return ""
+        return f"{_per_second(rate)}, {format_duration((self._total - self._done) / rate)} left"
+
+    def _on_compilation(self, begins: bool) -> None:
+        if self._compiling is not None:
+            self._compiling.cancel()
+            self._compiling = None
+        if begins:
+            self._compiling = threading.Timer(PATIENCE, self._show_compilation)
+            self._compiling.daemon = True
+            self._compiling.start()
+
+    def _show_compilation(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if self._compiling and (not self._announced or now - self._last_shown >= self._output.interval):
+                self._announced, self._last_shown = True, now
+                so_far = format_duration(compilation.seconds() - self._compiled)
+                self._show(f"compiling, once: {so_far} so far")
 
     def __enter__(self) -> Self:
+        self._context.enter_context(compilation.listening(self._on_compilation))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._context.close()
+        self._on_compilation(False)
+        if error is None:
+            self.note_compilation()
         with self._lock:
             self._output.close()
 
@@ -115,6 +165,9 @@ class Silent(Progress):
     def note(self, text: str) -> None:
         """Do nothing."""
 
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(self, *_: object) -> None:
         pass
 
@@ -131,7 +184,7 @@ def choose_output(stream: TextIO | None, interval: float) -> Output:
     if stream is None and (display := _notebook_display()):
         return _Cell(display)
     stream = stream or sys.stderr
-    return _Bar(stream) if stream.isatty() else _Lines(stream, interval)
+    return _Bar(stream) if is_terminal(stream) else _Lines(stream, interval)
 
 
 class _Lines:
@@ -150,26 +203,40 @@ class _Lines:
 
 
 class _Bar:
-    CLEAR = "\r\x1b[K"
+    """A bar in the terminal's last line, written without escape sequences: every terminal and its log shows it."""
+
     interval = 0.1
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
+        self._shown = 0  # characters of the bar
+        self._full, self._empty = "█░" if _has_blocks(stream) else "#."
 
     def show(self, label: str, share: float, text: str) -> None:
-        width = max(0, min(30, shutil.get_terminal_size().columns - len(label) - len(text) - 12))
-        bar = ("█" * round(share * width)).ljust(width, "░")
-        self._write(f"{label} {bar} {share:4.0%}  {text}")
+        room = columns(self.stream) - 1  # a full line would wrap
+        line = f"{label} {share:4.0%}  {text}"
+        width = min(30, room - len(line) - 1)
+        if width >= 5:
+            filled = round(share * width)
+            bar = self._full * filled + self._empty * (width - filled)
+            line = f"{label} {bar} {share:4.0%}  {text}"
+        self._write(shortened(line, room))
 
     def note(self, text: str) -> None:
-        self._write(text + "\n")
+        self.close()
+        self.stream.write(text + "\n")
+        self.stream.flush()
 
     def close(self) -> None:
-        self._write("")
+        if self._shown:
+            self._write("")
+            self.stream.write("\r")
+            self.stream.flush()
 
-    def _write(self, text: str) -> None:
-        self.stream.write(self.CLEAR + text)
+    def _write(self, line: str) -> None:
+        self.stream.write("\r" + line.ljust(self._shown))
         self.stream.flush()
+        self._shown = len(line)
 
 
 class _Cell:
@@ -223,6 +290,15 @@ def _notebook_display() -> Callable[..., Any] | None:
         return None
     display: Callable[..., Any] = importlib.import_module("IPython.display").display
     return display
+
+
+def _has_blocks(stream: TextIO) -> bool:
+    """Whether a stream's encoding has the characters of a bar."""
+    try:
+        "█░".encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _per_second(rate: float) -> str:

@@ -52,7 +52,8 @@ class TrainResult:
     best_epoch, best_test_accuracy
         The epoch that the validation samples chose, and its test accuracy.
     seconds_per_epoch, samples_per_second, stall_fraction
-        Mean duration of an epoch, training speed, and the share of the time spent waiting for data.
+        Mean duration of an epoch, training speed, and the share of the time spent waiting for data, without the time
+        in which kernels are compiled.
     warnings
         What a person should know of the run, earlier calls included: one text each, with the setting to change.
     history

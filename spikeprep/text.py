@@ -3,19 +3,79 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
+from .terminal import display_width
 
-def table(rows: Sequence[Sequence[str]], align: str = "l", *, indent: int = 2) -> str:
-    """Align columns: `align` has ``l`` or ``r`` for each, its last letter standing for all further ones."""
-    columns = list(zip(*rows, strict=True))
+_LEAST = 16
+"""Columns to which those of a column of texts are reduced, at most."""
+
+
+def table(
+    rows: Sequence[Sequence[str]], align: str = "l", *, indent: int = 2, width: int | None = None
+) -> str:
+    """Return rows of cells in aligned columns.
+
+    Parameters
+    ----------
+    rows
+        Rows of as many cells each.
+    align
+        ``l`` or ``r`` for each column, the last letter standing for all further ones.
+    indent
+        Spaces before each line.
+    width
+        Columns of the terminal that it must fit; None: any number. Long texts in a last column of texts go on in more
+        lines; columns that still do not fit follow below, each part beginning with the first column.
+    """
+    if not rows:
+        return ""
+    columns = [list(column) for column in zip(*rows, strict=True)]
     letters = align.ljust(len(columns), align[-1])[: len(columns)]
-    padded = []
-    for column, letter in zip(columns, letters, strict=True):
-        width = max(map(len, column))
-        padded.append([cell.rjust(width) if letter == "r" else cell.ljust(width) for cell in column])
-    return "\n".join((" " * indent + "  ".join(row)).rstrip() for row in zip(*padded, strict=True))
+    widths = [max(map(display_width, column)) for column in columns]
+    if width is None:
+        return _lines(columns, letters, widths, indent)
+    excess = indent + sum(widths) + 2 * (len(widths) - 1) - width
+    if excess > 0 and letters[-1] == "l":
+        widths[-1] = max(widths[-1] - excess, min(widths[-1], _LEAST))
+    parts: list[list[int]] = [[]]
+    for n in range(1, len(columns)):
+        if parts[-1] and indent + widths[0] + sum(2 + widths[m] for m in [*parts[-1], n]) > width:
+            parts.append([])
+        parts[-1].append(n)
+    texts = []
+    for part in parts:
+        chosen = [0, *part]
+        texts.append(
+            _lines(
+                [columns[n] for n in chosen],
+                "".join(letters[n] for n in chosen),
+                [widths[n] for n in chosen],
+                indent,
+            )
+        )
+    return "\n\n".join(texts)
+
+
+def _lines(columns: Sequence[Sequence[str]], letters: str, widths: Sequence[int], indent: int) -> str:
+    """Return columns as lines; the last one's texts go on in further lines where they are wider than it is."""
+    lines = []
+    for row in zip(*columns, strict=True):
+        last = [row[-1]]
+        if display_width(row[-1]) > widths[-1]:
+            last = textwrap.wrap(row[-1], widths[-1]) or [""]
+        for cells in zip_longest(*([cell] for cell in row[:-1]), last, fillvalue=""):
+            padded = (_padded(*cell) for cell in zip(cells, letters, widths, strict=True))
+            lines.append((" " * indent + "  ".join(padded)).rstrip())
+    return "\n".join(lines)
+
+
+def _padded(text: str, letter: str, width: int) -> str:
+    space = " " * (width - display_width(text))
+    return space + text if letter == "r" else text + space
 
 
 def format_settings(settings: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from spikeprep.encoders import DVS
 from spikeprep.errors import UsageError
 from spikeprep.plot import count_events, event_counts, has_event_units, recording, stored_recording
 from spikeprep.plot.event_counts import count_spikes
-from spikeprep.plot.style import BLUE, ORANGE
+from spikeprep.plot.style import LIGHT
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout
 
 pytest.importorskip("matplotlib")
@@ -89,7 +89,7 @@ def test_a_recording_is_drawn_by_polarity():
     surface = drawn["time surface, ON"].get_images()[0].get_array()
     np.testing.assert_allclose(surface, count_events(events, tau_us=4000).surface[1])
     dots = {d.get_label(): d for d in drawn["every event, pixels in order of row, then column"].collections}
-    for name, p, colour in (("ON", 1, ORANGE), ("OFF", 0, BLUE)):
+    for name, p, colour in (("ON", 1, LIGHT.orange), ("OFF", 0, LIGHT.blue)):
         own = array[array["p"] == p]
         places = dots[name].get_offsets()
         np.testing.assert_allclose(places[:, 0], own["t"] / 1000)  # ms

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import types
 
 import pytest
 
+from spikeprep import compilation
 from spikeprep import progress as module
 from spikeprep.progress import Progress, Silent, progress_for
 
@@ -71,7 +73,8 @@ def test_on_a_terminal_a_bar_in_one_line(clock):
     work(Progress("encode", stream=(stream := Terminal())), clock)
     text = stream.getvalue()
     assert "\n" not in text
-    assert text.endswith("\r\x1b[K")  # the bar is removed at the end
+    assert text.endswith(" \r")  # the bar is removed at the end
+    assert "\x1b" not in text
     assert " 50%  500 of 1,000 samples, 50/s, 10.0 s left" in text
     assert "█░" in text
 
@@ -141,13 +144,99 @@ def test_an_error_gets_a_line_of_its_own(clock, stream):
 
     with pytest.raises(ValueError, match="oh"):
         fail()
-    assert stream.getvalue() == "" or stream.getvalue().endswith("\r\x1b[K")
+    assert stream.getvalue() == "" or stream.getvalue().endswith(" \r")
 
 
-def test_a_note_stands_above_the_bar():
-    stream = Terminal()
-    Progress("train", stream=stream).note("epoch 1: 97 %")
-    assert stream.getvalue() == "\r\x1b[Kepoch 1: 97 %\n"
+def screen(text: str) -> list[str]:
+    """Return the lines that a terminal shows."""
+    lines = []
+    for line in text.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+def test_a_note_stands_above_the_bar(clock):
+    progress = Progress("train", stream=(stream := Terminal()))
+    progress.note("epoch 1: 97 %")
+    clock.now += 1
+    progress(1, 4)
+    clock.now += 1
+    progress(2, 4)
+    bar = "train ███████████████░░░░░░░░░░░░░░░  50%  2 of 4 samples, 1/s, 2.0 s left"
+    assert screen(stream.getvalue()) == ["epoch 1: 97 %", bar]
+    progress.note("epoch 2: 98 %")
+    assert screen(stream.getvalue()) == ["epoch 1: 97 %", "epoch 2: 98 %", ""]
+
+
+@pytest.mark.parametrize("width", [1, 8, 30, 45, 60, 200])
+def test_a_bar_fits_its_terminal(clock, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    work(Progress("encode", stream=(stream := Terminal())), clock)
+    lines = [line.rstrip(" ") for line in stream.getvalue().split("\r")]
+    assert max(map(len, lines)) <= width - 1
+    if width >= 30:
+        assert any(line.startswith("encode") for line in lines)
+    assert any("█" in line for line in lines) == (width >= 60)
+
+
+def test_a_bar_in_a_terminal_without_its_characters(clock):
+    class Ascii(Terminal):
+        encoding = "ascii"
+
+    work(Progress("encode", stream=(stream := Ascii())), clock)
+    assert "encode ####" in stream.getvalue()
+    assert stream.getvalue().isascii()
+
+
+def test_a_terminal_that_cannot_go_back_gets_lines(clock, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    work(Progress("encode", stream=(stream := Terminal())), clock)
+    assert len(stream.getvalue().splitlines()) == 4
+
+
+@pytest.fixture
+def compile_clock(monkeypatch, clock):
+    """The seconds of compiling so far, which a test sets."""
+
+    class Compiled:
+        seconds = 0.0
+
+    monkeypatch.setattr(module.compilation, "seconds", lambda: Compiled.seconds)
+    return Compiled
+
+
+def test_compiling_is_shown_and_does_not_count_as_speed(clock, compile_clock):
+    with Progress("train", stream=(stream := io.StringIO())) as progress:
+        progress(0, 1000)
+        clock.now += 60
+        compile_clock.seconds = 58.5
+        progress(100, 1000)
+    assert stream.getvalue().splitlines() == [
+        "train: 100 of 1,000 samples, 67/s, 13.5 s left",  # 1.5 seconds of work
+        "compiled in 58.5 s, once; not counted as speed",
+    ]
+
+
+def test_compiling_that_takes_longer_is_shown_meanwhile(monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    shown = threading.Event()
+
+    class Stream(io.StringIO):
+        def flush(self):
+            shown.set()
+
+    with Progress("train", stream=(stream := Stream())), compilation.compiling():
+        assert shown.wait(10)
+    assert stream.getvalue().startswith("train: compiling, once: ")
+
+
+def test_short_compilations_are_not_shown():
+    with Progress("train", stream=(stream := io.StringIO())) as progress, compilation.compiling():
+        progress(0, 10)
+    assert stream.getvalue() == ""
 
 
 def test_the_argument_progress_of_the_functions(capsys):

@@ -12,6 +12,34 @@ def test_table_aligns_columns():
     assert table([]) == ""
 
 
+def test_table_counts_columns_and_not_characters():
+    rows = [("猫", "1"), ("Müller", "2"), ("e\N{COMBINING ACUTE ACCENT}", "3")]
+    assert table(rows, indent=0) == "猫      1\nMüller  2\ne\N{COMBINING ACUTE ACCENT}       3"
+
+
+def test_a_table_that_fits_is_as_it_would_be():
+    rows = [("split", "samples"), ("train", "60,000")]
+    assert table(rows, width=16) == table(rows)
+
+
+def test_long_texts_go_on_in_further_lines():
+    rows = [("bsa", "every channel on its own"), ("dvs", "events in bins")]
+    expected = ["  bsa  every channel on", "       its own", "  dvs  events in bins"]
+    assert table(rows, width=22).splitlines() == expected
+    assert table([("a", "unbreakable" * 3)], indent=0, width=5).splitlines() == [
+        "a  unbreakableunbre",
+        "   akableunbreakabl",
+        "   e",
+    ]
+
+
+def test_columns_that_do_not_fit_follow_below():
+    rows = [("true", "zero", "one", "two"), ("zero", "10", "0", "3")]
+    text = table(rows, "lr", width=17)
+    assert text.splitlines() == ["  true  zero  one", "  zero    10    0", "", "  true  two", "  zero    3"]
+    assert table(rows, "lr", width=1).count("\n\n") == 2  # a column is never cut
+
+
 @pytest.mark.parametrize(
     ("n", "text"), [(0, "0 B"), (999, "999 B"), (4481, "4.48 kB"), (2_500_000, "2.5 MB"), (3e13, "30 TB")]
 )

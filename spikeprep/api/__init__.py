@@ -5,6 +5,7 @@ one trained from the command line with the same arguments are equal.
 """
 
 from .arguments import PathLike, ShowProgress
+from .drawing import draw
 from .encoding import encode, plan
 from .evaluation import evaluate
 from .exporting import export
@@ -16,6 +17,7 @@ from .verification import verify
 __all__ = [
     "PathLike",
     "ShowProgress",
+    "draw",
     "encode",
     "evaluate",
     "export",

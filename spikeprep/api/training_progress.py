@@ -60,6 +60,7 @@ class TrainingProgress:
                 f"stopped after epoch {record['epoch']}: {few} without a higher validation accuracy"
             )
         elif event == "epoch":
+            self.progress.note_compilation()
             self.progress.note(self._epoch_line(record))
 
     def _epoch_line(self, record: Record) -> str:

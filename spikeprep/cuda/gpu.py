@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..backend import Array
+from ..compilation import compiling
 from ..errors import CapabilityError
 from ..feed.copies import Event, Stream
 from .runtime import KERNELS, Module, Runtime, check_args, check_copy, dims, source
@@ -226,7 +227,8 @@ class CupyModule(Module):
 
     def _kernel(self, name: str) -> Any:
         if name not in self._kernels:
-            self._kernels[name] = self._raw.get_function(name)
+            with compiling():  # the whole file, by its first kernel
+                self._kernels[name] = self._raw.get_function(name)
         return self._kernels[name]
 
 

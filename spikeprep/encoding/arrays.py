@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._version import __version__
+from ..compilation import working_time
 from ..config import Count, fitted
 from ..encoders.base import Chain, Encoder
 from ..errors import StoreError, UsageError
@@ -126,7 +126,7 @@ def write_store(
     An exception of the iterable comes through as it is. In all these cases `out` is as it was before, except where the
     disk fails while the store is written: the same call then resumes.
     """
-    began = time.perf_counter()
+    began = working_time()
     check_output(out)
     check_seed(seed)
     if isinstance(encoder, str):
@@ -169,7 +169,7 @@ def write_store(
         path=store.path,
         samples={name: len(columns.labels) for name, columns in data.splits.items()},
         encoded=sum(len(columns.labels) for columns in data.splits.values()),
-        seconds=time.perf_counter() - began,
+        seconds=working_time() - began,
         stored_bytes=store.stored_bytes(),
         findings=tuple(store_findings(store)),
         digest=store.digest(),

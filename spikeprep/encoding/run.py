@@ -10,7 +10,6 @@ import functools
 import json
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compilation import working_time
 from ..config import Count, fitted
 from ..data import Bits
 from ..errors import CapabilityError, DataError, UsageError
@@ -52,7 +52,7 @@ class EncodeSummary:
     encoded
         Samples encoded by this call; the others were there before.
     seconds
-        Duration of this call.
+        Duration of this call, without compiling kernels.
     stored_bytes
         Size of the whole store.
     note
@@ -197,7 +197,7 @@ def encode(
     CapabilityError
         A process of the executor ended.
     """
-    began = time.perf_counter()
+    began = working_time()
     if overwrite and repair:
         raise UsageError("got overwrite = True and repair = True", "one of them")
     check_output(out)
@@ -224,7 +224,7 @@ def encode(
         path=store.path,
         samples=plan.samples,
         encoded=todo,
-        seconds=time.perf_counter() - began,
+        seconds=working_time() - began,
         stored_bytes=store.stored_bytes(),
         note=plan.remark(),
         findings=tuple(findings),

@@ -7,7 +7,6 @@ backend may transfer those of a `BatchStream` its own way (`Backend.feed`), with
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compilation import working_time
 from ..data import Bits, PackedBatch
 from ..distributed.ranks import rank_range
 from ..errors import RunError
@@ -224,9 +224,9 @@ class HostStream(ABC):
             pending = pool.submit(self._fill, rest[0], position, 0, size, each) if rest else None
             for n, window in enumerate(rest):
                 assert pending is not None
-                started = time.perf_counter()
+                started = working_time()
                 buffer = pending.result()
-                self.waited += time.perf_counter() - started
+                self.waited += working_time() - started
                 position += len(window)
                 if n + 1 < len(rest):
                     pending = pool.submit(self._fill, rest[n + 1], position, (n + 1) % 2, size, each)

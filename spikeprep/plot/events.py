@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ..data import Events
 from ..errors import UsageError
-from .event_counts import EventCounts, count_events, count_spikes
+from .event_counts import EventCounts, action_box, count_events, count_spikes
 from .spikes import check_sample, class_rows_height, draw_classes, first_of_each_class, sample_title
-from .style import BLUE, COUNTS, ORANGE, empty_figure, styled
+from .style import COUNTS, empty_figure, palette, paper, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,12 @@ _MOST_PIXELS = 200  # pixels per side that a small image can show
 
 def _polarities(number: int) -> list[tuple[int, str, str]]:
     """Return polarity, name and colour, in the order of drawing."""
-    return [(1, "ON", ORANGE), (0, "OFF", BLUE)] if number == 2 else [(0, "events", BLUE)]
+    colours = palette()
+    return (
+        [(1, "ON", colours.orange), (0, "OFF", colours.blue)]
+        if number == 2
+        else [(0, "events", colours.blue)]
+    )
 
 
 @styled
@@ -110,11 +115,18 @@ def has_event_units(store: SpikeStore) -> bool:
 
 
 def _height(counts: EventCounts) -> float:
-    """Return the height of the figure in inches; that of the images depends on the sensor's shape."""
-    return _TIME_PANELS + 0.8 + 1.8 * min(max(counts.size[1] / counts.size[0], 0.3), 1.4)
+    """Return the height of the figure in inches; that of the images depends on the shape of what they show."""
+    top, bottom, left, right = action_box(counts.frame)
+    return _TIME_PANELS + 0.8 + 1.8 * min(max((bottom - top) / (right - left), 0.3), 1.4)
 
 
 def _draw(panel: Any, counts: EventCounts, title: str) -> None:
+    box, (width, height) = action_box(counts.frame), counts.size
+    if box != (0, height, 0, width):
+        top, bottom, left, right = box
+        title += (
+            f"\nrows {top} to {bottom - 1} and columns {left} to {right - 1} of {width} × {height} pixels"
+        )
     panel.suptitle(title, fontsize=10, x=0.01, ha="left")
     top, bottom = panel.subfigures(2, 1, height_ratios=[_height(counts) - _TIME_PANELS, _TIME_PANELS])
     _draw_images(top, counts)
@@ -125,9 +137,11 @@ def _draw_images(panel: Any, counts: EventCounts) -> None:
     """Draw the accumulated frame and the time surface of each polarity, on one scale each."""
     from matplotlib.colors import PowerNorm
 
-    polarities, (width, height) = _polarities(len(counts.frame)), counts.size
+    polarities, (top, bottom, left, right) = _polarities(len(counts.frame)), action_box(counts.frame)
     row = panel.subplots(1, 2 * len(polarities), sharex=True, sharey=True)
-    side = -(-max(counts.size) // _MOST_PIXELS)  # pixels per side of a square that is drawn as one
+    side = -(
+        -max(bottom - top, right - left) // _MOST_PIXELS
+    )  # pixels per side of a square that is drawn as one
     frame, surface = _pooled(counts.frame, side, np.add), _pooled(counts.surface, side, np.maximum)
     frame_label = "events per pixel" if side == 1 else f"events in {side} × {side} pixels"
     decay = f"exp(−age / {_time(counts.tau_us)})"
@@ -142,7 +156,7 @@ def _draw_images(panel: Any, counts: EventCounts) -> None:
             extent = (-0.5, images.shape[2] * side - 0.5, images.shape[1] * side - 0.5, -0.5)
             image = axes.imshow(images[polarity], cmap=COUNTS, norm=norm, extent=extent)
             axes.set(title=name if len(polarities) == 1 else f"{name}, {sign}", xlabel="column")
-            axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+            axes.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
             axes.spines[:].set_visible(False)
             axes.xaxis.get_major_locator().set_params(nbins=4, integer=True)
             axes.yaxis.get_major_locator().set_params(nbins=5, integer=True)
@@ -171,7 +185,8 @@ def _draw_over_time(panel: Any, counts: EventCounts) -> None:
     else:
         _draw_map(dots, counts.map, polarities, (0, end, height - 0.5, -0.5))
         dots.set_title(f"events by row, in bins of {_time(counts.duration / counts.map.shape[2])}")
-    dots.set(ylim=(height - 0.5, -0.5), ylabel="row")
+    first, last, _, _ = action_box(counts.frame)
+    dots.set(ylim=(last - 0.5, first - 0.5), ylabel="row")
     dots.tick_params(labelbottom=False)
 
     bins = counts.rate.shape[1]
@@ -216,13 +231,13 @@ def _draw_map(
     polarities: list[tuple[int, str, str]],
     extent: tuple[float, float, float, float],
 ) -> None:
-    """Draw counts on white in the colour of each polarity, the darker the larger the count's logarithm."""
+    """Draw counts in the colour of each polarity, the stronger the larger the count's logarithm."""
     from matplotlib.colors import to_rgb
 
-    ink = np.log1p(counts) / np.log1p(max(counts.max(initial=1), 1))
-    picture = np.ones((*counts.shape[1:], 3))
+    share = np.log1p(counts) / np.log1p(max(counts.max(initial=1), 1))
+    picture = np.full((*counts.shape[1:], 3), paper())
     for polarity, _, colour in polarities:
-        picture -= ink[polarity][..., None] * (1 - np.array(to_rgb(colour)))
+        picture += share[polarity][..., None] * (np.array(to_rgb(colour)) - np.array(paper()))
     axes.imshow(picture.clip(0, 1), aspect="auto", extent=extent)
 
 

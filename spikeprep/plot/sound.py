@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Audio, Frames
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..random import SampleKey
 from ..recipes import stored_recipe
-from .spikes import check_sample
-from .style import BLUE, COUNTS, empty_figure, styled
+from .raw_samples import raw_sample
+from .style import COUNTS, empty_figure, ink, palette, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ def cochleagram(
     number = spikes.shape[1]
 
     waveform.plot(
-        scale * np.arange(audio.samples.size) / audio.rate, audio.samples, color=BLUE, linewidth=0.6
+        scale * np.arange(audio.samples.size) / audio.rate, audio.samples, color=palette().blue, linewidth=0.6
     )
     largest = 1.05 * float(np.abs(audio.samples).max(initial=1e-9))
     waveform.set(ylabel="amplitude", ylim=(-largest, largest), title=f"waveform, {audio.rate:g} Hz")
@@ -75,7 +75,7 @@ def cochleagram(
         channel,
         linestyle="none",
         marker="|",
-        color="black",
+        color=ink(),
         ms=height,
         mew=0.7,
     )
@@ -103,18 +103,8 @@ def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | o
     DataError
         The raw data are missing, damaged, or not those that the store was made from.
     """
-    recipe, reader = stored_recipe(store.attributes), store[split]
-    chain = recipe.build_chain()
-    check_sample(index, len(reader))
-    source = recipe.open_source(source_path)
-    sample = source.read(split, index) if index < source.splits().get(split, 0) else None
-    origin = str(reader.ids[index])
-    if sample is None or sample.id != origin:
-        raise DataError(
-            f"{os.fspath(source_path)} has {sample.id if sample else 'nothing'} as sample {index} of {split}",
-            f"{origin}, as in the store",
-            "Pass the raw data that the store was made from.",
-        )
+    chain, reader = stored_recipe(store.attributes).build_chain(), store[split]
+    sample = raw_sample(store, split, index, source_path)
     sound, frames = sample.signal, sample.signal
     for transform in chain.transforms:
         frames = transform.apply(frames, SampleKey(store.attributes["seed"], split, index))
@@ -132,5 +122,5 @@ def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | o
         reader[index],
         seconds_per_step=store.attributes["dt"],
         centres=centres[-1] if centres else None,
-        title=f"sample {index} ({origin}), class {store.attributes['classes'][sample.label]}",
+        title=f"sample {index} ({sample.id}), class {store.attributes['classes'][sample.label]}",
     )

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..packing import popcount
-from .style import BLUE, COUNTS, empty_figure, styled, time_axis
+from .style import COUNTS, empty_figure, ink, palette, styled, time_axis, whole_numbers
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ..store import SplitReader
@@ -81,46 +82,67 @@ def sample_title(split: SplitReader, index: int, classes: Sequence[str]) -> str:
 def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], dt: float | None) -> None:
     scale, unit = time_axis(len(spikes), dt)
     per_unit = spikes.sum(axis=0)
-    image, most = _as_image(per_unit, shape), per_unit.max(initial=0)
-    grid = panel.add_gridspec(2, 2, height_ratios=[4, 1], width_ratios=[4, 1.8 if image is not None else 0.9])
+    image, most = as_image(per_unit, shape), per_unit.max(initial=0)
+    grid = panel.add_gridspec(2, 2, height_ratios=[4, 1], width_ratios=[4, 1.9 if image is not None else 1.2])
     dots = panel.add_subplot(grid[0, 0])
-    step, which = np.nonzero(spikes)
-    # markers as high as a unit's row: few units look like bars, many like a texture
-    height = float(np.clip(190 / spikes.shape[1], 1.0, 9.0))
-    dots.plot(
-        (step + 0.5) * scale,  # the middle of the step
-        which,
-        linestyle="none",
-        marker="|",
-        color="black",
-        ms=height,
-        mew=min(1.0, height),
-    )
-    dots.set(ylabel="unit", ylim=(spikes.shape[1] - 0.5, -0.5), title="every spike")
+    draw_dots(dots, spikes, scale, inches=2.7)
+    dots.set(ylabel="unit", title="every spike")
     dots.tick_params(labelbottom=False)
-
     rate = panel.add_subplot(grid[1, 0], sharex=dots)
     per_step = spikes.sum(axis=1)
     width = max(1, len(per_step) // 80)
     edges = np.arange(0, len(per_step), width)
     mean = np.add.reduceat(per_step, edges) / np.diff([*edges, len(per_step)])
-    rate.stairs(mean, [*(edges * scale), len(per_step) * scale], fill=True, color=BLUE)
+    rate.stairs(mean, [*(edges * scale), len(per_step) * scale], fill=True, color=palette().blue)
     rate.set(xlabel=f"time ({unit})", ylabel="spikes\nper step", xlim=(0, len(per_step) * scale))
 
     if image is not None:
-        counts = panel.add_subplot(grid[0, 1], anchor="N")
+        counts = panel.add_subplot(grid[0, 1])
         shown = counts.imshow(image, cmap=COUNTS)
         counts.set(title="spikes of each unit", xlabel="column", ylabel="row")
         counts.spines[:].set_visible(False)
+        whole_numbers(counts.xaxis, counts.yaxis)
         if image.ndim == 2:
-            panel.colorbar(shown, ax=counts, label="spikes", shrink=0.8, aspect=25, anchor=(0.0, 1.0))
+            bar = panel.colorbar(shown, ax=counts, shrink=0.8, aspect=25)
+            whole_numbers(bar.ax.yaxis)
         else:
             counts.set(title=f"spikes of each unit in its colour\n(brightest: {int(most)})")
     else:
         counts = panel.add_subplot(grid[0, 1], sharey=dots)
-        counts.barh(np.arange(spikes.shape[1]), spikes.sum(axis=0), height=1.0, color=BLUE)
-        counts.set(title="spikes of each unit", xlabel="spikes")
+        counts.barh(np.arange(spikes.shape[1]), per_unit, height=1.0, color=palette().blue)
+        counts.set(title="spikes of each unit")
         counts.tick_params(labelleft=False)
+    _draw_distribution(panel.add_subplot(grid[1, 1]), per_unit)
+
+
+def _draw_distribution(axes: Axes, per_unit: NDArray[np.int64]) -> None:
+    """Draw how many units have how many spikes, up to about 30 bars."""
+    most = int(per_unit.max(initial=0))
+    width = -(-(most + 1) // 30)
+    edges = np.arange(0, most + width + 1, width) - 0.5
+    axes.stairs(np.histogram(per_unit, edges)[0], edges, fill=True, color=palette().blue)
+    axes.set(xlabel="spikes of a unit", ylabel="units", xlim=(edges[0], edges[-1]))
+    axes.set_yscale("symlog", linthresh=1)  # mostly one bar, of silent units, is far higher than the others
+    axes.set_ylim(0, None)
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:g}")
+    whole_numbers(axes.xaxis)
+
+
+def draw_dots(axes: Axes, spikes: NDArray[np.bool_], scale: float, *, inches: float) -> None:
+    """Draw every spike of bool (time, unit), a step being `scale` long, on axes about `inches` high."""
+    units = spikes.shape[1]
+    step, which = np.nonzero(spikes)
+    # markers as high as a unit's row: few units look like bars, many like a texture
+    height = float(np.clip(70 * inches / max(units, 1), 1.0, 9.0))
+    (dots,) = axes.plot((step + 0.5) * scale, which, linestyle="none", marker="|")  # the middle of the step
+    dots.set(color=ink(), markersize=height, markeredgewidth=min(1.0, height))
+    dots.set_clip_on(
+        len(step) == 0
+    )  # a marker at the edge is whole; without any there is no extent to lay out
+    dots.set_rasterized(len(step) > 5000)
+    axes.set(ylim=(units - 0.5, -0.5), xlim=(0, max(len(spikes), 1) * scale))
+    whole_numbers(axes.yaxis)
 
 
 def class_rows_height(classes: int) -> float:
@@ -133,37 +155,52 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
     rows = -(-len(shown) // 10)
     columns = -(-len(shown) // rows)
     panels = np.ravel(panel.subplots(rows, columns, squeeze=False))
-    for axes in panels:
+    for axes in panels[len(shown) :]:
         axes.set_axis_off()
     for axes, (label, index) in zip(panels, shown.items(), strict=False):
-        if len(split.unit_shape) > 1:
-            per_unit = np.concatenate([popcount(part) for part in split.sample_by_units(index)])
-            axes.imshow(_as_image(per_unit, split.unit_shape), cmap=COUNTS)
-        else:  # units on one axis: show them over time instead
-            batch = split.packed(np.array([index]))
-            axes.imshow(_over_time(batch.bits[0], int(batch.steps[0])), cmap=COUNTS, aspect="auto")
+        draw_small(axes, split, index)
         axes.set_title(classes[label], loc="center", fontsize=9)
-    kind = "spikes of each unit" if len(split.unit_shape) > 1 else "spikes over time, left to right"
+    kind = what_is_small(split)
     more = f"; {len(shown)} of {len(classes)} classes" if len(shown) < len(classes) else ""
     panel.suptitle(f"first sample of each class ({kind}{more})", fontsize=10, x=0.01, ha="left")
 
 
-def _as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
+def draw_small(axes: Axes, split: SplitReader, index: int) -> None:
+    """Draw a sample in little room: the spikes of each unit, or over time where units are on one axis."""
+    if len(split.unit_shape) > 1:
+        per_unit = np.concatenate([popcount(part) for part in split.sample_by_units(index)])
+        image = as_image(per_unit, split.unit_shape)
+        assert image is not None
+        axes.imshow(image, cmap=COUNTS)
+    else:
+        batch = split.packed(np.array([index]))
+        axes.imshow(_over_time(batch.bits[0], int(batch.steps[0])), cmap=COUNTS, aspect="auto")
+    axes.set_axis_off()
+
+
+def what_is_small(split: SplitReader) -> str:
+    """Return what `draw_small` shows of a sample."""
+    return "spikes of each unit" if len(split.unit_shape) > 1 else "spikes over time, left to right"
+
+
+def as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
     """Return a value per unit as (row, column), leading channels summed; None for units on one axis.
 
-    Units of (row, column, 3) become red, green and blue, float (row, column, 3), relative to the largest value.
+    Units of (row, column, 3) or (3, row, column) become red, green and blue, float (row, column, 3), relative to the
+    largest value.
     """
     if len(shape) < 2:
         return None
     if is_colour(shape):
-        return np.asarray(per_unit.reshape(shape) / max(per_unit.max(), 1))
+        image = per_unit.reshape(shape) / max(per_unit.max(), 1)
+        return np.asarray(image if shape[2] == 3 else image.transpose(1, 2, 0))
     image = per_unit.reshape(-1, *shape[-2:]).sum(axis=0)
     return np.asarray(image)
 
 
 def is_colour(shape: tuple[int, ...]) -> bool:
-    """Whether units are those of a colour image, (row, column, 3); event recordings have their polarity first."""
-    return len(shape) == 3 and shape[2] == 3 and shape[0] > 2
+    """Whether units are those of a colour image: (row, column, 3) or (3, row, column); events have 1 or 2 first."""
+    return len(shape) == 3 and shape[0] > 2 and 3 in (shape[0], shape[2])
 
 
 def _over_time(bits: NDArray[np.uint8], steps: int) -> NDArray[np.float64]:

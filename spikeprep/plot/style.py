@@ -1,36 +1,46 @@
-"""The style of every picture, and how it is saved.
+"""The style of every picture, on a light or a dark background.
 
-Colours are those of Okabe & Ito (2008), distinguishable with every kind of colour vision.
+Colours are those of Okabe & Ito (2008), distinguishable with every kind of colour vision; on dark they are lighter. The
+background is matplotlib's: a style such as ``dark_background`` is used as it is, and `theme` chooses one of ours.
 """
 
 from __future__ import annotations
 
 import functools
-import io
-import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from ..errors import CapabilityError, UsageError
-from ..store.outputs import check_output
-from ..urls import redacted
+from ..config import fitted
+from ..errors import CapabilityError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-GREY = "#666666"
-_CREATOR = "drawn by spikeprep"  # in the metadata of every picture
-_METADATA: dict[str, dict[str, Any]] = {  # ending → arguments of savefig
-    "png": {"metadata": {"Software": _CREATOR}},
-    "svg": {"metadata": {"Creator": _CREATOR}},
-    "pdf": {"metadata": {"Creator": _CREATOR}},
-    "eps": {"metadata": {"Creator": _CREATOR}},
-    "jpg": {"pil_kwargs": {"comment": _CREATOR}},
-    "jpeg": {"pil_kwargs": {"comment": _CREATOR}},
-}
-_METADATA_BYTES = 1 << 16  # they are within so many bytes of the file's start or end
+Theme = Literal["light", "dark"]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of lines and markers on a light or a dark background."""
+
+    blue: str
+    orange: str
+    green: str
+    purple: str
+    grey: str
+    grid: str
+
+
+LIGHT = Palette("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666", "#dddddd")
+DARK = Palette("#56B4E9", "#E69F00", "#2BC59A", "#E0A0C4", "#a8a8a8", "#3a3d44")
+
+_PAPER = {"light": "white", "dark": "#15171c"}
+_INK = {"light": "black", "dark": "#e4e4e4"}
 COUNTS = "cividis"  # perceptually uniform, also with colour-vision deficiency
 
 STYLE: dict[Any, Any] = {
@@ -39,7 +49,6 @@ STYLE: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "legend.frameon": False,
@@ -47,74 +56,94 @@ STYLE: dict[Any, Any] = {
 }
 
 
-Arguments = ParamSpec("Arguments")
-
-
-def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Draw in `STYLE` without changing matplotlib's own settings; raise `CapabilityError` without matplotlib."""
-
-    @functools.wraps(draw)
-    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        try:
-            import matplotlib
-        except ImportError as error:
-            hint = "Install it: python -m pip install 'spikeprep[plot]'"
-            raise CapabilityError("matplotlib is not installed", "", hint) from error
-        with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return wrapper
-
-
-def save(
-    figure: Figure, path: str | os.PathLike[str], *, dots_per_inch: int = 150, overwrite: bool = False
-) -> None:
-    """Write a figure to a file; the ending of its name chooses the format.
-
-    Parameters
-    ----------
-    figure, path
-        What is written where; ``~`` is the home folder.
-    dots_per_inch
-        Resolution of formats made of pixels.
-    overwrite
-        Whether to replace a file that is no picture of spikeprep's; one that is, is replaced in any case.
+@contextmanager
+def theme(name: Theme) -> Iterator[None]:
+    """Draw on a light or a dark background inside; `name` is "light" or "dark".
 
     Raises
     ------
     UsageError
-        The ending is none of .png, .svg, .pdf, .eps and .jpg, the path is inside a store, or another file or a link to
-        no file is there.
+        There is no such theme.
+    CapabilityError
+        matplotlib is not installed.
     """
-    file = check_output(path)
-    if file is None:
-        raise UsageError(f"got the picture file {redacted(path)!r}", "a path", "Copy it there afterwards.")
-    ending = file.suffix.lstrip(".").lower()
-    if ending not in _METADATA:
-        raise UsageError(
-            f"got the picture file {os.fspath(path)!r}",
-            f"one that ends in {', '.join(f'.{e}' for e in _METADATA)}",
-            "Use another ending.",
-        )
-    if (file.exists() or file.is_symlink()) and not (overwrite or _is_ours(file)):
-        raise UsageError(
-            f"{file} is there already and was not drawn by spikeprep",
-            "a new file, or a picture of spikeprep's",
-            "Choose another name, or use overwrite=True.",
-        )
-    picture = io.BytesIO()  # an error while it is drawn leaves the old file
-    figure.savefig(picture, format=ending, dpi=dots_per_inch, **_METADATA[ending])
-    file.write_bytes(picture.getvalue())
+    fitted(name, Theme, "theme")
+    text = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    inherited = dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), "inherit")
+    background = dict.fromkeys(("figure.facecolor", "axes.facecolor"), _PAPER[name])
+    with _matplotlib().rc_context(background | dict.fromkeys(text, _INK[name]) | inherited):
+        yield
 
 
-def _is_ours(file: Path) -> bool:
-    """Whether a file is a picture that `save` wrote."""
-    if not file.is_file():
-        return False
-    with file.open("rb") as opened:
-        start = opened.read(_METADATA_BYTES)
-        opened.seek(max(0, file.stat().st_size - _METADATA_BYTES))
-        return any(_CREATOR.encode() in part for part in (start, opened.read()))
+def palette() -> Palette:
+    """Return the colours that are legible where matplotlib draws now: on dark where its text is light."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(_matplotlib().rcParams["text.color"])
+    return DARK if 0.3 * red + 0.6 * green + 0.1 * blue > 0.5 else LIGHT
+
+
+def ink() -> str:
+    """Return the colour of text and of spikes."""
+    return str(_matplotlib().rcParams["text.color"])
+
+
+def paper() -> tuple[float, float, float]:
+    """Return the colour behind lines and markers, red, green and blue in [0, 1]."""
+    from matplotlib.colors import to_rgba
+
+    *colour, alpha = to_rgba(_matplotlib().rcParams["axes.facecolor"])
+    plain = _PAPER["light" if palette() is LIGHT else "dark"]  # behind a transparent picture
+    red, green, blue = colour if alpha else to_rgba(plain)[:3]
+    return red, green, blue
+
+
+def signed_colours() -> Colormap:
+    """Return a colour map for values around 0, which has the colour of the background."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = palette()
+    ends: Any = [colours.blue, paper(), colours.orange]
+    return LinearSegmentedColormap.from_list("signed", ends)
+
+
+Arguments = ParamSpec("Arguments")
+
+
+Drawn = TypeVar("Drawn")
+
+
+def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """Draw in `STYLE` without changing matplotlib's own settings; raise `CapabilityError` without matplotlib."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
+        with _matplotlib().rc_context(STYLE | {"grid.color": palette().grid}):
+            drawn = draw(*args, **kwargs)
+            figure: Any = getattr(drawn, "figure", None) or drawn
+            for axes in figure.get_axes():
+                _keep_colours(axes)
+        return drawn
+
+    return wrapper
+
+
+def _keep_colours(axes: Axes) -> None:
+    """Fix the colours of ticks, which matplotlib otherwise takes from its settings when the picture is saved."""
+    settings = _matplotlib().rcParams
+    for axis in ("x", "y"):
+        colour, label = settings[f"{axis}tick.color"], settings[f"{axis}tick.labelcolor"]
+        label = colour if label == "inherit" else label
+        axes.tick_params(axis=axis, color=colour, labelcolor=label, grid_color=palette().grid)
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        hint = "Install it: python -m pip install 'spikeprep[plot]'"
+        raise CapabilityError("matplotlib is not installed", "", hint) from error
+    return matplotlib
 
 
 def empty_figure(width: float, height: float) -> Figure:
@@ -122,6 +151,14 @@ def empty_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def whole_numbers(*axes: Axis, most: int = 6) -> None:
+    """Put at most so many ticks, at whole numbers, on each axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator(most, integer=True))
 
 
 def time_axis(steps: int, seconds_per_step: float | None) -> tuple[float, str]:

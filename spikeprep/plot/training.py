@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import UsageError
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, empty_figure, styled
+from .style import empty_figure, palette, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,18 +48,22 @@ def training_curve(
     accuracy, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
 
-    for share, colour, marker in (("train", GREY, "o"), ("validation", BLUE, "s"), ("test", ORANGE, "^")):
+    colours = palette()
+    shares = (("train", colours.grey, "o"), ("validation", colours.blue, "s"), ("test", colours.orange, "^"))
+    for share, colour, marker in shares:
         _line(accuracy, x, [record.get(f"{share}_accuracy") for record in epochs], share, colour, marker)
     validation = [record.get("validation_accuracy") for record in epochs]
     if any(v is not None for v in validation):
-        shares = np.array([-1.0 if v is None else v for v in validation])
-        best = x[int(np.flatnonzero(shares == shares.max())[-1])]  # of equals the last, as in the trainer
+        accuracies = np.array([-1.0 if v is None else v for v in validation])
+        best = x[
+            int(np.flatnonzero(accuracies == accuracies.max())[-1])
+        ]  # of equals the last, as in the trainer
         for axes in (accuracy, rates):
-            axes.axvline(best, color=BLUE, linewidth=0.8, linestyle=":")
+            axes.axvline(best, color=colours.blue, linewidth=0.8, linestyle=":")
         accuracy.annotate(
             f"best on validation: epoch {best}", (best, 0.02), xycoords=("data", "axes fraction"),
             xytext=(-4 if best > np.mean(x) else 4, 0), textcoords="offset points",
-            ha="right" if best > np.mean(x) else "left", color=BLUE, fontsize=8,
+            ha="right" if best > np.mean(x) else "left", color=colours.blue, fontsize=8,
         )  # fmt: skip
     accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
     accuracy.set(ylabel="accuracy (%)", title="accuracy by epoch")
@@ -67,10 +71,11 @@ def training_curve(
     accuracy.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
     number = len(epochs[-1].get("rates") or ())
+    styles = [(colours.green, "o"), (colours.purple, "s"), (colours.blue, "^"), (colours.grey, "v")]
     for layer in range(number):
         name = "output" if layer == number - 1 else f"hidden {layer + 1}"
         name += f" ({layers[layer]})" if len(layers) == number else ""
-        colour, marker = [(GREEN, "o"), (PURPLE, "s"), (BLUE, "^"), (GREY, "v")][layer % 4]
+        colour, marker = styles[layer % len(styles)]
         mean = [(record.get("rates") or [None] * number)[layer] for record in epochs]
         _line(rates, x, mean, name, colour, marker, "{:.1f}", _DASHES[layer // 4 % len(_DASHES)])
     rates.set(xlabel="epoch", ylabel="spikes per neuron\nand sample", ylim=(0, 1.05 * rates.get_ylim()[1]))
@@ -98,3 +103,4 @@ def _line(
     if known:
         (line,) = axes.plot(*zip(*known, strict=True), label=f"{name}, last {number.format(known[-1][1])}")
         line.set(color=colour, marker=marker, markersize=3.5, linewidth=1.4, linestyle=dashes)
+        line.set_clip_on(False)  # a marker at the axes' edge is whole

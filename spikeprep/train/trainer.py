@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..backend import Backend, ParameterState
+from ..compilation import working_time
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks, SingleRank, checksums_differ
 from ..errors import RunError, UsageError
@@ -241,7 +241,7 @@ class Trainer:
             early = self.stopped_early
             self._listener({"event": "finished", "epochs": self.stream.epoch, "stopped_early": early})
         while not self._is_finished():
-            started = time.perf_counter()
+            started = working_time()
             previous: TrainedBatch | None = None
             stop = False
             for batch in self.backend.feed(self.stream):
@@ -251,12 +251,12 @@ class Trainer:
                 previous = trained
                 if stop:
                     break
-                now = time.perf_counter()
+                now = working_time()
                 self.metrics.seconds += now - started
                 started = now
             if previous is not None:
                 self._add(previous, False)
-            self.metrics.seconds += time.perf_counter() - started
+            self.metrics.seconds += working_time() - started
             if stop:
                 self._record({"event": "interrupted", "epoch": self.stream.epoch, "step": self.step})
                 self._save(self.network.states())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from spikeprep_cli.main import COMMANDS
 
+from spikeprep import plot
 from spikeprep import system as machine
 from spikeprep.store import SpikeStore
 
@@ -335,6 +336,16 @@ def test_plot_a_run(spikeprep, run_folder, tmp_path):
         (["--out", "p.png", "--split", "tset"], ["'tset'", "Did you mean 'test'?"]),
         (["--out", "p.png", "--split", ""], ["''"]),
         (["--out", "p.png", "--variants", "21"], ["got --variants 21; expected 1 to 20"]),
+        (
+            ["--out", "p.png", "--kind", "confusion"],
+            ["got --kind confusion for a store", "a picture of a run"],
+        ),
+        (["--out", "p.png", "--kind", "variants", "--sample", "0"], ["got --sample 0", "does not use it"]),
+        (["--out", "p.png", "--kind", "animation"], [".gif"]),
+        (["--out", "p.gif"], [".gif", ".png"]),
+        (["--out", "p.png", "--vary", "poisson.steps"], ["--vary", "KEY=VALUE"]),
+        (["--out", "p.png", "--kind", "encoders", "--vary", "poisson.stesp=3"], ["Did you mean 'steps'?"]),
+        (["--out", "p.png", "--theme", "blue"], ["light", "dark"]),
     ],
 )
 def test_plot_refuses(spikeprep, store, tmp_path, monkeypatch, args, words):
@@ -346,19 +357,68 @@ def test_plot_refuses(spikeprep, store, tmp_path, monkeypatch, args, words):
     assert [p.name for p in tmp_path.iterdir()] == [store.name]
 
 
-@pytest.mark.parametrize("option", ["--split", "--sample", "--source", "--variants"])
+@pytest.mark.parametrize("option", ["--split", "--sample", "--source", "--variants", "--device", "--store"])
 def test_plot_of_a_run_refuses_what_is_of_stores(spikeprep, run_folder, tmp_path, option):
     value = "0" if option == "--sample" else "1"  # the default given is refused too
     done = spikeprep("plot", run_folder, option, value, "--out", tmp_path / "p.png")
     assert (done.exit_code, (tmp_path / "p.png").exists()) == (2, False)
-    assert f"got {option} {value} for the picture of a run" in done.stderr
+    assert f"got {option} {value} for the picture training" in done.stderr
 
 
 @pytest.mark.parametrize(("option", "value"), [("--split", "test"), ("--sample", "0")])
 def test_plot_of_variants_refuses_what_chooses_one_sample(spikeprep, store, tmp_path, option, value):
     done = spikeprep("plot", store, "--variants", "2", option, value, "--out", tmp_path / "p.png")
     assert (done.exit_code, (tmp_path / "p.png").exists()) == (2, False)
-    assert f"got {option} {value} for --variants" in done.stderr
+    assert f"got {option} {value} for the picture variants" in done.stderr
+
+
+def gif_frames(path):
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.n_frames
+
+
+def test_plot_a_store_in_every_kind(spikeprep, store, tmp_path, monkeypatch):
+    film = plot.animation
+    monkeypatch.setattr(plot, "animation", lambda *args: film(*args, frames=3))
+    for kind, ending, more in (
+        ("sample", "png", ["--sample", "2", "--theme", "dark"]),
+        ("animation", "gif", []),
+        ("encoders", "svg", ["--vary", "poisson.rate_max=0.1,0.3", "--vary", "poisson.steps=20"]),
+    ):
+        out = tmp_path / f"{kind}.{ending}"
+        done = spikeprep("plot", store, "--kind", kind, "--out", out, *more, "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout) == {"path": str(out), "bytes": out.stat().st_size}
+    drawn = (tmp_path / "encoders.svg").read_text()
+    assert all(f"poisson.{text}" in drawn for text in ("rate_max = 0.1", "rate_max = 0.3", "steps = 20"))
+    assert gif_frames(tmp_path / "animation.gif") == 3
+    other = tmp_path / "other.gif"
+    other.write_bytes(b"GIF89a holiday")
+    done = spikeprep("plot", store, "--kind", "animation", "--out", other)
+    assert (done.exit_code, other.read_bytes()) == (2, b"GIF89a holiday")
+
+
+def test_plot_a_trained_run_in_every_kind(spikeprep, store, tmp_path):
+    run = tmp_path / "run"
+    done = spikeprep("train", store, *NETWORK, "--epochs", "1", "--device", "cpu", "--run", run)
+    assert done.exit_code == 0, done.output
+    for kind in ("training", "weights", "confusion", "layers", "misclassified"):
+        done = spikeprep("plot", run, "--kind", kind, "--out", tmp_path / f"{kind}.svg")
+        assert done.exit_code == 0, (kind, done.output)
+    assert "30 samples" in (tmp_path / "confusion.svg").read_text()
+    done = spikeprep("plot", run, "--kind", "layers", "--sample", "99", "--out", tmp_path / "p.png")
+    assert (done.exit_code, "0 to 29" in done.stderr) == (2, True)
+    store.rename(tmp_path / "moved.zarr")
+    done = spikeprep("plot", run, "--kind", "confusion", "--out", tmp_path / "p.png", "--json")
+    assert done.exit_code == json.loads(done.stdout)["error"]["exit_code"] == 4
+    assert "--store STORE" in done.stderr
+    done = spikeprep(
+        "plot", run, "--kind", "confusion", "--store", tmp_path / "moved.zarr", "--out", tmp_path / "p.png"
+    )
+    assert done.exit_code == 0
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_plot_without_matplotlib_names_the_extra(spikeprep, store, tmp_path, monkeypatch):
@@ -496,6 +556,7 @@ def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
         "verify": [store],
         "train": [store, *NETWORK, "--epochs", "1", "--run", run],
         "evaluate": [run, store],
+        "plot": [run, "--out", tmp_path / "p.svg"],
     }
     assert set(arguments) == {name for name in COMMANDS if "--json" in spikeprep(name, "--help").stdout}
     for name, args in arguments.items():

@@ -81,7 +81,7 @@ def test_the_group_lists_every_command_with_a_line(spikeprep):
 def test_version(spikeprep):
     import spikeprep as library
 
-    assert spikeprep("--version").stdout == f"spikeprep {library.__version__}\n"
+    assert spikeprep("-V").stdout == spikeprep("--version").stdout == f"spikeprep {library.__version__}\n"
 
 
 def test_no_command_shows_the_help_and_is_a_usage_error(spikeprep):
@@ -195,6 +195,15 @@ def test_json_errors_are_one_document(spikeprep, tmp_path):
         error = json.loads(done.stdout)["error"]
         assert (done.exit_code, error["exit_code"], error["type"]) == (code, code, kind), args
         assert done.stderr == f"spikeprep: {error['message']}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("wrong", [["--nonsense"], ["--json=3"], ["a", "b", "c", "d"], ["--seed"]])
+def test_usage_errors_of_every_command_are_one_document(spikeprep, name, wrong):
+    done = spikeprep(name, *wrong, "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.exit_code, error["exit_code"], error["type"]) == (2, 2, "UsageError")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""What a shell offers where the next word begins: names, settings, folders; docs/cli.md says how to switch it on.
+
+Nothing is offered where the words before it are wrong: their command says so when it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class
+
+from spikeprep.errors import SpikeprepError
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]
+
+
+def offering(names: Callable[[dict[str, Any]], Iterable[str]], files: bool = False) -> Complete:
+    """Return a completion that offers `names`, called with the arguments so far; `files`: or else files."""
+
+    @wraps(names)
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        try:
+            offered = [CompletionItem(name) for name in names(_arguments(ctx)) if name.startswith(incomplete)]
+        except (SpikeprepError, OSError):
+            return []
+        return offered or ([CompletionItem(incomplete, type="file")] if files else [])
+
+    return complete
+
+
+def _arguments(ctx: click.Context) -> dict[str, Any]:
+    """Return the arguments so far by name; before an option's value Click has left the positional ones apart."""
+    positional = [param.name for param in ctx.command.params if isinstance(param, click.Argument)]
+    return ctx.params | {name: value for name, value in zip(positional, ctx.args, strict=False) if name}
+
+
+def folders(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Offer folders: stores, runs, raw data."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Offer files and folders."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _recipes(params: dict[str, Any]) -> list[str]:
+    from spikeprep.recipes import recipe_names
+
+    return recipe_names()
+
+
+def _encoders(params: dict[str, Any]) -> list[str]:
+    from spikeprep.registry import ENCODERS
+
+    return ENCODERS.names()
+
+
+def _rules(params: dict[str, Any]) -> list[str]:
+    from spikeprep.registry import RULES
+
+    return RULES.names()
+
+
+def _devices(params: dict[str, Any]) -> list[str]:
+    from spikeprep.registry import BACKENDS
+
+    return ["auto", *BACKENDS.names()]
+
+
+def _splits(params: dict[str, Any]) -> Iterable[str]:
+    from spikeprep import api
+    from spikeprep.train.run_folder import RunFolder
+
+    path = params.get("store") or params.get("path") or ""
+    return api.open_store(api.open_run(path).config.store if RunFolder(path).exists() else path).splits
+
+
+def _encoding_settings(params: dict[str, Any]) -> list[str]:
+    from spikeprep.recipes import find_recipe
+
+    recipe = find_recipe(params.get("recipe") or params.get("what") or "")
+    if params.get("encoder"):
+        recipe = recipe.with_encoder(params["encoder"])
+    return [f"{name}=" for name in recipe.settings() if not name.startswith("train.")]
+
+
+def _training_settings(params: dict[str, Any]) -> list[str]:
+    from spikeprep.recipes import load_recipe
+    from spikeprep.train.settings import DEFAULT_RULE, describe_settings
+
+    suggested = load_recipe(params["recipe"]).train if params.get("recipe") else {}
+    rule = params.get("rule") or suggested.get("rule", DEFAULT_RULE)
+    return [f"{setting.name}=" for setting in describe_settings(rule)]
+
+
+recipes = offering(_recipes, files=True)
+encoders = offering(_encoders)
+rules = offering(_rules)
+devices = offering(_devices)
+splits = offering(_splits)
+encoding_settings = offering(_encoding_settings)
+training_settings = offering(_training_settings)
+
+
+class _Bash(BashComplete):
+    """Bash without a space after ``poisson.steps=``."""
+
+    source_template = BashComplete.source_template.replace(
+        "    return 0\n",
+        "    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n",
+    )
+
+
+class _Zsh(ZshComplete):
+    """Zsh without a space after ``poisson.steps=``."""
+
+    source_template = ZshComplete.source_template.replace(
+        "compadd -U -V unsorted -a completions",
+        'local -a suffix; [[ "$completions[1]" == *= ]] && suffix=(-S "")\n'
+        '        compadd -U "${suffix[@]}" -V unsorted -a completions',
+    )
+
+
+add_completion_class(_Bash)
+add_completion_class(_Zsh)

@@ -1,0 +1,271 @@
+"""Draw a picture of a store or of a run."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import plot
+from ..devices import select_backend
+from ..encoding.run import EncodeSummary
+from ..errors import RunError, StoreError, UsageError, near_miss
+from ..results import Run, Store, TrainResult
+from ..store import SpikeStore
+from ..train.checkpoint import unpack_states
+from ..train.other_stores import fit
+from ..train.run_folder import RunFolder
+from ..train.trainer import load_network
+from .arguments import PathLike
+from .evaluation import evaluate
+from .opening import open_run, open_store, path_of
+from .prediction import predict
+
+
+def draw(
+    what: PathLike | EncodeSummary | TrainResult | SpikeStore | Run,
+    out: PathLike | None = None,
+    *,
+    kind: str | None = None,
+    store: PathLike | EncodeSummary | SpikeStore | None = None,
+    split: str | None = None,
+    sample: int | None = None,
+    source: PathLike | None = None,
+    variants: int | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    device: str | None = None,
+    theme: plot.Theme | None = None,
+    overwrite: bool = False,
+) -> plot.Picture:
+    """Draw a picture of a store or of a run; see `STORE_KINDS` and `RUN_KINDS` for the kinds.
+
+    Parameters
+    ----------
+    what
+        A store or a run: a path, or what `encode`, `train`, `open_store` or `open_run` returned.
+    out
+        File to write: .png, .svg, .pdf, .eps or .jpg, of an animation .gif; None: none.
+    kind
+        Name of the picture; default "sample" of a store, "training" of a run.
+    store
+        Of a run: the store whose samples it gets; default the one that it was trained on.
+    split
+        Name of the split; default test, or else the first.
+    sample
+        Position of the sample in its split; default 0.
+    source
+        Folder of the raw data, for pictures that show them.
+    variants
+        Copies of each image, of "variants".
+    vary
+        Setting → values, of "encoders": see `spikeprep.plot.stored_encodings`.
+    device
+        See `train`; default "auto".
+    theme
+        "light" or "dark"; default matplotlib's own style.
+    overwrite
+        Whether to replace a file that is no picture of spikeprep's.
+
+    Raises
+    ------
+    UsageError
+        There is no such kind, split or sample; an argument is given that the kind does not use; or `out` cannot be
+        written.
+    DataError
+        The raw data are missing, damaged, or not those that the store was made from.
+    StoreError, RunError
+        The store or the run is missing or damaged, or they do not fit each other.
+    CapabilityError
+        matplotlib, or the device, is not available here.
+    """
+    path = path_of(what)
+    of_run = isinstance(what, Run | TrainResult) or RunFolder(path).exists()
+    kinds = RUN_KINDS if of_run else STORE_KINDS
+    if kind is None:
+        kind = "training" if of_run else "sample" if variants is None else "variants"
+    if kind not in kinds:
+        other = (STORE_KINDS if of_run else RUN_KINDS).get(kind)
+        whose = f"a {'run' if of_run else 'store'}"
+        hint = f"It is a picture of a {'store' if of_run else 'run'}." if other else near_miss(kind, kinds)
+        raise UsageError(f"got kind = {kind!r} for {whose}", f"one of {', '.join(kinds)}", hint)
+    given = {
+        "store": store,
+        "split": split,
+        "sample": sample,
+        "source": source,
+        "variants": variants,
+        "vary": vary or None,
+        "device": device,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    used = inspect.signature(kinds[kind]).parameters
+    for name, value in given.items():
+        if name not in used:
+            users = [k for k, drawn in kinds.items() if name in inspect.signature(drawn).parameters]
+            value = os.fspath(value) if isinstance(value, os.PathLike) else value
+            raise UsageError(
+                f"got {name} = {value!r} for the picture {kind}, which does not use it",
+                "",
+                f"Leave it out, or use kind={users[0]}." if users else "Leave it out.",
+            )
+    if out is not None:
+        plot.check_picture(out, film=kind == "animation", overwrite=overwrite)
+    opened: Any = open_run(what) if of_run else open_store(what)  # type: ignore[arg-type]
+    with plot.theme(theme) if theme is not None else nullcontext():
+        picture: plot.Picture = kinds[kind](opened, **given)
+        if out is not None:
+            plot.save(picture, out, overwrite=overwrite)
+    return picture
+
+
+# ---------------------------------------------------------------- of a store
+
+
+def _sample(
+    store: Store, split: str | None = None, sample: int = 0, source: PathLike | None = None
+) -> plot.Picture:
+    name, attributes = _split_of(store, split), store.attributes
+    if source is not None:
+        return plot.stored_sound(store, name, sample, source)
+    if plot.has_event_units(store):
+        return plot.stored_recording(store, name, sample)
+    return plot.raster(store[name], sample, seconds_per_step=attributes["dt"], classes=attributes["classes"])
+
+
+def _variants(store: Store, variants: int = 6, source: PathLike | None = None) -> plot.Picture:
+    return plot.variants(store, variants, source)
+
+
+def _encoders(
+    store: Store,
+    split: str | None = None,
+    sample: int = 0,
+    source: PathLike | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+) -> plot.Picture:
+    name = _split_of(store, split)
+    return plot.stored_encodings(store, name, sample, source_path=source, vary=vary)
+
+
+def _animation(store: Store, split: str | None = None, sample: int = 0) -> plot.Picture:
+    return plot.animation(store, _split_of(store, split), sample)
+
+
+# ---------------------------------------------------------------- of a run
+
+
+def _training(run: Run) -> plot.Picture:
+    title = f"{run.layers} on {run.config.store}"
+    return plot.training_curve(run.history, title=title, layers=run.layers.split("-")[1:])
+
+
+def _confusion(run: Run, store: Any = None, split: str | None = None, device: str = "auto") -> plot.Picture:
+    opened = _store_of(run, store)
+    result = evaluate(run, opened, split=_split_of(opened, split), device=device)
+    title = f"{run.layers} on {result.split} of {opened.path}"
+    return plot.confusion(result.confusion, result.classes, title=title)
+
+
+def _layers(
+    run: Run, store: Any = None, split: str | None = None, sample: int = 0, device: str = "auto"
+) -> plot.Picture:
+    opened, config = _store_of(run, store), run.config
+    labels = _labels(run, opened)
+    name = _split_of(opened, split)
+    reader = opened[name]
+    if not 0 <= sample < len(reader):
+        raise UsageError(
+            f"got sample = {sample}", f"0 to {len(reader) - 1}", "Choose a sample of this split."
+        )
+    backend = select_backend(device, config.settings.precision)
+    network = load_network(run.folder, backend)
+    steps, hidden = int(reader.steps[sample]), run.layers.split("-")[1:-1]
+    trains = network.forward(reader.packed(np.array([sample])))
+    spikes = [backend.unpack(train)[0, :steps] for train in trains]
+    label = int(labels[reader.labels[sample]])
+    origin = f" ({reader.ids[sample]})" if str(reader.ids[sample]) != str(sample) else ""
+    return plot.layers(
+        spikes,
+        [config.unit_shape, *(layer.out_shape for layer in network.layers)],
+        names=["input", *(f"hidden {n} ({name})" for n, name in enumerate(hidden, 1)), "output"],
+        classes=config.classes,
+        label=label,
+        seconds_per_step=opened.attributes["dt"],
+        title=f"{run.layers}: sample {sample}{origin} of {name}, class {config.classes[label]}",
+    )
+
+
+def _weights(run: Run) -> plot.Picture:
+    config = run.config
+    layers = config.layers()
+    states = unpack_states(run.folder.load_best(config), config.settings.rule, layers)
+    for n, (layer, state) in enumerate(zip(layers, states, strict=True)):
+        if "weight" in state:
+            shape = tuple(layer.in_shape)
+            events = bool(config.encoding["chain"]) and config.encoding["chain"][-1]["name"] == "dvs"
+            return plot.weights(
+                state["weight"].value,
+                shape,
+                channels="" if n else "polarity" if events else "colour",
+                title=f"{run.layers}, layer {n + 1}",
+            )
+    raise RunError(f"{run.path} has no layer with weights", "a layer that learns")
+
+
+def _misclassified(
+    run: Run, store: Any = None, split: str | None = None, device: str = "auto"
+) -> plot.Picture:
+    opened = _store_of(run, store)
+    name, labels = _split_of(opened, split), _labels(run, opened)
+    reader = opened[name]
+    counts = predict(run, opened, split=name, device=device).counts
+    title = f"{run.layers} on {name} of {opened.path}"
+    return plot.misclassified(reader, counts, labels[reader.labels], run.config.classes, title=title)
+
+
+def _store_of(run: Run, store: Any) -> Store:
+    """Return the store to read samples from: a given one, or the one that the run was trained on."""
+    if store is not None:
+        return open_store(store)
+    try:
+        return open_store(run.config.store)
+    except StoreError as error:
+        hint = f"Name the store: {run.path} was trained on {run.config.store}. Use store=STORE."
+        raise StoreError(error.got, error.expected, hint) from error
+
+
+def _labels(run: Run, store: Store) -> NDArray[np.int64]:
+    """Return the network's class for each class of a store that is encoded as the network knows it."""
+    fitted = fit(run.config, store)
+    fitted.check_encoding(run.config, store)
+    return fitted.labels
+
+
+def _split_of(store: SpikeStore, split: str | None) -> str:
+    """Return the split to draw from: the given one, else test, else the first."""
+    return split if split is not None else "test" if "test" in store.splits else store.splits[0]
+
+
+STORE_KINDS: dict[str, Callable[..., plot.Picture]] = {
+    "sample": _sample,
+    "variants": _variants,
+    "encoders": _encoders,
+    "animation": _animation,
+}
+"""Pictures of a store: the spikes of a sample and one sample of each class; originals and variants of images; a signal
+and the spikes of several encoders or settings; a sample as a film."""
+
+RUN_KINDS: dict[str, Callable[..., plot.Picture]] = {
+    "training": _training,
+    "confusion": _confusion,
+    "layers": _layers,
+    "weights": _weights,
+    "misclassified": _misclassified,
+}
+"""Pictures of a run: accuracies and firing rates by epoch; the confusion matrix of a split; one sample's spikes in
+every layer; the weights of the first trained layer; samples that are predicted wrong."""
