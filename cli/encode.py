@@ -30,6 +30,11 @@ AT_LEAST_1 = click.IntRange(min=1)
 @settings_option("a setting of the source or the chain, e.g. poisson.steps=200")
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
 @click.option("--workers", type=AT_LEAST_1, metavar="N", help="Parallel workers.  [default: one per core]")
+@click.option(
+    "--scheduler",
+    metavar="local|ADDRESS",
+    help="Encode on Dask: in --workers processes of this machine, or behind a scheduler (tcp://host:8786).",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a complete store, or one of another configuration.")
 @click.option(
     "--repair", is_flag=True, help="Read a complete store and encode again what is damaged or missing."
@@ -46,6 +51,7 @@ def command(
     settings: dict[str, str],
     limit: int | None,
     workers: int | None,
+    scheduler: str | None,
     overwrite: bool,
     repair: bool,
     strict: bool,
@@ -85,7 +91,7 @@ def command(
         return
     result = api.encode(
         recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit,
-        workers=workers, overwrite=overwrite, repair=repair, strict=strict,
+        workers=workers, scheduler=scheduler, overwrite=overwrite, repair=repair, strict=strict,
     )  # fmt: skip
     if as_json:
         emit_json(result.to_json())

@@ -104,6 +104,7 @@ VIOLATIONS = {
     "spikeprep/feed/order.py": ("import jax.numpy", "Only its adaptor imports jax"),
     "spikeprep/store/layout.py": ("import xarray", "Only its adaptor imports xarray"),
     "spikeprep/distributed/launch.py": ("from mpi4py import MPI", "Only the MPI ranks import mpi4py"),
+    "spikeprep/encoding/plan.py": ("import distributed", "Only encoding on clusters imports Dask"),
     "spikeprep/cuda/gpu.py": ("import msgspec", "Only config and the store import msgspec"),
     "spikeprep/system.py": ("from click import echo", "Only the command line imports click"),
 }
@@ -169,8 +170,8 @@ def test_what_a_module_of_a_folder_imports_from_the_package_itself(source, names
 # ------------------------------------------------------------ optional libraries
 
 OPTIONAL = {
-    "PIL", "aiohttp", "cupy", "cupyx", "dask", "fsspec", "h5py", "hdf5plugin", "jax", "lz4", "matplotlib", "mpi4py",
-    "nir", "sklearn", "soundfile", "tonic", "torch", "xarray", "zstandard", "IPython",
+    "PIL", "aiohttp", "cupy", "cupyx", "dask", "distributed", "fsspec", "h5py", "hdf5plugin", "jax", "lz4",
+    "matplotlib", "mpi4py", "nir", "sklearn", "soundfile", "tonic", "torch", "xarray", "zstandard", "IPython",
 }  # fmt: skip
 
 
