@@ -25,6 +25,11 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.option(
     "--source", metavar="PATH", help="Folder of the raw data; not for data that ships with a package."
 )
+@click.option(
+    "--download",
+    is_flag=True,
+    help="Fetch the raw data of MNIST, N-MNIST, FSDD or Speech Commands into a cache folder.",
+)
 @click.option("--encoder", metavar="NAME", help="An encoder to use in place of the recipe's.")
 @click.option("--seed", default=0, show_default=True, help="Seed of every random number.")
 @settings_option("a setting of the source or the chain, e.g. poisson.steps=200")
@@ -46,6 +51,7 @@ def command(
     recipe: str,
     out: str,
     source: str | None,
+    download: bool,
     encoder: str | None,
     seed: int,
     settings: dict[str, str],
@@ -71,6 +77,10 @@ def command(
             "a place that outlasts it",
             "Write to a folder; Python code that goes on can use memory:// itself.",
         )
+    if dry_run and download:
+        raise UsageError(
+            "got --dry-run and --download", "one of them", "Give --source to plan with data that are here."
+        )
     if dry_run:
         planned = api.plan(
             recipe,
@@ -90,7 +100,7 @@ def command(
                 click.echo(printable(f"attention: {finding}"), err=True)
         return
     result = api.encode(
-        recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit,
+        recipe, out, source=source, download=download, encoder=encoder, settings=settings, seed=seed, limit=limit,
         workers=workers, scheduler=scheduler, overwrite=overwrite, repair=repair, strict=strict,
     )  # fmt: skip
     if as_json:

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from typing import Any
 
+from ..downloads import fetch
 from ..encoders.base import Encoder
 from ..encoding.cluster import cluster_executor
 from ..encoding.findings import refuse
@@ -27,6 +28,7 @@ def encode(
     out: PathLike,
     *,
     source: PathLike | None = None,
+    download: bool = False,
     encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -52,6 +54,10 @@ def encode(
         Where the store is written: a path or an fsspec URL.
     source
         Folder of the raw data, for recipes that need one.
+    download
+        Whether to fetch the raw data, for recipes that say where they are: into the folder that the environment
+        variable SPIKEPREP_DATA_DIR names, else one of the user's cache; what is there already is used. Needs
+        spikeprep[download].
     encoder
         An encoder to use in place of the recipe's, or its name: then at its default settings.
     settings
@@ -83,7 +89,8 @@ def encode(
     UsageError
         A name, a setting or a value does not exist or does not fit.
     DataError
-        The raw data are missing or damaged, or `strict` is set and something deserves attention.
+        The raw data are missing or damaged, or cannot be downloaded; or `strict` is set and something deserves
+        attention.
     CapabilityError
         The Dask scheduler does not answer, has no worker, or a worker has other versions.
     StoreError
@@ -95,8 +102,18 @@ def encode(
     chosen = configured_recipe(recipe, encoder, settings)
     if executor is not None and scheduler is not None:
         raise UsageError(f"got an executor and scheduler = {scheduler!r}", "one of them")
+    if download and source is not None:
+        raise UsageError("got download = True and a source", "one of them")
+    if download and not chosen.download:
+        raise UsageError(
+            f"got download = True, and recipe {chosen.name} does not say where its data are",
+            "",
+            chosen.obtain,
+        )
     with progress_for(progress, "encode") as show:
         try:
+            if download:
+                source = fetch(chosen.download, show.note, chosen.obtain)
             with ExitStack() as stack:
                 if scheduler is not None:
                     executor = stack.enter_context(
