@@ -66,7 +66,7 @@ def test_every_fifth_request_fails(place, kind, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind != "cut answer"])  # a PUT's has no content
 def test_a_server_that_keeps_failing_is_an_error_in_time_and_the_call_resumes(
     place, kind, tmp_path, monkeypatch
 ):
