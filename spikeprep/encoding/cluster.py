@@ -11,6 +11,7 @@ import math
 import os
 import pickle
 import re
+import signal
 import threading
 import time
 import uuid
@@ -122,6 +123,7 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Any]:
                 ) as cluster,
                 distributed.Client(cluster, set_as_default=False) as client,
             ):  # fmt: skip
+                client.run(_ignore_interrupts)
                 yield client
             return
         try:
@@ -142,6 +144,11 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Any]:
                 client.close(timeout=_CONNECT_SECONDS)
     finally:
         log.setLevel(level)
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to every process, to the one that waits for the shards."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _require_answer(scheduler: str) -> None:
