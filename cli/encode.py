@@ -41,10 +41,20 @@ AT_LEAST_1 = click.IntRange(min=1)
     shell_complete=completion.encoders,
     help="An encoder to use in place of the recipe's.",
 )
+@click.option(
+    "--download",
+    is_flag=True,
+    help="Fetch the raw data of MNIST, N-MNIST, FSDD or Speech Commands into a cache folder.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of every random number.")
 @settings_option("a setting of the source or the chain, e.g. poisson.steps=200", completion.encoding_settings)
 @click.option("--limit", type=AT_LEAST_1, metavar="N", help="Only the first N samples of each split.")
 @click.option("--workers", type=AT_LEAST_1, metavar="N", help="Parallel workers.  [default: one per core]")
+@click.option(
+    "--scheduler",
+    metavar="local|ADDRESS",
+    help="Encode on Dask: in --workers processes of this machine, or behind a scheduler (tcp://host:8786).",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a complete store, or one of another configuration.")
 @click.option(
     "--repair", is_flag=True, help="Read a complete store and encode again what is damaged or missing."
@@ -56,11 +66,13 @@ def command(
     recipe: str,
     out: str,
     source: str | None,
+    download: bool,
     encoder: str | None,
     seed: int,
     settings: dict[str, str],
     limit: int | None,
     workers: int | None,
+    scheduler: str | None,
     overwrite: bool,
     repair: bool,
     strict: bool,
@@ -79,6 +91,10 @@ def command(
             f"got out = {out!r}, which is this command's own memory",
             "a place that outlasts it",
             "Write to a folder; Python code that goes on can use memory:// itself.",
+        )
+    if dry_run and download:
+        raise UsageError(
+            "got --dry-run and --download", "one of them", "Give --source to plan with data that are here."
         )
     if dry_run:
         planned = api.plan(
@@ -99,8 +115,8 @@ def command(
                 click.echo(printable(f"attention: {finding}"), err=True)
         return
     result = api.encode(
-        recipe, out, source=source, encoder=encoder, settings=settings, seed=seed, limit=limit,
-        workers=workers, overwrite=overwrite, repair=repair, strict=strict,
+        recipe, out, source=source, download=download, encoder=encoder, settings=settings, seed=seed, limit=limit,
+        workers=workers, scheduler=scheduler, overwrite=overwrite, repair=repair, strict=strict,
     )  # fmt: skip
     if as_json:
         emit_json(result.to_json())

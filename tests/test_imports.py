@@ -106,6 +106,8 @@ VIOLATIONS = {
     "spikeprep/store/layout.py": ("import xarray", "Only its adaptor imports xarray"),
     "spikeprep/train/journal.py": ("import tensorboardX", "Only train_logs imports tensorboardX"),
     "spikeprep/distributed/launch.py": ("from mpi4py import MPI", "Only the MPI ranks import mpi4py"),
+    "spikeprep/encoding/plan.py": ("import distributed", "Only encoding on clusters imports Dask"),
+    "spikeprep/sources/fsdd.py": ("import pooch", "Only downloads imports pooch"),
     "spikeprep/cuda/gpu.py": ("import msgspec", "Only config and the store import msgspec"),
     "spikeprep/system.py": ("from click import echo", "Only the command line imports click"),
 }
@@ -171,8 +173,9 @@ def test_what_a_module_of_a_folder_imports_from_the_package_itself(source, names
 # ------------------------------------------------------------ optional libraries
 
 OPTIONAL = {
-    "PIL", "aiohttp", "cupy", "cupyx", "dask", "fsspec", "h5py", "hdf5plugin", "jax", "lz4", "matplotlib", "mpi4py",
-    "nir", "sklearn", "soundfile", "tensorboardX", "tonic", "torch", "xarray", "zstandard", "IPython",
+    "PIL", "aiohttp", "cupy", "cupyx", "dask", "distributed", "fsspec", "h5py", "hdf5plugin", "jax", "lz4",
+    "matplotlib", "mpi4py", "nir", "pooch", "requests", "sklearn", "soundfile", "tensorboardX",
+    "tonic", "torch", "xarray", "zstandard", "IPython",
 }  # fmt: skip
 
 

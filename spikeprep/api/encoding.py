@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from typing import Any
 
+from ..downloads import fetch
 from ..encoders.base import Encoder
+from ..encoding.cluster import cluster_executor
 from ..encoding.findings import refuse
 from ..encoding.plan import EncodePlan
 from ..encoding.plan import plan as plan_store
 from ..encoding.run import EncodeSummary
 from ..encoding.run import encode as encode_store
+from ..errors import UsageError
 from ..interruption import Interrupted
 from ..progress import progress_for
 from ..recipes import Recipe, configured_recipe
@@ -24,12 +28,14 @@ def encode(
     out: PathLike,
     *,
     source: PathLike | None = None,
+    download: bool = False,
     encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     limit: int | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     repair: bool = False,
     strict: bool = False,
@@ -48,6 +54,10 @@ def encode(
         Where the store is written: a path or an fsspec URL.
     source
         Folder of the raw data, for recipes that need one.
+    download
+        Whether to fetch the raw data, for recipes that say where they are: into the folder that the environment
+        variable SPIKEPREP_DATA_DIR names, else one of the user's cache; what is there already is used. Needs
+        spikeprep[download].
     encoder
         An encoder to use in place of the recipe's, or its name: then at its default settings.
     settings
@@ -60,6 +70,10 @@ def encode(
         Number of parallel tasks; default one per core.
     executor
         Where the tasks run: any executor of `concurrent.futures`' interface; default threads of this process.
+    scheduler
+        Where else they run: ``"local"``, for `workers` processes of this machine, or the address of a Dask scheduler
+        (``tcp://host:8786``), whose workers see the source and the store under the same paths. Needs spikeprep[dask].
+        A script that uses ``"local"`` keeps its own calls under ``if __name__ == "__main__":``.
     overwrite
         Whether to replace a complete store, or one of another configuration. Only the store's own files are deleted.
     repair
@@ -75,7 +89,10 @@ def encode(
     UsageError
         A name, a setting or a value does not exist or does not fit.
     DataError
-        The raw data are missing or damaged, or `strict` is set and something deserves attention.
+        The raw data are missing or damaged, or cannot be downloaded; or `strict` is set and something deserves
+        attention.
+    CapabilityError
+        The Dask scheduler does not answer, has no worker, or a worker has other versions.
     StoreError
         At `out` there is something else, or a store of another configuration; another process writes it; or it cannot
         be written.
@@ -83,12 +100,30 @@ def encode(
         Ctrl-C; what is written stays, and the same call continues from there.
     """
     chosen = configured_recipe(recipe, encoder, settings)
+    if executor is not None and scheduler is not None:
+        raise UsageError(f"got an executor and scheduler = {scheduler!r}", "one of them")
+    if download and source is not None:
+        raise UsageError("got download = True and a source", "one of them")
+    if download and not chosen.download:
+        raise UsageError(
+            f"got download = True, and recipe {chosen.name} does not say where its data are",
+            "",
+            chosen.obtain,
+        )
     with progress_for(progress, "encode") as show:
         try:
-            summary = encode_store(
-                chosen, out, source_path=source, seed=seed, limit=limit, workers=workers, overwrite=overwrite,
-                repair=repair, strict=strict, progress=show, note=show.note, executor=executor,
-            )  # fmt: skip
+            if download:
+                source = fetch(chosen.download, show.note, chosen.obtain)
+            with ExitStack() as stack:
+                if scheduler is not None:
+                    executor = stack.enter_context(
+                        cluster_executor(scheduler, out, source, workers, show.note)
+                    )
+                summary = encode_store(
+                    chosen, out, source_path=source, seed=seed, limit=limit, workers=workers,
+                    overwrite=overwrite, repair=repair, strict=strict, progress=show, note=show.note,
+                    executor=executor,
+                )  # fmt: skip
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {redacted(out)} keeps what is written", {}) from None
         if summary.note:

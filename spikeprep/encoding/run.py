@@ -215,6 +215,8 @@ def encode(
         tasks = [_task(plan, writer, shard, call, elsewhere) for shard in writer.pending()]
         todo, total = sum(task.samples for task in tasks), sum(plan.samples.values())
         _run(tasks, plan.encoder, _Control(_Count(total, total - todo, progress)), executor, workers)
+        if elsewhere:
+            writer.remove_abandoned()
         writer.complete()
     store = SpikeStore.open(out)
     findings = store_findings(store)
@@ -237,9 +239,10 @@ def _task(plan: StorePlan, writer: SpikeWriter, shard: Shard, call: str, elsewhe
     lengths = plan.steps(shard.split, shard.start, shard.stop) if plan.shape.ragged else None
     samples = range(shard.start, shard.stop) if elsewhere else ()
     digests = tuple(plan.encoder.digest(shard.split, n) for n in samples)
+    source_path = os.path.abspath(plan.source_path) if elsewhere and plan.source_path else plan.source_path
     return ShardTask(
         plan.recipe,
-        plan.source_path,
+        source_path,
         plan.seed,
         plan.limit,
         plan.shape,

@@ -117,7 +117,7 @@ def _on_base(value: Mapping[str, Any], text: str) -> dict[str, Any]:
             "Name another base, or state source and chain.",
         )
     taken = load_recipe(base).to_json()
-    inherited = {key: taken[key] for key in ("citation", "obtain", "source", "chain")}
+    inherited = {key: taken[key] for key in ("citation", "obtain", "download", "source", "chain")}
     if not value.keys() & {"source", "chain"}:
         inherited["usual_density"] = taken["usual_density"]
     return inherited | {key: item for key, item in value.items() if key != "base"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from ..config import Meta, Settings, describe, leaves
+from ..downloads import check_download
 from ..encoders.base import Chain, build_step
 from ..errors import DataError, UsageError, near_miss
 from ..registry import ENCODERS, SOURCES, TRANSFORMS
@@ -44,6 +45,8 @@ class Recipe(Settings):
         Suggested training settings, plain data that only `spikeprep.api` interprets.
     obtain
         What the raw data are, where to get them, and the expected layout; shown when they are missing.
+    download
+        Where the raw data can be fetched, see `spikeprep.downloads.Download`; empty: nowhere.
     published
         What the network of `train` has reached in the publication that it is from, and after how many epochs.
     usual_density
@@ -62,6 +65,7 @@ class Recipe(Settings):
     chain: list[dict[str, Any]]
     train: dict[str, Any] = field(default_factory=dict)
     obtain: str = ""
+    download: dict[str, Any] = field(default_factory=dict)
     published: str = ""
     usual_density: Annotated[float, Meta(ge=0, le=1)] = 0.0
     copies: Annotated[int, Meta(ge=1, le=1 << 20)] = 1
@@ -69,6 +73,7 @@ class Recipe(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_parts(self.name, self.source, self.chain)
+        check_download(self.download, f"recipe {self.name}")
         try:
             json.dumps(dataclasses.asdict(self), allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -104,6 +109,7 @@ class Recipe(Settings):
             hint = self.obtain or "Give the folder of the raw files as source=FOLDER."
             if data:
                 raise DataError(f"recipe {self.name} has no raw data: {data} does not exist", "", hint)
+            hint += " Or use download=True, which fetches them." if self.download else ""
             got = f"no source is given, and recipe {self.name} has no raw data of its own"
             raise DataError(got, "their folder", hint)
         checked = CheckedSource(source)
@@ -213,6 +219,11 @@ class Recipe(Settings):
             lines.append(f"usual_density = {toml_value(self.usual_density)}")
         lines.append(f"copies = {self.copies}")
         lines += ["", "[source]", *_settings_lines(self.source, SOURCES.get(self.source["name"]))]
+        if self.download:
+            files = self.download["files"]
+            lines += ["", "[download]", *toml_lines({k: v for k, v in self.download.items() if k != "files"})]
+            for file in files:
+                lines += ["", "[[download.files]]", *toml_lines(file)]
         for config in self.chain:
             registry = TRANSFORMS if config["name"] in TRANSFORMS.names() else ENCODERS
             lines += ["", "[[chain]]", *_settings_lines(config, registry.get(config["name"]))]

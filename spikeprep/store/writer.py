@@ -114,7 +114,7 @@ class SpikeWriter:
         try:
             existing = ExistingStore.read(storage)  # again: another process may have finished since
             if not writer._is_finished(existing, overwrite=overwrite, repair=repair):
-                storage.remove_abandoned(lambda key: not foreign_keys([key], layouts))
+                writer.remove_abandoned()
                 if existing and (overwrite or existing.holds_nothing) and writer._replaces(existing):
                     writer._delete(existing)
                 elif existing:
@@ -231,6 +231,10 @@ class SpikeWriter:
         return ShardWriter(
             self._storage, self._token, shard, layout, self._compression, self._expected, self._files.update
         )
+
+    def remove_abandoned(self) -> None:
+        """Remove the unfinished files that processes of this host have left, which ended while they wrote a shard."""
+        self._storage.remove_abandoned(lambda key: not foreign_keys([key], self.layouts))
 
     def complete(self) -> None:
         """Write the manifest and mark the store as complete.
