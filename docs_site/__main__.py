@@ -10,37 +10,60 @@ import sys
 from pathlib import Path
 
 from .blocks import Output, blocks
+from .notebooks import NOTEBOOKS, notebook
 from .reference import pages
 from .tutorials import ROOT, outputs, page_text
 
 SOURCE = "https://github.com/spikeprep/spikeprep/blob/main"
+SITE = "https://spikeprep.github.io/spikeprep/"
 BUILD = ROOT / "build" / "documentation"
 CACHE = ROOT / "build" / "documentation-cache"
 
 # files outside docs/ that are pages of the site
-OTHERS = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "benchmarks/RESULTS.md": "measurements"}
+OTHERS = {
+    "CHANGELOG.md": "changelog",
+    "CONTRIBUTING.md": "contributing",
+    "benchmarks/RESULTS.md": "measurements",
+}
+README_SECTIONS = {"recipes": "recipes", "python": "api"}  # of the README → the page that has more
 OUTPUT_LINES = 40  # of a block, shown on its page
 
 
 def main() -> int:
     """Write the Markdown of every page to build/documentation/docs, and build the site; return an exit code."""
+    reference = list(pages())  # before the tutorials register plugins of their own
     results = outputs(CACHE)
     shutil.rmtree(BUILD, ignore_errors=True)
     folder = BUILD / "docs"
     shutil.copytree(CACHE / "pictures", folder / "pictures")
     for path in sorted((ROOT / "docs").glob("*.md")):
         text = linked(page_text(path.stem), "docs")
+        if path.stem in NOTEBOOKS:
+            _write(folder, f"{path.stem}.ipynb", notebook(text, SITE))
         if path.stem in results:
             text = with_outputs(text, results[path.stem])
+        if path.stem in NOTEBOOKS:
+            text += f"\n[This page as a notebook]({path.stem}.ipynb)\n"
         _write(folder, page_name(f"docs/{path.name}"), text)
     for file in OTHERS:
-        _write(folder, page_name(file), linked((ROOT / file).read_text(encoding="utf-8"), str(Path(file).parent)))
-    for name, text in pages():
+        _write(
+            folder, page_name(file), linked((ROOT / file).read_text(encoding="utf-8"), str(Path(file).parent))
+        )
+    for name, text in reference:
         _write(folder, f"{name}.md", text)
     for name in ("style.css",):
         shutil.copyfile(ROOT / "docs_site" / name, folder / name)
     shutil.copyfile(ROOT / "docs_site" / "mkdocs.yml", BUILD / "mkdocs.yml")
-    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(BUILD / "mkdocs.yml")]
+    command = [
+        sys.executable,
+        "-m",
+        "zensical",
+        "build",
+        "--strict",
+        "--clean",
+        "-f",
+        str(BUILD / "mkdocs.yml"),
+    ]
     return subprocess.run(command, cwd=ROOT).returncode
 
 
@@ -58,9 +81,7 @@ def linked(text: str, folder: str) -> str:
         file = os.path.normpath(os.path.join(folder, target))
         is_page = file in OTHERS or (file.startswith("docs/") and file.endswith(".md"))
         if file == "README.md":
-            file, is_page, anchor = "docs/README.md", True, ""
-        elif file in ("docs", "docs/README.md"):
-            file, is_page = "docs/README.md", True
+            return f"]({README_SECTIONS.get(anchor, 'index')}.md)"
         location = page_name(file) if is_page else f"{SOURCE}/{file}"
         return f"]({location}{'#' if anchor else ''}{anchor})"
 
@@ -80,7 +101,9 @@ def with_outputs(text: str, results: list[Output]) -> str:
             lines = [*lines[: OUTPUT_LINES - 1], "…"]
         if lines:
             parts.append("\n\n``` { .text .output }\n" + "\n".join(lines) + "\n```")
-        parts += [f"\n\n![{_caption(block.code, name)}](pictures/{name}){{ .drawn }}" for name in output.pictures]
+        parts += [
+            f"\n\n![{_caption(block.code, name)}](pictures/{name}){{ .drawn }}" for name in output.pictures
+        ]
     return "".join([*parts, text[start:]])
 
 

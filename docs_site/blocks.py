@@ -100,15 +100,16 @@ def _run_console(block: Block, where: str) -> str:
 
 def _run_python(block: Block, module: types.ModuleType, where: str) -> str:
     tree = ast.parse(block.code)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    value_of = ast.Expression(last.value) if isinstance(last, ast.Expr) else None
+    if value_of is not None:
+        tree.body.pop()
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):  # no progress
             exec(compile(tree, where or "page", "exec", dont_inherit=True), vars(module))
-            if last is not None:
-                value = eval(
-                    compile(ast.Expression(last.value), where or "page", "eval", dont_inherit=True), vars(module)
-                )
+            if value_of is not None:
+                value = eval(compile(value_of, where or "page", "eval", dont_inherit=True), vars(module))
                 if value is not None:
                     print(value if isinstance(value, str) else repr(value))
     except Exception as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import click
 from click.testing import CliRunner
-from spikeprep_cli.main import main
+from spikeprep_cli.main import COMMANDS, main
 
 # page → its title, first paragraph, and the modules whose `__all__` it documents
 API = {
@@ -53,17 +56,32 @@ def _api_page(title: str, text: str, modules: tuple[str, ...]) -> str:
 
 
 def _commands_page() -> str:
-    directive = (
-        "::: mkdocs-click\n    :module: spikeprep_cli.main\n    :command: main\n    :prog_name: spikeprep\n"
-        "    :depth: 1\n    :style: table\n    :list_subcommands: true\n"
-    )
-    text = "Every command with its options. [The command line](cli.md) explains settings, JSON and exit codes."
-    return f"# Commands\n\n{text}\n\n{directive}"
+    lines = [
+        "# Commands",
+        "Every command with its options. [The command line](cli.md) explains settings, JSON and exit codes.",
+    ]
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        context = click.Context(command, info_name=f"spikeprep {name}", help_option_names=["-h", "--help"])
+        usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+        rows = [
+            (f"`{record[0]}`", _outside_code(record[1], lambda text: re.sub(r"([<*_])", r"\\\1", text)))
+            for option in command.get_params(context)
+            if isinstance(option, click.Option) and (record := option.get_help_record(context)) is not None
+        ]
+        lines += [f"## `{name}`", f"```text\n{usage}\n```", inspect.cleandoc(command.help or "")]
+        lines.append(_rows(("option", "meaning"), rows))
+    return "\n\n".join(lines)
 
 
 def _settings_page(kind: str, text: str) -> str:
     title = {"formats": "Event formats", "rules": "Training"}.get(kind, kind.capitalize())
-    lines = [f"# Settings: {title.lower()}", text, f"The same as `spikeprep list {kind} NAME`, written from the code."]
+    lines = [
+        f"# Settings: {title.lower()}",
+        text,
+        f"The same as `spikeprep list {kind} NAME`, written from the code.",
+    ]
     for entry in _json("list", kind)[kind]:
         details = _json("list", kind, entry["name"])
         lines += [f"## `{entry['name']}`", _sentence(details["title"])]
@@ -79,21 +97,23 @@ def _recipes_page() -> str:
     lines = [
         "# Recipes",
         "A recipe names a source, transforms, an encoder and training settings. `spikeprep recipe NAME` prints one, "
-        "`spikeprep list recipes NAME` its settings. *Published* is the test accuracy of the paper that is cited, not a "
-        "measurement of ours: those are in [Measurements](measurements.md).",
+        "`spikeprep list recipes NAME` its settings. *Published* is the test accuracy of the paper that is cited; what "
+        "was measured here is in [Measurements](measurements.md).",
     ]
-    recipes = [_json("recipe", e["name"]) for e in _json("list", "recipes")["recipes"] if ":" not in e["name"]]
-    rows = [
-        (f"[`{r['name']}`](#{r['name']})", r["title"], r["published"] or "") for r in recipes
+    recipes = [
+        _json("recipe", e["name"]) for e in _json("list", "recipes")["recipes"] if ":" not in e["name"]
     ]
+    rows = [(f"[`{r['name']}`](#{r['name']})", r["title"], r["published"] or "") for r in recipes]
     lines.append(_rows(("recipe", "data and encoding", "published"), rows))
     for recipe in recipes:
-        chain = " → ".join(
-            f"`{step['name']}`" for step in recipe["chain"] if step.get("use", True)
-        )
+        chain = " → ".join(f"`{step['name']}`" for step in recipe["chain"] if step.get("use", True))
         offered = ", ".join(f"`{step['name']}`" for step in recipe["chain"] if not step.get("use", True))
         lines += [f"## `{recipe['name']}` {{ #{recipe['name']} }}", _sentence(recipe["title"])]
-        lines.append(f"Source `{recipe['source']['name']}` → {chain}" + (f"; offered: {offered}" if offered else "") + ".")
+        lines.append(
+            f"Source `{recipe['source']['name']}` → {chain}"
+            + (f"; offered: {offered}" if offered else "")
+            + "."
+        )
         if recipe["train"].get("arch"):
             rule = recipe["train"].get("rule", "hm2bp")
             lines.append(f"Network `{recipe['train']['arch']}`, rule `{rule}`.")
@@ -118,10 +138,17 @@ def _table(settings: list[dict[str, Any]], prefix: str) -> str:
     return _rows(("setting", "default", "allowed, meaning"), rows)
 
 
-def _rows(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _rows(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    cells = [[_outside_code(cell, lambda text: text.replace("|", "\\|")) for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Return a text in which what is not in backticks is changed: in code nothing needs to be escaped."""
+    parts = text.split("`")
+    parts[::2] = map(change, parts[::2])
+    return "`".join(parts)
 
 
 def _value(value: Any) -> str:
