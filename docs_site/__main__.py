@@ -45,6 +45,9 @@ def main() -> int:
         if path.stem in NOTEBOOKS:
             text += f"\n[This page as a notebook]({path.stem}.ipynb)\n"
         _write(folder, page_name(f"docs/{path.name}"), text)
+    for path in (ROOT / "docs").iterdir():
+        if path.suffix != ".md":
+            shutil.copyfile(path, folder / path.name)
     for file in OTHERS:
         _write(
             folder, page_name(file), linked((ROOT / file).read_text(encoding="utf-8"), str(Path(file).parent))
@@ -80,6 +83,8 @@ def linked(text: str, folder: str) -> str:
         target, _, anchor = match[1].partition("#")
         file = os.path.normpath(os.path.join(folder, target))
         is_page = file in OTHERS or (file.startswith("docs/") and file.endswith(".md"))
+        if file.startswith("docs/") and not is_page:
+            return match[0]  # a file beside the pages: copied with them
         if file == "README.md":
             return f"]({README_SECTIONS.get(anchor, 'index')}.md)"
         location = page_name(file) if is_page else f"{SOURCE}/{file}"

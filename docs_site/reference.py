@@ -70,9 +70,18 @@ def _commands_page() -> str:
             for option in command.get_params(context)
             if isinstance(option, click.Option) and (record := option.get_help_record(context)) is not None
         ]
-        lines += [f"## `{name}`", f"```text\n{usage}\n```", inspect.cleandoc(command.help or "")]
+        lines += [f"## `{name}`", f"```text\n{usage}\n```", _help(command.help or "")]
         lines.append(_rows(("option", "meaning"), rows))
     return "\n\n".join(lines)
+
+
+def _help(text: str) -> str:
+    """Return the help of a command as Markdown: a paragraph that click keeps as it is becomes a block."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        "```text\n" + inspect.cleandoc(p.removeprefix("\b\n")) + "\n```" if p.startswith("\b") else p
+        for p in paragraphs
+    )
 
 
 def _settings_page(kind: str, text: str) -> str:

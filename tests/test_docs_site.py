@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -169,6 +170,7 @@ def test_output_and_pictures_are_put_below_their_block():
         ("docs", "README.md", "index.md"),
         ("docs", "../README.md#recipes", "recipes.md"),
         ("docs", "../README.md", "index.md"),
+        ("docs", "schema.json", "schema.json"),
         ("docs", "../benchmarks/RESULTS.md", "measurements.md"),
         (
             "docs",
@@ -200,9 +202,13 @@ def test_a_notebook_has_the_code_of_its_page(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", NOTEBOOKS)
-def test_a_notebook_runs_in_jupyter(page, tmp_path):
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
+def test_a_notebook_runs_in_jupyter(page, tmp_path, monkeypatch):
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv(
+        "PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    )  # cells call `spikeprep`
     document = nbformat.reads(notebook(tutorials.page_text(page), "https://site.invalid/"), as_version=4)
     nbformat.validate(document)
     nbclient.NotebookClient(document, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
