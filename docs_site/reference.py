@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 import re
@@ -13,7 +14,7 @@ import click
 from click.testing import CliRunner
 from spikeprep_cli.main import COMMANDS, main
 
-# page → its title, first paragraph, and the modules whose `__all__` it documents
+# page → its title, first paragraph, and the modules that it documents: of a package what `__all__` names
 API = {
     "api": (
         "Functions",
@@ -25,6 +26,11 @@ API = {
     "api-transforms": ("Transforms", "Signals to signals.", ("spikeprep.transforms",)),
     "api-events": ("Event files", "Readers of event-camera recordings.", ("spikeprep.eventfiles",)),
     "api-plot": ("Pictures", "Every function returns a matplotlib figure; `save` writes it.", ("spikeprep.plot",)),
+    "api-interop": (
+        "Other libraries",
+        "Stores and encoders in PyTorch, JAX, xarray and tonic.",
+        tuple(f"spikeprep.interop.{name}" for name in ("torch", "jax", "xarray", "tonic")),
+    ),
     "api-testing": ("Testing plugins", "Checks that every plugin has to pass.", ("spikeprep.testing",)),
 }  # fmt: skip
 
@@ -50,6 +56,12 @@ def pages() -> Iterator[tuple[str, str]]:
 def _api_page(title: str, text: str, modules: tuple[str, ...]) -> str:
     lines = [f"# {title}", text]
     for module in modules:
+        spec = importlib.util.find_spec(module)
+        if (
+            spec is not None and spec.submodule_search_locations is None
+        ):  # a module: it may need an optional library
+            lines.append(f"::: {module}")
+            continue
         names = importlib.import_module(module).__all__
         lines += [f"::: {module}.{name}" for name in names if not name.startswith("__")]
     return "\n\n".join(lines)
