@@ -73,7 +73,9 @@ def imported() -> set[str]:
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     used = {DISTRIBUTIONS.get(name, name) for name in imported() - UNPROMISED}
-    extras = {name: names(lines) for name, lines in EXTRAS.items() if name not in ("all", "bench", "dev", "docs")}
+    extras = {
+        name: names(lines) for name, lines in EXTRAS.items() if name not in ("all", "bench", "dev", "docs")
+    }
     # CuPy comes in two builds; NVIDIA's NCCL is loaded by CuPy, not imported
     variants = {"cupy-cuda12x", "nvidia-nccl-cu12", "nvidia-nccl-cu13"}
     assert names(PROJECT["project"]["dependencies"]) | set().union(*extras.values()) == used | variants
