@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 MNIST ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow fuzz lint format types bench gpu-test gpu-bench dist clean
+.PHONY: help install demo test test-slow fuzz lint format types docs bench gpu-test gpu-bench dist clean
 
 help:
 	@echo "make demo       encode real digits, train on the store, evaluate; pictures in demo/"
@@ -20,6 +20,7 @@ help:
 	@echo "make fuzz       mutated inputs for every reader; so many each: make fuzz COUNT=100000"
 	@echo "make lint       ruff and the import rules        make types      mypy, strict"
 	@echo "make format     fix what ruff can fix            make bench      the benchmarks"
+	@echo "make docs       the documentation site, in build/documentation/site"
 	@echo "make gpu-test   tests of the CUDA backend and compute-sanitizer; writes gpu-report/test.txt, test.json"
 	@echo "make gpu-bench  benchmarks on a GPU; writes gpu-report/bench.json, bench.md"
 	@echo "make dist       a wheel and an sdist in dist/, tested in a fresh environment"
@@ -68,6 +69,13 @@ format: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+$(VENV)/.installed-docs: $(STAMP)
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m docs_site
 
 bench: $(STAMP)
 	@test -n "$(MNIST)" || { echo "Name the folder of MNIST's four IDX files: make bench MNIST=..."; exit 2; }

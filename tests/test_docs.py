@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
-import textwrap
-import types
 from pathlib import Path
 
 import pytest
 import spikeprep_cli
-from click.testing import CliRunner
 from spikeprep_cli.main import COMMANDS, main
 
 import spikeprep
+from docs_site.blocks import blocks, run, session
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -114,20 +111,7 @@ def test_every_transform_of_images_is_on_its_page():
             assert (row[1] == "yes") == issubclass(cls, Augmentation)
 
 
-# README and the page of the command line: every block of Python and of console runs, in order, on small data
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """Return the language and text of every ``python`` and ``console`` block of a page."""
-    return re.findall(
-        r"^```(python|console)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-
-
-def console(block: str) -> list[list[str]]:
-    """Return the words of every `spikeprep …` line of a console block."""
-    lines = [shlex.split(line[2:], comments=True) for line in block.splitlines() if line.startswith("$ ")]
-    return [words[1:] for words in lines if words[0] == "spikeprep"]
+# README and pages whose data the tests make: every block of Python and of console runs, in order, on small data
 
 
 @pytest.fixture
@@ -152,35 +136,28 @@ def small_data(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/cli.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/cli.md", "docs/stores.md"])
 def test_every_block_of_the_page_runs(page, small_data, monkeypatch):
     from spikeprep.registry import ENCODERS
 
     monkeypatch.setattr(ENCODERS, "_registered", {})
-    namespace: dict[str, object] = {"__name__": "readme"}
-    monkeypatch.setitem(sys.modules, "readme", types.ModuleType("readme"))
-    for language, text in blocks(ROOT / page):
-        if language == "python":
-            exec(compile(text, page, "exec", dont_inherit=True), namespace)
-            continue
-        for words in console(text):
-            words, _, target = (words, None, None) if ">" not in words else (words[:-2], ">", words[-1])
-            done = CliRunner().invoke(main, words)
-            assert done.exit_code == 0, (words, done.output)
-            if target:
-                (small_data / target).write_text(done.stdout)
-    if page == "README.md":
-        result = namespace["result"]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    with session("page") as module:
+        for block in blocks(text):
+            run(block, module, where=page)
+    if page in ("README.md", "docs/python.md"):
+        result = module.result
         assert (result.samples, result.accuracy > 0.9) == (355, True)
-        assert len(namespace["prediction"].names) == 5
-        assert namespace["train"].packed(slice(0, 512)).bits.shape == (512, 64, 25)
+        assert module.train.packed(slice(0, 512)).bits.shape == (512, 64, 25)
+    if page == "docs/python.md":
+        assert len(module.prediction.names) == 5
+    if page == "README.md":
         assert (small_data / "curve.png").exists()
         # the output that it shows of the demonstration: the same store, the same network
-        shown = (ROOT / page).read_text(encoding="utf-8")
-        assert spikeprep.open_store("digits.zarr").digest() in shown
+        assert spikeprep.open_store("digits.zarr").digest() in text
         *network, memory = spikeprep.plan_training("digits.zarr", arch="200").lines()
         for line in (*network, memory.rpartition(", ")[0]):
-            assert line in shown
+            assert line in text
 
 
 @pytest.mark.parametrize("page", ["export", "publishing", "store-format"])
@@ -190,29 +167,21 @@ def test_every_block_of_the_pages_on_exports_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if page == "store-format":
         spikeprep.encode("digits", "digits.zarr", limit=20, progress=False)
-    namespace: dict[str, object] = {}
-    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
-    for _, language, indented in re.findall(
-        r"^( *)```(python|console)\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE
-    ):
-        block = textwrap.dedent(indented)  # those of a list are indented
-        if language == "python":
-            exec(compile(block, page, "exec", dont_inherit=True), namespace)
-            continue
-        for words in console(block):
-            done = CliRunner().invoke(main, [*words, "--no-check"] if "nir" in words else words)
-            assert done.exit_code == 0, (words, done.output)
+    # what the frameworks make of a file is tested elsewhere, and takes them many seconds
+    monkeypatch.setattr("spikeprep.export.comparison.installed_frameworks", list)
+    with session("page") as module:
+        for block in blocks((ROOT / f"docs/{page}.md").read_text(encoding="utf-8")):
+            run(block, module, where=page)
     if page == "export":
-        assert namespace["lost"] == ["refractory period", "lateral inhibition"]
-        assert namespace["weights"].shape == namespace["hidden"].shape == (20, 64)
+        assert module.lost == ["refractory period", "lateral inhibition"]
+        assert module.weights.shape == module.hidden.shape == (20, 64)
     elif page == "store-format":
         expected = spikeprep.open_store("digits.zarr")["train"][3]
-        assert (expected == namespace["spikes"].T).all()
+        assert (expected == module.spikes.T).all()
 
 
-def test_the_readme_shows_every_function():
-    import spikeprep
-
-    text = "".join(text for language, text in blocks(ROOT / "README.md") if language == "python")
+def test_the_page_on_python_shows_every_function():
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    code = "".join(block.code for block in blocks(page) if block.language == "python")
     for name in set(spikeprep.__all__) - {"__version__"}:
-        assert f"spikeprep.{name}" in text
+        assert f"spikeprep.{name}" in code

@@ -74,7 +74,9 @@ def imported() -> set[str]:
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     used = {DISTRIBUTIONS.get(name, name) for name in imported() - UNPROMISED}
-    extras = {name: names(lines) for name, lines in EXTRAS.items() if name not in ("all", "bench", "dev")}
+    extras = {
+        name: names(lines) for name, lines in EXTRAS.items() if name not in ("all", "bench", "dev", "docs")
+    }
     # CuPy comes in two builds; NVIDIA's NCCL is loaded by CuPy, not imported
     variants = {"cupy-cuda12x", "nvidia-nccl-cu12", "nvidia-nccl-cu13"}
     assert names(PROJECT["project"]["dependencies"]) | set().union(*extras.values()) == used | variants
@@ -144,7 +146,7 @@ def test_an_sdist_carries_every_file_of_the_tests(tmp_path):
     (archive,) = (tree / "dist").glob("*.tar.gz")
     shutil.unpack_archive(archive, unpacked, filter="data")
     (root,) = unpacked.iterdir()
-    for folder in ("tests", "spikeprep", "cli", "docs", "benchmarks", "changes"):
+    for folder in ("tests", "spikeprep", "cli", "docs", "docs_site", "benchmarks", "changes"):
         for path in (tree / folder).rglob("*"):
             if path.is_file() and path.suffix not in (".pyc", ".nbi", ".nbc"):
                 assert (root / path.relative_to(tree)).is_file(), path.relative_to(tree)
