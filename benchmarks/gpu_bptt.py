@@ -31,6 +31,7 @@ def plain(network: Sequence[LayerKind]) -> tuple[Any, Callable[[Any], Any]]:
             (above,) = context.saved_tensors
             return gradient / (1 + (torch.pi * above) ** 2)
 
+    fire: Any = Fire.apply
     layers = torch.nn.ModuleList(connections(network)[0])
 
     def forward(spikes: Any) -> Any:
@@ -39,7 +40,7 @@ def plain(network: Sequence[LayerKind]) -> tuple[Any, Callable[[Any], Any]]:
             membrane, out = torch.zeros_like(drive[0]), []
             for now in drive:
                 membrane = membrane * (1 - 1 / TAU) + now
-                fired = Fire.apply(membrane - 1)  # type: ignore[no-untyped-call]
+                fired = fire(membrane - 1)
                 membrane = membrane * (1 - fired.detach())
                 out.append(fired)
             spikes = torch.stack(out)

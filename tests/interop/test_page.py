@@ -17,10 +17,11 @@ def test_every_block_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         exec(compile(block, "docs/interop.md", "exec", dont_inherit=True), names)
     assert torch.isfinite(names["loss"])
+    assert names["bits"].shape == (512, 64, 25)
     assert names["rates"].shape == (8, 8)
     assert names["spikes"].sum() > 0
     assert names["spikes"].dtype == bool
