@@ -18,6 +18,7 @@ from docs_site.__main__ import OTHERS, linked, with_outputs
 from docs_site.blocks import Block, BlockError, Output, blocks, run, session
 from docs_site.notebooks import NOTEBOOKS, notebook
 from spikeprep import testing, transforms
+from spikeprep.plot import Animation
 from spikeprep.recipes import load_recipe, recipe_names
 from spikeprep.registry import ENCODERS
 
@@ -51,16 +52,20 @@ def outputs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sklearn.datasets, "load_digits", lambda: few)
         patch.setattr(matplotlib.figure.Figure, "savefig", unrendered)
+        patch.setattr(Animation, "gif", lambda film, dpi=100: b"GIF89a" + bytes([film.frames]))
         patch.setattr(ENCODERS, "_registered", {})
         patch.chdir(tmp_path_factory.mktemp("pages"))
         yield {name: tutorials.run_page(name) for name in tutorials.TUTORIALS}
 
 
+# slow: `make docs` runs the same blocks
+@pytest.mark.slow
 @pytest.mark.parametrize("page", tutorials.TUTORIALS)
 def test_every_block_of_a_tutorial_runs(page, outputs):
     assert len(outputs[page]) == len(blocks(tutorials.page_text(page))) > 0
 
 
+@pytest.mark.slow
 def test_pictures_are_those_that_the_commands_name(outputs):
     for page, results in outputs.items():
         for block, output in zip(blocks(tutorials.page_text(page)), results, strict=True):
@@ -69,6 +74,7 @@ def test_pictures_are_those_that_the_commands_name(outputs):
     assert sum(len(output.pictures) for output in outputs["gallery"]) >= 6
 
 
+@pytest.mark.slow
 def test_what_the_tutorials_promise_happens(outputs):
     accuracy = re.compile(r"test: accuracy ([\d.]+)%")
     for page, least in (("quick-start", 30), ("tutorial-speech", 90), ("tutorial-events", 90)):

@@ -557,6 +557,8 @@ def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
         "train": [store, *NETWORK, "--epochs", "1", "--run", run],
         "evaluate": [run, store],
         "plot": [run, "--out", tmp_path / "p.svg"],
+        "predict": [run, store],
+        "export": [run, "--to", "npz", "--out", tmp_path / "network.npz"],
     }
     assert set(arguments) == {name for name in COMMANDS if "--json" in spikeprep(name, "--help").stdout}
     for name, args in arguments.items():
