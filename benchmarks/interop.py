@@ -52,10 +52,14 @@ def report(seconds: dict[str, list[float]], samples: int, size: float) -> None:
 def readers(path: Path, split: SplitReader) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield readers of all packed bits of a split, uint8 (sample, unit, byte)."""
     place = f"{split.split}/spikes"
-    everything = np.arange(len(split))
+    everything, out = np.arange(len(split)), split.packed(slice(None)).bits
     pool = ThreadPoolExecutor(cores())
     yield "spikeprep, one thread", lambda: split.bits(everything)
     yield f"spikeprep, {cores()} threads", lambda: split.bits(everything, each=pool.map)
+    yield (
+        f"spikeprep, {cores()} threads, an array in hand",
+        lambda: split.bits(everything, each=pool.map, out=out),
+    )
     import zarr
 
     def read_all(pipeline: str | None) -> Callable[[], Any]:
