@@ -31,7 +31,7 @@ from spikeprep.errors import SpikeprepError, printable
 SECONDS = 5.0  # CPU time of a case, at most
 STALL_SECONDS = 60.0  # wall time of a case, at most: it may wait for something that never comes
 MEMORY = 1 << 30  # bytes that reading takes beside what the process has already
-SHORT, LONG = 120, int(os.environ.get("SPIKEPREP_FUZZ_COUNT", "20000"))
+SHORT, LONG = 80, int(os.environ.get("SPIKEPREP_FUZZ_COUNT", "20000"))
 _BATCH = 500  # cases of one worker
 _FOLDER = (
     "/dev/shm" if os.path.isdir("/dev/shm") else None
