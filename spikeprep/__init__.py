@@ -49,22 +49,10 @@ __all__ = [
     "write_store",
 ]
 
-_MODULES = dict.fromkeys(
-    (
-        "draw",
-        "encode",
-        "evaluate",
-        "export",
-        "open_run",
-        "open_store",
-        "plan",
-        "plan_training",
-        "predict",
-        "train",
-        "verify",
-    ),
-    "spikeprep.api",
-) | {"register": "spikeprep.registry", "write_store": "spikeprep.encoding.arrays"}
+_MODULES = {name: "spikeprep.api" for name in __all__ if name != "__version__"} | {
+    "register": "spikeprep.registry",
+    "write_store": "spikeprep.encoding.arrays",
+}
 
 
 def _function(name: str) -> Any:
@@ -75,9 +63,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     function = _function(name)
-    return globals().setdefault(
-        name, function
-    )  # loading `train` or `export` has bound its folder to the name
+    return globals().setdefault(name, function)  # loading a module may have bound its folder to the name
 
 
 def __dir__() -> list[str]:
@@ -98,8 +84,7 @@ class _CallablePackage(ModuleType):
 
 
 class _Package(ModuleType):
-    """This package. Python binds its folders `train` and `export` to their names here when they are imported; the names
-    stay callable."""
+    """This package, whose folders `train` and `export` stay callable when Python binds them to their names here."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("train", "export") and isinstance(value, ModuleType):

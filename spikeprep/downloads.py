@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import shutil
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -126,6 +125,8 @@ def _fetch_archive(folder: Path, file: Mapping[str, str], note: Callable[[str], 
     mark = folder / f".{file['file']}.unpacked"
     if mark.exists():
         return
+    import tarfile  # here: every recipe loads this module
+
     archive = _fetch_file(folder, file, note, hint)
     note(f"unpacking {file['file']}")
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:

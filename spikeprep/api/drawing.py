@@ -15,6 +15,7 @@ from .. import plot
 from ..devices import select_backend
 from ..encoding.run import EncodeSummary
 from ..errors import RunError, StoreError, UsageError, near_miss
+from ..plot.spikes import check_sample, sample_name
 from ..results import Run, Store, TrainResult
 from ..store import SpikeStore
 from ..train.checkpoint import unpack_states
@@ -129,7 +130,7 @@ def draw(
 def _sample(
     store: Store, split: str | None = None, sample: int = 0, source: PathLike | None = None
 ) -> plot.Picture:
-    name, attributes = _split_of(store, split), store.attributes
+    name, attributes = store.chosen_split(split), store.attributes
     if source is not None:
         return plot.stored_sound(store, name, sample, source)
     if plot.has_event_units(store):
@@ -148,12 +149,12 @@ def _encoders(
     source: PathLike | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
 ) -> plot.Picture:
-    name = _split_of(store, split)
+    name = store.chosen_split(split)
     return plot.stored_encodings(store, name, sample, source_path=source, vary=vary)
 
 
 def _animation(store: Store, split: str | None = None, sample: int = 0) -> plot.Picture:
-    return plot.animation(store, _split_of(store, split), sample)
+    return plot.animation(store, store.chosen_split(split), sample)
 
 
 # ---------------------------------------------------------------- of a run
@@ -166,7 +167,7 @@ def _training(run: Run) -> plot.Picture:
 
 def _confusion(run: Run, store: Any = None, split: str | None = None, device: str = "auto") -> plot.Picture:
     opened = _store_of(run, store)
-    result = evaluate(run, opened, split=_split_of(opened, split), device=device)
+    result = evaluate(run, opened, split=opened.chosen_split(split), device=device)
     title = f"{run.layers} on {result.split} of {opened.path}"
     return plot.confusion(result.confusion, result.classes, title=title)
 
@@ -176,19 +177,15 @@ def _layers(
 ) -> plot.Picture:
     opened, config = _store_of(run, store), run.config
     labels = _labels(run, opened)
-    name = _split_of(opened, split)
+    name = opened.chosen_split(split)
     reader = opened[name]
-    if not 0 <= sample < len(reader):
-        raise UsageError(
-            f"got sample = {sample}", f"0 to {len(reader) - 1}", "Choose a sample of this split."
-        )
+    check_sample(sample, len(reader))
     backend = select_backend(device, config.settings.precision)
     network = load_network(run.folder, backend)
     steps, hidden = int(reader.steps[sample]), run.layers.split("-")[1:-1]
     trains = network.forward(reader.packed(np.array([sample])))
     spikes = [backend.unpack(train)[0, :steps] for train in trains]
     label = int(labels[reader.labels[sample]])
-    origin = f" ({reader.ids[sample]})" if str(reader.ids[sample]) != str(sample) else ""
     return plot.layers(
         spikes,
         [config.unit_shape, *(layer.out_shape for layer in network.layers)],
@@ -196,7 +193,7 @@ def _layers(
         classes=config.classes,
         label=label,
         seconds_per_step=opened.attributes["dt"],
-        title=f"{run.layers}: sample {sample}{origin} of {name}, class {config.classes[label]}",
+        title=f"{run.layers}: {sample_name(sample, reader.ids[sample])} of {name}, class {config.classes[label]}",
     )
 
 
@@ -221,7 +218,7 @@ def _misclassified(
     run: Run, store: Any = None, split: str | None = None, device: str = "auto"
 ) -> plot.Picture:
     opened = _store_of(run, store)
-    name, labels = _split_of(opened, split), _labels(run, opened)
+    name, labels = opened.chosen_split(split), _labels(run, opened)
     reader = opened[name]
     counts = predict(run, opened, split=name, device=device).counts
     title = f"{run.layers} on {name} of {opened.path}"
@@ -244,11 +241,6 @@ def _labels(run: Run, store: Store) -> NDArray[np.int64]:
     fitted = fit(run.config, store)
     fitted.check_encoding(run.config, store)
     return fitted.labels
-
-
-def _split_of(store: SpikeStore, split: str | None) -> str:
-    """Return the split to draw from: the given one, else test, else the first."""
-    return split if split is not None else "test" if "test" in store.splits else store.splits[0]
 
 
 STORE_KINDS: dict[str, Callable[..., plot.Picture]] = {

@@ -12,6 +12,7 @@ from ..errors import SpikeprepError
 from ..packing import unpack
 from ..store import SplitReader
 from ..train.layers.spatial import Spatial
+from ..train.metrics import predict
 from .frameworks import FRAMEWORKS, Spikes, framework_version, installed_frameworks, run_imported
 from .network import TrainedNetwork
 from .simulation import simulate
@@ -37,7 +38,7 @@ class Agreement:
         """Compare output spikes bool (sample, time, class)."""
         either = int((one | other).sum())
         shared = int((one & other).sum()) / either if either else 1.0
-        same = one.sum(axis=1).argmax(axis=1) == other.sum(axis=1).argmax(axis=1)
+        same = predict(one.sum(axis=1)) == predict(other.sum(axis=1))
         return cls(shared, float(same.mean()))
 
 
@@ -196,4 +197,4 @@ def _as_input(network: TrainedNetwork, spikes: Spikes) -> Spikes:
 
 
 def _accuracy(spikes: Spikes, labels: NDArray[np.int32]) -> float:
-    return float((spikes.sum(axis=1).argmax(axis=1) == labels).mean())
+    return float((predict(spikes.sum(axis=1)) == labels).mean())

@@ -123,8 +123,7 @@ def export_run(
         reason = store
     reader = None
     if not reason and isinstance(store, SpikeStore):
-        chosen = ("test" if "test" in store.splits else store.splits[0]) if split is None else split
-        reader = store[chosen]
+        reader = store[store.chosen_split(split)]
     write_file(path, lambda file: _write(file, data))
     comparison = None
     if reader is not None and isinstance(store, SpikeStore):

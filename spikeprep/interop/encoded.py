@@ -52,7 +52,8 @@ class EncodedSplit:
         limit: int | None = None,
     ) -> None:
         path = None if source is None else os.path.abspath(os.path.expanduser(source))
-        self._set_up(configured_recipe(recipe, encoder, settings), split, path, seed, limit)
+        self.split = split
+        self._arguments = configured_recipe(recipe, encoder, settings), path, seed, limit
         if split not in self._plan.encoder.originals:
             raise UsageError(
                 f"got split = {split!r}",
@@ -60,23 +61,12 @@ class EncodedSplit:
                 near_miss(split, self._plan.encoder.originals),
             )
 
-    def _set_up(self, recipe: Recipe, split: str, source: str | None, seed: int, limit: int | None) -> None:
-        self.split = split
-        self._arguments = (recipe, split, source, seed, limit)
-
-    @classmethod
-    def _reopen(cls, *arguments: Any) -> EncodedSplit:
-        samples = cls.__new__(cls)
-        samples._set_up(*arguments)
-        return samples
-
-    def __reduce__(self) -> Any:
-        return EncodedSplit._reopen, self._arguments
-
     @cached_property
     def _plan(self) -> StorePlan:
-        recipe, _, source, seed, limit = self._arguments
-        return StorePlan(recipe, source, seed, limit)
+        return StorePlan(*self._arguments)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"split": self.split, "_arguments": self._arguments}
 
     def __len__(self) -> int:
         return self._plan.encoder.originals[self.split]

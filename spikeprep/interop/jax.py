@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from ..errors import CapabilityError
 from ..store import SplitReader
 from ..train.layers.spatial import Channels
 from .layouts import Layout
-from .streams import PackedBatches
+from .streams import Loader
 
 try:
     import jax
@@ -50,10 +50,10 @@ class SpikeBatch(NamedTuple):
     lengths: jax.Array
 
 
-class SpikeLoader:
+class SpikeLoader(Loader):
     """Batches of a split on a device, in the order that `spikeprep.train` uses: each iteration is one epoch.
 
-    Spikes are read and sent to the device packed, and unpacked there; see `PackedBatches` for the order. All batches
+    Spikes are read and sent to the device packed, and unpacked there; see `Loader`. All batches
     have the same number of time steps, so that a function is compiled once.
 
     Parameters
@@ -107,28 +107,16 @@ class SpikeLoader:
         self._layout = Layout(layout, split.unit_shape, channels)
         self._steps = split.max_steps if steps is None else fitted(steps, Count, "steps")
         self._dtype, self._device = jnp.dtype(dtype), device
-        self._batches = PackedBatches(split, batch, seed=seed, shuffle=shuffle, drop_last=drop_last)
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return len(self._batches)
+        super().__init__(split, batch, seed=seed, shuffle=shuffle, drop_last=drop_last)
 
     def __iter__(self) -> Iterator[SpikeBatch]:
         """Yield the rest of the current epoch; raises `StoreError` where samples are damaged."""
-        for batch in self._batches:
+        for batch in self._packed():
             lengths = np.minimum(batch.steps, self._steps).astype(np.int32)
             # a copy: JAX may go on using the memory while the next batches are written to it
             arrays = batch.bits.copy(), batch.labels.copy(), lengths
             bits, labels, steps = jax.device_put(arrays, self._device)
             yield SpikeBatch(_dense(bits, self._layout, self._steps, self._dtype), labels, steps)
-
-    def state_dict(self) -> dict[str, int]:
-        """Return where the iteration is: a batch counts from when it was returned. JSON-ready."""
-        return self._batches.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `state_dict` returned; raises `RunError` where it is of other batches."""
-        self._batches.load_state_dict(state)
 
 
 @partial(jax.jit, static_argnames=("layout", "steps", "dtype"))

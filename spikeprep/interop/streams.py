@@ -13,8 +13,8 @@ from ..random import check_seed
 from ..store import SplitReader
 
 
-class PackedBatches:
-    """Iterates over the batches of one epoch; the next iteration is the next epoch, in another order.
+class Loader:
+    """What loaders of batches share: each iteration is one epoch, the next one in another order.
 
     Chunks of the store are shuffled, and samples within windows of chunks, so each chunk is read once an epoch; samples
     of like length share batches. The order depends on the seed and the epoch alone. A thread reads ahead.
@@ -51,7 +51,7 @@ class PackedBatches:
         full, rest = divmod(len(self._stream.samples), self._batch)
         return full + bool(rest and not self._drop_last)
 
-    def __iter__(self) -> Iterator[PackedBatch]:
+    def _packed(self) -> Iterator[PackedBatch]:
         """Yield the rest of the current epoch; a batch's bits are overwritten some time after the next is requested."""
         for batch in self._stream.batches():
             if len(batch) == self._batch or not self._drop_last:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..train.layers.spatial import Channels
 from .encoded import EncodedSplit
 from .layouts import Layout
 from .samples import CACHE_BYTES, CachedSplit, PackedSamples
-from .streams import PackedBatches
+from .streams import Loader
 
 try:
     import torch
@@ -123,10 +123,10 @@ class _Unpacker:
         return spikes.to(self.dtype).reshape(self.layout.shape(samples, steps))
 
 
-class SpikeLoader:
+class SpikeLoader(Loader):
     """Batches of a split on a device, in the order that `spikeprep.train` uses: each iteration is one epoch.
 
-    Spikes are read and sent to the device packed, and unpacked there; see `PackedBatches` for the order. No processes
+    Spikes are read and sent to the device packed, and unpacked there; see `Loader`. No processes
     are needed: a thread reads ahead.
 
     Parameters
@@ -170,25 +170,13 @@ class SpikeLoader:
     ) -> None:
         self._device = torch.device(device)
         self._unpacker = _Unpacker(Layout(layout, split.unit_shape, channels), dtype, steps)
-        self._batches = PackedBatches(split, batch, seed=seed, shuffle=shuffle, drop_last=drop_last)
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return len(self._batches)
+        super().__init__(split, batch, seed=seed, shuffle=shuffle, drop_last=drop_last)
 
     def __iter__(self) -> Iterator[SpikeBatch]:
         """Yield the rest of the current epoch; raises `StoreError` where samples are damaged."""
-        for batch in self._batches:
+        for batch in self._packed():
             packed = SpikeBatch(*(tensor.to(self._device) for tensor in self._unpacker.packed(batch)))
             yield self._unpacker.dense(packed)
-
-    def state_dict(self) -> dict[str, int]:
-        """Return where the iteration is: a batch counts from when it was returned. JSON-ready."""
-        return self._batches.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `state_dict` returned; raises `RunError` where it is of other batches."""
-        self._batches.load_state_dict(state)
 
 
 class SpikeDataset(Dataset[SpikeSample]):

@@ -20,8 +20,8 @@ from ..registry import ENCODERS
 from ..terminal import shortened
 from ..text import format_settings
 from .raw_samples import raw_sample
-from .spikes import as_image, draw_dots
-from .style import COUNTS, empty_figure, palette, styled, whole_numbers
+from .spikes import draw_counts, draw_dots, sample_name
+from .style import COUNTS, empty_figure, palette, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +93,7 @@ def encodings(signal: Any, encoded: Sequence[Encoding], *, title: str = "") -> F
         number, density = encoding.spikes.sum(), encoding.spikes.mean() if encoding.spikes.size else 0.0
         size = f"{len(encoding.spikes):,} steps of {1e3 * encoding.dt:.4g} ms"
         dots.set_title(f"{encoding.name}: {number:,} spikes in {size}, density {density:.2%}")
-        _draw_counts(side, encoding, dots)
+        draw_counts(side, encoding.spikes.sum(axis=0), encoding.unit_shape, dots, bars="spikes of each unit")
     if over_time:
         panels[0][0].set_xlim(0, scale * end)
         panels[0][0].tick_params(labelbottom=False)
@@ -141,21 +141,6 @@ def _draw_signal(panels: Sequence[Axes], signal: Any, scale: float) -> bool:
     left.hist(pixels.ravel(), bins=32, color=palette().blue)
     left.set(title="signal: pixels by value", yscale="log", ylabel="pixels")
     return False
-
-
-def _draw_counts(axes: Axes, encoding: Encoding, dots: Axes) -> None:
-    counts = encoding.spikes.sum(axis=0)
-    image = as_image(counts, encoding.unit_shape)
-    if image is not None:
-        axes.imshow(image, cmap=COUNTS)
-        axes.set_title("spikes of each unit")
-        axes.set_axis_off()
-        return
-    edges = np.arange(len(counts) + 1) - 0.5
-    axes.stairs(counts, edges, orientation="horizontal", fill=True, color=palette().blue)
-    axes.set(title="spikes of each unit", ylim=dots.get_ylim(), xlim=(0, max(counts.max(initial=0), 1)))
-    axes.tick_params(labelleft=False)
-    whole_numbers(axes.xaxis)
 
 
 def stored_encodings(
@@ -208,8 +193,7 @@ def stored_encodings(
                     encoded.append(_encoding(f"{name}, at its defaults", chain, sample.signal, key))
             except (SpikeprepError, ValueError, TypeError, AttributeError):  # not a signal for this encoder
                 continue
-    origin = f" ({sample.id})" if sample.id != str(index) else ""
-    title = f"sample {index}{origin}, class {store.attributes['classes'][sample.label]}"
+    title = f"{sample_name(index, sample.id)}, class {store.attributes['classes'][sample.label]}"
     title += f"\nthe store: {own.encoder.name}({shortened(text, _SETTINGS)})"
     return encodings(own.prepare(sample.signal, rng=key), encoded, title=title)
 

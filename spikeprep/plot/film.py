@@ -16,7 +16,7 @@ from ..config import Count, fitted
 from ..errors import UsageError
 from .event_counts import action_box, spiking_units
 from .spikes import check_sample, is_colour, sample_title
-from .style import empty_figure, ink, palette, paper, styled
+from .style import empty_figure, ink, palette, paper, styled, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,8 +147,8 @@ def _film(
     film.set_xticks([])
     film.set_yticks([])
     film.spines[:].set_visible(True)
-    scale, unit = (1.0, "s") if steps * dt > 5 else (1e3, "ms")
-    borders = np.append(edges, max(steps, 1)) * dt * scale
+    scale, unit = time_axis(steps, dt)
+    borders = np.append(edges, max(steps, 1)) * scale
     for p in range(polarities):
         of_frame = counts[:, p].sum(axis=(1, 2)) / np.diff(borders)
         over_time.stairs(of_frame, borders, color=colours[p], label=names[p])

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..terminal import shortened
-from .spikes import as_image, draw_dots, is_colour
-from .style import COUNTS, empty_figure, palette, styled, time_axis, whole_numbers
+from .spikes import draw_counts, draw_dots, is_colour
+from .style import COUNTS, empty_figure, mosaic, palette, styled, time_axis, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,32 +94,14 @@ def _draw_counts(axes: Axes, counts: NDArray[np.int64], shape: Sequence[int], do
         axes.set_title(f"spikes by channel{shown}")
         axes.set_axis_off()
         return
-    image = as_image(counts, tuple(shape))
-    if image is not None:
-        axes.imshow(image, cmap=COUNTS)
-        axes.set_title("spikes of each unit")
-        axes.set_axis_off()
-        return
-    axes.sharey(dots)
-    axes.stairs(
-        counts, np.arange(len(counts) + 1) - 0.5, orientation="horizontal", fill=True, color=palette().blue
-    )
-    axes.set(title="spikes of each neuron", ylim=dots.get_ylim(), xlim=(0, max(counts.max(initial=0), 1)))
-    axes.tick_params(labelleft=False)
-    whole_numbers(axes.xaxis)
+    if not draw_counts(axes, counts, tuple(shape), dots, bars="spikes of each neuron"):
+        axes.sharey(dots)
 
 
 def _mosaic(maps: NDArray[Any]) -> NDArray[np.float64]:
-    """Return images (channel, row, column) beside and below each other, a gap of NaN between them."""
+    """Return the first images (channel, row, column) beside and below each other."""
     maps = maps[:_MOST_MAPS]
-    columns = int(np.ceil(np.sqrt(1.5 * len(maps))))
-    rows, (_, height, width) = -(-len(maps) // columns), maps.shape
-    gap = max(1, height // 12)
-    picture = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
-    for n, image in enumerate(maps):
-        top, left = n // columns * (height + gap), n % columns * (width + gap)
-        picture[top : top + height, left : left + width] = image
-    return picture
+    return mosaic(maps, int(np.ceil(np.sqrt(1.5 * len(maps)))), gap=max(1, maps.shape[1] // 12))
 
 
 def _draw_output(

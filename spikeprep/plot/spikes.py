@@ -73,10 +73,14 @@ def check_sample(index: int, samples: int) -> None:
 
 def sample_title(split: SplitReader, index: int, classes: Sequence[str]) -> str:
     """Return a sample's number, origin and class as a title."""
-    label, origin = int(split.labels[index]), str(split.ids[index])
+    label = int(split.labels[index])
     name = f"class {classes[label]}" if label < len(classes) else f"label {label}"
-    sample = f"sample {index}" if origin == str(index) else f"sample {index} ({origin})"
-    return f"{sample}, {name}"
+    return f"{sample_name(index, split.ids[index])}, {name}"
+
+
+def sample_name(index: int, origin: str) -> str:
+    """Return a sample's number, and its origin where that is another text."""
+    return f"sample {index}" if str(origin) == str(index) else f"sample {index} ({origin})"
 
 
 def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], dt: float | None) -> None:
@@ -143,6 +147,22 @@ def draw_dots(axes: Axes, spikes: NDArray[np.bool_], scale: float, *, inches: fl
     dots.set_rasterized(len(step) > 5000)
     axes.set(ylim=(units - 0.5, -0.5), xlim=(0, max(len(spikes), 1) * scale))
     whole_numbers(axes.yaxis)
+
+
+def draw_counts(axes: Axes, counts: NDArray[Any], shape: tuple[int, ...], dots: Axes, *, bars: str) -> bool:
+    """Draw the spikes of each unit beside its dots: as an image, else as bars with the title `bars`; return which."""
+    image = as_image(counts, shape)
+    if image is not None:
+        axes.imshow(image, cmap=COUNTS)
+        axes.set_title("spikes of each unit")
+        axes.set_axis_off()
+        return True
+    edges = np.arange(len(counts) + 1) - 0.5
+    axes.stairs(counts, edges, orientation="horizontal", fill=True, color=palette().blue)
+    axes.set(title=bars, ylim=dots.get_ylim(), xlim=(0, max(counts.max(initial=0), 1)))
+    axes.tick_params(labelleft=False)
+    whole_numbers(axes.xaxis)
+    return False
 
 
 def class_rows_height(classes: int) -> float:

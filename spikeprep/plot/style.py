@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..config import fitted
 from ..errors import CapabilityError
 
@@ -159,6 +162,17 @@ def whole_numbers(*axes: Axis, most: int = 6) -> None:
 
     for axis in axes:
         axis.set_major_locator(MaxNLocator(most, integer=True))
+
+
+def mosaic(images: NDArray[Any], columns: int, *, gap: int, frame: int = 0) -> NDArray[np.float64]:
+    """Return images (image, row, column) beside and below each other, `gap` NaN between and `frame` around them."""
+    rows, (_, height, width) = -(-len(images) // columns), images.shape
+    size = (n * (side + gap) - gap + 2 * frame for n, side in ((rows, height), (columns, width)))
+    picture = np.full(tuple(size), np.nan)
+    for n, image in enumerate(images):
+        top, left = frame + n // columns * (height + gap), frame + n % columns * (width + gap)
+        picture[top : top + height, left : left + width] = image
+    return picture
 
 
 def time_axis(steps: int, seconds_per_step: float | None) -> tuple[float, str]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .style import empty_figure, palette, signed_colours, styled, whole_numbers
+from .spikes import is_colour
+from .style import empty_figure, mosaic, palette, signed_colours, styled, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +61,7 @@ def weights(weight: NDArray[Any], in_shape: Sequence[int], *, channels: str = ""
 
 def _as_images(weight: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return the weights of a dense layer as (neuron, channel, row, column)."""
-    if len(shape) == 3 and shape[2] == 3 and shape[0] > 2:
+    if is_colour(shape) and shape[2] == 3:
         return weight.reshape(-1, *shape).transpose(0, 3, 1, 2)
     return weight.reshape(len(weight), -1, *shape[-2:])
 
@@ -97,22 +98,12 @@ def _tiles(images: NDArray[np.float64], names: Sequence[str], title: str) -> Fig
     for axes in panels:
         axes.set_axis_off()
     for channel, axes in enumerate(panels[:shown_channels]):
-        picture = _mosaic(images[:, channel], rows, columns)
+        gap = max(1, round(max(height, width) / 16))
+        picture = mosaic(images[:, channel], columns, gap=gap, frame=gap)
         image = axes.imshow(picture, cmap=colours, vmin=-scale, vmax=scale)
         axes.set_title(names[channel])
     figure.colorbar(image, ax=list(panels), label="weight", aspect=30, shrink=0.8, extend="both")
     return figure
-
-
-def _mosaic(images: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
-    """Return images (image, row, column) in rows and columns, each within a frame of NaN."""
-    height, width = images.shape[1:]
-    gap = max(1, round(max(height, width) / 16))
-    picture = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap), np.nan)
-    for n, image in enumerate(images):
-        top, left = gap + n // columns * (height + gap), gap + n % columns * (width + gap)
-        picture[top : top + height, left : left + width] = image
-    return picture
 
 
 def _by_input(weight: NDArray[np.float64], title: str) -> Figure:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..terminal import shortened
+from ..train.metrics import predict
 from .spikes import draw_small, what_is_small
 from .style import empty_figure, palette, styled
 
@@ -59,7 +60,7 @@ def misclassified(
             f"got counts {counts.shape} and labels {labels.shape}",
             f"those of {len(split)} samples and {len(classes)} classes",
         )
-    predicted = counts.argmax(axis=1)
+    predicted = predict(counts)
     wrong = np.flatnonzero(predicted != labels)
     margin = counts[wrong, predicted[wrong]] - counts[wrong, labels[wrong]]
     shown = wrong[np.argsort(-margin, kind="stable")][:MOST_SAMPLES].tolist()

@@ -78,6 +78,10 @@ class SpikeStore(Mapping[str, SplitReader]):
         """Names of the splits, in the order of the source."""
         return tuple(self.attributes["samples"])
 
+    def chosen_split(self, split: str | None = None) -> str:
+        """Return the name of a split to look at: the given one, else test, else the first."""
+        return split if split is not None else "test" if "test" in self.splits else self.splits[0]
+
     @property
     def complete(self) -> bool:
         """Whether the encoding has finished."""
