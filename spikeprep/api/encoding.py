@@ -9,6 +9,7 @@ from typing import Any
 
 from ..downloads import fetch
 from ..encoders.base import Encoder
+from ..encoding.cluster import cluster_executor
 from ..encoding.findings import refuse
 from ..encoding.plan import EncodePlan
 from ..encoding.plan import plan as plan_store
@@ -115,8 +116,6 @@ def encode(
                 source = fetch(chosen.download, show.note, chosen.obtain)
             with ExitStack() as stack:
                 if scheduler is not None:
-                    from ..encoding.cluster import cluster_executor  # here: it loads asyncio
-
                     executor = stack.enter_context(
                         cluster_executor(scheduler, out, source, workers, show.note)
                     )

@@ -5,7 +5,6 @@ The only module that imports Dask.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import os
@@ -153,6 +152,8 @@ def _ignore_interrupts() -> None:
 
 def _require_answer(scheduler: str) -> None:
     """Raise `OSError` where no scheduler answers in time: a client waits for ever for what takes its connection."""
+    import asyncio  # here: every command loads this module
+
     from distributed import Security, rpc
 
     async def ask() -> None:
