@@ -1,4 +1,4 @@
-"""Encoding on Dask against encoding with threads, with the same number of workers, in turn.
+"""Encoding on Dask against encoding with threads, with the same number of workers, in turn: whole commands.
 
 python -m benchmarks.cluster --source FOLDER_OF_MNIST [--workers 2] [--limit N] [--repeats 3]
 """
@@ -8,19 +8,20 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import spikeprep
+_WARM_UP = 2000  # samples of a split: after them every worker has its modules and kernels
 
 
 @contextmanager
 def running_cluster(workers: int) -> Iterator[str]:
-    """Yield the scheduler's address of a cluster of this machine."""
+    """Yield the scheduler's address of a cluster of this machine, with Dask's own settings."""
     from distributed import LocalCluster
 
     with LocalCluster(
@@ -36,26 +37,34 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    seconds: dict[str, list[float]] = {"threads": [], "running cluster": [], "with its start": []}
+    seconds: dict[str, list[float]] = {"threads": [], "local": [], "running cluster": []}
     digests = set()
-    with tempfile.TemporaryDirectory() as folder, running_cluster(options.workers) as address:
+    threads = ("--workers", str(options.workers))
+    with tempfile.TemporaryDirectory() as folder:
 
-        def encode(name: str, limit: int | None = options.limit, **where: Any) -> None:
+        def encode(*arguments: str, limit: int | None = options.limit) -> tuple[float, str]:
+            command = [
+                sys.executable, "-m", "spikeprep", "encode", "mnist", "--out", str(Path(folder) / "mnist.zarr"),
+                "--source", options.source, "--overwrite", "--json", *arguments,
+            ]  # fmt: skip
+            if limit is not None:
+                command += ["--limit", str(limit)]
             began = time.perf_counter()
-            done = spikeprep.encode(
-                "mnist", Path(folder) / "mnist.zarr", source=options.source, limit=limit, progress=False,
-                overwrite=True, **where,
-            )  # fmt: skip
-            if name:
-                seconds[name].append(time.perf_counter() - began)
-                digests.add(done.digest)
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            return time.perf_counter() - began, json.loads(done.stdout)["digest"]
 
-        encode("", 2000, workers=options.workers)  # compiled, and every worker has its modules
-        encode("", 2000, scheduler=address)
+        def timed(name: str, *arguments: str) -> None:
+            duration, digest = encode(*arguments)
+            seconds[name].append(duration)
+            digests.add(digest)
+
+        encode(*threads, limit=_WARM_UP)  # compiles
         for _ in range(options.repeats):
-            encode("threads", workers=options.workers)
-            encode("running cluster", scheduler=address)
-            encode("with its start", scheduler="local", workers=options.workers)
+            timed("threads", *threads)
+            timed("local", "--scheduler", "local", *threads)
+            with running_cluster(options.workers) as address:
+                encode("--scheduler", address, limit=_WARM_UP)
+                timed("running cluster", "--scheduler", address)
     ratios = {
         name: [a / b for a, b in zip(values, seconds["threads"], strict=True)]
         for name, values in seconds.items()

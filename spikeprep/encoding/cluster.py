@@ -1,6 +1,6 @@
 """An executor for the tasks of encoding on a Dask cluster: of this machine, or behind a scheduler's address.
 
-The only module that imports Dask.
+Dask is imported here and in `local_cluster` alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 import os
 import pickle
 import re
-import signal
 import threading
 import time
 import uuid
@@ -21,9 +20,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..errors import CapabilityError, DataError, UsageError
-from ..system import cores
 from ..urls import full_url, hide_secrets, local_path
 from .cluster_tasks import another_installation, differences, installation, installation_reader
+from .local_cluster import load_modules, local_client
 
 LOCAL = "local"
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]*://[^\s/]+", re.IGNORECASE)
@@ -102,6 +101,8 @@ def cluster_executor(
 @contextmanager
 def _client(scheduler: str, workers: int | None) -> Iterator[Any]:
     """Yield a client of a scheduler, or of a new cluster of this machine, without Dask's own messages."""
+    if scheduler == LOCAL:
+        load_modules()
     try:
         import distributed
     except ImportError as error:
@@ -115,14 +116,7 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Any]:
     log.setLevel(logging.CRITICAL)  # a lost worker or scheduler is handled here
     try:
         if scheduler == LOCAL:
-            with (
-                distributed.LocalCluster(
-                    n_workers=workers or cores(), threads_per_worker=1, processes=True, host="127.0.0.1",
-                    memory_limit=None, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
-                ) as cluster,
-                distributed.Client(cluster, set_as_default=False) as client,
-            ):  # fmt: skip
-                client.run(_ignore_interrupts)
+            with local_client(workers) as client:
                 yield client
             return
         try:
@@ -143,11 +137,6 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Any]:
                 client.close(timeout=_CONNECT_SECONDS)
     finally:
         log.setLevel(level)
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to every process, to the one that waits for the shards."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _require_answer(scheduler: str) -> None:

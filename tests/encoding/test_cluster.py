@@ -98,6 +98,14 @@ def test_a_lost_worker_costs_its_shard(processes, source, undisturbed, tmp_path,
     assert tree(tmp_path / "s.zarr") == undisturbed
     assert verify(tmp_path / "s.zarr").ok
 
+    processes.wait_for_workers(2, timeout=60)
+    pids = set(processes.run(os.getpid).values())
+    assert len(pids) == 2
+    assert victim not in pids
+    ignored = processes.run(lambda: signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+    assert all(ignored.values())  # also by the new worker
+    assert "MALLOC_TRIM_THRESHOLD_" not in set().union(*processes.run(lambda: set(os.environ)).values())
+
 
 def test_the_command_line_starts_a_cluster_of_its_own(source, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "LOCAL", "own")  # an option's value reaches the function as it is
