@@ -14,7 +14,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +51,12 @@ def report(seconds: dict[str, list[float]], samples: int, size: float) -> None:
 def readers(path: Path, split: SplitReader) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield readers of all packed bits of a split, uint8 (sample, unit, byte)."""
     place = f"{split.split}/spikes"
-    everything, out = np.arange(len(split)), split.packed(slice(None)).bits
-    pool = ThreadPoolExecutor(cores())
-    yield "spikeprep, one thread", lambda: split.bits(everything)
-    yield f"spikeprep, {cores()} threads", lambda: split.bits(everything, each=pool.map)
+    out = split.packed(slice(None)).bits
+    yield "spikeprep, one thread", lambda: split.packed(slice(None), threads=1).bits
+    yield f"spikeprep, {cores()} threads", lambda: split.packed(slice(None)).bits
     yield (
         f"spikeprep, {cores()} threads, an array in hand",
-        lambda: split.bits(everything, each=pool.map, out=out),
+        lambda: split.packed(slice(None), out=out).bits,
     )
     import zarr
 

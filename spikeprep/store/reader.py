@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import Count, fitted
 from ..data import Bits, PackedBatch
 from ..errors import StoreError, UsageError
 from ..packing import popcount, unpack
+from ..system import cores
 from .layout import SPIKES, SplitLayout, metadata_key, sample_array_key, shard_key
 from .root import READ_HINT, Root, changed_file
 from .sample_arrays import decode_sample_array
@@ -22,6 +24,7 @@ from .storage import open_storage
 from .storage_contract import Storage
 from .zarr_metadata import parse_split
 
+_FEW_CHUNKS = 4  # are read from a disk before threads have started
 _LARGEST_FILE = 1 << 62  # bytes
 
 
@@ -75,7 +78,7 @@ class SplitReader:
         self._root, self._get = root or Root(storage), get or storage.get
         self._indexes: dict[int, NDArray[np.uint64]] = {}
         self._compared: set[int] = set()  # shards of which a chunk was compared with the spike counts
-        self._local = threading.local()
+        self._buffers: list[Bits] = []  # of a chunk each, lent to one thread at a time
 
     @classmethod
     def _reopen(cls, path: str, split: str) -> Self:
@@ -246,7 +249,9 @@ class SplitReader:
         batch = self.packed(np.array([sample % n]))
         return unpack(batch.bits[0], int(batch.steps[0]))
 
-    def packed(self, index: slice | NDArray[np.integer[Any]], *, out: Bits | None = None) -> PackedBatch:
+    def packed(
+        self, index: slice | NDArray[np.integer[Any]], *, out: Bits | None = None, threads: int | None = None
+    ) -> PackedBatch:
         """Return samples as stored: packed, contiguous, in the order of `index`.
 
         Parameters
@@ -255,6 +260,9 @@ class SplitReader:
             A slice, or sample numbers (sample,), which may repeat.
         out
             uint8 (sample, unit, byte) to fill and return instead of a new array.
+        threads
+            How many chunks are read at the same time; None: one per core, or as many requests as a remote store takes.
+            1 suits a caller that has processes or threads of its own.
 
         Raises
         ------
@@ -272,7 +280,15 @@ class SplitReader:
             numbers = np.asarray(index, np.int64)
             if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(self)):
                 raise IndexError(f"got samples {numbers.min()} to {numbers.max()} of {len(self)}")
-        return PackedBatch(self.bits(numbers, out=out), self.steps[numbers], self.labels[numbers], numbers)
+        local = self._storage.local
+        threads = fitted(threads, Count | None, "threads") or (cores() if local else self.requests)
+        chunks = len(np.unique(numbers // self.chunk_samples))
+        if threads == 1 or chunks <= (_FEW_CHUNKS if local else 1):
+            bits = self.bits(numbers, out=out)
+        else:
+            with ThreadPoolExecutor(min(threads, chunks)) as pool:
+                bits = self.bits(numbers, out=out, each=pool.map)
+        return PackedBatch(bits, self.steps[numbers], self.labels[numbers], numbers)
 
     def bits(
         self,
@@ -292,29 +308,38 @@ class SplitReader:
             raise UsageError(f"got out {out.dtype} {out.shape}", f"contiguous uint8 {shape}")
         chunk_of = numbers // self.chunk_samples
         order = np.argsort(chunk_of, kind="stable")
+        rows_of = dict(_rows_by_chunk(chunk_of, order))
+        size, whole = self.chunk_samples, np.arange(self.chunk_samples)
+        # which of a shard's chunks is compared with the spike counts does not depend on threads: the first one
+        first = {chunk * size // self.shard_samples: chunk for chunk in reversed(rows_of)}
 
-        def read(item: tuple[int, NDArray[np.intp]]) -> None:
-            chunk, rows = item
-            inside = numbers[rows] - chunk * self.chunk_samples
-            adjacent = len(rows) == self.chunk_samples and bool((np.diff(rows) == 1).all())
-            if adjacent and inside[0] == 0 and bool((np.diff(inside) == 1).all()):
-                self.read_chunk(chunk, out[rows[0] : rows[0] + self.chunk_samples])
-            else:
-                buffer = self._buffer()
-                self.read_chunk(chunk, buffer)
+        def read(chunk: int) -> None:
+            rows = rows_of[chunk]
+            compare = first[chunk * size // self.shard_samples] == chunk
+            inside = numbers[rows] - chunk * size
+            adjacent = len(rows) == size and rows[-1] - rows[0] == size - 1  # rows ascend
+            if adjacent and bool((inside == whole).all()):
+                self._read_chunk(chunk, out[rows[0] : rows[0] + size], compare)
+                return
+            with self._buffer() as buffer:
+                self._read_chunk(chunk, buffer, compare)
                 out[rows] = buffer[inside]
 
-        for _ in each(read, _rows_by_chunk(chunk_of, order)):
+        for _ in each(read, rows_of):
             pass
         return out
 
-    def _buffer(self) -> Bits:
-        # kept between calls: the pages of a new array cost more than the decompression
-        buffer: Bits | None = getattr(self._local, "buffer", None)
-        if buffer is None:
-            shape = (self.chunk_samples, self.units, self.layout.unit_bytes)
-            buffer = self._local.buffer = np.empty(shape, np.uint8)
-        return buffer
+    @contextmanager
+    def _buffer(self) -> Iterator[Bits]:
+        """Lend a chunk's memory, kept between calls: the pages of a new array cost more than the decompression."""
+        try:
+            buffer = self._buffers.pop()
+        except IndexError:
+            buffer = np.empty((self.chunk_samples, self.units, self.layout.unit_bytes), np.uint8)
+        try:
+            yield buffer
+        finally:
+            self._buffers.append(buffer)
 
     def read_chunk(self, chunk: int, out: Bits) -> None:
         """Decompress a chunk into `out`, contiguous uint8 (chunk_samples, unit, byte); the last one ends in zeros.
@@ -324,8 +349,11 @@ class SplitReader:
         StoreError
             The shard is missing or the chunk damaged; the message names the samples.
         """
+        self._read_chunk(chunk, out, compare=True)
+
+    def _read_chunk(self, chunk: int, out: Bits, compare: bool) -> None:
         if self.layout.unit_chunks == 1:
-            self._decode(chunk, 0, out)
+            self._decode(chunk, 0, out, compare)
             return
         chunk_units = self.layout.chunk_shape[1]
         for n, bits in enumerate(self.chunk_by_units(chunk)):
@@ -342,7 +370,7 @@ class SplitReader:
         chunk_units = self.layout.chunk_shape[1]
         for n in range(self.layout.unit_chunks):
             bits = np.empty(self.layout.chunk_shape, np.uint8)
-            self._decode(chunk, n, bits)
+            self._decode(chunk, n, bits, compare=self.layout.unit_chunks == 1)
             yield bits[:, : self.units - n * chunk_units]
 
     def sample_by_units(self, sample: int) -> Iterator[Bits]:
@@ -351,7 +379,7 @@ class SplitReader:
         for bits in self.chunk_by_units(chunk):
             yield bits[row]
 
-    def _decode(self, chunk: int, unit_chunk: int, out: Bits) -> None:
+    def _decode(self, chunk: int, unit_chunk: int, out: Bits, compare: bool) -> None:
         shard, place = divmod(chunk * self.layout.unit_chunks + unit_chunk, self.layout.chunks_per_shard)
         start = chunk * self.chunk_samples
         stop = min(start + self.chunk_samples, len(self))
@@ -369,16 +397,16 @@ class SplitReader:
             self._compression.decode_into(data, out)
         except DamageError as error:
             raise self._damage(key, start, stop, f"chunk {place} of shard {shard} {error}") from error
-        if shard not in self._compared:
+        if compare and shard not in self._compared:
             self._compare(shard, start, out[: stop - start])
             self._compared.add(shard)
 
     def _compare(self, shard: int, first: int, bits: Bits) -> None:
-        """Compare the first chunk that is read of a shard with the spike counts: another shard may have its size.
+        """Compare a chunk of a shard with the spike counts: another shard may have the same size.
 
-        Not of samples in several chunks, and not over a network, where it would take a request more for each shard.
+        Not over a network, where it would take a request more for each shard.
         """
-        if not self._root.files or not self._storage.local or self.layout.unit_chunks > 1:
+        if not self._root.files or not self._storage.local:
             return
         start, stop = self.layout.sample_range(shard)
         counts = self.read_sample_array("counts", shard)[first - start : first - start + len(bits)]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprep.errors import CapabilityError, StoreError, UsageError
-from spikeprep.store import SpikeStore, verify
+from spikeprep.store import SpikeStore, SplitReader, verify
 
 from .stores import content, make
 
@@ -107,6 +107,38 @@ def test_many_threads(path):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7, None])
+@pytest.mark.parametrize("few", [0, 4])
+def test_threads_read_the_same(path, threads, few, monkeypatch):
+    monkeypatch.setattr("spikeprep.store.reader._FEW_CHUNKS", few)
+    numbers = np.array([9, 0, 1, 5, 4, 2, 3, 9, 7])
+    batch = SpikeStore.open(path)["train"].packed(numbers, threads=threads)
+    np.testing.assert_array_equal(batch.bits, content("train")[0][numbers])
+
+
+def test_threads_that_do_not_fit(reader):
+    with pytest.raises(UsageError, match="got threads = 0"):
+        reader.packed(slice(0, 2), threads=0)
+
+
+def test_which_chunk_is_compared_does_not_depend_on_threads(path, monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        SplitReader, "_compare", lambda self, shard, first, bits: compared.append((shard, first))
+    )
+
+    def backwards(function, items):
+        return [function(item) for item in reversed(list(items))]
+
+    for each in (map, backwards):
+        reader = SpikeStore.open(path)["train"]
+        reader.bits(np.array([9, 3, 0, 6, 5, 4, 2]), each=each)
+        assert sorted(compared) == [(0, 0), (1, 4), (2, 8)]
+        reader.bits(np.arange(10), each=each)  # compared once
+        assert len(compared) == 3
+        compared.clear()
 
 
 # damage
