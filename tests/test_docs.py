@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import spikeprep_cli
 from spikeprep_cli.main import COMMANDS, main
@@ -158,6 +159,24 @@ def test_every_block_of_the_page_runs(page, small_data, monkeypatch):
         *network, memory = spikeprep.plan_training("digits.zarr", arch="200").lines()
         for line in (*network, memory.rpartition(", ")[0]):
             assert line in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["dvs", "layers"])
+def test_every_block_of_the_pages_on_recordings_and_layers_runs(page, small_data):
+    from .eventfiles.writing import events_of, evt3_bytes
+
+    n = np.arange(4000)
+    street = events_of(n * 7 % 640, n * 3 % 480, 700 * n, n % 2)
+    (small_data / "street.raw").write_bytes(evt3_bytes(street))
+    if page == "layers":
+        spikeprep.encode("mnist", "mnist.zarr", source="mnist", progress=False)
+    with session("page") as module:
+        for block in blocks((ROOT / f"docs/{page}.md").read_text(encoding="utf-8")):
+            run(block, module, where=page)
+    if page == "dvs":
+        assert (small_data / "street.png").stat().st_size > 10_000
+        assert len(spikeprep.open_run("runs/nmnist").history) > 0
 
 
 @pytest.mark.parametrize("page", ["export", "publishing", "store-format"])

@@ -64,7 +64,7 @@ class SpikeLoader(Loader):
         Samples per batch; the last one of an epoch may be smaller.
     layout
         The order of a batch's axes: B (sample), T (step), and N (all units) or C (channel), H (row) and W (column).
-        Spyx takes BTN or BTCHW.
+        Spyx takes BTN or BTCHW, with ``batch_major=True`` in its `run`.
     dtype
         Of the spikes.
     steps

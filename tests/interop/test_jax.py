@@ -101,3 +101,30 @@ def test_a_network_of_leaky_neurons_trains(images):
             values.append(float(value))
         means.append(np.mean(values))
     assert means[-1] < 0.9 * means[0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_network_of_spyx_trains(images):
+    pytest.importorskip("spyx")
+    import optax
+    import spyx
+    from flax import nnx
+
+    rngs = nnx.Rngs(0)
+    model = spyx.nn.Sequential(
+        nnx.Linear(30, 20, rngs=rngs), spyx.nn.LIF((20,), beta=0.9, rngs=rngs),
+        nnx.Linear(20, 3, rngs=rngs), spyx.nn.LI((3,), rngs=rngs),
+    )  # fmt: skip
+    optimizer = nnx.Optimizer(model, optax.adam(5e-3), wrt=nnx.Param)
+    entropy = spyx.fn.integral_crossentropy()
+
+    def loss(model, spikes, labels):
+        traces, _ = spyx.nn.run(model, spikes, batch_major=True)
+        return entropy(traces, labels)
+
+    update = spyx.optimize.make_train_step(loss)
+    loader, means = SpikeLoader(images[0]["train"], 10, layout="BTN"), []
+    for _ in range(8):
+        means.append(np.mean([float(update(model, optimizer, b.spikes, b.labels)) for b in loader]))
+    assert means[-1] < 0.8 * means[0]
