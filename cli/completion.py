@@ -82,7 +82,7 @@ def _splits(params: dict[str, Any]) -> Iterable[str]:
 def _encoding_settings(params: dict[str, Any]) -> list[str]:
     from spikeprep.recipes import find_recipe
 
-    recipe = find_recipe(params.get("recipe") or params.get("what") or "")
+    recipe = find_recipe(params.get("recipe") or params.get("what") or params.get("path") or "")
     if params.get("encoder"):
         recipe = recipe.with_encoder(params["encoder"])
     return [f"{name}=" for name in recipe.settings() if not name.startswith("train.")]

@@ -1,4 +1,4 @@
-"""``spikeprep plot``: a picture of a store or of a run."""
+"""``spikeprep plot``: a picture of a store, of a recipe's first samples, or of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from spikeprep.errors import UsageError
 
 from . import completion
-from .options import emit_json, json_option
+from .options import emit_json, json_option, settings_option
 
 KINDS = (
     "sample", "variants", "encoders", "animation",
@@ -33,7 +33,7 @@ def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) 
 
 
 @click.command("plot")
-@click.argument("path", metavar="STORE|RUN", shell_complete=completion.folders)
+@click.argument("path", metavar="STORE|RUN|RECIPE", shell_complete=completion.recipes)
 @click.option(
     "--out",
     required=True,
@@ -61,8 +61,16 @@ def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) 
     "--source",
     metavar="PATH",
     shell_complete=completion.files,
-    help="The raw files of a store: to draw a sound as well, and for variants and encoders.",
+    help="The raw files: of a recipe; of a store to draw a sound as well, and for variants and encoders.",
 )
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    shell_complete=completion.encoders,
+    help="Of a recipe: an encoder to use in place of its own.",
+)
+@settings_option("a setting of a recipe", completion.encoding_settings)
+@click.option("--download", is_flag=True, help="Of a recipe: fetch its raw data, as `encode` does.")
 @click.option(
     "--variants",
     type=click.IntRange(min=1),
@@ -91,7 +99,7 @@ def command(path: str, out: str, as_json: bool, **arguments: Any) -> None:
     """Draw a picture.
 
     \b
-    Of a store, --kind
+    Of a store, or of the first samples of a recipe, --kind
       sample         every spike of a sample, its rate, and a sample of each class;
                      with --source waveform, cochleagram and spikes of a sound
       variants       original images, and variants that augmentation makes

@@ -1,11 +1,11 @@
-"""Draw a picture of a store or of a run."""
+"""Draw a picture of a store, of a recipe's first samples, or of a run."""
 
 from __future__ import annotations
 
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from .. import plot
 from ..devices import select_backend
+from ..encoders.base import Encoder
 from ..encoding.run import EncodeSummary
 from ..errors import RunError, StoreError, UsageError, near_miss
 from ..plot.spikes import check_sample, sample_name
+from ..recipes import Recipe, configured_recipe
 from ..results import Run, Store, TrainResult
 from ..store import SpikeStore
 from ..train.checkpoint import unpack_states
@@ -24,12 +26,13 @@ from ..train.run_folder import RunFolder
 from ..train.trainer import load_network
 from .arguments import PathLike
 from .evaluation import evaluate
+from .first_samples import first_samples, is_recipe
 from .opening import open_run, open_store, path_of
 from .prediction import predict
 
 
 def draw(
-    what: PathLike | EncodeSummary | TrainResult | SpikeStore | Run,
+    what: PathLike | EncodeSummary | TrainResult | SpikeStore | Run | Recipe,
     out: PathLike | None = None,
     *,
     kind: str | None = None,
@@ -39,6 +42,9 @@ def draw(
     source: PathLike | None = None,
     variants: int | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
+    encoder: str | Encoder | None = None,
+    settings: Mapping[str, Any] | None = None,
+    download: bool = False,
     device: str | None = None,
     theme: plot.Theme | None = None,
     overwrite: bool = False,
@@ -48,7 +54,8 @@ def draw(
     Parameters
     ----------
     what
-        A store or a run: a path, or what `encode`, `train`, `open_store` or `open_run` returned.
+        A store or a run: a path, or what `encode`, `train`, `open_store` or `open_run` returned. Or a recipe, its name
+        or its file, for a look at its first samples before they are encoded: they get the pictures of a store.
     out
         File to write: .png, .svg, .pdf, .eps or .jpg, of an animation .gif; None: none.
     kind
@@ -60,11 +67,13 @@ def draw(
     sample
         Position of the sample in its split; default 0.
     source
-        Folder of the raw data, for pictures that show them.
+        Folder of the raw data, for pictures that show them, and for a recipe that needs one.
     variants
         Copies of each image, of "variants".
     vary
         Setting → values, of "encoders": see `spikeprep.plot.stored_encodings`.
+    encoder, settings, download
+        Of a recipe: see `encode`.
     device
         See `train`; default "auto".
     theme
@@ -84,8 +93,18 @@ def draw(
     CapabilityError
         matplotlib, or the device, is not available here.
     """
-    path = path_of(what)
-    of_run = isinstance(what, Run | TrainResult) or RunFolder(path).exists()
+    recipe = configured_recipe(what, encoder, settings) if is_recipe(what) else None  # type: ignore[arg-type]
+    if recipe is None:
+        for name, chosen in {"encoder": encoder, "settings": settings, "download": download}.items():
+            if chosen:
+                raise UsageError(
+                    f"got {name} = {chosen!r} for a store or a run",
+                    "a recipe",
+                    "Leave it out, or name a recipe.",
+                )
+    of_run = recipe is None and (
+        isinstance(what, Run | TrainResult) or RunFolder(path_of(what)).exists()  # type: ignore[arg-type]
+    )
     kinds = RUN_KINDS if of_run else STORE_KINDS
     if kind is None:
         kind = "training" if of_run else "sample" if variants is None else "variants"
@@ -98,7 +117,7 @@ def draw(
         "store": store,
         "split": split,
         "sample": sample,
-        "source": source,
+        "source": source if recipe is None else None,  # a recipe's own
         "variants": variants,
         "vary": vary or None,
         "device": device,
@@ -116,8 +135,16 @@ def draw(
             )
     if out is not None:
         plot.check_picture(out, film=kind == "animation", overwrite=overwrite)
-    opened: Any = open_run(what) if of_run else open_store(what)  # type: ignore[arg-type]
-    with plot.theme(theme) if theme is not None else nullcontext():
+    with ExitStack() as stack:
+        opened: Any
+        if recipe is not None:
+            opened = stack.enter_context(first_samples(recipe, sample or 0, source, download))
+            if source is not None and "source" in used and (kind != "sample" or plot.has_sound(opened)):
+                given["source"] = source
+        else:
+            opened = open_run(what) if of_run else open_store(what)  # type: ignore[arg-type]
+        if theme is not None:
+            stack.enter_context(plot.theme(theme))
         picture: plot.Picture = kinds[kind](opened, **given)
         if out is not None:
             plot.save(picture, out, overwrite=overwrite)

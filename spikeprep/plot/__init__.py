@@ -12,7 +12,7 @@ from .film import Animation, animation
 from .image_variants import variants
 from .layer_spikes import layers
 from .saving import Picture, check_picture, save
-from .sound import cochleagram, stored_sound
+from .sound import cochleagram, has_sound, stored_sound
 from .spikes import MOST_CLASSES, raster
 from .style import Theme, theme
 from .training import training_curve
@@ -33,6 +33,7 @@ __all__ = [
     "count_events",
     "encodings",
     "has_event_units",
+    "has_sound",
     "layers",
     "misclassified",
     "raster",

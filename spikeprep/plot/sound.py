@@ -93,6 +93,11 @@ def cochleagram(
     return figure
 
 
+def has_sound(store: SpikeStore) -> bool:
+    """Return whether a store was encoded from sound, by way of a bank of filters."""
+    return any(hasattr(step, "filters") for step in stored_recipe(store.attributes).build_chain().transforms)
+
+
 def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | os.PathLike[str]) -> Figure:
     """Draw a stored sample with its sound, read again from the raw data; see `cochleagram`.
 
