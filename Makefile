@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 MNIST ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow fuzz lint format types docs bench gpu-test gpu-bench dist clean
+.PHONY: help install demo test test-slow fuzz lint format types docs bench gpu-test gpu-bench changelog dist clean
 
 help:
 	@echo "make demo       encode real digits, train on the store, evaluate; pictures in demo/"
@@ -23,6 +23,7 @@ help:
 	@echo "make docs       the documentation site, in build/documentation/site"
 	@echo "make gpu-test   tests of the CUDA backend and compute-sanitizer; writes gpu-report/test.txt, test.json"
 	@echo "make gpu-bench  benchmarks on a GPU; writes gpu-report/bench.json, bench.md"
+	@echo "make changelog  the news of changes/ into CHANGELOG.md, for a release; ARGS=--draft only shows it"
 	@echo "make dist       a wheel and an sdist in dist/, tested in a fresh environment"
 	@echo "make clean      remove .venv, demo/ and caches"
 
@@ -104,6 +105,9 @@ gpu-bench: $(VENV)/.installed-$(CUDA)
 
 # The archives, and the tests of the sdist against the wheel installed beside them. TESTS: which ones.
 TESTS ?= -m "not slow"
+changelog: $(STAMP)
+	$(BIN)/towncrier build --yes --version "$$($(BIN)/python -c 'import spikeprep; print(spikeprep.__version__)')" $(ARGS)
+
 dist: $(STAMP)
 	rm -rf dist build .dist-venv .dist-tests
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
