@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ def local_client(workers: int | None) -> Iterator[Any]:
         distributed.LocalCluster(
             n_workers=workers or cores(), threads_per_worker=1, processes=True, host="127.0.0.1",
             memory_limit=None, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
+            env=dict(os.environ),  # as it is now: a fork server has that of the time when it was started
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip

@@ -107,6 +107,14 @@ def test_a_lost_worker_costs_its_shard(processes, source, undisturbed, tmp_path,
     assert "MALLOC_TRIM_THRESHOLD_" not in set().union(*processes.run(lambda: set(os.environ)).values())
 
 
+@pytest.mark.slow
+def test_workers_have_the_environment_of_the_call(monkeypatch):
+    for value in ("first", "second"):  # the second time their fork server runs already
+        monkeypatch.setenv("SPIKEPREP_TEST_KEY", value)
+        with cluster._client(cluster.LOCAL, 1) as client:
+            assert list(client.run(os.environ.get, "SPIKEPREP_TEST_KEY").values()) == [value]
+
+
 def test_the_command_line_starts_a_cluster_of_its_own(source, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "LOCAL", "own")  # an option's value reaches the function as it is
     called = []

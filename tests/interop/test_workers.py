@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from multiprocessing import forkserver
+
 import pytest
 
 import spikeprep
@@ -43,6 +45,7 @@ def test_workers_read_a_store_on_disk(ragged, way):
 )
 def test_workers_read_a_store_on_s3(way):
     with s3_server() as (bucket, _):
+        forkserver._forkserver._stop()  # one of an earlier test has other credentials in its environment
         spikes, labels = samples(23, (6,), (9, 17, 30))
         write(f"{bucket}/ragged.zarr", spikes, labels)
         check(f"{bucket}/ragged.zarr", way)
