@@ -185,7 +185,21 @@ class Chain:
 
     @classmethod
     def from_config(cls, configs: Sequence[Mapping[str, Any]]) -> Chain:
-        """Build from a list of plugin configs; the last one, and only it, must be an encoder."""
+        """Build from a list of plugin configs; the last one, and only it, must be an encoder.
+
+        Raises
+        ------
+        UsageError
+            It is something else, or a name, a setting or a value does not exist or does not fit.
+        """
+        if not isinstance(configs, Sequence) or not all(
+            isinstance(c, Mapping) and "name" in c for c in configs
+        ):
+            raise UsageError(
+                f"got the chain {configs!r}",
+                "a list of configurations, each with a name",
+                'For example [{"name": "poisson", "steps": 200}].',
+            )
         steps = [build_step(config) for config in configs]
         transforms = tuple(step for step in steps if isinstance(step, Transform))
         encoder = steps[-1] if steps else None

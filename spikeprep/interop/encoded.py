@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,6 +16,7 @@ from ..encoders.base import Encoder
 from ..encoding.plan import StorePlan
 from ..errors import UsageError, near_miss
 from ..recipes import COPIED_SPLIT, Recipe, configured_recipe
+from ..store.reader import sample_numbers
 
 
 class EncodedSplit:
@@ -111,9 +113,7 @@ class EncodedSplit:
         DataError
             A sample is damaged, or of another size than the first one.
         """
-        last = np.inf if self.has_copies else len(self) - 1
-        if index.size and not 0 <= index.min() <= index.max() <= last:
-            raise IndexError(f"got samples {index.min()} to {index.max()} of {len(self)} of {self.split}")
+        index = sample_numbers(index, math.inf if self.has_copies else len(self))
         plan, shape = self._plan, self._plan.shape
         steps = self.steps[index % len(self)]
         bits = np.zeros((len(index), shape.units, shape.width), np.uint8)

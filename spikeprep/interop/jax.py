@@ -19,6 +19,7 @@ from ..errors import CapabilityError
 from ..store import SplitReader
 from ..train.layers.spatial import Channels
 from .layouts import Layout
+from .samples import require_split
 from .streams import Loader
 
 try:
@@ -104,6 +105,7 @@ class SpikeLoader(Loader):
         shuffle: bool = True,
         drop_last: bool = False,
     ) -> None:
+        require_split(split)
         self._layout = Layout(layout, split.unit_shape, channels)
         self._steps = split.max_steps if steps is None else fitted(steps, Count, "steps")
         self._dtype, self._device = jnp.dtype(dtype), device

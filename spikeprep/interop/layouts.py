@@ -130,6 +130,16 @@ class Layout:
         order = units.transpose([axes.index(axis) for axis in wanted]).ravel()
         return None if (order == np.arange(order.size)).all() else order
 
+    def check_packed(self, shape: tuple[int, ...], dtype: Any) -> None:
+        """Raise `UsageError` for spikes that are not packed, uint8 (sample, unit, byte), or of other units."""
+        units = prod(self.unit_shape)
+        if str(dtype).removeprefix("torch.") != "uint8" or len(shape) != 3 or shape[1] != units:
+            raise UsageError(
+                f"got spikes {dtype} {tuple(shape)}",
+                f"packed ones, uint8 (sample, {units} units, byte)",
+                "Give batches of a data set that leaves them packed, of the same units.",
+            )
+
     def reordered(self, bits: Bits) -> Bits:
         """Return bits (sample, unit, byte) with the units in the layout's order; the same array where it has it."""
         return bits if self.unit_order is None else bits[:, self.unit_order]
@@ -148,8 +158,10 @@ class Layout:
         one
             What is written for a spike: of floating-point numbers that `out` stands for, the bits of 1.
         """
+        self.check_packed(bits.shape, bits.dtype)
         bits, flat = np.ascontiguousarray(self.reordered(bits)), out.reshape(-1)
         samples, units, unit_bytes = bits.shape
+        assert out.shape == self.shape(samples, steps)
         value, used = out.dtype.type(one), min(steps, 8 * unit_bytes)
         if used < steps:
             flat[:] = 0

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Bits, PackedBatch
+from ..errors import UsageError
 from ..store import SplitReader
+from ..store.reader import sample_numbers
 
 CACHE_BYTES = 256 << 20
 """Packed bytes that stay in memory: those of 6,700 samples of MNIST."""
@@ -31,6 +33,14 @@ class PackedSamples(Protocol):
 
     def packed(self, index: NDArray[np.int64]) -> PackedBatch:
         """Return samples by number, (sample,), in the order of `index`."""
+
+
+def require_split(samples: object, *others: type) -> None:
+    """Raise `UsageError` for anything but a split of a store, or one of `others`."""
+    if not isinstance(samples, (SplitReader, *others)):
+        names = " or ".join(["a split of a store", *(f"an {other.__name__}" for other in others)])
+        hint = 'For example spikeprep.open_store("mnist.zarr")["train"].'
+        raise UsageError(f"got {type(samples).__name__} for the samples", names, hint)
 
 
 class CachedSplit:
@@ -70,8 +80,7 @@ class CachedSplit:
     def packed(self, index: NDArray[np.int64]) -> PackedBatch:
         """Return samples by number, (sample,), in the order of `index`; raises as `SplitReader.packed`."""
         split = self._split
-        if index.size and not 0 <= index.min() <= index.max() < len(split):
-            raise IndexError(f"got samples {index.min()} to {index.max()} of {len(split)}")
+        index = sample_numbers(index, len(split))
         bits = np.empty((len(index), split.units, split.layout.unit_bytes), np.uint8)
         chunk_of, inside = np.divmod(index, split.chunk_samples)
         for chunk in np.unique(chunk_of):

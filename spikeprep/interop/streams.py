@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import Count, fitted
 from ..data import PackedBatch
-from ..errors import RunError
+from ..errors import RunError, UsageError
 from ..feed.batches import BatchStream
 from ..random import check_seed
 from ..store import SplitReader
@@ -15,6 +15,9 @@ from ..store import SplitReader
 
 class Loader:
     """What loaders of batches share: each iteration is one epoch, the next one in another order.
+
+    An iteration that is left before its end is over: the next one is the next epoch. After `load_state_dict` it is the
+    rest of the state's epoch.
 
     Chunks of the store are shuffled, and samples within windows of chunks, so each chunk is read once an epoch; samples
     of like length share batches. The order depends on the seed and the epoch alone. A thread reads ahead.
@@ -44,6 +47,8 @@ class Loader:
         check_seed(seed)
         fitted(batch, Count, "batch")
         self._batch, self._drop_last = batch, drop_last
+        self._own = {"seed": int(seed), "shuffle": int(shuffle)}
+        self._continues, self._iterations = True, 0
         self._stream = BatchStream(split, batch, seed=seed, shuffle=shuffle)
 
     def __len__(self) -> int:
@@ -52,17 +57,43 @@ class Loader:
         return full + bool(rest and not self._drop_last)
 
     def _packed(self) -> Iterator[PackedBatch]:
-        """Yield the rest of the current epoch; a batch's bits are overwritten some time after the next is requested."""
+        """Yield the batches of an epoch; a batch's bits are overwritten some time after the next is requested.
+
+        Raises
+        ------
+        UsageError
+            Another iteration of this loader has begun: they share where they are.
+        """
+        state = self._stream.get_state()
+        if state["position"] and not self._continues:
+            self._stream.set_state(state | {"epoch": state["epoch"] + 1, "position": 0})
+        self._continues = False
+        self._iterations += 1
+        own = self._iterations
         for batch in self._stream.batches():
             if len(batch) == self._batch or not self._drop_last:
                 yield batch
+            if own != self._iterations:
+                raise UsageError(
+                    "got an iteration of a loader after another one began",
+                    "one at a time",
+                    "Make two loaders.",
+                )
 
     def state_dict(self) -> dict[str, int]:
         """Return where the iteration is: a batch counts from when it was returned. JSON-ready."""
-        return self._stream.get_state()
+        return self._stream.get_state() | self._own
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `state_dict` returned; raises `RunError` where it is of other batches."""
-        if not all(isinstance(state.get(key), int) for key in self.state_dict()):
-            raise RunError(f"got the state {dict(state)}", f"the keys {', '.join(self.state_dict())}")
+        keys = self.state_dict()
+        if not isinstance(state, Mapping) or not all(isinstance(state.get(key), int) for key in keys):
+            raise RunError(f"got the state {state!r}", f"one of state_dict: the keys {', '.join(keys)}")
+        if any(state[key] != own for key, own in self._own.items()):
+            given = ", ".join(f"{key} = {state[key]}" for key in self._own)
+            own = ", ".join(f"{key} = {value}" for key, value in self._own.items())
+            raise RunError(
+                f"got the state of a loader with {given}", own, "Make the loader as the first one was."
+            )
         self._stream.set_state(dict(state))
+        self._continues = True

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
@@ -22,7 +23,7 @@ from ..store import SplitReader
 from ..train.layers.spatial import Channels
 from .encoded import EncodedSplit
 from .layouts import Layout
-from .samples import CACHE_BYTES, CachedSplit, PackedSamples
+from .samples import CACHE_BYTES, CachedSplit, PackedSamples, require_split
 from .streams import Loader
 
 try:
@@ -95,7 +96,8 @@ class _Unpacker:
         return SpikeBatch(torch.from_numpy(batch.bits), labels, lengths)
 
     def dense(self, batch: SpikeBatch) -> SpikeBatch:
-        """Return a packed batch unpacked."""
+        """Return a packed batch unpacked; raises `UsageError` for another one."""
+        self.layout.check_packed(tuple(batch.spikes.shape), batch.spikes.dtype)
         steps = self.steps or (int(batch.lengths.max()) if len(batch.lengths) else 1)
         unpacked = self._on_cpu if batch.spikes.device.type == "cpu" else self._on_device
         return batch._replace(spikes=unpacked(batch.spikes, steps))
@@ -168,6 +170,7 @@ class SpikeLoader(Loader):
         shuffle: bool = True,
         drop_last: bool = False,
     ) -> None:
+        require_split(split)
         self._device = torch.device(device)
         self._unpacker = _Unpacker(Layout(layout, split.unit_shape, channels), dtype, steps)
         super().__init__(split, batch, seed=seed, shuffle=shuffle, drop_last=drop_last)
@@ -229,6 +232,7 @@ class SpikeDataset(Dataset[SpikeSample]):
         channels: Channels = "auto",
         packed: bool = False,
     ) -> None:
+        require_split(samples, EncodedSplit)
         self.samples, self.packed = samples, packed
         self._unpacker = _Unpacker(Layout(layout, samples.unit_shape, channels), dtype, steps)
         self._read: PackedSamples = CachedSplit(samples) if isinstance(samples, SplitReader) else samples
@@ -238,15 +242,18 @@ class SpikeDataset(Dataset[SpikeSample]):
 
     def __getitem__(self, sample: int) -> SpikeSample:
         """Return spikes in the layout without B, label and length of one sample; raises `IndexError`, `StoreError`."""
+        sample = operator.index(sample)
         batch = self._packed([sample + len(self) if sample < 0 else sample])
         if not self.packed:
-            batch = self.dense(batch)
+            batch = self._unpacker.dense(batch)
         return SampleSequence(batch, self._sample_axis, self._time_axis)[0]
 
     def __getitems__(self, samples: Sequence[int]) -> SampleSequence:
         """Return samples as a sequence of (spikes, label, length), each of its own length."""
         batch = self._packed(samples)
-        return SampleSequence(batch if self.packed else self.dense(batch), self._sample_axis, self._time_axis)
+        if not self.packed:
+            batch = self._unpacker.dense(batch)
+        return SampleSequence(batch, self._sample_axis, self._time_axis)
 
     def _packed(self, samples: Sequence[int]) -> SpikeBatch:
         return self._unpacker.packed(self._read.packed(np.asarray(samples, np.int64)))
@@ -266,8 +273,19 @@ class SpikeDataset(Dataset[SpikeSample]):
         Parameters
         ----------
         batch
-            As a data set with ``packed=True`` gives it: spikes uint8 (sample, unit, byte).
+            As the data set gives it: spikes uint8 (sample, unit, byte).
+
+        Raises
+        ------
+        UsageError
+            The data set has not ``packed=True``, so that its batches are dense; or the batch is of other units.
         """
+        if not self.packed:
+            raise UsageError(
+                "got a batch for dense of a data set that unpacks spikes itself",
+                "packed = True",
+                "Leave dense out, or give the SpikeDataset packed=True.",
+            )
         return self._unpacker.dense(batch)
 
     def collate(self, samples: Sequence[SpikeSample]) -> SpikeBatch:
@@ -364,6 +382,7 @@ class ShuffledBatches(Sampler[list[int]]):
     def __init__(
         self, samples: SplitReader | EncodedSplit, batch: int, seed: int = 0, *, fresh: bool = False
     ) -> None:
+        require_split(samples, EncodedSplit)
         check_seed(seed)
         fitted(batch, Count, "batch")
         self.epoch, self._samples, self._fresh = 0, len(samples), fresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -47,7 +48,8 @@ class SplitReader:
     digest, shards by size and, on a local disk, one chunk's spike counts when they are first used. `verify` compares
     the digests of shards too.
 
-    It pickles as (path or URL, split); a copy opens the split again when it is first used.
+    It pickles as (path or URL, split), and what identifies the store; a copy opens the split again when it is first
+    used, and raises `StoreError` where another store is at this place by then.
 
     Attributes
     ----------
@@ -81,11 +83,12 @@ class SplitReader:
         self._buffers: list[Bits] = []  # of a chunk each, lent to one thread at a time
 
     @classmethod
-    def _reopen(cls, path: str, split: str) -> Self:
-        return cls(open_storage(path), split)
+    def _reopen(cls, path: str, split: str, expected: str | None = None) -> Self:
+        storage = open_storage(path)
+        return cls(storage, split, Root(storage, expected=expected))
 
     def __reduce__(self) -> Any:
-        return type(self)._reopen, (self._storage.absolute_path(), self.split)
+        return type(self)._reopen, (self._storage.absolute_path(), self.split, self._root.identity)
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -243,7 +246,7 @@ class SplitReader:
 
     def __getitem__(self, sample: int) -> NDArray[np.bool_]:
         """Return the spikes of one sample, bool (time, unit), of its own length."""
-        n = len(self)
+        n, sample = len(self), operator.index(sample)
         if not -n <= sample < n:
             raise IndexError(f"got sample {sample} of {n}")
         batch = self.packed(np.array([sample % n]))
@@ -266,6 +269,10 @@ class SplitReader:
 
         Raises
         ------
+        IndexError
+            There is no such sample; numbers count from 0, and not from the end.
+        UsageError
+            The index is neither a slice nor numbers; of a mask give ``numpy.flatnonzero``.
         StoreError
             A shard is missing or a chunk damaged; the message names the samples.
 
@@ -275,11 +282,8 @@ class SplitReader:
         once per call and its samples copied out, so many numbers in one call are cheaper than one at a time.
         """
         if isinstance(index, slice):
-            numbers = np.arange(*index.indices(len(self)))
-        else:
-            numbers = np.asarray(index, np.int64)
-            if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(self)):
-                raise IndexError(f"got samples {numbers.min()} to {numbers.max()} of {len(self)}")
+            index = np.arange(*index.indices(len(self)))
+        numbers = sample_numbers(index, len(self))
         local = self._storage.local
         threads = fitted(threads, Count | None, "threads") or (cores() if local else self.requests)
         chunks = len(np.unique(numbers // self.chunk_samples))
@@ -445,6 +449,29 @@ class SplitReader:
     def _damage(self, key: str, start: int, stop: int, what: str) -> StoreError:
         self._root.check()  # another store's files are no damage
         return DamagedSamples(f"{self._storage.path}/{key}: {self.split} samples {start} to {stop - 1}", what)
+
+
+def sample_numbers(index: Any, samples: float) -> NDArray[np.int64]:
+    """Return an index as int64 (sample,).
+
+    Raises
+    ------
+    UsageError
+        It is not numbers on one axis.
+    IndexError
+        One of them is not between 0 and `samples` − 1.
+    """
+    numbers = np.asarray(index)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        mask = numbers.dtype == np.bool_
+        raise UsageError(
+            f"got an index of {numbers.dtype} {numbers.shape}",
+            "whole numbers of samples, (sample,)",
+            "Give numpy.flatnonzero(mask)." if mask else "A single sample is split[number].",
+        )
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < samples):
+        raise IndexError(f"got samples {numbers.min()} to {numbers.max()} of {samples}")
+    return numbers.astype(np.int64)
 
 
 def _rows_by_chunk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable
 from functools import cached_property
 from typing import Any
@@ -33,10 +34,12 @@ class Root:
         Of the store.
     bound
         False for `verify`, which reads what the manifest does not cover too.
+    expected
+        The `identity` of the store that was opened at this place before, in another process or at another time.
     """
 
-    def __init__(self, storage: Storage, *, bound: bool = True) -> None:
-        self._storage, self._bound = storage, bound
+    def __init__(self, storage: Storage, *, bound: bool = True, expected: str | None = None) -> None:
+        self._storage, self._bound, self._expected = storage, bound, expected
         self._version: Hashable = None
 
     @cached_property
@@ -60,6 +63,12 @@ class Root:
     @cached_property
     def manifest(self) -> Manifest | None:
         """The manifest of a complete store; None where there is none. Raises `StoreError` as `attributes`."""
+        manifest = self._read_manifest()
+        if self._expected and self._expected != _identity(self._document[1]):
+            raise self._replaced()
+        return manifest
+
+    def _read_manifest(self) -> Manifest | None:
         root, attributes = self._document
         if not (self._bound and attributes["complete"]):
             return None
@@ -76,6 +85,12 @@ class Root:
             self.check()  # it may be another store's by now
             raise
         return manifest
+
+    @property
+    def identity(self) -> str | None:
+        """A digest of a complete store's configuration, spikes and labels; None where it was not read yet."""
+        attributes = self.__dict__["_document"][1] if "_document" in self.__dict__ else {}
+        return _identity(attributes) if attributes.get("complete") else None
 
     @cached_property
     def files(self) -> Files:
@@ -96,15 +111,23 @@ class Root:
         if opened["complete"] and now["complete"] and opened.get("contents") != now.get("contents"):
             same = False
         if not same or "being_replaced" in now:
-            raise StoreError(
-                f"{self._storage.path} was replaced since it was opened", "", "Open it again, and start over."
-            )
+            raise self._replaced()
         self._version = version
+
+    def _replaced(self) -> StoreError:
+        return StoreError(
+            f"{self._storage.path} was replaced since it was opened", "", "Open it again, and start over."
+        )
 
     def check_where_cheap(self) -> None:
         """Check as `check` does, where that takes microseconds."""
         if self._storage.local:
             self.check()
+
+
+def _identity(attributes: dict[str, Any]) -> str:
+    text = f"{fingerprint(attributes)} {attributes.get('contents')}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def changed_file(

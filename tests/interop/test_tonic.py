@@ -9,7 +9,9 @@ import pytest
 
 import spikeprep
 from spikeprep.errors import DataError, UsageError
+from spikeprep.interop.encoded import EncodedSplit
 from spikeprep.interop.tonic import Encode, EventDataset
+from spikeprep.packing import unpack
 from tests.interop.conftest import samples, write
 
 
@@ -82,3 +84,36 @@ def test_what_is_no_recording(recording, message):
         Encode([{"name": "dvs"}], sensor_size=(4, 3, 2))(recording)
     with pytest.raises(UsageError, match="dvz"):
         Encode([{"name": "dvz"}], sensor_size=(4, 3, 2))
+
+
+def test_units_beyond_16_bits_and_steps_below_a_microsecond(tmp_path):
+    spikes, labels = samples(2, (40_000,), (9,))
+    write(tmp_path / "wide.zarr", spikes, labels)
+    events = EventDataset(spikeprep.open_store(tmp_path / "wide.zarr")["train"])[0][0]
+    steps, columns = np.nonzero(spikes[0].reshape(len(spikes[0]), -1))
+    assert (events["x"] == columns).all()
+    assert (events["t"] == 2000 * steps).all()
+    spikeprep.write_store(tmp_path / "short.zarr", spikes, labels, dt=1e-7, classes=["a", "b", "c"])
+    with pytest.raises(UsageError, match=r"steps of 0\.1 µs; expected at least 1 µs"):
+        EventDataset(spikeprep.open_store(tmp_path / "short.zarr")["train"])
+
+
+def test_samples_that_are_encoded_when_read():
+    pytest.importorskip("sklearn")
+    split = EncodedSplit("digits", limit=3)
+    events, label = EventDataset(split)[1]
+    batch = split.packed(np.array([1]))
+    assert len(events) == unpack(batch.bits[0], int(batch.steps[0])).sum() > 100
+    assert label == batch.labels[0]
+
+
+@pytest.mark.parametrize("size", [(7, 5), "a", (7, 5, 3), (0, 5, 1), (7.5, 5, 1), None])
+def test_what_is_no_sensor_size(size):
+    with pytest.raises(UsageError, match="got sensor_size = "):
+        Encode([{"name": "dvs", "bin_us": 1000}], size)
+
+
+@pytest.mark.parametrize("chain", [[{}], "dvs", None, ["dvs"]])
+def test_what_is_no_chain(chain):
+    with pytest.raises(UsageError, match=r"got the chain .*a list of configurations"):
+        Encode(chain, (7, 5, 1))

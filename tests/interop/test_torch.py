@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset  # noqa: E402
 
 from spikeprep.interop.encoded import EncodedSplit  # noqa: E402
 from spikeprep.interop.torch import ShuffledBatches, SpikeDataset, SpikeLoader  # noqa: E402
+from tests.interop.conftest import samples, write  # noqa: E402
 
 DTYPES = (torch.float32, torch.bool, torch.uint8, torch.int64, torch.bfloat16, torch.float16, torch.float64)
 
@@ -124,8 +126,6 @@ def test_it_pickles_small_and_reads_the_same(ragged):
 
 
 def test_a_damaged_store_is_named(ragged, tmp_path):
-    import shutil
-
     path = tmp_path / "damaged.zarr"
     shutil.copytree(ragged[0].path, path)
     shard = path / "train/spikes/c/0/0/0"
@@ -189,9 +189,26 @@ def test_the_loader_has_the_order_of_training_and_resumes(ragged):
     assert len(rest) == 3
     assert all(torch.equal(a.spikes, b.spikes) for a, b in zip(rest, epochs[1][3:], strict=True))
     with pytest.raises(RunError, match="of 23 samples"):
-        SpikeLoader(split, 3).load_state_dict(states[0])
-    with pytest.raises(RunError, match="the keys"):
-        again.load_state_dict({})
+        SpikeLoader(split, 3, seed=5).load_state_dict(states[0])
+    for other in ({"seed": 6}, {"seed": 5, "shuffle": False}):
+        with pytest.raises(RunError, match=r"got the state of a loader with seed = 5, shuffle = 1"):
+            SpikeLoader(split, 4, **other).load_state_dict(states[0])
+    for state in ({}, None, "x"):
+        with pytest.raises(RunError, match="the keys"):
+            again.load_state_dict(state)
+
+
+def test_an_iteration_that_is_left_is_over(ragged):
+    split = ragged[0]["train"]
+    whole = SpikeLoader(split, 4)
+    epochs = [[batch.labels.tolist() for batch in whole] for _ in range(2)]
+    loader = SpikeLoader(split, 4)
+    assert next(iter(loader)).labels.tolist() == epochs[0][0]
+    assert [batch.labels.tolist() for batch in loader] == epochs[1]
+    first, second = iter(loader), iter(loader)
+    next(first), next(second)
+    with pytest.raises(UsageError, match="one at a time"):
+        next(first)
 
 
 def test_the_last_batch_of_the_loader(ragged):
@@ -245,3 +262,41 @@ def test_fresh_batches_have_another_copy_in_each_epoch(digits):
 def test_a_split_that_the_data_set_has_not():
     with pytest.raises(UsageError, match=r"'tset'.*Did you mean 'test'"):
         EncodedSplit("digits", "tset")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bool])
+def test_what_dense_does_not_take(images, ragged, dtype):
+    data = SpikeDataset(ragged[0]["train"], dtype=dtype)
+    batch = next(iter(DataLoader(data, batch_size=4)))
+    with pytest.raises(UsageError, match="packed = True"):
+        data.dense(batch)
+    packed = SpikeDataset(ragged[0]["train"], dtype=dtype, packed=True)
+    of_images = next(iter(DataLoader(SpikeDataset(images[0]["train"], packed=True), batch_size=4)))
+    for other in (batch, of_images, of_images._replace(spikes=of_images.spikes[0])):
+        with pytest.raises(UsageError, match=r"packed ones, uint8 \(sample, 6 units, byte\)"):
+            packed.dense(other)
+
+
+def test_what_is_no_split(images):
+    store = images[0]
+    with pytest.raises(UsageError, match=r"got str for the samples.*open_store"):
+        SpikeDataset(store.path)
+    with pytest.raises(UsageError, match=r"for the samples; expected a split of a store\. "):
+        SpikeLoader(store, 4)
+    with pytest.raises(UsageError, match="or an EncodedSplit"):
+        ShuffledBatches(store, 4)
+    for sample in (slice(3), [1], 1.5):
+        with pytest.raises(TypeError):
+            SpikeDataset(store["train"])[sample]
+
+
+def test_a_pickle_of_a_store_that_was_replaced(tmp_path):
+    spikes, labels = samples(12, (6,), (9, 17))
+    write(tmp_path / "a.zarr", spikes, labels)
+    data = pickle.dumps(SpikeDataset(spikeprep.open_store(tmp_path / "a.zarr")["train"]))
+    assert len(pickle.loads(data)[3].spikes) == 17
+    shutil.rmtree(tmp_path / "a.zarr")
+    spikes, labels = samples(12, (7,), (9, 17))
+    write(tmp_path / "a.zarr", spikes, labels)
+    with pytest.raises(StoreError, match="was replaced since it was opened"):
+        pickle.loads(data)[3]

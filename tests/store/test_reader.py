@@ -109,6 +109,25 @@ def test_many_threads(path):
     assert not wrong
 
 
+@pytest.mark.parametrize(
+    "index", [np.arange(10) % 2 == 0, [True, False], [1.5], 3, "a", np.zeros((2, 2), int), [None]]
+)
+def test_an_index_that_is_no_numbers(reader, index):
+    with pytest.raises(UsageError, match=r"got an index of .*whole numbers of samples"):
+        reader.packed(index)
+
+
+@pytest.mark.parametrize("sample", [1.5, "1", [1], np.array([1, 2])])
+def test_a_sample_that_is_no_number(reader, sample):
+    with pytest.raises(TypeError):
+        reader[sample]
+
+
+def test_lists_and_no_samples(reader):
+    assert reader.packed([1, 3]).index.tolist() == [1, 3]
+    assert len(reader.packed([])) == len(reader.packed(np.array([], bool).nonzero()[0])) == 0
+
+
 @pytest.mark.parametrize("threads", [1, 2, 7, None])
 @pytest.mark.parametrize("few", [0, 4])
 def test_threads_read_the_same(path, threads, few, monkeypatch):
