@@ -43,6 +43,9 @@ from spikeprep.urls import hide_secrets, redacted
 from .flags import flags_of, hint_with_flags, rejected_with_flags
 from .options import Invocation, emit_json
 
+# Numba colours its own errors where colorama is installed, which then ends each command with an escape sequence
+os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
+
 # name → module, in the order in which they are used; a module is loaded when its command is called
 COMMANDS = {
     "list": ".list",

@@ -122,6 +122,12 @@ def _client(scheduler: str, workers: int | None) -> Iterator[Any]:
         try:
             _require_answer(scheduler)
             client = distributed.Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except TypeError as error:  # Dask's, of an address with encryption
+            raise CapabilityError(
+                f"Dask has no certificates for the scheduler {scheduler} ({error})",
+                "its settings distributed.comm.tls.ca-file, client.cert and client.key",
+                "Set them in ~/.config/dask, or DASK_DISTRIBUTED__COMM__TLS__CA_FILE and the like in the environment.",
+            ) from error
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             text = hide_secrets(str(error) or "no answer", scheduler)
             raise CapabilityError(

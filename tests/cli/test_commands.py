@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -565,3 +567,15 @@ def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
         done = spikeprep(name, *args, "--json")
         assert done.exit_code == 0
         json.loads(done.stdout)
+
+
+def test_no_escape_sequences_come_from_numba():
+    pytest.importorskip("colorama")
+    code = (  # what Numba does to colour an error
+        "import spikeprep_cli.main, colorama.initialise as c\n"
+        "from numba.core.errors import termcolor\n"
+        "termcolor().highlight('x'); print(c.atexit_done)"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_DISABLE")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == "False\n", done.stderr

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import signal
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ from spikeprep_cli.main import main
 
 import spikeprep
 from spikeprep.api import encode
-from spikeprep.encoding import cluster, cluster_tasks
+from spikeprep.encoding import cluster, cluster_tasks, local_cluster
 from spikeprep.encoding import run as encoding_run
 from spikeprep.encoding.cluster_tasks import differences, installation, run_task
 from spikeprep.errors import CapabilityError, DataError, UsageError
@@ -154,6 +155,27 @@ def test_a_scheduler_that_does_not_answer(source, tmp_path, monkeypatch, listeni
             run(tmp_path / "s.zarr", source, scheduler=where)
     assert not (tmp_path / "s.zarr").exists()
     gc.collect()  # Dask leaves open the socket of a greeting that is cancelled: here it is no other test's warning
+
+
+def test_a_scheduler_behind_tls_without_certificates(source, tmp_path):
+    with pytest.raises(CapabilityError, match=r"no certificates for the scheduler tls://127\.0\.0\.1:9"):
+        run(tmp_path / "s.zarr", source, scheduler="tls://127.0.0.1:9")
+
+
+def test_ctrl_c_waits_while_a_cluster_starts_and_closes():
+    steps = []
+
+    def start():
+        with local_cluster._delayed_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)  # where Python runs the handler
+            steps.append("went on")
+        steps.append("not reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert steps == ["went on"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_scheduler_without_workers(source, tmp_path, monkeypatch):
