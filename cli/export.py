@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from spikeprep.errors import printable
 
 from . import completion
+from .flags import flags_of, hint_with_flags
 from .options import emit_json, json_option
 
 
@@ -78,6 +81,7 @@ def command(
         url=url,
         overwrite=overwrite,
     )
+    result = replace(result, not_compared=hint_with_flags(result.not_compared, flags_of(command), {}))
     if as_json:
         emit_json(result.to_json())
     else:

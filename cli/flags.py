@@ -7,13 +7,14 @@ optim.rate=0.01". Here these become ``--device gpu``, ``--overwrite`` and ``--se
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from itertools import pairwise
 
 import click
 
 _VALUE = r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w./:…+-]*[\w…])"
-_NAME = r"(?<![\w./?&:-])([a-z]\w*(?:\.\w+)*)"
+_NAME = r"(?<![\w./?&:-])(?<!\w\()([a-z]\w*(?:\.\w+)*)"
 ASSIGNMENT = re.compile(rf"(?<!--set ){_NAME}={_VALUE}")
 REJECTED = re.compile(rf"(^got |(?<=\S) and ){_NAME} = {_VALUE}")
 
@@ -49,7 +50,7 @@ def rejected_with_flags(text: str, own: Mapping[str, click.Option], args: list[s
         if short in given:
             return f"{got}--set {short}={_unquoted(value)}"
         option = own.get(short)
-        if option and any(arg.partition("=")[0] in option.opts for arg in args):
+        if option and any(arg.partition("=")[0] in option.opts + option.secondary_opts for arg in args):
             return got + _flag(option, value)
         return match[0]
 
@@ -57,8 +58,12 @@ def rejected_with_flags(text: str, own: Mapping[str, click.Option], args: list[s
 
 
 def _flag(option: click.Option, value: str) -> str:
-    name = max(option.opts, key=len)
-    return name if option.is_flag else f"{name} {_unquoted(value)}"
+    off = option.is_flag and value == "False"
+    name = max((off and option.secondary_opts) or option.opts, key=len)
+    if option.is_flag:
+        return name
+    text = _unquoted(value)
+    return f"{name} {shlex.quote(text) if ' ' in text else text}"
 
 
 def _for_a_shell(setting: str) -> str:

@@ -23,7 +23,9 @@ def _hint(report: VerifyReport) -> str:
         return "It is as it was written; the raw data or the encoder have changed since."
     if all(problem.what == "no part of the store" for problem in report.problems):
         return "Move these files elsewhere."
-    return "Encode it again with repair=True, which writes only what is damaged, or restore a copy."
+    from spikeprep.store.attributes import WRITE_AGAIN
+
+    return f"Restore a copy, or {WRITE_AGAIN}."
 
 
 @click.command("verify")

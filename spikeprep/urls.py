@@ -122,6 +122,8 @@ def local_path(path: str | os.PathLike[str]) -> Path | None:
         The path is empty or has a null character, a ``file://`` URL names a host, or ``~NAME`` is no user.
     """
     text = os.fspath(path)
+    if not isinstance(text, str):
+        raise UsageError(f"got the path {text!r}", "text, not bytes", "Use os.fsdecode.")
     if not text:
         raise UsageError("got an empty path", "a file or folder", "The current folder is `.`.")
     match = _LOCAL.fullmatch(text)

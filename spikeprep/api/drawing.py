@@ -15,7 +15,7 @@ from .. import plot
 from ..devices import select_backend
 from ..encoders.base import Encoder
 from ..encoding.run import EncodeSummary
-from ..errors import RunError, StoreError, UsageError, near_miss
+from ..errors import RunError, UsageError, near_miss
 from ..plot.spikes import check_sample, sample_name
 from ..recipes import Recipe, configured_recipe
 from ..results import Run, Store, TrainResult
@@ -27,7 +27,7 @@ from ..train.trainer import load_network
 from .arguments import PathLike
 from .evaluation import evaluate
 from .first_samples import first_samples, is_recipe
-from .opening import open_run, open_store, path_of
+from .opening import open_run, open_store, path_of, store_of
 from .prediction import predict
 
 
@@ -193,7 +193,7 @@ def _training(run: Run) -> plot.Picture:
 
 
 def _confusion(run: Run, store: Any = None, split: str | None = None, device: str = "auto") -> plot.Picture:
-    opened = _store_of(run, store)
+    opened = store_of(run, store)
     result = evaluate(run, opened, split=opened.chosen_split(split), device=device)
     title = f"{run.layers} on {result.split} of {opened.path}"
     return plot.confusion(result.confusion, result.classes, title=title)
@@ -202,7 +202,7 @@ def _confusion(run: Run, store: Any = None, split: str | None = None, device: st
 def _layers(
     run: Run, store: Any = None, split: str | None = None, sample: int = 0, device: str = "auto"
 ) -> plot.Picture:
-    opened, config = _store_of(run, store), run.config
+    opened, config = store_of(run, store), run.config
     labels = _labels(run, opened)
     name = opened.chosen_split(split)
     reader = opened[name]
@@ -244,23 +244,12 @@ def _weights(run: Run) -> plot.Picture:
 def _misclassified(
     run: Run, store: Any = None, split: str | None = None, device: str = "auto"
 ) -> plot.Picture:
-    opened = _store_of(run, store)
+    opened = store_of(run, store)
     name, labels = opened.chosen_split(split), _labels(run, opened)
     reader = opened[name]
     counts = predict(run, opened, split=name, device=device).counts
     title = f"{run.layers} on {name} of {opened.path}"
     return plot.misclassified(reader, counts, labels[reader.labels], run.config.classes, title=title)
-
-
-def _store_of(run: Run, store: Any) -> Store:
-    """Return the store to read samples from: a given one, or the one that the run was trained on."""
-    if store is not None:
-        return open_store(store)
-    try:
-        return open_store(run.config.store)
-    except StoreError as error:
-        hint = f"Name the store: {run.path} was trained on {run.config.store}. Use store=STORE."
-        raise StoreError(error.got, error.expected, hint) from error
 
 
 def _labels(run: Run, store: Store) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..config import fitted
 from ..encoding.run import EncodeSummary
 from ..errors import SpikeprepError
 from ..progress import progress_for
@@ -14,7 +15,7 @@ from ..train.memory import memory_errors
 from ..train.other_stores import fit
 from ..train.run_folder import RunFolder
 from .arguments import PathLike, ShowProgress
-from .opening import open_run, open_store, path_of
+from .opening import open_run, open_store, path_of, store_of
 
 if TYPE_CHECKING:
     from ..export import ExportResult
@@ -79,12 +80,15 @@ def export(
     from ..export import export_run, export_store
     from ..export.formats import refuse_argument
 
+    check, overwrite = fitted(check, bool, "check"), fitted(overwrite, bool, "overwrite")
     if isinstance(source, TrainResult | Run) or _is_run(source):
         refuse_argument("a network", url=url)
         run = open_run(source)  # type: ignore[arg-type]  # `_is_run` leaves paths
-        compared = _store_of(run, store) if check and to == "nir" else ""
+        compared = _compared_store(run, store) if check and to == "nir" else ""
         if to != "nir":
             refuse_argument(f"a network as {to}", store=store, check=None if check else check)
+        elif not check:
+            refuse_argument("a network that is not compared", store=store, split=split, samples=samples)
         return export_run(
             run.folder, out, to, store=compared, split=split, samples=samples, dt=dt, compared=check,
             overwrite=overwrite,
@@ -101,15 +105,13 @@ def _is_run(source: Any) -> bool:
     return isinstance(source, str | os.PathLike) and RunFolder(path_of(source)).exists()
 
 
-def _store_of(run: Run, store: PathLike | EncodeSummary | SpikeStore | None) -> SpikeStore | str:
+def _compared_store(run: Run, store: PathLike | EncodeSummary | SpikeStore | None) -> SpikeStore | str:
     """Return the store to compare on: `store`, else the run's own, or why that one cannot be used."""
-    if store is not None:
-        opened = open_store(store)
-        fit(run.config, opened)
-        return opened
     try:
-        opened = open_store(run.config.store)
+        opened = store_of(run, store)
         fit(run.config, opened)
     except SpikeprepError as error:
-        return f"{error.got}; name the run's store in the argument store"
+        if store is not None:
+            raise
+        return f"{error.got}; name the run's store: store=STORE"
     return opened

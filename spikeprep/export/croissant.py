@@ -7,13 +7,17 @@ Croissant has no notion of Zarr arrays, so the spikes themselves are described i
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from ..errors import StoreError
+from ..errors import StoreError, UsageError
 from ..store import SpikeStore
 from ..store.layout import MANIFEST
+from ..store.manifest import FileDigest, Manifest
+from ..urls import redacted
 
 _CONTEXT = {
     "@language": "en",
@@ -55,7 +59,7 @@ _CONTEXT = {
 }
 
 
-def croissant(store: SpikeStore, url: str | None = None) -> dict[str, Any]:
+def croissant(store: SpikeStore, url: str | None = None, folder: Path = Path()) -> dict[str, Any]:
     """Return the metadata document of a store.
 
     Parameters
@@ -63,19 +67,28 @@ def croissant(store: SpikeStore, url: str | None = None) -> dict[str, Any]:
     store
         A complete store with a manifest.
     url
-        Where the store is, or will be, published: file names are then URLs under it, else paths inside the store.
+        Where the store is, or will be, published: file names are then URLs under it. Else they are those of the store
+        where it is: a store in a folder has paths relative to `folder`.
+    folder
+        The folder that the document will be in.
 
     Raises
     ------
+    UsageError
+        `url` is not one of a folder.
     StoreError
         The store has no manifest: it was written by a release that made none.
     """
     files = store.files()
     if not files:
         raise StoreError(
-            f"{store.path} has no manifest", "the digest of every file", "Encode the store again."
+            f"{store.path} has no manifest: it was written by one of the first releases",
+            "the digest of every file",
+            "Encode the store again with overwrite=True.",
         )
-    about, base = store.attributes, f"{url.rstrip('/')}/" if url else ""
+    about = store.attributes
+    base = _base(store.path, folder) if url is None else f"{_checked_url(url).rstrip('/')}/"
+    manifest = FileDigest.of([Manifest.of(files, about["version"]).document()])
     licence = about["source"].get("licence") or "unknown"
     document: dict[str, Any] = {
         "@context": _CONTEXT,
@@ -86,7 +99,10 @@ def croissant(store: SpikeStore, url: str | None = None) -> dict[str, Any]:
         "license": licence,
         "version": "1.0.0",
         "keywords": ["spiking neural networks", "spike trains", "Zarr"],
-        "distribution": [_file(key, base, file.size, file.sha256) for key, file in sorted(files.items())],
+        "distribution": [
+            _file(key, base, file.size, file.sha256)
+            for key, file in sorted({**files, MANIFEST: manifest}.items())
+        ],
         "recordSet": [
             _records("classes", "name", [{"classes/name": name} for name in about["classes"]]),
             _records("splits", "name", [{"splits/name": name} for name in about["samples"]]),
@@ -99,9 +115,40 @@ def croissant(store: SpikeStore, url: str | None = None) -> dict[str, Any]:
     return document
 
 
-def croissant_json(store: SpikeStore, url: str | None = None) -> bytes:
+def croissant_json(store: SpikeStore, url: str | None = None, folder: Path = Path()) -> bytes:
     """Return the bytes of `croissant`'s document."""
-    return (json.dumps(croissant(store, url), indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(croissant(store, url, folder), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _checked_url(url: str) -> str:
+    """Return the URL of a folder; raises `UsageError` for a text that is none."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and url.isprintable() and " " not in url else None
+        if (
+            parts
+            and parts.scheme
+            and parts.hostname
+            and not (set('?#\\"<>{}|^`') & set(url) or parts.username)
+        ):
+            _ = parts.port
+            return url
+    except ValueError:
+        pass
+    raise UsageError(
+        f"got url = {redacted(url)!r}" if isinstance(url, str) else f"got url = {url!r}",
+        "the URL of the store's folder, such as https://example.org/digits.zarr, without spaces, user, ? and #",
+        "Write a space as %20.",
+    )
+
+
+def _base(store: str, folder: Path) -> str:
+    """Return what stands ahead of the store's own paths in a document that is written to a folder."""
+    if "://" in store:
+        return f"{store.rstrip('/')}/"
+    try:
+        return f"{Path(os.path.relpath(os.path.realpath(store), os.path.realpath(folder))).as_posix()}/"
+    except ValueError:  # another drive
+        return f"{Path(os.path.realpath(store)).as_posix()}/"
 
 
 def _description(store: SpikeStore) -> str:
@@ -120,9 +167,10 @@ def _file(key: str, base: str, size: int, sha256: str) -> dict[str, Any]:
     kind = "application/json" if key.endswith(".json") else "application/octet-stream"
     return {
         "@type": "cr:FileObject",
-        "@id": key,
+        "@id": quote(key),  # no spaces: it is an IRI
         "name": key,
-        "contentUrl": base + quote(key) if base else key,
+        # a path is read as it is: readers open it as a file
+        "contentUrl": base + (quote(key) if "://" in base else key),
         "contentSize": f"{size} B",
         "encodingFormat": kind,
         "sha256": sha256,

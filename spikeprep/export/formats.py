@@ -15,6 +15,7 @@ from ..train.run_folder import RunFolder
 from .arrays import write_npz, write_torch
 from .comparison import Comparison, compare
 from .croissant import croissant_json
+from .exported_folder import refuse_split_names
 from .hdf5 import write_nir_data, write_shd
 from .network import TrainedNetwork
 from .nir_graph import DT, Omission, nir_graph, nir_omissions, write_nir
@@ -106,11 +107,11 @@ def export_run(
     network = TrainedNetwork.of(folder)
     content = f"network {network.name} of the rule {network.config.settings.rule.name}"
     if to == "npz":
-        write_file(path, lambda file: write_npz(network, file))
+        write_file(path, lambda file: write_npz(network, file), overwrite=overwrite)
     elif to == "torch":
         data = io.BytesIO()
         write_torch(network, data)
-        write_file(path, lambda file: _write(file, data))
+        write_file(path, lambda file: _write(file, data), overwrite=overwrite)
     if to != "nir":
         return ExportResult(os.fspath(out), to, content)
     seconds = DT if dt is None else fitted(dt, Positive, "dt")
@@ -124,7 +125,7 @@ def export_run(
     reader = None
     if not reason and isinstance(store, SpikeStore):
         reader = store[store.chosen_split(split)]
-    write_file(path, lambda file: _write(file, data))
+    write_file(path, lambda file: _write(file, data), overwrite=overwrite)
     comparison = None
     if reader is not None and isinstance(store, SpikeStore):
         comparison = compare(network, data.getvalue(), seconds, reader, count, store.path)
@@ -148,18 +149,20 @@ def export_store(
     refuse_argument(f"a store as {to}", **unused)
     path = new_output(out, overwrite=overwrite, folder=to == "npz")
     if to == "croissant":
-        document = croissant_json(store, url)
-        write_file(path, lambda file: _write(file, io.BytesIO(document)))
+        document = croissant_json(store, url, path.parent)
+        write_file(path, lambda file: _write(file, io.BytesIO(document)), overwrite=overwrite)
         return ExportResult(os.fspath(out), to, f"Croissant metadata of {store.path}")
     count = None if samples is None else fitted(samples, Count, "samples")
     if to == "npz":
-        counts = counts_of(store, store.splits if split is None else (store[split].split,), count)
-        write_folder(path, lambda folder: write_samples(store, counts, folder, show))
+        chosen_splits = store.splits if split is None else (store[split].split,)
+        refuse_split_names(chosen_splits)
+        counts = counts_of(store, chosen_splits, count)
+        write_folder(path, lambda folder: write_samples(store, counts, folder, show), overwrite=overwrite)
         return ExportResult(os.fspath(out), to, _samples(counts))
     chosen = _one_split(store, split, to)
     counts = counts_of(store, (chosen,), count)
     write = write_shd if to == "hdf5" else write_nir_data
-    write_file(path, lambda file: write(store, chosen, counts[chosen], file, show))
+    write_file(path, lambda file: write(store, chosen, counts[chosen], file, show), overwrite=overwrite)
     return ExportResult(os.fspath(out), to, _samples(counts))
 
 
@@ -175,14 +178,14 @@ def _one_split(store: SpikeStore, split: str | None, to: str) -> str:
         raise UsageError(
             f"{store.path} has the splits {', '.join(store.splits)}, and a file of {to} has one",
             "the split to export",
-            f"Name it: split={store.splits[0]}.",
+            f"Name it: split={store.splits[0]!r}.",
         )
     return store.splits[0]
 
 
 def _check_format(to: str, known: tuple[str, ...], what: str) -> None:
-    if to not in known:
-        raise UsageError(f"got to = {to!r} for a {what}", "", near_miss(to, known))
+    if not isinstance(to, str) or to not in known:
+        raise UsageError(f"got to = {to!r} for a {what}", "", near_miss(str(to), known))
 
 
 def _write(file: IO[bytes], data: io.BytesIO) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..store import SpikeStore
+from .hdf5_files import deferred_errors
 from .libraries import needs
 from .samples import Shown, describe_samples, sample_events, sample_trains
 
@@ -29,7 +30,7 @@ def write_shd(store: SpikeStore, split: str, count: int, file: IO[bytes], show: 
 
     Times are float64 in seconds (SHD's own are float16), units uint16 in C order over the store's unit shape; beside
     SHD's ``extra/keys`` and ``extra/speaker`` (the group; −1 where the store has none) there are ``extra/steps``
-    and ``extra/ids``, and what the store is as the file's attribute ``spikeprep``.
+    and ``extra/ids``, and what the store is as the attribute ``spikeprep`` of ``extra``.
 
     Raises
     ------
@@ -47,12 +48,13 @@ def write_shd(store: SpikeStore, split: str, count: int, file: IO[bytes], show: 
             f"at most {_LARGEST_UNIT + 1:,}: SHD's units are 16-bit numbers",
             "Use to=npz, or to=nir-data.",
         )
-    with h5py.File(file, "w") as out:
+    with deferred_errors(file) as target, h5py.File(target, "w") as out:
         times = out.create_dataset("spikes/times", (count,), h5py.vlen_dtype(np.float64))
         units = out.create_dataset("spikes/units", (count,), h5py.vlen_dtype(np.uint16))
         for n, train in sample_trains(reader, count):
             steps, numbers = sample_events(train)
             times[n], units[n] = (steps + 0.5) * dt, numbers.astype(np.uint16)
+            target.check()
             show(n + 1, count)
         out["labels"] = reader.labels[:count].astype(np.int64)
         groups = reader.groups
@@ -88,9 +90,10 @@ def write_nir_data(store: SpikeStore, split: str, count: int, file: IO[bytes], s
     while int(end / dt) < reader.max_steps:  # nir truncates this quotient to a number of steps
         end = float(np.nextafter(end, np.inf))
     spikes = nir.EventData(idx, time, reader.units, end)
-    nir.write_data(file, nir.NIRGraphData({NODE: nir.NIRNodeData({OBSERVABLE: spikes})}))
+    with deferred_errors(file) as target:
+        nir.write_data(target, nir.NIRGraphData({NODE: nir.NIRNodeData({OBSERVABLE: spikes})}))
     file.flush()
-    with h5py.File(file, "r+") as out:
+    with deferred_errors(file) as target, h5py.File(target, "r+") as out:
         group = out.create_group("spikeprep")
         group["labels"] = reader.labels[:count].astype(np.int64)
         _add_samples(group, store, split, count)

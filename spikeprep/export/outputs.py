@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import CapabilityError, UsageError, lacks_space_or_permission
-from ..store.new_files import sync_folder
+from ..store.new_files import rename_new, sync_folder
 from ..store.outputs import check_output
-from ..store.partial_files import new_partial_name, release
+from ..store.partial_files import is_abandoned, new_partial_name, partial_target, release
+from ..train.run_folder import refuse_run_file
 from ..urls import redacted
+from .exported_folder import MARKER, exported_files, foreign_file, remove_exported
 
-MARKER = "export.json"
-"""The file that every exported folder has: what it is, and the sign that `overwrite` may replace it."""
+_CHOOSE = "Choose another name."
 
 
 def new_output(out: str | os.PathLike[str], *, overwrite: bool, folder: bool = False) -> Path:
@@ -34,97 +35,116 @@ def new_output(out: str | os.PathLike[str], *, overwrite: bool, folder: bool = F
     Raises
     ------
     UsageError
-        It is a URL, inside a store, in a folder that does not exist, or something is there that may not be replaced.
+        It is a URL, inside a store, a file of a run, in a folder that does not exist, or something is there that may
+        not be replaced.
     """
     path = check_output(out)
     if path is None:
         raise UsageError(f"got out = {redacted(out)!r}", "a path", "Copy what is exported there afterwards.")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", "a folder that exists", "Make it first.")
-    if not os.path.lexists(path):
-        return path
+    refuse_run_file(path)
     if folder:
         _check_folder(path, overwrite)
-    elif not path.is_file() or path.is_symlink():
-        raise UsageError(f"{path} is there already and is no file", "a new file", "Choose another name.")
-    elif not overwrite:
-        raise UsageError(
-            f"{path} is there already", "a new file", "Choose another name, or use overwrite=True."
-        )
+    else:
+        _check_file(path, overwrite)
     return path
 
 
-def _check_folder(path: Path, overwrite: bool) -> None:
-    if path.is_symlink() or not path.is_dir():
-        raise UsageError(f"{path} is there already and is no folder", "a new folder", "Choose another name.")
-    if not any(path.iterdir()):
+def _check_file(path: Path, overwrite: bool) -> None:
+    if not os.path.lexists(path):
         return
-    if not (path / MARKER).is_file():
-        raise UsageError(
-            f"{path} has files that no export wrote",
-            "a new or empty folder, or one of an earlier export",
-            "Choose another name.",
-        )
+    if not path.is_file() or path.is_symlink():
+        raise UsageError(f"{path} is there already and is no file", "a new file", _CHOOSE)
     if not overwrite:
+        raise UsageError(
+            f"{path} is there already", "a new file", "Choose another name, or use overwrite=True."
+        )
+
+
+def _check_folder(path: Path, overwrite: bool) -> None:
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_dir():
+        raise UsageError(f"{path} is there already and is no folder", "a new folder", _CHOOSE)
+    if (foreign := foreign_file(path)) is not None:
+        raise UsageError(
+            f"{path} has files that no export wrote: {foreign}",
+            f"a new or empty folder, or one that has no files but those that its {MARKER} tells of",
+            "Choose another name, or move these files elsewhere.",
+        )
+    if exported_files(path) is not None and not overwrite:
         raise UsageError(
             f"{path} has an earlier export", "a new folder", "Choose another name, or use overwrite=True."
         )
 
 
-def write_file(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+def write_file(path: Path, write: Callable[[IO[bytes]], None], *, overwrite: bool) -> None:
     """Let `write` write a file under a temporary name, then rename it to `path`: it is there whole or not at all.
 
     Raises
     ------
+    UsageError
+        Something that may not be replaced (see `new_output`) has appeared at `path` meanwhile.
     CapabilityError
         The disk is full, or a permission is missing.
     """
-    partial = path.with_name(new_partial_name(path.name))
-    try:
-        with _disk_errors(path):
-            with partial.open("w+b") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
+    with _partial(path) as partial:
+        with partial.open("w+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        refuse_run_file(path)
+        if not rename_new(partial, path):
+            _check_file(path, overwrite)
             partial.replace(path)
-            sync_folder(path.parent)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        release(partial.name)
+        sync_folder(path.parent)
 
 
-def write_folder(path: Path, write: Callable[[Path], None]) -> None:
+def write_folder(path: Path, write: Callable[[Path], None], *, overwrite: bool) -> None:
     """Let `write` fill a folder under a temporary name, then rename it to `path`, in place of an earlier export.
 
     Raises
     ------
+    UsageError
+        Something that may not be replaced (see `new_output`) has appeared at `path` meanwhile.
     CapabilityError
         The disk is full, or a permission is missing.
     """
-    partial = path.with_name(new_partial_name(path.name))
+    with _partial(path) as partial:
+        partial.mkdir()
+        write(partial)
+        refuse_run_file(path)
+        if not rename_new(partial, path):
+            _replace_folder(path, partial, overwrite)
+        sync_folder(path.parent)
+
+
+def _replace_folder(path: Path, partial: Path, overwrite: bool) -> None:
+    """Put a finished folder in the place of an earlier export."""
+    _check_folder(path, overwrite)
+    earlier = path.with_name(new_partial_name(path.name))
     try:
-        with _disk_errors(path):
-            partial.mkdir()
-            write(partial)
-            if path.exists():
-                earlier = path.with_name(new_partial_name(path.name))
-                path.rename(earlier)
-                partial.rename(path)
-                shutil.rmtree(earlier)
-                release(earlier.name)
-            else:
-                partial.rename(path)
-            sync_folder(path.parent)
+        path.rename(earlier)
+        if not rename_new(partial, path):
+            raise UsageError(f"{path} was written by another process meanwhile", "a new folder", _CHOOSE)
+        remove_exported(earlier)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        release(partial.name)
+        if os.path.lexists(earlier) and not os.path.lexists(path):
+            earlier.rename(path)
+        release(earlier.name)
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def _partial(path: Path) -> Iterator[Path]:
+    """Yield the temporary name of an output; what is left under it, or was by a process that was killed, is removed.
+
+    Raises `CapabilityError` where the disk is full, or a permission is missing.
+    """
+    _remove_abandoned(path)
+    partial = path.with_name(new_partial_name(path.name))
     try:
-        yield
+        yield partial
     except OSError as error:
         if not lacks_space_or_permission(error):
             raise
@@ -133,3 +153,24 @@ def _disk_errors(path: Path) -> Iterator[None]:
             "",
             "Free some space, or change the permissions, then export again.",
         ) from error
+    finally:
+        _remove(partial)
+        release(partial.name)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what exports to `path` have left unfinished whose processes of this host were killed."""
+    with suppress(OSError):
+        for name in os.listdir(path.parent):
+            if partial_target(name) == path.name and is_abandoned(name):
+                _remove(path.with_name(name))
+
+
+def _remove(partial: Path) -> None:
+    if exported_files(partial) is not None:  # an earlier export that was to be replaced
+        remove_exported(partial)
+    elif partial.is_dir() and not partial.is_symlink():
+        shutil.rmtree(partial, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from ..data import SpikeTrain
 from ..packing import unpack
 from ..store import SpikeStore, SplitReader
-from .outputs import MARKER
+from .exported_folder import FORMAT, INDEX, MARKER, sample_file
 
 Shown = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
 
-FORMAT = 1
 _GROUP_BYTES = 1 << 25  # packed samples that are read together
 
 
@@ -67,7 +66,7 @@ def write_samples(store: SpikeStore, counts: dict[str, int], folder: Path, show:
         (folder / split).mkdir()
         for n, train in sample_trains(reader, count):
             label = int(labels[n])
-            path = f"{split}/{n:06d}.npz"
+            path = sample_file(split, n)
             np.savez_compressed(
                 folder / path,
                 allow_pickle=False,
@@ -77,7 +76,7 @@ def write_samples(store: SpikeStore, counts: dict[str, int], folder: Path, show:
             rows.append((path, classes[label], split, str(ids[n])))
             done += 1
             show(done, total)
-    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+    with (folder / INDEX).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "label", "split", "id"))
         writer.writerows(rows)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
+
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 def link_new(partial: Path, target: Path, data: bytes) -> bool:
@@ -18,6 +22,38 @@ def link_new(partial: Path, target: Path, data: bytes) -> bool:
         return os.stat(partial).st_nlink > 1
     except OSError:  # no hard links here
         return _create_exclusively(target, data)
+    return True
+
+
+def rename_new(partial: Path, target: Path) -> bool:
+    """Rename a finished partial file or folder to `target`, and return whether that name was free.
+
+    An empty folder is free for a folder. What is there is never replaced; only for a file on a disk without hard links
+    may a name that is taken in the same moment be missed.
+    """
+    if partial.is_dir():
+        if os.name == "nt":  # elsewhere renaming replaces an empty folder
+            with suppress(OSError):
+                target.rmdir()
+        try:
+            os.rename(partial, target)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            return False
+        return True
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        # over NFS the answer to a link that was made may be lost, and the repeated request finds it
+        if os.stat(partial).st_nlink == 1:
+            return False
+    except OSError:  # no hard links here
+        if os.path.lexists(target):
+            return False
+        os.rename(partial, target)
+        return True
+    partial.unlink()
     return True
 
 

@@ -38,6 +38,24 @@ from .settings import TrainSettings
 _CONFIG_BYTES = 1 << 26
 _LEASE = "lease.json"
 _RESTORE = "Restore the file, or train again into another run folder."
+_ARRAYS = ("best.npz", "last.npz", "last.previous.npz")
+_DOCUMENTS = ("config.json", "journal.jsonl", _LEASE, f"{_LEASE}.takeover")
+
+
+def refuse_run_file(path: Path) -> None:
+    """Raise `UsageError` where a path is that of one of a run's own files, which no other output may replace."""
+    if path.name not in _ARRAYS + _DOCUMENTS:
+        return
+    # one document and a file beside it: a folder of other files may have a config.json, or exported arrays
+    documents = [name for name in _DOCUMENTS if os.path.lexists(path.with_name(name))]
+    if documents and (set(documents) | {n for n in _ARRAYS if os.path.lexists(path.with_name(n))}) - {
+        path.name
+    }:
+        raise UsageError(
+            f"{path} is a file of the run {path.parent}",
+            "a path that is none of a run's own files",
+            "Choose another name.",
+        )
 
 
 class RunFolder:

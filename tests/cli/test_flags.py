@@ -13,6 +13,7 @@ TRAIN = flags_of(
             click.Option(["--device"]),
             click.Option(["--run"]),
             click.Option(["--resume"], is_flag=True),
+            click.Option(["--check/--no-check"], default=True),
             click.Option(["--set", "settings"], multiple=True),
         ],
     )
@@ -25,6 +26,9 @@ ENCODE = flags_of(click.Command("encode", params=[click.Option(["--overwrite"], 
     [
         ("Pass resume=True, or another run=….", "Pass --resume, or another --run …."),
         ("Use device=cuda:1.", "Use --device cuda:1."),
+        ("Call write_store(overwrite=True) again.", "Call write_store(overwrite=True) again."),
+        ("Name it: device='my gpu'.", "Name it: --device 'my gpu'."),
+        ("Use check=False.", "Use --no-check."),
         ("Use device='cpu'.", "Use --device cpu."),
         ("Encode again with overwrite=True, then retry.", "Encode again with --overwrite, then retry."),
         ("Lower it: optim.rate=0.005.", "Lower it: --set optim.rate=0.005."),
@@ -50,6 +54,7 @@ def test_hints(hint, flags):
         ("got device = 'gpu'", ["--device=gpu"], "got --device gpu"),
         ("got device = 'gpu'", [], "got device = 'gpu'"),
         ("got run = 'x' and resume = True", ["--resume", "--run", "x"], "got --run x and --resume"),
+        ("got check = False for a run", ["--no-check"], "got --no-check for a run"),
         ("got 3 ranks for 2 GPUs", ["--ranks", "3"], "got 3 ranks for 2 GPUs"),
     ],
 )

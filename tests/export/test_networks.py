@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from spikeprep_cli.main import main
 
 import spikeprep
-from spikeprep.errors import RunError, UsageError
+from spikeprep.errors import RunError, StoreError, UsageError
 from spikeprep.export import nir_graph
 from spikeprep.export.comparison import Agreement
 from spikeprep.export.network import TrainedNetwork
@@ -120,18 +123,68 @@ def test_another_dt_is_refused_by_snntorch_and_reported(grid_run, store, tmp_pat
     assert (tmp_path / "a.nir").exists()
 
 
-def test_where_the_store_is_gone_the_file_is_written_without_a_comparison(
-    grid_run, store, tmp_path, monkeypatch
-):
-    from spikeprep.errors import StoreError
+@pytest.fixture
+def moved_run(store, tmp_path, monkeypatch):
+    """A run whose store was "gone.zarr" in the current folder and is there no more."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(store.path, "gone.zarr")
+    settings = {"init": 2.0, "validation": 0.0, "loss.target": 8}
+    spikeprep.train(
+        "gone.zarr", run="run", arch="4", epochs=1, batch=4, device="cpu", settings=settings, progress=False
+    )
+    shutil.rmtree("gone.zarr")
+    return tmp_path / "run"
 
-    def gone(path):
-        raise StoreError("no store at x", "one")
 
-    monkeypatch.setattr("spikeprep.api.exporting.open_store", gone)
-    result = spikeprep.export(grid_run, tmp_path / "a.nir", to="nir")
+def test_where_the_store_is_gone_the_file_is_written_without_a_comparison(moved_run, tmp_path):
+    result = spikeprep.export(moved_run, tmp_path / "a.nir", to="nir")
     assert result.comparison is None
-    assert "name the run's store in the argument store" in result.not_compared
+    assert result.not_compared.endswith("name the run's store: store=STORE")
+    assert (tmp_path / "a.nir").exists()
+    done = CliRunner().invoke(main, ["export", str(moved_run), "--to", "nir", "--out", f"{tmp_path}/b"])
+    assert "name the run's store: --store STORE" in done.output
+    assert "(neuron.refractory=2)" in done.output
+
+
+def test_another_store_where_the_run_s_own_one_was_is_not_compared_on(
+    moved_run, store, tmp_path, monkeypatch
+):
+    opened = spikeprep.open_store(store)
+    items = [
+        (opened[s][n].reshape(-1, 7, 6, 2) & (n > 0), n % 2, s) for s in opened for n in range(8)
+    ]  # others
+    spikeprep.write_store(tmp_path / "gone.zarr", items, dt=0.0006, classes=["quiet", "loud"])
+    result = spikeprep.export(moved_run, tmp_path / "a.nir", to="nir")
+    assert result.comparison is None
+    assert "gone.zarr is another one than" in result.not_compared
+    with pytest.raises(StoreError, match=r"is another one than .*store=STORE"):
+        spikeprep.draw(moved_run, kind="misclassified")
+    result = spikeprep.export(
+        moved_run, tmp_path / "a.nir", to="nir", store="gone.zarr", samples=1, overwrite=True
+    )
+    assert result.comparison.store == "gone.zarr"  # by name, it may be any that fits
+
+
+@pytest.mark.parametrize("argument", [{"store": "/nope"}, {"split": "nope"}, {"samples": 5}])
+def test_without_a_comparison_its_arguments_are_refused(grid_run, tmp_path, argument):
+    with pytest.raises(UsageError, match="for a network that is not compared"):
+        spikeprep.export(grid_run, tmp_path / "a.nir", to="nir", check=False, **argument)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_s_own_files_are_never_replaced(grid_run, lee_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(grid_run.run, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert before.keys() >= {"best.npz", "last.npz", "config.json", "journal.jsonl"}
+    for name in (*before, "lease.json", "last.previous.npz"):
+        for source in (folder, lee_run):  # its own, and another run's
+            with pytest.raises(UsageError, match="is a file of the run"):
+                spikeprep.export(source, folder / name, to="npz", overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    spikeprep.export(folder, folder / "network.npz", to="npz")
+    (tmp_path / "best.npz").write_text("no run's")
+    spikeprep.export(folder, tmp_path / "best.npz", to="npz", overwrite=True)
 
 
 def test_agreement():
@@ -197,8 +250,6 @@ def test_a_state_dict(lee_run, tmp_path):
 
 
 def test_a_damaged_run_is_refused(grid_run, tmp_path):
-    import shutil
-
     shutil.copytree(grid_run.run, tmp_path / "run")
     with (tmp_path / "run/best.npz").open("r+b") as file:
         file.truncate(700)
