@@ -34,7 +34,13 @@ Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
 """``sha256:`` and 64 hexadecimal digits."""
 
 _PREFIX = "attributes.spikeprep"
-_HINT = "Restore the file from a copy, or encode again with repair=True, which writes only what is damaged."
+WRITE_AGAIN = (
+    "encode again with repair=True, which writes only what is damaged "
+    "(a store of write_store: call write_store(overwrite=True))"
+)
+"""How a damaged store is repaired: from a recipe, or, where there is none, by the call that wrote it."""
+
+_HINT = f"Restore the file from a copy, or {WRITE_AGAIN}."
 _SEEDS = 1 << 64
 
 SPLIT_NAMES = "1 to 200 characters without slashes and control characters, not beginning with . or __"

@@ -20,12 +20,12 @@ from msgspec import Meta
 
 from ..config import Natural
 from ..errors import StoreError
-from .attributes import Digest
+from .attributes import WRITE_AGAIN, Digest
 from .documents import check, dump_json, parse_json
 from .layout import MANIFEST, ROOT
 from .storage_contract import Storage
 
-_HINT = "Write it again with `spikeprep encode … --repair` (repair=True)."
+_HINT = f"Restore it from a copy, or {WRITE_AGAIN}."
 _BLOCK = 8 << 20  # bytes of a file that are hashed at a time
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]

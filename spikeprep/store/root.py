@@ -8,15 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import StoreError
-from .attributes import fingerprint, parse_attributes
+from .attributes import WRITE_AGAIN, fingerprint, parse_attributes
 from .layout import MANIFEST, ROOT
 from .manifest import FileDigest, Files, Manifest
 from .storage_contract import Storage
 
-READ_HINT = (
-    "`spikeprep verify` lists all of the damage; encode again with repair=True, "
-    "which writes only what is damaged."
-)
+READ_HINT = f"`spikeprep verify` lists all of the damage; {WRITE_AGAIN}."
 
 
 class Root:

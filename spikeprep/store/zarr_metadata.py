@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from ..config import Count, Natural
 from ..errors import StoreError
+from .attributes import WRITE_AGAIN
 from .documents import check, parse_json
 from .layout import OPTIONAL_ARRAYS, SAMPLE_ARRAYS, SPIKES, SplitLayout, metadata_key
 from .shards import Compression
 
-_HINT = "Restore the file from a copy, or encode again with repair=True, which writes only what is damaged."
+_HINT = f"Restore the file from a copy, or {WRITE_AGAIN}."
 _INDEX_CODECS = ["bytes", "crc32c"]
 
 
