@@ -149,6 +149,7 @@ def test_where_the_store_is_gone_the_file_is_written_without_a_comparison(moved_
 def test_another_store_where_the_run_s_own_one_was_is_not_compared_on(
     moved_run, store, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr("spikeprep.export.comparison.installed_frameworks", list)  # none
     opened = spikeprep.open_store(store)
     items = [
         (opened[s][n].reshape(-1, 7, 6, 2) & (n > 0), n % 2, s) for s in opened for n in range(8)
