@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +188,7 @@ def test_every_block_of_the_pages_on_exports_runs(page, tmp_path, monkeypatch):
     if page == "store-format":
         spikeprep.encode("digits", "digits.zarr", limit=20, progress=False)
     # what the frameworks make of a file is tested elsewhere, and takes them many seconds
-    monkeypatch.setattr("spikeprep.export.comparison.installed_frameworks", list)
+    monkeypatch.setattr(import_module("spikeprep.export.comparison"), "installed_frameworks", list)
     with session("page") as module:
         for block in blocks((ROOT / f"docs/{page}.md").read_text(encoding="utf-8")):
             run(block, module, where=page)
