@@ -5,11 +5,14 @@ from __future__ import annotations
 import matplotlib.style
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from spikeprep import plot
 from spikeprep.errors import UsageError
 from spikeprep.plot.event_counts import action_box
+from spikeprep.plot.names import short_names
 from spikeprep.plot.style import DARK, LIGHT, palette, paper
 
 from .test_plot import split
@@ -180,7 +183,11 @@ def test_wrong_samples_the_clearest_first(unit_shape):
     shown = [ax.get_title() for ax in figure.get_axes() if ax.get_title()]
     assert shown == ["bee → ant\n(1 : 9)", "cat → bee\n(7 : 8)"]
     assert words(figure) == ["1", "5"]  # their positions
-    assert figure.get_suptitle().startswith("test: 2 of 6 samples predicted wrong, the clearest first")
+    assert (
+        figure.get_suptitle()
+        .replace("\n", " ")
+        .startswith("test: 2 of 6 samples predicted wrong, the clearest first")
+    )
     figure.draw_without_rendering()
 
 
@@ -252,3 +259,76 @@ def test_colour_images_with_their_channels_first():
     np.testing.assert_array_equal(
         axes[title].get_images()[0].get_array(), counts.transpose(1, 2, 0) / counts.max()
     )
+
+
+# ---------------------------------------------------------------- names
+
+LONG = [f"a class of the number {n}, with a long name" for n in (1, 2, 30)]
+
+
+def extents(texts, figure):
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    return [text.get_window_extent(renderer) for text in texts]
+
+
+def test_names_are_shortened_and_stay_different():
+    for names in (LONG, ["W" * 40 + "a", "W" * 40 + "b"], ["x" * 20 + c + "x" * 20 for c in "ab"]):
+        short = short_names(names, 0.9, 9)
+        assert len(set(short)) == len(names)
+        assert all(len(name) < 20 for name in short)
+    assert short_names(["cat", "a\tb"], 0.9, 9) == ["cat", r"a\x09b"]
+
+
+@pytest.mark.parametrize("name", ["W" * 30, "a class of a long name "])
+def test_labels_of_neighbours_do_not_overlap(name):
+    classes = [f"{name}{n}" for n in range(10)]
+    data = split((3, 4), samples=10, classes=10)
+    counts = np.roll(np.eye(10, dtype=int), 1, axis=1)[data.labels]
+    for figure in (
+        plot.misclassified(data, counts, data.labels, classes),
+        plot.raster(data, classes=classes),
+    ):
+        FigureCanvasAgg(figure).draw()
+        shown = [ax.title for ax in figure.get_axes() if "…" in ax.get_title()]
+        assert len(shown) == 10
+        boxes = extents(shown, figure)
+        assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[n + 1 :])
+
+
+def test_titles_of_few_samples_fit_the_figure():
+    data = split((3, 4), samples=3, classes=3)
+    counts = np.eye(3, dtype=int)[data.labels]
+    counts[1] = [2, 1, 0]
+    figure = plot.misclassified(
+        data, counts, data.labels, "abc", title="12-100-3 on test of a/long/path.zarr"
+    )
+    FigureCanvasAgg(figure).draw()
+    (box,) = extents(figure.texts, figure)
+    assert box.x1 <= figure.bbox.width
+    assert box.y1 <= figure.bbox.height
+
+
+def test_names_are_no_formulas():
+    names = ["$x_1$", "$broken", "a\tb"]
+    data = split((3, 4), samples=3, classes=3)
+    data.ids = np.array(["$y_2$/0.png"] * 3)
+    picture = plot.raster(data, classes=names)
+    shown = [text for text in picture.findobj(Text) if "$" in text.get_text()]
+    assert {"$x_1$", "$broken"} < {text.get_text() for text in shown}
+    assert any("$y_2$" in text.get_text() for text in shown)
+    assert not any(text.get_parse_math() for text in shown)
+    confusion = plot.confusion(np.eye(3, dtype=int), names, title="$z_3$")
+    labels = [text.get_text() for text in confusion.get_axes()[0].get_yticklabels()]
+    assert labels == [r"\$x_1\$", r"\$broken", r"a\x09b"]  # drawn as $, and no formula
+    for figure in (picture, confusion):
+        FigureCanvasAgg(figure).draw()
+
+
+def test_crowded_spikes_are_counted_in_cells():
+    data = split((800,), samples=1, steps=500, classes=1)
+    data.dense = np.random.default_rng(0).random((1, 500, 800)) < 0.5
+    axes = titles(plot.raster(data))
+    (title,) = [text for text in axes if text.startswith("spikes per cell")]
+    cells = np.asarray(axes[title].get_images()[0].get_array())  # (unit, step)
+    np.testing.assert_array_equal(cells, data.dense[0].reshape(250, 2, 160, 5).sum(axis=(1, 3)).T)
+    assert title == f"spikes per cell of 5 units × 2 steps, 0 to {cells.max()}"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..terminal import shortened
+from .names import short_names
 from .style import empty_figure, palette, paper, styled
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str] = (), *, title: 
     number = len(counts)
     if counts.ndim != 2 or counts.shape[1] != number or number == 0:
         raise UsageError(f"got a confusion of shape {counts.shape}", "(class, class)")
-    names = [shortened(str(name), 18) for name in classes] or [str(n) for n in range(number)]
+    names = short_names(classes, 1.45, 9) or [str(n) for n in range(number)]
     if len(names) != number:
         raise UsageError(f"got {len(names)} classes for a confusion of {number}", f"{number} names")
     total, right = int(counts.sum()), int(np.trace(counts))

@@ -87,12 +87,14 @@ def encodings(signal: Any, encoded: Sequence[Encoding], *, title: str = "") -> F
     over_time = _draw_signal(panels[0], signal, scale)
     for n, encoding in enumerate(encoded, 1):
         dots, side = panels[n]
-        draw_dots(dots, encoding.spikes, scale * encoding.dt, inches=_INCHES)
+        cells = draw_dots(dots, encoding.spikes, scale * encoding.dt, inches=_INCHES)
         dots.set(xlim=(0, scale * end), ylabel="unit")
         dots.tick_params(labelbottom=n == len(encoded))
         number, density = encoding.spikes.sum(), encoding.spikes.mean() if encoding.spikes.size else 0.0
         size = f"{len(encoding.spikes):,} steps of {1e3 * encoding.dt:.4g} ms"
-        dots.set_title(f"{encoding.name}: {number:,} spikes in {size}, density {density:.2%}")
+        dots.set_title(
+            f"{encoding.name}: {number:,} spikes in {size}, density {density:.2%}{cells and f'; {cells}'}"
+        )
         draw_counts(side, encoding.spikes.sum(axis=0), encoding.unit_shape, dots, bars="spikes of each unit")
     if over_time:
         panels[0][0].set_xlim(0, scale * end)

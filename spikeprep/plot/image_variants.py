@@ -12,6 +12,9 @@ from ..encoders.base import Augmentation
 from ..errors import DataError, UsageError
 from ..random import SampleKey
 from ..recipes import COPIED_SPLIT, stored_recipe
+from .events import has_event_units
+from .names import short_names
+from .sound import has_sound
 from .spikes import first_of_each_class
 from .style import empty_figure, styled
 
@@ -44,11 +47,14 @@ def variants(store: SpikeStore, count: int, source_path: str | os.PathLike[str] 
         raise UsageError(f"got variants = {count}", f"1 to {MOST_VARIANTS}", "Draw fewer.")
     about, reader = store.attributes, store[COPIED_SPLIT]
     recipe = stored_recipe(about)
+    kind = "sounds" if has_sound(store) else "recordings" if has_event_units(store) else ""
+    if kind:
+        raise UsageError(f"{store.path} is of {kind}", "a store of images", "Use another kind of picture.")
     chain, source = recipe.build_chain(), recipe.open_source(source_path)
     if not any(isinstance(step, Augmentation) for step in chain.transforms):
-        names = ", ".join(step["name"] for step in chain.to_config())
+        steps = ", ".join(step["name"] for step in chain.to_config())
         raise UsageError(
-            f"{store.path} has the chain {names}, which varies no copies",
+            f"{store.path} has the chain {steps}, which varies no copies",
             "a transform that does",
             "Encode a store with one (`spikeprep list transforms`), e.g. elastic.use=true.",
         )
@@ -71,14 +77,15 @@ def variants(store: SpikeStore, count: int, source_path: str | os.PathLike[str] 
         titles, images = [titles[0], *titles[2:]], [row[1:] for row in images]
     figure = empty_figure(_INCHES * len(titles) + 0.4, _INCHES * len(rows) + 0.5)
     panels = figure.subplots(len(rows), len(titles), squeeze=False)
+    names = short_names(about["classes"], 2.0, 9)
     for axes, row, label in zip(panels, images, rows, strict=True):
         for panel, image in zip(axes, row, strict=True):
             _draw(panel, image)
-        axes[0].set_ylabel(about["classes"][label], rotation=0, ha="right", va="center")
+        axes[0].set_ylabel(names[label], rotation=0, ha="right", va="center")
     for panel, title in zip(panels[0], titles, strict=True):
         panel.set_title(title, loc="center")
-    names = ", ".join(step.name for step in chain.transforms)
-    figure.suptitle(f"originals and variants: {names}", fontsize=10, x=0.01, ha="left")
+    steps = ", ".join(step.name for step in chain.transforms)
+    figure.suptitle(f"originals and variants: {steps}", fontsize=10, x=0.01, ha="left")
     return figure
 
 

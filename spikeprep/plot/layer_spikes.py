@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..terminal import shortened
+from .names import short_names
 from .spikes import draw_counts, draw_dots, is_colour
 from .style import COUNTS, empty_figure, mosaic, palette, styled, time_axis, whole_numbers
 
@@ -72,10 +72,10 @@ def layers(
     for n, (train, shape) in enumerate(zip(spikes, shapes, strict=True)):
         dots, side = panels[n]
         output, mean = n == rows - 1, train.sum() / max(train.shape[1], 1)
-        draw_dots(dots, train, scale, inches=heights[n])
+        cells = draw_dots(dots, train, scale, inches=heights[n])
         name = names[n] if n < len(names) else "input" if n == 0 else "output" if output else f"layer {n}"
         units = f"{train.shape[1]:,} {'units' if n == 0 else 'neurons'}"
-        dots.set_title(f"{name}: {units}, {train.sum():,} spikes, {mean:.3g} each")
+        dots.set_title(f"{name}: {units}, {train.sum():,} spikes, {mean:.3g} each{cells and f'; {cells}'}")
         dots.tick_params(labelbottom=output)
         if output:
             _draw_output(dots, side, train.sum(axis=0), classes, label)
@@ -117,7 +117,7 @@ def _draw_output(
     bars.set(ylim=dots.get_ylim(), xlim=(0, max(counts.max(initial=0), 1) * 1.02), xlabel="spikes")
     bars.tick_params(labelleft=False)
     whole_numbers(bars.xaxis)
-    names = [shortened(str(name), 14) for name in classes] or [str(n) for n in range(len(counts))]
+    names = short_names(classes, 1.15, 9) or [str(n) for n in range(len(counts))]
     if label is None:
         bars.set_title(f"predicted {names[predicted]}")
     else:

@@ -54,8 +54,8 @@ def save(
     Raises
     ------
     UsageError
-        The ending is none of .png, .svg, .pdf, .eps and .jpg, of a film .gif, the path is inside a store, or another
-        file or a link to no file is there.
+        The ending is none of .png, .svg, .pdf, .eps and .jpg, of a film .gif, the path is inside a store or in a folder
+        that does not exist, or a folder, another file or a link to no file is there.
     """
     file = check_picture(path, film=isinstance(figure, Animation), overwrite=overwrite)
     if isinstance(figure, Animation):
@@ -80,6 +80,9 @@ def check_picture(path: str | os.PathLike[str], *, film: bool = False, overwrite
             f"one that ends in {', '.join(f'.{e}' for e in endings)}",
             "Use another ending.",
         )
+    if file.is_dir() or not file.parent.is_dir():
+        what = "is a folder" if file.is_dir() else "is in a folder that does not exist"
+        raise UsageError(f"{file} {what}", "a file in a folder that exists", "Use another name.")
     if (file.exists() or file.is_symlink()) and not (overwrite or _is_ours(file)):
         raise UsageError(
             f"{file} is there already and was not drawn by spikeprep",

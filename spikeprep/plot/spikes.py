@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..packing import popcount
+from .names import short_names
 from .style import COUNTS, empty_figure, ink, palette, styled, time_axis, whole_numbers
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from ..store import SplitReader
 
+_POINTS_WIDE = 400  # of axes for spikes
+_COVERED = 0.6  # share of the axes that markers may cover
 MOST_CLASSES = 20
 """Classes of which a sample is shown, at most."""
 
@@ -89,8 +92,8 @@ def _draw_sample(panel: Any, spikes: NDArray[np.bool_], shape: tuple[int, ...], 
     image, most = as_image(per_unit, shape), per_unit.max(initial=0)
     grid = panel.add_gridspec(2, 2, height_ratios=[4, 1], width_ratios=[4, 1.9 if image is not None else 1.2])
     dots = panel.add_subplot(grid[0, 0])
-    draw_dots(dots, spikes, scale, inches=2.7)
-    dots.set(ylabel="unit", title="every spike")
+    cells = draw_dots(dots, spikes, scale, inches=2.7)
+    dots.set(ylabel="unit", title=cells or "every spike")
     dots.tick_params(labelbottom=False)
     rate = panel.add_subplot(grid[1, 0], sharex=dots)
     per_step = spikes.sum(axis=1)
@@ -133,12 +136,20 @@ def _draw_distribution(axes: Axes, per_unit: NDArray[np.int64]) -> None:
     whole_numbers(axes.xaxis)
 
 
-def draw_dots(axes: Axes, spikes: NDArray[np.bool_], scale: float, *, inches: float) -> None:
-    """Draw every spike of bool (time, unit), a step being `scale` long, on axes about `inches` high."""
+def draw_dots(axes: Axes, spikes: NDArray[np.bool_], scale: float, *, inches: float) -> str:
+    """Draw every spike of bool (time, unit), a step being `scale` long, on axes about `inches` high.
+
+    Where markers would hide each other, spikes are counted in cells of some units and steps. Return what is then shown,
+    for the title; else nothing.
+    """
     units = spikes.shape[1]
-    step, which = np.nonzero(spikes)
     # markers as high as a unit's row: few units look like bars, many like a texture
     height = float(np.clip(70 * inches / max(units, 1), 1.0, 9.0))
+    rows, columns = round(72 * inches), _POINTS_WIDE  # markers that fit beside each other
+    crowded = units > rows or len(spikes) > columns
+    if crowded and np.count_nonzero(spikes) * height > _COVERED * rows * columns:
+        return _draw_cells(axes, spikes, scale, rows, columns)
+    step, which = np.nonzero(spikes)
     (dots,) = axes.plot((step + 0.5) * scale, which, linestyle="none", marker="|")  # the middle of the step
     dots.set(color=ink(), markersize=height, markeredgewidth=min(1.0, height))
     dots.set_clip_on(
@@ -147,6 +158,20 @@ def draw_dots(axes: Axes, spikes: NDArray[np.bool_], scale: float, *, inches: fl
     dots.set_rasterized(len(step) > 5000)
     axes.set(ylim=(units - 0.5, -0.5), xlim=(0, max(len(spikes), 1) * scale))
     whole_numbers(axes.yaxis)
+    return ""
+
+
+def _draw_cells(axes: Axes, spikes: NDArray[np.bool_], scale: float, rows: int, columns: int) -> str:
+    """Draw spikes per cell, at most so many rows and columns of cells; return what a cell is."""
+    steps, units = spikes.shape
+    high, long = -(-units // rows), -(-steps // columns)
+    counts = np.add.reduceat(spikes, np.arange(0, units, high), axis=1, dtype=np.int64)
+    counts = np.add.reduceat(counts, np.arange(0, steps, long), axis=0)
+    end = counts.shape[0] * long * scale, counts.shape[1] * high - 0.5
+    axes.imshow(counts.T, cmap=COUNTS, aspect="auto", extent=(0.0, end[0], end[1], -0.5), vmin=0)
+    axes.set(ylim=(units - 0.5, -0.5), xlim=(0, steps * scale))
+    whole_numbers(axes.yaxis)
+    return f"spikes per cell of {high} units × {long} steps, 0 to {counts.max()}"
 
 
 def draw_counts(axes: Axes, counts: NDArray[Any], shape: tuple[int, ...], dots: Axes, *, bars: str) -> bool:
@@ -177,9 +202,11 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
     panels = np.ravel(panel.subplots(rows, columns, squeeze=False))
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
+    width = 0.93 * panel.get_figure(root=True).get_size_inches()[0] / columns
+    names = short_names(classes, width, 9)
     for axes, (label, index) in zip(panels, shown.items(), strict=False):
         draw_small(axes, split, index)
-        axes.set_title(classes[label], loc="center", fontsize=9)
+        axes.set_title(names[label], loc="center", fontsize=9)
     kind = what_is_small(split)
     more = f"; {len(shown)} of {len(classes)} classes" if len(shown) < len(classes) else ""
     panel.suptitle(f"first sample of each class ({kind}{more})", fontsize=10, x=0.01, ha="left")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..config import fitted
 from ..errors import CapabilityError
+from .names import draw_literally
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,6 +125,7 @@ def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
         with _matplotlib().rc_context(STYLE | {"grid.color": palette().grid}):
             drawn = draw(*args, **kwargs)
             figure: Any = getattr(drawn, "figure", None) or drawn
+            draw_literally(figure)
             for axes in figure.get_axes():
                 _keep_colours(axes)
         return drawn

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..terminal import shortened
 from ..train.metrics import predict
+from .names import short_names
 from .spikes import draw_small, what_is_small
 from .style import empty_figure, palette, styled
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES = 32
 _COLUMNS = 8
+_INCHES = 1.2  # width of a sample
+_POINTS = 8  # size of what is above it
 
 
 @styled
@@ -65,7 +67,12 @@ def misclassified(
     margin = counts[wrong, predicted[wrong]] - counts[wrong, labels[wrong]]
     shown = wrong[np.argsort(-margin, kind="stable")][:MOST_SAMPLES].tolist()
     rows, columns = max(-(-len(shown) // _COLUMNS), 1), min(max(len(shown), 4), _COLUMNS)
-    figure = empty_figure(max(1.2 * columns, 5.0), 1.55 * rows + 0.75)
+    inches = 0.95 * _INCHES  # for what is above a sample
+    names = short_names(classes, inches / 2 - 0.15, _POINTS)
+    one_line = names == [str(name) for name in classes]
+    if not one_line:
+        names = short_names(classes, inches - 0.2, _POINTS)
+    figure = empty_figure(max(_INCHES * columns, 5.0), (1.55 if one_line else 1.7) * rows + 0.75)
     number = f"{len(wrong):,} of {len(split):,} samples predicted wrong"
     some = f", {len(shown)} shown, the clearest first" if len(shown) < len(wrong) else ", the clearest first"
     text = f"{title}: {number}{some if shown else ''}" if title else f"{number}{some if shown else ''}"
@@ -74,14 +81,14 @@ def misclassified(
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
-    names = [shortened(str(name), 9) for name in classes]
     for axes, index in zip(panels, shown, strict=False):
         draw_small(axes, split, index)
         true, taken = int(labels[index]), int(predicted[index])
+        between = " " if one_line else "\n"
         axes.set_title(
-            f"{names[true]} → {names[taken]}\n({counts[index, true]} : {counts[index, taken]})",
+            f"{names[true]}{between}→ {names[taken]}\n({counts[index, true]} : {counts[index, taken]})",
             loc="center",
-            fontsize=8,
+            fontsize=_POINTS,
         )
         axes.text(0.5, -0.03, f"{index}", transform=axes.transAxes, ha="center", va="top", fontsize=7,
                   color=palette().grey)  # fmt: skip
