@@ -75,7 +75,7 @@ def _splits(params: dict[str, Any]) -> Iterable[str]:
     from spikeprep import api
     from spikeprep.train.run_folder import RunFolder
 
-    path = params.get("store") or params.get("path") or ""
+    path = params.get("store") or params.get("path") or params.get("source") or params.get("run") or ""
     return api.open_store(api.open_run(path).config.store if RunFolder(path).exists() else path).splits
 
 
@@ -86,6 +86,32 @@ def _encoding_settings(params: dict[str, Any]) -> list[str]:
     if params.get("encoder"):
         recipe = recipe.with_encoder(params["encoder"])
     return [f"{name}=" for name in recipe.settings() if not name.startswith("train.")]
+
+
+def _varied_settings(params: dict[str, Any]) -> list[str]:
+    from spikeprep.recipes import find_recipe
+
+    recipe = find_recipe(params.get("path") or "")
+    steps = {step["name"] for step in recipe.chain}
+    return [f"{name}=" for name in recipe.settings() if name.partition(".")[0] in steps]
+
+
+def _export_formats(params: dict[str, Any]) -> list[str]:
+    from spikeprep.export.formats import RUN_FORMATS, STORE_FORMATS
+    from spikeprep.train.run_folder import RunFolder
+
+    source = params.get("source")
+    return list(RUN_FORMATS if source and RunFolder(source).exists() else STORE_FORMATS)
+
+
+def _schedulers(params: dict[str, Any]) -> list[str]:
+    return ["local"]
+
+
+def _evaluated_splits(params: dict[str, Any]) -> Iterable[str]:
+    from spikeprep.api.evaluation import ALL
+
+    return [*_splits(params), ALL]
 
 
 def _training_settings(params: dict[str, Any]) -> list[str]:
@@ -102,6 +128,10 @@ encoders = offering(_encoders)
 rules = offering(_rules)
 devices = offering(_devices)
 splits = offering(_splits)
+evaluated_splits = offering(_evaluated_splits)
+schedulers = offering(_schedulers)
+export_formats = offering(_export_formats)
+varied_settings = offering(_varied_settings)
 encoding_settings = offering(_encoding_settings)
 training_settings = offering(_training_settings)
 

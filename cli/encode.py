@@ -53,6 +53,7 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.option(
     "--scheduler",
     metavar="local|ADDRESS",
+    shell_complete=completion.schedulers,
     help="Encode on Dask: in --workers processes of this machine, or behind a scheduler (tcp://host:8786).",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a complete store, or one of another configuration.")

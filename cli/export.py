@@ -19,16 +19,21 @@ from .options import emit_json, json_option
     "--to",
     required=True,
     metavar="FORMAT",
+    shell_complete=completion.export_formats,
     help="Of a run: nir, npz, torch. Of a store: npz (a file per sample), hdf5 (SHD's layout), nir-data, croissant.",
 )
 @click.option(
     "--out", required=True, metavar="FILE", help="The file to write; of a store as npz, the folder."
 )
 @click.option(
-    "--store", metavar="STORE", help="nir: the store to compare on.  [default: the run's own, if it is there]"
+    "--store",
+    metavar="STORE",
+    shell_complete=completion.folders,
+    help="nir: the store to compare on.  [default: the run's own, if it is there]",
 )
 @click.option(
     "--split",
+    shell_complete=completion.splits,
     help="nir: the split to compare on.  [default: test]  Of a store: the split to write.",
 )
 @click.option(

@@ -73,6 +73,15 @@ def test_folders_and_splits(offered, store):
     assert offered(f"evaluate {store} no-store --split te") == []
 
 
+def test_what_fits_a_store_or_a_run(offered, store):
+    assert offered(f"evaluate no-run {store} --split a") == plain("all")
+    assert offered("encode mnist --scheduler l") == plain("local")
+    assert offered(f"export {store} --to n") == plain("npz", "nir-data")
+    assert offered(f"plot {store} --vary poisson.s") == plain("poisson.steps=")
+    assert offered("plot mnist --vary poisson.s") == plain("poisson.steps=")
+    assert offered(f"plot {store} --kind ") == plain("sample", "variants", "encoders", "animation")
+
+
 def test_wrong_words_before_offer_nothing(offered):
     assert offered("encode nonsense --set p") == []
     assert offered("train s.zarr --rule nonsense --set o") == []
