@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--split",
     default="test",
     show_default=True,
-    shell_complete=completion.splits,
+    shell_complete=completion.evaluated_splits,
     help="Name of the split, or all.",
 )
 @device_option
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     metavar="FILE.csv",
     help="Write each sample's id, true and predicted class, and output counts to a CSV file.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace FILE.csv even if it has other columns.")
 @json_option
 def command(
     run: str,
@@ -49,6 +50,7 @@ def command(
     other_encoding: bool,
     counts: bool,
     predictions: str | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Evaluate a run's best network on a split of a store that fits it.
@@ -65,6 +67,7 @@ def command(
         other_encoding=other_encoding,
         counts=counts,
         predictions=predictions,
+        overwrite=overwrite,
     )
     if as_json:
         emit_json(result.to_json())

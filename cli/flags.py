@@ -15,7 +15,7 @@ import click
 
 _VALUE = r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w./:…+-]*[\w…])"
 _NAME = r"(?<![\w./?&:-])(?<!\w\()([a-z]\w*(?:\.\w+)*)"
-ASSIGNMENT = re.compile(rf"(?<!--set ){_NAME}={_VALUE}")
+ASSIGNMENT = re.compile(rf"(?<!--set )(?<!--vary ){_NAME}={_VALUE}")
 REJECTED = re.compile(rf"(^got |(?<=\S) and ){_NAME} = {_VALUE}")
 
 

@@ -12,10 +12,8 @@ from spikeprep.errors import UsageError
 from . import completion
 from .options import emit_json, json_option, settings_option
 
-KINDS = (
-    "sample", "variants", "encoders", "animation",
-    "training", "confusion", "layers", "weights", "misclassified",
-)  # fmt: skip
+STORE_KINDS = ("sample", "variants", "encoders", "animation")
+RUN_KINDS = ("training", "confusion", "layers", "weights", "misclassified")
 
 
 def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, list[str]]:
@@ -26,10 +24,17 @@ def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) 
         chosen = [text.strip() for text in texts.split(",") if text.strip()]
         if not (key.strip() and chosen):
             raise UsageError(
-                f"got --vary {pair!r}", "KEY=VALUE,VALUE…", "For example: --vary bsa.theta=0.4,0.8"
+                f"got --vary {pair!r}", "KEY=VALUE,VALUE…", "For example: --vary bsa.theta=0.4,0.8."
             )
         values.setdefault(key.strip(), []).extend(chosen)
     return values
+
+
+def _kinds(params: dict[str, Any]) -> tuple[str, ...]:
+    """Return the kinds of pictures of what is named; of a store and of a run have none in common."""
+    from spikeprep.train.run_folder import RunFolder
+
+    return RUN_KINDS if params.get("path") and RunFolder(params["path"]).exists() else STORE_KINDS
 
 
 @click.command("plot")
@@ -43,8 +48,9 @@ def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) 
 )
 @click.option(
     "--kind",
-    type=click.Choice(KINDS),
+    type=click.Choice((*STORE_KINDS, *RUN_KINDS)),
     metavar="NAME",
+    shell_complete=completion.offering(_kinds),
     help="Which picture, see above.  [default: sample of a store, training of a run]",
 )
 @click.option(
@@ -81,6 +87,7 @@ def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) 
     "--vary",
     metavar="KEY=VALUE,VALUE…",
     multiple=True,
+    shell_complete=completion.varied_settings,
     callback=_values,
     help="For encoders: a setting of the chain, and values to compare, e.g. bsa.theta=0.4,0.8. Repeatable.",
 )
@@ -89,6 +96,9 @@ def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[str, ...]) 
     metavar="auto|cpu|cuda|cuda:N",
     shell_complete=completion.devices,
     help="Of a run: where it computes.",
+)
+@click.option(
+    "--other-encoding", is_flag=True, help="With --store: it may be encoded otherwise than the run's own."
 )
 @click.option(
     "--theme", type=click.Choice(["light", "dark"]), help="The background.  [default: matplotlib's style]"

@@ -17,13 +17,23 @@ from .options import device_option, emit_json, fitting_table, json_option
     "--split",
     default="test",
     show_default=True,
-    help="Sample n of a file is encoded with the random numbers of sample n of this split.",
+    shell_complete=completion.splits,
+    help="Of a STORE: which samples. Of FILEs: sample n of a file gets the random numbers of sample n of this split.",
 )
 @click.option(
-    "--store", metavar="STORE", help="A store whose encoding to use.  [default: the one that the run keeps]"
+    "--store",
+    metavar="STORE",
+    shell_complete=completion.folders,
+    help="A store whose encoding to use.  [default: the one that the run keeps]",
 )
 @device_option
+@click.option(
+    "--other-encoding",
+    is_flag=True,
+    help="Predict with a store that is encoded otherwise than the run's own.",
+)
 @click.option("--csv", metavar="FILE.csv", help="Write the predictions to a CSV file too, with all counts.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.csv even if it has other columns.")
 @json_option
 def command(
     run: str,
@@ -31,20 +41,32 @@ def command(
     split: str,
     store: str | None,
     device: str,
+    other_encoding: bool,
     csv: str | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Predict the classes of raw FILEs with a run's best network.
 
-    FILEs are images, sounds or event recordings, IDX files of images, or folders of such files: whatever the run's
-    store was encoded from. They are read and encoded as its samples were. A single STORE in place of files: its split.
+    FILEs are images, sounds or event recordings, IDX files of images (of a run on such files, or on scikit-learn's
+    digits), or folders of such files: whatever the run's store was encoded from. They are read and encoded as its
+    samples were. A single STORE in place of files: its split.
 
     Files that cannot be used are named at the end, with exit code 3; the others are predicted all the same.
     """
     from spikeprep import api
 
     signals = files[0] if len(files) == 1 else files
-    result = api.predict(run, signals, split=split, store=store, device=device, csv=csv)
+    result = api.predict(
+        run,
+        signals,
+        split=split,
+        store=store,
+        device=device,
+        other_encoding=other_encoding,
+        csv=csv,
+        overwrite=overwrite,
+    )
     if as_json:
         emit_json(result.to_json())
     else:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .class_measures import accuracies_by, balanced_accuracy, precisions, recalls
-from .csv_files import write_csv
+from .csv_files import OUTPUT_COLUMNS, write_csv
 from .encoding.findings import store_findings
 from .errors import DataError, SpikeprepError, printable
 from .store import SpikeStore
@@ -26,6 +26,10 @@ from .train.run_folder import RunFolder
 MOST_CLASSES = 30
 """A table by class is shown for so many classes at most."""
 
+
+EVALUATED_COLUMNS = ("sample", "split", "true", "predicted")
+PREDICTED_COLUMNS = ("sample", "predicted")
+"""Columns of the CSV files of `EvaluateResult` and `Predictions`, those of groups and of output counts aside."""
 
 _LARGEST = 3  # counts that are shown of a sample
 _SHOWN = 5  # files in one message
@@ -238,13 +242,15 @@ class EvaluateResult:
             *((str(g["group"]), f"{g['samples']:,}", _percent(g["accuracy"])) for g in groups),
         ]
 
-    def write_csv(self, path: str | os.PathLike[str]) -> None:
+    def write_csv(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write a CSV file: each sample's id, split, group, true and predicted class, and spikes of each output neuron.
 
-        See `spikeprep.csv_files.write_csv` for the errors.
+        A file with such columns is replaced, with `overwrite` any other one too. See `spikeprep.csv_files.write_csv`
+        for the errors.
         """
         grouped = ("group",) if self.groups is not None else ()
-        head = ("sample", "split", *grouped, "true", "predicted", *count_columns(self.classes))
+        sample, name, *classes = EVALUATED_COLUMNS
+        head = (sample, name, *grouped, *classes, *count_columns(self.classes))
         splits = np.repeat(list(self.parts), list(self.parts.values())).tolist()
         groups = [()] * self.samples if self.groups is None else [(g,) for g in self.groups.tolist()]
         write_csv(
@@ -262,6 +268,7 @@ class EvaluateResult:
                     strict=True,
                 )
             ),
+            overwrite=overwrite,
         )
 
     def __str__(self) -> str:
@@ -276,7 +283,7 @@ class EvaluateResult:
 
 def count_columns(classes: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the columns of output counts in CSV files."""
-    return tuple(f"spikes_{name}" for name in classes)
+    return tuple(f"{OUTPUT_COLUMNS}{name}" for name in classes)
 
 
 def _known(share: float) -> float | None:
@@ -357,14 +364,15 @@ class Predictions:
         more = ", …" if len(first) < len(counts) else ""
         return ", ".join(f"{self.classes[n]}: {counts[n]:,}" for n in first.tolist()) + more
 
-    def write_csv(self, path: str | os.PathLike[str]) -> None:
+    def write_csv(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write a CSV file: the name of each sample, its predicted class, and the spikes of each output neuron.
 
-        See `spikeprep.csv_files.write_csv` for the errors.
+        A file with such columns is replaced, with `overwrite` any other one too. See `spikeprep.csv_files.write_csv`
+        for the errors.
         """
-        head = ("sample", "predicted", *count_columns(self.classes))
+        head = (*PREDICTED_COLUMNS, *count_columns(self.classes))
         rows = zip(self.sample_names, self.names, self.counts.tolist(), strict=True)
-        write_csv(path, head, ((sample, name, *counts) for sample, name, counts in rows))
+        write_csv(path, head, ((sample, name, *counts) for sample, name, counts in rows), overwrite=overwrite)
 
     def __len__(self) -> int:
         return len(self.labels)

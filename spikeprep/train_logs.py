@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from .csv_files import check_csv, write_csv
+from .csv_files import OUTPUT_COLUMNS, check_csv, write_csv
 from .errors import CapabilityError, SpikeprepError, UsageError, lacks_space_or_permission
 from .store.outputs import check_output
 from .urls import redacted
@@ -47,7 +47,8 @@ class CsvLog:
     """A CSV file with a row per epoch, written anew after each: at every moment it is whole.
 
     Its columns are those of the journal: accuracies in [0, 1], the mean loss, seconds, and as ``spikes_LAYER`` each
-    layer's mean spikes per neuron and sample. The epochs of a resumed run are all there.
+    layer's mean spikes per neuron and sample. The epochs of a resumed run are all there. A log of before is replaced, a
+    file with other columns is not.
 
     Raises
     ------
@@ -56,7 +57,7 @@ class CsvLog:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        check_csv(path)
+        check_csv(path, _COLUMNS, overwrite=None)
         self.path = path
         self._epochs: dict[int, Record] = {}
 
@@ -76,7 +77,7 @@ class CsvLog:
     def _write(self) -> None:
         records = [self._epochs[number] for number in sorted(self._epochs)]
         layers = max((len(record["rates"]) for record in records), default=0)
-        head = (*_COLUMNS, *(f"spikes_{n}" for n in range(1, layers + 1)))
+        head = (*_COLUMNS, *(f"{OUTPUT_COLUMNS}{n}" for n in range(1, layers + 1)))
         rows = ([*(_text(record.get(key)) for key in _COLUMNS), *record["rates"]] for record in records)
         write_csv(self.path, head, rows)
 

@@ -16,7 +16,7 @@ from spikeprep_cli.main import main
 import spikeprep
 from spikeprep.encoders.poisson import Poisson
 from spikeprep.encoding.raw_files import RawFiles, StoredEncoding
-from spikeprep.errors import DataError, StoreError, UsageError
+from spikeprep.errors import DataError, RunError, SignalError, StoreError, UsageError
 
 from .sources.event_folders import class_folder, moving_bar
 from .sources.idx_files import pictures, write_idx
@@ -229,3 +229,149 @@ def test_the_command_takes_stores_and_refuses_places_of_files(images, tmp_path):
         spikeprep.predict(images, tmp_path / "no.zarr", progress=False)
     for place in (tmp_path / "a.txt", tmp_path / "no" / "a.csv", Path(store) / "a.csv", tmp_path):
         assert shell("predict", images, store, "--csv", place).exit_code == 2
+
+
+def test_a_csv_file_of_another_kind_stays(images, tmp_path):
+    store = spikeprep.open_run(images).config.store
+    file = tmp_path / "labels.csv"
+    file.write_text("file,label\na.png,1\n")
+    for arguments in (("predict", images, store, "--csv"), ("evaluate", images, store, "--predictions")):
+        done = shell(*arguments, file)
+        assert (done.exit_code, "has other columns" in done.stderr, "--overwrite" in done.stderr) == (
+            2,
+            True,
+            True,
+        )
+        assert file.read_text() == "file,label\na.png,1\n"
+    with pytest.raises(UsageError, match="remove the file"):
+        spikeprep.train(store, run=tmp_path / "run", csv=file, progress=False)
+    assert not (tmp_path / "run").exists()
+    assert shell("predict", images, store, "--csv", file, "--overwrite").exit_code == 0
+    assert file.read_text().startswith("sample,predicted,spikes_cat,spikes_dog\n")
+    assert shell("predict", images, store, "--csv", file).exit_code == 0  # its own
+    assert shell("evaluate", images, store, "--predictions", file).exit_code == 2
+    found = spikeprep.predict(images, store, progress=False)
+    for content in (b"\xff\xfe\x00", b'"', b"sample,predicted,mine\n"):
+        file.write_bytes(content)
+        with pytest.raises(UsageError, match="other columns"):
+            found.write_csv(file)
+    file.write_bytes(b"")
+    found.write_csv(file)
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "nothing")
+    with pytest.raises(UsageError, match="other columns"):
+        found.write_csv(link)
+
+
+def test_a_store_of_another_encoding_and_splits_that_there_are_not(images, folder, tmp_path):
+    file = folder / "photos" / "cat" / "0.png"
+    settings = {"poisson.steps": 50, "poisson.rate_max": 0.5, "source.test_share": 0.4}
+    other = spikeprep.encode(
+        "images", tmp_path / "o.zarr", source=folder / "photos", settings=settings, progress=False
+    )
+    done = shell("predict", images, file, "--store", other.path)
+    assert (done.exit_code, "poisson.steps" in done.stderr, "--other-encoding" in done.stderr) == (
+        4,
+        True,
+        True,
+    )
+    assert shell("predict", images, file, "--store", other.path, "--other-encoding").exit_code == 0
+    assert shell("predict", images, other.path, "--other-encoding").exit_code == 0
+    for kind in ("confusion", "layers", "misclassified"):
+        with pytest.raises(RunError, match="encoded otherwise"):
+            spikeprep.draw(images, kind=kind, store=other)
+        spikeprep.draw(images, kind=kind, store=other, other_encoding=True)
+    for signals in (file, np.zeros((6, 5))):
+        with pytest.raises(UsageError, match=r"split = 'trian'.*Did you mean 'train'"):
+            spikeprep.predict(images, signals, split="trian", progress=False)
+    own = spikeprep.predict(images, file, progress=False)
+    train = spikeprep.predict(images, file, split="train", progress=False)
+    assert (own.counts != train.counts).any()
+
+
+def test_a_split_and_iterators(images, folder):
+    store = spikeprep.open_store(spikeprep.open_run(images).config.store)
+    for name in store:
+        found = spikeprep.predict(images, store[name], progress=False)
+        expected = spikeprep.predict(images, store, split=name, progress=False)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+        assert found.samples == expected.samples
+    with pytest.raises(UsageError, match="Leave split out"):
+        spikeprep.predict(images, store["test"], split="train", progress=False)
+    files = sorted((folder / "photos" / "cat").iterdir())
+    assert spikeprep.predict(images, iter(files), progress=False).samples == tuple(map(str, files))
+    assert len(spikeprep.predict(images, (np.zeros((6, 5)) for _ in range(3)), progress=False)) == 3
+
+
+def test_what_predict_takes_is_said(images, folder):
+    file = folder / "photos" / "cat" / "0.png"
+    with Image.open(file) as image:
+        cases = [
+            (b"0.png", UsageError, "paths of files, signals"),
+            ([file, np.zeros((6, 5))], UsageError, "paths alone"),
+            (image, UsageError, r"numpy\.asarray"),
+            ([object()], SignalError, "Pass paths of files, signals"),
+        ]
+        for signals, kind, words in cases:
+            with pytest.raises(kind, match=words):
+                spikeprep.predict(images, signals, progress=False)
+
+
+def test_progress_counts_the_samples_of_archives(archives, images, folder):
+    shown: list[tuple[int, int]] = []
+    file = folder / "idx" / "t10k-images-idx3-ubyte.gz"
+    photo = folder / "photos" / "cat" / "0.png"  # of another size
+    spikeprep.predict(archives, [file, photo], progress=lambda *pair: shown.append(pair))
+    assert (shown[0], shown[-1]) == ((0, 2), (8, 8))
+    assert (7, 8) in shown
+
+
+def test_scikit_learns_digits_take_idx_files(tmp_path):
+    settings = {"poisson.steps": 40, "poisson.rate_max": 0.5}
+    store = spikeprep.encode("digits", tmp_path / "d.zarr", settings=settings, limit=20, progress=False)
+    training = {
+        "validation": 0,
+        "thresholds": [2.0, 2.0],
+        "loss.target": 4,
+        "loss.off_target": 0,
+        "loss.margin": 1,
+    }
+    spikeprep.train(store, run=tmp_path / "run", settings=training, **QUICK)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    write_idx(tmp_path / "idx", pixels, np.arange(3), split="test", gz=True)
+    file = tmp_path / "idx" / "test-images-idx3-ubyte.gz"
+    found = spikeprep.predict(tmp_path / "run", file, progress=False)
+    expected = spikeprep.predict(tmp_path / "run", pixels, progress=False)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    Image.fromarray(pixels[0]).save(tmp_path / "0.png")
+    single = spikeprep.predict(tmp_path / "run", tmp_path / "0.png", progress=False)
+    np.testing.assert_array_equal(single.counts, expected.counts[:1])
+
+
+def test_options_of_draw_that_do_not_fit(images, tmp_path):
+    store = spikeprep.open_store(spikeprep.open_run(images).config.store)
+    cases = [
+        (store, {"store": store}, "store = .* does not use it"),
+        (store, {"other_encoding": True}, "does not use it"),
+        (store, {"sample": "3"}, "sample = '3'"),
+        (store, {"sample": 2.0}, "sample = 2.0"),
+        (store, {"kind": "encoders", "vary": ["poisson.steps"]}, "vary = "),
+        (store, {"kind": "encoders", "vary": {"poisson.steps": 3}}, "vary = "),
+        (store, {"split": 3}, "split = 3"),
+        (store["test"], {}, "Pass the store, and use split=test"),
+        (3, {}, "got int to draw"),
+    ]
+    for what, options, words in cases:
+        with pytest.raises(UsageError, match=words):
+            spikeprep.draw(what, **options)
+    (tmp_path / "folder.png").mkdir()
+    for place, words in (("folder.png", "is a folder"), ("no/o.png", "does not exist")):
+        done = shell("plot", store.path, "--out", tmp_path / place)
+        assert (done.exit_code, words in done.stderr, "overwrite" in done.stderr) == (2, True, False)
+    assert "example: --vary bsa.theta=0.4,0.8" in shell("plot", "s", "--out", "a.png", "--vary", "=3").stderr
+
+
+def test_sounds_and_recordings_have_no_variants(sounds, recordings):
+    for run, words in ((sounds, "is of sounds"), (recordings, "is of recordings")):
+        with pytest.raises(UsageError, match=words):
+            spikeprep.draw(spikeprep.open_run(run).config.store, kind="variants", variants=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import plot
+from ..config import excerpt, fitted
 from ..devices import select_backend
 from ..encoders.base import Encoder
 from ..encoding.run import EncodeSummary
@@ -19,7 +20,7 @@ from ..errors import RunError, UsageError, near_miss
 from ..plot.spikes import check_sample, sample_name
 from ..recipes import Recipe, configured_recipe
 from ..results import Run, Store, TrainResult
-from ..store import SpikeStore
+from ..store import SpikeStore, SplitReader
 from ..train.checkpoint import unpack_states
 from ..train.other_stores import fit
 from ..train.run_folder import RunFolder
@@ -46,6 +47,7 @@ def draw(
     settings: Mapping[str, Any] | None = None,
     download: bool = False,
     device: str | None = None,
+    other_encoding: bool = False,
     theme: plot.Theme | None = None,
     overwrite: bool = False,
 ) -> plot.Picture:
@@ -76,6 +78,8 @@ def draw(
         Of a recipe: see `encode`.
     device
         See `train`; default "auto".
+    other_encoding
+        Whether `store` may be encoded otherwise than the one that the network was trained on.
     theme
         "light" or "dark"; default matplotlib's own style.
     overwrite
@@ -84,8 +88,8 @@ def draw(
     Raises
     ------
     UsageError
-        There is no such kind, split or sample; an argument is given that the kind does not use; or `out` cannot be
-        written.
+        There is no such kind, split or sample; an argument is given that the kind does not use, or of another type; or
+        `out` cannot be written.
     DataError
         The raw data are missing, damaged, or not those that the store was made from.
     StoreError, RunError
@@ -93,6 +97,7 @@ def draw(
     CapabilityError
         matplotlib, or the device, is not available here.
     """
+    _check_types(what, split=split, kind=kind, sample=sample, variants=variants, vary=vary, device=device)
     recipe = configured_recipe(what, encoder, settings) if is_recipe(what) else None  # type: ignore[arg-type]
     if recipe is None:
         for name, chosen in {"encoder": encoder, "settings": settings, "download": download}.items():
@@ -121,12 +126,15 @@ def draw(
         "variants": variants,
         "vary": vary or None,
         "device": device,
+        "other_encoding": other_encoding or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    used = inspect.signature(kinds[kind]).parameters
+    used = _options(kinds[kind])
     for name, value in given.items():
         if name not in used:
-            users = [k for k, drawn in kinds.items() if name in inspect.signature(drawn).parameters]
+            users = [k for k, drawn in kinds.items() if name in _options(drawn)]
+            if name == "store":  # what `open_store` returned has a long form
+                value = os.fspath(path_of(value))  # type: ignore[arg-type]
             value = os.fspath(value) if isinstance(value, os.PathLike) else value
             raise UsageError(
                 f"got {name} = {value!r} for the picture {kind}, which does not use it",
@@ -149,6 +157,34 @@ def draw(
         if out is not None:
             plot.save(picture, out, overwrite=overwrite)
     return picture
+
+
+def _options(drawn: Callable[..., plot.Picture]) -> list[str]:
+    """Return the arguments that a picture takes of `draw`, behind the store or the run."""
+    return list(inspect.signature(drawn).parameters)[1:]
+
+
+def _check_types(what: Any, **given: Any) -> None:
+    """Raise `UsageError` for what is no store, recipe or run, and for options of another type."""
+    if isinstance(what, SplitReader):
+        hint = f"Pass the store, and use split={what.split}."
+        raise UsageError(f"got the split {what.split} of a store", "a store, a recipe or a run", hint)
+    if not isinstance(what, str | os.PathLike | EncodeSummary | TrainResult | SpikeStore | Run | Recipe):
+        raise UsageError(
+            f"got {type(what).__name__} to draw", "a store, a recipe or a run, or the path of one"
+        )
+    vary = given.pop("vary")
+    several = isinstance(vary, Mapping) and not any(
+        isinstance(values, str) or not isinstance(values, Iterable) for values in vary.values()
+    )
+    if vary is not None and not several:
+        raise UsageError(
+            f"got vary = {excerpt(vary)}",
+            "setting → values to compare",
+            'For example: vary={"bsa.theta": [0.4, 0.8]}.',
+        )
+    for name, value in given.items():
+        fitted(value, (int if name in ("sample", "variants") else str) | None, name)
 
 
 # ---------------------------------------------------------------- of a store
@@ -192,18 +228,30 @@ def _training(run: Run) -> plot.Picture:
     return plot.training_curve(run.history, title=title, layers=run.layers.split("-")[1:])
 
 
-def _confusion(run: Run, store: Any = None, split: str | None = None, device: str = "auto") -> plot.Picture:
+def _confusion(
+    run: Run,
+    store: Any = None,
+    split: str | None = None,
+    device: str = "auto",
+    other_encoding: bool = False,
+) -> plot.Picture:
     opened = store_of(run, store)
-    result = evaluate(run, opened, split=opened.chosen_split(split), device=device)
+    name = opened.chosen_split(split)
+    result = evaluate(run, opened, split=name, device=device, other_encoding=other_encoding)
     title = f"{run.layers} on {result.split} of {opened.path}"
     return plot.confusion(result.confusion, result.classes, title=title)
 
 
 def _layers(
-    run: Run, store: Any = None, split: str | None = None, sample: int = 0, device: str = "auto"
+    run: Run,
+    store: Any = None,
+    split: str | None = None,
+    sample: int = 0,
+    device: str = "auto",
+    other_encoding: bool = False,
 ) -> plot.Picture:
     opened, config = store_of(run, store), run.config
-    labels = _labels(run, opened)
+    labels = _labels(run, opened, other_encoding)
     name = opened.chosen_split(split)
     reader = opened[name]
     check_sample(sample, len(reader))
@@ -242,21 +290,26 @@ def _weights(run: Run) -> plot.Picture:
 
 
 def _misclassified(
-    run: Run, store: Any = None, split: str | None = None, device: str = "auto"
+    run: Run,
+    store: Any = None,
+    split: str | None = None,
+    device: str = "auto",
+    other_encoding: bool = False,
 ) -> plot.Picture:
     opened = store_of(run, store)
-    name, labels = opened.chosen_split(split), _labels(run, opened)
+    name, labels = opened.chosen_split(split), _labels(run, opened, other_encoding)
     reader = opened[name]
-    counts = predict(run, opened, split=name, device=device).counts
+    counts = predict(run, opened, split=name, device=device, other_encoding=other_encoding).counts
     title = f"{run.layers} on {name} of {opened.path}"
     return plot.misclassified(reader, counts, labels[reader.labels], run.config.classes, title=title)
 
 
-def _labels(run: Run, store: Store) -> NDArray[np.int64]:
+def _labels(run: Run, store: Store, other_encoding: bool) -> NDArray[np.int64]:
     """Return the network's class for each class of a store that is encoded as the network knows it."""
-    fitted = fit(run.config, store)
-    fitted.check_encoding(run.config, store)
-    return fitted.labels
+    fits = fit(run.config, store)
+    if not other_encoding:
+        fits.check_encoding(run.config, store)
+    return fits.labels
 
 
 STORE_KINDS: dict[str, Callable[..., plot.Picture]] = {

@@ -8,7 +8,7 @@ from ..csv_files import check_csv
 from ..devices import select_backend
 from ..encoding.run import EncodeSummary
 from ..progress import progress_for
-from ..results import EvaluateResult, Run, TrainResult
+from ..results import EVALUATED_COLUMNS, EvaluateResult, Run, TrainResult
 from ..store import SpikeStore
 from ..train.evaluation import count_batches
 from ..train.memory import memory_errors
@@ -34,6 +34,7 @@ def evaluate(
     other_encoding: bool = False,
     counts: bool = False,
     predictions: PathLike | None = None,
+    overwrite: bool = False,
     progress: ShowProgress = None,
 ) -> EvaluateResult:
     """Measure accuracy, confusion, recall and precision of a run's best network on a split of a store.
@@ -55,6 +56,8 @@ def evaluate(
         Whether to count synaptic operations, sparsity and footprint of every layer: `EvaluateResult.network_counts`.
     predictions
         A CSV file to write: see `EvaluateResult.write_csv`.
+    overwrite
+        Whether `predictions` may replace a file with other columns.
     progress
         See `ShowProgress`.
 
@@ -66,7 +69,7 @@ def evaluate(
         The store or the run is missing or damaged, or they do not fit each other.
     """
     if predictions is not None:
-        check_csv(predictions)
+        check_csv(predictions, EVALUATED_COLUMNS, overwrite=overwrite)
     opened, folder = open_store(store), open_run(run).folder
     config = folder.config()
     fitted = fit(config, opened)
@@ -103,5 +106,5 @@ def evaluate(
         meter.result() if meter else None,
     )
     if predictions is not None:
-        result.write_csv(predictions)
+        result.write_csv(predictions, overwrite=overwrite)
     return result

@@ -43,7 +43,7 @@ class StoredEncoding:
     dt
         Seconds per step; None where it is not known.
     reader
-        Configuration of the source; empty where it is not known.
+        Configuration of the source; empty where there was none, None where it is not known.
     note
         What the source decided from the samples.
     """
@@ -78,11 +78,17 @@ class StoredEncoding:
     def source(self) -> Source:
         """The source; raises `UsageError` where it is not known, or not installed here."""
         if not self.reader or self.reader.get("name") not in SOURCES.names():
-            name = (self.reader or {}).get("name", "arrays, or an unknown source")
+            if self.reader is None:  # a run of the first releases
+                raise UsageError(
+                    f"the run does not say what {self.place} was written from",
+                    "a store that does",
+                    "Name the run's store: store=….",
+                )
+            name = self.reader.get("name", "arrays")
             raise UsageError(
                 f"{self.place} was written from {name}, which reads no files here",
                 "a store that `encode` has written from files",
-                "Read the files in Python, and pass their signals; or name the store: store=….",
+                "Read the files in Python, and pass their signals to spikeprep.predict.",
             )
         source: Source = SOURCES.build(self.reader)
         return source
@@ -117,7 +123,11 @@ class RawFiles:
         if not path.is_dir():
             return [path]
         endings = [ending for source in self._sources for ending in source.file_endings]
-        files = files_under(path, endings)
+        try:
+            files = files_under(path, endings)
+        except DataError as error:
+            hint = "Change its permissions, or name the files, or another folder."
+            raise DataError(error.got, error.expected, hint) from error
         if not files:
             raise DataError(
                 f"the folder {path} has no files to predict",
@@ -128,16 +138,19 @@ class RawFiles:
 
     @cached_property
     def _sources(self) -> list[Source]:
-        """The store's source and, where that reads archives, the one that reads single files."""
-        source = self.encoding.source
-        return [source, SOURCES.get(source.file_source)()] if source.file_source else [source]
+        """The store's source and, where that reads archives or no files, those that read single ones."""
+        sources = [self.encoding.source]
+        while name := sources[-1].file_source:
+            sources.append(SOURCES.get(name)())
+        return sources
 
     def signals(self, file: Path) -> Sequence[Any]:
         """Return the signals of a file; raises `DataError` where it cannot be used."""
-        source, *others = self._sources
-        if others:
+        *archives, source = self._sources
+        if archives:
             with open_input(file) as opened:
-                source = source if source.takes(opened.read(HEAD) or b"") else others[0]
+                head = opened.read(HEAD) or b""
+            source = next((archive for archive in archives if archive.takes(head)), source)
         try:
             return source.signals_of(file, self.encoding.note)
         except DataError as error:
@@ -145,17 +158,17 @@ class RawFiles:
             hint = _OTHER if "source." in error.hint or "recipe" in error.hint else error.hint
             raise DataError(error.got, error.expected, hint) from error
 
-    def encode(self, file: Path, batch: int) -> Iterator[tuple[str, SpikeTrain]]:
-        """Yield the name and the spikes of every sample of a file, `batch` encoded at a time.
+    def encode(self, file: Path, signals: Sequence[Any], batch: int) -> Iterator[tuple[str, SpikeTrain]]:
+        """Yield the name and the spikes of every sample of a file, whose `signals` they are; `batch` encoded at a time.
 
         The name is the file's path, and behind a colon the sample's number where there are several.
 
         Raises
         ------
         DataError
-            The file cannot be used, or becomes other units or steps than the samples of the store.
+            A signal becomes other units or steps than the samples of the store.
         """
-        signals, chain = self.signals(file), self.encoding.chain
+        chain = self.encoding.chain
         path = printable(os.fspath(file))
         for first in range(0, len(signals), batch):
             numbers = range(first, min(first + batch, len(signals)))

@@ -107,7 +107,8 @@ class Source(Plugin, ABC):
         return {name for cls in type(self).__mro__ for name in vars(cls).get(attribute, ())}
 
     file_source: ClassVar[str] = ""
-    """Name of the source that reads single files of this one's kind of signal, where its own files are archives."""
+    """Name of the source that reads single files of this one's kind of signal, where its own files are archives, or it
+    has none; that one may name a further one."""
 
     @property
     def file_endings(self) -> Sequence[str]:

@@ -25,7 +25,7 @@ class Digits(Source):
     """
 
     name: ClassVar[str] = "digits"
-    file_source: ClassVar[str] = "images"
+    file_source: ClassVar[str] = "idx"
 
     @cached_property
     def _data(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]]:

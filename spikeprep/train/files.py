@@ -82,7 +82,12 @@ def write_errors(path: Path) -> Iterator[None]:
 
 def _failure(path: Path, what: str, error: OSError) -> CapabilityError | RunError:
     kind = CapabilityError if lacks_space_or_permission(error) else RunError
-    hint = _FREE if kind is CapabilityError else "Check the disk, then resume the run."
+    if what == "read":  # by whatever looks at a run
+        hint = (
+            "Change its permissions." if kind is CapabilityError else "Check the disk, or restore the file."
+        )
+    else:
+        hint = _FREE if kind is CapabilityError else "Check the disk, then resume the run."
     return kind(f"{path} could not be {what} ({error.strerror or error})", "", hint)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,23 @@ from numpy.typing import NDArray
 from ..encoders.base import Chain
 from ..errors import PluginError, RunError, UsageError
 from ..registry import SOURCES
-from ..store import SpikeStore
 from ..store.attributes import differences
 from ..text import listed
 from .run_config import RunConfig
 
 _SHOWN = 5  # classes, and settings, in one message
+
+
+class Encoded(Protocol):
+    """A store, or a part of one."""
+
+    @property
+    def path(self) -> str:
+        """Its name in messages."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The ``"spikeprep"`` attributes of the store."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class Fit:
     labels: NDArray[np.int64]
     differences: tuple[str, ...]
 
-    def check_encoding(self, config: RunConfig, store: SpikeStore) -> None:
+    def check_encoding(self, config: RunConfig, store: Encoded) -> None:
         """Raise `RunError` where the store is encoded otherwise."""
         if self.differences:
             raise RunError(
@@ -46,7 +58,7 @@ class Fit:
             )
 
 
-def fit(config: RunConfig, store: SpikeStore) -> Fit:
+def fit(config: RunConfig, store: Encoded) -> Fit:
     """Compare a store with the one that a network was trained on.
 
     Classes are compared by name, in any order; the store may lack some. A transform that leaves originals as they are
@@ -76,7 +88,7 @@ def fit(config: RunConfig, store: SpikeStore) -> Fit:
     return Fit(np.array([known[name] for name in classes], np.int64), tuple(_differences(config, store)))
 
 
-def _differences(config: RunConfig, store: SpikeStore) -> list[str]:
+def _differences(config: RunConfig, store: Encoded) -> list[str]:
     stored, own = (_encoding(e) for e in (store.attributes, config.encoding))
     names = [[step["name"] for step in chain] for chain in (stored, own)]
     if names[0] != names[1]:
