@@ -371,7 +371,7 @@ def test_raw_signals_are_encoded_like_the_store(encoded, trained, images):
         np.testing.assert_array_equal(predictions.counts, stored.counts)
     one = spikeprep.predict(trained, images[0], progress=False)
     np.testing.assert_array_equal(one.counts, stored.counts[:1])
-    other = spikeprep.predict(trained, images, split="mine", progress=False)
+    other = spikeprep.predict(trained, images, split="train", progress=False)
     assert (other.counts != stored.counts).any()  # other random numbers
     assert len(spikeprep.predict(trained, [], progress=False)) == 0
 
