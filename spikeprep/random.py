@@ -33,7 +33,8 @@ from .errors import UsageError
 POISSON, DROP_EVENTS, TIME_JITTER = 1, 2, 3
 ELASTIC, ELASTIC_OF_COPY, ELASTIC_AFFINE, ROTATION, SCALE, SHIFT, FLIP, CROP, NOISE = range(4, 13)
 EVENT_FLIP, EVENT_RANDOM_CROP, EVENT_JITTER, EVENT_NOISE, EVENT_NOISE_PIXELS = range(13, 18)
-"""Purpose words, of the Poisson encoder and of transforms. Numbers, once given, stay: bits of stores depend on them."""
+RECEPTIVE_FIELDS = 18
+"""Purpose words, of encoders and of transforms. Numbers, once given, stay: bits of stores depend on them."""
 
 _SPLIT, _SAMPLE, _SAMPLE_GENERATOR, _GENERATOR, _FOLD = (0x80000000 + n for n in range(1, 6))
 

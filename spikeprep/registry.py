@@ -197,8 +197,13 @@ ENCODERS = Registry(
     "spikeprep.encoders.base:Encoder",
     {
         "bsa": "spikeprep.encoders.bsa:BSA",
+        "burst": "spikeprep.encoders.burst:Burst",
         "dvs": "spikeprep.encoders.dvs:DVS",
+        "gaussian_receptive_fields": "spikeprep.encoders.gaussian_receptive_fields:GaussianReceptiveFields",
+        "latency": "spikeprep.encoders.latency:Latency",
+        "phase": "spikeprep.encoders.phase:Phase",
         "poisson": "spikeprep.encoders.poisson:Poisson",
+        "rank_order": "spikeprep.encoders.rank_order:RankOrder",
     },
 )
 TRANSFORMS = Registry(

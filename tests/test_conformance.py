@@ -95,6 +95,9 @@ SOUNDS = [Audio(np.random.default_rng(n).uniform(-0.5, 0.5, n), 8000) for n in (
 CHANNELS = [Frames(np.random.default_rng(n).uniform(0, 1e-3, (n, 9)), 100.0) for n in (8, 13)]
 
 
+VALUES = [Frames(np.random.default_rng(n).uniform(0, 1, (n, 20)), 100.0) for n in (3, 5)]
+
+
 def recordings() -> list[Events]:
     """Two recordings of unlike sensors, one of them streamed, in which every transform has something to do."""
     made = []
@@ -110,10 +113,15 @@ def recordings() -> list[Events]:
 EVENTS = recordings()
 SIGNALS = {
     "bsa": CHANNELS,
+    "burst": VALUES,
     "dvs": EVENTS,
     "fix_length": SOUNDS,
+    "gaussian_receptive_fields": VALUES,
+    "latency": VALUES,
     "lyon": SOUNDS,
+    "phase": VALUES,
     "poisson": IMAGES,
+    "rank_order": VALUES,
     "rectify": CHANNELS,
 }
 FOLDERS = {

@@ -8,12 +8,39 @@ from .base import Chain, Description, Encoder, Transform
 
 if TYPE_CHECKING:
     from .bsa import BSA
+    from .burst import Burst
     from .dvs import DVS
+    from .gaussian_receptive_fields import GaussianReceptiveFields
+    from .latency import Latency
+    from .phase import Phase
     from .poisson import Poisson
+    from .rank_order import RankOrder
 
-__all__ = ["BSA", "DVS", "Chain", "Description", "Encoder", "Poisson", "Transform"]
+__all__ = [
+    "BSA",
+    "DVS",
+    "Burst",
+    "Chain",
+    "Description",
+    "Encoder",
+    "GaussianReceptiveFields",
+    "Latency",
+    "Phase",
+    "Poisson",
+    "RankOrder",
+    "Transform",
+]
 
-_NAMES = {"BSA": "bsa", "DVS": "dvs", "Poisson": "poisson"}
+_NAMES = {
+    "BSA": "bsa",
+    "Burst": "burst",
+    "DVS": "dvs",
+    "GaussianReceptiveFields": "gaussian_receptive_fields",
+    "Latency": "latency",
+    "Phase": "phase",
+    "Poisson": "poisson",
+    "RankOrder": "rank_order",
+}
 
 
 def __getattr__(name: str) -> Any:

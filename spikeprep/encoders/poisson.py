@@ -1,16 +1,4 @@
-"""Images → Bernoulli ("Poisson") spike trains, drawn 64 steps at a time by bit-sliced comparison.
-
-A pixel spikes in a step if a uniform random fraction u is below p, that is if u has the 0 at the first binary
-digit in which they differ. A 64-bit random word holds one digit of 64 steps' u, so words taken most
-significant digit first decide 64 steps together, each word half of those still undecided. p is used as a
-64-bit binary fraction: exact for every float64 p ≥ 2⁻¹¹ (and for 0 and 1), below that rounded down by less
-than 2⁻⁶⁴.
-
-Random words: digit d of steps 64 b … 64 b + 63 of a unit is ``x0 2³² + x1`` (d even) or ``x2 2³² + x3`` (d
-odd) of ``philox(unit, b, d // 2, POISSON; sample key)``; bit k belongs to step 64 b + k (see
-`spikeprep.random`). So a train depends on its sample key, unit and p alone, and a shorter train is the
-beginning of a longer one.
-"""
+"""Images → Bernoulli ("Poisson") spike trains; `spikeprep.encoders.bernoulli` defines the draws."""
 
 from __future__ import annotations
 
@@ -21,83 +9,18 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import inline, jit
 from ..config import Meta, Positive, Probability
 from ..data import Bits, SpikeTrain
 from ..errors import DataError, SignalError, UsageError
-from ..random import POISSON, SampleKey, philox4x32, philox_keys
+from ..random import POISSON, SampleKey, philox_keys
 from .base import Description, Encoder
+from .bernoulli import bernoulli_reference, draw_spikes, to_fractions
 
-_LANES = (
-    8  # blocks of steps decided together; more than a register holds, which hides the multiplier's latency
-)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_ALWAYS = _ALL  # the fraction that stands for p = 1: no float64 below 1 comes so near
-_ZERO, _ONE, _TWO, _EIGHT, _HALF, _TOP, _BYTE = (np.uint64(n) for n in (0, 1, 2, 8, 32, 63, 255))
 _PURPOSE = np.uint64(POISSON)
-_philox = inline(philox4x32)
-
-
-@jit
-def _encode(fractions: NDArray[np.uint64], keys: NDArray[np.uint64], steps: int, bits: Bits) -> None:
-    """Write the spikes of probabilities (sample, unit), as fractions, to zeroed bits (sample, unit, byte)."""
-    samples, units = fractions.shape
-    width = bits.shape[2]
-    # One array for both: with two, LLVM checks them for overlap and does not vectorise.
-    lane = np.empty(2 * _LANES, np.uint64)  # [0, 8) undecided steps, [8, 16) spikes
-    for n in range(samples):
-        k0, k1 = keys[n, 0], keys[n, 1]
-        for unit in range(units):
-            fraction = fractions[n, unit]
-            if fraction == _ZERO:
-                continue
-            for first in range(0, width, 8 * _LANES):  # byte; 8 bytes a block
-                block = first // 8
-                for j in range(_LANES):
-                    left = steps - 64 * (block + j)
-                    undecided = _ALL if left >= 64 else (_ONE << np.uint64(max(left, 0))) - _ONE
-                    if block + j == 0:
-                        undecided &= ~_ONE  # step 0 never spikes
-                    lane[j] = undecided
-                    lane[_LANES + j] = undecided if fraction == _ALWAYS else _ZERO
-                digits = _ZERO if fraction == _ALWAYS else fraction
-                depth = _ZERO
-                while digits != _ZERO:  # where p has only zeros left, no undecided u is below it
-                    one = _ZERO - (digits >> _TOP)  # p's digit, in all 64 lanes
-                    next_one = _ZERO - (digits << _ONE >> _TOP)
-                    open_steps = _ZERO
-                    for j in range(_LANES):
-                        x0, x1, x2, x3 = _philox(
-                            np.uint64(unit), np.uint64(block + j), depth, _PURPOSE, k0, k1
-                        )
-                        u, next_u = x0 << _HALF | x1, x2 << _HALF | x3
-                        undecided = lane[j]
-                        below = undecided & one & ~u
-                        undecided &= ~(u ^ one)
-                        below |= undecided & next_one & ~next_u
-                        undecided &= ~(next_u ^ next_one)
-                        lane[j] = undecided
-                        lane[_LANES + j] |= below
-                        open_steps |= undecided
-                    if open_steps == _ZERO:
-                        break
-                    digits <<= _TWO
-                    depth += _ONE
-                for start in range(first, min(first + 8 * _LANES, width), 8):
-                    word = lane[_LANES + (start - first) // 8]
-                    for byte in range(start, min(start + 8, width)):
-                        bits[n, unit, byte] = np.uint8(word & _BYTE)
-                        word >>= _EIGHT
-
-
-def _to_fractions(p: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Return floor(p 2⁶⁴) as uint64, with `_ALWAYS` for p = 1."""
-    below_one = np.minimum(p, np.nextafter(1.0, 0.0))
-    return np.where(p < 1.0, np.ldexp(below_one, 64).astype(np.uint64), _ALWAYS)
 
 
 def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDArray[np.bool_]:
-    """Return the spikes that `Poisson` draws, in plain NumPy: every u is compared with p.
+    """Return the spikes that `Poisson` draws, in plain NumPy.
 
     Parameters
     ----------
@@ -112,18 +35,7 @@ def poisson_reference(p: NDArray[np.float64], steps: int, rng: SampleKey) -> NDA
     -------
     bool (time, unit)
     """
-    k0, k1 = (np.uint64(word) for word in rng.philox_key())
-    unit = np.arange(p.size, dtype=np.uint64)[:, None]
-    block = np.arange(-(-steps // 64), dtype=np.uint64)[None, :]
-    u = np.zeros((p.size, 64 * block.size), np.uint64)
-    for digit in range(64):
-        x = philox4x32(unit, block, np.uint64(digit // 2), _PURPOSE, k0, k1)
-        high, low = x[2:] if digit % 2 else x[:2]
-        word = (high << _HALF | low).astype("<u8")
-        drawn = np.unpackbits(word.view(np.uint8), axis=-1, bitorder="little")
-        u |= drawn.astype(np.uint64) << np.uint64(63 - digit)
-    fraction = _to_fractions(p)[:, None]
-    spikes: NDArray[np.bool_] = ((u < fraction) | (fraction == _ALWAYS)).T[:steps]
+    spikes = bernoulli_reference(p, steps, rng, _PURPOSE)
     spikes[0] = False
     return spikes
 
@@ -234,14 +146,14 @@ class Poisson(Encoder):
             same = len({image.dtype for image in images}) == 1
             for rows, pixels in [(slice(None), np.stack(images))] if same else enumerate(images):
                 fractions[rows] = self._fractions(pixels)
-            _encode(fractions, philox_keys(keys), self.steps, out)
+            draw_spikes(fractions, philox_keys(keys), _PURPOSE, 1, self.steps, out)
         return np.full(len(images), self.steps, np.uint32)
 
     def _fractions(self, pixels: NDArray[Any]) -> NDArray[np.uint64]:
         if pixels.dtype == np.uint8:  # 256 probabilities at most
-            fractions = _to_fractions(self.probabilities(np.arange(256, dtype=np.uint8)))
+            fractions = to_fractions(self.probabilities(np.arange(256, dtype=np.uint8)))
             return np.asarray(fractions[pixels])
-        return _to_fractions(self.probabilities(pixels))
+        return to_fractions(self.probabilities(pixels))
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Return each pixel's estimated intensity, float64 (unit,), from spikes (time, unit).

@@ -10,7 +10,8 @@ from scipy import stats
 
 from spikeprep.data import Frames
 from spikeprep.encoders import Description, Poisson
-from spikeprep.encoders.poisson import _to_fractions, poisson_reference
+from spikeprep.encoders.bernoulli import to_fractions
+from spikeprep.encoders.poisson import poisson_reference
 from spikeprep.errors import DataError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
@@ -122,7 +123,7 @@ def test_compiled_and_reference_agree_on_every_level_of_an_image():
 
 @given(probability)
 def test_fractions_are_exact_where_promised(p):
-    fraction = int(_to_fractions(np.array([p]))[0])
+    fraction = int(to_fractions(np.array([p]))[0])
     if p == 1:
         assert fraction == 2**64 - 1  # stands for 1
     else:

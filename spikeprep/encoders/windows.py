@@ -1,0 +1,270 @@
+"""Codes of single values: each value becomes spikes within a window of time, of an image or of every frame of a series.
+
+An array is one image: a window, with a value per pixel. `Frames` are a series: a window per frame, one after another,
+with a value per channel.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._jit import jit
+from ..config import Positive, Real
+from ..data import Bits, Frames, SpikeTrain
+from ..errors import DataError, SignalError, UsageError
+from ..random import SampleKey
+from .base import Description, Encoder
+
+LONGEST = 65_536
+"""Most steps of a window."""
+SILENT = -1
+"""The time of a value that does not spike."""
+_BLOCK = (
+    1 << 17
+)  # values encoded by one call: enough that a call's own time does not count, and few megabytes
+_BYTES = np.arange(256)
+
+
+@jit
+def write_times(
+    index: NDArray[Any], times: NDArray[np.int32], window: int, value_units: int, bits: Bits
+) -> None:
+    """Set one bit per unit and window in zeroed `bits` (sample, unit, byte), none where the time is negative.
+
+    `index` (sample, frame, value) selects a row of `times` (row, value_units): the times within the window, in steps,
+    of a value's units.
+    """
+    for n in range(index.shape[0]):
+        for frame in range(index.shape[1]):
+            for value in range(index.shape[2]):
+                row = index[n, frame, value]
+                for k in range(value_units):
+                    if times[row, k] >= 0:
+                        t = frame * window + times[row, k]
+                        bits[n, value * value_units + k, t >> 3] |= np.uint8(1 << (t & 7))
+
+
+@jit
+def write_codes(index: NDArray[Any], codes: Bits, window: int, value_units: int, bits: Bits) -> None:
+    """Copy the packed spikes of each value's units and window to zeroed `bits` (sample, unit, byte).
+
+    `index` (sample, frame, value) selects a row of `codes` (row, value_units · byte), whose bits at and past `window`
+    are 0.
+    """
+    width, last = codes.shape[1] // value_units, bits.shape[2] - 1
+    for n in range(index.shape[0]):
+        for frame in range(index.shape[1]):
+            start = frame * window
+            first, shift = start >> 3, start & 7
+            for value in range(index.shape[2]):
+                row = index[n, frame, value]
+                for k in range(value_units):
+                    unit = value * value_units + k
+                    for byte in range(width):
+                        code = np.uint32(codes[row, k * width + byte]) << np.uint32(shift)
+                        at = first + byte
+                        bits[n, unit, at] |= np.uint8(code & np.uint32(255))
+                        if shift and at < last:
+                            bits[n, unit, at + 1] |= np.uint8(code >> np.uint32(8))
+
+
+@dataclass(frozen=True)
+class WindowEncoder(Encoder):
+    """Each value's spikes lie within a window of time: an image is one window, `Frames` are a window per frame.
+
+    Parameters
+    ----------
+    dt
+        Length of a step in seconds, of images; a frame of `Frames` lasts for one window whatever its rate, so there
+        the step is 1 / (rate · window).
+    """
+
+    dt: Positive = field(default=0.001, kw_only=True)
+
+    @property
+    @abstractmethod
+    def window(self) -> int:
+        """Steps of a window."""
+
+    @property
+    def value_units(self) -> int:
+        """Units that one value has."""
+        return 1
+
+    @abstractmethod
+    def write(self, values: NDArray[Any], bits: Bits, rngs: Sequence[SampleKey | None]) -> None:
+        """Write the spikes of `values` (sample, frame, value) to zeroed `bits` (sample, unit, byte).
+
+        Values are all uint8 (of images), or float64 and then not yet checked.
+        """
+
+    def describe(self, signal: Any, rng: SampleKey | None = None) -> Description:
+        """Return the units of an image's or a frame's values and the steps of its windows.
+
+        Raises
+        ------
+        SignalError
+            The signal is neither an array nor `Frames`.
+        """
+        fields = () if self.value_units == 1 else (self.value_units,)
+        if isinstance(signal, Frames):
+            frames, channels = _frame_values(self.name, signal).shape
+            dt = 1 / (signal.rate * self.window)
+            return Description((channels, *fields), frames * self.window, dt, ragged=True)
+        shape = np.shape(signal) if isinstance(signal, np.ndarray | list | tuple) else ()
+        if not shape:
+            raise SignalError(
+                f"{self.name}: got a signal of type {type(signal).__name__}",
+                "an image, an array (row, column[, channel]), or a series, Frames",
+                "Choose an encoder for such signals (`spikeprep list encoders`).",
+            )
+        return Description((*shape, *fields), self.window, self.dt)
+
+    def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
+        """Return the packed spikes of one image or series; raises `DataError` for values that it cannot encode."""
+        description = self.describe(signal, rng)
+        bits = np.zeros((1, description.units, -(-description.steps // 8)), np.uint8)
+        self.encode_into([signal], bits, rngs=[rng])
+        return SpikeTrain(bits[0], description.steps)
+
+    def encode_into(
+        self, signals: Iterable[Any], out: Bits, *, rngs: Sequence[SampleKey | None]
+    ) -> NDArray[np.uint32]:
+        """Write the spikes that `encode` returns for each signal to `out`, many images by one call."""
+        steps, start = np.zeros(len(rngs), np.uint32), 0
+        for values in self._blocks(signals, out):
+            stop = start + len(values)
+            self.write(values, out[start:stop], rngs[start:stop])
+            steps[start:stop] = values.shape[1] * self.window
+            start = stop
+        return steps
+
+    def _blocks(self, signals: Iterable[Any], out: Bits) -> Iterator[NDArray[Any]]:
+        """Yield values (sample, frame, value) of signals in order, those of like shape and type together."""
+        block: list[NDArray[Any]] = []
+        for signal in signals:
+            values = self._values(signal)
+            if values.shape[1] * self.value_units != out.shape[1]:
+                raise DataError(
+                    f"{self.name}: got a signal of {values.shape[1]} values",
+                    f"{out.shape[1] // self.value_units}, like the first one",
+                    "Bring all images to one size, or all series to the same channels.",
+                )
+            if values.shape[0] * self.window > 8 * out.shape[2]:
+                raise DataError(
+                    f"{self.name}: got a series of {values.shape[0]} frames",
+                    f"at most {8 * out.shape[2] // self.window}",
+                )
+            same = not block or (block[0].dtype, block[0].shape) == (values.dtype, values.shape)
+            if not same or len(block) * values.size >= _BLOCK:
+                yield np.stack(block)
+                block = []
+            block.append(values)
+        if block:
+            yield np.stack(block)
+
+    def _values(self, signal: Any) -> NDArray[Any]:
+        """Return values (frame, value): uint8 of such an image, else float64."""
+        if isinstance(signal, Frames):
+            return _frame_values(self.name, signal).astype(np.float64)
+        image = np.asarray(signal)
+        if image.dtype == np.uint8:
+            return image.reshape(1, -1)
+        if image.dtype == np.bool_ or np.issubdtype(image.dtype, np.floating):
+            return image.reshape(1, -1).astype(np.float64)
+        raise DataError(
+            f"{self.name}: got an image of {image.dtype}",
+            "uint8, bool, or floating point",
+            "Divide the image by its largest possible value.",
+        )
+
+    def windows(self, spikes: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return spikes (time, unit) by window, bool (frame, step, value, unit of the value).
+
+        Raises
+        ------
+        UsageError
+            The spikes are no whole number of windows, or no whole number of values.
+        """
+        spikes = np.asarray(spikes) != 0
+        if spikes.ndim != 2 or len(spikes) % self.window or spikes.shape[1] % self.value_units:
+            raise UsageError(
+                f"{self.name}: got spikes {spikes.shape} to decode",
+                f"(time, unit), a multiple of {self.window} steps and of {self.value_units} units",
+            )
+        return spikes.reshape(-1, self.window, spikes.shape[1] // self.value_units, self.value_units)
+
+
+@dataclass(frozen=True)
+class IntensityEncoder(WindowEncoder):
+    """A `WindowEncoder` of values in a range.
+
+    Parameters
+    ----------
+    low, high
+        The values that stand for intensity 0 and 1. The value of a uint8 image is that of its byte / 255.
+    clip
+        Whether values beyond `low` and `high` are encoded as these; without it they are refused.
+    """
+
+    low: Real = field(default=0.0, kw_only=True)
+    high: Real = field(default=1.0, kw_only=True)
+    clip: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.low < self.high:
+            raise UsageError(f"got {self.name}.low = {self.low:g} and high = {self.high:g}", "low below high")
+
+    def table(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Return (index, rows) such that rows[index] are the values (sample, frame, value), float64 (row,).
+
+        Rows lie between `low` and `high`. Of uint8 images they are those of the 256 bytes, so that each is encoded once.
+
+        Raises
+        ------
+        DataError
+            A value is NaN, or beyond `low` or `high` where `clip` is not set.
+        """
+        of_bytes = values.dtype == np.uint8
+        least, most = (float(values.min()), float(values.max())) if values.size else (self.low, self.high)
+        if of_bytes:
+            least, most = least / 255, most / 255
+        if not (self.low <= least and most <= self.high):  # a NaN fails both
+            self._refuse_or_clip(least, most)
+        rows = _BYTES / 255 if of_bytes else values.reshape(-1)
+        index = values if of_bytes else np.arange(values.size).reshape(values.shape)
+        return index, np.clip(rows, self.low, self.high)
+
+    def _refuse_or_clip(self, least: float, most: float) -> None:
+        if np.isnan(least) or np.isnan(most):
+            raise DataError(f"{self.name}: got values that are NaN", "numbers", "Repair the signal.")
+        if not self.clip:
+            raise DataError(
+                f"{self.name}: got values from {least:g} to {most:g}",
+                f"{self.low:g} to {self.high:g}",
+                f"Set {self.name}.low and {self.name}.high to the range of the data, or {self.name}.clip=true.",
+            )
+
+    def intensities(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (value − low) / (high − low), in [0, 1], of values between `low` and `high`."""
+        if self.low == 0 and self.high == 1:
+            return values
+        return np.asarray(np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0))
+
+    def restored(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return intensities as values between `low` and `high`."""
+        return np.asarray(self.low + (self.high - self.low) * intensities)
+
+
+def _frame_values(owner: str, signal: Frames) -> NDArray[Any]:
+    values = np.asarray(signal.values)
+    if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)):
+        raise SignalError(f"{owner}: got Frames of {values.dtype} {values.shape}", "numbers (frame, channel)")
+    return values
