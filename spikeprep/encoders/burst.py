@@ -56,9 +56,10 @@ class Burst(IntensityEncoder):
         Steps of a window: enough for the longest burst.
     spikes
         N_max, spikes at intensity 1; the paper's is 5.
-    shortest, longest
-        I_min and I_max, steps from one spike to the next at intensity 1, and towards intensity 0; the paper's I_min is
-        2.
+    shortest
+        I_min, steps from one spike to the next at intensity 1; the paper's is 2.
+    longest
+        I_max, steps from one spike to the next towards intensity 0.
     """
 
     name: ClassVar[str] = "burst"

@@ -24,7 +24,7 @@ from .windows import LONGEST, SILENT, IntensityEncoder, write_codes, write_times
 
 _PURPOSE = np.uint64(RECEPTIVE_FIELDS)
 _PLACES = 47  # binary places of a rate: the sum over 2¹⁶ steps, the longest window, fits in 64 bits
-_PLACE = np.uint64(_PLACES)
+_PLACE, _ONE = np.uint64(_PLACES), np.uint64(1)
 
 
 def _decay(y: Any) -> Any:
@@ -59,15 +59,18 @@ def _activate(values: NDArray[np.float64], centres: NDArray[np.float64], sigma: 
 @jit
 def _write_regular(rates: NDArray[np.uint64], steps: int, codes: Bits) -> None:
     """Write spikes at rates (row,), of 2⁻⁴⁷ per step, to zeroed `codes` (row, byte)."""
+    rest = steps % 8
     for row in range(rates.size):
-        total = np.uint64(0)
+        rate, total = rates[row], np.uint64(0)
         for byte in range(codes.shape[1]):
             code = np.uint64(0)
-            for k in range(min(8, steps - 8 * byte)):
+            for k in range(8):  # of a fixed length: the compiler unrolls it
                 before = total
-                total += rates[row]
-                code |= ((total ^ before) >> _PLACE & np.uint64(1)) << np.uint64(k)
+                total += rate
+                code |= ((total ^ before) >> _PLACE & _ONE) << np.uint64(k)
             codes[row, byte] = np.uint8(code)
+        if rest:
+            codes[row, codes.shape[1] - 1] &= np.uint8((1 << rest) - 1)
 
 
 def receptive_fields_reference(

@@ -83,8 +83,8 @@ class Latency(IntensityEncoder):
     name: ClassVar[str] = "latency"
     citation: ClassVar[str] = (
         "Thorpe, Delorme & Van Rullen 2001, Spike-based strategies for rapid processing, Neural Networks 14; Park, "
-        "Kim, Na & Yoon 2020, T2FSNN: deep spiking neural networks with time-to-first-spike coding, DAC; Eshraghian et al. "
-        "2023, Training spiking neural networks using lessons from deep learning, Proceedings of the IEEE 111"
+        "Kim, Na & Yoon 2020, T2FSNN: deep spiking neural networks with time-to-first-spike coding, DAC; Eshraghian "
+        "et al. 2023, Training spiking neural networks using lessons from deep learning, Proceedings of the IEEE 111"
     )
 
     steps: Annotated[int, Meta(ge=2, le=LONGEST)] = 100

@@ -29,6 +29,7 @@ _BLOCK = (
     1 << 17
 )  # values encoded by one call: enough that a call's own time does not count, and few megabytes
 _BYTES = np.arange(256)
+_ONE, _THREE, _SEVEN, _BYTE = np.uint64(1), np.uint64(3), np.uint64(7), np.uint32(8)
 
 
 @jit
@@ -42,36 +43,50 @@ def write_times(
     """
     for n in range(index.shape[0]):
         for frame in range(index.shape[1]):
+            start = frame * window
             for value in range(index.shape[2]):
-                row = index[n, frame, value]
-                for k in range(value_units):
-                    if times[row, k] >= 0:
-                        t = frame * window + times[row, k]
-                        bits[n, value * value_units + k, t >> 3] |= np.uint8(1 << (t & 7))
+                row = np.uint64(
+                    index[n, frame, value]
+                )  # unsigned: indices are not checked for being negative
+                if value_units == 1 and times[row, 0] < 0:
+                    continue
+                unit = np.uint64(value * value_units)
+                for k in range(np.uint64(value_units)):
+                    time = times[row, k]
+                    if time >= 0:
+                        t = np.uint64(start + time)
+                        bits[n, unit + k, t >> _THREE] |= np.uint8(1 << (t & _SEVEN))
 
 
-@jit
 def write_codes(index: NDArray[Any], codes: Bits, window: int, value_units: int, bits: Bits) -> None:
     """Copy the packed spikes of each value's units and window to zeroed `bits` (sample, unit, byte).
 
     `index` (sample, frame, value) selects a row of `codes` (row, value_units · byte), whose bits at and past `window`
     are 0.
     """
-    width, last = codes.shape[1] // value_units, bits.shape[2] - 1
+    if index.shape[1] == 1:  # whole bytes, which NumPy copies several times as fast as the kernel
+        width = codes.shape[1] // value_units
+        bits[:, :, :width] = codes.take(index, axis=0).reshape(*bits.shape[:2], width)
+    else:
+        _shift_codes(index, codes, window, value_units, bits)
+
+
+@jit
+def _shift_codes(index: NDArray[np.int64], codes: Bits, window: int, value_units: int, bits: Bits) -> None:
+    width, last = np.uint64(codes.shape[1] // value_units), np.uint64(bits.shape[2] - 1)
     for n in range(index.shape[0]):
         for frame in range(index.shape[1]):
-            start = frame * window
-            first, shift = start >> 3, start & 7
+            start = np.uint64(frame * window)
+            first, shift = start >> _THREE, np.uint32(start & _SEVEN)
             for value in range(index.shape[2]):
-                row = index[n, frame, value]
-                for k in range(value_units):
-                    unit = value * value_units + k
+                row, unit = np.uint64(index[n, frame, value]), np.uint64(value * value_units)
+                for k in range(np.uint64(value_units)):
                     for byte in range(width):
-                        code = np.uint32(codes[row, k * width + byte]) << np.uint32(shift)
+                        code = np.uint32(codes[row, k * width + byte]) << shift
                         at = first + byte
-                        bits[n, unit, at] |= np.uint8(code & np.uint32(255))
+                        bits[n, unit + k, at] |= np.uint8(code & np.uint32(255))
                         if shift and at < last:
-                            bits[n, unit, at + 1] |= np.uint8(code >> np.uint32(8))
+                            bits[n, unit + k, at + _ONE] |= np.uint8(code >> _BYTE)
 
 
 @dataclass(frozen=True)
@@ -148,41 +163,44 @@ class WindowEncoder(Encoder):
     def _blocks(self, signals: Iterable[Any], out: Bits) -> Iterator[NDArray[Any]]:
         """Yield values (sample, frame, value) of signals in order, those of like shape and type together."""
         block: list[NDArray[Any]] = []
+        kind: Any = None
         for signal in signals:
-            values = self._values(signal)
-            if values.shape[1] * self.value_units != out.shape[1]:
-                raise DataError(
-                    f"{self.name}: got a signal of {values.shape[1]} values",
-                    f"{out.shape[1] // self.value_units}, like the first one",
-                    "Bring all images to one size, or all series to the same channels.",
-                )
-            if values.shape[0] * self.window > 8 * out.shape[2]:
-                raise DataError(
-                    f"{self.name}: got a series of {values.shape[0]} frames",
-                    f"at most {8 * out.shape[2] // self.window}",
-                )
-            same = not block or (block[0].dtype, block[0].shape) == (values.dtype, values.shape)
-            if not same or len(block) * values.size >= _BLOCK:
-                yield np.stack(block)
-                block = []
-            block.append(values)
+            series = isinstance(signal, Frames)
+            array = _frame_values(self.name, signal) if series else np.asarray(signal)
+            if (series, array.dtype, array.shape) != kind or len(block) * array.size >= _BLOCK:
+                if block:
+                    yield self._values(block, *kind)
+                kind, block = (series, array.dtype, array.shape), []
+                self._check_size(*(array.shape if series else (1, array.size)), out)
+            block.append(array)
         if block:
-            yield np.stack(block)
+            yield self._values(block, *kind)
 
-    def _values(self, signal: Any) -> NDArray[Any]:
-        """Return values (frame, value): uint8 of such an image, else float64."""
-        if isinstance(signal, Frames):
-            return _frame_values(self.name, signal).astype(np.float64)
-        image = np.asarray(signal)
-        if image.dtype == np.uint8:
-            return image.reshape(1, -1)
-        if image.dtype == np.bool_ or np.issubdtype(image.dtype, np.floating):
-            return image.reshape(1, -1).astype(np.float64)
-        raise DataError(
-            f"{self.name}: got an image of {image.dtype}",
-            "uint8, bool, or floating point",
-            "Divide the image by its largest possible value.",
-        )
+    def _check_size(self, frames: int, values: int, out: Bits) -> None:
+        if values * self.value_units != out.shape[1]:
+            raise DataError(
+                f"{self.name}: got a signal of {values} values",
+                f"{out.shape[1] // self.value_units}, like the first one",
+                "Bring all images to one size, or all series to the same channels.",
+            )
+        if frames * self.window > 8 * out.shape[2]:
+            raise DataError(
+                f"{self.name}: got a series of {frames} frames", f"at most {8 * out.shape[2] // self.window}"
+            )
+
+    def _values(
+        self, block: list[NDArray[Any]], series: bool, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> NDArray[Any]:
+        """Return signals of one shape and type as values (sample, frame, value): uint8 of such images, else float64."""
+        if not (series or dtype in (np.uint8, np.bool_) or np.issubdtype(dtype, np.floating)):
+            raise DataError(
+                f"{self.name}: got an image of {dtype}",
+                "uint8, bool, or floating point",
+                "Divide the image by its largest possible value.",
+            )
+        values = np.concatenate(block).reshape(len(block), *(shape if series else (1, -1)))
+        with np.errstate(over="ignore"):  # of wider floats, which become infinite
+            return values if dtype == np.uint8 and not series else values.astype(np.float64)
 
     def windows(self, spikes: NDArray[Any]) -> NDArray[np.bool_]:
         """Return spikes (time, unit) by window, bool (frame, step, value, unit of the value).
@@ -207,8 +225,10 @@ class IntensityEncoder(WindowEncoder):
 
     Parameters
     ----------
-    low, high
-        The values that stand for intensity 0 and 1. The value of a uint8 image is that of its byte / 255.
+    low
+        The value that stands for intensity 0. The value of a pixel of a uint8 image is its byte / 255.
+    high
+        The value that stands for intensity 1.
     clip
         Whether values beyond `low` and `high` are encoded as these; without it they are refused.
     """
@@ -225,7 +245,7 @@ class IntensityEncoder(WindowEncoder):
     def table(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Return (index, rows) such that rows[index] are the values (sample, frame, value), float64 (row,).
 
-        Rows lie between `low` and `high`. Of uint8 images they are those of the 256 bytes, so that each is encoded once.
+        Rows lie between `low` and `high`. Of uint8 images they are those of all bytes, each encoded once.
 
         Raises
         ------
