@@ -66,7 +66,10 @@ def write_codes(index: NDArray[Any], codes: Bits, window: int, value_units: int,
     """
     if index.shape[1] == 1:  # whole bytes, which NumPy copies several times as fast as the kernel
         width = codes.shape[1] // value_units
-        bits[:, :, :width] = codes.take(index, axis=0).reshape(*bits.shape[:2], width)
+        if width == bits.shape[2] and bits.flags.c_contiguous:
+            codes.take(index, axis=0, out=bits.reshape(*index.shape, -1), mode="clip")  # "raise" makes a copy
+        else:
+            bits[:, :, :width] = codes.take(index, axis=0).reshape(*bits.shape[:2], width)
     else:
         _shift_codes(index, codes, window, value_units, bits)
 
