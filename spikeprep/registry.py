@@ -4,9 +4,9 @@ A plugin is a frozen dataclass whose fields are its settings. Another package of
 entry-point group, the `group` of a registry below::
 
     [project.entry-points."spikeprep.encoders"]
-    latency = "my_package.latency:Latency"
+    first_spike = "my_package.first_spike:FirstSpike"
 
-In a notebook, ``spikeprep.register(Latency)`` does the same for the running process. Nothing is imported until it is
+In a notebook, ``spikeprep.register(FirstSpike)`` does the same for the running process. Nothing is imported until it is
 asked for by name.
 """
 

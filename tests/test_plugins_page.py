@@ -41,7 +41,7 @@ def page():
 def test_the_encoder_encodes_both_kinds_of_images(page):
     np.testing.assert_array_equal(np.argmax(page.spikes, axis=0), [0, 10, 5, 8])
     np.testing.assert_array_equal(page.spikes.sum(axis=0), 1)
-    np.testing.assert_array_equal(page.Latency(steps=11)(page.image / 255), page.spikes)
+    np.testing.assert_array_equal(page.FirstSpike(steps=11)(page.image / 255), page.spikes)
 
 
 def test_the_kinds_of_plugins_are_those_of_the_registries():

@@ -4,8 +4,8 @@ They need no test framework::
 
     from spikeprep.testing import check_encoder
 
-    def test_latency():
-        check_encoder(Latency(steps=50), [image, other_image])
+    def test_first_spike():
+        check_encoder(FirstSpike(steps=50), [image, other_image])
 """
 
 from .backends import check_backend
