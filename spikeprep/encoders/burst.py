@@ -113,6 +113,10 @@ class Burst(IntensityEncoder):
             index = rows_of_codes.reshape(index.shape)
         write_codes(index, codes, self.steps, 1, bits)
 
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return numbers of spikes, and the range of `signals` where it is needed."""
+        return super().candidates(signals) | {"spikes": [2, 3, 5, 8], "steps": [64]}
+
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Return the middle of the values that have such a burst, float64 (window, unit), from spikes (time, unit).
 

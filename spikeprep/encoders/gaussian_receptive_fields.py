@@ -207,6 +207,14 @@ class GaussianReceptiveFields(IntensityEncoder):
             draw_spikes(fractions[n : n + 1], philox_keys(keys[n : n + 1]), _PURPOSE, 0, self.steps, codes)
             write_codes(index, codes.reshape(frames * values, -1), self.steps, self.fields, bits[n : n + 1])
 
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return numbers of fields and steps, and codes, and the range of `signals` where it is needed."""
+        return super().candidates(signals) | {
+            "fields": [4, 8],
+            "steps": [10, 25, 50],
+            "code": ["latency", "regular", "random"],
+        }
+
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Return the values that the activations point at, float64 (window, value), from spikes (time, unit).
 

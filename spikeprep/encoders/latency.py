@@ -131,6 +131,10 @@ class Latency(IntensityEncoder):
         index, rows = self.table(values)
         write_times(index, self.times(self.intensities(rows))[:, None], self.steps, 1, bits)
 
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return numbers of steps and codes, and the range of `signals` where it is needed."""
+        return super().candidates(signals) | {"steps": [10, 25, 50, 100], "code": ["linear", "log"]}
+
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Return the values that the first spikes stand for, float64 (window, unit), from spikes (time, unit).
 

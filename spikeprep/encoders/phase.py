@@ -80,6 +80,10 @@ class Phase(IntensityEncoder):
             index = levels.reshape(index.shape)
         write_codes(index, codes, self.window, 1, bits)
 
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return numbers of phases, and the range of `signals` where it is needed."""
+        return super().candidates(signals) | {"phases": [2, 3, 4, 6, 8], "periods": [1]}
+
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Return the sum of a period's weights, float64 (window, unit), from spikes (time, unit).
 

@@ -174,7 +174,8 @@ class WindowEncoder(Encoder):
                 if block:
                     yield self._values(block, *kind)
                 kind, block = (series, array.dtype, array.shape), []
-                self._check_size(*(array.shape if series else (1, array.size)), out)
+                frames, size = array.shape if series else (1, array.size)
+                self._check_size(frames, size, out)
             block.append(array)
         if block:
             yield self._values(block, *kind)
@@ -280,6 +281,16 @@ class IntensityEncoder(WindowEncoder):
         if self.low == 0 and self.high == 1:
             return values
         return np.asarray(np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0))
+
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return setting → values worth trying: here the range of `signals`, where it is beyond `low` and `high`."""
+        values = [np.asarray(s.values if isinstance(s, Frames) else s) for s in signals]
+        floats = [v for v in values if v.dtype.kind == "f" and v.size]
+        least = min((float(v.min()) for v in floats), default=self.low)
+        most = max((float(v.max()) for v in floats), default=self.high)
+        if (self.low <= least and most <= self.high) or not np.isfinite(most - least):
+            return {}
+        return {"low": [min(self.low, least)], "high": [max(self.high, most)], "clip": [True]}
 
     def restored(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return intensities as values between `low` and `high`."""

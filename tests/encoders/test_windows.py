@@ -207,6 +207,21 @@ def test_decode_of_silence():
         fields.decode(np.zeros((19, 8)))
 
 
+@pytest.mark.parametrize(
+    "encoder", [Latency(), Phase(), Burst(), GaussianReceptiveFields()], ids=lambda e: e.name
+)
+def test_candidates_fit_the_signals(encoder):
+    """Every combination encodes and decodes them; the range is that of series beyond 0 to 1, and left alone else."""
+    signals = [Frames(np.array([[0.5, -2.0], [3.0, 1.0]]), 10.0), Frames(np.ones((1, 2)), 10.0)]
+    for sample, ranges in ((signals, {"low": [-2.0], "high": [3.0], "clip": [True]}), ([BYTES], {})):
+        found = encoder.candidates(sample)
+        assert {name: found[name] for name in ("low", "high", "clip") if name in found} == ranges
+        for values in itertools.product(*found.values()):
+            tried = encoder.override(dict(zip(found, values, strict=True)))
+            decoded = tried.decode(tried(sample[0], rng=KEY))
+            assert tried.low <= decoded.min() <= decoded.max() <= tried.high
+
+
 # ------------------------------------------------------------ descriptions, batches, bad input
 
 
