@@ -20,7 +20,8 @@ from ..data import Bits
 from ..errors import UsageError
 from ..packing import pack
 from ..random import SampleKey
-from .windows import LONGEST, IntensityEncoder, write_codes
+from .intensities import IntensityEncoder
+from .windows import LONGEST, write_codes
 
 
 def burst_reference(x: float, steps: int, most: int, shortest: int, longest: int) -> list[bool]:

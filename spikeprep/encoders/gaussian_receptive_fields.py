@@ -20,7 +20,8 @@ from ..data import Bits
 from ..errors import UsageError
 from ..random import RECEPTIVE_FIELDS, SampleKey, philox_keys
 from .bernoulli import bernoulli_reference, draw_spikes, to_fractions
-from .windows import LONGEST, SILENT, IntensityEncoder, write_codes, write_times
+from .intensities import IntensityEncoder
+from .windows import LONGEST, SILENT, write_codes, write_times
 
 _PURPOSE = np.uint64(RECEPTIVE_FIELDS)
 _PLACES = 47  # binary places of a rate: the sum over 2¹⁶ steps, the longest window, fits in 64 bits

@@ -24,7 +24,8 @@ from ..config import Meta, Positive, Share
 from ..data import Bits
 from ..errors import UsageError
 from ..random import SampleKey
-from .windows import LONGEST, SILENT, IntensityEncoder, write_times
+from .intensities import IntensityEncoder
+from .windows import LONGEST, SILENT, write_times
 
 
 def latency_reference(x: float, steps: int, code: str, threshold: float, tau: float) -> int:

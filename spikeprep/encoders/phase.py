@@ -18,7 +18,8 @@ from ..config import Meta
 from ..data import Bits
 from ..packing import pack
 from ..random import SampleKey
-from .windows import IntensityEncoder, write_codes
+from .intensities import IntensityEncoder
+from .windows import write_codes
 
 
 def phase_reference(x: float, phases: int) -> list[bool]:
