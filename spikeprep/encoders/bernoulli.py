@@ -1,4 +1,4 @@
-"""Bernoulli draws of spikes, 64 steps at a time by bit-sliced comparison.
+"""Bernoulli draws of spikes, by bit-sliced comparison of 64 steps at a time, of eight blocks of steps together.
 
 A unit spikes in a step if a uniform random fraction u is below p, that is if u has the 0 at the first binary
 digit in which they differ. A 64-bit random word holds one digit of 64 steps' u, so words taken most
@@ -45,57 +45,75 @@ def draw_spikes(
     """
     samples, units = fractions.shape
     width = bits.shape[2]
-    # One array for both: with two, LLVM checks them for overlap and does not vectorise.
-    lane = np.empty(2 * _LANES, np.uint64)  # [0, 8) undecided steps, [8, 16) spikes
+    blocks = (width + 7) // 8
+    # One array for all: with more, LLVM checks them for overlap and does not vectorise.
+    # [0, 8) undecided steps, [8, 16) spikes, [16, 24) digits of p that are left, [24, 32) unit, [32, 40) block
+    lane = np.zeros(5 * _LANES, np.uint64)
     for n in range(samples):
         k0, k1 = keys[n, 0], keys[n, 1]
-        for unit in range(units):
-            fraction = fractions[n, unit]
-            if fraction == _ZERO:
-                continue
-            for first in range(0, width, 8 * _LANES):  # byte; 8 bytes a block
-                block = first // 8
+        unit, block = 0, 0
+        while unit < units:
+            filled = 0
+            while filled < _LANES and unit < units:  # the next blocks of units that may spike
+                fraction = fractions[n, unit]
+                if fraction == _ZERO:
+                    unit += 1
+                    continue
+                left = steps - 64 * block
+                undecided = _ALL if left >= 64 else (_ONE << np.uint64(max(left, 0))) - _ONE
+                if block == 0:
+                    undecided &= _ALL << np.uint64(first_step)
+                always = fraction == _ALWAYS
+                lane[filled] = _ZERO if always else undecided
+                lane[_LANES + filled] = undecided if always else _ZERO
+                lane[2 * _LANES + filled] = _ZERO if always else fraction
+                lane[3 * _LANES + filled] = np.uint64(unit)
+                lane[4 * _LANES + filled] = np.uint64(block)
+                filled += 1
+                block += 1
+                if block == blocks:
+                    unit, block = unit + 1, 0
+            for j in range(filled, _LANES):
+                lane[j] = _ZERO
+                lane[2 * _LANES + j] = _ZERO
+            depth = _ZERO
+            while True:
+                open_steps = _ZERO
                 for j in range(_LANES):
-                    left = steps - 64 * (block + j)
-                    undecided = _ALL if left >= 64 else (_ONE << np.uint64(max(left, 0))) - _ONE
-                    if block + j == 0:
-                        undecided &= _ALL << np.uint64(first_step)
-                    lane[j] = undecided
-                    lane[_LANES + j] = undecided if fraction == _ALWAYS else _ZERO
-                digits = _ZERO if fraction == _ALWAYS else fraction
-                depth = _ZERO
-                while digits != _ZERO:  # where p has only zeros left, no undecided u is below it
-                    one = _ZERO - (digits >> _TOP)  # p's digit, in all 64 lanes
+                    digits = lane[2 * _LANES + j]
+                    one = _ZERO - (digits >> _TOP)  # p's digit, in all 64 steps
                     next_one = _ZERO - (digits << _ONE >> _TOP)
-                    open_steps = _ZERO
-                    for j in range(_LANES):
-                        x0, x1, x2, x3 = _philox(
-                            np.uint64(unit), np.uint64(block + j), depth, purpose, k0, k1
-                        )
-                        u, next_u = x0 << _HALF | x1, x2 << _HALF | x3
-                        undecided = lane[j]
-                        below = undecided & one & ~u
-                        undecided &= ~(u ^ one)
-                        below |= undecided & next_one & ~next_u
-                        undecided &= ~(next_u ^ next_one)
-                        lane[j] = undecided
-                        lane[_LANES + j] |= below
-                        open_steps |= undecided
-                    if open_steps == _ZERO:
-                        break
                     digits <<= _TWO
-                    depth += _ONE
-                for start in range(first, min(first + 8 * _LANES, width), 8):
-                    word = lane[_LANES + (start - first) // 8]
-                    for byte in range(start, min(start + 8, width)):
-                        bits[n, unit, byte] = np.uint8(word & _BYTE)
-                        word >>= _EIGHT
+                    x0, x1, x2, x3 = _philox(
+                        lane[3 * _LANES + j], lane[4 * _LANES + j], depth, purpose, k0, k1
+                    )
+                    u, next_u = x0 << _HALF | x1, x2 << _HALF | x3
+                    undecided = lane[j]
+                    below = undecided & one & ~u
+                    undecided &= ~(u ^ one)
+                    below |= undecided & next_one & ~next_u
+                    undecided &= ~(next_u ^ next_one)
+                    # where p has only zeros left, no undecided u is below it
+                    undecided &= _ZERO - np.uint64(digits != _ZERO)
+                    lane[j] = undecided
+                    lane[_LANES + j] |= below
+                    lane[2 * _LANES + j] = digits
+                    open_steps |= undecided
+                if open_steps == _ZERO:
+                    break
+                depth += _ONE
+            for j in range(filled):
+                word, first = lane[_LANES + j], np.int64(_EIGHT * lane[4 * _LANES + j])
+                at = np.int64(lane[3 * _LANES + j])
+                for byte in range(first, min(first + 8, width)):
+                    bits[n, at, byte] = np.uint8(word & _BYTE)
+                    word >>= _EIGHT
 
 
 def to_fractions(p: NDArray[np.float64]) -> NDArray[np.uint64]:
     """Return floor(p 2⁶⁴) as uint64, with `_ALWAYS` for p = 1."""
     below_one = np.minimum(p, np.nextafter(1.0, 0.0))
-    return np.where(p < 1.0, np.ldexp(below_one, 64).astype(np.uint64), _ALWAYS)
+    return np.where(p < 1.0, (below_one * 2.0**64).astype(np.uint64), _ALWAYS)
 
 
 def bernoulli_reference(
