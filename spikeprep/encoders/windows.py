@@ -141,6 +141,8 @@ class WindowEncoder(Encoder):
                 "an image, an array (row, column[, channel]), or a series, Frames",
                 "Choose an encoder for such signals (`spikeprep list encoders`).",
             )
+        if 0 in shape:
+            raise SignalError(f"{self.name}: got an image {shape}", "at least one value")
         return Description((*shape, *fields), self.window, self.dt)
 
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
@@ -226,4 +228,9 @@ def _frame_values(owner: str, signal: Frames) -> NDArray[Any]:
     values = np.asarray(signal.values)
     if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)):
         raise SignalError(f"{owner}: got Frames of {values.dtype} {values.shape}", "numbers (frame, channel)")
+    if not (values.shape[1] and 0 < signal.rate < float("inf")):
+        raise SignalError(
+            f"{owner}: got Frames of {values.shape[1]} channels at {signal.rate:g} Hz",
+            "at least one channel, and a rate above 0",
+        )
     return values

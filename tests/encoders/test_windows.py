@@ -254,6 +254,9 @@ BAD = [
     (None, "a signal of type NoneType"),
     (Frames(np.zeros(5), 10.0), r"Frames of float64 \(5,\)"),
     (Frames(np.array([["a"]]), 10.0), "Frames of <U1"),
+    (Frames(np.zeros((3, 0)), 10.0), "Frames of 0 channels at 10 Hz; expected at least one channel"),
+    (Frames(np.zeros((3, 1)), 0.0), "Frames of 1 channels at 0 Hz; .*a rate above 0"),
+    (np.zeros((0, 5)), r"an image \(0, 5\); expected at least one value"),
 ]
 
 
