@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ..config import Natural, NonNegative
 from ..data import Frames, Sample
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, printable
 from ..text import listed
 from .base import sample_digest
 from .checked_files import CheckedFile, CheckedFiles
 from .class_names import check_classes, check_spellings, read_class_names, sorted_classes
-from .labelled_files import BadFile, Entry, GroupNumbers, LabelledFiles, Recording, file_id
+from .labelled_files import BadFile, Entry, GroupNumbers, LabelledFiles, Recording
 from .labelled_source import LabelledSource
 from .series_arrays import check_arrays
 from .series_data import Missing, Series, Window, filled, windows
@@ -155,7 +155,8 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
                 if split and one.split and split != one.split:
                     got = f"{path} has series of the split {one.split}, and is of {split} by its name"
                     raise DataError(got, "one split", "Rename the file.")
-                id_ = f"{file_id(path, folder)}:{n}"
+                # the name alone: a store is the same, whichever folder above the files is given
+                id_ = f"{printable(path.name)}:{n}"
                 self._numbers[id_] = n
                 entries.append(Entry(split or one.split, path, one.label, id_, one.group))
         if any(e.split for e in entries) and not all(e.split for e in entries):

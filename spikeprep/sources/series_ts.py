@@ -40,7 +40,7 @@ def read_ts(path: Path, content: bytes) -> SeriesFile:
             begin = number + 1
             break
         if line.startswith("@"):
-            key, *words = line[1:].split()
+            key, *words = line[1:].split() or [""]
             header[key.lower()] = words
         elif line and not line.startswith(("#", "%")):
             raise DataError(

@@ -49,14 +49,17 @@ def test_ts_files_are_splits(problem):
     found = samples(source)
     assert source.classes == ("b", "a")  # in the order of the header
     assert dict(source.splits()) == {"train": 3, "test": 1}
-    first = found["train"]["deep/P_TRAIN.ts:0"]
+    first = found["train"]["P_TRAIN.ts:0"]
     np.testing.assert_array_equal(first.signal.values, [[1, 4], [2, 5], [3, 6]])
     assert (first.label, first.signal.rate) == (0, 100)
-    np.testing.assert_array_equal(found["test"]["deep/P_TEST.ts:0"].signal.values, [[0.5, 2], [10, -3]])
+    np.testing.assert_array_equal(found["test"]["P_TEST.ts:0"].signal.values, [[0.5, 2], [10, -3]])
     assert source.group("train", 0) is None
     copy = pickle.loads(pickle.dumps(source))
     np.testing.assert_array_equal(copy.read("train", 1).signal.values, source.read("train", 1).signal.values)
     assert copy.digest("train", 1) == source.digest("train", 1)
+    nearer = source_of(problem / "deep", rate=100.0)
+    assert [nearer.read("train", n).id for n in range(3)] == [source.read("train", n).id for n in range(3)]
+    assert nearer.provenance() == source.provenance()
 
 
 def test_several_problems_need_a_name(problem):
