@@ -214,7 +214,8 @@ def _of_split(path: Path, split: str, arrays: Mapping[str, Array], time_axis: st
     what = f"{path}{f', split {split}' if split else ''}"
     if values.dtype.kind not in "iufb" or 0 in values.shape:
         raise DataError(f"{what}: the series are {values.dtype} {values.shape}", "numbers", "Correct them.")
-    array = values.read().astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is seen later
+        array = values.read().astype(np.float64)
     labels = _texts(what, "labels", arrays.get("labels"))
     if labels is None and array.ndim < 3:
         return [Series(oriented(array, time_axis, what), split=split)]
