@@ -70,6 +70,7 @@ class LabelledSource(LimitedFiles):
     """
 
     files_are: ClassVar[str] = "recordings"  # plural noun, for messages
+    other_layouts: ClassVar[str] = ""  # beside folders of classes and tables, for messages
     intervals: ClassVar[bool] = False  # whether a sample may be an interval of a file
 
     later_settings: ClassVar[tuple[str, ...]] = (
@@ -111,7 +112,9 @@ class LabelledSource(LimitedFiles):
         folder = root.parent if root.is_file() else root
         names = read_class_names(self.class_names, folder, self.limits) if self.path else ()
         rules = TableRules(self.outside, self.columns, self.intervals, self.limits)
-        files = find_labelled_files(self.path, self.files_are, self.suffixes, rules, names)
+        files = find_labelled_files(
+            self.path, self.files_are, self.suffixes, rules, names, self.other_layouts
+        )
         files = self._with_lists(files, folder)
         return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
 
@@ -234,6 +237,7 @@ def find_labelled_files(
     suffixes: Sequence[str],
     rules: TableRules = _RULES,
     class_names: Sequence[str] = (),
+    other_layouts: str = "",
 ) -> LabelledFiles:
     """List the files of a folder per class, or of a table.
 
@@ -253,6 +257,8 @@ def find_labelled_files(
         What is taken from tables.
     class_names
         The classes in their order; empty: those that occur, sorted, as numbers where all are numbers.
+    other_layouts
+        What else the source reads, for messages.
 
     Raises
     ------
@@ -262,6 +268,7 @@ def find_labelled_files(
     """
     name = f"{what.upper().rstrip('S')}{suffixes[0] if suffixes else ''}"
     layout = f"CLASS/{name}, train/CLASS/{name} and test/CLASS/{name}, or a CSV file of path,label[,split]"
+    layout += f", or {other_layouts}" if other_layouts else ""
     root = Path(path)
     if path and root.is_file():
         table = read_table(root, rules)

@@ -92,6 +92,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
     """
 
     name: ClassVar[str] = "series"
+    other_layouts: ClassVar[str] = "PROBLEM_TRAIN.ts and PROBLEM_TEST.ts, or a .npz or HDF5 file of X and y"
     endings: ClassVar[str] = " ".join((*SUFFIXES, ".ts"))
     choice_settings: ClassVar[tuple[str, ...]] = ("problem", "arrays")
 

@@ -118,8 +118,7 @@ def _series(
         raise DataError(
             f"{where} has {len(channels)} channels", f"{dimensions or 'at least 1'}", "Correct the line."
         )
-    values = [_values(where, n, text) for n, text in enumerate(channels)]
-    lengths = {len(channel) for channel in values}
+    lengths = {channel.count(",") + 1 for channel in channels}
     if len(lengths) > 1:
         raise DataError(
             f"{where} has channels of {min(lengths)} to {max(lengths)} values",
@@ -131,23 +130,25 @@ def _series(
             f"{where} has {lengths.pop()} values in each channel", f"{length}, as @seriesLength says",
             "Correct the line or the header.",
         )  # fmt: skip
-    return Series(np.ascontiguousarray(np.array(values).T), label)
+    values = _values(where, channels).reshape(len(channels), -1)
+    return Series(np.ascontiguousarray(values.T), label)
 
 
-def _values(where: str, channel: int, text: str) -> NDArray[np.float64]:
-    fields = text.split(",")
+def _values(where: str, channels: Sequence[str]) -> NDArray[np.float64]:
+    """Return the values of channels of one length, one channel behind the other."""
+    fields = ",".join(channels).split(",")
     try:
-        return np.array([*map(float, fields)], np.float64)
+        return np.fromiter(map(float, fields), np.float64, len(fields))
     except ValueError:
         pass
     values = []
-    for field in fields:
+    for n, field in enumerate(fields):
         field = field.strip()
         try:
             values.append(np.nan if field.lower() in _ABSENT else float(field))
         except ValueError as error:
             raise DataError(
-                f"{where} has {printable(field[:_SHOWN])!r} in channel {channel}",
+                f"{where} has {printable(field[:_SHOWN])!r} in channel {n * len(channels) // len(fields)}",
                 "a number, or ? for a missing one",
                 "Correct the line.",
             ) from error

@@ -304,6 +304,12 @@ def test_series_that_do_not_fit_each_other(tmp_path):
         source_of(tmp_path).splits()
 
 
+def test_a_folder_of_something_else(tmp_path):
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(DataError, match=r"no class folders; .*PROBLEM_TRAIN\.ts .*HDF5 file of X and y"):
+        source_of(tmp_path).splits()
+
+
 def test_time_on_the_other_axis_is_a_finding(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "g.npz", X=rng.normal(size=(4, 2, 30)), y=[0, 1, 0, 1])
