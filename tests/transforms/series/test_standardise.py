@@ -3,6 +3,7 @@ import pytest
 
 from spikeprep.data import Frames
 from spikeprep.errors import DataError, UsageError
+from spikeprep.testing import check_transform
 from spikeprep.transforms import Standardise
 
 RNG = np.random.default_rng(0)
@@ -37,6 +38,13 @@ def test_a_constant_channel_becomes_0_whatever_rounding_leaves():
     constant = [np.full((7, 1), 0.1), np.full((5, 1), 0.1)]
     fitted = Standardise().fit(constant)
     np.testing.assert_array_equal(fitted(constant[0]), np.zeros((7, 1)))
+
+
+def test_the_conformance_check_wants_it_fitted():
+    signals = [values - 1e6 for values in TRAIN[:1]]
+    check_transform(Standardise().fit(signals), signals)
+    with pytest.raises(AssertionError, match="give it with its statistics"):
+        check_transform(Standardise(), signals)
 
 
 def test_what_is_refused():
