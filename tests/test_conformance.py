@@ -76,6 +76,12 @@ def event_files(path):
     return {"path": str(class_folder(path, each=3))}
 
 
+def series_file(path):
+    rng = np.random.default_rng(3)
+    np.savez(path / "gait.npz", X=rng.normal(size=(9, 30, 3)), y=np.arange(9) % 3, fs=100)
+    return {"path": str(path / "gait.npz"), "window": 12, "overlap": 4}
+
+
 def nmnist_files(path):
     return {"path": str(nmnist_folder(path, train=20, test=10))}
 
@@ -123,6 +129,8 @@ SIGNALS = {
     "poisson": IMAGES,
     "rank_order": VALUES,
     "rectify": CHANNELS,
+    "resample": CHANNELS,
+    "standardise": CHANNELS,
 }
 FOLDERS = {
     "audio": audio_folder,
@@ -132,6 +140,7 @@ FOLDERS = {
     "idx": idx_folder,
     "images": image_folder,
     "nmnist": nmnist_files,
+    "series": series_file,
     "ti46": ti46_folder,
     "tonic": tonic_files,
 }
@@ -150,7 +159,8 @@ def test_transform(name):
         ImageTransform: [*IMAGES, IMAGES[0][..., None] // np.uint8([[[1, 2, 3]]])],
     }
     signals = next((given for kind, given in kinds.items() if isinstance(transform, kind)), None)
-    check_transform(transform, signals or SIGNALS[name])
+    signals = signals or SIGNALS[name]
+    check_transform(transform if transform.is_fitted else transform.fit(signals), signals)
 
 
 @pytest.mark.parametrize("name", SOURCES.names())

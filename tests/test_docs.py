@@ -180,6 +180,28 @@ def test_every_block_of_the_pages_on_recordings_and_layers_runs(page, small_data
         assert len(spikeprep.open_run("runs/nmnist").history) > 0
 
 
+@pytest.mark.slow
+def test_every_block_of_the_page_on_series_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with session("page") as module:
+        for block in blocks((ROOT / "docs/series.md").read_text(encoding="utf-8")):
+            run(block, module, where="series")
+    store = spikeprep.open_store("gait.zarr")
+    assert {split: len(store[split]) for split in store} == {"train": 224, "test": 56}
+    assert spikeprep.evaluate("gait", store, progress=False).accuracy > 0.9
+    assert module.scaled.values[:, 2].mean() > 0.9 > module.scaled.values[:, 1].mean()  # lying
+
+
+def test_every_transform_of_series_is_on_its_page():
+    from spikeprep.registry import TRANSFORMS
+
+    page = (ROOT / "docs" / "series.md").read_text(encoding="utf-8")
+    names = [name for name in TRANSFORMS.names() if ".series." in TRANSFORMS.get(name).__module__]
+    assert len(names) >= 3
+    for name in names:
+        assert f"| `{name}` | `{TRANSFORMS.get(name).__name__}` |" in page
+
+
 @pytest.mark.parametrize("page", ["export", "publishing", "store-format"])
 def test_every_block_of_the_pages_on_exports_runs(page, tmp_path, monkeypatch):
     for library in ("nir", "h5py"):

@@ -159,10 +159,16 @@ def sounds(path: Path) -> str:
     return str(path)
 
 
+def hdf5_series(path: Path) -> str:
+    (path / "gait.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    return str(path / "gait.h5")
+
+
 @pytest.mark.parametrize(
     ("library", "extra", "source", "settings"),
     [
         ("soundfile", "audio", "audio", lambda path: {"path": sounds(path)}),
+        ("h5py", "events", "series", lambda path: {"path": hdf5_series(path)}),
         ("sklearn", "digits", "digits", lambda path: {}),
         ("tonic", "tonic", "tonic", lambda path: {"path": str(path), "dataset": "NMNIST"}),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spikeprep import testing
-from spikeprep.data import Audio, Events
+from spikeprep.data import Audio, Events, Frames
 from spikeprep.registry import REGISTRIES, SOURCES
 
 from .test_conformance import FOLDERS
@@ -73,10 +73,13 @@ def test_the_signal_of_a_source_is_as_in_the_table(name, tmp_path):
         assert str(signal.dtype) == dtype.split(",")[0]
         assert signal.max() <= int(dtype.split()[-1])
     else:
-        assert type(signal) is {"`Audio`": Audio, "`Events`": Events}[kind]
+        assert type(signal) is {"`Audio`": Audio, "`Events`": Events, "`Frames`": Frames}[kind]
     if kind == "`Audio`":
         assert np.issubdtype(signal.samples.dtype, np.floating)
         assert signal.samples.ndim == 1
+    if kind == "`Frames`":
+        assert str(signal.values.dtype) == dtype
+        assert signal.values.ndim == 2
     if kind == "`Events`":
         fields = dict(re.findall(r"([xtp])(?:, y)? (u?int\d+)", dtype))
         assert {field: str(signal.array.dtype[field]) for field in fields} == fields

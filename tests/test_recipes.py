@@ -25,12 +25,14 @@ def test_recipe_names():
     mnist = ["mnist", "mnist-800", "mnist-cnn", "mnist-cnn-elastic", "mnist-elastic"]
     images = ["digits", *mnist, "fashion-mnist", "emnist-balanced", "images"]
     events = ["dvs-gesture", "events", "nmnist", "tonic"]
+    series = ["basic-motions", "japanese-vowels", "series"]
     papers = [
         *(f"paper-{name}" for name in ("mnist-800", "nmnist-800", "emnist-800", "emnist-200-200")),
         *(f"paper-{name}" for name in ("ti46-800", "ti46-400-400", "ti46-800-800", "lee2016-mnist")),
         "paper-lee2016-nmnist", "paper-mnist-cnn", "paper-mnist-cnn-elastic",
     ]  # fmt: skip
-    assert recipe_names() == sorted([*images, "audio", "fsdd", "speech-commands", "ti46", *events, *papers])
+    sounds = ["audio", "fsdd", "speech-commands", "ti46"]
+    assert recipe_names() == sorted([*images, *sounds, *series, *events, *papers])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -166,7 +168,7 @@ def test_a_value_that_is_not_allowed():
 def test_unknown_recipe():
     with pytest.raises(UsageError, match="Did you mean 'mnist'"):
         load_recipe("mnits")
-    with pytest.raises(UsageError, match=r"Known: audio, digits, .*TOML file"):
+    with pytest.raises(UsageError, match=r"Known: audio, basic-motions, digits, .*TOML file"):
         load_recipe("qqqqqqqq")
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,21 @@ class Transform(Plugin, ABC):
     def apply(self, signal: Any, rng: SampleKey | None) -> Any:
         """Return what a sample's signal becomes in a chain: an original's where it is copy 0 or has no key."""
         return self(signal, rng=rng) if rng is not None and rng.copy else self.original(signal, rng=rng)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it can be called: False where it first needs the statistics of training samples, see `fit`."""
+        return True
+
+    def fit(self, signals: Iterable[Any]) -> Self:
+        """Return the transform with what it computes from training samples, as settings; itself if it needs none.
+
+        Parameters
+        ----------
+        signals
+            The signal of each training sample, as it reaches this transform. They are read as this is walked.
+        """
+        return self
 
 
 @dataclass(frozen=True)

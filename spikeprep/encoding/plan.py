@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..config import Count, fitted
-from ..data import Audio, Bits, Events
+from ..data import Audio, Bits, Events, Frames
 from ..encoders.base import Description
 from ..errors import DataError, SignalError, UsageError
 from ..random import check_seed
@@ -24,6 +24,7 @@ from ..store.outputs import check_output
 from ..system import cores
 from ..urls import redacted
 from .findings import untrained
+from .fitting import fitted_chain
 from .samples import SampleEncoder, Shape, misfit
 
 _SHOWN = 5  # samples in one message
@@ -107,8 +108,8 @@ def open_encoder(
     recipe: Recipe, source_path: str | os.PathLike[str] | None, seed: int, limit: int | None
 ) -> SampleEncoder:
     """Open a recipe's source, limited to the first `limit` samples per split; None: all."""
-    source, chain = recipe.open_source(source_path, limit), recipe.build_chain()
-    return SampleEncoder(source, chain, seed, recipe.copies)
+    source = recipe.open_source(source_path, limit)
+    return SampleEncoder(source, fitted_chain(recipe.build_chain(), source, seed), seed, recipe.copies)
 
 
 def source_attributes(source: CheckedSource) -> dict[str, Any]:
@@ -141,9 +142,11 @@ class StorePlan:
     ) -> None:
         check_seed(seed)
         fitted(limit, Count | None, "limit")
-        self.recipe, self.seed, self.limit = recipe, seed, limit
+        self.seed, self.limit = seed, limit
         self.source_path = None if source_path is None else os.fspath(source_path)
         self.encoder = open_encoder(recipe, self.source_path, seed, limit)
+        # workers in other processes get the statistics of training samples, and compute none
+        self.recipe = recipe.with_fitted(self.encoder.chain)
         self.source = self.encoder.source
         self.samples = self.encoder.samples
         if recipe.copies > 1 and COPIED_SPLIT not in self.samples:
@@ -187,7 +190,8 @@ class StorePlan:
             cause = error.__cause__ if isinstance(error.__cause__, SignalError) else error
             signal = self.source.outline(split, 0)
             kind = "sounds" if isinstance(signal, Audio) else "recordings of events"
-            kind = kind if isinstance(signal, Audio | Events) else "images"
+            kind = "series" if isinstance(signal, Frames) else kind
+            kind = kind if isinstance(signal, Audio | Events | Frames) else "images"
             raise UsageError(
                 f"the chain {' → '.join(step['name'] for step in self.encoder.chain.to_config())} does not fit "
                 f"{self.source.name}, a source of {kind}: {cause.got}",

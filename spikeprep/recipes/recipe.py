@@ -119,6 +119,13 @@ class Recipe(Settings):
         """Return the transforms that are used, and the encoder."""
         return Chain.from_config([_step_config(config) for config in self.chain if _is_used(config)])
 
+    def with_fitted(self, chain: Chain) -> Self:
+        """Return the recipe with the settings that `Transform.fit` has computed in a chain of its own steps."""
+        built = self.build_chain().transforms
+        fitted = {step.name: step.to_config() for step in chain.transforms if step not in built}
+        steps = [fitted.get(config["name"], config) for config in self.chain]
+        return dataclasses.replace(self, chain=steps) if fitted else self
+
     def with_encoder(self, name: str) -> Self:
         """Return the recipe with another encoder, at its default settings; the transforms stay, as does the rest.
 

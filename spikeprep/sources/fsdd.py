@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from ..errors import DataError
 from .checked_files import Listing
+from .group_splits import by_speakers
 from .labelled_files import BadFile, Recording, file_id, files_under, shuffled
 from .sound_decoder import SUFFIXES
 from .sound_files import SoundFiles
@@ -19,10 +20,21 @@ _TEST_NUMBERS = 5  # recordings 0 to 4 of each digit and speaker are the test sp
 
 @dataclass(frozen=True)
 class Fsdd(SoundFiles):
-    """Spoken digits in files ``DIGIT_SPEAKER_NUMBER.wav``; numbers 0 to 4 are test, the others training."""
+    """Spoken digits in files ``DIGIT_SPEAKER_NUMBER.wav``; numbers 0 to 4 are test, the others training.
+
+    Parameters
+    ----------
+    test_speakers
+        Speakers whose recordings are the test split in place of these, and all others training; each speaker is then a
+        group, so that the validation samples of training are of other speakers too.
+    """
 
     name: ClassVar[str] = "fsdd"
     native_rate: ClassVar[int] = 8000
+    later_settings: ClassVar[tuple[str, ...]] = ("test_speakers",)
+    choice_settings: ClassVar[tuple[str, ...]] = later_settings
+
+    test_speakers: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -50,4 +62,7 @@ class Fsdd(SoundFiles):
                 "recordings/DIGIT_SPEAKER_NUMBER.wav, such as 7_jackson_32.wav",
                 "Give the data set's folder as source=FOLDER.",
             )
-        return Listing(shuffled(recordings.values()), bad)
+        chosen = by_speakers(
+            ((key[1].lower(), recording) for key, recording in recordings.items()), self.test_speakers
+        )
+        return Listing(shuffled(chosen), bad)

@@ -24,6 +24,7 @@ from .class_names import (
     shown,
     sorted_classes,
 )
+from .group_splits import named_groups
 from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
 from .labelled_files import Entry, LabelledFiles, cut_groups
 from .list_files import files_by_name, plain_path, read_list
@@ -59,6 +60,9 @@ class LabelledSource(LimitedFiles):
     group_pattern
         A regular expression that finds a file's group (its speaker, its subject) in its path inside the folder: what it
         matches, or its first group in parentheses. No split that is chosen here or in training cuts through a group.
+    test_groups
+        Groups (speakers, subjects) whose samples are the test split, where the data have none; all others are for
+        training.
     columns
         Column of a CSV file → what it means, where its name does not say so: ``"path"``, ``"label"``, ``"split"``,
         ``"group"``, ``"ignore"``, or ``"start_us"`` and ``"stop_us"`` or ``"duration_us"``, of an interval of an event
@@ -66,9 +70,16 @@ class LabelledSource(LimitedFiles):
     """
 
     files_are: ClassVar[str] = "recordings"  # plural noun, for messages
+    other_layouts: ClassVar[str] = ""  # beside folders of classes and tables, for messages
     intervals: ClassVar[bool] = False  # whether a sample may be an interval of a file
 
-    later_settings: ClassVar[tuple[str, ...]] = ("class_names", "validation_list", "group_pattern", "columns")
+    later_settings: ClassVar[tuple[str, ...]] = (
+        "class_names",
+        "validation_list",
+        "group_pattern",
+        "columns",
+        "test_groups",
+    )
     choice_settings: ClassVar[tuple[str, ...]] = (*later_settings, "test_list", "test_share", "split_seed")
 
     path: str = ""
@@ -79,6 +90,7 @@ class LabelledSource(LimitedFiles):
     class_names: str | tuple[str | int, ...] = field(default=(), kw_only=True)
     validation_list: str = field(default="", kw_only=True)
     group_pattern: str = field(default="", kw_only=True)
+    test_groups: tuple[str | int, ...] = field(default=(), kw_only=True)
     columns: dict[str, Any] = field(default_factory=dict, hash=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -100,7 +112,9 @@ class LabelledSource(LimitedFiles):
         folder = root.parent if root.is_file() else root
         names = read_class_names(self.class_names, folder, self.limits) if self.path else ()
         rules = TableRules(self.outside, self.columns, self.intervals, self.limits)
-        files = find_labelled_files(self.path, self.files_are, self.suffixes, rules, names)
+        files = find_labelled_files(
+            self.path, self.files_are, self.suffixes, rules, names, self.other_layouts
+        )
         files = self._with_lists(files, folder)
         return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
 
@@ -111,7 +125,7 @@ class LabelledSource(LimitedFiles):
 
     def listing(self) -> Listing:
         """List the files, and choose the test share where the data have no split."""
-        files = self._files
+        files = self._with_test_groups(self._files)
         recordings = files.recordings(self.test_share, self.split_seed)
         findings = [*files.findings, *cut_groups(recordings)]
         if alike := alike_names({r.group for r in recordings}):
@@ -170,6 +184,21 @@ class LabelledSource(LimitedFiles):
         entries = [entry._replace(split=splits[entry.file_id]) for entry in files.entries]
         return replace(files, entries=entries, findings=findings)
 
+    def _with_test_groups(self, files: LabelledFiles) -> LabelledFiles:
+        """Return the files with the split that `test_groups` gives."""
+        if not self.test_groups:
+            return files
+        if any(entry.split for entry in files.entries):
+            raise DataError(
+                f"{self.path} has splits of its own, and source.test_groups gives others",
+                "one of the two",
+                "Leave source.test_groups empty, or give data without splits.",
+            )
+        chosen = named_groups(self.test_groups, {entry.group for entry in files.entries}, "test_groups")
+        splits = {True: "test", False: "train"}
+        entries = [entry._replace(split=splits[entry.group in chosen]) for entry in files.entries]
+        return replace(files, entries=entries)
+
     def _with_groups(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return the files with the group that `group_pattern` finds in each id."""
         pattern, grouped = re.compile(self.group_pattern), []
@@ -208,6 +237,7 @@ def find_labelled_files(
     suffixes: Sequence[str],
     rules: TableRules = _RULES,
     class_names: Sequence[str] = (),
+    other_layouts: str = "",
 ) -> LabelledFiles:
     """List the files of a folder per class, or of a table.
 
@@ -227,6 +257,8 @@ def find_labelled_files(
         What is taken from tables.
     class_names
         The classes in their order; empty: those that occur, sorted, as numbers where all are numbers.
+    other_layouts
+        What else the source reads, for messages.
 
     Raises
     ------
@@ -236,6 +268,7 @@ def find_labelled_files(
     """
     name = f"{what.upper().rstrip('S')}{suffixes[0] if suffixes else ''}"
     layout = f"CLASS/{name}, train/CLASS/{name} and test/CLASS/{name}, or a CSV file of path,label[,split]"
+    layout += f", or {other_layouts}" if other_layouts else ""
     root = Path(path)
     if path and root.is_file():
         table = read_table(root, rules)

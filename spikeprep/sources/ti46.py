@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from ..errors import DataError
 from .checked_files import Listing
+from .group_splits import by_speakers
 from .labelled_files import BadFile, Recording, file_id, files_under, shuffled
 from .sound_decoder import SUFFIXES
 from .sound_files import SoundFiles
@@ -58,13 +59,18 @@ class Ti46(SoundFiles):
     ----------
     subset
         ``"alphabet"`` (26 letters, HM2-BP's task), ``"digits"``, ``"words"`` (10 commands), or ``"all"`` 46.
+    test_speakers
+        Speakers (f1 to f8, m1 to m8) whose utterances are the test split in place of the corpus' own, and all others
+        training; each speaker is then a group, so that the validation samples of training are of other speakers too.
     """
 
     name: ClassVar[str] = "ti46"
     native_rate: ClassVar[int] = 12500
-    choice_settings: ClassVar[tuple[str, ...]] = ("subset",)
+    later_settings: ClassVar[tuple[str, ...]] = ("test_speakers",)
+    choice_settings: ClassVar[tuple[str, ...]] = ("subset", *later_settings)
 
     subset: Subset = "alphabet"
+    test_speakers: tuple[str, ...] = ()
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -107,7 +113,9 @@ class Ti46(SoundFiles):
                 "the folder of that subset (ti_alpha: alphabet; ti20: digits and words)",
                 "Give the folder of the entire corpus, or choose another source.subset.",
             )
-        return Listing(shuffled(utterances.values()), bad, self._completeness(utterances))
+        note = self._completeness(utterances)
+        chosen = by_speakers(((key[1], one) for key, one in utterances.items()), self.test_speakers)
+        return Listing(shuffled(chosen), bad, note)
 
     def _completeness(self, utterances: dict[tuple[str, ...], Recording]) -> str:
         """Return a note where utterances of the corpus are missing."""

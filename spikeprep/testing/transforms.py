@@ -21,7 +21,7 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     Parameters
     ----------
     transform
-        The transform with the settings of the test.
+        The transform with the settings of the test, fitted where it needs that.
     signals
         Signals whose results are not empty.
 
@@ -33,6 +33,7 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     name = transform.name
     require(isinstance(transform, Transform), f"{transform!r} is no Transform")
     require(signals, f"{name}: give at least one signal")
+    require(transform.is_fitted, f"{name}: give it with its statistics, as its method fit returns it")
     check_plugin(transform)
     require(transform.citation, f"{name}: it has no citation, which is stored with the data")
     keys = keys_for(signals)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .images.scale import Scale
     from .images.shift import Shift
     from .series.rectify import Rectify
+    from .series.resample import Resample
+    from .series.standardise import Standardise
 
 __all__ = [
     "BackgroundFilter",
@@ -58,10 +60,12 @@ __all__ = [
     "Noise",
     "Rectify",
     "RefractoryFilter",
+    "Resample",
     "Rotation",
     "Scale",
     "Shift",
     "StabiliseSaccades",
+    "Standardise",
     "TimeJitter",
 ]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from spikeprep.data import Audio, Events, Sample
+from spikeprep.data import Audio, Events, Frames, Sample
 from spikeprep.errors import DataError, PluginError, UsageError
 from spikeprep.registry import SOURCES
 from spikeprep.sources.audio import AudioFiles
@@ -60,6 +60,14 @@ def idx_folder(root: Path) -> Path:
     return root
 
 
+def series_folder(root: Path) -> Path:
+    for name in ("sit", "walk"):
+        (root / name).mkdir(parents=True)
+        for n in range(10):
+            np.save(root / name / f"{n}.npy", np.random.default_rng(n).normal(size=(5 + n, 3)))
+    return root
+
+
 FOLDERS = {
     "audio": sound_folder,
     "events": class_folder,
@@ -67,6 +75,7 @@ FOLDERS = {
     "idx": idx_folder,
     "images": image_folder,
     "nmnist": nmnist_folder,
+    "series": series_folder,
     "ti46": ti46_corpus,
     "tonic": poker_folder,
 }
@@ -90,6 +99,8 @@ def same(one: Sample, other: Sample) -> bool:
         if isinstance(s.signal, Events)
         else s.signal.samples
         if isinstance(s.signal, Audio)
+        else s.signal.values
+        if isinstance(s.signal, Frames)
         else s.signal
         for s in (one, other)
     ]
@@ -411,6 +422,9 @@ def test_stored_configurations_are_unchanged():
         '"split_seed": 0}',
         "nmnist": '{"name": "nmnist", "path": "", "skip_bad": false, "licence": "", "size": [], "invalid": "fail", '
         '"format": "nmnist", "options": {}, "test_share": 0.2}',
+        "series": '{"name": "series", "path": "", "skip_bad": false, "licence": "", "test_list": "", '
+        '"test_share": 0.2, "split_seed": 0, "rate": 0.0, "time_axis": "first", "missing": "refuse", "window": 0, '
+        '"overlap": 0, "problem": "", "arrays": {}}',
         "ti46": '{"name": "ti46", "path": "", "skip_bad": false, "licence": "", "rate": 0, "channel": -1, '
         '"subset": "alphabet"}',
         "tonic": '{"name": "tonic", "path": "", "dataset": "", "options": {}, "transforms": [], "size": [], '

@@ -1,0 +1,332 @@
+"""Time series of the user: files with many labelled series, a folder per class, or a table of files and labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import Natural, NonNegative
+from ..data import Frames, Sample
+from ..errors import DataError, UsageError, printable
+from ..text import listed
+from .base import sample_digest
+from .checked_files import CheckedFile, CheckedFiles
+from .class_names import check_classes, check_spellings, read_class_names, sorted_classes
+from .labelled_files import BadFile, Entry, GroupNumbers, LabelledFiles, Recording
+from .labelled_source import LabelledSource
+from .series_arrays import check_arrays
+from .series_data import Missing, Series, Window, filled, windows
+from .series_files import SUFFIXES, SeriesReader, SplitFile, find_collections
+
+
+class SeriesFacts(NamedTuple):
+    """Steps, channels and rate (Hz; 0: not stated) of a series, and how many of its values were missing."""
+
+    steps: int
+    channels: int
+    rate: float
+    missing: int
+
+
+class _Member(NamedTuple):
+    """A sample: a recording, and its steps where it is a window of one."""
+
+    recording: CheckedFile[SeriesFacts]
+    window: Window | None
+
+    @property
+    def id(self) -> str:
+        return self.recording.id + (f"@{self.window.start}-{self.window.stop}" if self.window else "")
+
+    @property
+    def steps(self) -> int:
+        return self.window.stop - self.window.start if self.window else self.recording.facts.steps
+
+
+@dataclass(frozen=True)
+class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
+    """Multi-channel time series: `Frames` (time, channel), of one length or of many.
+
+    `path` is one of:
+
+    - sktime's and aeon's ``PROBLEM_TRAIN.ts`` and ``PROBLEM_TEST.ts``, by their folder, or one ``.ts`` file;
+    - a ``.npz`` or HDF5 file of arrays ``X`` (series, time[, channel]) and ``y`` (series,), or ``X_train``,
+      ``y_train``, ``X_test``, ``y_test``; with ``groups``, ``split``, ``lengths`` of padded series, ``rate``; or a
+      folder of ``train.npz`` and ``test.npz``;
+    - a folder per class, ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``, with a file per series: ``.npy``,
+      ``.npz``, HDF5, or a text file of a line per step and a column per channel;
+    - a CSV file with the columns ``path``, ``label`` and, where they are known, ``split`` and ``group``.
+
+    Samples may be windows of the series: those of one series are one group, so that no split that is chosen, here or in
+    training, cuts through it.
+
+    Parameters
+    ----------
+    rate
+        Steps per second, in Hz, ahead of what files state; 0: as they state, 1 Hz where none does. Nothing is
+        resampled: the transform `resample` does.
+    time_axis
+        Whether time is the ``"first"`` or the ``"last"`` axis of a series in an array: (time, channel) or
+        (channel, time).
+    missing
+        What stands in place of missing values: ``"refuse"`` (an error), ``"linear"`` (interpolated in time, the
+        nearest at the ends), ``"previous"`` (the value before, 0 ahead of the first) or ``"zero"``.
+    window
+        Steps of a sample that is a window of a series; 0: whole series. What remains at the end of a series is left
+        out.
+    overlap
+        Steps that a window shares with the one before, fewer than `window`.
+    problem
+        Name of the data set in a folder that has several (``PROBLEM_TRAIN.ts``).
+    arrays
+        What an array means → its name, where names do not say so: ``values``, ``labels``, ``groups``, ``splits``,
+        ``lengths``, ``rate``.
+    """
+
+    name: ClassVar[str] = "series"
+    other_layouts: ClassVar[str] = "PROBLEM_TRAIN.ts and PROBLEM_TEST.ts, or a .npz or HDF5 file of X and y"
+    endings: ClassVar[str] = " ".join((*SUFFIXES, ".ts"))
+    choice_settings: ClassVar[tuple[str, ...]] = ("problem", "arrays")
+
+    rate: NonNegative = 0.0
+    time_axis: Literal["first", "last"] = "first"
+    missing: Missing = "refuse"
+    window: Natural = 0
+    overlap: Natural = 0
+    problem: str = ""
+    arrays: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_arrays(self.arrays)
+        if self.overlap and self.overlap >= self.window:
+            got = f"got {self.name}.overlap = {self.overlap} and {self.name}.window = {self.window}"
+            raise UsageError(got, "an overlap of fewer steps than the window")
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """Endings of files of one series."""
+        return SUFFIXES
+
+    @property
+    def file_endings(self) -> Sequence[str]:
+        """Endings of files of series."""
+        return (*SUFFIXES, ".ts")
+
+    @cached_property
+    def _reader(self) -> SeriesReader:
+        return SeriesReader(self.arrays, self.time_axis, self.limits)
+
+    @cached_property
+    def _collections(self) -> Sequence[SplitFile]:
+        """The files with many series that `path` means; none where it has a file per series."""
+        return find_collections(self.path, self.problem)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """Id → number of the series in its file, of files with many series; filled with `_files`."""
+        return {}
+
+    @cached_property
+    def _files(self) -> LabelledFiles:
+        if not self._collections:
+            return super()._files
+        root = Path(self.path)
+        folder = root.parent if root.is_file() else root
+        entries: list[Entry] = []
+        named: dict[Path, tuple[str, ...]] = {}
+        for split, path in self._collections:
+            file = self._reader.read(path)
+            if not file.labelled:
+                raise DataError(
+                    f"{path} has {len(file.series):,} series and no labels",
+                    "arrays X and y, or a folder per class with a file per series",
+                    "Add the labels, or say which array has them: use source.arrays.labels=NAME.",
+                )
+            named[path] = file.classes
+            for n, one in enumerate(file.series):
+                if split and one.split and split != one.split:
+                    got = f"{path} has series of the split {one.split}, and is of {split} by its name"
+                    raise DataError(got, "one split", "Rename the file.")
+                # the name alone: a store is the same, whichever folder above the files is given
+                id_ = f"{printable(path.name)}:{n}"
+                self._numbers[id_] = n
+                entries.append(Entry(split or one.split, path, one.label, id_, one.group))
+        if any(e.split for e in entries) and not all(e.split for e in entries):
+            raise DataError(
+                f"{self.path} has splits of some series only", "of all or none", "Add the others."
+            )
+        classes = self._class_order(named, {entry.label for entry in entries}, folder)
+        findings = [] if self.class_names else check_spellings(classes, self.path)
+        files = self._with_lists(LabelledFiles(entries, classes, findings=findings), folder)
+        return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
+
+    def _class_order(
+        self, named: dict[Path, tuple[str, ...]], present: set[str], folder: Path
+    ) -> tuple[str, ...]:
+        if given := read_class_names(self.class_names, folder, self.limits):
+            check_classes(present, given, self.path)
+            return given
+        (path, first), *others = named.items()
+        for other, classes in others:
+            if set(classes) != set(first):
+                raise DataError(
+                    f"{path} has the classes {listed(first)}, and {other} has {listed(classes)}",
+                    "the same classes",
+                    "Give files of one data set.",
+                )
+        return first or sorted_classes(present)
+
+    def _series(self, recording: Recording) -> Series:
+        """Return the series of a recording, and its file's rate; raises `BadFile`, `DataError`."""
+        series = self._reader.read(recording.file).series
+        if self._collections:
+            return series[self._numbers[recording.id]]
+        if len(series) > 1:
+            fix = "save one series per file, or all of them in one .npz file of X and y"
+            raise BadFile(recording.file_id, f"has {len(series):,} series, not one", fix)
+        return series[0]
+
+    def _check_file(self, recording: Recording) -> tuple[str, SeriesFacts]:
+        """Return the sha256 of a series' values and its facts."""
+        raw = self._series(recording).values
+        values, missing = filled(raw, self.missing, str(recording.file))
+        steps, channels = values.shape
+        if self.window > steps:
+            fix = "lower source.window, or remove it"
+            raise BadFile(recording.file_id, f"has {steps} steps, fewer than a window's {self.window}", fix)
+        digest = hashlib.sha256(f"{raw.shape}".encode() + raw.tobytes()).hexdigest()
+        return digest, SeriesFacts(steps, channels, self._reader.read(recording.file).rate, missing)
+
+    def _find_outliers(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[BadFile]:
+        """Return the series of another number of channels than most, or of another rate."""
+        if not files:
+            return ()
+        bad = []
+        channels = Counter(file.facts.channels for file in files).most_common(1)[0][0]
+        rates = Counter(file.facts.rate for file in files).most_common(1)[0][0]
+        for file in files:
+            if file.facts.channels != channels:
+                what = f"has {file.facts.channels} channels, not {channels}"
+                bad.append(BadFile(file.id, what, "give all series the same channels"))
+            elif not self.rate and file.facts.rate != rates:
+                what = f"states {_hertz(file.facts.rate)}, and most others {_hertz(rates)}"
+                bad.append(
+                    BadFile(file.id, what, "resample it, or use source.rate=HZ, which states one for all")
+                )
+        return bad
+
+    def _notes(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[str]:
+        if self.rate or any(file.facts.rate for file in files):
+            return ()
+        return ("no rate is stated: a step of a series is taken as 1 s (source.rate=HZ states it)",)
+
+    def _findings(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[str]:
+        return [*super()._findings(files), *self._series_findings(files)]
+
+    def _series_findings(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Iterator[str]:
+        filled_files = [file for file in files if file.facts.missing]
+        if filled_files:
+            values = sum(file.facts.missing for file in filled_files)
+            names = listed([file.id for file in filled_files], 3)
+            yield f"missing values filled ({self.missing}): {values:,} in {len(filled_files):,} series: {names}"
+        if all(file.facts.steps < file.facts.channels for file in files):
+            steps, channels = files[0].facts[:2]
+            other = "last" if self.time_axis == "first" else "first"
+            yield (
+                f"every series has fewer steps than channels, such as {files[0].id} of {steps:,} steps and "
+                f"{channels:,} channels: if these are the other way round, use source.time_axis={other}"
+            )
+        if self.window:
+            stride = self.window - self.overlap
+            rest = sum((file.facts.steps - self.window) % stride for file in files)
+            total = sum(file.facts.steps for file in files)
+            if rest > total / 10:
+                yield f"steps at the ends of series that fill no window: {rest:,} of {total:,}"
+
+    @cached_property
+    def _members(self) -> dict[str, list[_Member]]:
+        """Split → its samples: the series, or their windows, one series after another."""
+        splits = {}
+        for split, files in self._scan.files.items():
+            members: list[_Member] = []
+            for file in files:
+                places = windows(file.facts.steps, self.window, self.overlap) if self.window else [None]
+                members += [_Member(file, place) for place in places]
+            splits[split] = members[: self.limit]
+        return splits
+
+    def splits(self) -> dict[str, int]:
+        """Return split name → number of samples."""
+        return {split: len(members) for split, members in self._members.items()}
+
+    def read(self, split: str, index: int) -> Sample:
+        """Return one series, or a window of one; its id is the file's path, ``:`` its number, ``@`` its steps."""
+        member = self._members[split][index]
+        recording = member.recording
+        values, _ = filled(self._series(recording).values, self.missing, str(recording.file))
+        if member.window:
+            values = values[member.window.start : member.window.stop]
+        return Sample(Frames(values, self._rate(recording.facts.rate)), recording.label, member.id)
+
+    def outline(self, split: str, index: int) -> Frames:
+        """Return zeros of a sample's shape, from the check of the file."""
+        member = self._members[split][index]
+        facts = member.recording.facts
+        return Frames(_zeros(member.steps, facts.channels), self._rate(facts.rate))
+
+    def _rate(self, stated: float) -> float:
+        return self.rate or stated or 1.0
+
+    @cached_property
+    def _groups(self) -> GroupNumbers:
+        recordings = self._listing.recordings
+        if self.window:
+            recordings = [replace(r, group=r.group or r.id) for r in recordings]
+        return GroupNumbers(recordings)
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group: of its series' group, or of the series of a window."""
+        recording: Recording = self._members[split][index].recording
+        if self.window:
+            recording = replace(recording, group=recording.group or recording.id)
+        return self._groups[recording]
+
+    def digest(self, split: str, index: int) -> bytes:
+        """Return a digest of what a sample was read from."""
+        member = self._members[split][index]
+        recording = member.recording
+        return sample_digest(recording.sha256, recording.label, member.id, recording.group)
+
+    def signals_of(self, file: Path, note: str) -> Sequence[Any]:
+        """See `Source.signals_of`: one signal for each series of the file, or for each window of them."""
+        content = self._reader.read(file)
+        signals = []
+        for one in content.series:
+            values, _ = filled(one.values, self.missing, str(file))
+            parts = [Window(0, len(values))]
+            if self.window:
+                parts = windows(len(values), self.window, self.overlap)
+            rate = self._rate(content.rate)
+            signals += [Frames(values[start:stop], rate) for start, stop in parts]
+        if not signals:
+            raise DataError(
+                f"{file} has no window of {self.window} steps", "a longer series", "Leave it out."
+            )
+        return signals
+
+
+def _zeros(steps: int, channels: int) -> NDArray[np.float64]:
+    return np.broadcast_to(0.0, (steps, channels))
+
+
+def _hertz(rate: float) -> str:
+    return f"{rate:g} Hz" if rate else "no rate"

@@ -1,0 +1,150 @@
+"""One series in a text file: a line per step, a column per channel."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, printable
+from ..time_units import UNITS, split_unit, unit_named, words_of
+from .list_files import decode_text
+from .series_data import Series, SeriesFile
+
+_DELIMITERS = ";\t,"  # a semicolon first: numbers may then have decimal commas
+_ABSENT = ("", "?", "nan", "na", "n/a", "null", "none", "-")
+_TIMES = ("t", "time", "times", "timestamp", "timestamps", "elapsed", "seconds")
+_INDICES = ("", "index", "id", "step", "sample", "frame", "unnamed 0")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_JITTER = 0.1  # of a step, that a time may be early or late
+_SHOWN = 40  # characters of a field in a message
+
+
+def read_csv(path: Path, content: bytes) -> SeriesFile:
+    """Read the bytes of a text file of numbers, separated by commas, semicolons, tabs or spaces.
+
+    A first line may name the columns. A column of time (``t``, ``time_ms``, …; seconds where no unit is named) gives
+    the rate, and one that counts the lines is left out. Empty fields, ``?``, ``nan``, ``NA`` and ``null`` are missing
+    values.
+
+    Raises
+    ------
+    DataError
+        A field is no number, lines differ in their number of fields, or times are not equally far apart.
+    """
+    text, _ = decode_text(path, content, "a CSV file", else_="cp1252")
+    numbered = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith(("#", "%"))
+    ]
+    if not numbered:
+        raise DataError(f"{path} has no lines", "a line per step, a column per channel", "Leave it out.")
+    delimiter = next((d for d in _DELIMITERS if d in numbered[0][1]), None)
+    head = _fields(numbered[0][1], delimiter)
+    decimal = delimiter == ";" and any("," in line for _, line in numbered[1:2])
+    named = not all(_is_number(field, decimal) for field in head)
+    lines = numbered[1:] if named else numbered
+    if not lines:
+        raise DataError(f"{path} has names of columns and no values", "a line per step", "Leave it out.")
+    values = _table(path, lines, delimiter, decimal, head if named else ())
+    if not named:
+        return SeriesFile([Series(values)])
+    keep, rate = list(range(len(head))), 0.0
+    for n, name in enumerate(head):
+        stem, unit = split_unit(name)
+        if stem in _TIMES or unit_named(name):
+            rate = _rate(path, values[:, n], unit or unit_named(name) or "s", name)
+            keep.remove(n)
+        elif " ".join(words_of(name)) in _INDICES and _counts(values[:, n]):
+            keep.remove(n)
+    if not keep:
+        raise DataError(f"{path} has times and no channels", "at least one column of values", "Leave it out.")
+    return SeriesFile([Series(np.ascontiguousarray(values[:, keep]))], rate)
+
+
+def _fields(line: str, delimiter: str | None) -> list[str]:
+    if delimiter is None:
+        return line.split()
+    if '"' in line:
+        return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+    return [field.strip() for field in line.split(delimiter)]
+
+
+def _number(field: str, decimal: bool) -> float:
+    """Return a field's value, NaN where it is missing; raises `ValueError` where it is no number."""
+    if field.lower() in _ABSENT:
+        return float("nan")
+    return float(field.replace(",", ".") if decimal else field)
+
+
+def _is_number(field: str, decimal: bool) -> bool:
+    try:
+        _number(field, decimal or "," in field)
+    except ValueError:
+        return False
+    return True
+
+
+def _table(
+    path: Path, lines: Sequence[tuple[int, str]], delimiter: str | None, decimal: bool, head: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return float64 (line, field)."""
+    if not decimal:
+        try:
+            text = io.StringIO("\n".join(line for _, line in lines))
+            values = np.loadtxt(text, np.float64, delimiter=delimiter, comments=None, ndmin=2)
+            if not head or values.shape[1] == len(head):
+                return values
+        except ValueError:
+            pass  # a field is missing or wrong: the other way names it
+    rows = []
+    width = len(head) or len(_fields(lines[0][1], delimiter))
+    for number, line in lines:
+        fields = _fields(line, delimiter)
+        if len(fields) != width:
+            raise DataError(
+                f"{path} line {number} has {len(fields)} fields",
+                f"{width}, as the first line",
+                "Correct the line.",
+            )
+        row = []
+        for n, field in enumerate(fields):
+            try:
+                row.append(_number(field, decimal))
+            except ValueError as error:
+                column = f"column {printable(head[n][:_SHOWN])}" if head else f"column {n + 1}"
+                raise DataError(
+                    f"{path} line {number} has {printable(field[:_SHOWN])!r} in {column}",
+                    "a number",
+                    "Correct it, or remove columns that are no channels.",
+                ) from error
+        rows.append(row)
+    return np.array(rows, np.float64)
+
+
+def _rate(path: Path, times: NDArray[np.float64], unit: str, name: str) -> float:
+    """Return the steps per second of a column of times; 0 of a single step."""
+    if len(times) < 2:
+        return 0.0
+    first, last = float(times[0]), float(times[-1])
+    step = (last - first) / (len(times) - 1)
+    uneven = np.abs(times - (first + step * np.arange(len(times)))) if step > 0 else np.array([np.inf])
+    if not (uneven <= _JITTER * step).all():
+        line = int(np.argmax(~(uneven <= _JITTER * step)))
+        raise DataError(
+            f"{path}: the times in column {printable(name[:_SHOWN])} are not equally far apart (step {line})",
+            "rising times at a constant rate",
+            f"Resample the series, or remove the column. Units of time are {', '.join(UNITS)}.",
+        )
+    # 9 digits: times are written with few, and files of one rate should state one
+    return float(f"{1 / (step * _SECONDS[unit]):.9g}")
+
+
+def _counts(column: NDArray[np.float64]) -> bool:
+    """Whether a column numbers the lines, from 0 or 1."""
+    return bool(column[0] in (0, 1) and (np.diff(column) == 1).all())

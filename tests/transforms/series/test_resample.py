@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from scipy.signal import resample_poly
+
+from spikeprep.data import Frames
+from spikeprep.errors import SignalError, UsageError
+from spikeprep.testing import check_transform
+from spikeprep.transforms import Resample
+
+SIGNAL = np.array([[0.0, 4.0], [2.0, 0.0], [1.0, 8.0]])
+
+
+def test_a_higher_rate_interpolates_and_holds_the_last_value():
+    frames = Resample(rate=20)(Frames(SIGNAL, 10.0))
+    np.testing.assert_array_equal(frames.values, [[0, 4], [1, 2], [2, 0], [1.5, 4], [1, 8], [1, 8]])
+    assert frames.rate == 20
+
+
+def test_a_lower_rate():
+    frames = Resample(rate=5)(Frames(SIGNAL, 10.0))
+    np.testing.assert_array_equal(frames.values, [[0, 4], [1, 8]])
+    two_thirds = Resample(rate=10)(Frames(SIGNAL, 15.0))
+    np.testing.assert_allclose(two_thirds.values, [[0, 4], [1.5, 4]])
+
+
+def test_a_number_of_steps():
+    np.testing.assert_array_equal(Resample(steps=5)(SIGNAL), [[0, 4], [1, 2], [2, 0], [1.5, 4], [1, 8]])
+    np.testing.assert_array_equal(Resample(steps=2)(SIGNAL), [[0, 4], [1, 8]])
+    np.testing.assert_array_equal(Resample(steps=3)(SIGNAL[:1]), [[0, 4]] * 3)
+    assert Resample(steps=5)(Frames(SIGNAL, 10.0)).rate == 10
+
+
+def test_polyphase_is_scipys():
+    values = np.random.default_rng(0).normal(size=(50, 2))
+    frames = Resample(rate=30, method="polyphase")(Frames(values, 100.0))
+    np.testing.assert_allclose(frames.values, resample_poly(values, 3, 10, padtype="line"))
+    assert len(frames.values) == 15
+    # a tone above half of the new rate: filtered out, and aliased without a filter
+    tone = Frames(np.sin(2 * np.pi * 40 * np.arange(400) / 100)[:, None], 100.0)
+    levels = [np.abs(Resample(rate=30, method=m)(tone).values[20:-20]).max() for m in ("polyphase", "linear")]
+    assert levels[0] < 0.01 < 0.4 < levels[1]
+
+
+@pytest.mark.parametrize("settings", [{"rate": 25.0}, {"rate": 160.0, "method": "polyphase"}, {"steps": 7}])
+def test_conformance(settings):
+    signals = [Frames(np.random.default_rng(n).normal(size=(n, 3)), 100.0) for n in (8, 13)]
+    check_transform(Resample(**settings), signals)
+
+
+def test_what_is_refused():
+    with pytest.raises(UsageError, match="one of them"):
+        Resample(rate=1.0, steps=3)
+    with pytest.raises(UsageError, match="polyphase"):
+        Resample(steps=3, method="polyphase")
+    with pytest.raises(SignalError, match="no rate"):
+        Resample(rate=10.0)(SIGNAL)
+    with pytest.raises(SignalError, match="ratio"):
+        Resample(rate=np.pi)(Frames(SIGNAL, 1e9))
