@@ -245,6 +245,7 @@ SOURCES = Registry(
         "idx": "spikeprep.sources.idx:Idx",
         "images": "spikeprep.sources.images:ImageFolder",
         "nmnist": "spikeprep.sources.nmnist:Nmnist",
+        "spikes": "spikeprep.sources.spikes:Spikes",
         "ti46": "spikeprep.sources.ti46:Ti46",
         "tonic": "spikeprep.sources.tonic:TonicData",
     },

@@ -686,7 +686,10 @@ def test_data_sets_of_four_columns_of_known_layouts(tmp_path):
     ("tree", "words"),
     [
         ({"data": np.zeros((3, 4))}, r"four columns without names: data float64 \(3, 4\).*columns='xytp'"),
-        ({"spikes/times": np.zeros(3), "spikes/units": np.zeros(3)}, "spikes of many samples.*tonic:SHD"),
+        (
+            {"spikes/times": np.zeros(3), "spikes/units": np.zeros(3)},
+            "spikes of many samples.*recipe shd or ssc",
+        ),
     ],
 )
 def test_what_is_found_in_an_hdf5_file_is_named(tmp_path, tree, words):
