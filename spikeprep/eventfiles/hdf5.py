@@ -72,7 +72,10 @@ class _Decoder(ColumnDecoder):
                     "The file is damaged there: fetch it again.",
                 ) from error
             array = arrays[data.name]
-            columns[name] = array if key is None else array[key] if isinstance(key, str) else array[:, key]
+            if key is None:
+                columns[name] = array.reshape(len(array))  # also of (event, 1)
+            else:
+                columns[name] = array[key] if isinstance(key, str) else array[:, key]
         return columns
 
     def _slices(self, first: int = 0) -> Iterator[Columns]:
@@ -162,10 +165,11 @@ class Hdf5(ColumnFormat):
         def add(node: Any) -> None:
             if isinstance(node, h5py.Group):
                 arrays = {k: node.get(k) for k in node if isinstance(node.get(k), h5py.Dataset)}
-                if names := self.find(k for k, v in arrays.items() if v.ndim == 1):
+                arrays = {k: v for k, v in arrays.items() if v.ndim == 1 or (v.ndim == 2 and v.shape[1] == 1)}
+                if names := self.find(arrays):
                     candidates[node.name] = {c: (arrays[name], None) for c, name in names.items()}
                     length = len(arrays[names["x"]])
-                    names_of[node.name] = [k for k, v in arrays.items() if v.ndim == 1 and len(v) == length]
+                    names_of[node.name] = [k for k, v in arrays.items() if len(v) == length]
             elif node.dtype.names and node.ndim == 1:
                 if names := self.find(node.dtype.names):
                     candidates[node.name] = {c: (node, name) for c, name in names.items()}
