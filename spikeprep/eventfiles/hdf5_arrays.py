@@ -130,16 +130,22 @@ class StoredArray:
 
 
 def stored_arrays(file: InputFile, hdf5: Any) -> dict[str, StoredArray]:
-    """Return the arrays of one axis of an open file by their paths, such as ``spikes/times``."""
+    """Return the arrays of one axis of an open file by their paths, such as ``spikes/times``.
+
+    Raises `DataError` where the file is damaged.
+    """
     import h5py
 
     arrays: dict[str, StoredArray] = {}
 
-    def add(name: str, node: Any) -> None:
+    def add(name: str | bytes, node: Any) -> None:
         if isinstance(node, h5py.Dataset) and node.ndim == 1 and (node.dtype.kind in "iufbSO"):
-            arrays[name] = StoredArray(file, node)
+            arrays[_text(name)] = StoredArray(file, node)  # bytes are no UTF-8
 
-    hdf5.visititems(add)
+    try:
+        hdf5.visititems(add)
+    except Exception as error:  # h5py's errors have no common class
+        raise damaged(file, error, "an undamaged HDF5 file") from error
     return arrays
 
 

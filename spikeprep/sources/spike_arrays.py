@@ -122,7 +122,11 @@ def open_arrays(file: InputFile) -> Arrays:
     head = file.head(HEAD)
     if head.startswith(SIGNATURE):
         hdf5 = open_hdf5(file)
-        return Arrays(stored_arrays(file, hdf5), hdf5.close)
+        try:
+            return Arrays(stored_arrays(file, hdf5), hdf5.close)
+        except BaseException:
+            hdf5.close()
+            raise
     if not head.startswith((_NPY, _ZIP)) and (not head or not is_text(head)):
         kind = kind_of(head)
         what = f"is {kind.name}" if kind else "is empty" if not head else "is of an unknown format"

@@ -157,7 +157,7 @@ class Spikes(LabelledSource, CheckedFiles[SpikeFacts]):
         for file, opened in files.items():
             if opened.labels is None:
                 raise DataError(
-                    f"{file} has {opened.count:,} recordings and no labels",
+                    f"{file} has no labels of its recordings, {opened.count:,}",
                     "an array labels, one for each recording",
                     "Name it as source.label_array=NAME; or put a file for each recording into a folder per class.",
                 )

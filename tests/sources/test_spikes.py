@@ -187,7 +187,7 @@ def test_coarse_float16_times_are_a_finding(tmp_path):
     ("changes", "settings", "words"),
     [
         ({}, {"units": 0}, r"does not say how many units there are \(the largest is 19\).*source.units=20"),
-        ({"labels": None}, {}, "12 recordings and no labels"),
+        ({"labels": None}, {}, "no labels of its recordings, 12"),
         ({"labels": np.arange(12)}, {}, r"label 4 of recording 4; expected 0 to 3"),
         ({"labels": np.zeros(5, int)}, {}, "5 labels and 12 recordings"),
         ({"keys": np.array([b"a", b"a", b"b", b"c"])}, {}, "the classes a, a, b, c"),
