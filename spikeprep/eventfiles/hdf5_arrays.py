@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import CapabilityError, DataError
 from ..input_files import InputFile
 from .columns import row_slices
-from .hdf5_checks import check_chunks, check_contents, check_data, with_cache
+from .hdf5_checks import check_chunks, check_contents, check_data, check_heaps, with_cache
 
 _BLOCKS = 16  # MiB of a file that are kept in memory: columns and samples lie far apart
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -93,9 +93,11 @@ class StoredArray:
         return int(self._data.shape[0])
 
     def check(self) -> None:
-        """Raise an error where numbers cannot be read, see `check_data`; called once, before the first reading."""
+        """Raise an error where values cannot be read, see `hdf5_checks`; called once, before the first reading."""
         if not self.ragged and not self.is_text:
             self._data = with_cache(check_data(self._file, self._data))
+        elif self._data.dtype.kind == "O":
+            self._safely(lambda: check_heaps(self._file, self._data), "")
 
     def __getitem__(self, index: int | slice) -> Any:
         """Return one value, or the values of a slice; raises `DataError` where the file is damaged there."""

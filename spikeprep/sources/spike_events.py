@@ -72,7 +72,8 @@ def events_of(raw: RawSpikes, rules: Rules, where: str) -> tuple[NDArray[np.void
     if times.dtype == np.float16:
         finite = times[np.isfinite(times)]
         step = float(np.spacing(np.abs(finite).max(initial=np.float16(0)))) * SCALES[rules.unit]
-    stamps = np.rint((times.astype(np.float64) - raw.start) * SCALES[rules.unit])
+    with np.errstate(over="ignore", invalid="ignore"):
+        stamps = np.rint((times.astype(np.float64) - raw.start) * SCALES[rules.unit])
     numbers = units.astype(np.float64)
     most = rules.units or MOST_UNITS
     good = (
@@ -122,7 +123,9 @@ def _wrong(raw: RawSpikes, rules: Rules, where: str, n: int) -> DataError:
         )
     most = rules.units or MOST_UNITS
     fix = (
-        f"If there are more units, use source.units={int(unit) + 1}." if unit >= most else "Correct the file."
+        f"If there are more units, use source.units={int(unit) + 1}."
+        if most <= unit < np.inf
+        else "Correct the file."
     )
     if not rules.units:
         fix = "Number the units from 0."

@@ -197,6 +197,7 @@ class SpikeFile:
             values = roles.values("labels", labels, self.count)
             keys = roles.one("classes")
             if keys is not None and not labels.is_text:
+                keys.check()
                 self.classes = tuple(printable(str(name)) for name in keys.all())
                 if len(set(self.classes)) < len(self.classes):
                     raise roles.error(f"the classes {listed(self.classes)}", "different names")

@@ -276,3 +276,16 @@ def test_recipes(name, tmp_path):
             ["train", "validation", "test"] if name == "ssc" else ["train", "test"]
         )
         assert recipe.build_chain().describe(source.read("train", 0).signal).unit_shape == (1, 1, 700)
+
+
+def test_a_heap_that_hdf5_would_walk_for_ever_is_refused(tmp_path):
+    """The free space of a heap of values of variable length, with a size of 0."""
+    path = shd_file(tmp_path / "a.h5", 3)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"GCOL") + 16
+    while any(data[at : at + 2]):
+        at += 16 + -(-int.from_bytes(data[at + 8 : at + 16], "little") // 8) * 8
+    data[at + 8 : at + 16] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"an object of 0 bytes at byte {at:,} does not fit into its heap"):
+        Spikes(path=str(path), units=20).splits()
