@@ -239,8 +239,11 @@ class InputStream(io.RawIOBase):
     """A file that is read in blocks, each with its digest: bytes that are read twice are the same, or an error.
 
     Raises `DataError` from every read where the file cannot be read, is shorter than when it was opened, or differs
-    from what was read before. `error` keeps the first one, for libraries that hide it.
+    from what was read before. `error` keeps the first one, for libraries that hide it. Up to `most_blocks` blocks that
+    were read last are kept in memory.
     """
+
+    most_blocks = 1
 
     def __init__(self, path: Path, expected: Digests | None = None) -> None:
         super().__init__()
@@ -251,6 +254,7 @@ class InputStream(io.RawIOBase):
         number = -(-self.length // BLOCK)
         self._digests: list[bytes | None] = list(expected.blocks) if expected else [None] * number
         self._at, self._number, self._block = 0, -1, b""
+        self._recent: dict[int, bytes] = {}  # the latest last
         if expected and expected.length != self.length:
             self.close()
             raise changed(path)
@@ -306,9 +310,17 @@ class InputStream(io.RawIOBase):
         return done
 
     def _load(self, number: int) -> bytes:
-        """Return a block, from memory if it was the last one."""
+        """Return a block, from memory if it was among the last ones."""
         if number == self._number:
             return self._block
+        block = self._recent.pop(number, None) or self._read_block(number)
+        self._recent[number] = block
+        while len(self._recent) > self.most_blocks:
+            del self._recent[next(iter(self._recent))]
+        self._number, self._block = number, block
+        return block
+
+    def _read_block(self, number: int) -> bytes:
         size = min(BLOCK, self.length - number * BLOCK)
         try:
             if self._position != number * BLOCK:
@@ -323,7 +335,7 @@ class InputStream(io.RawIOBase):
         if len(block) < size or (known and digest != known):
             self.error = self.error or changed(self._path)
             raise self.error
-        self._digests[number], self._number, self._block = digest, number, block
+        self._digests[number] = digest
         return block
 
     def digests(self) -> Digests:

@@ -253,6 +253,7 @@ SOURCES = Registry(
         "images": "spikeprep.sources.images:ImageFolder",
         "nmnist": "spikeprep.sources.nmnist:Nmnist",
         "series": "spikeprep.sources.series:SeriesSource",
+        "spikes": "spikeprep.sources.spikes:Spikes",
         "ti46": "spikeprep.sources.ti46:Ti46",
         "tonic": "spikeprep.sources.tonic:TonicData",
     },

@@ -24,7 +24,7 @@ from spikeprep.train.settings import TrainSettings
 def test_recipe_names():
     mnist = ["mnist", "mnist-800", "mnist-cnn", "mnist-cnn-elastic", "mnist-elastic"]
     images = ["digits", *mnist, "fashion-mnist", "emnist-balanced", "images"]
-    events = ["dvs-gesture", "events", "nmnist", "tonic"]
+    events = ["dvs-gesture", "events", "nmnist", "shd", "spikes", "ssc", "tonic"]
     series = ["basic-motions", "japanese-vowels", "series"]
     papers = [
         *(f"paper-{name}" for name in ("mnist-800", "nmnist-800", "emnist-800", "emnist-200-200")),

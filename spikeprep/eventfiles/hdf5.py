@@ -21,16 +21,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import CapabilityError, DataError, SpikeprepError
+from ..errors import DataError, SpikeprepError
 from ..input_files import InputFile
 from ..time_units import unit_named
 from .base import Decoder
 from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices, stated_by_name
-from .hdf5_checks import check_chunks, check_contents, check_data, with_cache
+from .hdf5_arrays import SIGNATURE, damaged, open_hdf5
+from .hdf5_checks import check_chunks, check_data, with_cache
 from .units import Unit
 
 _MVSEC = ("/davis/left/events", "/davis/right/events")
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class _Decoder(ColumnDecoder):
@@ -72,7 +72,10 @@ class _Decoder(ColumnDecoder):
                     "The file is damaged there: fetch it again.",
                 ) from error
             array = arrays[data.name]
-            columns[name] = array if key is None else array[key] if isinstance(key, str) else array[:, key]
+            if key is None:
+                columns[name] = array.reshape(len(array))  # also of (event, 1)
+            else:
+                columns[name] = array[key] if isinstance(key, str) else array[:, key]
         return columns
 
     def _slices(self, first: int = 0) -> Iterator[Columns]:
@@ -99,30 +102,20 @@ class Hdf5(ColumnFormat):
     name: ClassVar[str] = "hdf5"
     title: ClassVar[str] = "HDF5"
     extensions: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf")
-    begins: ClassVar[tuple[bytes, ...]] = (_SIGNATURE,)
+    begins: ClassVar[tuple[bytes, ...]] = (SIGNATURE,)
 
     group: str = ""
 
     @classmethod
     def matches(cls, head: bytes) -> bool:
         """Return whether the file begins with HDF5's signature."""
-        return head.startswith(_SIGNATURE)
+        return head.startswith(SIGNATURE)
 
     def decoder(self, file: InputFile) -> Decoder:
         """Find the columns; see `EventFormat.decoder`."""
         path = file.path
+        hdf5 = open_hdf5(file)
         try:
-            import h5py
-        except ImportError as error:
-            raise CapabilityError(
-                f"{path} is HDF5, and h5py is not installed", "", "Install spikeprep[events]."
-            ) from error
-        try:
-            hdf5 = h5py.File(file.stream, "r")  # the stream, so that bytes are checked as they are read
-        except Exception as error:  # the stream's own error may hide in h5py's
-            raise _damaged(file, error, "an HDF5 file") from error
-        try:
-            check_contents(path, hdf5)
             parent, columns = self._find(path, hdf5)
             columns = {
                 name: (with_cache(check_data(file, data)), key) for name, (data, key) in columns.items()
@@ -152,7 +145,7 @@ class Hdf5(ColumnFormat):
             hdf5.close()
             if isinstance(error, SpikeprepError) or not isinstance(error, Exception):
                 raise
-            raise _damaged(file, error, "an undamaged HDF5 file") from error
+            raise damaged(file, error, "an undamaged HDF5 file") from error
         return decoder
 
     def _find(self, path: Path, hdf5: Any) -> tuple[str, dict[str, Any]]:
@@ -172,10 +165,11 @@ class Hdf5(ColumnFormat):
         def add(node: Any) -> None:
             if isinstance(node, h5py.Group):
                 arrays = {k: node.get(k) for k in node if isinstance(node.get(k), h5py.Dataset)}
-                if names := self.find(k for k, v in arrays.items() if v.ndim == 1):
+                arrays = {k: v for k, v in arrays.items() if v.ndim == 1 or (v.ndim == 2 and v.shape[1] == 1)}
+                if names := self.find(arrays):
                     candidates[node.name] = {c: (arrays[name], None) for c, name in names.items()}
                     length = len(arrays[names["x"]])
-                    names_of[node.name] = [k for k, v in arrays.items() if v.ndim == 1 and len(v) == length]
+                    names_of[node.name] = [k for k, v in arrays.items() if len(v) == length]
             elif node.dtype.names and node.ndim == 1:
                 if names := self.find(node.dtype.names):
                     candidates[node.name] = {c: (node, name) for c, name in names.items()}
@@ -218,7 +212,7 @@ def _not_found(path: Path, hdf5: Any, candidates: list[str]) -> DataError:
         which = " or ".join(f"group={name!r}" for name in candidates[:4])
         return DataError(f"{path} has events in each of {candidates}", expected, f"Pass {which}.")
     if "spikes/times" in hdf5 and "spikes/units" in hdf5:
-        fix = "Read it with the recipe tonic:SHD or tonic:SSC, with the folder that holds the folder SHD or SSC."
+        fix = "Read it with the recipe shd or ssc, or with the recipe spikes."
         return DataError(f"{path} has the spikes of many samples, as SHD and SSC have them", expected, fix)
     if tables:
         got = f"{path} has data sets of four columns without names: {'; '.join(tables[:4])}"
@@ -236,12 +230,6 @@ def _listing(hdf5: Any) -> list[str]:
     names: list[str] = []
     hdf5.visit(names.append)
     return names[:20]
-
-
-def _damaged(file: InputFile, error: Exception, expected: str) -> DataError:
-    return file.stream.error or DataError(
-        f"{file.path} cannot be read ({error})", expected, "Fetch it again."
-    )
 
 
 def _ancestors(hdf5: Any, parent: str) -> Iterator[Any]:

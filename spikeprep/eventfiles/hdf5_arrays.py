@@ -1,11 +1,21 @@
-"""One array of an HDF5 file that holds many samples."""
+"""The arrays of an HDF5 file that holds many samples."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import CapabilityError, DataError
+from ..input_files import InputFile
+from .columns import row_slices
+from .hdf5_checks import check_chunks, check_contents, check_data, check_heaps, with_cache
+
+_BLOCKS = 16  # MiB of a file that are kept in memory: columns and samples lie far apart
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def stored_array(path: Path, name: str) -> NDArray[Any]:
@@ -15,3 +25,131 @@ def stored_array(path: Path, name: str) -> NDArray[Any]:
     with h5py.File(path, "r") as file:
         array: NDArray[Any] = file[name][()]
         return array
+
+
+def open_hdf5(file: InputFile) -> Any:
+    """Open a file with h5py, by its stream: bytes are checked as they are read.
+
+    Raises
+    ------
+    CapabilityError
+        h5py is not installed.
+    DataError
+        It is no HDF5 file, or something in it leads to other files.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise CapabilityError(
+            f"{file.path} is HDF5, and h5py is not installed", "", "Install spikeprep[events]."
+        ) from error
+    file.stream.most_blocks = _BLOCKS
+    try:
+        hdf5 = h5py.File(file.stream, "r")
+    except Exception as error:  # the stream's own error may hide in h5py's
+        raise damaged(file, error, "an HDF5 file") from error
+    try:
+        check_contents(file.path, hdf5)
+    except BaseException as error:
+        hdf5.close()
+        if isinstance(error, DataError) or not isinstance(error, Exception):
+            raise
+        raise damaged(file, error, "an undamaged HDF5 file") from error
+    return hdf5
+
+
+def damaged(file: InputFile, error: Exception, expected: str = "") -> DataError:
+    """Return the error for a file that h5py cannot read."""
+    return file.stream.error or DataError(
+        f"{file.path} cannot be read ({error})", expected, "Fetch it again."
+    )
+
+
+class StoredArray:
+    """An array of an HDF5 file with one axis, of numbers, texts, or arrays of numbers of different lengths.
+
+    Attributes
+    ----------
+    dtype
+        Of a number; object where the values are texts.
+    ragged
+        Whether a value is an array of numbers (HDF5's variable length).
+    attributes
+        Name → value.
+    """
+
+    def __init__(self, file: InputFile, data: Any) -> None:
+        import h5py
+
+        self._file, self._data = file, data
+        base = h5py.check_vlen_dtype(data.dtype)
+        self.ragged = isinstance(base, np.dtype)
+        self.is_text = bool(h5py.check_string_dtype(data.dtype))
+        self.dtype: np.dtype[Any] = base if self.ragged else np.dtype(object) if self.is_text else data.dtype
+        self.attributes = dict(data.attrs)
+        self._checked: set[tuple[str, int]] = set()
+
+    def __len__(self) -> int:
+        return int(self._data.shape[0])
+
+    def check(self) -> None:
+        """Raise an error where values cannot be read, see `hdf5_checks`; called once, before the first reading."""
+        if not self.ragged and not self.is_text:
+            self._data = with_cache(check_data(self._file, self._data))
+        elif self._data.dtype.kind == "O":
+            self._safely(lambda: check_heaps(self._file, self._data), "")
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return one value, or the values of a slice; raises `DataError` where the file is damaged there."""
+
+        def read() -> Any:
+            if isinstance(index, slice) and not self.ragged:
+                check_chunks(self._file.path, self._data, index, self._checked)
+            value = self._data[index]
+            return [_text(v) for v in value] if self.is_text and isinstance(index, slice) else value
+
+        return self._safely(read, index)
+
+    def all(self) -> NDArray[Any]:
+        """Return all values, read in slices; texts as an array of Python's."""
+        promised = len(self) * self.dtype.itemsize
+        self._file.limits.check_bytes(f"{self._data.name} of {self._file.path}", promised)
+        slices = [
+            np.asarray(self[rows], None if self.is_text else self.dtype) for rows in row_slices(len(self))
+        ]
+        return np.concatenate(slices) if slices else np.empty(0, self.dtype)
+
+    def _safely(self, read: Callable[[], Any], index: Any) -> Any:
+        try:
+            return read()
+        except DataError:
+            raise
+        except Exception as error:  # h5py's errors have no common class
+            where = f"{self._data.name} of {self._file.path}, value {index}"
+            raise self._file.stream.error or DataError(
+                f"{where} cannot be read ({error})", "", "The file is damaged there: fetch it again."
+            ) from error
+
+
+def stored_arrays(file: InputFile, hdf5: Any) -> dict[str, StoredArray]:
+    """Return the arrays of one axis of an open file by their paths, such as ``spikes/times``.
+
+    Raises `DataError` where the file is damaged.
+    """
+    import h5py
+
+    arrays: dict[str, StoredArray] = {}
+
+    def add(name: str | bytes, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.ndim == 1 and (node.dtype.kind in "iufbSO"):
+            arrays[_text(name)] = StoredArray(file, node)  # bytes are no UTF-8
+
+    try:
+        hdf5.visititems(add)
+    except Exception as error:  # h5py's errors have no common class
+        raise damaged(file, error, "an undamaged HDF5 file") from error
+    return arrays
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -157,3 +158,59 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int
                 "The file is damaged there: fetch it again.",
             )
         checked.add((data.name, start))
+
+
+_HEAP, _HEADER, _REFERENCE = (
+    b"GCOL",
+    16,
+    16,
+)  # bytes of the header of a heap or of an object in it, of a reference
+
+
+def check_heaps(file: InputFile, data: Any) -> None:
+    """Raise `DataError` where values of variable length lie in a damaged heap: HDF5 would walk it for ever.
+
+    A heap is a sequence of objects, each with its size, the free space the last one of them. References that are
+    compressed are not followed. Source: HDF5 File Format Specification 3.0, III.E, disk format of the global heap.
+    """
+    heaps: set[int] = set()
+    for raw in _references(file, data):
+        for at in range(0, len(raw) - _REFERENCE + 1, _REFERENCE):
+            if int.from_bytes(raw[at : at + 4], "little"):
+                heaps.add(int.from_bytes(raw[at + 4 : at + 12], "little"))
+    stream = file.stream
+    for heap in sorted(heaps):
+        if heap + _HEADER > file.length():
+            continue  # HDF5 refuses it, and others that are none
+        stream.seek(heap)
+        head = stream.read(_HEADER)
+        end = heap + int.from_bytes(head[8:], "little")
+        if not head.startswith(_HEAP) or end > file.length():
+            continue
+        at = heap + _HEADER
+        while end - at >= _HEADER:
+            stream.seek(at)
+            head = stream.read(_HEADER)
+            size = -(-int.from_bytes(head[8:], "little") // 8) * 8
+            size += _HEADER if any(head[:2]) else 0  # free space counts its header
+            if size < _HEADER or at + size > end:
+                raise DataError(
+                    f"{file.path}: an object of {size:,} bytes at byte {at:,} does not fit into its heap",
+                    f"{_HEADER} to {end - at:,} bytes",
+                    "The file is damaged there: fetch it again.",
+                )
+            at += size
+
+
+def _references(file: InputFile, data: Any) -> Iterator[bytes]:
+    """Yield the references of a data set of values of variable length, as they are stored uncompressed."""
+    if data.size == 0 or data.id.get_storage_size() == 0:
+        return
+    if not data.chunks:
+        if data.id.get_offset() is not None:
+            file.stream.seek(data.id.get_offset())
+            yield file.stream.read(data.id.get_storage_size())
+    elif not filters(data):
+        for number in range(data.id.get_num_chunks()):
+            info = data.id.get_chunk_info(number)
+            yield data.id.read_direct_chunk(info.chunk_offset)[1]

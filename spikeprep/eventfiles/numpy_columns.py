@@ -13,7 +13,18 @@ from ..time_units import split_unit
 from .columns import NAMES, ColumnFormat
 
 Keys = dict[str, Any]
-"""Column → its array, field, or column number."""
+"""Column → its array, field, or column number; or its array and its column number there."""
+
+BY_POLARITY = ("pos", "neg")
+"""Names of the arrays of ON and OFF events, (event, 3) of x, y and t each."""
+
+_PLACES = "xy"
+"""Name of an array (event, 2) of x and y."""
+
+
+def key_parts(key: Any) -> tuple[str, int | None]:
+    """Return an array's name, and the column number in it, None where it is all one column."""
+    return key if isinstance(key, tuple) else (key, None)
 
 
 class Array(Protocol):
@@ -26,6 +37,15 @@ class Array(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Its type."""
+
+
+def is_by_polarity(arrays: Mapping[str, Array]) -> bool:
+    """Return whether arrays are those of `BY_POLARITY`, of one type of numbers."""
+    pair = [arrays[name] for name in BY_POLARITY if name in arrays]
+    return len(pair) == 2 and all(
+        len(a.shape) == 2 and a.shape[1] == 3 and a.dtype == pair[0].dtype and a.dtype.kind in "iuf"
+        for a in pair
+    )
 
 
 def turned(shape: tuple[int, ...], columns: int) -> bool:
@@ -63,9 +83,10 @@ def event_columns(
     tables = [name for name, array in arrays.items() if len(array.shape) == 2 and 4 in array.shape]
     candidates: dict[str, tuple[list[str], Keys]] = {}
     if (columns := _single_columns(path, form, arrays)) and not group:
+        found = sorted({key_parts(key)[0] for key in columns.values()})
         if all(getattr(form, column) for column in "xytp"):
-            return sorted(columns.values()), columns
-        candidates[f"the arrays {', '.join(columns.values())}"] = sorted(columns.values()), columns
+            return found, columns
+        candidates[f"the arrays {', '.join(key_parts(key)[0] for key in columns.values())}"] = found, columns
     for name, array in arrays.items():
         if group and name != group:
             continue
@@ -91,6 +112,15 @@ def _single_columns(path: Path, form: ColumnFormat, arrays: Mapping[str, Array])
     """Return column → its array of one axis; None where one is missing."""
     lengths = {n: a.shape[0] for n, a in arrays.items() if len(a.shape) == 1 and not a.dtype.names}
     matches = form.matching(lengths)
+    places = arrays.get(_PLACES)
+    if (
+        places is not None
+        and len(places.shape) == 2
+        and places.shape[1] == 2
+        and not (matches["x"] or matches["y"])
+    ):
+        lengths[_PLACES] = places.shape[0]
+        matches |= {"x": [_PLACES], "y": [_PLACES]}
     if not all(matches.values()):
         return None
     # others may be of something else: the times of frames
@@ -106,7 +136,7 @@ def _single_columns(path: Path, form: ColumnFormat, arrays: Mapping[str, Array])
         raise DataError(
             f"{path} has columns of different lengths: {shown}", "as many values in each", "Save it again."
         )
-    return dict(columns)
+    return {c: (name, _PLACES.index(c)) if name == _PLACES else name for c, name in columns.items()}
 
 
 def _no_events(path: Path, arrays: Mapping[str, Array], objects: Sequence[str], tables: bool) -> DataError:
@@ -126,7 +156,7 @@ def _no_events(path: Path, arrays: Mapping[str, Array], objects: Sequence[str], 
     if not path.name.endswith(".npz") and (parts := _parts(path)):
         hint = (
             f"It is one of {', '.join(parts)}, a recording in several files (EVIMO2): save them in Python as the "
-            "arrays t, x, y and p of one .npz, with numpy.savez."
+            "arrays t, xy and p of one .npz, with numpy.savez."
         )
     return DataError(
         f"{path} has {shown or 'no arrays'}", "x, y, t and p as fields of one array, or as four arrays", hint

@@ -1,4 +1,8 @@
-"""NumPy's .npy and .npz: a structured array, an array (event, column), or an archive of four arrays."""
+"""NumPy's .npy and .npz: a structured array, an array (event, column), or an archive of arrays.
+
+An archive has the four arrays x, y, t and p, or xy (event, 2), t and p, or pos and neg, each (event, 3) of x, y and t,
+as ES-ImageNet has them (Lin et al. 2021, Frontiers in Neuroscience 15:726582).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,11 @@ from ..errors import DataError
 from ..input_files import InputFile
 from .base import Decoder
 from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices, stated_by_name
-from .numpy_columns import Keys, event_columns, turned
+from .numpy_columns import BY_POLARITY, Keys, event_columns, is_by_polarity, key_parts, turned
 
 _NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
 _SKIP = 1 << 20  # bytes that are read at a time to skip them
+_COPIES = 4  # of the arrays of one polarity each, while they are merged
 _MAX_HEADER = 1 << 16  # bytes of a .npy file's header: NumPy itself refuses more than 10 000
 
 
@@ -108,6 +113,8 @@ class _Header:
             raise _HoldsObjects("it holds Python objects")
         if not dtype.itemsize or any(side < 0 for side in shape):
             raise ValueError(f"{dtype} {shape}")
+        if len(shape) == 2 and 1 in shape and 4 not in shape:  # a column as (event, 1) or (1, event)
+            shape = (math.prod(shape),)
         return cls(shape, dtype, fortran and len(shape) > 1, stream.tell())
 
     def of_events(self, keys: Keys) -> _Header:
@@ -173,11 +180,16 @@ class _Npz(ColumnDecoder):
         }
         arrays = {name: header for name, header in headers.items() if header}
         objects = [name for name, header in headers.items() if not header]
-        self._names, self._keys = event_columns(file.path, form, form.group, arrays, objects)
+        self._by_polarity = not form.columns and not form.group and is_by_polarity(arrays)
+        if self._by_polarity:
+            self._names, self._keys = list(BY_POLARITY), {"t": ""}
+        else:
+            self._names, self._keys = event_columns(file.path, form, form.group, arrays, objects)
         self._headers: dict[str, _Header] = {name: arrays[name] for name in self._names}
         if len(self._names) == 1:
             self._headers = {name: h.of_events(self._keys) for name, h in self._headers.items()}
-        self._count = self._headers[self._names[0]].shape[0]
+        lengths = [header.shape[0] for header in self._headers.values()]
+        self._count = sum(lengths) if self._by_polarity else lengths[0]
         self._row_bytes = max(header.row for header in self._headers.values())
         check_row(file.path, self._row_bytes)
         super().__init__(file, form, *stated_by_name(self._keys["t"]))
@@ -218,13 +230,18 @@ class _Npz(ColumnDecoder):
         return self._count
 
     def _slices(self, first: int = 0) -> Iterator[Columns]:
-        name = self._names[0]
-        header = self._headers[name]
+        if self._by_polarity:
+            columns = self._merged()
+            for rows in row_slices(self._count, row_bytes=self._row_bytes, first=first):
+                yield {column: values[rows] for column, values in columns.items()}
+            return
+        name, fields = self._names[0], dict[str, int | None]()
         with ExitStack() as stack:
-            if header.by_column:  # a column lies behind the other: each is read by itself
-                readers = {c: self._reader(stack, name, key) for c, key in self._keys.items()}
-            elif len(self._names) > 1:
-                readers = {column: self._reader(stack, key) for column, key in self._keys.items()}
+            if len(self._names) > 1 or self._headers[name].by_column:
+                readers = {}
+                for column, key in self._keys.items():
+                    place = (name, key) if len(self._names) == 1 else key_parts(key)
+                    readers[column], fields[column] = self._column(stack, *place)
             else:
                 readers = {"": self._reader(stack, name)}
             for rows in row_slices(self._count, row_bytes=self._row_bytes, first=first):
@@ -237,7 +254,37 @@ class _Npz(ColumnDecoder):
                     column: self._safely(lambda r=reader, c=count: r.read(c))
                     for column, reader in readers.items()
                 }
-                yield _pick(arrays[""], self._keys) if "" in arrays else arrays
+                if "" in arrays:
+                    yield _pick(arrays[""], self._keys)
+                    continue
+                yield {c: a if fields[c] is None else a[:, fields[c]] for c, a in arrays.items()}
+
+    def _merged(self) -> Columns:
+        """Return all events of two arrays in order of time; where one of them is not in order, one after the other."""
+        size = sum(header.size for header in self._headers.values())
+        self.file.limits.check_bytes(f"{self.path}", _COPIES * size)
+        parts: dict[str, list[NDArray[Any]]] = {"x": [], "y": [], "t": []}
+        for name in self._names:
+            for number, column in enumerate(parts):
+                with ExitStack() as stack:
+                    reader, field = self._column(stack, name, number)
+                    values = self._safely(lambda r=reader, n=self._headers[name].shape[0]: r.read(n))
+                    parts[column].append(values if field is None else values[:, field])
+        columns = {column: np.concatenate(values) for column, values in parts.items()}
+        columns["p"] = np.repeat([1, 0], [len(t) for t in parts["t"]])  # `BY_POLARITY`
+        if all((t[1:] >= t[:-1]).all() for t in parts["t"]):
+            order = np.argsort(columns["t"], kind="stable")
+            columns = {column: values[order] for column, values in columns.items()}
+        return columns
+
+    def _column(self, stack: ExitStack, name: str, number: int | None) -> tuple[_Reader, int | None]:
+        """Return a reader of an array, and which column of its rows is meant; None where it reads that one alone.
+
+        Of an array in whose memory a column lies behind the other, it does.
+        """
+        if number is not None and self._headers[name].by_column:
+            return self._reader(stack, name, number), None
+        return self._reader(stack, name), number
 
     def _row(self, index: int) -> None:
         return None

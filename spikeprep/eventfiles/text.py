@@ -4,7 +4,10 @@
 | --- | --- | --- | --- |
 | Event Camera Dataset, e2vid, v2e | t x y p | in s | e2vid: a first line of width and height |
 | Metavision | x,y,p,t | in µs | a first line ``%geometry:WIDTH,HEIGHT`` |
+| AEStream, faery | t,x,y,p | in µs | faery: a first line ``t,x,y,on`` |
 | others | named by a first line such as ``x,y,p,t``, or by `columns` | with fractions in s, else in µs | |
+
+The file may be gzipped, or the one file in a ZIP archive.
 
 Lines at the beginning that begin with ``#`` or ``%`` are comments, and ``sep=;``, as spreadsheets have it, is ignored.
 """
@@ -14,17 +17,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import EVENT
 from ..errors import DataError
 from ..file_kinds import is_text
 from ..input_files import InputFile
 from ..time_units import split_unit
-from .base import Decoder
+from .base import Decoder, as_words
+from .chunks import Chunk
 from .columns import NAMES, ColumnDecoder, ColumnFormat, Columns
+from .polarities import Polarities
+from .text_kernel import LEAST_LINE, PADDING, is_narrow, join, parse_lines
+from .text_streams import TextStream, unpacked_head
+from .units import microseconds
 
 _HEAD = 1 << 16  # bytes of the lines that are no events, and of those that tell the order
 _SLICE = 1 << 20  # bytes that are read at a time
@@ -44,43 +54,80 @@ class _Layout:
 
 
 class _Decoder(ColumnDecoder):
-    def __init__(self, file: InputFile, form: ColumnFormat, layout: _Layout, order: str) -> None:
-        self._layout, self._order = layout, order
+    def __init__(
+        self, file: InputFile, form: ColumnFormat, stream: TextStream, layout: _Layout, order: str
+    ) -> None:
+        self._layout, self._order, self._stream = layout, order, stream
         # stamps in whole µs can have more digits than a float64
         stamp = np.float64 if layout.seconds else np.int64
         self._dtype = np.dtype([(column, stamp if column == "t" else np.float64) for column in order])
+        self._fields = tuple("xypt".index(column) for column in order)
+        self._buffer = bytearray(_HEAD + _SLICE + PADDING)
+        most = len(self._buffer) // LEAST_LINE + 1
+        self._values = np.empty((3, most), np.int32)  # x, y, p
+        self._stamps = np.empty(0 if layout.seconds else most, np.int64)
+        self._fractions = np.empty(most if layout.seconds else 0, np.float64)
         where = "the name of its column says" if layout.unit else ""
         super().__init__(file, form, layout.unit, where)  # type: ignore[arg-type]
         self.size = layout.size
 
     def _slices(self, first: int = 0) -> Iterator[Columns]:
-        stream, index, rest, number = self.file.stream, 0, b"", 0
-        at = self._layout.begin
+        buffer, index, number, kept = self._buffer, 0, 0, 0
+        self._stream.restart(self._layout.begin)
         while True:
-            stream.seek(at)
-            raw = stream.read(_SLICE)
-            at += len(raw)
-            lines, _, after = (rest + raw).rpartition(b"\n") if raw else (rest, b"", b"")
-            rest = after
-            if lines.strip():
-                rows = self._parse(lines, index)
+            count = self._stream.readinto(memoryview(buffer)[kept : kept + _SLICE])
+            end = kept + count
+            if not count:  # the last line may have no end
+                buffer[end : end + 1] = b"\n"
+            stop = buffer.rfind(b"\n", 0, end + (not count)) + 1
+            columns = self._parse(stop, index)
+            if len(columns["t"]):
                 if number >= first:  # how long lines are, only reading tells
-                    yield {column: rows[column] for column in "xytp"}
-                index, number = index + len(rows), number + 1
-            if not raw:
+                    yield columns
+                index, number = index + len(columns["t"]), number + 1
+            if not count:
                 return
-            if len(rest) > _HEAD:
+            kept = end - stop
+            buffer[:kept] = buffer[stop:end]
+            if kept > _HEAD:
                 raise self._error(index, f"a line of more than {_HEAD:,} bytes")
 
-    def _parse(self, lines: bytes, index: int) -> NDArray[np.void]:
+    def _parse(self, stop: int, index: int) -> Columns:
+        """Return the columns of the lines in the buffer's first `stop` bytes; lines that are not plain take longer."""
+        layout = self._layout
+        t = self._fractions if layout.seconds else self._stamps
+        count, plain = parse_lines(
+            np.frombuffer(self._buffer, np.uint8), stop, layout.separator is not None, self._fields,
+            layout.seconds, self._values, self._stamps, self._fractions,
+        )  # fmt: skip
+        if plain:
+            return {"t": t[:count]} | {c: self._values[n, :count] for n, c in enumerate("xyp")}
+        rows = self._parse_others(bytes(self._buffer[:stop]), index)
+        return {column: rows[column] for column in "xytp"}
+
+    def _parse_others(self, lines: bytes, index: int) -> NDArray[np.void]:
+        """Return the rows of lines with exponents, numbers that are not finite and the like."""
         text = lines.decode("latin-1").replace(";", ",").splitlines()
         try:
-            rows = np.loadtxt(text, self._dtype, comments=None, delimiter=self._layout.separator, ndmin=1)
+            return np.loadtxt(text, self._dtype, comments=None, delimiter=self._layout.separator, ndmin=1)
         except ValueError as error:
             bad = next((n for n, line in enumerate(text) if line.strip() and not _is_event(line)), 0)
             before = index + sum(1 for line in text[:bad] if line.strip())
             raise self._error(before, f"the line {text[bad][:_SHOWN]!r}") from error
-        return rows
+
+    def _chunk_of(self, columns: Columns, index: int, polarities: Polarities) -> Chunk:
+        values, t, count = self._values, columns["t"], len(columns["t"])
+        if columns["x"].base is not values or not is_narrow(values, count):
+            return super()._chunk_of(columns, index, polarities)
+        self._decide(t)
+        events = np.empty(count, EVENT)
+        p = polarities.decode(columns["p"], index)
+        if p is not columns["p"]:
+            return super()._chunk_of(columns, index, polarities)
+        whole = not self._known and self._unit == "us"
+        stamps = microseconds(self.path, t, self._unit, index, whole, self._base)
+        join(values, stamps, as_words(events))
+        return Chunk(events)
 
     def _error(self, index: int, what: str) -> DataError:
         return DataError(
@@ -90,11 +137,17 @@ class _Decoder(ColumnDecoder):
         )
 
     def _length(self) -> int:
-        return self.file.length()
+        return self._stream.length or 0
 
-    def max_events(self) -> int:
-        """Return an upper bound: an event has four digits, three separators and the end of its line."""
-        return max((self.file.length() - self._layout.begin + 1) // 8, 1)
+    def max_events(self) -> int | None:  # type: ignore[override]
+        """Return an upper bound, by the shortest line; None for a gzipped file."""
+        length = self._stream.length
+        return None if length is None else max((length - self._layout.begin + 1) // LEAST_LINE, 1)
+
+    def close(self) -> None:
+        self._remaining = iter(())  # nothing reads on
+        self._stream.close()
+        super().close()
 
     def _row(self, index: int) -> None:
         return None
@@ -105,11 +158,13 @@ class _Decoder(ColumnDecoder):
 
 @dataclass(frozen=True)
 class TextFile(ColumnFormat):
-    """Text with four columns (.txt, .csv); has to be named in a folder of recordings, as other files are text too."""
+    """Text with four columns (.txt, .csv, also .gz, .zip); has to be named in a folder, as other files are text too."""
 
     name: ClassVar[str] = "text"
     title: ClassVar[str] = "text of four columns"
-    extensions: ClassVar[tuple[str, ...]] = (".txt", ".csv")
+    extensions: ClassVar[tuple[str, ...]] = tuple(
+        f"{ending}{packed}" for packed in ("", ".gz", ".zip") for ending in (".txt", ".csv")
+    )
     common_endings: ClassVar[bool] = True
     other_text: ClassVar[str] = (
         "Save a line for each event with its x, y, t and p alone, fractions with a point, separated by spaces, tabs, "
@@ -118,13 +173,16 @@ class TextFile(ColumnFormat):
 
     @classmethod
     def matches(cls, head: bytes) -> bool | None:
-        """Return None for text that has a line of four numbers, else False."""
-        return None if is_text(head) and _layout(head) else False
+        """Return None for text that has a line of four numbers, True where it is packed, else False."""
+        text = unpacked_head(head)
+        if not (text and is_text(text) and _layout(text)):
+            return False
+        return None if text is head else True
 
     def decoder(self, file: InputFile) -> Decoder:
         """Find the columns; see `EventFormat.decoder`."""
-        path = file.path
-        layout = _layout(file.head(_HEAD))
+        path, stream = file.path, TextStream(file)
+        layout = _layout(stream.head(_HEAD))
         if layout is None:
             raise DataError(f"{path} has no line of four numbers at its beginning", "a line per event")
         order = self.columns or layout.order
@@ -134,9 +192,10 @@ class TextFile(ColumnFormat):
                 "t x y p with t in s, or x,y,p,t with t in µs, or names in the first line",
                 "Pass the order of the columns as columns='txyp' or columns='xypt'.",
             )
-        return _Decoder(file, self, layout, order)
+        return _Decoder(file, self, stream, layout, order)
 
 
+@lru_cache(8)
 def _layout(head: bytes) -> _Layout | None:
     """Return what the first lines tell; None where there is no line of four numbers among them."""
     at, order, size, unit = 0, "", None, ""
@@ -157,7 +216,7 @@ def _layout(head: bytes) -> _Layout | None:
             rows = [_SEPARATOR.split(r.decode("latin-1").strip()) for r in lines[number : number + 1000]]
             rows = [row for row in rows if len(row) == 4 and all(map(_is_number, row))]
             values = np.array(rows, float)
-            order = order or _order_in(values[np.isfinite(values).all(1)], words)
+            order = order or _order_in(values[np.isfinite(values).all(1)], words, separator == ",")
             # a stamp such as 0 in a file of seconds has no fraction
             column = order.index("t") if order else 0
             seconds = any("." in row[column] or "e" in row[column].lower() for row in rows)
@@ -177,8 +236,8 @@ def _order_of(names: list[str]) -> str:
     return order if sorted(order) == sorted("xytp") else ""
 
 
-def _order_in(rows: NDArray[np.float64], first: list[str]) -> str:
-    """Return the order of columns without names in the two usual layouts, else an empty text."""
+def _order_in(rows: NDArray[np.float64], first: list[str], commas: bool) -> str:
+    """Return the order of columns without names in a usual layout, else an empty text."""
 
     def is_layout(t: int, p: int) -> bool:
         others = [n for n in range(4) if n not in (t, p)]
@@ -189,8 +248,14 @@ def _order_in(rows: NDArray[np.float64], first: list[str]) -> str:
 
     if "." in first[0] and is_layout(0, 3):
         return "txyp"
-    whole = bool((rows[:, 3] == np.rint(rows[:, 3])).all())
-    return "xypt" if whole and is_layout(3, 2) and not is_layout(0, 3) and rows[-1, 3] > rows[0, 3] else ""
+    t_last, t_first = is_layout(3, 2), is_layout(0, 3)
+    if t_last == t_first:
+        return ""
+    column = 3 if t_last else 0
+    t = rows[:, column]
+    if not (t == np.rint(t)).all() or t[-1] <= t[0]:
+        return ""
+    return "xypt" if t_last else "txyp" if commas else ""
 
 
 def _is_event(line: str) -> bool:

@@ -32,11 +32,13 @@ class Recording:
     split, file, label
         The split, the file and the number of the class.
     id
-        The file's path inside the source; of an interval with its start and end: ``user01.aedat@8000-9000``.
+        The file's path inside the source; of an interval with its start and end: ``user01.aedat@8000-9000``, of one of
+        many recordings in a file with its number: ``shd_train.h5@17``.
     group
         What no split cuts through, such as a speaker or a subject; empty where there is none.
     interval
-        Start and end of the sample in µs of the file's own clock, half open; None: the whole file.
+        Start and end of the sample in µs of the file's own clock, half open; None: the whole file. Of one of many
+        recordings in a file, its number and the next one.
     where
         The line of the table that lists it; empty where none does.
     """

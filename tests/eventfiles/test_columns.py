@@ -642,6 +642,53 @@ def test_an_array_of_columns_in_any_memory_order(tmp_path, order, turned):
             read(tmp_path / name, size=(9, 9))
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_columns_as_arrays_of_two_axes(tmp_path, order):
+    """EVIMO2's t, xy and p; columns (event, 1) and (1, event)."""
+    for name, save in (("a.npz", np.savez), ("b.npz", np.savez_compressed)):
+        save(
+            tmp_path / name,
+            t=np.array(T),
+            xy=np.array([X, Y], order=order[::-1]).T.copy(order),
+            p=np.array(P)[:, None],
+        )
+        assert read(tmp_path / name, size=(9, 9)).array.tolist() == ROWS
+    np.savez(tmp_path / "c.npz", t=np.array(T)[None], x=np.array(X)[:, None], y=Y, p=P)
+    assert read(tmp_path / "c.npz", size=(9, 9)).array.tolist() == ROWS
+    np.save(tmp_path / "d.npy", np.array([tuple(row) for row in ROWS], [(c, "<i8") for c in "xytp"])[:, None])
+    assert read(tmp_path / "d.npy", size=(9, 9)).array.tolist() == ROWS
+    np.savez(tmp_path / "e.npz", t=T, xy=np.zeros((2, 2), int), p=P)
+    with pytest.raises(DataError, match="columns of different lengths"):
+        read(tmp_path / "e.npz", size=(9, 9))
+    path = h5(
+        tmp_path, {f"events/{c}": np.array(v)[:, None] for c, v in zip("xytp", (X, Y, T, P), strict=True)}
+    )
+    assert read(path, size=(9, 9)).array.tolist() == ROWS
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_of_each_polarity(tmp_path, order):
+    """ES-ImageNet: x, y and t of ON and of OFF events, t a step from 1 to 8."""
+    rng = np.random.default_rng(0)
+    on, off = (
+        np.array(np.c_[rng.integers(0, 9, (n, 2)), np.sort(rng.integers(1, 9, n))], np.uint8, order=order)
+        for n in (70, 50)
+    )
+    np.savez_compressed(tmp_path / "a.npz", pos=on, neg=off)
+    with pytest.raises(DataError, match="unit='ms'"):
+        read(tmp_path / "a.npz", size=(9, 9))
+    events = read(tmp_path / "a.npz", size=(9, 9), unit="ms")
+    together = [(*row, 1) for row in on.tolist()] + [(*row, 0) for row in off.tolist()]
+    assert events.array.tolist() == [
+        (x, y, 1000 * t, p) for x, y, t, p in sorted(together, key=lambda row: row[2])
+    ]
+    np.savez(tmp_path / "b.npz", pos=on[::-1], neg=off)
+    with pytest.raises(DataError, match="order='sort'"):
+        read(tmp_path / "b.npz", size=(9, 9), unit="ms")
+    with pytest.warns(ChangedEvents, match="events sorted"):
+        assert len(read(tmp_path / "b.npz", size=(9, 9), unit="ms", order="sort").array) == 120
+
+
 def test_a_recording_in_several_files_is_named(tmp_path):
     t, xy, p = np.arange(3.0), np.zeros((3, 2), int), np.array([0, 1, 1])
     for name, column in (("t", t), ("xy", xy), ("p", p)):
@@ -686,7 +733,10 @@ def test_data_sets_of_four_columns_of_known_layouts(tmp_path):
     ("tree", "words"),
     [
         ({"data": np.zeros((3, 4))}, r"four columns without names: data float64 \(3, 4\).*columns='xytp'"),
-        ({"spikes/times": np.zeros(3), "spikes/units": np.zeros(3)}, "spikes of many samples.*tonic:SHD"),
+        (
+            {"spikes/times": np.zeros(3), "spikes/units": np.zeros(3)},
+            "spikes of many samples.*recipe shd or ssc",
+        ),
     ],
 )
 def test_what_is_found_in_an_hdf5_file_is_named(tmp_path, tree, words):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zipfile
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spikeprep.errors import DataError
 from spikeprep.eventfiles import open_events, outline, read, scan
+from spikeprep.eventfiles.text_kernel import PADDING, is_narrow, join, parse_lines
+from spikeprep.input_files import Limits
 
 EVENTS = [(3, 1, 10, 1), (4, 2, 2000, 0), (5, 0, 1_500_000, 1)]
 SECONDS = "0.000010 3 1 1\n0.002000 4 2 0\n1.500000 5 0 1\n"
@@ -23,6 +31,8 @@ SECONDS = "0.000010 3 1 1\n0.002000 4 2 0\n1.500000 5 0 1\n"
         ("%geometry:9,9\n3,1,1,10\n4,2,0,2000\n5,0,1,1500000\n", {"size": None}),
         ("sep=;\nx;y;t;p\n3;1;10;1\n4;2;2000;0\n5;0;1500000;1\n", {}),
         ("x,y,t,p\n3,1,10,1\n4,2,2000,0\n5,0,1500000,1\n", {}),
+        ("10,3,1,1\n2000,4,2,0\n1500000,5,0,1\n", {}),  # AEStream
+        ("t,x,y,on\n10,3,1,1\n2000,4,2,0\n1500000,5,0,1\n", {}),  # faery
         ("y;x;pol;ts\n1;3;1;10\n2;4;0;2000\n0;5;1;1500000\n", {}),
         ("time_us,x,y,p\n10,3,1,1\n2000,4,2,0\n1500000,5,0,1\n", {}),
         ("t_ms,x,y,p\n0.010,3,1,1\n2,4,2,0\n1500,5,0,1\n", {}),
@@ -83,3 +93,93 @@ def test_text_that_is_refused(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(DataError, match=words):
         read(path, size=(9, 9))
+
+
+def zipped(text, *names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, text)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zip"])
+@pytest.mark.parametrize("header", ["", "9 9\n", "# t x y p\n"])
+def test_packed_text(tmp_path, ending, header):
+    text = (header + SECONDS).encode()
+    path = tmp_path / f"events.txt{ending}"
+    path.write_bytes(gzip.compress(text) if ending == ".gz" else zipped(text, "folder/", "folder/events.txt"))
+    if ending == ".zip":
+        path.write_bytes(zipped(text, "events.txt"))
+    events = read(path, size=(9, 9))
+    assert events.array.tolist() == EVENTS
+    assert scan(path, size=(9, 9)).read().array.tolist() == EVENTS
+    assert outline(path, size=(9, 9)).array.tolist() == EVENTS[-1:]
+    assert [len(piece) for piece in open_events(path, size=(9, 9), piece_events=2).pieces] == [2, 1]
+    # the bytes decide, whatever the name
+    other = path.rename(tmp_path / "events.dat")
+    with pytest.raises(DataError, match="holds text of four columns, but its name ends like"):
+        read(other, size=(9, 9))
+
+
+def test_packed_text_that_is_refused(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(SECONDS.encode() * 999)[:-30])
+    with pytest.raises(DataError, match=r"cannot be unpacked .*Fetch it again"):
+        read(path, size=(9, 9), order="sort")
+    path.write_bytes(gzip.compress(b"what this folder holds\n"))
+    with pytest.raises(DataError, match=r"is a gzip archive.*Unpack it"):
+        read(path, size=(9, 9))
+    path.write_bytes(gzip.compress(SECONDS.encode() + b"\n" * 70_000_000))
+    with pytest.raises(DataError, match="max_ratio"):
+        read(path, size=(9, 9), limits=Limits(max_ratio=2))
+    path = tmp_path / "a.txt.zip"
+    path.write_bytes(zipped(SECONDS, "a.txt", "b.txt"))
+    with pytest.raises(DataError, match="has 2 files; expected one file of text"):
+        read(path, size=(9, 9))
+
+
+NUMBERS = st.one_of(
+    st.integers(-(10**19), 10**19).map(str),
+    st.integers(0, 2000).map(str),
+    st.decimals(-(10**12), 10**12, places=9).map(lambda n: f"{n:f}"),
+    st.sampled_from(
+        ["", ".", "-", "00012", "-0", "0.", ".5", "1e3", "nan", "+3", "1.0", "123456789012345678", "99999999"]
+    ),
+)
+LINES = st.tuples(*[NUMBERS] * 4)
+
+
+@given(
+    st.lists(LINES, max_size=6),
+    st.sampled_from([",", " ", " , ", "\t", ";", "  "]),
+    st.sampled_from(["\n", "\r\n", " \n\n"]),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_kernel_parses_what_python_parses_or_nothing(lines, separator, end, seconds):
+    """Lines that it takes have the values of `float` and `int`, and none is taken that these refuse."""
+    text = "".join(separator.join(line) + end for line in lines).encode()
+    raw = np.frombuffer(bytearray(text + b"7" * PADDING), np.uint8)
+    values, stamps, fractions = np.empty((3, 9), np.int32), np.empty(9, np.int64), np.empty(9)
+    commas = separator.strip() != ""
+    count, plain = parse_lines(raw, len(text), commas, (3, 0, 1, 2), seconds, values, stamps, fractions)
+    assert plain == (count == len(lines)) or not any(map(any, lines))
+    for n, (t, *xyp) in enumerate(lines[:count]):
+        assert (fractions[n] == float(t)) if seconds else (stamps[n] == int(t.removesuffix(".")))
+        assert values[:, n].tolist() == [int(word.removesuffix(".")) for word in xyp]
+    usual = all(word.isdigit() and len(word) < 10 for line in lines for word in line)
+    assert plain or not usual
+
+
+def test_the_kernel_joins_fields():
+    values = np.array([[65535, 3], [0, 65535], [1, 0]], np.int32)
+    words = np.empty((2, 2), np.uint64)
+    join(values, np.array([7, -1]), words)
+    assert words.tolist() == [[65535 | 1 << 32, 7], [3 | 65535 << 16, 2**64 - 1]]
+    assert is_narrow(values, 2)
+    for place, wrong in (((0, 1), 65536), ((1, 0), -1), ((2, 1), 2), ((2, 0), -1)):
+        other = values.copy()
+        other[place] = wrong
+        assert not is_narrow(other, 2)
+        assert is_narrow(other, 0)

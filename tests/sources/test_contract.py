@@ -29,6 +29,7 @@ from .event_folders import class_folder, moving_bar, nmnist_folder, poker_folder
 from .idx_files import pictures, write_idx
 from .sound_files import put as put_bytes
 from .sound_files import spoken, ti46_corpus, wav
+from .spike_files import shd_folder
 
 
 def image_folder(root: Path) -> Path:
@@ -76,10 +77,11 @@ FOLDERS = {
     "images": image_folder,
     "nmnist": nmnist_folder,
     "series": series_folder,
+    "spikes": shd_folder,
     "ti46": ti46_corpus,
     "tonic": poker_folder,
 }
-MORE: dict[str, dict[str, Any]] = {"tonic": {"dataset": "POKERDVS"}}
+MORE: dict[str, dict[str, Any]] = {"spikes": {"units": 20}, "tonic": {"dataset": "POKERDVS"}}
 
 
 @pytest.fixture(params=SOURCES.names())
@@ -425,6 +427,9 @@ def test_stored_configurations_are_unchanged():
         "series": '{"name": "series", "path": "", "skip_bad": false, "licence": "", "test_list": "", '
         '"test_share": 0.2, "split_seed": 0, "rate": 0.0, "time_axis": "first", "missing": "refuse", "window": 0, '
         '"overlap": 0, "problem": "", "arrays": {}}',
+        "spikes": '{"name": "spikes", "path": "", "skip_bad": false, "licence": "", "test_share": 0.2, '
+        '"split_seed": 0, "units": 0, '
+        '"time_unit": "", "invalid": "fail", "label_array": "", "group_array": "", "prefix": ""}',
         "ti46": '{"name": "ti46", "path": "", "skip_bad": false, "licence": "", "rate": 0, "channel": -1, '
         '"subset": "alphabet"}',
         "tonic": '{"name": "tonic", "path": "", "dataset": "", "options": {}, "transforms": [], "size": [], '
