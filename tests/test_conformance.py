@@ -39,6 +39,7 @@ from .eventfiles.test_formats import FORMS, recording, relative
 from .sources.event_folders import class_folder, nmnist_folder, poker_folder
 from .sources.idx_files import pictures, write_idx
 from .sources.sound_files import put, spoken, ti46_corpus, wav
+from .sources.spike_files import shd_folder
 
 
 def image_folder(path):
@@ -80,6 +81,11 @@ def series_file(path):
     rng = np.random.default_rng(3)
     np.savez(path / "gait.npz", X=rng.normal(size=(9, 30, 3)), y=np.arange(9) % 3, fs=100)
     return {"path": str(path / "gait.npz"), "window": 12, "overlap": 4}
+
+
+def spike_files(path):
+    pytest.importorskip("h5py")
+    return {"path": str(shd_folder(path)), "units": 30}
 
 
 def nmnist_files(path):
@@ -141,6 +147,7 @@ FOLDERS = {
     "images": image_folder,
     "nmnist": nmnist_files,
     "series": series_file,
+    "spikes": spike_files,
     "ti46": ti46_folder,
     "tonic": tonic_files,
 }
