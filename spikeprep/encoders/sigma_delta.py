@@ -1,0 +1,104 @@
+"""Series → spikes by first-order sigma-delta modulation: the sum of the spikes follows the sum of the signal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._jit import jit
+from ..config import Meta, Positive
+from ..errors import DataError
+from .channel_encoder import ChannelEncoder, signs
+from .channels import finite_channels
+
+
+@jit
+def _spikes(
+    values: NDArray[np.float64], total: NDArray[np.float64], threshold: float, spikes: NDArray[np.bool_]
+) -> None:
+    """Write bool (time, channel, 2), up and down; `total` (channel,) is the sum so far."""
+    steps, channels = values.shape
+    half = threshold / 2
+    for t in range(steps):
+        for c in range(channels):
+            total[c] += values[t, c]
+            up, down = total[c] > half, total[c] < -half
+            spikes[t, c, 0] = up
+            spikes[t, c, 1] = down
+            total[c] -= threshold * (np.float64(up) - np.float64(down))
+
+
+def sigma_delta_reference(values: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Encode values (time, channel), of at most ±threshold, by the modulator's equations: bool (time, channel, 2)."""
+    spikes, total = np.zeros((*values.shape, 2), np.bool_), np.zeros(values.shape[1])
+    for t, value in enumerate(values):
+        total += value
+        spikes[t, :, 0], spikes[t, :, 1] = total > threshold / 2, total < -threshold / 2
+        total -= threshold * (spikes[t, :, 0].astype(np.float64) - spikes[t, :, 1])
+    return spikes
+
+
+@dataclass(frozen=True)
+class SigmaDelta(ChannelEncoder):
+    """First-order sigma-delta modulation: a channel is summed up, and where the sum exceeds ±threshold / 2 a spike of
+    unit 2 c (up) or 2 c + 1 (down) takes one threshold off.
+
+    Spikes per step are the signal in units of `threshold`: over any range of steps Σ threshold · (up − down) differs
+    from the signal's sum by at most `threshold`. A steady value goes on spiking, unlike with `delta` or `step_forward`.
+
+    Encodes `Frames`, or an array (time, channel) or (time,), of values within ±threshold.
+
+    Parameters
+    ----------
+    threshold
+        Full scale: the value that spikes in every step, in the signal's units.
+    window
+        Steps over which `decode` averages, with the weights of a Hann window; an odd number.
+    """
+
+    name: ClassVar[str] = "sigma_delta"
+    citation: ClassVar[str] = (
+        "Inose, Yasuda & Murakami 1962, A telemetering system by code modulation: Δ-Σ modulation, "
+        "IRE Transactions on Space Electronics and Telemetry 8"
+    )
+
+    threshold: Positive = 1.0
+    window: Annotated[int, Meta(ge=1, le=65_535)] = 15
+
+    def spikes(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return the spikes of finite values (time, channel), bool (time, channel, 2); `DataError` above full scale."""
+        most = float(np.abs(values).max(initial=0))
+        if most > self.threshold:
+            raise DataError(
+                f"sigma_delta: got values of up to {most:g} either way",
+                f"at most sigma_delta.threshold = {self.threshold:g}: no train has more than a spike per step",
+                "Raise the threshold to the largest value of the data, or scale the signal.",
+            )
+        spikes = np.empty((*values.shape, 2), np.bool_)
+        _spikes(values, np.zeros(values.shape[1]), float(self.threshold), spikes)
+        return spikes
+
+    def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
+        """Rebuild the signal, float64 (time, channel), from spikes (time, unit): their mean over `window`, centred."""
+        from scipy.ndimage import convolve1d
+
+        half = self.window // 2
+        weights = 0.5 + 0.5 * np.cos(np.pi * np.arange(-half, half + 1) / (half + 1))
+        return np.asarray(
+            convolve1d(self.threshold * signs(spikes), weights / weights.sum(), axis=0, mode="nearest")
+        )
+
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return full scales from the largest value on, and windows."""
+        values = (finite_channels(self.name, signal) for signal in signals)
+        most = max(float(np.abs(part).max(initial=0)) for part in values) or 1.0
+        rounded = float(f"{most:.3g}")
+        least = rounded if rounded >= most else float(f"{most * 1.005:.3g}")
+        return {
+            "threshold": [float(f"{factor * least:.4g}") for factor in (1, 1.5, 2)],
+            "window": [3, 5, 9, 15, 25, 45],
+        }
