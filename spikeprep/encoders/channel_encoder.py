@@ -14,13 +14,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Positive, Real
+from ..config import Positive
 from ..data import Bits, Frames, SpikeTrain
 from ..errors import DataError
-from ..packing import pack
 from ..random import SampleKey
 from .base import Description, Encoder
-from .channels import channels_of, finite_channels
+from .channels import channels_of
 
 
 @dataclass(frozen=True)
@@ -46,64 +45,34 @@ class ChannelEncoder(Encoder):
 
     def encode(self, signal: Any, *, rng: SampleKey | None = None) -> SpikeTrain:
         """Return the packed spikes; raises `DataError` for anything but finite channels."""
-        values = finite_channels(self.name, signal)
+        values = channels_of(self.name, signal)
         steps, channels = values.shape
-        spikes = self.spikes(values).reshape(steps, channels * self.units_per_channel)
-        return SpikeTrain(pack(spikes), steps)
+        bits = np.zeros((channels * self.units_per_channel, -(-steps // 8)), np.uint8)
+        self.write(values, bits)
+        return SpikeTrain(bits, steps)
 
     def encode_into(
         self, signals: Iterable[Any], out: Bits, *, rngs: Sequence[SampleKey | None]
     ) -> NDArray[np.uint32]:
         """Write the spikes that `encode` returns for each signal to `out`."""
-        steps = np.zeros(len(rngs), np.uint32)
+        lengths = np.zeros(len(rngs), np.uint32)
         for row, (signal, _) in enumerate(zip(signals, rngs, strict=True)):
-            train = self.encode(signal)
-            if len(train.bits) != out.shape[1] or train.steps > 8 * out.shape[2]:
+            values = channels_of(self.name, signal)
+            steps, channels = values.shape
+            units = channels * self.units_per_channel
+            if units != out.shape[1] or steps > 8 * out.shape[2]:
                 raise DataError(
-                    f"{self.name}: got {len(train.bits)} units of {train.steps} steps",
+                    f"{self.name}: got {units} units of {steps} steps",
                     f"{out.shape[1]} units, like the first signal, of at most {8 * out.shape[2]} steps",
                     "Bring all signals to one number of channels.",
                 )
-            out[row, :, : train.bits.shape[1]] = train.bits
-            steps[row] = train.steps
-        return steps
+            self.write(values, out[row])
+            lengths[row] = steps
+        return lengths
 
     @abstractmethod
-    def spikes(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return the spikes of finite, contiguous values (time, channel), bool (time, channel[, units per channel])."""
-
-
-@dataclass(frozen=True)
-class ContrastEncoder(ChannelEncoder):
-    """An encoder of changes: its spikes say how a channel moves from a level on.
-
-    Parameters
-    ----------
-    threshold
-        Change that is worth a spike, in the signal's units.
-    start
-        Level before the first step, of every channel. None: the channel's own first value, so that `decode` rebuilds
-        the signal relative to it.
-    """
-
-    threshold: Positive = 0.1
-    start: Real | None = None
-
-    def levels(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the level from which each channel of values (time, channel) begins, float64 (channel,)."""
-        if self.start is None and len(values):
-            return np.array(values[0], np.float64)
-        return np.full(values.shape[1], self.start or 0.0, np.float64)
-
-    def target(self, signal: Any) -> NDArray[np.float64]:
-        """Return what `decode` rebuilds, float64 (time, channel): the signal, less its first values without `start`."""
-        values = finite_channels(self.name, signal)
-        return np.asarray(values - self.levels(values)) if self.start is None else values
-
-    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
-        """Return thresholds around the root mean square of the signals' changes from step to step."""
-        changes = [np.diff(finite_channels(self.name, signal), axis=0) for signal in signals]
-        return {"threshold": multiples(changes, (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0))}
+    def write(self, values: NDArray[Any], bits: Bits) -> None:
+        """Write the spikes of values (time, channel) to zeroed `bits` (unit, byte), of as many bytes or more."""
 
 
 def signs(spikes: NDArray[Any]) -> NDArray[np.float64]:

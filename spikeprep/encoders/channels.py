@@ -23,7 +23,7 @@ def channels_of(owner: str, signal: Any) -> NDArray[Any]:
     values = np.asarray(signal.values if isinstance(signal, Frames) else signal)
     if values.ndim == 1:
         values = values[:, None]
-    if values.ndim != 2 or not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)):
+    if values.ndim != 2 or values.dtype.kind not in "iuf":
         raise SignalError(
             f"{owner}: got {type(signal).__name__}, {values.dtype} {values.shape}",
             "Frames, or numbers (time, channel)",

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .channel_encoder import ContrastEncoder, signs
+from .._simd import above, load_line, spread_line, total
+from ..data import Bits
+from .contrast_encoder import ContrastEncoder
+from .lane_encoder import WIDTH, write_bits
 
 
 @jit
-def _spikes(
-    values: NDArray[np.float64], before: NDArray[np.float64], threshold: float, spikes: NDArray[np.bool_]
-) -> None:
-    """Write bool (time, channel, 2), up and down; `before` (channel,) are the values ahead of the first step."""
-    steps, channels = values.shape
-    for t in range(steps):
-        for c in range(channels):
-            change = values[t, c] - before[c]
-            before[c] = values[t, c]
-            spikes[t, c, 0] = change >= threshold
-            spikes[t, c, 1] = change <= -threshold
+def _encode(
+    values: NDArray[np.float64],
+    before: NDArray[np.float64],
+    steps: int,
+    channels: int,
+    threshold: float,
+    fired: NDArray[np.uint8],
+    bits: Bits,
+) -> bool:
+    """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
+    zero, step = spread_line(0.0), spread_line(threshold)
+    check = zero
+    for first in range(0, channels, WIDTH):
+        last = load_line(before, first)
+        for t in range(steps):
+            s = load_line(values, t * channels + first)
+            check = check + s * zero
+            change = s - last
+            last = s
+            fired[0, t] = ~above(step, change)
+            fired[1, t] = ~above(change, zero - step)
+        write_bits(fired, first, channels, bits)
+    return bool(total(check) == 0.0)
 
 
 def delta_reference(
@@ -50,15 +65,9 @@ class Delta(ContrastEncoder):
         "Proceedings of the IEEE 111"
     )
 
-    def spikes(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return the spikes of finite values (time, channel), bool (time, channel, 2)."""
-        spikes = np.empty((*values.shape, 2), np.bool_)
-        _spikes(values, self.levels(values), float(self.threshold), spikes)
-        return spikes
-
-    def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
-        """Rebuild the signal, float64 (time, channel), from spikes (time, unit): each is a change of `threshold`.
-
-        Starts from `start`, or 0; see `target`.
-        """
-        return np.asarray(np.cumsum(self.threshold * signs(spikes), axis=0) + (self.start or 0.0))
+    def run(
+        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
+    ) -> bool:
+        """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
+        before = self.levels(values, shape[1])
+        return bool(_encode(values, before, *shape, float(self.threshold), fired, bits))

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from .._jit import jit
 from ..config import Positive, Real, Share
 from ..errors import UsageError
-from .channel_encoder import ChannelEncoder, multiples
+from .channel_encoder import multiples
 from .channels import check_sign, finite_channels
+from .dense_encoder import DenseEncoder
 
 
 def _gaussian() -> tuple[float, ...]:
@@ -69,7 +70,7 @@ def hsa_reference(
 
 
 @dataclass(frozen=True)
-class HSA(ChannelEncoder):
+class HSA(DenseEncoder):
     """The Hough Spiker Algorithm, and with a `tolerance` the modified one: each channel's spikes, convolved with a
     filter, rebuild the channel.
 

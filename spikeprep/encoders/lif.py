@@ -10,30 +10,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
+from .._simd import above, load_line, select, spread_line, total
 from ..config import Meta, Positive
-from .channel_encoder import ChannelEncoder, multiples
+from ..data import Bits
+from .channel_encoder import multiples
 from .channels import finite_channels
+from .lane_encoder import WIDTH, LaneEncoder, write_bits
 
 
 @jit
-def _spikes(
+def _encode(
     values: NDArray[np.float64],
-    membrane: NDArray[np.float64],
+    steps: int,
+    channels: int,
     gain: float,
     threshold: float,
-    spikes: NDArray[np.bool_],
-) -> None:
-    """Write bool (time, channel, 2): neurons driven by the channel, and by its negative; `membrane` (2, channel)."""
-    steps, channels = values.shape
-    for t in range(steps):
-        for half in range(2):
-            sign = 1.0 - 2.0 * half
-            for c in range(channels):
-                v = membrane[half, c]
-                v += gain * (sign * values[t, c] - v)
-                fired = v > threshold
-                spikes[t, c, half] = fired
-                membrane[half, c] = 0.0 if fired else v
+    fired: NDArray[np.uint8],
+    bits: Bits,
+) -> bool:
+    """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
+    zero, share, limit = spread_line(0.0), spread_line(gain), spread_line(threshold)
+    check = zero
+    for first in range(0, channels, WIDTH):
+        v, w = zero, zero  # of the neurons that are driven by the channel, and by its negative
+        for t in range(steps):
+            s = load_line(values, t * channels + first)
+            check = check + s * zero
+            v = v + share * (s - v)
+            w = w + share * (zero - s - w)
+            up, down = above(v, limit), above(w, limit)
+            v, w = select(up, zero, v), select(down, zero, w)
+            fired[0, t] = up
+            fired[1, t] = down
+        write_bits(fired, first, channels, bits)
+    return bool(total(check) == 0.0)
 
 
 def lif_reference(values: NDArray[np.float64], tau: float, threshold: float) -> NDArray[np.bool_]:
@@ -47,7 +57,7 @@ def lif_reference(values: NDArray[np.float64], tau: float, threshold: float) -> 
 
 
 @dataclass(frozen=True)
-class LIF(ChannelEncoder):
+class LIF(LaneEncoder):
     """Leaky integrate-and-fire neurons: unit 2 c is driven by channel c, unit 2 c + 1 by its negative.
 
     In each step v ← v + (s − v) / τ; above `threshold` the neuron spikes and v becomes 0. A channel spikes where it
@@ -71,11 +81,11 @@ class LIF(ChannelEncoder):
     tau: Annotated[float, Meta(ge=1, le=1e9)] = 10.0
     threshold: Positive = 0.1
 
-    def spikes(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return the spikes of finite values (time, channel), bool (time, channel, 2)."""
-        spikes = np.empty((*values.shape, 2), np.bool_)
-        _spikes(values, np.zeros((2, values.shape[1])), 1 / self.tau, float(self.threshold), spikes)
-        return spikes
+    def run(
+        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
+    ) -> bool:
+        """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
+        return bool(_encode(values, *shape, 1 / self.tau, float(self.threshold), fired, bits))
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), from spikes (time, unit): steady between two spikes.

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from .._jit import jit
 from ..config import Meta, Positive
-from .channel_encoder import ChannelEncoder, multiples, signs
+from .channel_encoder import multiples, signs
 from .channels import finite_channels
+from .dense_encoder import DenseEncoder
 
 
 @jit
@@ -52,7 +53,7 @@ def moving_window_reference(values: NDArray[np.float64], window: int, threshold:
 
 
 @dataclass(frozen=True)
-class MovingWindow(ChannelEncoder):
+class MovingWindow(DenseEncoder):
     """The moving window: unit 2 c spikes where channel c is above the mean of the `window` steps before by more than
     `threshold`, unit 2 c + 1 where it is below. The first `window` steps are compared with their own mean.
 

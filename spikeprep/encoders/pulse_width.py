@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..config import Meta, Real
 from ..errors import DataError, UsageError
-from .channel_encoder import ChannelEncoder
 from .channels import finite_channels
+from .dense_encoder import DenseEncoder
 
 
 def pulse_width_reference(values: NDArray[np.float64], period: int) -> NDArray[np.bool_]:
@@ -31,7 +31,7 @@ def pulse_width_reference(values: NDArray[np.float64], period: int) -> NDArray[n
 
 
 @dataclass(frozen=True)
-class PulseWidth(ChannelEncoder):
+class PulseWidth(DenseEncoder):
     """Pulse-width modulation: two pulses begin with each period, and a spike marks where each of them ends.
 
     A carrier rises from `low` to `high` in `period` steps, over and over. Unit 2 c spikes in the first step of a period

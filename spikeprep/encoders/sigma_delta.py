@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -10,26 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
+from .._simd import above, load_line, select, spread_line, total
 from ..config import Meta, Positive
+from ..data import Bits
 from ..errors import DataError
-from .channel_encoder import ChannelEncoder, signs
+from .channel_encoder import signs
 from .channels import finite_channels
+from .lane_encoder import WIDTH, LaneEncoder, write_bits
 
 
 @jit
-def _spikes(
-    values: NDArray[np.float64], total: NDArray[np.float64], threshold: float, spikes: NDArray[np.bool_]
-) -> None:
-    """Write bool (time, channel, 2), up and down; `total` (channel,) is the sum so far."""
-    steps, channels = values.shape
-    half = threshold / 2
-    for t in range(steps):
-        for c in range(channels):
-            total[c] += values[t, c]
-            up, down = total[c] > half, total[c] < -half
-            spikes[t, c, 0] = up
-            spikes[t, c, 1] = down
-            total[c] -= threshold * (np.float64(up) - np.float64(down))
+def _encode(
+    values: NDArray[np.float64],
+    steps: int,
+    channels: int,
+    threshold: float,
+    fired: NDArray[np.uint8],
+    bits: Bits,
+) -> bool:
+    """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
+    zero, full, half = spread_line(0.0), spread_line(threshold), spread_line(threshold / 2)
+    check = zero
+    for first in range(0, channels, WIDTH):
+        left = zero
+        for t in range(steps):
+            s = load_line(values, t * channels + first)
+            check = check + s * zero
+            left = left + s
+            up, down = above(left, half), above(zero - half, left)
+            left = left - select(up, full, zero) + select(down, full, zero)
+            fired[0, t] = up
+            fired[1, t] = down
+        write_bits(fired, first, channels, bits)
+    return bool(total(check) == 0.0)
 
 
 def sigma_delta_reference(values: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
@@ -43,7 +57,7 @@ def sigma_delta_reference(values: NDArray[np.float64], threshold: float) -> NDAr
 
 
 @dataclass(frozen=True)
-class SigmaDelta(ChannelEncoder):
+class SigmaDelta(LaneEncoder):
     """First-order sigma-delta modulation: a channel is summed up, and where the sum exceeds ±threshold / 2 a spike of
     unit 2 c (up) or 2 c + 1 (down) takes one threshold off.
 
@@ -69,18 +83,18 @@ class SigmaDelta(ChannelEncoder):
     threshold: Positive = 1.0
     window: Annotated[int, Meta(ge=1, le=65_535)] = 15
 
-    def spikes(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return the spikes of finite values (time, channel), bool (time, channel, 2); `DataError` above full scale."""
-        most = float(np.abs(values).max(initial=0))
-        if most > self.threshold:
+    def run(
+        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
+    ) -> bool:
+        """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
+        most = float(np.abs(values).max())
+        if most > self.threshold and math.isfinite(most):
             raise DataError(
                 f"sigma_delta: got values of up to {most:g} either way",
                 f"at most sigma_delta.threshold = {self.threshold:g}: no train has more than a spike per step",
                 "Raise the threshold to the largest value of the data, or scale the signal.",
             )
-        spikes = np.empty((*values.shape, 2), np.bool_)
-        _spikes(values, np.zeros(values.shape[1]), float(self.threshold), spikes)
-        return spikes
+        return bool(_encode(values, *shape, float(self.threshold), fired, bits))
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), from spikes (time, unit): their mean over `window`, centred."""

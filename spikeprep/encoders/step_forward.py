@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .channel_encoder import ContrastEncoder, signs
+from .._simd import above, load_line, select, spread_line, total
+from ..data import Bits
+from .contrast_encoder import ContrastEncoder
+from .lane_encoder import WIDTH, write_bits
 
 
 @jit
-def _spikes(
-    values: NDArray[np.float64], level: NDArray[np.float64], threshold: float, spikes: NDArray[np.bool_]
-) -> None:
-    """Write bool (time, channel, 2), up and down; `level` (channel,) is moved along."""
-    steps, channels = values.shape
-    for t in range(steps):
-        for c in range(channels):
-            up = values[t, c] > level[c] + threshold
-            down = values[t, c] < level[c] - threshold
-            spikes[t, c, 0] = up
-            spikes[t, c, 1] = down
-            level[c] += threshold * (np.float64(up) - np.float64(down))
+def _encode(
+    values: NDArray[np.float64],
+    start: NDArray[np.float64],
+    steps: int,
+    channels: int,
+    threshold: float,
+    fired: NDArray[np.uint8],
+    bits: Bits,
+) -> bool:
+    """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
+    zero, step = spread_line(0.0), spread_line(threshold)
+    check = zero
+    for first in range(0, channels, WIDTH):
+        level = load_line(start, first)
+        for t in range(steps):
+            s = load_line(values, t * channels + first)
+            check = check + s * zero
+            up, down = above(s, level + step), above(level - step, s)
+            level = level + select(up, step, zero) - select(down, step, zero)
+            fired[0, t] = up
+            fired[1, t] = down
+        write_bits(fired, first, channels, bits)
+    return bool(total(check) == 0.0)
 
 
 def step_forward_reference(
@@ -56,15 +70,9 @@ class StepForward(ContrastEncoder):
         "Neural Networks 78"
     )
 
-    def spikes(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return the spikes of finite values (time, channel), bool (time, channel, 2)."""
-        spikes = np.empty((*values.shape, 2), np.bool_)
-        _spikes(values, self.levels(values), float(self.threshold), spikes)
-        return spikes
-
-    def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
-        """Rebuild the signal, float64 (time, channel), from spikes (time, unit): the level after each step.
-
-        Starts from `start`, or 0; see `target`.
-        """
-        return np.asarray(np.cumsum(self.threshold * signs(spikes), axis=0) + (self.start or 0.0))
+    def run(
+        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
+    ) -> bool:
+        """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
+        start = self.levels(values, shape[1])
+        return bool(_encode(values, start, *shape, float(self.threshold), fired, bits))

@@ -8,8 +8,33 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._jit import jit
+from .._simd import above, load_line, spread_line, total
 from ..config import Positive
-from .channel_encoder import ChannelEncoder
+from ..data import Bits
+from .lane_encoder import WIDTH, LaneEncoder, write_bits
+
+
+@jit
+def _encode(
+    values: NDArray[np.float64],
+    steps: int,
+    channels: int,
+    threshold: float,
+    fired: NDArray[np.uint8],
+    bits: Bits,
+) -> bool:
+    """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
+    zero, positive, negative = spread_line(0.0), spread_line(threshold), spread_line(-threshold)
+    check = zero
+    for first in range(0, channels, WIDTH):
+        for t in range(steps):
+            s = load_line(values, t * channels + first)
+            check = check + s * zero
+            fired[0, t] = above(s, positive)
+            fired[1, t] = above(negative, s)
+        write_bits(fired, first, channels, bits)
+    return bool(total(check) == 0.0)
 
 
 def zero_crossing_reference(values: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
@@ -19,7 +44,7 @@ def zero_crossing_reference(values: NDArray[np.float64], threshold: float) -> ND
 
 
 @dataclass(frozen=True)
-class ZeroCrossingStepForward(ChannelEncoder):
+class ZeroCrossingStepForward(LaneEncoder):
     """Zero-crossing step-forward: the signal is rectified at zero; unit 2 c spikes in every step in which channel c is
     above `threshold`, unit 2 c + 1 in every step in which it is below −threshold.
 
@@ -42,9 +67,8 @@ class ZeroCrossingStepForward(ChannelEncoder):
 
     threshold: Positive = 0.1
 
-    def spikes(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return the spikes of finite values (time, channel), bool (time, channel, 2)."""
-        spikes = np.empty((*values.shape, 2), np.bool_)
-        np.greater(values, self.threshold, out=spikes[..., 0])
-        np.less(values, -self.threshold, out=spikes[..., 1])
-        return spikes
+    def run(
+        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
+    ) -> bool:
+        """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
+        return bool(_encode(values, *shape, float(self.threshold), fired, bits))
