@@ -51,10 +51,10 @@ def delta_reference(
 
 @dataclass(frozen=True)
 class Delta(ContrastEncoder):
-    """Delta modulation: unit 2 c spikes where channel c rises by `threshold` or more from one step to the next, unit
-    2 c + 1 where it falls by as much.
+    """Delta modulation: a spike where a channel rises or falls by a threshold from one step to the next.
 
-    A change is one spike, however large; slower changes leave none. `step_forward` follows the signal instead.
+    Unit 2 c spikes where channel c rises by `threshold` or more, unit 2 c + 1 where it falls by as much. A change is
+    one spike, however large; slower changes leave none. `step_forward` follows the signal instead.
 
     Encodes `Frames`, or an array (time, channel) or (time,), of either sign.
     """

@@ -71,12 +71,11 @@ def hsa_reference(
 
 @dataclass(frozen=True)
 class HSA(DenseEncoder):
-    """The Hough Spiker Algorithm, and with a `tolerance` the modified one: each channel's spikes, convolved with a
-    filter, rebuild the channel.
+    """The Hough Spiker Algorithm: a spike where a filter fits below the channel; with a tolerance the modified one.
 
-    Encodes `Frames`, or an array (time, channel) or (time,), of values of at least 0: one unit per channel. Signed
-    signals are refused: `rectify` is the way to encode them. With a tolerance of 0 what is rebuilt is never above the
-    signal. Past its end the signal is 0.
+    The spikes, convolved with the filter, rebuild the channel. Encodes `Frames`, or an array (time, channel) or
+    (time,), of values of at least 0: one unit per channel. Signed signals are refused: `rectify` is the way to encode
+    them. With a tolerance of 0 what is rebuilt is never above the signal. Past its end the signal is 0.
 
     Parameters
     ----------
@@ -137,4 +136,4 @@ class HSA(DenseEncoder):
         values = [finite_channels(self.name, signal) for signal in signals]
         (rms,) = multiples(values, (1.0,))
         scales = [float(f"{share * sum(self.filter) / rms:.3g}") for share in (0.05, 0.1, 0.2, 0.3, 0.5)]
-        return {"tolerance": [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4], "scale": scales}
+        return {"tolerance": [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5], "scale": scales}

@@ -58,10 +58,11 @@ def lif_reference(values: NDArray[np.float64], tau: float, threshold: float) -> 
 
 @dataclass(frozen=True)
 class LIF(LaneEncoder):
-    """Leaky integrate-and-fire neurons: unit 2 c is driven by channel c, unit 2 c + 1 by its negative.
+    """Leaky integrate-and-fire neurons, driven by each channel and by its negative.
 
-    In each step v ← v + (s − v) / τ; above `threshold` the neuron spikes and v becomes 0. A channel spikes where it
-    stays above the threshold for long enough, the more often the larger it is; smaller values never do.
+    Unit 2 c is driven by channel c, unit 2 c + 1 by its negative. In each step v ← v + (s − v) / τ; above `threshold`
+    the neuron spikes and v becomes 0. A channel spikes where it stays above the threshold for long enough, the more
+    often the larger it is; smaller values never do.
 
     Encodes `Frames`, or an array (time, channel) or (time,), of either sign.
 

@@ -54,8 +54,10 @@ def moving_window_reference(values: NDArray[np.float64], window: int, threshold:
 
 @dataclass(frozen=True)
 class MovingWindow(DenseEncoder):
-    """The moving window: unit 2 c spikes where channel c is above the mean of the `window` steps before by more than
-    `threshold`, unit 2 c + 1 where it is below. The first `window` steps are compared with their own mean.
+    """The moving window: a spike where a channel leaves the mean of the steps before by more than a threshold.
+
+    Unit 2 c spikes where channel c is above the mean of the `window` steps before by more than `threshold`, unit 2 c +
+    1 where it is below. The first `window` steps are compared with their own mean.
 
     Encodes `Frames`, or an array (time, channel) or (time,), of either sign.
 

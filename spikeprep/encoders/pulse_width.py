@@ -107,13 +107,12 @@ class PulseWidth(DenseEncoder):
         return np.asarray(self.low + (self.high - self.low) * values)
 
     def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
-        """Return periods; the range is that of the signals where the encoder's own does not hold them."""
+        """Return periods, and a range that is somewhat wider than the signals where the encoder's own does not suit."""
         values = [finite_channels(self.name, signal) for signal in signals]
-        least = min((float(part.min(initial=self.low)) for part in values), default=self.low)
-        most = max((float(part.max(initial=self.high)) for part in values), default=self.high)
+        least = min((float(part.min(initial=0.0)) for part in values), default=0.0)
+        most = max((float(part.max(initial=0.0)) for part in values), default=0.0)
         found: dict[str, list[Any]] = {"period": [2, 3, 4, 6, 8, 10, 16, 25, 50]}
-        if least < self.low:
-            found["low"] = [least]
-        if most > self.high:
-            found["high"] = [most]
+        suits = self.low <= least and most <= self.high and 2 * (most - least) >= self.high - self.low
+        if not suits and least < most:
+            found |= {"low": [float(f"{1.25 * least:.3g}")], "high": [float(f"{1.25 * most:.3g}")]}
         return found

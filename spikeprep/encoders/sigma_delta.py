@@ -14,7 +14,7 @@ from .._jit import jit
 from .._simd import above, load_line, select, spread_line, total
 from ..config import Meta, Positive
 from ..data import Bits
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from .channel_encoder import signs
 from .channels import finite_channels
 from .lane_encoder import WIDTH, LaneEncoder, write_bits
@@ -58,11 +58,12 @@ def sigma_delta_reference(values: NDArray[np.float64], threshold: float) -> NDAr
 
 @dataclass(frozen=True)
 class SigmaDelta(LaneEncoder):
-    """First-order sigma-delta modulation: a channel is summed up, and where the sum exceeds ±threshold / 2 a spike of
-    unit 2 c (up) or 2 c + 1 (down) takes one threshold off.
+    """First-order sigma-delta modulation: the sum of the spikes follows the sum of a channel.
 
-    Spikes per step are the signal in units of `threshold`: over any range of steps Σ threshold · (up − down) differs
-    from the signal's sum by at most `threshold`. A steady value goes on spiking, unlike with `delta` or `step_forward`.
+    Channel c is summed up; where the sum exceeds threshold / 2 a spike of unit 2 c takes one threshold off, where it is
+    below −threshold / 2 one of unit 2 c + 1 adds one. Spikes per step are the signal in units of `threshold`: over any
+    range of steps Σ threshold · (up − down) differs from the signal's sum by at most `threshold`. A steady value goes
+    on spiking, unlike with `delta` or `step_forward`.
 
     Encodes `Frames`, or an array (time, channel) or (time,), of values within ±threshold.
 
@@ -82,6 +83,11 @@ class SigmaDelta(LaneEncoder):
 
     threshold: Positive = 1.0
     window: Annotated[int, Meta(ge=1, le=65_535)] = 15
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window % 2 == 0:
+            raise UsageError(f"got sigma_delta.window = {self.window}", "an odd number")
 
     def run(
         self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
@@ -107,12 +113,10 @@ class SigmaDelta(LaneEncoder):
         )
 
     def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
-        """Return full scales from the largest value on, and windows."""
+        """Return full scales from somewhat above the largest value on, since others may be larger, and windows."""
         values = (finite_channels(self.name, signal) for signal in signals)
         most = max(float(np.abs(part).max(initial=0)) for part in values) or 1.0
-        rounded = float(f"{most:.3g}")
-        least = rounded if rounded >= most else float(f"{most * 1.005:.3g}")
         return {
-            "threshold": [float(f"{factor * least:.4g}") for factor in (1, 1.5, 2)],
+            "threshold": [float(f"{factor * most:.3g}") for factor in (1.25, 1.5, 2)],
             "window": [3, 5, 9, 15, 25, 45],
         }

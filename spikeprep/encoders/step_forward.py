@@ -55,11 +55,11 @@ def step_forward_reference(
 
 @dataclass(frozen=True)
 class StepForward(ContrastEncoder):
-    """Step-forward encoding: unit 2 c spikes where channel c is above its level by more than `threshold`, unit 2 c + 1
-    where it is below; the spike moves the level by `threshold`.
+    """Step-forward encoding: spikes move a level up or down by a threshold, after the channel.
 
-    The level follows the signal by one threshold per step at most, and is what `decode` rebuilds: of a signal that
-    changes more slowly every value is within one threshold.
+    Unit 2 c spikes where channel c is above its level by more than `threshold`, unit 2 c + 1 where it is below. The
+    level follows the signal by one threshold per step at most, and is what `decode` rebuilds: of a signal that changes
+    more slowly every value is within one threshold.
 
     Encodes `Frames`, or an array (time, channel) or (time,), of either sign.
     """

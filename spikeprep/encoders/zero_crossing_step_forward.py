@@ -45,11 +45,11 @@ def zero_crossing_reference(values: NDArray[np.float64], threshold: float) -> ND
 
 @dataclass(frozen=True)
 class ZeroCrossingStepForward(LaneEncoder):
-    """Zero-crossing step-forward: the signal is rectified at zero; unit 2 c spikes in every step in which channel c is
-    above `threshold`, unit 2 c + 1 in every step in which it is below −threshold.
+    """Zero-crossing step-forward: a spike in every step in which a half-wave of a channel exceeds a threshold.
 
-    Unit 2 c is the published encoding, which leaves out what is below zero; unit 2 c + 1 is the same of the signal's
-    negative. The spikes say where the signal is large and not how large, so there is no way back.
+    Unit 2 c spikes where channel c is above `threshold`, unit 2 c + 1 where it is below −threshold. Unit 2 c is the
+    published encoding, which leaves out what is below zero; unit 2 c + 1 is the same of the signal's negative. The
+    spikes say where the signal is large and not how large, so there is no way back.
 
     Encodes `Frames`, or an array (time, channel) or (time,), of either sign.
 

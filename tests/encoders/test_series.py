@@ -288,6 +288,7 @@ def test_values_out_of_range_are_refused():
         (Delta, {"start": float("inf")}, r"delta\.start"),
         (MovingWindow, {"window": 0}, "at least 1"),
         (SigmaDelta, {"window": 0}, "at least 1"),
+        (SigmaDelta, {"window": 4}, r"sigma_delta\.window = 4; expected an odd number"),
         (LIF, {"tau": 0.5}, "at least 1"),
         (PulseWidth, {"period": 1}, "at least 2"),
         (PulseWidth, {"low": 1.0}, r"pulse_width\.low = 1 and pulse_width\.high = 1; expected low < high"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import spikeprep
-from spikeprep.encoders import Delta, Encoder, SigmaDelta, StepForward
+from spikeprep.encoders import Delta, Encoder, PulseWidth, SigmaDelta, StepForward
 from spikeprep.encoding.tuning import tune_encoder
 from spikeprep.errors import PluginError, UsageError
 from spikeprep.random import SampleKey, generator
@@ -102,7 +102,15 @@ def test_candidates_suit_the_scale_of_the_data():
     assert StepForward().candidates([np.zeros((3, 1))])["threshold"][2] == 1
     assert StepForward().candidates([np.full((2, 1), 1e300) * [[1], [-1]]])["threshold"][2] == 2e300
     for most in (1 / 3, 0.9999, 7.0, 1e-9):
-        assert most <= SigmaDelta().candidates([np.array([[-most]])])["threshold"][0] <= 1.02 * most
+        assert SigmaDelta().candidates([np.array([[-most]])])["threshold"][0] == pytest.approx(
+            1.25 * most, rel=1e-2
+        )
+        assert PulseWidth().candidates([np.array([[-most]])])["low"] == pytest.approx(
+            [-1.25 * most], rel=1e-2
+        )
+    assert PulseWidth().candidates([np.array([[0.0], [0.001]])])["high"] == [0.00125]
+    assert "high" not in PulseWidth().candidates([np.array([[0.1], [0.9]])])
+    assert "high" not in PulseWidth().candidates([np.zeros((5, 1))])
 
 
 def test_wrong_arguments(corpus):
