@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -142,6 +143,5 @@ def test_every_encoder_with_a_decoder_suggests_settings(name):
     signals = [np.abs(np.random.default_rng(0).normal(size=(30, 2))).clip(0, 1)]
     candidates = encoder.candidates(signals)
     assert candidates
-    for key, values in candidates.items():
-        for value in values:
-            type(encoder).from_config(encoder.to_config() | {key: value})
+    for values in itertools.product(*candidates.values()):
+        type(encoder).from_config(encoder.to_config() | dict(zip(candidates, values, strict=True)))
