@@ -83,12 +83,13 @@ def settings_option(example: str, complete: completion.Complete) -> Callable[[Co
     )
 
 
-def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """Turn ``("poisson.steps=200", …)`` into a dict of texts."""
+def parse_settings(pairs: Iterable[str], option: str = "--set") -> dict[str, str]:
+    """Turn ``("poisson.steps=200", …)``, given with `option`, into a dict of texts."""
     settings: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (equals and key.strip()):
-            raise UsageError(f"got --set {pair!r}", "KEY=VALUE", "For example: --set poisson.steps=200")
+            hint = "For example: --set poisson.steps=200" if option == "--set" else ""
+            raise UsageError(f"got {option} {pair!r}", "KEY=VALUE", hint)
         settings[key.strip()] = value.strip()
     return settings

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import shlex
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import completion
-from .options import emit_json, fitting_table, json_option, settings_option
+from .options import emit_json, fitting_table, json_option, parse_settings, settings_option
 
 if TYPE_CHECKING:
-    from spikeprep.encoding.tune import Trial
+    from spikeprep.encoding.tuning import Trial
+
+_ROWS = 20
 
 
 @click.command("tune")
-@click.argument("encoder", type=click.Choice(["bsa"]), metavar="bsa")
-@click.argument("what", metavar="RECIPE|STORE", shell_complete=completion.recipes)
+@click.argument("encoder", shell_complete=completion.encoders)
+@click.argument("recipe", metavar="RECIPE|STORE", shell_complete=completion.recipes)
 @click.option(
     "--source",
     metavar="PATH",
@@ -26,48 +32,111 @@ if TYPE_CHECKING:
 @settings_option(
     "a setting of the source or the chain, e.g. lyon.decimation=128", completion.encoding_settings
 )
+@click.option(
+    "--search",
+    metavar="KEY=VALUE,…",
+    multiple=True,
+    shell_complete=completion.encoding_settings,
+    help="Values to try of a setting of the encoder, e.g. bsa.theta=0.6,0.7. Repeatable; default: what suits the data.",
+)
 @click.option("--samples", default=24, show_default=True, help="How many samples to try, drawn by --seed.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the draw.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the draw, and of random encoders.")
 @json_option
 def command(
     encoder: str,
-    what: str,
+    recipe: str,
     source: str | None,
     settings: dict[str, str],
+    search: tuple[str, ...],
     samples: int,
     seed: int,
     as_json: bool,
 ) -> None:
-    """Try BSA's threshold θ and gain: how well the spikes reconstruct the signal, and how many there are.
+    """Try settings of an encoder: how well the spikes rebuild the signal, and how many there are.
 
-    RECIPE as for `spikeprep encode`; of a STORE its own recipe is used.
+    ENCODER takes the place of the recipe's own, and has a decoder. RECIPE as for `spikeprep encode`; of a STORE its own
+    recipe is used.
     """
-    from spikeprep.encoding.tune import tune_bsa
-    from spikeprep.recipes import find_recipe
+    from spikeprep import api
 
-    trials = tune_bsa(find_recipe(what).override(settings), source, samples=samples, seed=seed)
+    trials = api.tune(
+        recipe, encoder, source=source, settings=settings, search=parse_search(search) if search else None,
+        samples=samples, seed=seed,
+    )  # fmt: skip
+    best = encode_command(recipe, encoder, source, settings, seed, trials[0])
     if as_json:
-        emit_json({"encoder": encoder, "trials": [asdict(trial) for trial in trials]})
+        emit_json({"encoder": encoder, "trials": [_document(trial) for trial in trials], "command": best})
     else:
-        click.echo(_table(trials))
+        click.echo(_table(trials, best))
 
 
-def _table(trials: list[Trial]) -> str:
-    best = {trial.scale: trial for trial in sorted(trials, key=lambda trial: trial.snr_db)}
-    rows: list[tuple[str, ...]] = [("scale", "theta", "SNR", "MSE", "spikes per step", "per second", "")]
+def parse_search(pairs: Iterable[str]) -> dict[str, list[Any]]:
+    """Turn ``("bsa.theta=0.6,0.7", …)`` into name → values; a list in TOML is read as one."""
+    from spikeprep.recipes import parse_value
+
+    search = {}
+    for key, text in parse_settings(pairs, "--search").items():
+        values = parse_value(text if text.startswith("[") else f"[{text}]")
+        search[key] = (
+            values if isinstance(values, list) else [parse_value(v.strip()) for v in text.split(",")]
+        )
+    return search
+
+
+def encode_command(
+    what: str, encoder: str, source: str | None, settings: dict[str, str], seed: int, trial: Trial
+) -> str:
+    """Return the command that encodes with a trial's settings; of a store, with those of its recipe that it changed."""
+    from spikeprep.recipes import toml_value
+
+    recipe, changed = _recipe_of(what, encoder)
+    words = ["spikeprep", "encode", recipe, *(["--source", source] if source else []), "--encoder", encoder]
+    for key, value in (changed | settings | dict(trial.settings)).items():
+        words += ["--set", f"{key}={value if isinstance(value, str) else toml_value(value)}"]
+    words += ["--seed", str(seed)] if seed else []
+    return f"{shlex.join(words)} --out STORE.zarr"
+
+
+def _recipe_of(what: str, encoder: str) -> tuple[str, dict[str, Any]]:
+    """Return the name of a recipe, and the settings in which a store's differ from what comes under that name."""
+    from spikeprep.recipes import find_recipe, known_recipe, load_recipe
+
+    if known_recipe(what) or not ("://" in what or Path(what).is_dir()):
+        return what, {}
+    recipe = find_recipe(what).with_encoder(encoder)
+    if not known_recipe(recipe.name):
+        return recipe.name, {}  # of a file of the user
+    usual = load_recipe(recipe.name).with_encoder(encoder).settings()
+    own = {k: v for k, v in recipe.settings().items() if v != "" and not k.startswith(f"{encoder}.")}
+    return recipe.name, {k: v for k, v in own.items() if k in usual and usual[k] != v}
+
+
+def _document(trial: Trial) -> dict[str, Any]:
+    """Return a trial as JSON has it: null where a number is not finite, as the ratio without any error."""
+    values = asdict(trial)
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _table(trials: list[Trial], best: str) -> str:
+    names = list(trials[0].settings)
+    rows = [(*(name.partition(".")[2] for name in names), "SNR", "MSE", "spikes per step", "per second", "")]
     rows += [
         (
-            f"{trial.scale:g}",
-            f"{trial.theta:g}",
+            *(_cell(trial.settings[name]) for name in names),
             f"{trial.snr_db:.2f} dB",
             f"{trial.mse:.3g}",
             f"{trial.density:.4f}",
             f"{trial.rate:.1f}",
-            "best of its scale" if trial is best[trial.scale] else "",
+            "*" if trial.efficient else "",
         )
-        for trial in trials
+        for trial in trials[:_ROWS]
     ]
+    more = f"\n  and {len(trials) - _ROWS} more: --json prints all" if len(trials) > _ROWS else ""
     return (
-        f"{fitting_table(rows, 'rrrrrrl')}\n\nA larger scale reconstructs better and takes more spikes. To encode with "
-        "a row: --set bsa.scale=… --set bsa.theta=…"
+        f"{fitting_table(rows, 'r' * (len(names) + 4) + 'l')}{more}\n\n"
+        f"* no other row rebuilds the signal as well with fewer spikes\n\nTo encode with the first row:\n  {best}"
     )
+
+
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         plan_training,
         predict,
         train,
+        tune,
         verify,
     )
     from .encoding.arrays import write_store
@@ -45,6 +46,7 @@ __all__ = [
     "predict",
     "register",
     "train",
+    "tune",
     "verify",
     "write_store",
 ]

@@ -198,12 +198,20 @@ ENCODERS = Registry(
     {
         "bsa": "spikeprep.encoders.bsa:BSA",
         "burst": "spikeprep.encoders.burst:Burst",
+        "delta": "spikeprep.encoders.delta:Delta",
         "dvs": "spikeprep.encoders.dvs:DVS",
         "gaussian_receptive_fields": "spikeprep.encoders.gaussian_receptive_fields:GaussianReceptiveFields",
+        "hsa": "spikeprep.encoders.hsa:HSA",
         "latency": "spikeprep.encoders.latency:Latency",
+        "lif": "spikeprep.encoders.lif:LIF",
+        "moving_window": "spikeprep.encoders.moving_window:MovingWindow",
         "phase": "spikeprep.encoders.phase:Phase",
         "poisson": "spikeprep.encoders.poisson:Poisson",
+        "pulse_width": "spikeprep.encoders.pulse_width:PulseWidth",
         "rank_order": "spikeprep.encoders.rank_order:RankOrder",
+        "sigma_delta": "spikeprep.encoders.sigma_delta:SigmaDelta",
+        "step_forward": "spikeprep.encoders.step_forward:StepForward",
+        "zero_crossing_step_forward": "spikeprep.encoders.zero_crossing_step_forward:ZeroCrossingStepForward",
     },
 )
 TRANSFORMS = Registry(

@@ -123,20 +123,25 @@ def recordings() -> list[Events]:
 
 
 EVENTS = recordings()
-SIGNALS = {
+SERIES = [Frames(np.random.default_rng(n).normal(0, 0.3, (n, 3)).clip(-1, 1), 100.0) for n in (48, 33)]
+POSITIVE = [Frames(0.2 + np.abs(series.values) / 2, series.rate) for series in SERIES]
+SIGNALS = dict.fromkeys(("delta", "lif", "moving_window", "sigma_delta", "step_forward"), SERIES) | {
     "bsa": CHANNELS,
     "burst": VALUES,
     "dvs": EVENTS,
     "fix_length": SOUNDS,
     "gaussian_receptive_fields": VALUES,
+    "hsa": POSITIVE,
     "latency": VALUES,
     "lyon": SOUNDS,
     "phase": VALUES,
     "poisson": IMAGES,
+    "pulse_width": POSITIVE,
     "rank_order": VALUES,
     "rectify": CHANNELS,
     "resample": CHANNELS,
     "standardise": CHANNELS,
+    "zero_crossing_step_forward": SERIES,
 }
 FOLDERS = {
     "audio": audio_folder,

@@ -138,7 +138,9 @@ def small_data(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/cli.md", "docs/stores.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p}.md" for p in ("python", "cli", "signals", "stores"))]
+)
 def test_every_block_of_the_page_runs(page, small_data, monkeypatch):
     from spikeprep.registry import ENCODERS
 

@@ -12,6 +12,7 @@ from .exporting import export
 from .opening import open_run, open_store
 from .prediction import predict
 from .training import plan_training, run_settings, train
+from .tuning import tune
 from .verification import verify
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "predict",
     "run_settings",
     "train",
+    "tune",
     "verify",
 ]

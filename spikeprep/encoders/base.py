@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Bits, SpikeTrain
-from ..errors import PluginError, UsageError, near_miss
+from ..data import Bits, Frames, SpikeTrain
+from ..errors import DataError, PluginError, UsageError, near_miss
 from ..packing import unpack
 from ..random import SampleKey
 from ..registry import ENCODERS, TRANSFORMS, Plugin
+from .quality import Quality
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ class Description:
 class Encoder(Plugin, ABC):
     """Signal → spikes. Pure: equal signal, settings and `rng` give equal bits on every machine.
 
-    A subclass has `describe` and `encode`. Calling an encoder gives unpacked spikes, bool (time, unit).
+    A subclass has `describe` and `encode`. Calling an encoder gives unpacked spikes, bool (time, unit). Where there is
+    a way back, ``decode(spikes)`` takes spikes (time, unit) and rebuilds the `target`.
     """
 
     citation: ClassVar[str] = ""
@@ -189,6 +191,47 @@ class Encoder(Plugin, ABC):
         """Return the spikes of one signal, bool (time, unit)."""
         train = self.encode(signal, rng=rng)
         return unpack(train.bits, train.steps)
+
+    def target(self, signal: Any) -> NDArray[np.float64]:
+        """Return what ``decode`` rebuilds of a signal, float64; overridden where that is not the signal itself.
+
+        Values of uint8 are divided by 255.
+        """
+        values = np.asarray(signal.values if isinstance(signal, Frames) else signal)
+        if values.dtype.kind not in "bfiu":
+            raise DataError(f"{self.name}: got {_kind(signal)}", "an image, or analogue channels")
+        return values / 255.0 if values.dtype == np.uint8 else values.astype(np.float64)
+
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return setting → values that `spikeprep.tune` tries of its own accord, to suit `signals`; none by default."""
+        return {}
+
+    def compared(
+        self, signal: Any, *, rng: SampleKey | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Encode and decode `signal`: its `target`, what ``decode`` rebuilds of it, and its spikes (time, unit).
+
+        Raises
+        ------
+        UsageError
+            The encoder has no ``decode``.
+        PluginError
+            It rebuilds another number of values than the target has.
+        """
+        decode = getattr(self, "decode", None)
+        if decode is None:
+            raise UsageError(
+                f"got the encoder {self.name}, which has no decode", "an encoder with an inverse"
+            )
+        spikes, target = self(signal, rng=rng), self.target(signal)
+        decoded = np.asarray(decode(spikes))
+        if decoded.size != target.size:
+            raise plugin_error(self, f"decodes values {decoded.shape}", f"{target.shape}, as its target has")
+        return target, decoded.reshape(target.shape), spikes
+
+    def quality(self, signal: Any, *, rng: SampleKey | None = None) -> Quality:
+        """Encode `signal`, decode the spikes, and return how well they represent it; raises as `compared`."""
+        return Quality.of(*self.compared(signal, rng=rng), self.describe(signal, rng).dt)
 
 
 @dataclass(frozen=True)

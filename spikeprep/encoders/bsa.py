@@ -22,11 +22,8 @@ from ..data import Bits, Frames, SpikeTrain
 from ..errors import DataError, UsageError
 from ..random import SampleKey
 from .base import Description, Encoder
-from .channels import channels_of
+from .channels import channels_of, check_sign
 
-_NEGATIVE = (
-    0.01  # of a signal's power: what is lost of it is as much as the error of a good reconstruction, 20 dB
-)
 _TRANSPOSE = tuple(
     (np.uint64(shift), np.uint64(mask))
     for shift, mask in ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
@@ -128,32 +125,6 @@ def bsa_reference(signal: NDArray[np.float64], h: NDArray[np.float64], theta: fl
         spikes[t] = e1 < e2 - theta
         window -= spikes[t] * h[:, None]
     return spikes
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How well spikes represent a signal, over all channels together and per channel.
-
-    Attributes
-    ----------
-    snr_db, channel_snr_db
-        Signal to noise, 10 log₁₀(Σ s² / Σ (s − decoded)²); infinite without any error, NaN for a silent channel.
-    mse, channel_mse
-        Mean squared error, in the signal's own units squared.
-    density, channel_density
-        Spikes per step.
-    rate, channel_rate
-        Spikes per second.
-    """
-
-    snr_db: float
-    mse: float
-    density: float
-    rate: float
-    channel_snr_db: NDArray[np.float64]
-    channel_mse: NDArray[np.float64]
-    channel_density: NDArray[np.float64]
-    channel_rate: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -280,7 +251,7 @@ class BSA(Encoder):
                 "Repair the signal.",
             )
         if least < 0:
-            _check_sign(scaled, float(least / self._scale), float(most / self._scale))
+            check_sign(self.name, scaled, 1 / self._scale)
         threshold = (float(np.abs(h).sum()) + self._theta * float(h.sum())) / 2
         window = aligned_zeros(((h.size + 1) * LANES,), np.float64)
         _encode(scaled.reshape(-1), width, hold, h, threshold, self._delay, window, bits)
@@ -295,33 +266,11 @@ class BSA(Encoder):
             rebuilt[j:] += tap * decided[: len(spikes) - j]
         return rebuilt / self._scale
 
-    def hold_frames(self, signal: Any) -> NDArray[np.float64]:
+    def target(self, signal: Any) -> NDArray[np.float64]:
         """Return the signal at every step, float64 (time, channel): what `decode` rebuilds."""
         return np.repeat(channels_of(self.name, signal).astype(np.float64), self._hold, axis=0)
 
-    def quality(self, signal: Any) -> Quality:
-        """Encode `signal`, decode the spikes, and return how well they represent it."""
-        spikes, target = self(signal), self.hold_frames(signal)
-        error = (target - self.decode(spikes)) ** 2
-        power = (target**2).sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            channel_snr_db = 10 * np.log10(power / error.sum(axis=0))
-            snr_db = 10 * np.log10(power.sum() / error.sum())
-        density, dt = spikes.mean(axis=0), self.describe(signal).dt
-        return Quality(
-            float(snr_db), float(error.mean()), float(density.mean()), float(density.mean() / dt),
-            channel_snr_db, error.mean(axis=0), density, density / dt,
-        )  # fmt: skip
-
-
-def _check_sign(scaled: NDArray[np.float64], least: float, most: float) -> None:
-    """Raise `DataError` for signed signals: spikes add up to values of at least 0, whatever the filter's ripple."""
-    unit = scaled / max(-scaled.min(), scaled.max())
-    share = float((np.minimum(unit, 0) ** 2).sum() / (unit**2).sum())
-    if share > _NEGATIVE:
-        raise DataError(
-            f"bsa: got a signed signal, from {least:g} to {most:g}, with {share:.0%} of its power below 0",
-            "values of at least 0: spikes cannot rebuild others",
-            "Put the transform rectify ahead of it: it makes the positive and the negative part channels of their "
-            "own, or shifts the signal by an offset.",
-        )
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return factors of the scale, and thresholds."""
+        scales = [self._scale * gain for gain in (0.25, 0.5, 1.0, 2.0, 4.0)]
+        return {"scale": scales, "theta": [0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]}

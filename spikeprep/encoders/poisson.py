@@ -163,3 +163,7 @@ class Poisson(Encoder):
         """
         count = np.count_nonzero(spikes, axis=0)
         return np.asarray(count / (max(len(spikes) - 1, 1) * self.rate_max))
+
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return numbers of steps and probabilities."""
+        return {"steps": [25, 50, 100, 200, 400], "rate_max": [0.1, 1 / 5.5, 0.5, 1.0]}

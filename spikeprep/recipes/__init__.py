@@ -20,7 +20,7 @@ from .load import (
     stored_recipe,
 )
 from .recipe import COPIED_SPLIT, Recipe
-from .toml import parse_value
+from .toml import parse_value, toml_value
 
 __all__ = [
     "COPIED_SPLIT",
@@ -33,4 +33,5 @@ __all__ = [
     "parse_value",
     "recipe_names",
     "stored_recipe",
+    "toml_value",
 ]

@@ -60,7 +60,7 @@ def test_settings_of_the_learning_rule(offered):
 
 
 def test_names_of_a_kind(offered):
-    assert offered("list encoders p") == plain("poisson")
+    assert offered("list encoders poi") == plain("poisson")
     assert offered("list recipes ti") == plain("ti46")
     assert offered("list settings l") == plain("lee2016")
     assert offered("train s.zarr --rule h") == plain("hm2bp")

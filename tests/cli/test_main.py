@@ -32,7 +32,7 @@ PROMISED = {
     "predict": ["RUN", "FILE…", "--split", "--store", "--device", "--csv", "--json"],
     "inspect": ["STORE|RUN", "--json"],
     "verify": ["STORE", "--json"],
-    "tune": ["RECIPE|STORE", "--source", "--set", "--samples", "--seed", "--json"],
+    "tune": ["RECIPE|STORE", "--source", "--set", "--search", "--samples", "--seed", "--json"],
     "plot": ["STORE|RUN", "--out", "--kind", "--source", "--theme"],
     "doctor": ["--json"],
 }  # fmt: skip

@@ -58,31 +58,60 @@ def test_bad_files_are_errors_or_skipped_with_a_setting(spikeprep, corpus, tmp_p
 
 
 @pytest.mark.parametrize("of_store", [False, True])
-def test_tune(spikeprep, corpus, encoded, of_store):
-    what = encoded if of_store else "ti46"
-    done = spikeprep("tune", "bsa", what, "--source", corpus, "--samples", "2", "--json")
+def test_tune(spikeprep, corpus, encoded, of_store, tmp_path):
+    args = ("tune", "bsa", encoded if of_store else "ti46", "--source", corpus, "--samples", "2")
+    done = spikeprep(*args, "--search", "bsa.theta=0.5,0.7", "--search", "bsa.scale=[500.0]", "--json")
     assert done.exit_code == 0, done.output
-    trials = json.loads(done.stdout)["trials"]
-    assert {(t["scale"], t["theta"]) for t in trials} >= {(2000, 0.6), (500, 0.95)}
-    text = spikeprep("tune", "bsa", what, "--source", corpus, "--samples", "2").stdout
-    assert text.count("best of its scale") == len({t["scale"] for t in trials}) == 5
-    best = max((t for t in trials if t["scale"] == 2000), key=lambda t: t["snr_db"])
-    (row,) = (line.split() for line in text.splitlines() if line.split()[:1] == ["2000"] and "best" in line)
-    assert float(row[1]) == best["theta"]
+    document = json.loads(done.stdout)
+    assert document["encoder"] == "bsa"
+    best, other = document["trials"]
+    assert best["snr_db"] > other["snr_db"]
+    assert {t["settings"]["bsa.theta"] for t in (best, other)} == {0.5, 0.7}
+    text = spikeprep(*args, "--search", "bsa.theta=0.5,0.7").stdout
+    rows = [line.split() for line in text.splitlines()]
+    assert rows[0][:4] == ["theta", "SNR", "MSE", "spikes"]
+    assert rows[1][:3] == [str(best["settings"]["bsa.theta"]), *rows[1][1:3]]
+    command = document["command"]
+    assert command == (
+        f"spikeprep encode ti46 --source {corpus} --encoder bsa --set bsa.theta={best['settings']['bsa.theta']} "
+        "--set bsa.scale=500.0 --out STORE.zarr"
+    )
+    words = command.replace("STORE.zarr", str(tmp_path / "tuned.zarr")).split()[1:]
+    assert spikeprep(*words, "--limit", "2").exit_code == 0
+    chain = SpikeStore.open(tmp_path / "tuned.zarr").attributes["chain"]
+    assert chain[-1]["scale"] == 500.0
+
+
+def test_the_command_of_a_store_keeps_its_settings(spikeprep, corpus, tmp_path):
+    store = tmp_path / "coarse.zarr"
+    args = ("encode", "ti46", "--source", corpus, "--out", store, "--limit", "2")
+    assert spikeprep(*args, "--set", "lyon.decimation=128").exit_code == 0
+    text = spikeprep("tune", "step_forward", store, "--source", corpus, "--samples", "1").stdout
+    command = text.splitlines()[-1].strip()
+    assert command.startswith(
+        f"spikeprep encode ti46 --source {corpus} --encoder step_forward --set lyon.decimation=128 "
+        "--set step_forward.threshold="
+    )
 
 
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["ti46"], 3, "LDC93S9"),
-        (["digits"], 2, "bsa"),
-        (["no-such-recipe"], 2, "unknown recipe"),
-        (["."], 4, "no store at"),
+        (["bsa", "ti46"], 3, "LDC93S9"),
+        (["basa", "ti46"], 2, "Did you mean 'bsa'?"),
+        (["zero_crossing_step_forward", "digits"], 2, "no decode"),
+        (["dvs", "digits"], 2, "suggests none"),
+        (["bsa", "no-such-recipe"], 2, "unknown recipe"),
+        (["bsa", "."], 4, "no store at"),
+        (["delta", "digits", "--search", "threshold=1"], 2, "Did you mean 'delta.threshold'?"),
+        (["delta", "digits", "--search", "delta.threshold"], 2, "got --search 'delta.threshold'"),
+        (["delta", "digits", "--search", "delta.threshold=0.1,x"], 2, "got delta.threshold = 'x'"),
+        (["sigma_delta", "digits", "--search", "sigma_delta.threshold=0.1"], 3, "Raise the threshold"),
     ],
 )
 def test_tune_refuses(spikeprep, tmp_path, monkeypatch, args, code, words):
     monkeypatch.chdir(tmp_path)
-    done = spikeprep("tune", "bsa", *args)
+    done = spikeprep("tune", *args)
     assert done.exit_code == code
     assert words in done.stderr
 

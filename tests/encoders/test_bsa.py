@@ -84,7 +84,7 @@ def test_the_reference(frames, channels, taps, theta, hold, delay, signed, seed)
     signal[:1] = 1  # below 0 is too little of the power to be refused
     signal *= rng.uniform(0, 1, channels)
     bsa = BSA(filter=tuple(h), theta=theta, scale=1.5, hold=hold, delay=delay)
-    decided = bsa_reference(bsa.hold_frames(signal) * 1.5, h, theta * h.sum())
+    decided = bsa_reference(bsa.target(signal) * 1.5, h, theta * h.sum())
     expected = np.zeros_like(decided)
     expected[delay:] = decided[: max(len(decided) - delay, 0)]
     np.testing.assert_array_equal(bsa(signal), expected)
@@ -133,9 +133,9 @@ def test_quality_by_channel():
     assert quality.channel_snr_db[:2] == pytest.approx(snr)
     assert np.isnan(quality.channel_snr_db[2])
     assert quality.channel_mse == pytest.approx(error.mean(axis=0))
-    assert (quality.channel_density == spikes.mean(axis=0)).all()
-    assert quality.channel_rate == pytest.approx(spikes.mean(axis=0) / 0.01)
-    assert quality.channel_density[2] == 0
+    assert (quality.unit_density == spikes.mean(axis=0)).all()
+    assert quality.unit_rate == pytest.approx(spikes.mean(axis=0) / 0.01)
+    assert quality.unit_density[2] == 0
 
 
 def test_a_step_is_a_held_frame():

@@ -1,0 +1,58 @@
+"""Search an encoder's settings on a sample of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..encoders.base import Encoder
+from ..encoding.tuning import Trial, tune_encoder
+from ..recipes import Recipe, configured_recipe, find_recipe
+from .arguments import PathLike
+
+
+def tune(
+    recipe: PathLike | Recipe,
+    encoder: str | Encoder | None = None,
+    *,
+    source: PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+    search: Mapping[str, Sequence[Any]] | None = None,
+    samples: int = 24,
+    seed: int = 0,
+) -> list[Trial]:
+    """Try settings of an encoder on some samples: how well the spikes rebuild the signal, and how many there are.
+
+    Parameters
+    ----------
+    recipe
+        As for `encode`; or a store, whose recipe it is then.
+    encoder
+        An encoder to use in place of the recipe's, or its name: then at its default settings.
+    source
+        Folder of the raw data, for recipes that need one.
+    settings
+        Changes to the recipe: dotted name → value.
+    search
+        Setting of the encoder by dotted name → values to try, such as ``{"bsa.theta": [0.6, 0.7]}``: every combination
+        is. Default: what the encoder suggests for these data.
+    samples
+        Number of samples to try, drawn from the first split.
+    seed
+        Seed of the draw, and of the encoder's random numbers.
+
+    Returns
+    -------
+    A trial for each combination, the highest signal-to-noise ratio first. ``encode(recipe, …, encoder=encoder,
+    settings=trial.settings)`` encodes with one.
+
+    Raises
+    ------
+    UsageError
+        A name, a setting or a value does not exist or does not fit, or the encoder has no ``decode``.
+    DataError
+        The raw data are missing or damaged, or the encoder refuses them.
+    """
+    found = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
+    chosen = configured_recipe(found, encoder, settings)
+    return tune_encoder(chosen, source, search=search, samples=samples, seed=seed)

@@ -1,0 +1,55 @@
+"""Encoders of changes: delta modulation and step-forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import Positive, Real
+from .channel_encoder import multiples, signs
+from .channels import finite_channels
+from .lane_encoder import WIDTH, LaneEncoder
+
+
+@dataclass(frozen=True)
+class ContrastEncoder(LaneEncoder):
+    """An encoder of changes: its spikes say how a channel moves from a level on.
+
+    Parameters
+    ----------
+    threshold
+        Change that is worth a spike, in the signal's units.
+    start
+        Level before the first step, of every channel. None: the channel's own first value, so that `decode` rebuilds
+        the signal relative to it.
+    """
+
+    threshold: Positive = 0.1
+    start: Real | None = None
+
+    def levels(self, values: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
+        """Return the level from which each channel begins, of flat values, with `WIDTH` zeros after the last."""
+        levels = np.zeros(channels + WIDTH)
+        levels[:channels] = self.start if self.start is not None else values[:channels]
+        return levels
+
+    def target(self, signal: Any) -> NDArray[np.float64]:
+        """Return what `decode` rebuilds, float64 (time, channel): the signal, less its first values without `start`."""
+        values = finite_channels(self.name, signal)
+        return values - values[:1] if self.start is None else values
+
+    def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return thresholds around the root mean square of the signals' changes from step to step."""
+        changes = [np.diff(finite_channels(self.name, signal), axis=0) for signal in signals]
+        return {"threshold": multiples(changes, (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0))}
+
+    def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
+        """Rebuild the signal, float64 (time, channel), from spikes (time, unit): each is a change of `threshold`.
+
+        Begins at `start`, or 0; see `target`.
+        """
+        return np.asarray(np.cumsum(self.threshold * signs(spikes), axis=0) + (self.start or 0.0))
