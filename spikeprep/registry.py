@@ -77,6 +77,11 @@ class Registry:
         """The class that every entry inherits from."""
         return _load(self.base_name)
 
+    @property
+    def registered(self) -> tuple[type[Any], ...]:
+        """The classes that were registered in this process."""
+        return tuple(self._registered.values())
+
     def names(self) -> list[str]:
         """Return every known name, sorted; imports nothing."""
         return sorted({*self._builtin, *self._registered, *self._entry_points()})

@@ -17,6 +17,7 @@ from ..errors import UsageError, near_miss
 from ..random import SampleKey, generator
 from ..recipes import Recipe
 from ..system import cores
+from .fitting import fitted_chain
 
 _MOST_TRIALS = 10_000
 
@@ -91,6 +92,7 @@ def tune_encoder(
     chosen = None if search is None else _own_settings(encoder, search)
     source = recipe.open_source(source_path)
     split, size = next(iter(source.splits().items()))
+    chain = fitted_chain(chain, source, seed)
     drawn = np.sort(generator(seed, "tune").permutation(size)[:samples]).tolist()
     keys = [SampleKey(seed, split, n) for n in drawn]
     with ThreadPoolExecutor(cores()) as pool:

@@ -15,9 +15,14 @@ from .base import EventFormat
 from .checks import Changes, Invalid
 
 
-@cache
 def formats() -> tuple[type[EventFormat], ...]:
     """Return every format that can be imported; looked up once, as every file of a data set needs it."""
+    return _formats(EVENT_FORMATS.registered)
+
+
+@cache
+def _formats(registered: tuple[type[Any], ...]) -> tuple[type[EventFormat], ...]:
+    """Return the formats while these are registered in this process."""
     formats = []
     for name in EVENT_FORMATS.names():
         try:
@@ -28,14 +33,14 @@ def formats() -> tuple[type[EventFormat], ...]:
 
 
 @cache
-def _signatures() -> tuple[bytes, ...]:
+def _signatures(formats: tuple[type[EventFormat], ...]) -> tuple[bytes, ...]:
     """Return what files of formats that state it begin with."""
-    return tuple(begins for form in formats() for begins in form.begins)
+    return tuple(begins for form in formats for begins in form.begins)
 
 
 @cache
-def _without_signature() -> tuple[type[EventFormat], ...]:
-    return tuple(form for form in formats() if not form.begins)
+def _without_signature(formats: tuple[type[EventFormat], ...]) -> tuple[type[EventFormat], ...]:
+    return tuple(form for form in formats if not form.begins)
 
 
 def _matches(form: type[EventFormat], head: bytes) -> bool | None:
@@ -45,9 +50,10 @@ def _matches(form: type[EventFormat], head: bytes) -> bool | None:
 
 def _is_another(head: bytes) -> bool:
     """Return whether a file is certainly of a format, or another kind of file; for most files one look decides."""
-    if head.startswith(_signatures()) and any(_matches(form, head) for form in formats()):
+    known = formats()
+    if head.startswith(_signatures(known)) and any(_matches(form, head) for form in known):
         return True
-    return any(form.matches(head) for form in _without_signature()) or _other_kind(head) is not None
+    return any(form.matches(head) for form in _without_signature(known)) or _other_kind(head) is not None
 
 
 @cache

@@ -138,7 +138,7 @@ def test_a_format_of_another_package(tmp_path, monkeypatch):
     )
     (tmp_path / "event_texts.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
-    detect.formats.cache_clear()
+    detect._formats.cache_clear()
     try:
         (tmp_path / "a.txt").write_text("t x y p\n10 1 2 1\n20 3 4 0\n")
         events = read(tmp_path / "a.txt")
@@ -147,7 +147,7 @@ def test_a_format_of_another_package(tmp_path, monkeypatch):
         with pytest.raises(DataError, match="event 1: x 3, y 4 lies off"):
             read(tmp_path / "a.txt", size=(3, 3))
     finally:
-        detect.formats.cache_clear()
+        detect._formats.cache_clear()
 
 
 PLUGIN = '''
