@@ -313,3 +313,14 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(CapabilityError, match=r"spikeprep\[plot\]"):
         raster(split(), 0)
+
+
+def test_units_of_one_row_are_drawn_as_channels():
+    """SHD's units (1, 1, 700): over time, not as an image of one row."""
+    from spikeprep.plot.spikes import as_image, on_one_axis
+
+    assert [on_one_axis(shape) for shape in ((7,), (1, 1, 7), (2, 1, 7), (1, 2, 7), (3, 4))] == [True] * 2 + [
+        False
+    ] * 3
+    assert as_image(np.ones(7), (1, 1, 7)) is None
+    assert as_image(np.ones(14), (2, 1, 7)).tolist() == [[2.0] * 7]

@@ -108,10 +108,10 @@ def stored_recording(
 
 
 def has_event_units(store: SpikeStore) -> bool:
-    """Return whether a store's units are a DVS's: (polarity, row, column), or count levels of these."""
+    """Return whether a store's units are a DVS's of several rows: (polarity, row, column), or count levels of these."""
     shape, chain = store.attributes["unit_shape"], store.attributes["chain"]
     levels = len(shape) == 4 and bool(chain) and chain[-1]["name"] == "dvs"
-    return (len(shape) == 3 or levels) and shape[-3] <= 2
+    return (len(shape) == 3 or levels) and shape[-3] <= 2 and shape[-2] > 1
 
 
 def _height(counts: EventCounts) -> float:

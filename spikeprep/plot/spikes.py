@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -214,7 +215,7 @@ def draw_classes(panel: Any, split: SplitReader, shown: Mapping[int, int], class
 
 def draw_small(axes: Axes, split: SplitReader, index: int) -> None:
     """Draw a sample in little room: the spikes of each unit, or over time where units are on one axis."""
-    if len(split.unit_shape) > 1:
+    if not on_one_axis(split.unit_shape):
         per_unit = np.concatenate([popcount(part) for part in split.sample_by_units(index)])
         image = as_image(per_unit, split.unit_shape)
         assert image is not None
@@ -227,7 +228,12 @@ def draw_small(axes: Axes, split: SplitReader, index: int) -> None:
 
 def what_is_small(split: SplitReader) -> str:
     """Return what `draw_small` shows of a sample."""
-    return "spikes of each unit" if len(split.unit_shape) > 1 else "spikes over time, left to right"
+    return "spikes over time, left to right" if on_one_axis(split.unit_shape) else "spikes of each unit"
+
+
+def on_one_axis(shape: tuple[int, ...]) -> bool:
+    """Return whether units are in a row, as channels are, or the units of a sensor of one row."""
+    return max(shape) == prod(shape)
 
 
 def as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
@@ -236,7 +242,7 @@ def as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | N
     Units of (row, column, 3) or (3, row, column) become red, green and blue, float (row, column, 3), relative to the
     largest value.
     """
-    if len(shape) < 2:
+    if on_one_axis(shape):
         return None
     if is_colour(shape):
         image = per_unit.reshape(shape) / max(per_unit.max(), 1)
