@@ -34,7 +34,8 @@ class ContrastEncoder(LaneEncoder):
     def levels(self, values: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
         """Return the level from which each channel begins, of flat values, with `WIDTH` zeros after the last."""
         levels = np.zeros(channels + WIDTH)
-        levels[:channels] = self.start if self.start is not None else values[:channels]
+        first = values[:channels]  # fewer than the channels, and zeros, where there is no step
+        levels[: len(first)] = self.start if self.start is not None else first
         return levels
 
     def target(self, signal: Any) -> NDArray[np.float64]:
