@@ -62,7 +62,8 @@ def local_client(workers: int | None) -> Iterator[Any]:
 @contextmanager
 def _handling_interrupts(handler: Any) -> Iterator[None]:
     """Handle Ctrl-C another way inside; it reaches the main thread alone, and only there is this possible."""
-    if threading.current_thread() is not threading.main_thread():
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of commands in the background
         yield
         return
     before = signal.signal(signal.SIGINT, handler)

@@ -15,7 +15,7 @@ from spikeprep.encoding import run
 from spikeprep.encoding.run import encode
 from spikeprep.errors import DataError, StoreError
 from spikeprep.recipes import Recipe
-from spikeprep.sources import event_recordings, images
+from spikeprep.sources import event_recordings, images, series_files
 from spikeprep.sources.audio import AudioFiles
 from spikeprep.sources.events import EventFolder
 from spikeprep.store import SpikeStore
@@ -32,6 +32,8 @@ CHAINS = {
     "idx": [{"name": "poisson", "steps": 8}],
     "images": [{"name": "poisson", "steps": 8}],
     "nmnist": DVS,
+    "series": [{"name": "step_forward"}],
+    "spikes": DVS,
     "ti46": [{"name": "lyon"}, {"name": "bsa"}],
     "tonic": DVS,
 }
@@ -73,9 +75,10 @@ def changing(monkeypatch: pytest.MonkeyPatch, folder: Path, change: Callable[[by
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", [name for name in FOLDERS if name != "idx"])
+@pytest.mark.parametrize("name", [name for name in FOLDERS if name not in ("idx", "spikes")])
 def test_files_that_change_fail_the_encoding(tmp_path, monkeypatch, name, change):
     monkeypatch.setattr(images, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(series_files, "_HELD_BYTES", 0)
     data = FOLDERS[name](tmp_path / "data")
     recipe = recipe_of(name)
     changing(monkeypatch, tmp_path / "data", CHANGES[change])
@@ -96,8 +99,8 @@ def test_the_exit_code_is_that_of_bad_data(tmp_path, monkeypatch, capsys):
     assert "has changed while it was read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["idx", "images"])
-def test_small_images_are_decoded_and_hashed_in_one_pass(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name", ["idx", "images", "series", "spikes"])
+def test_what_is_kept_in_memory_does_not_change(tmp_path, monkeypatch, name):
     data, recipe = FOLDERS[name](tmp_path / "data"), recipe_of(name)
     encode(recipe, tmp_path / "before.zarr", source_path=data)
     changing(monkeypatch, data, CHANGES["inverted"])
