@@ -125,6 +125,8 @@ class Encoder(Plugin, ABC):
     """
 
     citation: ClassVar[str] = ""
+    takes_rows_as_time: ClassVar[bool] = False
+    """Whether an array is a series, (time, channel): that of an image has its rows in the place of time."""
 
     @property
     def largest_density(self) -> float | None:

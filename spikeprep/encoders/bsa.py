@@ -158,6 +158,7 @@ class BSA(Encoder):
     """
 
     name: ClassVar[str] = "bsa"
+    takes_rows_as_time: ClassVar[bool] = True
     citation: ClassVar[str] = (
         "Schrauwen & Van Campenhout 2003, BSA, a fast and accurate spike train encoding scheme, IJCNN"
     )

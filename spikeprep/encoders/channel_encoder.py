@@ -33,6 +33,7 @@ class ChannelEncoder(Encoder):
     """
 
     units_per_channel: ClassVar[int] = 2
+    takes_rows_as_time: ClassVar[bool] = True
 
     dt: Positive = field(default=1e-3, kw_only=True)
 

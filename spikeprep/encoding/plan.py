@@ -277,6 +277,14 @@ class StorePlan:
                 f"{idle}: originals stay as they are, and the store has no copies that vary; "
                 "set copies, or train with augment=true"
             )
+        encoder = self.encoder.chain.encoder
+        if encoder.takes_rows_as_time and isinstance(
+            self.source.outline(next(iter(self.samples)), 0), np.ndarray
+        ):
+            notes.append(
+                f"{encoder.name} is an encoder of series: it takes the rows of an image for time steps; latency, "
+                "phase and poisson encode each pixel"
+            )
         return "; ".join(filter(None, notes))
 
     def probe(self) -> Bits:

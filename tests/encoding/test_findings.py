@@ -222,3 +222,10 @@ def test_what_the_source_finds_is_refused_before_anything_is_written(tmp_path):
         spikeprep.api.plan("audio", tmp_path / "s.zarr", **chosen, strict=True)
     line = f"encode audio --source {tmp_path}/raw --out {tmp_path}/s.zarr --set source.skip_bad=true --dry-run --strict"
     assert CliRunner().invoke(main, line.split()).exit_code == 3
+
+
+@pytest.mark.parametrize("encoder", ["bsa", "delta", "lif", "latency"])
+def test_an_encoder_of_series_says_what_it_takes_an_image_for(encoder, tmp_path):
+    pytest.importorskip("sklearn")
+    summary = spikeprep.encode("digits", tmp_path / "s.zarr", encoder=encoder, limit=3, progress=False)
+    assert ("rows of an image for time steps" in summary.note) == (encoder != "latency")
