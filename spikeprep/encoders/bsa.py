@@ -16,18 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import LANES, above, aligned_zeros, larger, load, load_word, select, smaller, spread, store
+from .._simd import LANES, above, aligned_zeros, larger, load, select, smaller, spread, store
 from ..config import Meta, Positive, Real
 from ..data import Bits, Frames, SpikeTrain
 from ..errors import DataError, UsageError
 from ..random import SampleKey
 from .base import Description, Encoder
+from .channel_bits import write_channels
 from .channels import channels_of, check_sign
-
-_TRANSPOSE = tuple(
-    (np.uint64(shift), np.uint64(mask))
-    for shift, mask in ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
-)
 
 
 def _gaussian() -> tuple[float, ...]:
@@ -100,16 +96,8 @@ def _encode(
                 fired[line, step + delay] = spikes >> np.uint32(8 * line) & np.uint32(255)
         fired[:, steps:] = 0
         for line in range(LANES // 8):
-            start = first + 8 * line
-            for byte in range(bits.shape[1] if start < channels else 0):
-                # 8 steps × 8 channels of bits, transposed (Warren, Hacker's Delight, 7-3)
-                x = load_word(fired[line], 8 * byte)
-                for shift, mask in _TRANSPOSE:
-                    t = (x ^ x >> shift) & mask
-                    x ^= t ^ t << shift
-                for channel in range(start, min(start + 8, channels)):
-                    bits[channel, byte] = x & np.uint64(255)
-                    x >>= np.uint64(8)
+            if first + 8 * line < channels:
+                write_channels(fired[line], first + 8 * line, channels, bits, 1, 0)
 
 
 def bsa_reference(signal: NDArray[np.float64], h: NDArray[np.float64], theta: float) -> NDArray[np.bool_]:

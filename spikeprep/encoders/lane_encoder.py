@@ -10,33 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import LINE, load_word
+from .._simd import LINE
 from ..data import Bits
+from .channel_bits import write_channels
 from .channel_encoder import ChannelEncoder
 from .channels import finite_channels
 
 WIDTH = LINE // 8
 """Channels that a kernel takes at a time: the float64 of one cache line, and the bits of a byte."""
 
-_TRANSPOSE = tuple(
-    (np.uint64(shift), np.uint64(mask))
-    for shift, mask in ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
-)
-
 
 @jit
 def write_bits(fired: NDArray[np.uint8], first: int, channels: int, bits: Bits) -> None:
     """Write up (half 0) and down (half 1) of `WIDTH` channels from `first` on to units 2 c and 2 c + 1 of `bits`."""
     for half in range(2):
-        for byte in range(fired.shape[1] // 8):
-            # 8 steps × 8 channels of bits, transposed (Warren, Hacker's Delight, 7-3)
-            x = load_word(fired[half], 8 * byte)
-            for shift, mask in _TRANSPOSE:
-                t = (x ^ x >> shift) & mask
-                x ^= t ^ t << shift
-            for channel in range(first, min(first + WIDTH, channels)):
-                bits[2 * channel + half, byte] = x & np.uint64(255)
-                x >>= np.uint64(8)
+        write_channels(fired[half], first, channels, bits, 2, half)
 
 
 @dataclass(frozen=True)
