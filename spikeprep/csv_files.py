@@ -79,7 +79,7 @@ def _delimiter(file: Path) -> str:
 
 
 def _fixed(head: Sequence[str]) -> list[str]:
-    """Return the columns that every table of a kind has."""
+    """Return the columns that do not depend on the classes or the groups."""
     return [name for name in head if not name.startswith(OUTPUT_COLUMNS) and name != _OPTIONAL]
 
 

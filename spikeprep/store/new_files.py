@@ -15,14 +15,8 @@ def link_new(partial: Path, target: Path, data: bytes) -> bool:
 
     The file appears with its content, except where the disk has no hard links.
     """
-    try:
-        os.link(partial, target)
-    except FileExistsError:
-        # over NFS the answer to a link that was made may be lost, and the repeated request finds it
-        return os.stat(partial).st_nlink > 1
-    except OSError:  # no hard links here
-        return _create_exclusively(target, data)
-    return True
+    linked = _link(partial, target)
+    return _create_exclusively(target, data) if linked is None else linked
 
 
 def rename_new(partial: Path, target: Path) -> bool:
@@ -42,18 +36,25 @@ def rename_new(partial: Path, target: Path) -> bool:
                 raise
             return False
         return True
+    linked = _link(partial, target)
+    if linked is None:
+        if os.path.lexists(target):
+            return False
+        os.rename(partial, target)
+    elif linked:
+        partial.unlink()
+    return linked is not False
+
+
+def _link(partial: Path, target: Path) -> bool | None:
+    """Give a file a second name, and return whether that was free; None where the disk has no hard links."""
     try:
         os.link(partial, target)
     except FileExistsError:
         # over NFS the answer to a link that was made may be lost, and the repeated request finds it
-        if os.stat(partial).st_nlink == 1:
-            return False
-    except OSError:  # no hard links here
-        if os.path.lexists(target):
-            return False
-        os.rename(partial, target)
-        return True
-    partial.unlink()
+        return os.stat(partial).st_nlink > 1
+    except OSError:
+        return None
     return True
 
 
