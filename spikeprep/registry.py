@@ -284,6 +284,7 @@ EVENT_FORMATS = Registry(
         "evt2": "spikeprep.eventfiles.evt2:Evt2",
         "evt21": "spikeprep.eventfiles.evt21:Evt21",
         "evt3": "spikeprep.eventfiles.evt3:Evt3",
+        "evt4": "spikeprep.eventfiles.evt4:Evt4",
         "hdf5": "spikeprep.eventfiles.hdf5:Hdf5",
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",

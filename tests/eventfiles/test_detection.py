@@ -98,7 +98,7 @@ def test_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "evt4"}, "unknown event format 'evt4'.*Did you mean"),
+        ({"format": "evt5"}, "unknown event format 'evt5'.*Did you mean"),
         ({"camera": "DVS128"}, "nmnist has no setting 'camera'"),
         ({"invalid": "ignore"}, "got invalid 'ignore'; expected one of fail, clip, drop"),
         ({"size": (0, 34)}, r"got size \(0, 34\)"),

@@ -108,6 +108,10 @@ FORMS = {
     ),
     "evt3": Form("evt3", ".raw", writing.evt3_bytes, (1280, 720), True, start=2**24 - 300),
     "evt3 vectors": Form("evt3", ".raw", writing.evt3_vectors, (1280, 720), True, start=2**24 - 300),
+    "evt4": Form("evt4", ".raw", writing.evt4_bytes, (1280, 720), True, start=2**34 - 300),
+    "evt4 vectors": Form(
+        "evt4", ".raw", lambda e: writing.evt4_bytes(e, vectors=True), (1280, 720), True, start=2**34 - 300
+    ),
     "dat 2": Form("dat", ".dat", writing.dat_bytes, (304, 240), start=0, offset=_stride(8)),
     "dat 1": Form("dat", ".dat", lambda e: writing.dat_bytes(e, 1), (304, 240), start=0),
     "es": Form("es", ".es", writing.es_bytes, (304, 240), start=0),

@@ -53,13 +53,13 @@ def test_an_unknown_sensor(tmp_path):
     ("header", "message"),
     [
         (
-            "% evt 4.0\n",
-            "begins with '% evt 4.0.*; expected Prophesee EVT2 .raw or .*Fetch it again, or convert",
+            "% evt 5.0\n",
+            "begins with '% evt 5.0.*; expected Prophesee EVT2 .raw or .*Fetch it again, or convert",
         ),
         ("% evt 2.0\n% endianness big\n", "is big-endian"),
         (
             "% date 2020\n",
-            "does not tell its format; .*Pass format='evt2' or format='evt21' or format='evt3'",
+            "does not tell its format; .*Pass format='evt2' or format='evt21' or format='evt3' or format='evt4'",
         ),
     ],
 )
@@ -72,7 +72,12 @@ def test_other_prophesee_encodings(tmp_path, header, message):
 
 @pytest.mark.parametrize(
     ("form", "write"),
-    [("evt2", writing.evt2_bytes), ("evt21", writing.evt21_bytes), ("evt3", writing.evt3_bytes)],
+    [
+        ("evt2", writing.evt2_bytes),
+        ("evt21", writing.evt21_bytes),
+        ("evt3", writing.evt3_bytes),
+        ("evt4", writing.evt4_bytes),
+    ],
 )
 def test_a_header_without_an_encoding_is_read_in_the_named_one(tmp_path, form, write):
     path = tmp_path / "a.raw"
@@ -97,6 +102,28 @@ def test_a_word_of_evt21_holds_events_of_32_pixels(tmp_path):
     path.write_bytes(b"% evt 2.1\n% geometry 99x9\n" + np.array(words, "<u8").tobytes())
     events = read(path)
     assert (events.start, events.array.tolist()) == (133, [(64, 7, 0, 1), (66, 7, 0, 1), (95, 7, 0, 1)])
+
+
+def test_words_of_evt4_as_the_makers_decoder_reads_them(tmp_path):
+    """As OpenEB's own tests: a mask before the first TIME_HIGH, which looks like one, is none."""
+    path = tmp_path / "a.raw"
+
+    def cd(kind: int, x: int, y: int, t: int) -> int:
+        return kind << 28 | t << 22 | x << 11 | y
+
+    words = [cd(0xA, 3, 2, 1), cd(0xC, 9, 8, 7), 0xE0000011, cd(0xD, 12, 11, 10), 0x22]
+    words += [0xE0000003, cd(0xA, 5, 4, 1), 0xFFFFFFFF, cd(0xC, 5, 4, 2), 1 << 7 | 1 << 3 | 1]
+    words += [cd(0xD, 10, 6, 2), 1 << 14 | 1 << 10 | 1 << 4, cd(0xB, 7, 6, 2)]
+    path.write_bytes(b"% evt 4.0\n% geometry 99x9\n" + np.array(words, "<u4").tobytes())
+    with pytest.warns(ChangedEvents, match="8 events left out before the first word that sets the time"):
+        events = read(path)
+    assert events.start == (3 << 6) + 1
+    assert events.array.tolist() == [
+        (5, 4, 0, 0), *((x, 4, 1, 0) for x in (5, 8, 12)), *((x, 6, 1, 1) for x in (14, 20, 24)), (7, 6, 1, 1),
+    ]  # fmt: skip
+    path.write_bytes(path.read_bytes() + np.array([cd(0xC, 1, 1, 3)], "<u4").tobytes())
+    with pytest.raises(DataError, match="the vector at byte 78 has no mask"):
+        read(path)
 
 
 def test_a_header_ends_before_words_that_begin_with_a_percent_sign():

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT
-from spikeprep.eventfiles import aedat2, dat, es, evt2, evt3, evt21, read
+from spikeprep.eventfiles import aedat2, dat, es, evt2, evt3, evt4, evt21, read
 from spikeprep.eventfiles.cameras import CAMERAS
 from spikeprep.eventfiles.kernels import all_valid, onward
 from spikeprep.registry import EVENT_FORMATS
@@ -69,6 +69,21 @@ def test_evt21(tmp_path, seed, count, upper_first):
     same(got, evt21.decode_reference(words))
     early = words[: int(np.argmax(kinds == 8)) if (kinds == 8).any() else count]
     assert undated == np.bitwise_count(early[early >> np.uint64(60) < 2] & np.uint64(0xFFFFFFFF)).sum()
+
+
+@ANY
+@SEEDS
+def test_evt4(tmp_path, seed, count):
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 2**28, count, np.uint32)
+    kinds = rng.choice(
+        [10, 11, 12, 13, 14, 15, 9, 6, 7, 1], count, p=[0.2, 0.2, 0.1, 0.1, 0.3, 0.02, 0.02, 0.02, 0.02, 0.02]
+    )
+    words |= kinds.astype(np.uint32) << np.uint32(28)
+    got, undated = decoded(tmp_path, "evt4", ".raw", b"% evt 4.0\n% end\n" + words.tobytes())
+    same(got, evt4.decode_reference(words))
+    dated = np.concatenate([[0xE << 28], words]).astype(np.uint32)  # as if time were known from the start
+    assert undated == len(evt4.decode_reference(dated)) - len(got)
 
 
 _SHARES = [0.15, 0.2, 0.15, 0.15, 0.1, 0.1, 0.1, 0.02, 0.02, 0.01]

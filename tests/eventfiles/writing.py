@@ -153,6 +153,36 @@ def evt21_bytes(events: Array, header: str = EVT21_HEADER, upper_first: bool = F
     return header.encode() + raw.view("<u4").reshape(-1, 2)[:, ::-1].tobytes()
 
 
+EVT4_HEADER = "% evt 4.0\n% format EVT4;height=720;width=1280\n% end\n"
+
+
+def evt4_bytes(events: Array, header: str = EVT4_HEADER, vectors: bool = False) -> bytes:
+    """A word per event, or one and a mask per row of up to 32 pixels with one time and polarity; other words between.
+
+    A TIME_HIGH is before the first of every 64 µs.
+    """
+    words: list[int] = []
+    high = vector = -1
+    for x, y, t, p in zip(*(field.tolist() for field in fields(events)), strict=True):
+        if t >> 6 != high:
+            high = t >> 6
+            words += [0xFFFFFFFF, 0xE << 28 | high & 0xFFFFFFF, 0x9 << 28 | 1]
+            vector = -1
+        word = (0xA | p) << 28 | (t & 63) << 22 | x << 11 | y
+        if not vectors:
+            words.append(word)
+            continue
+        word = (0xC | p) << 28 | (t & 63) << 22 | (x & ~31) << 11 | y
+        # a mask lists its events from the lowest x on
+        if vector == word and words[-1] < 1 << (x & 31):
+            words[-1] |= 1 << (x & 31)
+        else:
+            words += [word, 1 << (x & 31)]
+            vector = word
+    other = [0x6 << 28 | 0x14 << 16, 0x7 << 28 | 5, 3 << 28]
+    return header.encode() + np.array([*words, *other], "<u4").tobytes()
+
+
 EVT3_HEADER = "% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n"
 
 
