@@ -9,10 +9,11 @@ Source: https://docs.inivation.com/software/software-advanced-usage/file-formats
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -22,8 +23,10 @@ from ..config import Meta
 from ..data import EVENT
 from ..errors import CapabilityError, DataError
 from ..input_files import SMALL, InputFile
+from . import decompression
 from .base import Decoder, EventFormat, as_words
 from .chunks import Chunk, PacketDecoder
+from .decompression import Decompress, TooLarge
 from .flatbuffer import Table
 
 _SIGNATURE = b"#!AER-DAT4.0\r\n"
@@ -31,74 +34,30 @@ _PACKET = struct.Struct("<ii")
 _EVENT = 16  # bytes
 
 _COPIES = 3  # of a packet's content while it is decoded: the events, and x and y in 64 bits
-_PIECE = 1 << 22  # bytes that are expanded at a time, where a packet does not state its size
 _MAX_HEADER = 1 << 24  # bytes: real ones have some thousands
 
-Decompress = Callable[[bytes, int], bytes]
-"""Bytes of a packet, and the most that its content may have → its content; raises `_TooLarge`."""
-
-
-class _TooLarge(Exception):
-    """A packet's content has more bytes than it may have."""
+# name, package and function of the header's compression numbers
+_LZ4 = "LZ4", "lz4", decompression.lz4
+_ZSTANDARD = "Zstandard", "zstandard", decompression.zstandard
+_COMPRESSIONS = {1: _LZ4, 2: _LZ4, 3: _ZSTANDARD, 4: _ZSTANDARD}
 
 
 def _decompressor(compression: int, path: Path) -> Decompress:
     """Return the decompression of the header's compression number: 0 none, 1 and 2 LZ4, 3 and 4 Zstandard."""
     if compression == 0:
-        return _plain
-    if compression in (1, 2):
-        try:
-            from lz4.frame import LZ4FrameDecompressor
-        except ImportError as error:
-            raise CapabilityError(
-                f"{path} is compressed with LZ4, and lz4 is not installed", "", "Install spikeprep[events]."
-            ) from error
-        return lambda data, most: _lz4(LZ4FrameDecompressor(), data, most)
-    if compression in (3, 4):
-        try:
-            from zstandard import ZstdDecompressor
-        except ImportError as error:
-            raise CapabilityError(
-                f"{path} is compressed with Zstandard, and zstandard is not installed",
-                "",
-                "Install spikeprep[events].",
-            ) from error
-        # a frame need not state its size
-        return lambda data, most: _joined(_reads(ZstdDecompressor().stream_reader(data)), most)
-    raise DataError(f"{path} has compression {compression}", "0 to 4", "Save it with LZ4, with DV.")
-
-
-def _plain(data: bytes, most: int) -> bytes:
-    if len(data) > most:
-        raise _TooLarge
-    return data
-
-
-def _lz4(frame: Any, data: bytes, most: int) -> bytes:
-    def pieces() -> Iterator[bytes]:
-        yield frame.decompress(data, _PIECE)
-        while not (frame.eof or frame.needs_input):
-            yield frame.decompress(b"", _PIECE)
-        if not frame.eof:
-            raise ValueError("the frame is incomplete")
-
-    return _joined(pieces(), most)
-
-
-def _reads(stream: Any) -> Iterator[bytes]:
-    while piece := stream.read(_PIECE):
-        yield piece
-
-
-def _joined(pieces: Iterator[bytes], most: int) -> bytes:
-    """Return pieces joined; raises `_TooLarge` as soon as they are more than `most` bytes."""
-    parts: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        parts.append(piece)
-        if (size := size + len(piece)) > most:
-            raise _TooLarge
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        return decompression.plain
+    if compression not in _COMPRESSIONS:
+        raise DataError(f"{path} has compression {compression}", "0 to 4", "Save it with LZ4, with DV.")
+    title, package, decompress = _COMPRESSIONS[compression]
+    try:
+        import_module(package)
+    except ImportError as error:
+        raise CapabilityError(
+            f"{path} is compressed with {title}, and {package} is not installed",
+            "",
+            "Install spikeprep[events].",
+        ) from error
+    return decompress
 
 
 def decode_packet(data: bytes) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int64]]:
@@ -159,7 +118,7 @@ class _Decoder(PacketDecoder[tuple[int, int]]):
         most = min((limits.max_bytes - size) // _COPIES, max(SMALL, limits.max_ratio * size))
         try:
             events, x, y = decode_packet(self._decompress(raw, most))
-        except _TooLarge:
+        except TooLarge:
             limits.check_ratio(what, most + 1, size)
             limits.check_bytes(what, size + _COPIES * (most + 1))
             raise

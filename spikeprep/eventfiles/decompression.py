@@ -1,0 +1,66 @@
+"""Compressed parts of files, expanded no further than they may."""
+
+from __future__ import annotations
+
+from bz2 import BZ2Decompressor
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_PIECE = 1 << 22  # bytes that are expanded at a time, where the content's size is not stated
+
+Decompress = Callable[[bytes, int], bytes]
+"""Compressed bytes, and the most that their content may have → the content; raises `TooLarge`, or what is damaged."""
+
+
+class TooLarge(Exception):
+    """A content has more bytes than it may have."""
+
+
+def plain(data: bytes, most: int) -> bytes:
+    """Return bytes that are not compressed."""
+    if len(data) > most:
+        raise TooLarge
+    return data
+
+
+def lz4(data: bytes, most: int) -> bytes:
+    """Expand a frame of LZ4; raises `ImportError` too."""
+    from lz4.frame import LZ4FrameDecompressor
+
+    return _joined(_pieces(LZ4FrameDecompressor(), data), most)
+
+
+def bz2(data: bytes, most: int) -> bytes:
+    """Expand a stream of bzip2."""
+    return _joined(_pieces(BZ2Decompressor(), data), most)
+
+
+def zstandard(data: bytes, most: int) -> bytes:
+    """Expand a frame of Zstandard, which need not state its size; raises `ImportError` too."""
+    from zstandard import ZstdDecompressor
+
+    return _joined(_reads(ZstdDecompressor().stream_reader(data)), most)
+
+
+def _pieces(decompressor: Any, data: bytes) -> Iterator[bytes]:
+    yield decompressor.decompress(data, _PIECE)
+    while not (decompressor.eof or decompressor.needs_input):
+        yield decompressor.decompress(b"", _PIECE)
+    if not decompressor.eof:
+        raise ValueError("the compressed bytes are incomplete")
+
+
+def _reads(stream: Any) -> Iterator[bytes]:
+    while piece := stream.read(_PIECE):
+        yield piece
+
+
+def _joined(pieces: Iterator[bytes], most: int) -> bytes:
+    """Return pieces joined; raises `TooLarge` as soon as they are more than `most` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        parts.append(piece)
+        if (size := size + len(piece)) > most:
+            raise TooLarge
+    return parts[0] if len(parts) == 1 else b"".join(parts)
