@@ -19,7 +19,7 @@ _FRAMES = "Extract its frames as images or its sound as WAV, for example with ff
 _SOUND = "Convert it to WAV or FLAC, for example with ffmpeg"
 _PNG = "Convert it to PNG"
 _LFS = "Run git lfs pull in its repository, which fetches the file itself"
-_BAG = "Convert its events to HDF5, for example with rosbag_to_h5.py of github.com/TimoStoff/event_utils"
+_BAG = "Convert it to a ROS 1 bag, for example with rosbags-convert, which pip install rosbags brings"
 _MATLAB = (
     "Load it in Python (scipy.io.loadmat, for version 7.3 h5py), and save x, y, t and p with numpy.savez"
 )
@@ -88,7 +88,6 @@ _SIGNATURES = {
     **_signatures(
         _BAG,
         {
-            b"#ROSBAG V": "a ROS bag",
             b"\x89MCAP0\r\n": "a ROS bag (MCAP)",
             b"SQLite format 3\0": "an SQLite database, as ROS 2 bags are",
         },
@@ -161,6 +160,8 @@ _SIGNATURES = {
         },
         "sound",
     ),
+    **_signatures(_RECIPE.format("events"), {b"#ROSBAG V2.0\n": "a ROS bag"}, "events"),
+    **_signatures("Convert it with rosbag fix of ROS 1", {b"#ROSBAG V": "a ROS bag of an old version"}),
     **_signatures("Open it in jAER and log it again, which writes AEDAT 2.0", {b"#!AER-DAT1.0": "AEDAT 1.0"}),
     **_signatures(
         _RECIPE.format("events"),

@@ -289,6 +289,7 @@ EVENT_FORMATS = Registry(
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
         "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
+        "rosbag": "spikeprep.eventfiles.rosbag:RosBag",
         "text": "spikeprep.eventfiles.text:TextFile",
     },
 )

@@ -37,6 +37,8 @@ KINDS = {
     b"version https://git-lfs.github.com/spec/v1\n": "a pointer of Git LFS",
     b"/annex/objects/MD5E-s1": "a pointer of git-annex",
     b"#ROSBAG V2.0\n": "a ROS bag",
+    b"#ROSBAG V1.2\n": "a ROS bag of an old version",
+    b"\x89MCAP0\r\n": "a ROS bag (MCAP)",
     b"SQLite format 3\0": "an SQLite database",
     b"MATLAB 5.0 MAT-file Platform: posix": r"a MATLAB file (version 5)",
     b"MATLAB 7.3 MAT-file Platform: posix": r"a MATLAB file (version 7.3)",

@@ -80,9 +80,12 @@ def check_data(file: InputFile, data: Any) -> Any:
             with suppress(ImportError):
                 import hdf5plugin  # noqa: F401  # importing it registers Blosc, Zstandard, LZ4 …
         if not h5py.h5z.filter_avail(number):
-            hint = "Install hdf5plugin."
+            hint = "Install hdf5plugin, or the filter's own plugin in a folder that HDF5_PLUGIN_PATH names."
             if number == _ECF:
-                hint = "Convert it to .raw or .dat, or without compression, with Metavision's tools."
+                hint = (
+                    "Install Prophesee's plugin (github.com/prophesee-ai/hdf5_ecf, or Metavision's package of it) in a "
+                    "folder that HDF5_PLUGIN_PATH names, or convert it to .raw with Metavision's tools."
+                )
             raise CapabilityError(
                 f"{file.path}: {data.name} is compressed with filter {number} ({name or 'no name'})",
                 "a filter that is installed",

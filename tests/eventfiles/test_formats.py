@@ -48,6 +48,11 @@ def _hdf5(events: np.ndarray, path: Path) -> None:
         file["events"]["width"], file["events"]["height"] = 304, 240
 
 
+def _bag(events: np.ndarray, path: Path, **options: Any) -> None:
+    pytest.importorskip("rosbags")
+    writing.bag_file(path, events, **options)
+
+
 PACKED = np.dtype(
     [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "?")]
 )  # NumPy does not save EVENT's own layout
@@ -69,7 +74,7 @@ class Form:
 
     def put(self, folder: Path, events: np.ndarray) -> Path:
         path = folder / f"recording{self.suffix}"
-        written = self.write(events, path) if self.name in ("hdf5", "numpy") else self.write(events)
+        written = self.write(events, path) if self.name in ("hdf5", "numpy", "rosbag") else self.write(events)
         if written is not None:
             path.write_bytes(written)
         return path
@@ -116,6 +121,9 @@ FORMS = {
     "dat 1": Form("dat", ".dat", lambda e: writing.dat_bytes(e, 1), (304, 240), start=0),
     "es": Form("es", ".es", writing.es_bytes, (304, 240), start=0),
     "hdf5": Form("hdf5", ".h5", _hdf5, (304, 240), start=0, options={"unit": "us"}),
+    "rosbag": Form("rosbag", ".bag", _bag, (346, 260), True, start=1_605_537_493_718_345),
+    "rosbag BZ2": Form("rosbag", ".bag", lambda e, path: _bag(e, path, compression="BZ2"), (346, 260), True),
+    "rosbag LZ4": Form("rosbag", ".bag", lambda e, path: _bag(e, path, compression="LZ4"), (346, 260), True),
     "npy": Form(
         "numpy",
         ".npy",
@@ -260,6 +268,8 @@ def representable(name: str, what: str) -> bool:
     form = FORMS[name]
     if what == "t":
         return form.name != "es"
+    if form.name == "rosbag" and what in "xy":
+        return True
     limits = {"aedat2 DVS": (128, 128), "aedat2 DAVIS": (1024, 512), "dat 1": (512, 256)}
     limit = limits.get(name, (256, 240) if form.name in ("nmnist", "ncaltech101") else (2048, 2048))
     return form.size["xy".index(what)] < limit["xy".index(what)]
@@ -345,7 +355,7 @@ def test_invalid_events_are_clipped_or_dropped(tmp_path, name, what, invalid):
     np.testing.assert_array_equal(outline(path, **form.settings(invalid=invalid)).array, expected[-1:])
 
 
-@pytest.mark.parametrize("name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy")])
+@pytest.mark.parametrize("name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy", "rosbag")])
 def test_a_truncated_recording_is_refused_or_read_to_its_end(tmp_path, name):
     form = FORMS[name]
     events = recording(form, 300)

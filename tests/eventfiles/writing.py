@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -254,3 +255,49 @@ def es_bytes(events: Array, size: tuple[int, int] = (304, 240)) -> bytes:
         out += [b"\xff" * laps, struct.pack("<BHH", step << 1 | p, x, y)]
         before = t
     return b"".join(out)
+
+
+_BAG_TYPES = {
+    "Event": "uint16 x\nuint16 y\ntime ts\nbool polarity\n",
+    "EventArray": "Header header\nuint32 height\nuint32 width\nEvent[] events\n",
+}
+
+
+def bag_file(
+    path: Path,
+    events: Array,
+    topics: Sequence[str] = ("/dvs/events",),
+    size: tuple[int, int] = (346, 260),
+    compression: str = "",
+    each: int = 70,
+    package: str = "dvs_msgs",
+) -> None:
+    """A ROS 1 bag of messages of up to `each` events in each topic, among messages of text; t in µs."""
+    from rosbags import rosbag1, typesys
+
+    types = typesys.get_typestore(typesys.Stores.ROS1_NOETIC)
+    for name, definition in _BAG_TYPES.items():
+        types.register(typesys.get_types_from_msg(definition, f"{package}/msg/{name}"))
+    x, y, t, p = fields(events)
+    record = np.dtype([("x", "<u2"), ("y", "<u2"), ("s", "<u4"), ("ns", "<u4"), ("p", "u1")])
+    rows = np.zeros(len(t), record)
+    rows["x"], rows["y"], rows["p"], rows["s"], rows["ns"] = x, y, p, t // 10**6, t % 10**6 * 1000
+    path.unlink(missing_ok=True)
+    writer = rosbag1.Writer(path)
+    if compression:
+        writer.set_compression(getattr(writer.CompressionFormat, compression))
+    with writer:
+        text = writer.add_connection("/log", "std_msgs/msg/String", typestore=types)
+        name = f"{package}/msg/EventArray"
+        connections = [
+            writer.add_connection(topic, name, typestore=types, callerid=f"/writer_{n}")
+            for n, topic in enumerate(topics)
+        ]
+        for n in range(0, max(len(rows), 1), each):
+            part = rows[n : n + each]
+            stamp = int(t[n]) * 1000 if len(part) else 0
+            head = struct.pack("<III", n, stamp // 10**9, stamp % 10**9) + struct.pack("<I", 3) + b"dvs"
+            message = head + struct.pack("<III", size[1], size[0], len(part)) + part.tobytes()
+            writer.write(text, stamp, struct.pack("<I", 2) + b"ok")
+            for connection in connections:
+                writer.write(connection, stamp, message)
