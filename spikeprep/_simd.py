@@ -407,6 +407,22 @@ def store_word(typingctx: Any, data: Any, at: Any, word: Any) -> Any:
 
 
 @intrinsic
+def not_digits(typingctx: Any, data: Any, at: Any) -> Any:
+    """Return the mask of the 64 bytes of a 1-D uint8 array from index `at` that are no decimal digits in ASCII."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        made = context.make_array(signature.args[0])(context, builder, args[0])
+        _check_range(context, builder, args[1], 64, made.nitems)
+        vector = ir.VectorType(ir.IntType(8), 64)
+        loaded = builder.load(builder.bitcast(builder.gep(made.data, [args[1]]), vector.as_pointer()))
+        loaded.align = 1
+        zeros, nines = (ir.Constant(vector, [n] * 64) for n in (ord("0"), 9))
+        return builder.bitcast(builder.icmp_unsigned(">", builder.sub(loaded, zeros), nines), _I64)
+
+    return types.uint64(data, types.int64), codegen
+
+
+@intrinsic
 def trailing_zeros(typingctx: Any, word: Any) -> Any:
     """Return the position of the lowest set bit of a nonzero unsigned integer."""
 

@@ -32,7 +32,16 @@ from .base import Decoder, as_words
 from .chunks import Chunk
 from .columns import NAMES, ColumnDecoder, ColumnFormat, Columns
 from .polarities import Polarities
-from .text_kernel import LEAST_LINE, PADDING, is_narrow, join, parse_lines
+from .text_kernel import (
+    AHEAD,
+    LEAST_LINE,
+    PADDING,
+    Pattern,
+    is_narrow,
+    join,
+    parse_lines,
+    parse_regular,
+)
 from .text_streams import TextStream, unpacked_head
 from .units import microseconds
 
@@ -62,7 +71,7 @@ class _Decoder(ColumnDecoder):
         stamp = np.float64 if layout.seconds else np.int64
         self._dtype = np.dtype([(column, stamp if column == "t" else np.float64) for column in order])
         self._fields = tuple("xypt".index(column) for column in order)
-        self._buffer = bytearray(_HEAD + _SLICE + PADDING)
+        self._buffer = bytearray(AHEAD + _HEAD + _SLICE + PADDING)
         most = len(self._buffer) // LEAST_LINE + 1
         self._values = np.empty((3, most), np.int32)  # x, y, p
         self._stamps = np.empty(0 if layout.seconds else most, np.int64)
@@ -72,14 +81,14 @@ class _Decoder(ColumnDecoder):
         self.size = layout.size
 
     def _slices(self, first: int = 0) -> Iterator[Columns]:
-        buffer, index, number, kept = self._buffer, 0, 0, 0
+        buffer, index, number, end = self._buffer, 0, 0, AHEAD
         self._stream.restart(self._layout.begin)
         while True:
-            count = self._stream.readinto(memoryview(buffer)[kept : kept + _SLICE])
-            end = kept + count
+            count = self._stream.readinto(memoryview(buffer)[end : end + _SLICE])
+            end += count
             if not count:  # the last line may have no end
                 buffer[end : end + 1] = b"\n"
-            stop = buffer.rfind(b"\n", 0, end + (not count)) + 1
+            stop = buffer.rfind(b"\n", AHEAD - 1, end + (not count)) + 1 or AHEAD
             columns = self._parse(stop, index)
             if len(columns["t"]):
                 if number >= first:  # how long lines are, only reading tells
@@ -88,22 +97,29 @@ class _Decoder(ColumnDecoder):
             if not count:
                 return
             kept = end - stop
-            buffer[:kept] = buffer[stop:end]
             if kept > _HEAD:
                 raise self._error(index, f"a line of more than {_HEAD:,} bytes")
+            buffer[AHEAD : AHEAD + kept] = buffer[stop:end]
+            end = AHEAD + kept
 
     def _parse(self, stop: int, index: int) -> Columns:
-        """Return the columns of the lines in the buffer's first `stop` bytes; lines that are not plain take longer."""
-        layout = self._layout
+        """Return the columns of the lines in the buffer up to `stop`; lines that are not plain take longer."""
+        layout, fields = self._layout, self._fields
         t = self._fractions if layout.seconds else self._stamps
-        count, plain = parse_lines(
-            np.frombuffer(self._buffer, np.uint8), stop, layout.separator is not None, self._fields,
-            layout.seconds, self._values, self._stamps, self._fractions,
-        )  # fmt: skip
+        raw, out = np.frombuffer(self._buffer, np.uint8), (self._values, self._stamps, self._fractions)
+        count, at, commas = 0, AHEAD, layout.separator is not None
+        if pattern := Pattern.of(self._some_line(stop), commas, fields, layout.seconds):
+            count, at = parse_regular(raw, at, stop, pattern, *out)
+        count, plain = parse_lines(raw, at, stop, count, commas, fields, layout.seconds, *out)
         if plain:
             return {"t": t[:count]} | {c: self._values[n, :count] for n, c in enumerate("xyp")}
-        rows = self._parse_others(bytes(self._buffer[:stop]), index)
+        rows = self._parse_others(bytes(self._buffer[AHEAD:stop]), index)
         return {column: rows[column] for column in "xytp"}
+
+    def _some_line(self, stop: int) -> bytes:
+        """Return a line from the middle of the buffer, whose first one may be special: t is 0 without a fraction."""
+        begin = self._buffer.rfind(b"\n", AHEAD, (AHEAD + stop) // 2) + 1 or AHEAD
+        return bytes(self._buffer[begin : self._buffer.find(b"\n", begin, stop) + 1])
 
     def _parse_others(self, lines: bytes, index: int) -> NDArray[np.void]:
         """Return the rows of lines with exponents, numbers that are not finite and the like."""

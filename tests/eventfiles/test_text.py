@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from spikeprep.errors import DataError
 from spikeprep.eventfiles import open_events, outline, read, scan
-from spikeprep.eventfiles.text_kernel import PADDING, is_narrow, join, parse_lines
+from spikeprep.eventfiles.text_kernel import (
+    AHEAD,
+    PADDING,
+    Pattern,
+    is_narrow,
+    join,
+    parse_lines,
+    parse_regular,
+)
 from spikeprep.input_files import Limits
 
 EVENTS = [(3, 1, 10, 1), (4, 2, 2000, 0), (5, 0, 1_500_000, 1)]
@@ -160,10 +168,14 @@ LINES = st.tuples(*[NUMBERS] * 4)
 def test_the_kernel_parses_what_python_parses_or_nothing(lines, separator, end, seconds):
     """Lines that it takes have the values of `float` and `int`, and none is taken that these refuse."""
     text = "".join(separator.join(line) + end for line in lines).encode()
-    raw = np.frombuffer(bytearray(text + b"7" * PADDING), np.uint8)
+    raw = np.frombuffer(bytearray(b"7" * AHEAD + text + b"7" * PADDING), np.uint8)
     values, stamps, fractions = np.empty((3, 9), np.int32), np.empty(9, np.int64), np.empty(9)
-    commas = separator.strip() != ""
-    count, plain = parse_lines(raw, len(text), commas, (3, 0, 1, 2), seconds, values, stamps, fractions)
+    commas, order, out = separator.strip() != "", (3, 0, 1, 2), (values, stamps, fractions)
+    before, at, stop = 0, AHEAD, AHEAD + len(text)
+    if pattern := Pattern.of(text[: text.find(b"\n") + 1], commas, order, seconds):
+        before, at = parse_regular(raw, at, stop, pattern, *out)
+    count, plain = parse_lines(raw, at, stop, before, commas, order, seconds, *out)
+    assert before <= count
     assert plain == (count == len(lines)) or not any(map(any, lines))
     for n, (t, *xyp) in enumerate(lines[:count]):
         assert (fractions[n] == float(t)) if seconds else (stamps[n] == int(t.removesuffix(".")))
