@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import DataError
+from ..hdf5_files import deferred_errors
 from ..store import SpikeStore
-from .hdf5_files import deferred_errors
 from .libraries import needs
 from .samples import Shown, describe_samples, sample_events, sample_trains
 

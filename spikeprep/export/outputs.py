@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from ..errors import CapabilityError, UsageError, lacks_space_or_permission
-from ..store.new_files import rename_new, sync_folder
+from .. import output_files
+from ..errors import UsageError
+from ..new_files import rename_new, sync_folder
+from ..output_files import check_new_file, partial_output, remove_file
+from ..partial_files import new_partial_name, release
 from ..store.outputs import check_output
-from ..store.partial_files import is_abandoned, new_partial_name, partial_target, release
 from ..train.run_folder import refuse_run_file
 from ..urls import redacted
 from .exported_folder import MARKER, exported_files, foreign_file, remove_exported
@@ -47,19 +48,8 @@ def new_output(out: str | os.PathLike[str], *, overwrite: bool, folder: bool = F
     if folder:
         _check_folder(path, overwrite)
     else:
-        _check_file(path, overwrite)
+        check_new_file(path, overwrite)
     return path
-
-
-def _check_file(path: Path, overwrite: bool) -> None:
-    if not os.path.lexists(path):
-        return
-    if not path.is_file() or path.is_symlink():
-        raise UsageError(f"{path} is there already and is no file", "a new file", _CHOOSE)
-    if not overwrite:
-        raise UsageError(
-            f"{path} is there already", "a new file", "Choose another name, or use overwrite=True."
-        )
 
 
 def _check_folder(path: Path, overwrite: bool) -> None:
@@ -80,25 +70,8 @@ def _check_folder(path: Path, overwrite: bool) -> None:
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], None], *, overwrite: bool) -> None:
-    """Let `write` write a file under a temporary name, then rename it to `path`: it is there whole or not at all.
-
-    Raises
-    ------
-    UsageError
-        Something that may not be replaced (see `new_output`) has appeared at `path` meanwhile.
-    CapabilityError
-        The disk is full, or a permission is missing.
-    """
-    with _partial(path) as partial:
-        with partial.open("w+b") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        refuse_run_file(path)
-        if not rename_new(partial, path):
-            _check_file(path, overwrite)
-            partial.replace(path)
-        sync_folder(path.parent)
+    """Write a file as `spikeprep.output_files.write_file` does, but no file of a run."""
+    output_files.write_file(path, write, overwrite=overwrite, check=refuse_run_file)
 
 
 def write_folder(path: Path, write: Callable[[Path], None], *, overwrite: bool) -> None:
@@ -111,7 +84,7 @@ def write_folder(path: Path, write: Callable[[Path], None], *, overwrite: bool) 
     CapabilityError
         The disk is full, or a permission is missing.
     """
-    with _partial(path) as partial:
+    with partial_output(path, _remove) as partial:
         partial.mkdir()
         write(partial)
         refuse_run_file(path)
@@ -135,42 +108,10 @@ def _replace_folder(path: Path, partial: Path, overwrite: bool) -> None:
         release(earlier.name)
 
 
-@contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    """Yield the temporary name of an output; what is left under it, or was by a process that was killed, is removed.
-
-    Raises `CapabilityError` where the disk is full, or a permission is missing.
-    """
-    _remove_abandoned(path)
-    partial = path.with_name(new_partial_name(path.name))
-    try:
-        yield partial
-    except OSError as error:
-        if not lacks_space_or_permission(error):
-            raise
-        raise CapabilityError(
-            f"{path} could not be written ({error.strerror or error})",
-            "",
-            "Free some space, or change the permissions, then export again.",
-        ) from error
-    finally:
-        _remove(partial)
-        release(partial.name)
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove what exports to `path` have left unfinished whose processes of this host were killed."""
-    with suppress(OSError):
-        for name in os.listdir(path.parent):
-            if partial_target(name) == path.name and is_abandoned(name):
-                _remove(path.with_name(name))
-
-
 def _remove(partial: Path) -> None:
     if exported_files(partial) is not None:  # an earlier export that was to be replaced
         remove_exported(partial)
     elif partial.is_dir() and not partial.is_symlink():
         shutil.rmtree(partial, ignore_errors=True)
     else:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        remove_file(partial)

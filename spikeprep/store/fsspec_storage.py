@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ..errors import CapabilityError, StoreError, UsageError
+from ..partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
 from ..urls import full_url, hide_secrets, redacted
 from .fsspec_filesystems import (
     OBJECT_STORES,
@@ -25,7 +26,6 @@ from .fsspec_filesystems import (
     remove,
     size_of,
 )
-from .partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
 from .remote_errors import (
     Action,
     attempts,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import StoreError
-from .new_files import link_new, sync_folder
-from .partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
+from ..new_files import link_new, sync_folder
+from ..partial_files import is_abandoned, is_partial, new_partial_name, partial_target, release
 from .storage_contract import Storage, Write, disk_error, write_errors
 
 _OPEN_ATTEMPTS = 8  # another process may remove an empty folder between its creation and the file's

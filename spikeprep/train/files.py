@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import CapabilityError, RunError, lacks_space_or_permission
-from ..store.new_files import sync_folder
-from ..store.partial_files import is_abandoned, new_partial_name, release
+from ..new_files import sync_folder
+from ..partial_files import is_abandoned, new_partial_name, release
 
 _FREE = "Free some space, or change the permissions, then resume the run."
 

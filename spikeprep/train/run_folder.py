@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from ..errors import CapabilityError, RunError, SpikeprepError, UsageError
 from ..lease import Holder, Lease
+from ..partial_files import is_partial
 from ..store import SpikeStore
 from ..store.local_storage import LocalStorage
 from ..store.outputs import check_output
-from ..store.partial_files import is_partial
 from .checkpoint import (
     CheckpointLayout,
     load_checkpoint,

@@ -21,8 +21,8 @@ from spikeprep_cli.main import main
 
 import spikeprep
 from spikeprep.errors import CapabilityError, DataError, StoreError, UsageError
-from spikeprep.store.new_files import rename_new
-from spikeprep.store.partial_files import new_partial_name, release
+from spikeprep.new_files import rename_new
+from spikeprep.partial_files import new_partial_name, release
 
 
 def test_a_file_per_sample(store, tmp_path):

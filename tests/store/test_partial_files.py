@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
+from spikeprep import partial_files as partial
 from spikeprep.errors import StoreError
 from spikeprep.store import SpikeWriter
-from spikeprep.store import partial_files as partial
 from spikeprep.store.local_storage import LocalStorage
 
 from .stores import ATTRIBUTES, LAYOUTS, begin, make, pending, tree
 
-SCRIPT = "from spikeprep.store.partial_files import new_partial_name; print(new_partial_name('0'))"
+SCRIPT = "from spikeprep.partial_files import new_partial_name; print(new_partial_name('0'))"
 
 
 def name_of_a_dead_process():

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from spikeprep.errors import CapabilityError, SpikeprepError, StoreError, UsageError
+from spikeprep.partial_files import new_partial_name, release
 from spikeprep.store import SpikeStore, fsspec_storage, remote_errors, verify
-from spikeprep.store.partial_files import new_partial_name, release
 from spikeprep.store.storage import open_storage
 
 from .servers import (

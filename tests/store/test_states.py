@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from spikeprep.errors import CapabilityError, StoreError
+from spikeprep.partial_files import new_partial_name, release
 from spikeprep.store import SpikeStore, SpikeWriter, SplitLayout, verify
-from spikeprep.store.partial_files import new_partial_name, release
 
 from .stores import ATTRIBUTES, tree
 

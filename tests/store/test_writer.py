@@ -8,10 +8,10 @@ import pytest
 
 from spikeprep.errors import CapabilityError, StoreError, UsageError
 from spikeprep.lease import Holder
+from spikeprep.partial_files import new_partial_name, release
 from spikeprep.store import Compression, SpikeStore, SpikeWriter, SplitLayout, verify
 from spikeprep.store.layout import LEASE
 from spikeprep.store.local_storage import LocalStorage
-from spikeprep.store.partial_files import new_partial_name, release
 
 from .stores import ATTRIBUTES, LAYOUTS, begin, content, finish, make, pending, tree, write_shard
 

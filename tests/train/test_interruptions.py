@@ -30,8 +30,8 @@ from hypothesis.stateful import (
 
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import RunError
+from spikeprep.partial_files import is_partial
 from spikeprep.store import SpikeStore
-from spikeprep.store.partial_files import is_partial
 from spikeprep.train.checkpoint import load_checkpoint
 from spikeprep.train.run_folder import RunFolder
 from spikeprep.train.trainer import Trainer

@@ -16,7 +16,7 @@ import pytest
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.errors import CapabilityError, RunError, UsageError
 from spikeprep.lease import Holder
-from spikeprep.store.partial_files import new_partial_name
+from spikeprep.partial_files import new_partial_name
 from spikeprep.train import trainer as trainers
 from spikeprep.train.checkpoint import load_checkpoint, save_checkpoint
 from spikeprep.train.run_folder import RunFolder

@@ -6,7 +6,7 @@ import os
 import re
 import uuid
 
-from ..processes import boot_id, host_id, is_running
+from .processes import boot_id, host_id, is_running
 
 _NAME = re.compile(
     r"(?P<name>.+)\.(?P<host>[0-9a-f]{12})-(?P<boot>[0-9a-f]{8})-(?P<pid>[0-9]{1,10})-(?P<token>[0-9a-f]{16})\.partial"
