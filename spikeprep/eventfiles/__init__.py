@@ -1,5 +1,5 @@
-"""Event recordings in files: a format per module, behind `read`, `open_events`, `outline`, `scan` and
-`scan_intervals`."""
+"""Event recordings in files: a format per module, behind `read`, `open_events`, `outline`, `scan`, `scan_intervals` and
+`write`."""
 
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat
@@ -7,6 +7,8 @@ from .checks import ChangedEvents, Changes, Invalid
 from .chunks import Chunk, ChunkDecoder
 from .intervals import IntervalScan, scan_intervals
 from .reading import Scan, open_events, outline, read, scan
+from .writer import EventWriter
+from .writing import Written, write
 
 __all__ = [
     "ByteDecoder",
@@ -16,13 +18,16 @@ __all__ = [
     "ChunkDecoder",
     "Decoder",
     "EventFormat",
+    "EventWriter",
     "InputFile",
     "IntervalScan",
     "Invalid",
     "Scan",
+    "Written",
     "open_events",
     "outline",
     "read",
     "scan",
     "scan_intervals",
+    "write",
 ]

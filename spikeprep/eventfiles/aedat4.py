@@ -24,10 +24,12 @@ from ..data import EVENT
 from ..errors import CapabilityError, DataError
 from ..input_files import SMALL, InputFile
 from . import decompression
+from .aedat4_writer import Aedat4Writer
 from .base import Decoder, EventFormat, as_words
 from .chunks import Chunk, PacketDecoder
 from .decompression import Decompress, TooLarge
 from .flatbuffer import Table
+from .writer import EventWriter
 
 _SIGNATURE = b"#!AER-DAT4.0\r\n"
 _PACKET = struct.Struct("<ii")
@@ -142,6 +144,7 @@ class Aedat4(EventFormat):
 
     name: ClassVar[str] = "aedat4"
     title: ClassVar[str] = "AEDAT 4"
+    writer: ClassVar[type[EventWriter] | None] = Aedat4Writer
     extensions: ClassVar[tuple[str, ...]] = (".aedat4",)
     begins: ClassVar[tuple[bytes, ...]] = (_SIGNATURE,)
 

@@ -14,6 +14,7 @@ from ..data import EVENT
 from ..errors import DataError
 from ..input_files import InputFile
 from ..registry import Plugin
+from .writer import EventWriter
 
 Words = NDArray[np.uint64]
 """Events as kernels read and write them: uint64 (event, 2), x | y << 16 | p << 32 and then t."""
@@ -50,7 +51,8 @@ class EventFormat(Plugin, ABC):
     Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names;
     `common_endings` says that other files have them too: in a folder, such files are recordings only where the format
     is named; `begins` are the bytes that files of the format begin with, one of these: `matches` is asked of such files
-    alone, or of all where it is empty; `other_text` is what to do about a file of text that is not of the format.
+    alone, or of all where it is empty; `other_text` is what to do about a file of text that is not of the format;
+    `writer` is how files of the format are written, None where they are only read.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ class EventFormat(Plugin, ABC):
     common_endings: ClassVar[bool] = False
     other_text: ClassVar[str] = ""
     begins: ClassVar[tuple[bytes, ...]] = ()
+    writer: ClassVar[type[EventWriter] | None] = None
 
     origin: Origin = field(default="", kw_only=True)
     order: Literal["", "sort"] = field(default="", kw_only=True)

@@ -24,8 +24,10 @@ from ..data import EVENT
 from ..errors import DataError
 from ..input_files import InputFile
 from .base import ByteDecoder, Decoder, EventFormat, Words
+from .dat_writer import DatWriter
 from .kernels import onward, unwrap, unwrap_reference
 from .prophesee import header_of, sensor_of
+from .writer import EventWriter
 
 # x mask, y's lowest bit and mask, p's lowest bit and mask
 LAYOUTS = {1: (0x1FF, 9, 0xFF, 17, 1), 2: (0x3FFF, 14, 0x3FFF, 28, 15)}
@@ -99,6 +101,7 @@ class Dat(EventFormat):
 
     name: ClassVar[str] = "dat"
     title: ClassVar[str] = "Prophesee .dat"
+    writer: ClassVar[type[EventWriter] | None] = DatWriter
     extensions: ClassVar[tuple[str, ...]] = (".dat",)
     begins: ClassVar[tuple[bytes, ...]] = (b"%",)
 

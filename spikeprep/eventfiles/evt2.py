@@ -17,8 +17,10 @@ from .._jit import jit
 from ..data import EVENT
 from ..input_files import InputFile
 from .base import ByteDecoder, Words
+from .evt2_writer import Evt2Writer
 from .kernels import onward, onward_reference
 from .prophesee import RawFormat
+from .writer import EventWriter
 
 _TIME_HIGH = 8
 
@@ -87,6 +89,7 @@ class Evt2(RawFormat):
 
     name: ClassVar[str] = "evt2"
     title: ClassVar[str] = "Prophesee EVT2 .raw"
+    writer: ClassVar[type[EventWriter] | None] = Evt2Writer
     encoding: ClassVar[str] = "2.0"
 
     def _decoder(self, file: InputFile, begin: int) -> ByteDecoder:

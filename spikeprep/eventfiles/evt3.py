@@ -28,8 +28,10 @@ from .._simd import ones, trailing_zeros
 from ..data import EVENT
 from ..input_files import InputFile
 from .base import ByteDecoder, Words
+from .evt3_writer import Evt3Writer
 from .kernels import onward
 from .prophesee import RawFormat, VectorDecoder
+from .writer import EventWriter
 
 _Y, _X, _BASE, _VECT_12, _VECT_8, _LOW, _HIGH = 0, 2, 3, 4, 5, 6, 8
 
@@ -203,6 +205,7 @@ class Evt3(RawFormat):
 
     name: ClassVar[str] = "evt3"
     title: ClassVar[str] = "Prophesee EVT3 .raw"
+    writer: ClassVar[type[EventWriter] | None] = Evt3Writer
     encoding: ClassVar[str] = "3.0"
 
     def _decoder(self, file: InputFile, begin: int) -> ByteDecoder:

@@ -1,4 +1,4 @@
-"""The part of FlatBuffers that AEDAT 4 needs: tables with scalars, a string, a vector of structs.
+"""The part of FlatBuffers that AEDAT 4 needs: tables with scalars, a string, a vector of structs or of tables.
 
 Source: https://flatbuffers.dev/internals/
 """
@@ -6,6 +6,7 @@ Source: https://flatbuffers.dev/internals/
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -54,3 +55,44 @@ class Table:
         """Return a string."""
         at, count = self.vector(slot, 1)
         return self.data[at : at + count].decode("utf-8")
+
+
+def table_buffer(identifier: bytes, fields: Sequence[tuple[int, bytes]], tail: bytes) -> bytes:
+    """Return a size-prefixed buffer: a root table, then what its last field, an offset, points to.
+
+    Parameters
+    ----------
+    identifier
+        Four bytes.
+    fields
+        Slot and value of each field but the last, in the order in which they are stored; those of 8 bytes first.
+    tail
+        A vector, or a string: its length in 4 bytes and its items, which begin at a multiple of 8 bytes. The slot that
+        points to it is the first one that `fields` does not have.
+    """
+    slots = [slot for slot, _ in fields]
+    last = next(slot for slot in range(len(slots) + 1) if slot not in slots)
+    offsets, size = [0] * (len(slots) + 1), 4
+    for slot, value in fields:
+        offsets[slot], size = size, size + len(value)
+    offsets[last], size = size, size + 4
+    vtable = struct.pack(f"<HH{len(offsets)}H", 4 + 2 * len(offsets), size, *offsets)
+    table = _aligned(_VTABLE + len(vtable))
+    vector = _aligned(table + size)
+    values = b"".join(value for _, value in fields)
+    body = (
+        struct.pack("<I4s", table - 4, identifier) + vtable.ljust(table - _VTABLE, b"\0")
+        + struct.pack("<i", table - _VTABLE) + values
+        + struct.pack("<I", vector - (table + offsets[last])).ljust(vector - table - offsets[last], b"\0")
+        + tail
+    )  # fmt: skip
+    body += bytes(-(len(body) + 4) % 8)
+    return struct.pack("<I", len(body)) + body
+
+
+_VTABLE = 12  # offset of the root table's vtable: behind size, root and identifier
+
+
+def _aligned(at: int) -> int:
+    """Return the first offset from `at` on that is 4 more than a multiple of 8: what follows 4 bytes is aligned."""
+    return at + (4 - at) % 8

@@ -28,7 +28,9 @@ from .base import Decoder
 from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices, stated_by_name
 from .hdf5_arrays import SIGNATURE, damaged, open_hdf5
 from .hdf5_checks import check_chunks, check_data, with_cache
+from .hdf5_writer import Hdf5Writer
 from .units import Unit
+from .writer import EventWriter
 
 _MVSEC = ("/davis/left/events", "/davis/right/events")
 
@@ -101,6 +103,7 @@ class Hdf5(ColumnFormat):
 
     name: ClassVar[str] = "hdf5"
     title: ClassVar[str] = "HDF5"
+    writer: ClassVar[type[EventWriter] | None] = Hdf5Writer
     extensions: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf")
     begins: ClassVar[tuple[bytes, ...]] = (SIGNATURE,)
 

@@ -74,6 +74,20 @@ def sensor_of(fields: dict[str, str]) -> tuple[int, int] | None:
     return next((size for pattern, size in _SENSORS if re.search(pattern, description)), None)
 
 
+def raw_header(encoding: str, form: str, size: tuple[int, int]) -> bytes:
+    """Return the header of a .raw file: its encoding, its sensor, and the plugin by which Prophesee's tools open it."""
+    width, height = size
+    lines = (
+        f"evt {encoding}",
+        f"format {form};height={height};width={width}",
+        f"geometry {width}x{height}",
+        "plugin_integrator_name Prophesee",
+        "plugin_name hal_plugin_prophesee",
+        "end",
+    )
+    return "".join(f"% {line}\n" for line in lines).encode()
+
+
 _ENCODINGS = {"2.0": "3.0", "3.0": "2.0"}  # that are mistaken for each other
 
 

@@ -43,7 +43,9 @@ from .text_kernel import (
     parse_regular,
 )
 from .text_streams import TextStream, unpacked_head
+from .text_writer import TextWriter
 from .units import microseconds
+from .writer import EventWriter
 
 _HEAD = 1 << 16  # bytes of the lines that are no events, and of those that tell the order
 _SLICE = 1 << 20  # bytes that are read at a time
@@ -178,6 +180,7 @@ class TextFile(ColumnFormat):
 
     name: ClassVar[str] = "text"
     title: ClassVar[str] = "text of four columns"
+    writer: ClassVar[type[EventWriter] | None] = TextWriter
     extensions: ClassVar[tuple[str, ...]] = tuple(
         f"{ending}{packed}" for packed in ("", ".gz", ".zip") for ending in (".txt", ".csv")
     )
