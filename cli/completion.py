@@ -104,6 +104,31 @@ def _export_formats(params: dict[str, Any]) -> list[str]:
     return list(RUN_FORMATS if source and RunFolder(source).exists() else STORE_FORMATS)
 
 
+def _event_formats(params: dict[str, Any]) -> list[str]:
+    from spikeprep.registry import EVENT_FORMATS
+
+    return EVENT_FORMATS.names()
+
+
+def _written_formats(params: dict[str, Any]) -> Iterable[str]:
+    from spikeprep.eventfiles.writing import writable_formats
+
+    return writable_formats()
+
+
+def _conversion_settings(params: dict[str, Any]) -> list[str]:
+    from dataclasses import fields
+
+    from spikeprep.eventfiles.writing import writable_formats
+    from spikeprep.registry import EVENT_FORMATS
+
+    read, written = params.get("format"), params.get("to")
+    forms = [EVENT_FORMATS.get(name) for name in ([read] if read else EVENT_FORMATS.names())]
+    writers = [writer for name, writer in writable_formats().items() if name == written or not written]
+    names = {f"read.{field.name}=" for form in forms for field in fields(form)}
+    return sorted(names | {f"write.{field.name}=" for writer in writers for field in fields(writer)})
+
+
 def _schedulers(params: dict[str, Any]) -> list[str]:
     return ["local"]
 
@@ -131,6 +156,9 @@ splits = offering(_splits)
 evaluated_splits = offering(_evaluated_splits)
 schedulers = offering(_schedulers)
 export_formats = offering(_export_formats)
+event_formats = offering(_event_formats)
+written_formats = offering(_written_formats)
+conversion_settings = offering(_conversion_settings)
 varied_settings = offering(_varied_settings)
 encoding_settings = offering(_encoding_settings)
 training_settings = offering(_training_settings)

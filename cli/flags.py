@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import click
 
-_VALUE = r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w./:…+-]*[\w…])"
+_VALUE = r"(\[[^\]]*\]|\([^()]*\)|'[^']*'|\"[^\"]*\"|[\w./:…+-]*[\w…])"
 _NAME = r"(?<![\w./?&:-])(?<!\w\()([a-z]\w*(?:\.\w+)*)"
 ASSIGNMENT = re.compile(rf"(?<!--set )(?<!--vary ){_NAME}={_VALUE}")
 REJECTED = re.compile(rf"(^got |(?<=\S) and ){_NAME} = {_VALUE}")
@@ -62,6 +62,8 @@ def _flag(option: click.Option, value: str) -> str:
     name = max((off and option.secondary_opts) or option.opts, key=len)
     if option.is_flag:
         return name
+    if value.startswith("(") and option.nargs > 1:  # size=(width, height)
+        return " ".join([name, *value[1:-1].replace(",", " ").split()])
     text = _unquoted(value)
     return f"{name} {shlex.quote(text) if ' ' in text else text}"
 

@@ -59,6 +59,7 @@ COMMANDS = {
     "verify": ".verify",
     "plot": ".plot",
     "export": ".export",
+    "convert": ".convert",
     "doctor": ".doctor",
 }
 

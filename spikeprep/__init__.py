@@ -17,6 +17,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .api import (
+        convert,
         draw,
         encode,
         evaluate,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "convert",
     "draw",
     "encode",
     "evaluate",

@@ -172,10 +172,12 @@ class Silent(Progress):
         pass
 
 
-def progress_for(progress: bool | Callable[[int, int], None] | None, label: str) -> Progress:
+def progress_for(
+    progress: bool | Callable[[int, int], None] | None, label: str, unit: str = "samples"
+) -> Progress:
     """Return what the argument `progress` of an API function asks for: True or None shows, False is silent."""
     if progress is None or progress is True:
-        return Progress(label)
+        return Progress(label, unit)
     return Silent(progress or None)
 
 

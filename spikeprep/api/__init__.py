@@ -5,6 +5,7 @@ one trained from the command line with the same arguments are equal.
 """
 
 from .arguments import PathLike, ShowProgress
+from .converting import convert
 from .drawing import draw
 from .encoding import encode, plan
 from .evaluation import evaluate
@@ -18,6 +19,7 @@ from .verification import verify
 __all__ = [
     "PathLike",
     "ShowProgress",
+    "convert",
     "draw",
     "encode",
     "evaluate",

@@ -281,13 +281,17 @@ class RecordingFile:
         checked.finish()
         return last, checked.events, changes
 
+    def walk(self, decoder: Decoder, changes: Changes) -> Iterator[NDArray[np.void]]:
+        """Yield the events of a pass, checked; what only its end tells is raised there."""
+        checked = self.checked_pass(decoder, changes)
+        yield from checked.pieces(self.piece_events)
+        checked.finish()
+        self.check_digests(decoder)
+
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         with self.begin() as decoder:
             changes = self.new_changes()
-            checked = self.checked_pass(decoder, changes)
-            yield from checked.pieces(self.piece_events)
-            checked.finish()
-            self.check_digests(decoder)
+            yield from self.walk(decoder, changes)
             if changes:
                 self.report(changes)
 
