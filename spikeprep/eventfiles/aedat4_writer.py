@@ -11,13 +11,14 @@ import struct
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CapabilityError
-from .base import as_words
+from .base import Words, as_words
 from .flatbuffer import table_buffer
 from .writer import EventWriter
 
@@ -81,17 +82,12 @@ class Aedat4Writer(EventWriter):
         file.write(_SIGNATURE + self._header(size, -1))
         table = array("q")  # five numbers for each packet, see `_table`
         for block in blocks:
-            rows = np.empty((len(block), 2), np.uint64)
-            words = as_words(block)
-            rows[:, 0] = words[:, 1] + np.uint64(start % 2**64)  # a negative one as its complement
-            rows[:, 1] = words[:, 0] & np.uint64((1 << 40) - 1)
-            stamps = rows[:, 0].view(np.int64)
-            cuts = np.flatnonzero(np.diff(stamps // _PACKET_US)) + 1
-            for first, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True):
-                vector = struct.pack("<I", end - first) + rows[first:end].astype("<u8", copy=False).tobytes()
-                content = compress(table_buffer(b"EVTS", (), vector))
+            words, stamps = as_words(block), block["t"] + start
+            cuts = [0, *(np.flatnonzero(np.diff(stamps // _PACKET_US)) + 1).tolist(), len(block)]
+            for first, last in pairwise(cuts):
+                content = compress(_packet(words[first:last], start))
                 file.write(_PACKET.pack(0, len(content)))
-                entry = (file.tell(), len(content), end - first, int(stamps[first]), int(stamps[end - 1]))
+                entry = file.tell(), len(content), last - first, int(stamps[first]), int(stamps[last - 1])
                 table.extend(entry)
                 file.write(content)
         end = file.tell()
@@ -104,6 +100,18 @@ class Aedat4Writer(EventWriter):
         xml = _XML.format(compression=self.compression.upper(), width=size[0], height=size[1]).encode()
         fields = ((1, struct.pack("<q", table)), (0, struct.pack("<i", _NUMBERS[self.compression])))
         return table_buffer(b"IOHE", fields, struct.pack("<I", len(xml)) + xml + b"\0")
+
+
+def _packet(words: Words, start: int) -> memoryview:
+    """Return the FlatBuffer of a packet of events: its table ends where the 16 bytes of each event begin."""
+    size = len(words) * 16
+    head = table_buffer(b"EVTS", (), struct.pack("<I", len(words)), size)
+    content = np.empty((len(head) + size) // 8, "<u8")
+    content[: len(head) // 8] = np.frombuffer(head, "<u8")
+    rows = content[len(head) // 8 :].reshape(-1, 2)
+    np.add(words[:, 1], np.uint64(start % 2**64), out=rows[:, 0])  # a negative one as its complement
+    np.bitwise_and(words[:, 0], np.uint64((1 << 40) - 1), out=rows[:, 1])  # x, y and p lie there as in EVENT
+    return memoryview(content).cast("B")
 
 
 def _table(numbers: array[int]) -> bytes:
@@ -139,7 +147,7 @@ def _table(numbers: array[int]) -> bytes:
     return table_buffer(b"FTAB", (), tail.ljust(first, b"\0") + rows.tobytes())
 
 
-def _compressor(compression: Compression) -> Callable[[bytes], bytes]:
+def _compressor(compression: Compression) -> Callable[[bytes | memoryview], bytes]:
     try:
         if compression == "lz4":
             from lz4.frame import compress

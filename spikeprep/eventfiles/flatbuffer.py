@@ -57,7 +57,7 @@ class Table:
         return self.data[at : at + count].decode("utf-8")
 
 
-def table_buffer(identifier: bytes, fields: Sequence[tuple[int, bytes]], tail: bytes) -> bytes:
+def table_buffer(identifier: bytes, fields: Sequence[tuple[int, bytes]], tail: bytes, more: int = 0) -> bytes:
     """Return a size-prefixed buffer: a root table, then what its last field, an offset, points to.
 
     Parameters
@@ -69,6 +69,8 @@ def table_buffer(identifier: bytes, fields: Sequence[tuple[int, bytes]], tail: b
     tail
         A vector, or a string: its length in 4 bytes and its items, which begin at a multiple of 8 bytes. The slot that
         points to it is the first one that `fields` does not have.
+    more
+        Bytes that the caller adds behind it: a multiple of 8.
     """
     slots = [slot for slot, _ in fields]
     last = next(slot for slot in range(len(slots) + 1) if slot not in slots)
@@ -87,7 +89,7 @@ def table_buffer(identifier: bytes, fields: Sequence[tuple[int, bytes]], tail: b
         + tail
     )  # fmt: skip
     body += bytes(-(len(body) + 4) % 8)
-    return struct.pack("<I", len(body)) + body
+    return struct.pack("<I", len(body) + more) + body
 
 
 _VTABLE = 12  # offset of the root table's vtable: behind size, root and identifier

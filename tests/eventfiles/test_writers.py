@@ -534,9 +534,10 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, name):
             events["t"] = np.arange(len(events)) + n * len(events)
             yield events
 
+    write(path_of(tmp_path, name), some(), format=name)  # compiles, and imports libraries
     tracemalloc.start()
     try:
-        write(path_of(tmp_path, name), Events(pieces(), (10, 10)), format=name)
+        write(path_of(tmp_path, name), Events(pieces(), (10, 10)), format=name, overwrite=True)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
