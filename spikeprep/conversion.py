@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .config import leaves
 from .data import Events
 from .errors import DataError, UsageError, near_miss, printable
 from .eventfiles import EventWriter, Invalid, write
@@ -176,7 +177,7 @@ class Reading:
 def split_settings(settings: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the format that is read and of the one that is written, from ``read.…`` and ``write.…``."""
     options: dict[str, dict[str, Any]] = {name: {} for name in _OPTIONS}
-    for key, value in (settings or {}).items():
+    for key, value in leaves(settings or {}).items():
         kind, dot, name = key.partition(".")
         if kind not in options or not dot:
             known = [f"{kind}.{key}" for kind in _OPTIONS]
@@ -404,7 +405,7 @@ def _convert(task: Task, reading: Reading, writer: EventWriter, overwrite: bool)
 
 def _of_reading(hint: str) -> str:
     """Return a hint with the options of `spikeprep.eventfiles.read` as settings of `convert`."""
-    return _ARGUMENT.sub(r"read.\1=\2", hint)
+    return _ARGUMENT.sub(lambda match: "read.{}={}".format(match[1], match[2].strip("'")), hint)
 
 
 def _of_writing(hint: str) -> str:

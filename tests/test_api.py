@@ -115,7 +115,7 @@ def test_an_attribute_that_does_not_exist():
         spikeprep.enocde  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["encode", "train", "evaluate", "export"])
+@pytest.mark.parametrize("name", ["encode", "train", "evaluate", "export", "convert"])
 def test_the_command_line_has_the_same_arguments_and_defaults(name):
     function = inspect.signature(getattr(spikeprep, name)).parameters
     only_python = {"encode": {"executor", "progress"}}.get(name, {"progress"})
@@ -124,6 +124,7 @@ def test_the_command_line_has_the_same_arguments_and_defaults(name):
         "train": ["a.zarr"],
         "evaluate": ["run", "a.zarr"],
         "export": ["run", "--to", "nir", "--out", "a.nir"],
+        "convert": ["a.raw", "--out", "a.dat"],
     }[name]
     parsed = main.get_command(None, name).make_context(name, words).params
     options = {key: value for key, value in parsed.items() if key not in ("as_json", "dry_run")}

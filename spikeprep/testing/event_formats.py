@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data import EVENT, Events
 from ..errors import DataError
-from ..eventfiles import EventFormat, open_events, outline, read
+from ..eventfiles import EventFormat, EventWriter, open_events, outline, read, write
 from ..registry import EVENT_FORMATS
 from .plugins import check_plugin, conformance, require
 from .signals import require_same
@@ -27,6 +27,8 @@ def check_event_format(
     """Check a format: a file is recognised and gives its events, whole, in pieces of any length, again and again.
 
     A copy of the file that ends early raises `DataError` or gives the beginning of the recording, never another error.
+    Where the format has a writer, what it writes reads back equal, whatever the pieces; what cannot be written leaves
+    no file.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def check_event_format(
         require(getattr(last, fact) == getattr(recording, fact), f"{name}: the outline has another {fact}")
     require(last.length() == recording.length(), f"{name}: the outline has another duration")
     _check_truncated(format, path, recording, settings)
+    if type(format).writer is not None:
+        _check_writer(format, recording)
 
 
 def _check_matching(format: EventFormat, path: Path) -> None:
@@ -117,3 +121,37 @@ def _check_truncated(format: EventFormat, path: Path, recording: Events, setting
                     continue
                 same = len(found) <= len(whole) and np.array_equal(found, whole[: len(found)])
                 require(same, f"{format.name}: the first {length} bytes of {path.name} give other events")
+
+
+def _check_writer(format: EventFormat, recording: Events) -> None:
+    name, events, writer = format.name, recording.array, type(format).writer
+    require(
+        isinstance(writer, type) and issubclass(writer, EventWriter),
+        f"{name}: its writer is no EventWriter class",
+    )
+    assert writer is not None
+    require(writer.name == name, f"{name}: its writer is called {writer.name}")
+    require(
+        writer.from_json(writer().to_json()) == writer(), f"{name}: its writer's options do not survive JSON"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"written{writer.extensions[0]}"
+        contents = []
+        for pieces in ((events,), [events[n : n + 7] for n in range(0, len(events), 7)]):
+            written = write(path, replace(recording, pieces=pieces), format=name, overwrite=True)
+            require(written.events == len(events), f"{name}: its writer got {written.events} events")
+            contents.append(path.read_bytes())
+        require(contents[0] == contents[1], f"{name}: events in other pieces are written as other bytes")
+        again = read(path, format=name, origin="first", size=recording.size)
+        shifted = events.copy()
+        shifted["t"] -= events["t"][0]
+        _check_events(again, shifted, f"{name}, written")
+        path.unlink()
+        off = events.copy()
+        off["x"][-1] = recording.size[0]
+        try:
+            write(path, replace(recording, pieces=(off,)), format=name)
+        except DataError:
+            require(not any(Path(folder).iterdir()), f"{name}: its writer left a file behind an error")
+        else:
+            raise AssertionError(f"{name}: an event off the sensor was written")

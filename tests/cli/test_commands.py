@@ -548,6 +548,7 @@ def test_evaluate_refuses(spikeprep, trained, tmp_path, what):
 def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
     run = tmp_path / "run"
     sounds = put(tmp_path / "sounds/tone/a.wav", wav(spoken(2))).parents[1]
+    recording = put(tmp_path / "a.csv", b"%geometry:9,9\nx,y,p,t\n1,2,0,0\n3,4,1,5\n")
     arguments = {
         "list": [],
         "recipe": ["digits"],
@@ -561,6 +562,7 @@ def test_json_is_the_only_thing_on_standard_output(spikeprep, store, tmp_path):
         "plot": [run, "--out", tmp_path / "p.svg"],
         "predict": [run, store],
         "export": [run, "--to", "npz", "--out", tmp_path / "network.npz"],
+        "convert": [recording, "--out", tmp_path / "recording.raw"],
     }
     assert set(arguments) == {name for name in COMMANDS if "--json" in spikeprep(name, "--help").stdout}
     for name, args in arguments.items():

@@ -82,6 +82,14 @@ def test_what_fits_a_store_or_a_run(offered, store):
     assert offered(f"plot {store} --kind ") == plain("sample", "variants", "encoders", "animation")
 
 
+def test_formats_of_recordings_and_their_settings(offered):
+    assert offered("convert a.raw --to evt") == plain("evt2", "evt3")
+    assert offered("convert a.raw --format a") == plain("aedat2", "aedat3", "aedat4")
+    assert offered("convert a.raw --to aedat4 --set write.") == plain("write.compression=")
+    assert offered("convert a.raw --format aedat2 --set read.c") == plain("read.camera=")
+    assert ("file", "a.r") in offered("convert a.r")
+
+
 def test_wrong_words_before_offer_nothing(offered):
     assert offered("encode nonsense --set p") == []
     assert offered("train s.zarr --rule nonsense --set o") == []

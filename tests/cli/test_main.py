@@ -29,6 +29,8 @@ PROMISED = {
     "evaluate": ["RUN", "STORE", "--split", "--json"],
     "export": ["RUN|STORE", "--to", "--out", "--store", "--split", "--samples", "--check", "--dt", "--url",
                "--overwrite", "--json"],
+    "convert": ["RECORDING…", "--out", "--to", "--format", "--size", "--invalid", "--set", "--overwrite", "--resume",
+                "--json"],
     "predict": ["RUN", "FILE…", "--split", "--store", "--device", "--csv", "--json"],
     "inspect": ["STORE|RUN", "--json"],
     "verify": ["STORE", "--json"],
@@ -202,7 +204,7 @@ def test_json_errors_are_one_document(spikeprep, tmp_path):
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("wrong", [["--nonsense"], ["--json=3"], ["a", "b", "c", "d"], ["--seed"]])
 def test_usage_errors_of_every_command_are_one_document(spikeprep, name, wrong):
-    if name == "predict" and wrong[0] == "a":  # any number of files is right, and none is wrong
+    if name in ("predict", "convert") and wrong[0] == "a":  # any number of files is right, and none is wrong
         wrong = wrong[:1]
     done = spikeprep(name, *wrong, "--json")
     error = json.loads(done.stdout)["error"]

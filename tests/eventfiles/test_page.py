@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+from spikeprep.eventfiles.writing import writable_formats
 from spikeprep.registry import EVENT_FORMATS
 
 from . import writing
@@ -30,3 +31,12 @@ def test_every_format_and_option_is_there():
         assert f"\n| `{name}` |" in PAGE, name
         for field in dataclasses.fields(EVENT_FORMATS.get(name)):
             assert f"`{field.name}`" in PAGE or f"`{field.name}=" in PAGE, (name, field.name)
+
+
+def test_every_writer_and_option_is_there():
+    section = PAGE.partition("## Writing")[2].partition("## Converting")[0]
+    for name, writer in writable_formats().items():
+        (row,) = re.findall(rf"^\| `{name}` \|.*$", section, re.MULTILINE)
+        assert f"`{writer.extensions[0]}`" in row
+        for field in dataclasses.fields(writer):
+            assert f"`{field.name}`" in row or f"`{field.name}=" in row, (name, field.name)

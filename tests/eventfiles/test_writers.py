@@ -20,16 +20,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import spikeprep
 from spikeprep.data import EVENT, Events
 from spikeprep.errors import CapabilityError, DataError, UsageError
 from spikeprep.eventfiles import EventWriter, evt3, open_events, read, write
 from spikeprep.eventfiles.base import BLOCK
 from spikeprep.eventfiles.dat import Dat
+from spikeprep.eventfiles.dat_writer import DatWriter
 from spikeprep.eventfiles.evt3_writer import Evt3Writer
 from spikeprep.eventfiles.flatbuffer import Table
 from spikeprep.eventfiles.writing import writable_formats
 from spikeprep.registry import EVENT_FORMATS
+from spikeprep.testing import check_event_format
 
 from ..assets import asset
 from .test_formats import FORMS, recording
@@ -555,33 +556,59 @@ def test_a_recording_is_converted_in_pieces(tmp_path):
 
 
 @dataclass(frozen=True)
-class Lines(EventWriter):
-    """A line per event."""
+class PluginWriter(DatWriter):
+    """Writes .dat under another name."""
 
-    name: ClassVar[str] = "writer_test"
-    extensions: ClassVar[tuple[str, ...]] = (".lines",)
+    name: ClassVar[str] = "plugin"
+    extensions: ClassVar[tuple[str, ...]] = (".plug",)
+
+    def header(self, size):
+        return b"%% plugin\n%% Height %d\n%% Width %d\n\x0c\x08" % size[::-1]
+
+
+class Careless(PluginWriter):
+    """Loses the last event of every block."""
+
+    def encode(self, events, out, state):
+        _, length = super().encode(events, out, state)
+        return len(events), length - 8
+
+
+class Impatient(PluginWriter):
+    """Writes something else for every piece."""
 
     def write(self, file, blocks, size, start):
-        for block in blocks:
-            for x, y, t, p in block.tolist():
-                file.write(f"{x} {y} {t} {p}\n".encode())
+        super().write(file, blocks, size, start)
+        if not hasattr(type(self), "again"):
+            type(self).again = True
+            file.write(bytes(8))
 
 
 @dataclass(frozen=True)
-class LinesFormat(Dat):
-    """Events as lines."""
+class Plugin(Dat):
+    """A format of another package."""
 
-    name: ClassVar[str] = "writer_test"
-    title: ClassVar[str] = "lines"
-    extensions: ClassVar[tuple[str, ...]] = (".lines",)
-    writer: ClassVar[type[EventWriter] | None] = Lines
+    name: ClassVar[str] = "plugin"
+    title: ClassVar[str] = "a plugin's"
+    extensions: ClassVar[tuple[str, ...]] = (".plug",)
+    begins: ClassVar[tuple[bytes, ...]] = (b"% plugin",)
+    writer: ClassVar[type[EventWriter] | None] = PluginWriter
+
+    @classmethod
+    def matches(cls, head):
+        return head.startswith(b"% plugin")
 
 
 def test_a_plugin_may_write_too(tmp_path, monkeypatch):
-    monkeypatch.setitem(EVENT_FORMATS._registered, "writer_test", LinesFormat)
-    assert spikeprep.register is not None
-    write(tmp_path / "a.lines", Events.of(THREE, (320, 240)))
-    assert (tmp_path / "a.lines").read_text() == "5 7 4098 1\n6 7 4098 1\n300 1 12288 0\n"
+    monkeypatch.setitem(EVENT_FORMATS._registered, "plugin", Plugin)
+    events = some(60)
+    path = write(tmp_path / "a.plug", events).path
+    same(read(path).array, events.array)
+    check_event_format(Plugin(), path, events.array)
+    for writer, message in ((Careless, "has 59 events; expected 60|other bytes"), (Impatient, "other bytes")):
+        monkeypatch.setattr(Plugin, "writer", writer)
+        with pytest.raises(AssertionError, match=message):
+            check_event_format(Plugin(), path, events.array)
 
 
 # ---------------------------------------------------------------- other libraries

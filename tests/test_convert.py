@@ -1,0 +1,313 @@
+"""`spikeprep.convert` and ``spikeprep convert``: files, folders, failures, interruptions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from spikeprep_cli.main import main
+
+import spikeprep
+from spikeprep.data import Events
+from spikeprep.errors import DataError, UsageError
+from spikeprep.eventfiles import read, write
+from spikeprep.interruption import Interrupted
+
+from .assets import asset
+from .eventfiles import writing
+from .eventfiles.test_formats import FORMS, recording
+from .eventfiles.test_writers import same
+
+
+def run(*args: object):
+    return CliRunner().invoke(main, ["convert", *map(str, args)])
+
+
+def events_of(count: int = 60, seed: int = 0) -> Events:
+    events = recording(FORMS["nmnist"], count, seed)
+    events["t"] -= events["t"][0]
+    return Events.of(events, (34, 34))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Recordings in the folders of two classes of two splits, with other files beside them."""
+    root = tmp_path / "data"
+    for n, folder in enumerate(("train/a", "train/b/deep", "test/a")):
+        (root / folder).mkdir(parents=True)
+        for k in range(2):
+            (root / folder / f"{k}.bin").write_bytes(writing.nmnist_bytes(events_of(seed=10 * n + k).array))
+    (root / "README.txt").write_text("1 2 3 4\n")
+    (root / "labels.csv").write_text("path,label\n")
+    return root
+
+
+def test_a_file_becomes_another(tmp_path):
+    source = write(tmp_path / "a.raw", events_of()).path
+    done = run(source, "--out", tmp_path / "b.aedat4")
+    assert done.exit_code == 0, done.output
+    size = (tmp_path / "b.aedat4").stat().st_size
+    t = int(events_of().array["t"][-1]) + 1
+    line = f"{tmp_path}/b.aedat4: aedat4, 60 events in {t / 1e6:.6g} s, 34 × 34, {size / 1e3:.3g} kB\n"
+    assert done.stdout == line
+    same(read(tmp_path / "b.aedat4").array, events_of().array)
+    result = spikeprep.convert(source, tmp_path / "c.aedat4", progress=False)
+    assert (tmp_path / "c.aedat4").read_bytes() == (tmp_path / "b.aedat4").read_bytes()
+    (file,) = result.files
+    assert (file.source_format, file.format, file.events) == ("evt3", "aedat4", 60)
+    assert (file.size, file.start, file.duration) == ((34, 34), 0, t)
+    assert str(result) == line.replace("b.aedat4", "c.aedat4").strip()
+
+
+def test_the_document(tmp_path):
+    source = write(tmp_path / "a.raw", Events(events_of().pieces, (34, 34), start=1000)).path
+    done = run(source, "--out", tmp_path / "b.h5", "--json")
+    document = json.loads(done.stdout)
+    assert (document["failures"], document["kept"]) == ([], 0)
+    (file,) = document["files"]
+    assert file == {
+        "source": str(source), "path": str(tmp_path / "b.h5"), "source_format": "evt3", "format": "hdf5",
+        "events": 60, "bytes": (tmp_path / "b.h5").stat().st_size, "size": [34, 34], "start": 1000,
+        "duration": int(events_of().array["t"][-1]) + 1, "changes": "", "notes": [],
+    }  # fmt: skip
+
+
+def test_a_folder_keeps_its_folders(tmp_path, tree):
+    done = run(tree, "--out", tmp_path / "out", "--to", "evt3")
+    assert done.exit_code == 0, done.output
+    assert "converted 6 recordings, 360 events" in done.stdout
+    written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*"))
+    assert written == [
+        "test/a/0.raw", "test/a/1.raw", "train/a/0.raw", "train/a/1.raw", "train/b/deep/0.raw", "train/b/deep/1.raw"
+    ]  # fmt: skip
+    for path in written:
+        source = read((tree / path).with_suffix(".bin"))
+        got = read(tmp_path / "out" / path)
+        same(got.array, source.array)
+        assert got.size == source.size
+
+
+def test_a_converted_folder_encodes_to_the_same_spikes(tmp_path, tree):
+    spikeprep.convert(tree, tmp_path / "out", to="aedat4", progress=False)
+    stored = []
+    for name, source in (("a", tree), ("b", tmp_path / "out")):
+        store = tmp_path / f"{name}.zarr"
+        spikeprep.encode("events", store, source=source, settings={"dvs.bin_us": 20}, progress=False)
+        train = spikeprep.open_store(store)["train"]
+        order = np.argsort([str(sample).rpartition(".")[0] for sample in train.ids])  # ids draw the order
+        stored.append((train.packed(slice(None)).bits[order], train.labels[:][order]))
+    np.testing.assert_array_equal(stored[0][0], stored[1][0])
+    np.testing.assert_array_equal(stored[0][1], stored[1][1])
+    assert stored[0][0].any()
+
+
+def test_several_files_and_folders(tmp_path, tree):
+    file = write(tmp_path / "single.dat", events_of()).path
+    done = run(tree / "train", tree / "test", file, "--out", tmp_path / "out", "--to", "hdf5", "--json")
+    assert done.exit_code == 0, done.output
+    paths = [
+        Path(f["path"]).relative_to(tmp_path / "out").as_posix() for f in json.loads(done.stdout)["files"]
+    ]
+    assert paths == [
+        "train/a/0.h5", "train/a/1.h5", "train/b/deep/0.h5", "train/b/deep/1.h5", "test/a/0.h5", "test/a/1.h5",
+        "single.h5",
+    ]  # fmt: skip
+
+
+def test_a_file_goes_into_a_folder_that_is_there(tmp_path):
+    source = write(tmp_path / "a.csv", events_of()).path
+    (tmp_path / "out").mkdir()
+    spikeprep.convert(source, tmp_path / "out", to="dat", progress=False)
+    spikeprep.convert(source, f"{tmp_path}/new/", to="dat", progress=False)
+    for folder in ("out", "new"):
+        same(read(tmp_path / folder / "a.dat").array, events_of().array)
+
+
+def test_text_is_taken_from_a_folder_where_it_is_named(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "a.csv", events_of())
+    with pytest.raises(DataError, match=r"has no recordings; expected files ending in .*format=NAME"):
+        spikeprep.convert(folder, tmp_path / "out", to="dat", progress=False)
+    result = spikeprep.convert(folder, tmp_path / "out", to="dat", format="text", progress=False)
+    assert [Path(file.path).name for file in result.files] == ["a.dat"]
+
+
+def test_a_packed_file_loses_both_endings(tmp_path):
+    import gzip
+
+    plain = write(tmp_path / "a.csv", events_of()).path
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    result = spikeprep.convert(tmp_path / "a.csv.gz", f"{tmp_path}/out/", to="dat", progress=False)
+    assert Path(result.files[0].path).name == "a.dat"
+
+
+def test_what_cannot_be_converted_is_named_at_the_end(tmp_path, tree):
+    (tree / "train/a/0.bin").write_bytes(b"")
+    (tree / "test/a/1.bin").write_bytes(bytes([200, 7, 0, 0, 1]) * 3)
+    done = run(tree, "--out", tmp_path / "out", "--to", "dat", "--json")
+    assert done.exit_code == 3
+    document = json.loads(done.stdout)
+    assert len(document["files"]) == 4
+    assert [Path(f["file"]).relative_to(tree).as_posix() for f in document["failures"]] == [
+        "test/a/1.bin",
+        "train/a/0.bin",
+    ]
+    assert "2 of 6 recordings could not be converted" in done.stderr
+    assert "is empty (0 bytes)" in done.stderr
+    assert len(list((tmp_path / "out").rglob("*.*"))) == 4
+    again = run(tree, "--out", tmp_path / "out", "--to", "dat", "--resume", "--invalid", "drop")
+    assert again.exit_code == 3
+    assert "4 were there already" in again.stdout
+
+
+def test_a_single_failure_is_the_error_itself(tmp_path):
+    path = tmp_path / "a.dat"
+    path.write_bytes(writing.dat_bytes(events_of().array)[:-3])
+    done = run(path, "--out", tmp_path / "b.raw")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "a.dat is truncated" in done.stderr
+    assert "--invalid drop" in done.stderr
+    done = run(path, "--out", tmp_path / "b.raw", "--invalid", "drop")
+    assert done.exit_code == 0
+    assert f"attention: {path}: " in done.stderr
+    assert len(read(tmp_path / "b.raw").array) == 59
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "args", "words"),
+    [
+        ("a.csv", b"x,y,p,t\n1,2,0,10\n3,4,1,20\n", (), ["does not state the size", "--size width height"]),
+        ("a.csv", b"1,2,0,1\n", ("--size", "9", "9"), ["--set read.columns=txyp or --set read.columns=xypt"]),
+        (
+            "a.csv",
+            b"x,y,p,t\n1,2,0,10\n",
+            ("--size", "3000", "9"),
+            ["a.csv", "sides up to 2,048", "--to hdf5", "--to text"],
+        ),
+        ("a.dat", b"% evt 3.0\n% end\n", (), ["--format evt3"]),
+    ],
+)
+def test_errors_name_the_flags(tmp_path, name, data, args, words):
+    (tmp_path / name).write_bytes(data)
+    done = run(tmp_path / name, "--out", tmp_path / "b.raw", *args)
+    assert done.exit_code == 3, done.output
+    for word in words:
+        assert word in done.stderr
+    assert not (tmp_path / "b.raw").exists()
+
+
+def test_settings_reach_the_reader_and_the_writer(tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_text("".join(f"{n},1,2,1\n" for n in range(0, 9000, 1000)))
+    out = tmp_path / "b.csv"
+    done = run(
+        source, "--out", out, "--size", "10", "10", "--set", "read.columns=txyp", "--set", "read.unit=ms",
+        "--set", "write.names=true", "--set", "write.columns=ptxy",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert out.read_text().splitlines()[:4] == ["%geometry:10,10", "p,t_us,x,y", "1,0,1,2", "1,1000000,1,2"]
+    for bad, words in (
+        ("read.colour=1", "no setting 'colour'"),
+        ("write.colour=1", "no setting 'colour'"),
+        ("colour=1", "read.NAME, or write.NAME"),
+        ("red.unit=s", "read"),
+    ):
+        done = run(source, "--out", tmp_path / "c.csv", "--set", bad)
+        assert done.exit_code == 2, bad
+        assert words in done.stderr
+
+
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(tmp_path, tree):
+    single = write(tmp_path / "a.raw", events_of()).path
+    (tmp_path / "file").write_text("")
+    cases = [
+        ((tree, "--out", tmp_path / "out"), "and no format"),
+        ((tree, "--out", tmp_path / "file", "--to", "dat"), "is a file"),
+        ((tree, "--out", tree / "out", "--to", "dat"), "is in the folder of the recordings"),
+        ((tree, "--out", tree, "--to", "dat"), "is in the folder of the recordings"),
+        ((tree, "--out", tmp_path / "no/out", "--to", "dat"), "there is no folder"),
+        ((tree, "--out", tmp_path / "out", "--to", "numpy"), "is read, but not written"),
+        ((tree, "--out", "s3://bucket/x", "--to", "dat"), "a path"),
+        ((single, "--out", tmp_path / "b.xyz"), "--to NAME"),
+        ((single, "--out", tmp_path / "b.dat", "--to", "evt3"), "a.*ends like|ends like Prophesee"),
+        ((single, "--out", tmp_path / "b.dat", "--overwrite", "--resume"), "one of them"),
+        (("s3://bucket/a.raw", "--out", tmp_path / "b.dat"), "a path of this machine"),
+        ((single, single, "--out", tmp_path / "out", "--to", "evt4"), "no event format 'evt4'"),
+    ]
+    for args, words in cases:
+        done = run(*args)
+        assert done.exit_code == 2, (args, done.output)
+        assert np.any([word in done.stderr for word in words.split("|")]), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.raw", "data", "file"]
+
+
+def test_two_recordings_that_become_one_file_are_refused(tmp_path, tree):
+    write(tree / "train/a/0.raw", events_of())
+    with pytest.raises(UsageError, match=r"0\.bin and .*0\.raw would both become .*0\.dat"):
+        spikeprep.convert(tree, tmp_path / "out", to="dat", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_recording(tmp_path):
+    with pytest.raises(DataError, match=r"nothing\.raw"):
+        spikeprep.convert(tmp_path / "nothing.raw", tmp_path / "b.dat", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_there_stay_until_something_else_is_said(tmp_path, tree):
+    out = tmp_path / "out"
+    (out / "train/a").mkdir(parents=True)
+    (out / "train/a/1.dat").write_text("precious")
+    done = run(tree, "--out", out, "--to", "dat")
+    assert done.exit_code == 2
+    assert "1.dat is there already" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert [p.name for p in out.rglob("*.*")] == ["1.dat"]
+    result = spikeprep.convert(tree, out, to="dat", resume=True, progress=False)
+    assert (len(result.files), result.kept) == (5, 1)
+    assert (out / "train/a/1.dat").read_text() == "precious"
+    result = spikeprep.convert(tree, out, to="dat", overwrite=True, progress=False)
+    assert (len(result.files), result.kept) == (6, 0)
+    same(read(out / "train/a/1.dat").array, read(tree / "train/a/1.bin").array)
+
+
+def test_an_interruption_keeps_whole_files_and_says_how_to_go_on(tmp_path, tree):
+    out = tmp_path / "out"
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match=r"after 3 of 6 recordings\. Call it again with resume=True"):
+        spikeprep.convert(tree, out, to="dat", progress=stop)
+    assert len(list(out.rglob("*.*"))) == 3
+    result = spikeprep.convert(tree, out, to="dat", resume=True, progress=False)
+    assert (len(result.files), result.kept) == (3, 3)
+    whole = tmp_path / "whole"
+    spikeprep.convert(tree, whole, to="dat", progress=False)
+    for path in whole.rglob("*.dat"):
+        assert (out / path.relative_to(whole)).read_bytes() == path.read_bytes()
+
+
+def test_nothing_is_written_into_a_store(tmp_path, tree):
+    store = tmp_path / "digits.zarr"
+    spikeprep.encode("digits", store, limit=2, progress=False)
+    with pytest.raises(UsageError, match="is inside the store"):
+        spikeprep.convert(tree, store / "out", to="dat", progress=False)
+    shutil.rmtree(store)
+
+
+def test_real_recordings_in_a_tree(tmp_path):
+    folder = asset("data/event_files")
+    result = spikeprep.convert(folder, tmp_path / "out", to="hdf5", progress=False)
+    assert len(result.files) == 8
+    assert [Path(path).name for path, _ in result.failures] == ["faery_generic.es"]
+    for file in result.files:
+        original, got = read(file.source), read(file.path)
+        same(got.array, original.array)
+        assert (got.size, got.start) == (original.size, original.start)
