@@ -137,10 +137,17 @@ def _described(plugin: type[Any], prefix: str = "") -> list[Setting]:
     return list(describe(plugin, prefix))
 
 
+def _options(writer: type[Any]) -> list[Setting]:
+    """Return the options of a writer of event files."""
+    from spikeprep.config import describe
+
+    return list(describe(writer))
+
+
 def _title(plugin: type[Any]) -> str:
-    return (
-        (plugin.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ").rstrip(".").replace("``", "")
-    )
+    text = (plugin.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ").rstrip(".")
+    written = "; is written too" if getattr(plugin, "writer", None) else ""
+    return text.replace("``", "") + written
 
 
 def _line(entry: dict[str, Any]) -> str:
@@ -177,6 +184,8 @@ def _details(kind: str, name: str) -> dict[str, Any]:
     plugin = _registry(kind).get(name)
     prefix = "" if kind == "rules" else f"{name}."
     settings = _described(plugin)
+    if kind == "formats" and plugin.writer is not None:  # as `spikeprep convert --set` takes them
+        settings += [dataclasses.replace(s, name=f"write.{s.name}") for s in _options(plugin.writer)]
     details = {"name": name, "title": _title(plugin), "prefix": prefix, "settings": settings}
     return details | ({"citation": plugin.citation} if getattr(plugin, "citation", "") else {})
 

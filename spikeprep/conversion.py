@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -319,8 +320,8 @@ def convert_files(
             if keep:
                 continue
             try:
-                _make_folders(task.target.parent)
-                converted.append(_convert(task, reading, writer, overwrite))
+                with _folder_for(task.target):
+                    converted.append(_convert(task, reading, writer, overwrite))
             except DataError as error:
                 failures.append((os.fspath(task.source), error))
         show(len(tasks), len(tasks))
@@ -343,8 +344,18 @@ def _writer(task: Task, to: str, options: Mapping[str, Any]) -> EventWriter:
         raise UsageError(error.got, error.expected, _of_writing(error.hint)) from error
 
 
-def _make_folders(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def _folder_for(file: Path) -> Iterator[None]:
+    """Make the folders of a file; those that are made are removed again where it is not written: none is empty."""
+    missing = [folder for folder in file.parents if not folder.exists()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # another process has written something there
+            for folder in missing:
+                folder.rmdir()
+        raise
 
 
 class _Unreadable(DataError):

@@ -165,6 +165,19 @@ def test_what_cannot_be_converted_is_named_at_the_end(tmp_path, tree):
     assert "4 were there already" in again.stdout
 
 
+def test_a_folder_of_failures_leaves_no_empty_folders(tmp_path, tree):
+    for path in (tree / "train/b/deep").iterdir():
+        path.write_bytes(b"")
+    result = spikeprep.convert(tree, tmp_path / "out", to="dat", progress=False)
+    assert len(result.failures) == 2
+    assert sorted(p.name for p in (tmp_path / "out/train").iterdir()) == ["a"]
+    for path in tree.rglob("*.bin"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="6 of 6 recordings could not be converted"):
+        spikeprep.convert(tree, tmp_path / "none", to="dat", progress=False)
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_single_failure_is_the_error_itself(tmp_path):
     path = tmp_path / "a.dat"
     path.write_bytes(writing.dat_bytes(events_of().array)[:-3])

@@ -111,7 +111,7 @@ def _packet(words: Words, start: int) -> memoryview:
     rows = content[len(head) // 8 :].reshape(-1, 2)
     np.add(words[:, 1], np.uint64(start % 2**64), out=rows[:, 0])  # a negative one as its complement
     np.bitwise_and(words[:, 0], np.uint64((1 << 40) - 1), out=rows[:, 1])  # x, y and p lie there as in EVENT
-    return memoryview(content).cast("B")
+    return content.data.cast("B")
 
 
 def _table(numbers: array[int]) -> bytes:

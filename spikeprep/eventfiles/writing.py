@@ -123,17 +123,22 @@ def find_writer(path: Path, format: str | EventWriter, options: Mapping[str, Any
     if isinstance(format, EventWriter):
         if options:
             raise UsageError(f"got the options {sorted(options)} beside a writer that is built", "no options")
+        _check_ending(path, type(format))
         return format
-    name = format or _by_ending(path)
-    writer = writer_class(name)
+    writer = writer_class(format or _by_ending(path))
+    _check_ending(path, writer)
+    return writer.from_json(options)
+
+
+def _check_ending(path: Path, writer: type[EventWriter]) -> None:
+    """Raise `UsageError` where a file's ending is that of another format."""
     others = [form for form in formats() if path.name.lower().endswith(form.extensions)]
-    if others and all(form.name != name for form in others):
+    if others and all(form.name != writer.name for form in others):
         raise UsageError(
-            f"{path} ends like {' or '.join(form.title for form in others)}, and {name} is to be written",
+            f"{path} ends like {' or '.join(form.title for form in others)}, and {writer.name} is to be written",
             f"a name that ends in {' or '.join(writer.extensions)}",
             "Readers would refuse it: rename it.",
         )
-    return writer.from_json(options)
 
 
 def writer_class(name: str) -> type[EventWriter]:

@@ -110,3 +110,16 @@ def test_another_encoder(spikeprep, tmp_path):
     assert done.exit_code == 0, done.output
     chain = json.loads(spikeprep("inspect", out, "--json").stdout)["chain"]
     assert chain == [{"name": "poisson", "steps": 25, "rate_max": 1 / 5.5, "dt": 0.001}]
+
+
+def test_formats_say_whether_they_are_written(spikeprep):
+    titles = {
+        entry["name"]: entry["title"]
+        for entry in json.loads(spikeprep("list", "formats", "--json").stdout)["formats"]
+    }
+    written = {name for name, title in titles.items() if title.endswith("; is written too")}
+    assert written == {"aedat4", "dat", "evt2", "evt3", "hdf5", "text"}
+    described = json.loads(spikeprep("list", "formats", "aedat4", "--json").stdout)
+    assert "write.compression" in {
+        setting["name"].removeprefix("aedat4.") for setting in described["settings"]
+    }

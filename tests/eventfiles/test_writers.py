@@ -396,6 +396,8 @@ def test_a_format_has_to_be_known(tmp_path):
         write(tmp_path / "a.raw", some(), format="evt4")
     with pytest.raises(UsageError, match=r"a\.dat ends like Prophesee \.dat, and evt3 is to be written"):
         write(tmp_path / "a.dat", some(), format="evt3")
+    with pytest.raises(UsageError, match=r"a\.dat ends like Prophesee \.dat, and evt3 is to be written"):
+        write(tmp_path / "a.dat", some(), format=Evt3Writer())
     with pytest.raises(UsageError, match="no setting 'colour'"):
         write(tmp_path / "a.dat", some(), colour="red")
     with pytest.raises(UsageError, match="compression"):
