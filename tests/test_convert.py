@@ -250,7 +250,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(tmp_path, tr
         ((single, "--out", tmp_path / "b.dat", "--to", "evt3"), "a.*ends like|ends like Prophesee"),
         ((single, "--out", tmp_path / "b.dat", "--overwrite", "--resume"), "one of them"),
         (("s3://bucket/a.raw", "--out", tmp_path / "b.dat"), "a path of this machine"),
-        ((single, single, "--out", tmp_path / "out", "--to", "evt4"), "no event format 'evt4'"),
+        ((single, single, "--out", tmp_path / "out", "--to", "evt9"), "no event format 'evt9'"),
     ]
     for args, words in cases:
         done = run(*args)

@@ -392,8 +392,8 @@ def test_a_format_has_to_be_known(tmp_path):
         write(tmp_path / "a.npy", some())
     with pytest.raises(UsageError, match="numpy is read, but not written"):
         write(tmp_path / "a.npy", some(), format="numpy")
-    with pytest.raises(UsageError, match=r"no event format 'evt4'\. Did you mean 'evt"):
-        write(tmp_path / "a.raw", some(), format="evt4")
+    with pytest.raises(UsageError, match=r"no event format 'evt9'\. Did you mean 'evt"):
+        write(tmp_path / "a.raw", some(), format="evt9")
     with pytest.raises(UsageError, match=r"a\.dat ends like Prophesee \.dat, and evt3 is to be written"):
         write(tmp_path / "a.dat", some(), format="evt3")
     with pytest.raises(UsageError, match=r"a\.dat ends like Prophesee \.dat, and evt3 is to be written"):
