@@ -235,6 +235,17 @@ def test_settings_reach_the_reader_and_the_writer(tmp_path):
         assert words in done.stderr
 
 
+def test_rows_that_count_from_the_bottom_are_turned_where_that_is_asked_for(tmp_path):
+    events = events_of().array
+    (tmp_path / "a.es").write_bytes(writing.es_bytes(events, (34, 40)))
+    for n, (settings, expected) in enumerate((({}, events["y"]), ({"read.flip_y": True}, 39 - events["y"]))):
+        result = spikeprep.convert(
+            tmp_path / "a.es", tmp_path / f"{n}.dat", settings=settings, progress=False
+        )
+        assert result.files[0].size == (34, 40)
+        np.testing.assert_array_equal(read(tmp_path / f"{n}.dat").array["y"], expected)
+
+
 def test_what_cannot_be_meant_is_refused_before_anything_is_written(tmp_path, tree):
     single = write(tmp_path / "a.raw", events_of()).path
     (tmp_path / "file").write_text("")
