@@ -237,6 +237,7 @@ TRANSFORMS = Registry(
         "event_time_downsample": "spikeprep.transforms.events.time_downsample:EventTimeDownsample",
         "fix_length": "spikeprep.transforms.audio.fix_length:FixLength",
         "flip": "spikeprep.transforms.images.flip:Flip",
+        "gain": "spikeprep.transforms.audio.gain:Gain",
         "hot_pixels": "spikeprep.transforms.events.hot_pixels:HotPixels",
         "invert": "spikeprep.transforms.images.invert:Invert",
         "lyon": "spikeprep.transforms.audio.lyon:Lyon",
@@ -248,9 +249,12 @@ TRANSFORMS = Registry(
         "rotation": "spikeprep.transforms.images.rotation:Rotation",
         "scale": "spikeprep.transforms.images.scale:Scale",
         "shift": "spikeprep.transforms.images.shift:Shift",
+        "sound_noise": "spikeprep.transforms.audio.noise:SoundNoise",
+        "speed": "spikeprep.transforms.audio.speed:Speed",
         "stabilise_saccades": "spikeprep.transforms.events.stabilise_saccades:StabiliseSaccades",
         "standardise": "spikeprep.transforms.series.standardise:Standardise",
         "time_jitter": "spikeprep.transforms.events.time_jitter:TimeJitter",
+        "time_shift": "spikeprep.transforms.audio.time_shift:TimeShift",
     },
 )
 SOURCES = Registry(

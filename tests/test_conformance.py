@@ -130,6 +130,7 @@ SIGNALS = dict.fromkeys(("delta", "lif", "moving_window", "sigma_delta", "step_f
     "burst": VALUES,
     "dvs": EVENTS,
     "fix_length": SOUNDS,
+    "gain": SOUNDS,
     "gaussian_receptive_fields": VALUES,
     "hsa": POSITIVE,
     "latency": VALUES,
@@ -140,7 +141,10 @@ SIGNALS = dict.fromkeys(("delta", "lif", "moving_window", "sigma_delta", "step_f
     "rank_order": VALUES,
     "rectify": CHANNELS,
     "resample": CHANNELS,
+    "sound_noise": SOUNDS,
+    "speed": SOUNDS,
     "standardise": CHANNELS,
+    "time_shift": SOUNDS,
     "zero_crossing_step_forward": SERIES,
 }
 FOLDERS = {

@@ -75,7 +75,10 @@ class Augmentation(Transform):
 
     @abstractmethod
     def plain(self, signal: Any) -> Any:
-        """Return an original's signal, of the kind and shape of a copy's; raises `DataError` for another kind."""
+        """Return an original's signal, of the kind of a copy's; raises `DataError` for another kind.
+
+        Where its shape differs from that of a copy, `outline` tells them apart by ``rng.copy``.
+        """
 
     def original(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
         """Return what the signal of an original becomes."""

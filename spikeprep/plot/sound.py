@@ -12,6 +12,7 @@ from ..data import Audio, Frames
 from ..errors import UsageError
 from ..random import SampleKey
 from ..recipes import stored_recipe
+from ..transforms.audio.base import FrontEnd
 from .raw_samples import raw_sample
 from .style import COUNTS, empty_figure, ink, palette, styled
 
@@ -95,7 +96,9 @@ def cochleagram(
 
 def has_sound(store: SpikeStore) -> bool:
     """Return whether a store was encoded from sound, by way of a bank of filters."""
-    return any(hasattr(step, "filters") for step in stored_recipe(store.attributes).build_chain().transforms)
+    return any(
+        isinstance(step, FrontEnd) for step in stored_recipe(store.attributes).build_chain().transforms
+    )
 
 
 def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | os.PathLike[str]) -> Figure:
@@ -117,9 +120,7 @@ def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | o
     if not isinstance(sound, Audio) or not isinstance(frames, Frames):
         raise UsageError(f"{store.path} does not contain sound", "", "Leave source out.")
     centres = [
-        transform.filters(sound.rate).centres
-        for transform in chain.transforms
-        if hasattr(transform, "filters")
+        transform.centres(sound.rate) for transform in chain.transforms if isinstance(transform, FrontEnd)
     ]
     return cochleagram(
         sound,

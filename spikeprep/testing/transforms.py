@@ -16,7 +16,8 @@ from .signals import is_blank, outline_of, require_outline, require_same
 def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     """Check a transform: pure, the same result in any thread, and an outline of the result's shape.
 
-    An augmentation with its default settings leaves originals as `plain` returns them, of the shape of a copy.
+    An augmentation with its default settings leaves originals as `plain` returns them; its outline tells a copy's
+    shape from an original's by the key.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     require(transform.is_fitted, f"{name}: give it with its statistics, as its method fit returns it")
     check_plugin(transform)
     require(transform.citation, f"{name}: it has no citation, which is stored with the data")
-    keys = keys_for(signals)
+    originals = keys_for(signals)
+    keys = [replace(key, copy=1) for key in originals] if isinstance(transform, Augmentation) else originals
     before = copy.deepcopy(signals)
     results = [transform(signal, rng=key) for signal, key in zip(signals, keys, strict=True)]
     for n, (signal, result) in enumerate(zip(signals, results, strict=True)):
@@ -49,10 +51,9 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
             )
         if isinstance(transform, Augmentation):
             plain = transform.plain(signal)
-            require_outline(
-                outline, plain, f"{name}, signal {n}: an original's outline differs from a copy's"
-            )
-            kept = transform.apply(signal, replace(keys[n], copy=0))
+            outline = transform.outline(signal, originals[n])
+            require_outline(outline, plain, f"{name}, signal {n}: an original's outline differs from it")
+            kept = transform.apply(signal, originals[n])
             require_same(kept, plain, f"{name}, signal {n}: originals are not what plain returns")
     for n, (signal, unchanged) in enumerate(zip(signals, before, strict=True)):
         require_same(signal, unchanged, f"{name}: it changed signal {n}")

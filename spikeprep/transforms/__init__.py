@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .audio.base import AudioAugmentation, FrontEnd
     from .audio.fix_length import FixLength
+    from .audio.gain import Gain
     from .audio.lyon import Lyon
+    from .audio.noise import SoundNoise
+    from .audio.speed import Speed
+    from .audio.time_shift import TimeShift
     from .events.background_filter import BackgroundFilter
     from .events.base import EventAugmentation, EventTransform
     from .events.crop import EventCrop
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from .series.standardise import Standardise
 
 __all__ = [
+    "AudioAugmentation",
     "BackgroundFilter",
     "Crop",
     "DropEvents",
@@ -51,6 +57,8 @@ __all__ = [
     "EventTransform",
     "FixLength",
     "Flip",
+    "FrontEnd",
+    "Gain",
     "HotPixels",
     "ImageAugmentation",
     "ImageTransform",
@@ -64,10 +72,23 @@ __all__ = [
     "Rotation",
     "Scale",
     "Shift",
+    "SoundNoise",
+    "Speed",
     "StabiliseSaccades",
     "Standardise",
     "TimeJitter",
+    "TimeShift",
 ]
+
+
+_BASES = {
+    "AudioAugmentation": "audio",
+    "EventAugmentation": "events",
+    "EventTransform": "events",
+    "FrontEnd": "audio",
+    "ImageAugmentation": "images",
+    "ImageTransform": "images",
+}  # base class → its package
 
 
 def __getattr__(name: str) -> Any:
@@ -77,8 +98,7 @@ def __getattr__(name: str) -> Any:
 
     from ..registry import TRANSFORMS
 
-    if name in ("EventAugmentation", "EventTransform", "ImageAugmentation", "ImageTransform"):
-        package = "events" if name.startswith("Event") else "images"
+    if package := _BASES.get(name):
         return getattr(importlib.import_module(f".{package}.base", __name__), name)
     if name in __all__:
         return TRANSFORMS.get(re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower())

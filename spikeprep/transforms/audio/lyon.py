@@ -35,10 +35,9 @@ from ..._simd import (
     store,
 )
 from ...config import Meta
-from ...data import LOUDEST, Audio, Frames
-from ...encoders.base import Transform
-from ...errors import DataError, SignalError
+from ...data import Audio, Frames
 from ...random import SampleKey
+from .base import FrontEnd, checked_samples
 from .lyon_filters import CAP, FRONT, TARGETS, Filters, design
 
 # ---------------------------------------------------------------- the kernel
@@ -204,7 +203,7 @@ def _numbers(settings: tuple[float, float, float, int, float], dtype: np.dtype[A
 
 
 @dataclass(frozen=True)
-class Lyon(Transform):
+class Lyon(FrontEnd):
     """Lyon's passive ear: audio → a cochleagram of `Frames`, channel 0 the highest frequency.
 
     A frame is the smoothed activity at the end of `decimation` samples; a tail that fills no frame is dropped. Sound
@@ -237,6 +236,7 @@ class Lyon(Transform):
         "Lyon 1982, A computational model of filtering, detection, and compression in the cochlea, ICASSP; "
         "Slaney 1998, Auditory Toolbox version 2, Interval Research TR 1998-010"
     )
+    level: ClassVar[float] = 5e-4
 
     decimation: Annotated[int, Meta(ge=1, le=1 << 31)] = 200
     ear_q: Annotated[float, Meta(gt=0.5, le=1000)] = 8.0
@@ -253,25 +253,17 @@ class Lyon(Transform):
     def _design(self, rate: float) -> tuple[float, float, float, int, float]:
         return rate, self.ear_q, self.step_factor or self.ear_q / 32, self.decimation, self.tau_factor
 
-    def outline(self, signal: Audio, rng: SampleKey | None = None) -> Frames:
-        """Return frames of the shape that `signal` gives, all zero, at no cost."""
-        shape = (_samples(signal).size // self.decimation, self.filters(signal.rate).centres.size)
-        return Frames(np.broadcast_to(0.0, shape), signal.rate / self.decimation)
+    def centres(self, rate: float) -> NDArray[np.float64]:
+        """Return each channel's centre frequency in Hz, decreasing; raises as `filters`."""
+        return self.filters(rate).centres
+
+    def frame_grid(self, samples: int, rate: float) -> tuple[int, float]:
+        """Return how many frames so many samples have, and the frames per second."""
+        return samples // self.decimation, rate / self.decimation
 
     def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Frames:
         """Return the cochleagram; raises `DataError` for anything but finite `Audio` in about ±1."""
-        samples, dtype = _samples(signal), np.dtype(self.precision)
-        least, most = samples.min(initial=0), samples.max(initial=0)  # NaN where one is
-        if not (np.isfinite(least) and np.isfinite(most)):
-            raise DataError(
-                "lyon: got samples that are NaN or infinite", "finite ones", "Repair the recording."
-            )
-        if max(-least, most) > LOUDEST:
-            raise DataError(
-                f"lyon: got samples from {least:g} to {most:g}",
-                "±1",
-                "Divide them by their full scale, for example 16-bit numbers by 32768.",
-            )
+        samples, dtype = checked_samples(signal, self.name), np.dtype(self.precision)
         sections = self.filters(signal.rate).sections
         stages = sections.shape[1]
         line = LINE // dtype.itemsize
@@ -286,21 +278,6 @@ class Lyon(Transform):
             numbers, frames,
         )  # fmt: skip
         return Frames(frames, signal.rate / self.decimation)
-
-
-def _samples(signal: Any) -> NDArray[np.floating[Any]]:
-    """Return the samples of `Audio`; raises `SignalError` for anything else."""
-    if isinstance(signal, Audio):
-        if signal.samples.ndim == 1 and np.issubdtype(signal.samples.dtype, np.floating):
-            return signal.samples
-        got = f"Audio of {signal.samples.dtype} {signal.samples.shape}"
-    else:
-        got = f"a signal of type {type(signal).__name__}"
-    raise SignalError(
-        f"lyon: got {got}",
-        "Audio with floating-point samples (time,) in ±1",
-        "Pass spikeprep.data.Audio(samples, rate); divide int16 samples by 32768.",
-    )
 
 
 def lyon_reference(signal: Audio, lyon: Lyon) -> NDArray[np.float64]:

@@ -1,0 +1,128 @@
+"""What the transforms of sound share: their checks, and what a front end and an augmentation of sound are."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data import LOUDEST, Audio, Frames
+from ...encoders.base import Augmentation, Transform
+from ...errors import DataError, SignalError, UsageError
+from ...random import SampleKey
+from ..draws import required_key
+
+Samples = NDArray[np.floating[Any]]
+"""Sound, floating point (time,), full scale is ±1."""
+
+
+def samples_of(signal: Any, who: str) -> Samples:
+    """Return the samples of `Audio`; raises `SignalError`, in the name of the plugin `who`, for anything else."""
+    if isinstance(signal, Audio):
+        if not (isfinite(signal.rate) and signal.rate > 0):
+            raise DataError(f"{who}: got audio of {signal.rate:g} Hz", "a rate above 0")
+        if signal.samples.ndim == 1 and np.issubdtype(signal.samples.dtype, np.floating):
+            return signal.samples
+        got = f"Audio of {signal.samples.dtype} {signal.samples.shape}"
+    else:
+        got = f"a signal of type {type(signal).__name__}"
+    raise SignalError(
+        f"{who}: got {got}",
+        "Audio with floating-point samples (time,) in ±1",
+        "Pass spikeprep.data.Audio(samples, rate); divide int16 samples by 32768.",
+    )
+
+
+def checked_samples(signal: Any, who: str) -> Samples:
+    """Return the samples of `Audio`; raises as `samples_of`, and `DataError` for samples not finite or far from ±1."""
+    samples = samples_of(signal, who)
+    least, most = samples.min(initial=0), samples.max(initial=0)  # NaN where one is
+    if not (isfinite(least) and isfinite(most)):
+        raise DataError(
+            f"{who}: got samples that are NaN or infinite", "finite ones", "Repair the recording."
+        )
+    if max(-least, most) > LOUDEST:
+        raise DataError(
+            f"{who}: got samples from {least:g} to {most:g}",
+            "±1",
+            "Divide them by their full scale, for example 16-bit numbers by 32768.",
+        )
+    return samples
+
+
+@dataclass(frozen=True)
+class FrontEnd(Transform):
+    """Audio → `Frames` of frequency channels, channel 0 the highest: what `Recipe.with_front_end` exchanges."""
+
+    level: ClassVar[float] = 1.0
+    """About the value of the loudest channels of speech, by which the scale of an encoder follows a front end."""
+
+    @abstractmethod
+    def centres(self, rate: float) -> NDArray[np.float64]:
+        """Return each channel's centre frequency in Hz, decreasing, for audio of `rate` Hz.
+
+        Raises
+        ------
+        UsageError
+            The settings do not fit the rate.
+        """
+
+    @abstractmethod
+    def frame_grid(self, samples: int, rate: float) -> tuple[int, float]:
+        """Return how many frames so many samples have, and the frames per second."""
+
+    def outline(self, signal: Audio, rng: SampleKey | None = None) -> Frames:
+        """Return frames of the shape that `signal` gives, all zero, at no cost."""
+        frames, rate = self.frame_grid(samples_of(signal, self.name).size, signal.rate)
+        return Frames(np.broadcast_to(0.0, (frames, self.centres(signal.rate).size)), rate)
+
+
+@dataclass(frozen=True)
+class AudioAugmentation(Augmentation):
+    """Audio → audio of the same rate, which varies copies at random and leaves originals as they are.
+
+    A sample's key decides every draw.
+    """
+
+    @abstractmethod
+    def vary(self, samples: Samples, rate: float, key: SampleKey) -> Samples:
+        """Return a variant of samples (time,) that are checked, of the same dtype."""
+
+    def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Audio:
+        """Return a variant.
+
+        Raises
+        ------
+        DataError
+            The signal is not finite `Audio` in about ±1.
+        UsageError
+            `rng` is None.
+        """
+        samples = checked_samples(signal, self.name)
+        return Audio(self.vary(samples, signal.rate, required_key(rng, self.name)), signal.rate)
+
+    def plain(self, signal: Audio) -> Audio:
+        """Return an original's sound unchanged; raises `DataError` for anything else."""
+        samples_of(signal, self.name)
+        return signal
+
+    def outline(self, signal: Audio, rng: SampleKey | None = None) -> Audio:
+        """Return silence of the length that `signal`, or its outline, gets, at no cost."""
+        samples = samples_of(signal, self.name)
+        return Audio(np.broadcast_to(samples.dtype.type(0), samples.shape), signal.rate)
+
+
+def in_range(fraction: float, bounds: tuple[float, float]) -> float:
+    """Return the number that lies at a fraction in [0, 1) of a range."""
+    low, high = bounds
+    return low + fraction * (high - low)
+
+
+def refuse_reversed(name: str, bounds: tuple[float, float]) -> None:
+    """Raise `UsageError` where the range of a setting ends below its beginning."""
+    if bounds[0] > bounds[1]:
+        raise UsageError(f"got {name} = {list(bounds)}", "[least, most]", "Exchange the two.")
