@@ -59,6 +59,13 @@ def _encoders(params: dict[str, Any]) -> list[str]:
     return ENCODERS.names()
 
 
+def _front_ends(params: dict[str, Any]) -> list[str]:
+    from spikeprep.registry import TRANSFORMS
+    from spikeprep.transforms import FrontEnd
+
+    return [name for name in TRANSFORMS.names() if issubclass(TRANSFORMS.get(name), FrontEnd)]
+
+
 def _rules(params: dict[str, Any]) -> list[str]:
     from spikeprep.registry import RULES
 
@@ -83,6 +90,8 @@ def _encoding_settings(params: dict[str, Any]) -> list[str]:
     from spikeprep.recipes import find_recipe
 
     recipe = find_recipe(params.get("recipe") or params.get("what") or params.get("path") or "")
+    if params.get("front_end"):
+        recipe = recipe.with_front_end(params["front_end"])
     if params.get("encoder"):
         recipe = recipe.with_encoder(params["encoder"])
     return [f"{name}=" for name in recipe.settings() if not name.startswith("train.")]
@@ -150,6 +159,7 @@ def _training_settings(params: dict[str, Any]) -> list[str]:
 
 recipes = offering(_recipes, files=True)
 encoders = offering(_encoders)
+front_ends = offering(_front_ends)
 rules = offering(_rules)
 devices = offering(_devices)
 splits = offering(_splits)

@@ -36,6 +36,12 @@ AT_LEAST_1 = click.IntRange(min=1)
     help="Folder of the raw data; not for data that ships with a package.",
 )
 @click.option(
+    "--front-end",
+    metavar="NAME",
+    shell_complete=completion.front_ends,
+    help="A front end of sound to use in place of the recipe's: gammatone, mel, …",
+)
+@click.option(
     "--encoder",
     metavar="NAME",
     shell_complete=completion.encoders,
@@ -68,6 +74,7 @@ def command(
     out: str,
     source: str | None,
     download: bool,
+    front_end: str | None,
     encoder: str | None,
     seed: int,
     settings: dict[str, str],
@@ -102,6 +109,7 @@ def command(
             recipe,
             out,
             source=source,
+            front_end=front_end,
             encoder=encoder,
             settings=settings,
             seed=seed,
@@ -116,8 +124,8 @@ def command(
                 click.echo(printable(f"attention: {finding}"), err=True)
         return
     result = api.encode(
-        recipe, out, source=source, download=download, encoder=encoder, settings=settings, seed=seed, limit=limit,
-        workers=workers, scheduler=scheduler, overwrite=overwrite, repair=repair, strict=strict,
+        recipe, out, source=source, download=download, front_end=front_end, encoder=encoder, settings=settings,
+        seed=seed, limit=limit, workers=workers, scheduler=scheduler, overwrite=overwrite, repair=repair, strict=strict,
     )  # fmt: skip
     if as_json:
         emit_json(result.to_json())

@@ -70,6 +70,12 @@ def _kinds(params: dict[str, Any]) -> tuple[str, ...]:
     help="The raw files: of a recipe; of a store to draw a sound as well, and for variants and encoders.",
 )
 @click.option(
+    "--front-end",
+    metavar="NAME",
+    shell_complete=completion.front_ends,
+    help="Of a recipe: a front end of sound to use in place of its own.",
+)
+@click.option(
     "--encoder",
     metavar="NAME",
     shell_complete=completion.encoders,

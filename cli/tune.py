@@ -29,6 +29,12 @@ _ROWS = 20
     shell_complete=completion.files,
     help="Folder of the raw data; not for data that ships with a package.",
 )
+@click.option(
+    "--front-end",
+    metavar="NAME",
+    shell_complete=completion.front_ends,
+    help="A front end of sound to use in place of the recipe's: gammatone, mel, …",
+)
 @settings_option(
     "a setting of the source or the chain, e.g. lyon.decimation=128", completion.encoding_settings
 )
@@ -46,6 +52,7 @@ def command(
     encoder: str,
     recipe: str,
     source: str | None,
+    front_end: str | None,
     settings: dict[str, str],
     search: tuple[str, ...],
     samples: int,
@@ -60,10 +67,10 @@ def command(
     from spikeprep import api
 
     trials = api.tune(
-        recipe, encoder, source=source, settings=settings, search=parse_search(search) if search else None,
-        samples=samples, seed=seed,
+        recipe, encoder, source=source, front_end=front_end, settings=settings,
+        search=parse_search(search) if search else None, samples=samples, seed=seed,
     )  # fmt: skip
-    best = encode_command(recipe, encoder, source, settings, seed, trials[0])
+    best = encode_command(recipe, encoder, source, front_end, settings, seed, trials[0])
     if as_json:
         emit_json({"encoder": encoder, "trials": [_document(trial) for trial in trials], "command": best})
     else:
@@ -84,31 +91,44 @@ def parse_search(pairs: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def encode_command(
-    what: str, encoder: str, source: str | None, settings: dict[str, str], seed: int, trial: Trial
+    what: str,
+    encoder: str,
+    source: str | None,
+    front_end: str | None,
+    settings: dict[str, str],
+    seed: int,
+    trial: Trial,
 ) -> str:
     """Return the command that encodes with a trial's settings; of a store, with those of its recipe that it changed."""
     from spikeprep.recipes import toml_value
 
-    recipe, changed = _recipe_of(what, encoder)
-    words = ["spikeprep", "encode", recipe, *(["--source", source] if source else []), "--encoder", encoder]
+    recipe, own_front_end, changed = _recipe_of(what, encoder)
+    front_end = front_end or own_front_end
+    words = ["spikeprep", "encode", recipe, *(["--source", source] if source else [])]
+    words += [*(["--front-end", front_end] if front_end else []), "--encoder", encoder]
     for key, value in (changed | settings | dict(trial.settings)).items():
         words += ["--set", f"{key}={value if isinstance(value, str) else toml_value(value)}"]
     words += ["--seed", str(seed)] if seed else []
     return f"{shlex.join(words)} --out STORE.zarr"
 
 
-def _recipe_of(what: str, encoder: str) -> tuple[str, dict[str, Any]]:
-    """Return the name of a recipe, and the settings in which a store's differ from what comes under that name."""
+def _recipe_of(what: str, encoder: str) -> tuple[str, str | None, dict[str, Any]]:
+    """Return the name of a recipe, and the front end and the settings in which a store's differ from those it has."""
     from spikeprep.recipes import find_recipe, known_recipe, load_recipe
 
     if known_recipe(what) or not ("://" in what or Path(what).is_dir()):
-        return what, {}
+        return what, None, {}
     recipe = find_recipe(what).with_encoder(encoder)
     if not known_recipe(recipe.name):
-        return recipe.name, {}  # of a file of the user
-    usual = load_recipe(recipe.name).with_encoder(encoder).settings()
+        return recipe.name, None, {}  # of a file of the user
+    usual, front_end = load_recipe(recipe.name), recipe.front_end
+    if front_end == usual.front_end or front_end is None:
+        front_end = None
+    else:
+        usual = usual.with_front_end(front_end)
+    settings = usual.with_encoder(encoder).settings()
     own = {k: v for k, v in recipe.settings().items() if v != "" and not k.startswith(f"{encoder}.")}
-    return recipe.name, {k: v for k, v in own.items() if k in usual and usual[k] != v}
+    return recipe.name, front_end, {k: v for k, v in own.items() if k in settings and settings[k] != v}
 
 
 def _document(trial: Trial) -> dict[str, Any]:

@@ -139,6 +139,24 @@ def load_line(typingctx: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
+def load_apart(typingctx: Any, array: Any, at: Any, apart: Any) -> Any:
+    """Return as many elements as `load_line`, `apart` elements from each other, of a 1-D array from index `at`."""
+    lanes = Lanes(array.dtype, LINE // _itemsize(array.dtype))
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        made = context.make_array(array)(context, builder, args[0])
+        at, value = args[1], ir.Constant(context.get_value_type(lanes), ir.Undefined)
+        for lane in range(lanes.count):
+            _check_range(context, builder, at, 1, made.nitems)
+            element = builder.load(builder.gep(made.data, [at]))
+            value = builder.insert_element(value, element, ir.Constant(_I32, lane))
+            at = builder.add(at, args[2])
+        return value
+
+    return lanes(array, types.int64, types.int64), codegen
+
+
+@intrinsic
 def load_part(typingctx: Any, array: Any, at: Any) -> Any:
     """Return the `PART` elements of a 1-D array that start at index `at`."""
     return _loading(Lanes(array.dtype, PART), array)

@@ -1,7 +1,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from spikeprep.encoders.base import Chain
 from spikeprep.errors import DataError, UsageError
 from spikeprep.recipes import Recipe, find_recipe, known_recipe, load_recipe, recipe_names
 from spikeprep.recipes.toml import toml_lines
-from spikeprep.registry import SOURCES, register
+from spikeprep.registry import ENCODERS, SOURCES, TRANSFORMS, register
 from spikeprep.sources.base import Source
 from spikeprep.train.settings import TrainSettings
 
@@ -31,7 +31,7 @@ def test_recipe_names():
         *(f"paper-{name}" for name in ("ti46-800", "ti46-400-400", "ti46-800-800", "lee2016-mnist")),
         "paper-lee2016-nmnist", "paper-mnist-cnn", "paper-mnist-cnn-elastic",
     ]  # fmt: skip
-    sounds = ["audio", "fsdd", "speech-commands", "ti46"]
+    sounds = ["audio", "fsdd", "speech-commands", "speech2spikes", "ti46"]
     assert recipe_names() == sorted([*images, *sounds, *series, *events, *papers])
 
 
@@ -295,8 +295,9 @@ def test_a_step_that_occurs_twice_cannot_be_named():
 
 def test_another_encoder_has_its_defaults_and_the_transforms_stay():
     recipe = load_recipe("fsdd").with_encoder("poisson")
-    offered = {"name": "fix_length", "use": False}
-    assert recipe.chain == [offered, {"name": "lyon", "decimation": 200}, {"name": "poisson"}]
+    before = load_recipe("fsdd").chain
+    assert recipe.chain == [*before[:-1], {"name": "poisson"}]
+    assert [step["name"] for step in recipe.chain if step.get("use", True)] == ["lyon", "poisson"]
     assert recipe.source == load_recipe("fsdd").source
     assert recipe.train == load_recipe("fsdd").train
     assert recipe.title.endswith("; with the encoder poisson instead of bsa")
@@ -325,6 +326,38 @@ def test_a_setting_of_another_encoder_is_named():
         recipe.override({"poisson.steps": "200"})
     with pytest.raises(UsageError, match=r"its chain has no lyon; expected a setting of .*poisson\. Leave"):
         load_recipe("mnist").override({"lyon.decimation": "200"})
+
+
+# ---------------------------------------------------------------- another front end
+
+
+@pytest.mark.parametrize("name", ["audio", "fsdd", "speech-commands", "ti46"])
+@pytest.mark.parametrize("front_end", ["butterworth", "gammatone", "mel"])
+def test_another_front_end_has_its_defaults_and_the_other_steps_stay(name, front_end):
+    recipe = load_recipe(name)
+    other = recipe.with_front_end(front_end)
+    chain, own = other.build_chain(), recipe.build_chain()
+    assert chain.transforms == (TRANSFORMS.get(front_end)(),)
+    assert chain.encoder == replace(own.encoder, scale=1.0)  # 2000 for Lyon's values of about 1 / 2000
+    assert (other.source, other.train, other.front_end) == (recipe.source, recipe.train, front_end)
+    assert other.title.endswith(f"; with the front end {front_end} instead of lyon")
+    assert other.with_front_end("lyon").build_chain().encoder == own.encoder
+    assert recipe.with_front_end("lyon") is recipe
+    assert (
+        recipe.with_encoder("delta").with_front_end(front_end).build_chain().encoder
+        == ENCODERS.get("delta")()
+    )
+
+
+def test_front_ends_that_cannot_be():
+    recipe = load_recipe("fsdd")
+    with pytest.raises(UsageError, match=r"'gamma'; expected one of butterworth, gammatone, lyon, mel\."):
+        recipe.with_front_end("gamma")
+    with pytest.raises(UsageError, match=r"got the front end 'bsa'"):
+        recipe.with_front_end("bsa")
+    with pytest.raises(UsageError, match=r"recipe mnist has none to replace"):
+        load_recipe("mnist").with_front_end("mel")
+    assert load_recipe("mnist").front_end is None
 
 
 # ---------------------------------------------------------------- TOML

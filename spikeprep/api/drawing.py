@@ -43,6 +43,7 @@ def draw(
     source: PathLike | None = None,
     variants: int | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
+    front_end: str | None = None,
     encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
     download: bool = False,
@@ -74,7 +75,7 @@ def draw(
         Copies of each image, of "variants".
     vary
         Setting → values, of "encoders": see `spikeprep.plot.stored_encodings`.
-    encoder, settings, download
+    front_end, encoder, settings, download
         Of a recipe: see `encode`.
     device
         See `train`; default "auto".
@@ -98,9 +99,10 @@ def draw(
         matplotlib, or the device, is not available here.
     """
     _check_types(what, split=split, kind=kind, sample=sample, variants=variants, vary=vary, device=device)
-    recipe = configured_recipe(what, encoder, settings) if is_recipe(what) else None  # type: ignore[arg-type]
+    recipe = configured_recipe(what, encoder, settings, front_end) if is_recipe(what) else None  # type: ignore[arg-type]
     if recipe is None:
-        for name, chosen in {"encoder": encoder, "settings": settings, "download": download}.items():
+        of_recipes = {"front_end": front_end, "encoder": encoder, "settings": settings, "download": download}
+        for name, chosen in of_recipes.items():
             if chosen:
                 raise UsageError(
                     f"got {name} = {chosen!r} for a store or a run",

@@ -29,6 +29,7 @@ def encode(
     *,
     source: PathLike | None = None,
     download: bool = False,
+    front_end: str | None = None,
     encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -58,6 +59,9 @@ def encode(
         Whether to fetch the raw data, for recipes that say where they are: into the folder that the environment
         variable SPIKEPREP_DATA_DIR names, else one of the user's cache; what is there already is used. Needs
         spikeprep[download].
+    front_end
+        Name of a front end of sound to use in place of the recipe's, such as ``"gammatone"``, at its default settings;
+        see `Recipe.with_front_end`.
     encoder
         An encoder to use in place of the recipe's, or its name: then at its default settings.
     settings
@@ -99,7 +103,7 @@ def encode(
     Interrupted
         Ctrl-C; what is written stays, and the same call continues from there.
     """
-    chosen = configured_recipe(recipe, encoder, settings)
+    chosen = configured_recipe(recipe, encoder, settings, front_end)
     if executor is not None and scheduler is not None:
         raise UsageError(f"got an executor and scheduler = {scheduler!r}", "one of them")
     if download and source is not None:
@@ -138,6 +142,7 @@ def plan(
     out: PathLike,
     *,
     source: PathLike | None = None,
+    front_end: str | None = None,
     encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -151,7 +156,7 @@ def plan(
     UsageError, DataError
         As `encode`; with `strict`, for what the source itself finds.
     """
-    chosen = configured_recipe(recipe, encoder, settings)
+    chosen = configured_recipe(recipe, encoder, settings, front_end)
     planned = plan_store(chosen, out, source_path=source, seed=seed, limit=limit)
     if strict:
         refuse(planned.findings)

@@ -16,6 +16,7 @@ def tune(
     encoder: str | Encoder | None = None,
     *,
     source: PathLike | None = None,
+    front_end: str | None = None,
     settings: Mapping[str, Any] | None = None,
     search: Mapping[str, Sequence[Any]] | None = None,
     samples: int = 24,
@@ -31,6 +32,8 @@ def tune(
         An encoder to use in place of the recipe's, or its name: then at its default settings.
     source
         Folder of the raw data, for recipes that need one.
+    front_end
+        Name of a front end of sound to use in place of the recipe's.
     settings
         Changes to the recipe: dotted name → value.
     search
@@ -44,7 +47,7 @@ def tune(
     Returns
     -------
     A trial for each combination, the highest signal-to-noise ratio first. ``encode(recipe, …, encoder=encoder,
-    settings=trial.settings)`` encodes with one.
+    settings=trial.settings)`` encodes with one, and the same `front_end`.
 
     Raises
     ------
@@ -54,5 +57,5 @@ def tune(
         The raw data are missing or damaged, or the encoder refuses them.
     """
     found = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
-    chosen = configured_recipe(found, encoder, settings)
+    chosen = configured_recipe(found, encoder, settings, front_end)
     return tune_encoder(chosen, source, search=search, samples=samples, seed=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +25,30 @@ class ContrastEncoder(LaneEncoder):
         Change that is worth a spike, in the signal's units.
     start
         Level before the first step, of every channel. None: the channel's own first value, so that `decode` rebuilds
-        the signal relative to it.
+        the signal relative to it. ``"rounded"``: that value to the nearest multiple of the threshold (Speech2Spikes).
     """
 
     threshold: Positive = 0.1
-    start: Real | None = None
+    start: Real | Literal["rounded"] | None = None
 
     def levels(self, values: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
         """Return the level from which each channel begins, of flat values, with `WIDTH` zeros after the last."""
         levels = np.zeros(channels + WIDTH)
         first = values[:channels]  # fewer than the channels, and zeros, where there is no step
-        levels[: len(first)] = self.start if self.start is not None else first
+        levels[: len(first)] = self._start_of(first)
         return levels
 
+    def _start_of(self, first: NDArray[np.float64]) -> NDArray[np.float64] | float:
+        """Return the level before the first step of channels with these first values."""
+        if self.start == "rounded":
+            with np.errstate(invalid="ignore"):  # of values that are not finite, which are refused later
+                return np.asarray(self.threshold * np.rint(first / self.threshold))
+        return first if self.start is None else float(self.start)
+
     def target(self, signal: Any) -> NDArray[np.float64]:
-        """Return what `decode` rebuilds, float64 (time, channel): the signal, less its first values without `start`."""
+        """Return what `decode` rebuilds, float64 (time, channel): the signal, less a first level of its own."""
         values = finite_channels(self.name, signal)
-        return values - values[:1] if self.start is None else values
+        return values - self._start_of(values[:1]) if isinstance(self.start, str | None) else values
 
     def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
         """Return thresholds around the root mean square of the signals' changes from step to step."""
@@ -51,6 +58,7 @@ class ContrastEncoder(LaneEncoder):
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), from spikes (time, unit): each is a change of `threshold`.
 
-        Begins at `start`, or 0; see `target`.
+        Begins at `start`, or at 0 where every channel has a level of its own; see `target`.
         """
-        return np.asarray(np.cumsum(self.threshold * signs(spikes), axis=0) + (self.start or 0.0))
+        start = 0.0 if isinstance(self.start, str | None) else float(self.start)
+        return np.asarray(np.cumsum(self.threshold * signs(spikes), axis=0) + start)

@@ -29,7 +29,7 @@ class EncodedSplit:
 
     Parameters
     ----------
-    recipe, source, encoder, settings, seed, limit
+    recipe, source, front_end, encoder, settings, seed, limit
         See `spikeprep.encode`.
     split
         Name of the split.
@@ -48,6 +48,7 @@ class EncodedSplit:
         split: str = "train",
         *,
         source: str | os.PathLike[str] | None = None,
+        front_end: str | None = None,
         encoder: str | Encoder | None = None,
         settings: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -55,7 +56,7 @@ class EncodedSplit:
     ) -> None:
         path = None if source is None else os.path.abspath(os.path.expanduser(source))
         self.split = split
-        self._arguments = configured_recipe(recipe, encoder, settings), path, seed, limit
+        self._arguments = configured_recipe(recipe, encoder, settings, front_end), path, seed, limit
         if split not in self._plan.encoder.originals:
             raise UsageError(
                 f"got split = {split!r}",

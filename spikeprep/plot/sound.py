@@ -37,7 +37,7 @@ def cochleagram(
     Parameters
     ----------
     audio, frames, spikes
-        The sound, its channels, and its spikes, bool (time, channel).
+        The sound, its channels, and its spikes, bool (time, unit), one channel's units after another's.
     seconds_per_step
         Length of a time step of `spikes`.
     centres
@@ -55,7 +55,7 @@ def cochleagram(
     waveform, channels, dots = figure.subplots(3, 1, sharex=True, height_ratios=[1, 2, 2])
     end = max(audio.samples.size / audio.rate, len(spikes) * seconds_per_step)
     scale, unit = (1.0, "s") if end > 5 else (1e3, "ms")
-    number = spikes.shape[1]
+    channel_count, unit_count = frames.values.shape[1], spikes.shape[1]
 
     waveform.plot(
         scale * np.arange(audio.samples.size) / audio.rate, audio.samples, color=palette().blue, linewidth=0.6
@@ -64,32 +64,37 @@ def cochleagram(
     waveform.set(ylabel="amplitude", ylim=(-largest, largest), title=f"waveform, {audio.rate:g} Hz")
 
     # a frame is drawn over the samples it summarises; the square root makes soft sounds visible
-    extent = (0.0, scale * len(frames.values) / frames.rate, number - 0.5, -0.5)
-    image = channels.imshow(np.sqrt(frames.values.T), cmap=COUNTS, aspect="auto", extent=extent)
+    extent = (0.0, scale * len(frames.values) / frames.rate, channel_count - 0.5, -0.5)
+    signed = bool((frames.values < 0).any())  # of slopes, of logarithms
+    shown = frames.values if signed else np.sqrt(frames.values)
+    image = channels.imshow(shown.T, cmap=COUNTS, aspect="auto", extent=extent)
     channels.set_title(f"cochleagram, {frames.rate:g} frames/s")
-    figure.colorbar(image, ax=channels, label="√ activity", pad=0.01, aspect=15)
+    figure.colorbar(image, ax=channels, label="activity" if signed else "√ activity", pad=0.01, aspect=15)
 
-    step, channel = np.nonzero(spikes)
-    height = float(np.clip(150 / number, 1.0, 9.0))
+    step, unit = np.nonzero(spikes)
+    height = float(np.clip(150 / unit_count, 1.0, 9.0))
     dots.plot(
         scale * seconds_per_step * (step + 0.5),
-        channel,
+        unit,
         linestyle="none",
         marker="|",
         color=ink(),
         ms=height,
         mew=0.7,
     )
-    dots.set(ylim=(number - 0.5, -0.5), xlim=(0, scale * end), xlabel=f"time ({unit})")
+    dots.set(ylim=(unit_count - 0.5, -0.5), xlim=(0, scale * end), xlabel=f"time ({unit})")
     dots.set_title(f"spikes: {spikes.sum():,} in {len(spikes):,} steps, density {spikes.mean():.2%}")
-    for axes in (channels, dots):
-        axes.set_ylabel("channel" if centres is None else "frequency (kHz)")
-        if centres is not None:
+    for axes, rows, name in ((channels, channel_count, "channel"), (dots, unit_count, "unit")):
+        known = centres is not None and rows % len(centres) == 0 and channel_count == len(centres)
+        axes.set_ylabel("frequency (kHz)" if known else "channel" if unit_count == channel_count else name)
+        if centres is not None and known:
             # channels are not spaced like frequencies: ticks stand where round frequencies lie between them
             ticks = np.array(
                 [f for f in (0.2, 0.5, 1, 2, 3, 4, 6, 8, 12, 16) if centres[-1] <= 1e3 * f <= centres[0]]
             )
-            places = np.interp(1e3 * ticks, centres[::-1], np.arange(number)[::-1])
+            each = rows // len(centres)
+            middles = each * np.arange(len(centres)) + (each - 1) / 2
+            places = np.interp(1e3 * ticks, centres[::-1], middles[::-1])
             axes.set_yticks(places, [f"{tick:g}" for tick in ticks])
     return figure
 

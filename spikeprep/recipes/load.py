@@ -77,8 +77,9 @@ def configured_recipe(
     recipe: str | os.PathLike[str] | Recipe,
     encoder: str | Encoder | None = None,
     settings: Mapping[str, Any] | None = None,
+    front_end: str | None = None,
 ) -> Recipe:
-    """Return a recipe with another encoder, or with other settings.
+    """Return a recipe with another front end of sound, another encoder, or other settings.
 
     Parameters
     ----------
@@ -88,6 +89,8 @@ def configured_recipe(
         An encoder to use in place of the recipe's, or its name: then at its default settings.
     settings
         Changes to the recipe: dotted name → value.
+    front_end
+        Name of a front end to use in place of the recipe's, at its default settings.
 
     Raises
     ------
@@ -95,6 +98,8 @@ def configured_recipe(
         A name, a setting or a value does not exist or does not fit.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if front_end is not None:
+        chosen = chosen.with_front_end(front_end)
     if isinstance(encoder, Encoder):
         own = {key: value for key, value in encoder.to_config().items() if key != "name"}
         chosen = chosen.with_encoder(encoder.name)

@@ -17,6 +17,7 @@ from ..encoders.base import Chain, build_step
 from ..errors import DataError, UsageError, near_miss
 from ..registry import ENCODERS, SOURCES, TRANSFORMS
 from ..sources.base import CheckedSource, Source
+from ..transforms.audio.base import FrontEnd
 from .toml import parse_value, toml_key, toml_lines, toml_value
 
 COPIED_SPLIT = "train"
@@ -146,6 +147,51 @@ class Recipe(Settings):
         title = f"{self.title}; with the encoder {name} instead of {replaced}"
         chain = [{"name": name} if n == position else config for n, config in enumerate(self.chain)]
         return dataclasses.replace(self, title=title, chain=chain)
+
+    @property
+    def front_end(self) -> str | None:
+        """Name of the transform that makes frequency channels of sound; None where the chain has none."""
+        names = [step.name for step in self.build_chain().transforms if isinstance(step, FrontEnd)]
+        return names[-1] if names else None
+
+    def with_front_end(self, name: str) -> Self:
+        """Return the recipe with another front end of sound, at its default settings; the other steps stay.
+
+        The recipe's own front end keeps its settings. An encoder's setting `scale` is multiplied by the ratio of
+        the two `FrontEnd.level`, so that the encoder gets values as large as before. The title records the change.
+
+        Raises
+        ------
+        UsageError
+            There is no front end of that name (the hint names the nearest one), or the recipe has none.
+        """
+        chain = self.build_chain()
+        steps = [n for n, config in enumerate(self.chain) if _is_used(config)]
+        found = [
+            (n, step) for n, step in zip(steps, chain.transforms, strict=False) if isinstance(step, FrontEnd)
+        ]
+        if not found:
+            raise UsageError(
+                f"got the front end {name!r}, and recipe {self.name} has none to replace",
+                "a recipe of sound, whose chain has a transform such as lyon",
+                "Leave it out.",
+            )
+        position, replaced = found[-1]
+        if name == replaced.name:
+            return self
+        known = [known for known in TRANSFORMS.names() if issubclass(TRANSFORMS.get(known), FrontEnd)]
+        if name not in known:
+            raise UsageError(
+                f"got the front end {name!r}", f"one of {', '.join(known)}", near_miss(name, known)
+            )
+        changed = {position: {"name": name}}
+        scale = getattr(chain.encoder, "scale", None)
+        if isinstance(scale, int | float):
+            ratio = replaced.level / TRANSFORMS.build(changed[position]).level
+            changed[steps[-1]] = self.chain[steps[-1]] | {"scale": scale * ratio}
+        title = f"{self.title}; with the front end {name} instead of {replaced.name}"
+        configs = [changed.get(n, config) for n, config in enumerate(self.chain)]
+        return dataclasses.replace(self, title=title, chain=configs)
 
     def override(self, changes: Mapping[str, Any]) -> Self:
         """Return the recipe with settings changed; its title records other data than it names.

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .audio.base import AudioAugmentation, FrontEnd
+    from .audio.augmentation import AudioAugmentation
+    from .audio.base import FrontEnd
+    from .audio.butterworth import Butterworth
     from .audio.fix_length import FixLength
     from .audio.gain import Gain
+    from .audio.gammatone import Gammatone
     from .audio.lyon import Lyon
+    from .audio.mel import Mel
     from .audio.noise import SoundNoise
     from .audio.speed import Speed
     from .audio.time_shift import TimeShift
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from .images.rotation import Rotation
     from .images.scale import Scale
     from .images.shift import Shift
+    from .series.deltas import Deltas
     from .series.rectify import Rectify
     from .series.resample import Resample
     from .series.standardise import Standardise
@@ -43,7 +48,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AudioAugmentation",
     "BackgroundFilter",
+    "Butterworth",
     "Crop",
+    "Deltas",
     "DropEvents",
     "Elastic",
     "EventAugmentation",
@@ -59,11 +66,13 @@ __all__ = [
     "Flip",
     "FrontEnd",
     "Gain",
+    "Gammatone",
     "HotPixels",
     "ImageAugmentation",
     "ImageTransform",
     "Invert",
     "Lyon",
+    "Mel",
     "MergePolarity",
     "Noise",
     "Rectify",
@@ -82,13 +91,13 @@ __all__ = [
 
 
 _BASES = {
-    "AudioAugmentation": "audio",
-    "EventAugmentation": "events",
-    "EventTransform": "events",
-    "FrontEnd": "audio",
-    "ImageAugmentation": "images",
-    "ImageTransform": "images",
-}  # base class → its package
+    "AudioAugmentation": "audio.augmentation",
+    "EventAugmentation": "events.base",
+    "EventTransform": "events.base",
+    "FrontEnd": "audio.base",
+    "ImageAugmentation": "images.base",
+    "ImageTransform": "images.base",
+}  # base class → its module
 
 
 def __getattr__(name: str) -> Any:
@@ -98,8 +107,8 @@ def __getattr__(name: str) -> Any:
 
     from ..registry import TRANSFORMS
 
-    if package := _BASES.get(name):
-        return getattr(importlib.import_module(f".{package}.base", __name__), name)
+    if module := _BASES.get(name):
+        return getattr(importlib.import_module(f".{module}", __name__), name)
     if name in __all__:
         return TRANSFORMS.get(re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What the transforms of sound share: their checks, and what a front end and an augmentation of sound are."""
+"""What the transforms of sound share: their checks, and what a front end is."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import LOUDEST, Audio, Frames
-from ...encoders.base import Augmentation, Transform
-from ...errors import DataError, SignalError, UsageError
+from ...encoders.base import Transform
+from ...errors import DataError, SignalError
 from ...random import SampleKey
-from ..draws import required_key
 
 Samples = NDArray[np.floating[Any]]
 """Sound, floating point (time,), full scale is ±1."""
@@ -75,54 +74,11 @@ class FrontEnd(Transform):
     def frame_grid(self, samples: int, rate: float) -> tuple[int, float]:
         """Return how many frames so many samples have, and the frames per second."""
 
+    def width(self, rate: float) -> int:
+        """Return how many channels frames have: one per centre, and others where a subclass adds them."""
+        return self.centres(rate).size
+
     def outline(self, signal: Audio, rng: SampleKey | None = None) -> Frames:
         """Return frames of the shape that `signal` gives, all zero, at no cost."""
         frames, rate = self.frame_grid(samples_of(signal, self.name).size, signal.rate)
-        return Frames(np.broadcast_to(0.0, (frames, self.centres(signal.rate).size)), rate)
-
-
-@dataclass(frozen=True)
-class AudioAugmentation(Augmentation):
-    """Audio → audio of the same rate, which varies copies at random and leaves originals as they are.
-
-    A sample's key decides every draw.
-    """
-
-    @abstractmethod
-    def vary(self, samples: Samples, rate: float, key: SampleKey) -> Samples:
-        """Return a variant of samples (time,) that are checked, of the same dtype."""
-
-    def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Audio:
-        """Return a variant.
-
-        Raises
-        ------
-        DataError
-            The signal is not finite `Audio` in about ±1.
-        UsageError
-            `rng` is None.
-        """
-        samples = checked_samples(signal, self.name)
-        return Audio(self.vary(samples, signal.rate, required_key(rng, self.name)), signal.rate)
-
-    def plain(self, signal: Audio) -> Audio:
-        """Return an original's sound unchanged; raises `DataError` for anything else."""
-        samples_of(signal, self.name)
-        return signal
-
-    def outline(self, signal: Audio, rng: SampleKey | None = None) -> Audio:
-        """Return silence of the length that `signal`, or its outline, gets, at no cost."""
-        samples = samples_of(signal, self.name)
-        return Audio(np.broadcast_to(samples.dtype.type(0), samples.shape), signal.rate)
-
-
-def in_range(fraction: float, bounds: tuple[float, float]) -> float:
-    """Return the number that lies at a fraction in [0, 1) of a range."""
-    low, high = bounds
-    return low + fraction * (high - low)
-
-
-def refuse_reversed(name: str, bounds: tuple[float, float]) -> None:
-    """Raise `UsageError` where the range of a setting ends below its beginning."""
-    if bounds[0] > bounds[1]:
-        raise UsageError(f"got {name} = {list(bounds)}", "[least, most]", "Exchange the two.")
+        return Frames(np.broadcast_to(0.0, (frames, self.width(signal.rate))), rate)

@@ -10,7 +10,8 @@ import numpy as np
 from ...config import Meta
 from ...random import GAIN, SampleKey
 from ..draws import uniforms
-from .base import AudioAugmentation, Samples, in_range, refuse_reversed
+from .augmentation import AudioAugmentation, in_range, refuse_reversed
+from .base import Samples
 
 Decibels = Annotated[float, Meta(ge=-200, le=20)]
 

@@ -14,7 +14,8 @@ from ...config import Meta
 from ...data import Audio
 from ...random import SPEED, SampleKey
 from ..draws import uniforms
-from .base import AudioAugmentation, Samples, refuse_reversed, samples_of
+from .augmentation import AudioAugmentation, refuse_reversed
+from .base import Samples, samples_of
 
 Percent = Annotated[int, Meta(ge=10, le=1000)]
 

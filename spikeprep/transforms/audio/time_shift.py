@@ -10,7 +10,8 @@ import numpy as np
 from ...config import Meta
 from ...random import TIME_SHIFT, SampleKey
 from ..draws import uniforms
-from .base import AudioAugmentation, Samples
+from .augmentation import AudioAugmentation
+from .base import Samples
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,193 @@
+"""Audio → a mel spectrogram: the power of a Fourier transform in bands that are even in mel."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import Meta, NonNegative
+from ...errors import UsageError
+from .base import Samples
+from .filter_bank import Compression, FilterBank
+from .frequency_scales import MelScale, from_mel, to_mel
+from .mel_kernel import MelTables, mel_power, samples_needed, tables
+
+_LARGEST_FFT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Mel(FilterBank):
+    """A mel spectrogram: audio → `Frames` of the power in each band, channel 0 the highest frequency.
+
+    A frame is weighted by a Hann window (periodic), and its Fourier transform's |X|² summed with triangular weights: a
+    band's weight rises from 0 at the centre below it to 1 at its own centre, and falls to 0 at the one above. The band
+    of frequencies `low` … `high` is divided evenly in mel. The values of torchaudio's ``MelSpectrogram`` come with
+    ``compression="none"``, ``full_scale=False``, ``padding="reflect"`` and low 0, those of librosa's
+    ``melspectrogram`` with ``padding="zeros"``, scale and norm ``"slaney"``; their first channel is the lowest, here it
+    is the last.
+
+    Parameters
+    ----------
+    fft
+        Samples of the Fourier transform, a power of two of at least a window's; 0: the next one. A longer one has
+        more bins, but does not tell more frequencies apart.
+    scale
+        ``"htk"``: 2595 log₁₀(1 + f / 700). ``"slaney"``: linear up to 1 kHz, then logarithmic (Auditory Toolbox).
+    norm
+        ``"none"``: triangles of height 1; ``"slaney"``: of area 1, in Hz.
+    padding
+        ``"none"``: frame k summarises the samples from k hops on. Else it is centred on that sample, the sound goes on
+        at both ends by ``"reflect"`` (mirrored) or ``"zeros"``, and n samples have ⌊n / hop⌋ + 1 frames.
+    full_scale
+        Whether power is divided by that of a sine of full scale, (Σ window / 2)²; else it is |X|² as it is.
+    running_sum
+        Whether to add channels, ahead of the others: the sum of each band's power from the first frame to this one,
+        compressed alike (Speech2Spikes).
+    precision
+        ``"float64"``, or ``"float32"``, which is faster and within 1e-5 of the largest power.
+    """
+
+    name: ClassVar[str] = "mel"
+    citation: ClassVar[str] = (
+        "Davis & Mermelstein 1980, Comparison of parametric representations for monosyllabic word recognition in "
+        "continuously spoken sentences, IEEE Transactions on Acoustics, Speech, and Signal Processing 28; Young et al. "
+        "2006, The HTK Book; Slaney 1998, Auditory Toolbox version 2, Interval Research TR 1998-010"
+    )
+
+    channels: Annotated[int, Meta(ge=1, le=4096)] = 40
+    low: NonNegative = 20.0
+    compression: Compression = "decibels"
+    fft: Annotated[int, Meta(ge=0, le=_LARGEST_FFT)] = 0
+    scale: MelScale = "htk"
+    norm: Literal["none", "slaney"] = "none"
+    padding: Literal["none", "reflect", "zeros"] = "none"
+    full_scale: bool = True
+    running_sum: bool = False
+    precision: Literal["float64", "float32"] = "float64"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fft and (self.fft < 4 or self.fft & (self.fft - 1)):
+            raise UsageError(f"got mel.fft = {self.fft}", "a power of two of at least 4, or 0")
+
+    def centres(self, rate: float) -> NDArray[np.float64]:
+        """Return each band's centre frequency in Hz, decreasing; raises `UsageError` as `band`."""
+        return _edges(*self.band(rate), self.channels, self.scale)[-2:0:-1]
+
+    def width(self, rate: float) -> int:
+        """Return how many channels frames have."""
+        return self.centres(rate).size * (2 if self.running_sum else 1)
+
+    def fft_samples(self, rate: float) -> int:
+        """Return the samples of the Fourier transform; raises `UsageError` where a window has more."""
+        window = self.window_samples(rate)
+        size = self.fft or max(1 << (window - 1).bit_length(), 4)
+        if window > size or size > _LARGEST_FFT:
+            raise UsageError(
+                f"mel: got mel.window = {self.window:g} s, which is {window} samples at {rate:g} Hz",
+                f"at most mel.fft = {self.fft}" if self.fft else f"at most {_LARGEST_FFT}",
+                "Shorten the window" + (", or raise mel.fft." if self.fft else "."),
+            )
+        return size
+
+    def weights(self, rate: float) -> NDArray[np.float64]:
+        """Return the weight of each bin of the Fourier transform in each band, (channel, bin), the highest band first.
+
+        Raises
+        ------
+        UsageError
+            The settings do not fit the rate, or a band lies between two bins and would always be 0.
+        """
+        return self._design(rate).bands[::-1]
+
+    def _design(self, rate: float) -> _Design:
+        return _design(
+            rate, self.window_samples(rate), self.fft_samples(rate), *self.band(rate), self.channels, self.scale,
+            self.norm, self.full_scale, self.precision,
+        )  # fmt: skip
+
+    def _margins(self, rate: float) -> tuple[int, int]:
+        """Return how many samples the first frame begins before the sound, and the last may end after it."""
+        if self.padding == "none":
+            return 0, 0
+        window, size = self.window_samples(rate), self.fft_samples(rate)
+        before = size // 2 - (size - window) // 2
+        return before, window - before
+
+    def frame_grid(self, samples: int, rate: float) -> tuple[int, float]:
+        """Return how many frames so many samples have, and the frames per second.
+
+        None for a sound that is shorter than a window, or, to be mirrored, than half a window.
+        """
+        if self.padding == "none":
+            return super().frame_grid(samples, rate)
+        hop = self.hop_samples(rate)
+        least = max(self._margins(rate)) + 1 if self.padding == "reflect" else 1
+        return samples // hop + 1 if samples >= least else 0, rate / hop
+
+    def power(self, samples: Samples, rate: float, frames: int) -> NDArray[Any]:
+        """Return the power of each frame and channel, (frame, channel), in the setting's precision."""
+        design, hop, window = self._design(rate), self.hop_samples(rate), self.window_samples(rate)
+        before, after = self._margins(rate)
+        dtype = np.dtype(self.precision)
+        needed = samples_needed(frames, hop, window, dtype)
+        sound = np.zeros(max(needed, before + samples.size + after), dtype)
+        sound[before : before + samples.size] = samples
+        if self.padding == "reflect" and frames:
+            sound[:before] = samples[before:0:-1]
+            end = before + samples.size
+            sound[end : end + after] = samples[-2 : -after - 2 : -1]
+        power = mel_power(sound, frames, hop, window, design.tables)
+        if self.running_sum:
+            power = np.concatenate([np.cumsum(power, axis=0), power], axis=1)
+        return power
+
+
+class _Design(NamedTuple):
+    tables: MelTables
+    bands: NDArray[np.float64]  # (band, bin), the lowest band first
+
+
+def _edges(low: float, high: float, channels: int, scale: MelScale) -> NDArray[np.float64]:
+    """Return where bands begin, have their centres and end, in Hz, increasing: (channel + 2,)."""
+    return np.asarray(from_mel(np.linspace(to_mel(low, scale), to_mel(high, scale), channels + 2), scale))
+
+
+def triangles(
+    rate: float, fft: int, low: float, high: float, channels: int, scale: MelScale, norm: str
+) -> NDArray[np.float64]:
+    """Return the triangular weights of each bin in each band, (band, bin), the lowest band first."""
+    edges = _edges(low, high, channels, scale)
+    bins = np.arange(fft // 2 + 1) * (rate / fft)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    weights = np.maximum(np.minimum(rising, falling), 0)
+    return weights * (2 / (edges[2:] - edges[:-2]))[:, None] if norm == "slaney" else weights
+
+
+@functools.lru_cache(16)
+def _design(
+    rate: float, window: int, fft: int, low: float, high: float, channels: int, scale: MelScale, norm: str,
+    full_scale: bool, precision: str,
+) -> _Design:  # fmt: skip
+    from scipy.signal.windows import hann
+
+    bands = triangles(rate, fft, low, high, channels, scale, norm)
+    empty = int((~bands.any(axis=1)).sum())
+    if empty:
+        raise UsageError(
+            f"mel: got {channels} channels from {low:g} to {high:g} Hz, of which {empty} lie between two bins of "
+            f"{rate / fft:g} Hz (mel.fft {fft} at {rate:g} Hz)",
+            "at least one bin in every band",
+            "Lower mel.channels, or raise mel.low, mel.window or mel.fft.",
+        )
+    weights = np.zeros(fft)
+    weights[:window] = hann(window, sym=False)
+    if full_scale:
+        bands /= (weights.sum() / 2) ** 2
+    bands.setflags(write=False)
+    return _Design(tables(weights, bands, np.dtype(precision)), bands)
