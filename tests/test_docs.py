@@ -100,6 +100,29 @@ def test_every_transform_of_recordings_is_on_its_page():
         assert f"| `{name}` | `{cls.__name__}` |" in page
 
 
+def test_every_transform_of_sound_is_on_its_page():
+    from spikeprep import transforms
+    from spikeprep.registry import TRANSFORMS
+
+    page = (ROOT / "docs" / "sounds.md").read_text(encoding="utf-8")
+    for name in TRANSFORMS.names():
+        if issubclass(cls := TRANSFORMS.get(name), transforms.FrontEnd | transforms.AudioAugmentation):
+            assert f"| `{name}` | `{cls.__name__}` |" in page
+
+
+def test_the_python_of_the_page_on_sounds_works(capsys):
+    page = (ROOT / "docs" / "sounds.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    found: dict[str, object] = {}
+    exec(compile(source, "docs/sounds.md", "exec", dont_inherit=True), found)
+    hertz = found["loudest"][[2, 10, 25]]
+    swept = 300 + 5000 * (np.array([2, 10, 25]) * 0.016 + 0.016)  # in the middle of a frame
+    assert (np.abs(np.log(hertz / swept)) < 0.2).all()
+    assert found["spikes"].shape == (300, 16)
+    assert found["changes"].shape[1] == found["slopes"].values.shape[1] == 80
+    assert found["parts"].shape[1] == 160
+
+
 def test_every_transform_of_images_is_on_its_page():
     from spikeprep import transforms
     from spikeprep.encoders.base import Augmentation

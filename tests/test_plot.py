@@ -173,6 +173,28 @@ def test_cochleagram_shows_sound_channels_and_spikes_on_one_time_axis():
     assert numbered.get_ylabel() == "channel"
 
 
+def test_channels_of_two_units_and_slopes():
+    """Of step-forward a channel has two units, which lie in the channel's place; signed values have no root."""
+    rng = np.random.default_rng(3)
+    audio = Audio(rng.uniform(-0.5, 0.5, 1250), 12500)
+    frames = Frames(rng.uniform(-1, 1, (6, 5)), 62.5)
+    spikes = rng.random((6, 10)) < 0.2
+    centres = np.array([4200.0, 2100.0, 1000.0, 500.0, 150.0])
+    figure = cochleagram(audio, frames, spikes, seconds_per_step=0.016, centres=centres)
+    _, ear, dots = figure.get_axes()[:3]
+    np.testing.assert_allclose(ear.get_images()[0].get_array(), frames.values.T)
+    assert dots.get_ylim() == (9.5, -0.5)
+    labels = {
+        text.get_text(): place for text, place in zip(dots.get_yticklabels(), dots.get_yticks(), strict=True)
+    }
+    assert (labels["1"], labels["0.5"]) == (4.5, 6.5)
+    assert figure.get_axes()[2].get_xlabel() == "time (ms)"
+    more = cochleagram(
+        audio, Frames(rng.uniform(0, 1, (6, 10)), 62.5), spikes, seconds_per_step=0.016, centres=centres
+    )
+    assert [axes.get_ylabel() for axes in more.get_axes()[1:3]] == ["channel", "channel"]
+
+
 @pytest.mark.parametrize("index", [6, -1])
 def test_a_sample_that_is_not_there(index):
     with pytest.raises(UsageError, match="0 to 5"):

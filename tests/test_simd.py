@@ -9,7 +9,7 @@ import sys
 CODE = """
 import numpy as np
 from spikeprep._jit import jit
-from spikeprep._simd import LANES, load, load_line, load_word, spread, store, store_word, sum_rows, total
+from spikeprep._simd import LANES, load, load_apart, load_line, load_word, spread, store, store_word, sum_rows, total
 
 @jit
 def loads(a, at):
@@ -18,6 +18,10 @@ def loads(a, at):
 @jit
 def loads_line(a, at):
     return total(load_line(a, at))
+
+@jit
+def loads_apart(a, at, apart):
+    return total(load_apart(a, at, apart))
 
 @jit
 def stores(a, at):
@@ -52,6 +56,12 @@ for dtype in (np.float32, np.float64):
         assert [ends(function, a, at) for at in (0, 1, a.size - count)] == ["done"] * 3, function
         wrong = (-1, a.size - count + 1, a.size, -LANES, 2**40, -2**62, 2**63 - 1)
         assert {ends(function, a, at) for at in wrong} == {"refused"}, function
+    numbers = np.arange(a.size).astype(dtype)
+    for at, apart in ((0, 1), (3, 2), (a.size - 1, 0), (a.size - 1, -1)):
+        expected = sum(numbers[at + apart * lane] for lane in range(line))
+        assert loads_apart(numbers, at, apart) == expected
+    for at, apart in ((-1, 1), (a.size - line + 1, 1), (a.size - 1, 1), (0, -1), (0, 2**62), (2**62, 0)):
+        assert ends(loads_apart, a, at, apart) == "refused"
     for size in range(9):
         index = np.arange(size, dtype=np.int32) % 3
         assert ends(sums, a, 0, index, 0, size) == "done"

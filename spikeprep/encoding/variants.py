@@ -93,10 +93,11 @@ class Variants:
             The raw data are missing, damaged, or have changed.
         """
         encoder, shape = self._opened
-        if encoder.chain.augmentations:
-            return
         samples = np.arange(min(encoder.originals[COPIED_SPLIT], _TRIED_SAMPLES))
         steps = SpikeStore.open(self.store)[COPIED_SPLIT].steps[samples]
+        self._check_lengths(samples, steps)
+        if encoder.chain.augmentations:
+            return
         first, second = np.zeros((2, len(samples), shape.units, shape.width), np.uint8)
         for copy, out in enumerate((first, second), 1):
             self.encode(samples, copy, steps, out)
@@ -107,6 +108,22 @@ class Variants:
                 "a transform that varies copies, or an encoder that draws",
                 "Encode the store with one (`spikeprep list transforms`), or leave augment out.",
             )
+
+    def _check_lengths(self, samples: NDArray[np.int64], steps: NDArray[np.uint32]) -> None:
+        """Raise `UsageError` where a variant has other steps than its original: a batch holds what the store has."""
+        encoder, _ = self._opened
+        numbers = samples + encoder.originals[COPIED_SPLIT]  # of copy 1
+        varied = [encoder.describe(COPIED_SPLIT, number).steps for number in numbers.tolist()]
+        if varied == steps.tolist():
+            return
+        chain = ", ".join(step.name for step in encoder.chain.augmentations)
+        raise UsageError(
+            f"got augment = true for {self.store}, whose chain ({chain}) changes the length of samples: one of "
+            f"{steps[0]} steps becomes one of {varied[0]}",
+            "variants as long as their originals",
+            "Encode the store with one length: for sounds set speed.keep_length=true or fix_length.seconds; or store "
+            "copies.",
+        )
 
     def encode(self, samples: NDArray[np.int64], copy: int, steps: NDArray[np.uint32], out: Bits) -> None:
         """Write copy `copy` of samples to zeroed `out`; see `spikeprep.feed.variants.VariantEncoder`.

@@ -71,11 +71,11 @@ def cochleagram(
     channels.set_title(f"cochleagram, {frames.rate:g} frames/s")
     figure.colorbar(image, ax=channels, label="activity" if signed else "√ activity", pad=0.01, aspect=15)
 
-    step, unit = np.nonzero(spikes)
+    step, fired = np.nonzero(spikes)
     height = float(np.clip(150 / unit_count, 1.0, 9.0))
     dots.plot(
         scale * seconds_per_step * (step + 0.5),
-        unit,
+        fired,
         linestyle="none",
         marker="|",
         color=ink(),

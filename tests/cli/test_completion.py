@@ -50,6 +50,8 @@ def test_settings_of_the_chosen_recipe_and_encoder(offered):
     assert offered("encode mnist --set copies=2 --set poisson.s") == plain("poisson.steps=")
     assert offered("encode --encoder bsa mnist --set bsa.th") == plain("bsa.theta=")
     assert offered("tune bsa ti46 --set bsa.th") == plain("bsa.theta=")
+    assert offered("encode ti46 --front-end gam") == plain("gammatone")
+    assert offered("encode ti46 --front-end mel --set mel.chan") == plain("mel.channels=")
     assert offered("encode mnist --set train.") == []  # read by `train`
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import numpy as np
 import pytest
 
 from spikeprep.store import SpikeStore
@@ -92,6 +93,81 @@ def test_the_command_of_a_store_keeps_its_settings(spikeprep, corpus, tmp_path):
         f"spikeprep encode ti46 --source {corpus} --encoder step_forward --set lyon.decimation=128 "
         "--set step_forward.threshold="
     )
+
+
+@pytest.mark.parametrize(
+    ("front_end", "encoder", "units"),
+    [("gammatone", "bsa", 64), ("butterworth", "bsa", 64), ("mel", "bsa", 40), ("gammatone", "step_forward", 128),
+     ("mel", "delta", 80), ("mel", "latency", 40), ("mel", "gaussian_receptive_fields", 320)],
+)  # fmt: skip
+def test_another_front_end_by_one_option(spikeprep, corpus, tmp_path, front_end, encoder, units):
+    """Encoders follow any front end at their defaults: its values are in 0 … 1."""
+    out = tmp_path / "s.zarr"
+    args = ("--source", corpus, "--out", out, "--front-end", front_end, "--encoder", encoder)
+    done = spikeprep("encode", "ti46", *args)
+    assert done.exit_code == 0, done.output
+    store = SpikeStore.open(out)
+    chain = store.attributes["chain"]
+    assert [step["name"] for step in chain] == [front_end, encoder]
+    assert store["train"].units == units
+    spikes = store["train"][0]
+    assert 0.001 < spikes.mean() < 0.5
+    picture = tmp_path / "a.png"
+    assert spikeprep("plot", out, "--source", corpus, "--out", picture).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_front_ends_that_cannot_be(spikeprep, corpus, tmp_path):
+    args = ("--out", tmp_path / "s.zarr", "--front-end")
+    done = spikeprep("encode", "ti46", "--source", corpus, *args, "mels")
+    assert done.exit_code == 2
+    assert "got the front end 'mels'; expected one of butterworth, gammatone, lyon, mel." in done.stderr
+    done = spikeprep("encode", "digits", *args, "mel")
+    assert done.exit_code == 2
+    assert "recipe digits has none to replace" in done.stderr
+    done = spikeprep("encode", "ti46", "--source", corpus, *args, "mel", "--set", "mel.high=8000")
+    assert done.exit_code == 2
+    assert (
+        "got mel.high = 8000 Hz for audio of 12500 Hz; expected at most half the rate, 6250 Hz" in done.stderr
+    )
+
+
+def test_tune_with_another_front_end(spikeprep, corpus, tmp_path):
+    args = ("tune", "bsa", "ti46", "--source", corpus, "--samples", "2", "--search", "bsa.theta=0.6")
+    command = spikeprep(*args, "--front-end", "mel").stdout.splitlines()[-1].strip()
+    assert command.startswith(f"spikeprep encode ti46 --source {corpus} --front-end mel --encoder bsa --set")
+    store = tmp_path / "s.zarr"
+    words = command.replace("STORE.zarr", str(store)).split()[1:]
+    assert spikeprep(*words, "--limit", "2", "--set", "mel.hop=0.01").exit_code == 0
+    text = spikeprep("tune", "delta", store, "--source", corpus, "--samples", "1").stdout
+    command = text.splitlines()[-1].strip()
+    assert f"ti46 --source {corpus} --front-end mel --encoder delta --set mel.hop=0.01 " in command
+
+
+def test_copies_of_sounds(spikeprep, corpus, tmp_path):
+    """Copy 0 is the original; copies differ, in length too; other splits have no copies."""
+    plain, out = tmp_path / "plain.zarr", tmp_path / "copies.zarr"
+    assert spikeprep("encode", "ti46", "--source", corpus, "--out", plain).exit_code == 0
+    settings = (
+        "speed.use=true",
+        "sound_noise.snr_db=[20,30]",
+        "gain.use=true",
+        "time_shift.use=true",
+        "copies=3",
+    )
+    options = [word for setting in settings for word in ("--set", setting)]
+    done = spikeprep("encode", "ti46", "--source", corpus, "--out", out, *options)
+    assert done.exit_code == 0, done.output
+    originals, varied = SpikeStore.open(plain), SpikeStore.open(out)
+    assert varied["test"].steps.tolist() == originals["test"].steps.tolist()
+    number = len(originals["train"])
+    assert len(varied["train"]) == 3 * number
+    np.testing.assert_array_equal(varied["train"][0], originals["train"][0])
+    lengths = varied["train"].steps.reshape(3, number)
+    assert (lengths[0] == originals["train"].steps).all()
+    assert (lengths[1:] != lengths[0]).any()
+    verified = spikeprep("verify", out, "--reencode", "20", "--source", corpus)
+    assert verified.exit_code == 0, verified.output
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from spikeprep.train.trainer import Trainer
 
 from ..sources.event_folders import class_folder
 from ..sources.idx_files import pictures, write_idx
+from ..sources.sound_files import ti46_corpus
 from .test_trainer import SETTINGS, trainer, weights
 
 RECIPE = load_recipe("digits").override(
@@ -286,6 +287,34 @@ def test_a_store_of_arrays_has_no_source(tmp_path: Path) -> None:
     spikeprep.write_store(path, np.ones((20, 8, 3), bool), np.arange(20) % 2, dt=1e-3)
     with pytest.raises(UsageError, match=r"cannot be read again.*Leave augment out"):
         train(SpikeStore.open(path), tmp_path / "run")
+
+
+def test_sounds_are_varied_too(tmp_path: Path) -> None:
+    corpus = ti46_corpus(tmp_path / "raw")
+    recipe = load_recipe("ti46").override(
+        {"gain.use": True, "sound_noise.use": True, "time_shift.use": True, "speed.keep_length": True}
+    )
+    encode(recipe, tmp_path / "s.zarr", source_path=corpus)
+    encode(recipe.override({"copies": 2}), tmp_path / "2.zarr", source_path=corpus)
+    store, twice = (
+        SpikeStore.open(tmp_path / "s.zarr")["train"],
+        SpikeStore.open(tmp_path / "2.zarr")["train"],
+    )
+    samples = np.arange(len(store))
+    out = np.zeros_like(store.bits(samples))
+    variants_of(SpikeStore.open(tmp_path / "s.zarr"), corpus).encode(samples, 1, store.steps, out)
+    np.testing.assert_array_equal(out, twice.bits(samples + len(store)))
+    assert (out != store.bits(samples)).any(axis=(1, 2)).all()
+
+
+def test_variants_of_other_lengths_are_refused(tmp_path: Path) -> None:
+    corpus = ti46_corpus(tmp_path / "raw")
+    encode(load_recipe("ti46").override({"speed.use": True}), tmp_path / "s.zarr", source_path=corpus)
+    with pytest.raises(UsageError, match=r"chain \(speed\) changes the length .*speed\.keep_length=true"):
+        train(SpikeStore.open(tmp_path / "s.zarr"), tmp_path / "run", source=corpus)
+    fixed = load_recipe("ti46").override({"speed.use": True, "fix_length.seconds": 0.2})
+    encode(fixed, tmp_path / "f.zarr", source_path=corpus)
+    variants_of(SpikeStore.open(tmp_path / "f.zarr"), corpus)
 
 
 def test_recordings_are_varied_too(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from ...errors import UsageError
 from .base import Samples
 from .filter_bank import Compression, FilterBank
 from .frequency_scales import MelScale, from_mel, to_mel
-from .mel_kernel import MelTables, mel_power, samples_needed, tables
+from .mel_kernel import MelTables, mel_power, samples_needed
+from .mel_kernel import tables as kernel_tables
 
 _LARGEST_FFT = 1 << 16
 
@@ -75,12 +76,12 @@ class Mel(FilterBank):
             raise UsageError(f"got mel.fft = {self.fft}", "a power of two of at least 4, or 0")
 
     def centres(self, rate: float) -> NDArray[np.float64]:
-        """Return each band's centre frequency in Hz, decreasing; raises `UsageError` as `band`."""
-        return _edges(*self.band(rate), self.channels, self.scale)[-2:0:-1]
+        """Return each band's centre frequency in Hz, decreasing; raises as `weights`."""
+        return _design(self, rate).centres
 
     def width(self, rate: float) -> int:
         """Return how many channels frames have."""
-        return self.centres(rate).size * (2 if self.running_sum else 1)
+        return self.channels * (2 if self.running_sum else 1)
 
     def fft_samples(self, rate: float) -> int:
         """Return the samples of the Fourier transform; raises `UsageError` where a window has more."""
@@ -102,54 +103,47 @@ class Mel(FilterBank):
         UsageError
             The settings do not fit the rate, or a band lies between two bins and would always be 0.
         """
-        return self._design(rate).bands[::-1]
-
-    def _design(self, rate: float) -> _Design:
-        return _design(
-            rate, self.window_samples(rate), self.fft_samples(rate), *self.band(rate), self.channels, self.scale,
-            self.norm, self.full_scale, self.precision,
-        )  # fmt: skip
-
-    def _margins(self, rate: float) -> tuple[int, int]:
-        """Return how many samples the first frame begins before the sound, and the last may end after it."""
-        if self.padding == "none":
-            return 0, 0
-        window, size = self.window_samples(rate), self.fft_samples(rate)
-        before = size // 2 - (size - window) // 2
-        return before, window - before
+        return _design(self, rate).bands[::-1]
 
     def frame_grid(self, samples: int, rate: float) -> tuple[int, float]:
         """Return how many frames so many samples have, and the frames per second.
 
         None for a sound that is shorter than a window, or, to be mirrored, than half a window.
         """
+        design = _design(self, rate)
         if self.padding == "none":
-            return super().frame_grid(samples, rate)
-        hop = self.hop_samples(rate)
-        least = max(self._margins(rate)) + 1 if self.padding == "reflect" else 1
-        return samples // hop + 1 if samples >= least else 0, rate / hop
+            return max((samples - design.window) // design.hop + 1, 0), rate / design.hop
+        least = max(design.before, design.after) + 1 if self.padding == "reflect" else 1
+        return samples // design.hop + 1 if samples >= least else 0, rate / design.hop
 
     def power(self, samples: Samples, rate: float, frames: int) -> NDArray[Any]:
         """Return the power of each frame and channel, (frame, channel), in the setting's precision."""
-        design, hop, window = self._design(rate), self.hop_samples(rate), self.window_samples(rate)
-        before, after = self._margins(rate)
-        dtype = np.dtype(self.precision)
-        needed = samples_needed(frames, hop, window, dtype)
-        sound = np.zeros(max(needed, before + samples.size + after), dtype)
-        sound[before : before + samples.size] = samples
+        design, dtype = _design(self, rate), np.dtype(self.precision)
+        before, after = design.before, design.after
+        end = before + samples.size
+        needed = max(samples_needed(frames, design.hop, design.window, dtype), end + after)
+        sound = np.empty(needed, dtype)
+        sound[:before], sound[end:] = 0, 0
+        sound[before:end] = samples
         if self.padding == "reflect" and frames:
             sound[:before] = samples[before:0:-1]
-            end = before + samples.size
             sound[end : end + after] = samples[-2 : -after - 2 : -1]
-        power = mel_power(sound, frames, hop, window, design.tables)
+        power = mel_power(sound, frames, design.hop, design.window, design.tables)
         if self.running_sum:
             power = np.concatenate([np.cumsum(power, axis=0), power], axis=1)
         return power
 
 
 class _Design(NamedTuple):
+    """What a rate makes of the settings: samples of a hop and of a window, and of them those outside the sound."""
+
+    hop: int
+    window: int
+    before: int
+    after: int
     tables: MelTables
     bands: NDArray[np.float64]  # (band, bin), the lowest band first
+    centres: NDArray[np.float64]  # the highest first
 
 
 def _edges(low: float, high: float, channels: int, scale: MelScale) -> NDArray[np.float64]:
@@ -170,24 +164,29 @@ def triangles(
 
 
 @functools.lru_cache(16)
-def _design(
-    rate: float, window: int, fft: int, low: float, high: float, channels: int, scale: MelScale, norm: str,
-    full_scale: bool, precision: str,
-) -> _Design:  # fmt: skip
+def _design(mel: Mel, rate: float) -> _Design:
     from scipy.signal.windows import hann
 
-    bands = triangles(rate, fft, low, high, channels, scale, norm)
+    low, high = mel.band(rate)
+    window, fft = mel.window_samples(rate), mel.fft_samples(rate)
+    bands = triangles(rate, fft, low, high, mel.channels, mel.scale, mel.norm)
     empty = int((~bands.any(axis=1)).sum())
     if empty:
         raise UsageError(
-            f"mel: got {channels} channels from {low:g} to {high:g} Hz, of which {empty} lie between two bins of "
+            f"mel: got {mel.channels} channels from {low:g} to {high:g} Hz, {empty} of them between two bins of "
             f"{rate / fft:g} Hz (mel.fft {fft} at {rate:g} Hz)",
             "at least one bin in every band",
             "Lower mel.channels, or raise mel.low, mel.window or mel.fft.",
         )
     weights = np.zeros(fft)
     weights[:window] = hann(window, sym=False)
-    if full_scale:
+    if mel.full_scale:
         bands /= (weights.sum() / 2) ** 2
-    bands.setflags(write=False)
-    return _Design(tables(weights, bands, np.dtype(precision)), bands)
+    centres = _edges(low, high, mel.channels, mel.scale)[-2:0:-1]
+    for array in (bands, centres):
+        array.setflags(write=False)  # the cache hands out the same arrays again
+    # as torchaudio and librosa, whose window is in the middle of a transform that is longer
+    before = 0 if mel.padding == "none" else fft // 2 - (fft - window) // 2
+    after = 0 if mel.padding == "none" else window - before
+    tables = kernel_tables(weights, bands, np.dtype(mel.precision))
+    return _Design(mel.hop_samples(rate), window, before, after, tables, bands, centres)

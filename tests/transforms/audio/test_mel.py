@@ -170,7 +170,7 @@ def test_sounds_too_short_for_a_frame(padding, least):
 
 def test_bands_between_two_bins_are_refused():
     with pytest.raises(
-        UsageError, match=r"128 channels from 20 to 8000 Hz, of which \d+ lie between two bins of 31.25 Hz"
+        UsageError, match=r"128 channels from 20 to 8000 Hz, \d+ of them between two bins of 31.25 Hz"
     ):
         Mel(channels=128)(noise(1000))
     assert Mel(channels=128, fft=4096)(noise(1000)).values.shape == (1 + (1000 - 512) // 256, 128)
