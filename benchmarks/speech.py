@@ -1,18 +1,22 @@
-"""Speed of encoding speech: Lyon's ear compared with the package `lyon`, BSA, and a whole store.
+"""Speed of encoding speech: front ends compared with other packages, BSA, and a whole store.
 
-python -m benchmarks.speech --source FOLDER_OF_FSDD [--files N] [--workers N]
+python -m benchmarks.speech --source FOLDER_OF_FSDD [--files N] [--workers N] [--front-ends]
 
-Lyon and the package run on one core, in turn, so that other load slows both.
+A front end and its peers run on one core, file by file, in turn, so that other load slows both: Lyon's ear and the
+package lyon; gammatone, the package gammatone and SciPy's filters; mel, torchaudio and librosa. What is not installed
+is left out. With --front-ends nothing else is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +24,11 @@ import numpy as np
 from spikeprep.data import Audio, Frames
 from spikeprep.encoders import BSA
 from spikeprep.encoding.run import encode
-from spikeprep.recipes import load_recipe
-from spikeprep.transforms import Lyon
+from spikeprep.recipes import Recipe, load_recipe
+from spikeprep.transforms import Gammatone, Lyon, Mel
+from spikeprep.transforms.audio.section_filters import block_means_reference
 
-ROUNDS = 5
+ROUNDS = 9
 
 
 def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -35,6 +40,19 @@ def best(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[s
             call()
             fastest[name] = min(fastest[name], time.perf_counter() - began)
     return fastest
+
+
+def best_of_files(calls: dict[str, Callable[[int], object]], files: int) -> dict[str, float]:
+    """Return the seconds that each call takes of all files: the sum of the fastest of some calls of each file.
+
+    The calls take turns file by file, so that a moment of other load spoils one of many short times.
+    """
+    total = dict.fromkeys(calls, 0.0)
+    for n in range(files):
+        of_file: dict[str, Callable[[], object]] = {name: partial(call, n) for name, call in calls.items()}
+        for name, seconds in best(of_file).items():
+            total[name] += seconds
+    return total
 
 
 def one_core() -> Callable[[], object]:
@@ -52,8 +70,8 @@ def compare_lyon(sounds: list[Audio], figures: dict[str, float]) -> list[Frames]
     transforms = {
         precision: Lyon(decimation=200, precision=precision) for precision in ("float64", "float32")
     }
-    calls: dict[str, Callable[[], object]] = {
-        name: lambda lyon=lyon: [lyon(sound) for sound in sounds]  # type: ignore[misc]
+    calls: dict[str, Callable[[int], object]] = {
+        name: lambda n, lyon=lyon: lyon(sounds[n])  # type: ignore[misc]
         for name, lyon in transforms.items()
     }
     values = {name: [lyon(sound).values for sound in sounds] for name, lyon in transforms.items()}  # compiles
@@ -61,12 +79,12 @@ def compare_lyon(sounds: list[Audio], figures: dict[str, float]) -> list[Frames]
         from lyon.calc import LyonCalc
 
         package = LyonCalc()
-        calls["package"] = lambda: [package.lyon_passive_ear(s.samples, 12500, 200) for s in sounds]
+        calls["package"] = lambda n: package.lyon_passive_ear(sounds[n].samples, 12500, 200)
         values["package"] = [package.lyon_passive_ear(s.samples, 12500, 200) for s in sounds]
     except (ImportError, OSError) as error:
         print(f"the package lyon does not run here ({error}): no comparison")
     release = one_core()
-    seconds = best(calls)
+    seconds = best_of_files(calls, len(sounds))
     release()
     for name, spent in seconds.items():
         figures[f"lyon_{name}_times_real_time"] = seconds_of_sound / spent
@@ -78,6 +96,102 @@ def compare_lyon(sounds: list[Audio], figures: dict[str, float]) -> list[Frames]
                 for a, b in zip(values[name], values["package"], strict=True)
             )
     return [transforms["float64"](sound) for sound in sounds]
+
+
+def compare_gammatone(sounds: list[Audio], figures: dict[str, float]) -> None:
+    """Compare a bank of 64 channels with ``gtgram`` of the package gammatone, and with the same filters in SciPy."""
+    bank = Gammatone(compression="square_root")
+    rate = sounds[0].rate
+    sections = bank.sections(rate)
+    ours = [bank(sound).values for sound in sounds]  # compiles
+    calls: dict[str, Callable[[int], object]] = {
+        "gammatone": lambda n: bank(sounds[n]),
+        "scipy": lambda n: block_means_reference(sounds[n].samples, sections, 200, True),
+    }
+    with contextlib.suppress(ImportError):
+        from gammatone.gtgram import gtgram
+
+        arguments = rate, bank.window, bank.hop, bank.channels, bank.low
+        calls["package"] = lambda n: gtgram(sounds[n].samples, *arguments)
+        figures["gammatone_error"] = max(
+            float(np.abs(a / np.sqrt(2) - b[::-1].T).max() / b.max())
+            for a, b in zip(ours, (gtgram(sound.samples, *arguments) for sound in sounds), strict=True)
+        )
+    _against("gammatone", calls, sounds, figures)
+
+
+def compare_mel(sounds: list[Audio], figures: dict[str, float]) -> None:
+    """Compare mel spectrograms in natural logarithms, 40 bands, with those of torchaudio and librosa."""
+    rate = sounds[0].rate
+    mels = {
+        f"mel_{precision}": Mel(
+            padding="reflect", full_scale=False, compression="log", range_db=100, precision=precision
+        )
+        for precision in ("float64", "float32")
+    }
+    plain = mels["mel_float64"]
+    size, window, hop = plain.fft_samples(rate), plain.window_samples(rate), plain.hop_samples(rate)
+    calls: dict[str, Callable[[int], object]] = {
+        name: lambda n, mel=mel: mel(sounds[n])  # type: ignore[misc]
+        for name, mel in mels.items()
+    }
+    ours = {name: [mel(sound).values for sound in sounds] for name, mel in mels.items()}[
+        "mel_float64"
+    ]  # compiles
+    with contextlib.suppress(ImportError, OSError):  # OSError: its compiled part does not load
+        import torch
+        import torchaudio
+
+        torch.set_num_threads(1)
+        theirs = torchaudio.transforms.MelSpectrogram(
+            int(rate), n_fft=size, win_length=window, hop_length=hop, f_min=20.0, n_mels=40
+        )
+        waves = [torch.from_numpy(sound.samples).float() for sound in sounds]
+
+        @torch.inference_mode()
+        def with_torchaudio(n: int) -> torch.Tensor:
+            return torch.log(torch.clamp(theirs(waves[n]), min=1e-10))
+
+        calls["torchaudio"] = with_torchaudio
+        figures["mel_error"] = max(
+            float(np.abs(np.exp(a) - np.exp(b.numpy()[::-1].T)).max() / np.exp(a).max())
+            for a, b in zip(ours, map(with_torchaudio, range(len(sounds))), strict=True)
+        )
+    with contextlib.suppress(ImportError):
+        import librosa
+
+        def with_librosa(n: int) -> object:
+            power = librosa.feature.melspectrogram(
+                y=sounds[n].samples,
+                sr=rate,
+                n_fft=size,
+                win_length=window,
+                hop_length=hop,
+                fmin=20.0,
+                n_mels=40,
+            )
+            return np.log(np.maximum(power, 1e-10))
+
+        with_librosa(0)
+        calls["librosa"] = with_librosa
+    _against("mel", calls, sounds, figures)
+
+
+def _against(
+    front_end: str, calls: dict[str, Callable[[int], object]], sounds: list[Audio], figures: dict[str, float]
+) -> None:
+    """Time calls in turn on one core; note how many times real time each is, and how much faster ours are."""
+    release = one_core()
+    seconds = best_of_files(calls, len(sounds))
+    release()
+    length = sum(sound.samples.size / sound.rate for sound in sounds)
+    own = [name for name in calls if name.startswith(front_end)]
+    for name in calls:
+        figures[f"{name if name in own else f'{front_end}_{name}'}_times_real_time"] = length / seconds[name]
+    for name in own:
+        for peer in calls:
+            if peer not in own:
+                figures[f"{name}_over_{peer}"] = seconds[peer] / seconds[name]
 
 
 def bsa(cochleagrams: list[Frames], figures: dict[str, float]) -> None:
@@ -94,6 +208,9 @@ def bsa(cochleagrams: list[Frames], figures: dict[str, float]) -> None:
 GOALS = {
     "lyon_float64_speedup": ("≥ 3", "≥ 8"),
     "lyon_float32_speedup": ("", "≥ 15"),
+    "gammatone_over_package": ("≥ 5", ""),
+    "mel_float64_over_librosa": ("≥ 5", ""),
+    "mel_float64_over_torchaudio": ("≥ 5", ""),
     "bsa_milliseconds_per_1000_steps": ("≤ 1", "≤ 0.2"),
     "encode_seconds": ("≤ 20", "≤ 5"),
 }
@@ -104,20 +221,19 @@ def main() -> None:
     parser.add_argument("--source", required=True, help="folder of FSDD")
     parser.add_argument("--files", type=int, default=60, help="how many to compare with the package")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--front-ends", action="store_true", help="only compare these")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     figures: dict[str, float] = {}
     recipe = load_recipe("fsdd")
     source = recipe.build_source(options.source)
     number = min(options.files, source.splits()["train"])
-    bsa(compare_lyon([source.read("train", n).signal for n in range(number)], figures), figures)
-    with tempfile.TemporaryDirectory() as folder:
-        summary = encode(
-            recipe, Path(folder) / "fsdd.zarr", source_path=options.source, workers=options.workers
-        )
-        figures["encode_files"] = summary.encoded
-        figures["encode_seconds"] = summary.seconds
-        figures["store_bytes_per_sample"] = summary.bytes_per_sample
+    sounds = [source.read("train", n).signal for n in range(number)]
+    bsa(compare_lyon(sounds, figures), figures)
+    compare_gammatone(sounds, figures)
+    compare_mel(sounds, figures)
+    if not options.front_ends:
+        whole_store(recipe, options, figures)
     if options.json:
         print(json.dumps(figures, indent=2))
         return
@@ -125,6 +241,17 @@ def main() -> None:
         must, aim = GOALS.get(name, ("", ""))
         goal = ", ".join(f"{word} {goal}" for word, goal in (("must", must), ("aim", aim)) if goal)
         print(f"{name:36} {value:10.4g}   {goal}")
+
+
+def whole_store(recipe: Recipe, options: argparse.Namespace, figures: dict[str, float]) -> None:
+    """Time `encode` of all files."""
+    with tempfile.TemporaryDirectory() as folder:
+        summary = encode(
+            recipe, Path(folder) / "fsdd.zarr", source_path=options.source, workers=options.workers
+        )
+        figures["encode_files"] = summary.encoded
+        figures["encode_seconds"] = summary.seconds
+        figures["store_bytes_per_sample"] = summary.bytes_per_sample
 
 
 if __name__ == "__main__":
