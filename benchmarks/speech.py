@@ -26,7 +26,7 @@ from spikeprep.encoders import BSA
 from spikeprep.encoding.run import encode
 from spikeprep.recipes import Recipe, load_recipe
 from spikeprep.transforms import Gammatone, Lyon, Mel
-from spikeprep.transforms.audio.section_filters import block_means_reference
+from spikeprep.transforms.audio.section_filters import block_sums_reference
 
 ROUNDS = 9
 
@@ -106,7 +106,7 @@ def compare_gammatone(sounds: list[Audio], figures: dict[str, float]) -> None:
     ours = [bank(sound).values for sound in sounds]  # compiles
     calls: dict[str, Callable[[int], object]] = {
         "gammatone": lambda n: bank(sounds[n]),
-        "scipy": lambda n: block_means_reference(sounds[n].samples, sections, 200, True),
+        "scipy": lambda n: block_sums_reference(sounds[n].samples, sections, (200, 200), True),
     }
     with contextlib.suppress(ImportError):
         from gammatone.gtgram import gtgram

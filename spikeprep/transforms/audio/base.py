@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from ...data import LOUDEST, Audio, Frames
 from ...encoders.base import Transform
-from ...errors import DataError, SignalError
+from ...errors import DataError, SignalError, UsageError
 from ...random import SampleKey
+
+_MOST_VALUES = 1 << 30  # of one sound's frames, 8 GB
 
 Samples = NDArray[np.floating[Any]]
 """Sound, floating point (time,), full scale is ±1."""
@@ -81,4 +83,12 @@ class FrontEnd(Transform):
     def outline(self, signal: Audio, rng: SampleKey | None = None) -> Frames:
         """Return frames of the shape that `signal` gives, all zero, at no cost."""
         frames, rate = self.frame_grid(samples_of(signal, self.name).size, signal.rate)
-        return Frames(np.broadcast_to(0.0, (frames, self.width(signal.rate))), rate)
+        width = self.width(signal.rate)
+        if frames * width > _MOST_VALUES:
+            raise UsageError(
+                f"{self.name}: got {signal.samples.size / signal.rate:g} s of sound, which makes {frames:,} frames of "
+                f"{width:,} channels",
+                f"at most {_MOST_VALUES:,} values",
+                "Take frames further apart, or fewer channels, or cut the sound.",
+            )
+        return Frames(np.broadcast_to(0.0, (frames, width)), rate)

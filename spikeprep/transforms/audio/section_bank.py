@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from .base import Samples
 from .filter_bank import FilterBank
-from .section_filters import block_means
+from .section_filters import block_sums
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,18 @@ class SectionBank(FilterBank):
     def power(self, samples: Samples, rate: float, frames: int) -> NDArray[Any]:
         """Return the power of each frame and channel relative to a sine of full scale, float64 (frame, channel)."""
         hop, window = self.hop_samples(rate), self.window_samples(rate)
-        block = math.gcd(hop, window)
-        used = max((frames - 1) * hop + window, 0) if frames else 0
-        means = block_means(samples[:used], self.sections(rate), block, self.envelope == "power")
-        step, width = hop // block, window // block
-        power = np.zeros((frames, means.shape[1]))
-        for first in range(width if frames else 0):
-            power += means[first : first + (frames - 1) * step + 1 : step]
+        whole, rest = divmod(window, hop)  # hops of a window, and samples beyond
+        lengths = (rest, hop - rest) if rest else (hop, hop)
+        used = (frames - 1) * hop + window if frames else 0
+        sums = block_sums(samples[:used], self.sections(rate), lengths, self.envelope == "power")
+        # frame k begins with block `step` · k, and ends with the block of `rest` samples if there is one
+        step = 2 if rest else 1
+        power = np.zeros((frames, sums.shape[1]))
+        for first in range(step * whole + (rest > 0) if frames else 0):
+            power += sums[first : first + (frames - 1) * step + 1 : step]
         if self.envelope == "power":
-            power *= 2 / width
+            power *= 2 / window
         else:
-            power *= np.pi / width
+            power *= np.pi / window
             power *= power
         return power

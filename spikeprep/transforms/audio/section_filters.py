@@ -1,6 +1,6 @@
-"""A bank of filters, each a cascade of second-order sections, and the mean of their outputs over blocks of time.
+"""A bank of filters, each a cascade of second-order sections, and the sums of their outputs over blocks of time.
 
-Channels lie in the lanes of vectors. Time is processed in blocks: of a block and a vector of channels, two sections at
+Channels lie in the lanes of vectors. Time is processed in pieces: of a piece and a vector of channels, two sections at
 a time run over all its samples with coefficients and state in registers, and their output is the next two's input. What
 limits a section is that its state waits for the sample before, three operations; two sections overlap.
 """
@@ -19,63 +19,74 @@ WIDTH = LINE // 8
 """Channels in a vector of float64."""
 
 _ROWS = 14  # of two sections: b0 b1 b2 a1 a2 of each, then two states of each
+_PIECE = 256  # samples in a piece, 16 KiB of a vector each
 _NOISE = 1e-120  # too weak to change a sample, unless it is 0; its square is a normal number
 
 
 @jit
-def _means(
+def _sums(
     samples: NDArray[np.float64],
     table: NDArray[np.float64],
     row: int,
     pairs: int,
-    block: int,
+    even: int,
+    odd: int,
     squared: bool,
     buffer: NDArray[np.float64],
-    means: NDArray[np.float64],
+    total: NDArray[np.float64],
+    sums: NDArray[np.float64],
 ) -> None:
-    """Write the mean of each block and channel, (block, channel); `table` has `_ROWS` rows for each two sections."""
-    zero, share = spread_line(0.0), 1.0 / block
-    for k in range(means.shape[0]):
+    """Write the sum of each block and channel, (block, channel); `table` has `_ROWS` rows for each two sections."""
+    zero = spread_line(0.0)
+    begin = 0
+    for k in range(sums.shape[0]):
+        end = begin + (odd if k % 2 else even)
         for v in range(0, row, WIDTH):
-            for pair in range(pairs):
-                at = pair * _ROWS * row + v
-                b0, b1, b2 = load_line(table, at), load_line(table, at + row), load_line(table, at + 2 * row)
-                a1, a2 = load_line(table, at + 3 * row), load_line(table, at + 4 * row)
-                c0, c1, c2 = (
-                    load_line(table, at + 5 * row),
-                    load_line(table, at + 6 * row),
-                    load_line(table, at + 7 * row),
-                )
-                d1, d2 = load_line(table, at + 8 * row), load_line(table, at + 9 * row)
-                s1, s2 = load_line(table, at + 10 * row), load_line(table, at + 11 * row)
-                t1, t2 = load_line(table, at + 12 * row), load_line(table, at + 13 * row)
-                first = pair == 0
-                for m in range(block):  # transposed direct form II
-                    x = spread_line(samples[k * block + m]) if first else load_line(buffer, m * WIDTH)
-                    y = b0 * x + s1
-                    s1 = (b1 * x + s2) - a1 * y
-                    s2 = b2 * x - a2 * y
-                    z = c0 * y + t1
-                    t1 = (c1 * y + t2) - d1 * z
-                    t2 = c2 * y - d2 * z
-                    store(buffer, m * WIDTH, z)
-                store(table, at + 10 * row, s1)
-                store(table, at + 11 * row, s2)
-                store(table, at + 12 * row, t1)
-                store(table, at + 13 * row, t2)
-            sums = zero
-            for m in range(block):
-                y = load_line(buffer, m * WIDTH)
-                sums = sums + (y * y if squared else larger(y, zero))
-            store(buffer, 0, sums)
-            for lane in range(min(WIDTH, means.shape[1] - v)):
-                means[k, v + lane] = buffer[lane] * share
+            store(total, v, zero)
+        for start in range(begin, end, _PIECE):
+            length = min(_PIECE, end - start)
+            for v in range(0, row, WIDTH):
+                for pair in range(pairs):
+                    at = pair * _ROWS * row + v
+                    b0, b1, b2 = (
+                        load_line(table, at),
+                        load_line(table, at + row),
+                        load_line(table, at + 2 * row),
+                    )
+                    a1, a2 = load_line(table, at + 3 * row), load_line(table, at + 4 * row)
+                    c0, c1 = load_line(table, at + 5 * row), load_line(table, at + 6 * row)
+                    c2 = load_line(table, at + 7 * row)
+                    d1, d2 = load_line(table, at + 8 * row), load_line(table, at + 9 * row)
+                    s1, s2 = load_line(table, at + 10 * row), load_line(table, at + 11 * row)
+                    t1, t2 = load_line(table, at + 12 * row), load_line(table, at + 13 * row)
+                    first = pair == 0
+                    for m in range(length):  # transposed direct form II
+                        x = spread_line(samples[start + m]) if first else load_line(buffer, m * WIDTH)
+                        y = b0 * x + s1
+                        s1 = (b1 * x + s2) - a1 * y
+                        s2 = b2 * x - a2 * y
+                        z = c0 * y + t1
+                        t1 = (c1 * y + t2) - d1 * z
+                        t2 = c2 * y - d2 * z
+                        store(buffer, m * WIDTH, z)
+                    store(table, at + 10 * row, s1)
+                    store(table, at + 11 * row, s2)
+                    store(table, at + 12 * row, t1)
+                    store(table, at + 13 * row, t2)
+                added = load_line(total, v)
+                for m in range(length):
+                    y = load_line(buffer, m * WIDTH)
+                    added = added + (y * y if squared else larger(y, zero))
+                store(total, v, added)
+        for channel in range(sums.shape[1]):
+            sums[k, channel] = total[channel]
+        begin = end
 
 
-def block_means(
-    samples: NDArray[np.floating[Any]], sections: NDArray[np.float64], block: int, squared: bool
+def block_sums(
+    samples: NDArray[np.floating[Any]], sections: NDArray[np.float64], lengths: tuple[int, int], squared: bool
 ) -> NDArray[np.float64]:
-    """Return the mean of y², or of max(y, 0), over whole blocks of the outputs y of a bank of filters.
+    """Return the sum of y², or of max(y, 0), over blocks of the outputs y of a bank of filters.
 
     Parameters
     ----------
@@ -83,8 +94,8 @@ def block_means(
         The sound, (time,). A tail that fills no block is left out.
     sections
         Coefficients b0 b1 b2 a1 a2 of each channel's sections, float64 (section, 5, channel); a0 is 1.
-    block
-        Samples in a block, at least 1.
+    lengths
+        Samples in the blocks 0, 2, 4, … and in those between, at least 1 each.
     squared
         Whether outputs are squared, or else half-wave rectified.
 
@@ -104,27 +115,32 @@ def block_means(
     sound = samples.astype(np.float64)
     sound[::2] += _NOISE
     sound[1::2] -= _NOISE
-    means = np.empty((samples.size // block, channels))
-    buffer = aligned_zeros((max(block, 1) * WIDTH,), np.float64)
-    _means(sound, rows.reshape(-1), row, pairs, block, squared, buffer, means)
-    return means
+    sums = np.empty((_whole_blocks(samples.size, lengths), channels))
+    buffer, total = aligned_zeros((_PIECE * WIDTH,), np.float64), aligned_zeros((row,), np.float64)
+    _sums(sound, rows.reshape(-1), row, pairs, *lengths, squared, buffer, total, sums)
+    return sums
 
 
-def block_means_reference(
-    samples: NDArray[np.floating[Any]], sections: NDArray[np.float64], block: int, squared: bool
+def _whole_blocks(samples: int, lengths: tuple[int, int]) -> int:
+    both, rest = divmod(samples, sum(lengths))
+    return 2 * both + (rest >= lengths[0])
+
+
+def block_sums_reference(
+    samples: NDArray[np.floating[Any]], sections: NDArray[np.float64], lengths: tuple[int, int], squared: bool
 ) -> NDArray[np.float64]:
-    """Return `block_means`, filtered by SciPy channel by channel."""
+    """Return `block_sums`, filtered by SciPy channel by channel."""
     from scipy.signal import sosfilt
 
-    blocks, channels = samples.size // block, sections.shape[2]
-    means = np.empty((blocks, channels))
+    blocks, channels = _whole_blocks(samples.size, lengths), sections.shape[2]
+    starts = np.cumsum([0, *(lengths[n % 2] for n in range(blocks))])
+    sums = np.empty((blocks, channels))
     for channel in range(channels if blocks else 0):
         b, a = sections[:, :3, channel], sections[:, 3:, channel]
         sos = np.ascontiguousarray(np.concatenate([b, np.ones((len(b), 1)), a], axis=1))
-        y = sosfilt(sos, samples[: blocks * block].astype(np.float64))
-        y = y**2 if squared else np.maximum(y, 0)
-        means[:, channel] = y.reshape(blocks, block).mean(axis=1)
-    return means
+        y = sosfilt(sos, samples[: starts[-1]].astype(np.float64))
+        sums[:, channel] = np.add.reduceat(y**2 if squared else np.maximum(y, 0), starts[:-1])
+    return sums
 
 
 def response(

@@ -10,7 +10,7 @@ from spikeprep.data import Audio
 from spikeprep.errors import DataError, UsageError
 from spikeprep.transforms import Butterworth, Gammatone, Mel
 from spikeprep.transforms.audio.frequency_scales import erb_bandwidth
-from spikeprep.transforms.audio.section_filters import block_means, block_means_reference, response
+from spikeprep.transforms.audio.section_filters import block_sums, block_sums_reference, response
 
 BANKS = [Gammatone, Butterworth]
 RATE = 16_000
@@ -191,11 +191,14 @@ def test_frames(cls):
 
 
 @pytest.mark.parametrize("cls", BANKS)
-@pytest.mark.parametrize(("hop", "window"), [(0.016, 0.032), (0.01, 0.025), (0.01, 0.01), (0.02, 0.007)])
+@pytest.mark.parametrize(
+    ("hop", "window"),
+    [(0.016, 0.032), (0.01, 0.025), (0.01, 0.01), (0.02, 0.007), (0.0101, 0.0263), (0.05, 0.06)],
+)
 def test_frames_are_means_over_the_window(cls, hop, window):
     bank = cls(channels=5, hop=hop, window=window, compression="none")
     sound = noise(3000)
-    one = block_means_reference(sound.samples, bank.sections(RATE), 1, True)
+    one = block_sums_reference(sound.samples, bank.sections(RATE), (1, 1), True)
     step, width = round(hop * RATE), round(window * RATE)
     found = bank(sound).values
     for k, values in enumerate(found):
@@ -204,23 +207,23 @@ def test_frames_are_means_over_the_window(cls, hop, window):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    samples=st.integers(0, 400),
+    samples=st.integers(0, 700),
     channels=st.integers(1, 19),
     number=st.integers(1, 5),
-    block=st.integers(1, 90),
+    lengths=st.tuples(st.integers(1, 90), st.integers(1, 300)),
     squared=st.booleans(),
     seed=st.integers(0, 9),
 )
-def test_the_kernel(samples, channels, number, block, squared, seed):
+def test_the_kernel(samples, channels, number, lengths, squared, seed):
     """Numbers of channels below, at and above a vector's, and odd numbers of sections."""
     rng = np.random.default_rng(seed)
     sections = rng.normal(0, 1, (number, 5, channels))
     radius, angle = rng.uniform(0, 0.99, (number, channels)), rng.uniform(0, np.pi, (number, channels))
     sections[:, 3], sections[:, 4] = -2 * radius * np.cos(angle), radius**2
     sound = rng.normal(0, 0.1, samples)
-    found = block_means(sound, sections, block, squared)
-    expected = block_means_reference(sound, sections, block, squared)
-    assert found.shape == expected.shape == (samples // block, channels)
+    found = block_sums(sound, sections, lengths, squared)
+    expected = block_sums_reference(sound, sections, lengths, squared)
+    assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * expected.max(initial=0))
 
 
@@ -263,6 +266,14 @@ def test_bands_that_do_not_fit_the_rate(cls):
 def test_settings_that_do_not_fit(cls, chosen):
     with pytest.raises(UsageError, match=rf"{cls.name}\.{next(iter(chosen))} = "):
         cls(**chosen)
+
+
+def test_sounds_that_would_take_too_much_memory_are_refused():
+    hour = Audio(np.broadcast_to(0.0, 3600 * RATE), RATE)
+    with pytest.raises(
+        UsageError, match=r"got 3600 s of sound, which makes 57,600,000 frames of 64 channels"
+    ):
+        Gammatone(hop=1e-6, window=1e-6).outline(hour)
 
 
 @pytest.mark.parametrize("cls", BANKS)
