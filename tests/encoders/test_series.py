@@ -67,6 +67,21 @@ def test_step_forward():
     assert decoded[:, 0].tolist() == [0, 1, 2, 2, 1]
 
 
+def test_levels_that_begin_at_a_multiple_of_the_threshold():
+    """Speech2Spikes: the first level is the first value rounded, halves to even, in thresholds."""
+    rounded = StepForward(threshold=1.0, start="rounded")
+    assert moves(rounded, [2.4, 3.2, 3.2, 0.5]) == [0, 1, 0, -1]  # levels 2, 3, 3
+    assert moves(rounded, [2.6, 3.2, 4.2, 4.2]) == [0, 0, 1, 0]  # levels 3, 3, 4
+    assert moves(StepForward(threshold=0.5, start="rounded"), [0.7, 1.1, 1.4]) == [0, 1, 0]  # 0.5, 1
+    assert moves(rounded, [2.5, 3.1]) == [0, 1]
+    values = 3 + 2 * np.sin(TIME * 5)[:, None]
+    fine = StepForward(threshold=0.05, start="rounded")
+    np.testing.assert_allclose(fine.target(values), values - 3.0)
+    assert np.abs(fine.decode(fine(values)) - fine.target(values)).max() <= 0.05
+    with pytest.raises(UsageError, match=r"step_forward\.start = 'round'"):
+        StepForward(start="round")
+
+
 def test_moving_window():
     # means: 0.2 for the first three steps, then of the three before: 0.2, 1/3, 0.5
     assert moves(MovingWindow(window=3, threshold=0.2), [0.1, 0.3, 0.2, 0.5, 0.8, 1.0]) == [0, 0, 0, 1, 1, 1]

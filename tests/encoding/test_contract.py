@@ -20,7 +20,7 @@ from spikeprep.recipes import Recipe
 from spikeprep.registry import ENCODERS, SOURCES, TRANSFORMS
 from spikeprep.sources.base import Source
 from spikeprep.store import SpikeStore, SplitLayout, verify
-from spikeprep.transforms import EventTransform
+from spikeprep.transforms import AudioAugmentation, EventTransform, FrontEnd
 
 from ..store.stores import tree
 
@@ -29,9 +29,12 @@ SAMPLES = {"train": 11, "test": 4}
 
 
 OF_OTHER_SIGNALS = [
-    "lyon",
     "fix_length",
-    *(name for name in TRANSFORMS.names() if issubclass(TRANSFORMS.get(name), EventTransform)),
+    *(
+        name
+        for name in TRANSFORMS.names()
+        if issubclass(TRANSFORMS.get(name), EventTransform | FrontEnd | AudioAugmentation)
+    ),
 ]
 
 

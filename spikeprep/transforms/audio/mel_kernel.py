@@ -62,7 +62,8 @@ def tables(window: NDArray[np.float64], bands: NDArray[np.float64], dtype: np.dt
     order = np.zeros(half, np.int64)
     for bit in range(half.bit_length() - 1):
         order |= (np.arange(half) >> bit & 1) << (half.bit_length() - 2 - bit)
-    places, weights = [], []
+    places: list[tuple[int, int]] = []
+    weights: list[float] = []
     for band in bands:
         bins = np.flatnonzero(band)
         first, stop = (int(bins[0]), int(bins[-1]) + 1) if bins.size else (0, 0)
