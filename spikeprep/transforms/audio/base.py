@@ -80,15 +80,24 @@ class FrontEnd(Transform):
         """Return how many channels frames have: one per centre, and others where a subclass adds them."""
         return self.centres(rate).size
 
-    def outline(self, signal: Audio, rng: SampleKey | None = None) -> Frames:
-        """Return frames of the shape that `signal` gives, all zero, at no cost."""
-        frames, rate = self.frame_grid(samples_of(signal, self.name).size, signal.rate)
-        width = self.width(signal.rate)
+    def checked_grid(self, samples: int, rate: float) -> tuple[int, int, float]:
+        """Return the frames and channels that samples make, and the frames per second.
+
+        Raises
+        ------
+        UsageError
+            They would take too much memory, or the settings do not fit the rate.
+        """
+        (frames, frame_rate), width = self.frame_grid(samples, rate), self.width(rate)
         if frames * width > _MOST_VALUES:
             raise UsageError(
-                f"{self.name}: got {signal.samples.size / signal.rate:g} s of sound, which makes {frames:,} frames of "
-                f"{width:,} channels",
+                f"{self.name}: got {samples / rate:g} s of sound, which makes {frames:,} frames of {width:,} channels",
                 f"at most {_MOST_VALUES:,} values",
                 "Take frames further apart, or fewer channels, or cut the sound.",
             )
+        return frames, width, frame_rate
+
+    def outline(self, signal: Audio, rng: SampleKey | None = None) -> Frames:
+        """Return frames of the shape that `signal` gives, all zero, at no cost."""
+        frames, width, rate = self.checked_grid(samples_of(signal, self.name).size, signal.rate)
         return Frames(np.broadcast_to(0.0, (frames, width)), rate)

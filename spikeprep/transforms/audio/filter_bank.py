@@ -102,17 +102,17 @@ class FilterBank(FrontEnd):
         return max((samples - self.window_samples(rate)) // hop + 1, 0), rate / hop
 
     def __call__(self, signal: Audio, *, rng: SampleKey | None = None) -> Frames:
-        """Return the frames, float64; a sound shorter than a window has none.
+        """Return the frames, floating point; a sound shorter than a window has none.
 
         Raises
         ------
         DataError
             The signal is not finite `Audio` in about ±1.
         UsageError
-            The settings do not fit its rate.
+            The settings do not fit its rate, or the frames would take too much memory.
         """
         samples = checked_samples(signal, self.name)
-        frames, rate = self.frame_grid(samples.size, signal.rate)
+        frames, _, rate = self.checked_grid(samples.size, signal.rate)
         return Frames(
             compress(self.power(samples, signal.rate, frames), self.compression, self.range_db), rate
         )

@@ -274,6 +274,8 @@ def test_sounds_that_would_take_too_much_memory_are_refused():
         UsageError, match=r"got 3600 s of sound, which makes 57,600,000 frames of 64 channels"
     ):
         Gammatone(hop=1e-6, window=1e-6).outline(hour)
+    with pytest.raises(UsageError, match="at most 1,073,741,824 values"):
+        Gammatone(hop=1e-6, window=1e-6)(hour)
 
 
 @pytest.mark.parametrize("cls", BANKS)
