@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -47,6 +47,8 @@ class PulseWidth(DenseEncoder):
         Steps of the carrier.
     low, high
         Smallest and largest value, in the signal's units.
+    clip
+        Whether values beyond `low` and `high` are encoded as these; without it they are refused.
     """
 
     name: ClassVar[str] = "pulse_width"
@@ -59,6 +61,7 @@ class PulseWidth(DenseEncoder):
     period: Annotated[int, Meta(ge=2, le=65_536)] = 10
     low: Real = 0.0
     high: Real = 1.0
+    clip: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,11 +74,14 @@ class PulseWidth(DenseEncoder):
         """Return the spikes of finite values (time, channel), bool (time, channel, 2); `DataError` out of range."""
         least, most = (float(f(initial=self.low)) for f in (values.min, values.max))
         if least < self.low or most > self.high:
-            raise DataError(
-                f"pulse_width: got values from {least:g} to {most:g}",
-                f"pulse_width.low = {self.low:g} to pulse_width.high = {self.high:g}",
-                "Set low and high to the smallest and the largest value of the data.",
-            )
+            if not self.clip:
+                raise DataError(
+                    f"pulse_width: got values from {least:g} to {most:g}",
+                    f"pulse_width.low = {self.low:g} to pulse_width.high = {self.high:g}",
+                    "Set low and high to the smallest and the largest value of the data, or use "
+                    "pulse_width.clip=true.",
+                )
+            values = np.clip(values, self.low, self.high)
         steps, channels = values.shape
         periods = -(-steps // self.period)
         share = np.full((periods * self.period, channels), 0.5)
@@ -114,5 +120,6 @@ class PulseWidth(DenseEncoder):
         found: dict[str, list[Any]] = {"period": [2, 3, 4, 6, 8, 10, 16, 25, 50]}
         suits = self.low <= least and most <= self.high and 2 * (most - least) >= self.high - self.low
         if not suits and least < most:
-            found |= {"low": [float(f"{1.25 * least:.3g}")], "high": [float(f"{1.25 * most:.3g}")]}
+            low, high = (float(f"{1.25 * end:.3g}") for end in (least, most))
+            found |= {"low": [low], "high": [high], "clip": [True]}
         return found

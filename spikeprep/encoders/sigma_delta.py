@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -71,6 +71,8 @@ class SigmaDelta(LaneEncoder):
     ----------
     threshold
         Full scale: the value that spikes in every step, in the signal's units.
+    clip
+        Whether values beyond ±threshold are encoded as these; without it they are refused.
     window
         Steps over which `decode` averages, with the weights of a Hann window; an odd number.
     """
@@ -83,6 +85,7 @@ class SigmaDelta(LaneEncoder):
 
     threshold: Positive = 1.0
     window: Annotated[int, Meta(ge=1, le=65_535)] = 15
+    clip: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,14 +95,17 @@ class SigmaDelta(LaneEncoder):
     def run(
         self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
     ) -> bool:
-        """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
+        """Write the spikes of flat values of a shape (time, channel), clipping them; return whether all are finite."""
         most = float(np.abs(values).max())
-        if most > self.threshold and math.isfinite(most):
-            raise DataError(
-                f"sigma_delta: got values of up to {most:g} either way",
-                f"at most sigma_delta.threshold = {self.threshold:g}: no train has more than a spike per step",
-                "Raise the threshold to the largest value of the data, or scale the signal.",
-            )
+        if most > self.threshold and math.isfinite(most):  # others are refused below, clipped or not
+            if not self.clip:
+                raise DataError(
+                    f"sigma_delta: got values of up to {most:g} either way",
+                    f"at most sigma_delta.threshold = {self.threshold:g}: no train has more than a spike per step",
+                    "Raise the threshold to the largest value of the data, scale the signal, or use "
+                    "sigma_delta.clip=true.",
+                )
+            np.clip(values, -self.threshold, self.threshold, out=values)
         return bool(_encode(values, *shape, float(self.threshold), fired, bits))
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
@@ -119,4 +125,5 @@ class SigmaDelta(LaneEncoder):
         return {
             "threshold": [float(f"{factor * most:.3g}") for factor in (1.25, 1.5, 2)],
             "window": [3, 5, 9, 15, 25, 45],
+            "clip": [True],
         }

@@ -1,5 +1,7 @@
 """Encoders of series: published definitions, worked examples, and what their decoders promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -293,6 +295,26 @@ def test_values_out_of_range_are_refused():
             PulseWidth()(np.array(signal))
     with pytest.raises(DataError, match=r"hsa: got a signed signal, from -1 to 1, with 50% .*rectify"):
         HSA()(np.array([1.0, -1.0]))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "low"),
+    [(SigmaDelta(threshold=0.5, clip=True), -0.5), (PulseWidth(period=4, low=0.2, high=0.5, clip=True), 0.2)],
+    ids=["sigma_delta", "pulse_width"],
+)
+def test_values_out_of_range_are_clipped_by_choice(encoder, low):
+    signal = np.random.default_rng(0).normal(0, 0.6, (50, 9))
+    before = signal.copy()
+    clipped = np.clip(signal, low, 0.5)
+    assert (clipped != signal).mean() > 0.3
+    np.testing.assert_array_equal(encoder(signal), replace(encoder, clip=False)(clipped))
+    np.testing.assert_array_equal(signal, before)
+    with pytest.raises(DataError, match="clip=true"):
+        replace(encoder, clip=False)(signal)
+    for wrong in (np.nan, np.inf):  # no value of the range stands for these
+        signal[3, 2] = wrong
+        with pytest.raises(DataError, match="the first in channel 2 at step 3"):
+            encoder(signal)
 
 
 @pytest.mark.parametrize(
