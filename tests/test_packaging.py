@@ -164,11 +164,19 @@ def hdf5_series(path: Path) -> str:
     return str(path / "gait.h5")
 
 
+def recordings(path: Path, ending: str) -> str:
+    (path / "rest").mkdir()
+    (path / "rest" / f"a.{ending}").touch()
+    return str(path)
+
+
 @pytest.mark.parametrize(
     ("library", "extra", "source", "settings"),
     [
         ("soundfile", "audio", "audio", lambda path: {"path": sounds(path)}),
         ("h5py", "events", "series", lambda path: {"path": hdf5_series(path)}),
+        ("edfio", "edf", "series", lambda path: {"path": recordings(path, "edf")}),
+        ("wfdb", "wfdb", "series", lambda path: {"path": recordings(path, "hea")}),
         ("sklearn", "digits", "digits", lambda path: {}),
         ("tonic", "tonic", "tonic", lambda path: {"path": str(path), "dataset": "NMNIST"}),
     ],

@@ -15,6 +15,9 @@ from .labelled_files import Entry, file_id, files_in, files_under, has_ending
 from .other_files import describe_other
 from .split_names import KNOWN_NAMES, is_split_like, is_split_word, split_named
 
+_HEADER = (
+    ".hea"  # ending of headers of PhysioNet's, which files of the same name with other endings belong to
+)
 _GROUPS = {"images": "image", "recordings": "events"}  # what a source reads, as in `FileKind.group`
 
 
@@ -229,7 +232,13 @@ class ClassFolders:
 
     def _report_others(self, folder: Path) -> None:
         """Record the files of a class that have other endings than those that are read."""
-        others = [file for file in self._all_files(folder) if not has_ending(file.name, self.suffixes)]
+        files = self._all_files(folder)
+        headers = {file.with_suffix("") for file in files if file.suffix.lower() == _HEADER in self.suffixes}
+        others = [
+            file
+            for file in files
+            if not has_ending(file.name, self.suffixes) and file.with_suffix("") not in headers
+        ]
         if others:
             self.findings.append(
                 f"left out: {_some(len(others), 'files')} in {folder.name}, of other endings than "

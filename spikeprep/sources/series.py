@@ -22,29 +22,44 @@ from .checked_files import CheckedFile, CheckedFiles
 from .class_names import check_classes, check_spellings, read_class_names, sorted_classes
 from .labelled_files import BadFile, Entry, GroupNumbers, LabelledFiles, Recording
 from .labelled_source import LabelledSource
+from .series_annotations import annotated_intervals
 from .series_arrays import check_arrays
+from .series_channels import MixedRates
 from .series_data import Missing, Series, Window, filled, windows
-from .series_files import SUFFIXES, SeriesReader, SplitFile, find_collections
+from .series_files import SUFFIXES, ReadingSettings, SeriesReader, find_collections
+from .series_pairs import SplitFile
+from .series_tables import Form, LabelColumn, TableSettings
+
+_SHOWN = 6  # channels in a message
 
 
 class SeriesFacts(NamedTuple):
-    """Steps, channels and rate (Hz; 0: not stated) of a series, and how many of its values were missing."""
+    """Steps, channels and rate (Hz; 0: not stated) of a series, and how many of its values were missing.
+
+    Names and units are those of its channels; empty where they have none.
+    """
 
     steps: int
     channels: int
     rate: float
     missing: int
+    names: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 class _Member(NamedTuple):
-    """A sample: a recording, and its steps where it is a window of one."""
+    """A sample: a recording, or an interval of one, and its steps where it is a window of that."""
 
     recording: CheckedFile[SeriesFacts]
     window: Window | None
 
     @property
     def id(self) -> str:
-        return self.recording.id + (f"@{self.window.start}-{self.window.stop}" if self.window else "")
+        recording = self.recording
+        if not self.window:
+            return recording.id
+        begin = recording.interval[0] if recording.interval else 0
+        return f"{recording.file_id}@{begin + self.window.start}-{begin + self.window.stop}"
 
     @property
     def steps(self) -> int:
@@ -61,9 +76,14 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
     - a ``.npz`` or HDF5 file of arrays ``X`` (series, time[, channel]) and ``y`` (series,), or ``X_train``,
       ``y_train``, ``X_test``, ``y_test``; with ``groups``, ``split``, ``lengths`` of padded series, ``rate``; or a
       folder of ``train.npz`` and ``test.npz``;
+    - a folder of values and labels in files of their own: ``X_train.npy``, ``y_train.npy``, ``X_test.npy``,
+      ``y_test.npy``, or UCI HAR's, see `spikeprep.sources.series_pairs`;
+    - a text file of many series, a row per step or a row per series, or two of them, ``PROBLEM_TRAIN.tsv`` and
+      ``PROBLEM_TEST.tsv``, see `spikeprep.sources.series_tables`;
     - a folder per class, ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``, with a file per series: ``.npy``,
-      ``.npz``, HDF5, or a text file of a line per step and a column per channel;
-    - a CSV file with the columns ``path``, ``label`` and, where they are known, ``split`` and ``group``.
+      ``.npz``, HDF5, EDF, BDF, a record of WFDB (``.hea``), or a text file of a line per step and a column per channel;
+    - a CSV file with the columns ``path``, ``label`` and, where they are known, ``split`` and ``group``;
+    - with `annotations`, a recording of EDF, BDF or WFDB, or a folder of them: the annotated intervals are the samples.
 
     Samples may be windows of the series: those of one series are one group, so that no split that is chosen, here or in
     training, cuts through it.
@@ -89,12 +109,49 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
     arrays
         What an array means → its name, where names do not say so: ``values``, ``labels``, ``groups``, ``splits``,
         ``lengths``, ``rate``.
+    channels
+        Channels to take, in this order, by their names or by their numbers from 0; empty: all.
+    mixed_rates
+        What happens to the channels of a recording that have several rates: ``"refuse"`` (an error), or ``"linear"``:
+        those of lower rates are interpolated to the highest.
+    table
+        What a text file is: ``"long"`` (a row per step), ``"wide"`` (a row per series), ``"files"`` (a table of files);
+        empty: as its columns say. `columns` may then name ``"series"``, ``"time"``, ``"step"``, ``"channel"``,
+        ``"kind"``, ``"value"``, ``"label"``, ``"split"``, ``"group"`` and ``"ignore"``.
+    label_column
+        Which column of a wide table has the classes, ``"first"`` or ``"last"``; empty: as names and values say.
+    annotations
+        Labels of the annotations that are samples; ``["*"]``: all; empty: annotations are not used. The intervals of a
+        recording are one group.
+    around
+        Seconds before and after an annotation of a moment, such as a heart beat, which are its sample.
+    annotator
+        Ending of the annotations beside records of WFDB.
     """
 
     name: ClassVar[str] = "series"
-    other_layouts: ClassVar[str] = "PROBLEM_TRAIN.ts and PROBLEM_TEST.ts, or a .npz or HDF5 file of X and y"
+    other_layouts: ClassVar[str] = (
+        "PROBLEM_TRAIN.ts and PROBLEM_TEST.ts, or a .npz or HDF5 file of X and y, or X_train.npy and y_train.npy, or a "
+        "text file of many series"
+    )
     endings: ClassVar[str] = " ".join((*SUFFIXES, ".ts"))
-    choice_settings: ClassVar[tuple[str, ...]] = ("problem", "arrays")
+    later_settings: ClassVar[tuple[str, ...]] = (
+        "channels",
+        "mixed_rates",
+        "table",
+        "label_column",
+        "annotations",
+        "around",
+        "annotator",
+    )
+    choice_settings: ClassVar[tuple[str, ...]] = (
+        "problem",
+        "arrays",
+        "table",
+        "label_column",
+        "annotations",
+        "annotator",
+    )
 
     rate: NonNegative = 0.0
     time_axis: Literal["first", "last"] = "first"
@@ -103,6 +160,13 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
     overlap: Natural = 0
     problem: str = ""
     arrays: dict[str, Any] = field(default_factory=dict, hash=False)
+    channels: tuple[str | int, ...] = ()
+    mixed_rates: MixedRates = "refuse"
+    table: Form = ""
+    label_column: LabelColumn = ""
+    annotations: tuple[str, ...] = ()
+    around: tuple[NonNegative, ...] = ()
+    annotator: str = "atr"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,6 +174,12 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         if self.overlap and self.overlap >= self.window:
             got = f"got {self.name}.overlap = {self.overlap} and {self.name}.window = {self.window}"
             raise UsageError(got, "an overlap of fewer steps than the window")
+        if self.around and (len(self.around) != 2 or not sum(self.around)):
+            got = f"got {self.name}.around = {[*self.around]}"
+            raise UsageError(got, "the seconds before and after a moment, such as [0.25,0.45]")
+        if self.annotations and not (self.annotator.isalnum() and self.annotator.isascii()):
+            got = f"got {self.name}.annotator = {self.annotator!r}"
+            raise UsageError(got, "the ending of a file's name, such as atr")
 
     @property
     def suffixes(self) -> Sequence[str]:
@@ -123,12 +193,28 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
 
     @cached_property
     def _reader(self) -> SeriesReader:
-        return SeriesReader(self.arrays, self.time_axis, self.limits)
+        return SeriesReader(self._reading, self._collections if self.path else ())
+
+    @property
+    def _reading(self) -> ReadingSettings:
+        return ReadingSettings(
+            self.arrays,
+            self.time_axis,
+            self._tables,
+            self.channels,
+            self.mixed_rates,
+            self.annotator if self.annotations else "",
+            self.limits,
+        )
+
+    @property
+    def _tables(self) -> TableSettings:
+        return TableSettings(self.table, self.label_column, self.columns)
 
     @cached_property
     def _collections(self) -> Sequence[SplitFile]:
         """The files with many series that `path` means; none where it has a file per series."""
-        return find_collections(self.path, self.problem)
+        return () if self.annotations else find_collections(self.path, self.problem, self._tables)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -137,13 +223,16 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
 
     @cached_property
     def _files(self) -> LabelledFiles:
+        if self.annotations:
+            return self._annotated()
         if not self._collections:
             return super()._files
         root = Path(self.path)
         folder = root.parent if root.is_file() else root
         entries: list[Entry] = []
         named: dict[Path, tuple[str, ...]] = {}
-        for split, path in self._collections:
+        for collection in self._collections:
+            split, path = collection.split, collection.path
             file = self._reader.read(path)
             if not file.labelled:
                 raise DataError(
@@ -157,7 +246,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
                     got = f"{path} has series of the split {one.split}, and is of {split} by its name"
                     raise DataError(got, "one split", "Rename the file.")
                 # the name alone: a store is the same, whichever folder above the files is given
-                id_ = f"{printable(path.name)}:{n}"
+                id_ = f"{collection.name or printable(path.name)}:{n}"
                 self._numbers[id_] = n
                 entries.append(Entry(split or one.split, path, one.label, id_, one.group))
         if any(e.split for e in entries) and not all(e.split for e in entries):
@@ -167,6 +256,21 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         classes = self._class_order(named, {entry.label for entry in entries}, folder)
         findings = [] if self.class_names else check_spellings(classes, self.path)
         files = self._with_lists(LabelledFiles(entries, classes, findings=findings), folder)
+        return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
+
+    def _annotated(self) -> LabelledFiles:
+        """Return the annotated intervals of recordings, in steps."""
+        entries, findings = annotated_intervals(
+            self.path, self._reader.read, self.annotations, self.around, self.rate
+        )
+        root = Path(self.path)
+        folder = root.parent if root.is_file() else root
+        present = {entry.label for entry in entries}
+        classes = read_class_names(self.class_names, folder, self.limits)
+        if classes:
+            check_classes(present, classes, self.path)
+        files = LabelledFiles(entries, classes or sorted_classes(present), findings=findings)
+        files = self._with_lists(files, folder)
         return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
 
     def _class_order(
@@ -190,29 +294,53 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         series = self._reader.read(recording.file).series
         if self._collections:
             return series[self._numbers[recording.id]]
+        if not series:
+            fix = "remove it, or use source.annotations=[…]"
+            raise BadFile(recording.file_id, "has annotations, and no signals", fix)
         if len(series) > 1:
             fix = "save one series per file, or all of them in one .npz file of X and y"
             raise BadFile(recording.file_id, f"has {len(series):,} series, not one", fix)
         return series[0]
 
+    def _values(self, recording: Recording) -> NDArray[np.float64]:
+        """Return the values of a recording, or of an interval of one, NaN where one is missing; raises as `_series`."""
+        values = self._series(recording).values
+        return values[slice(*recording.interval)] if recording.interval else values
+
+    def _check_intervals(
+        self, recordings: Sequence[Recording]
+    ) -> Sequence[tuple[str, SeriesFacts] | BadFile]:
+        checked: list[tuple[str, SeriesFacts] | BadFile] = []
+        for recording in recordings:
+            try:
+                checked.append(self._check_file(recording))
+            except BadFile as bad:
+                checked.append(replace(bad, file=recording.id))
+            except DataError as error:
+                checked.append(replace(BadFile.of(recording, error), file=recording.id))
+        return checked
+
     def _check_file(self, recording: Recording) -> tuple[str, SeriesFacts]:
         """Return the sha256 of a series' values and its facts."""
-        raw = self._series(recording).values
+        raw = self._values(recording)
         values, missing = filled(raw, self.missing, str(recording.file))
         steps, channels = values.shape
         if self.window > steps:
             fix = "lower source.window, or remove it"
             raise BadFile(recording.file_id, f"has {steps} steps, fewer than a window's {self.window}", fix)
         digest = hashlib.sha256(f"{raw.shape}".encode() + raw.tobytes()).hexdigest()
-        return digest, SeriesFacts(steps, channels, self._reader.read(recording.file).rate, missing)
+        file = self._reader.read(recording.file)
+        return digest, SeriesFacts(steps, channels, file.rate, missing, file.channels, file.units)
 
     def _find_outliers(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[BadFile]:
-        """Return the series of another number of channels than most, or of another rate."""
+        """Return the series of other channels than most, by number, name or unit, or of another rate."""
         if not files:
             return ()
         bad = []
         channels = Counter(file.facts.channels for file in files).most_common(1)[0][0]
         rates = Counter(file.facts.rate for file in files).most_common(1)[0][0]
+        names = Counter(file.facts.names for file in files if file.facts.names).most_common(1)
+        units = Counter(file.facts.units for file in files if file.facts.units).most_common(1)
         for file in files:
             if file.facts.channels != channels:
                 what = f"has {file.facts.channels} channels, not {channels}"
@@ -222,6 +350,16 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
                 bad.append(
                     BadFile(file.id, what, "resample it, or use source.rate=HZ, which states one for all")
                 )
+            elif file.facts.names and file.facts.names != names[0][0]:
+                what = (
+                    f"has the channels {listed(file.facts.names, _SHOWN)}, not {listed(names[0][0], _SHOWN)}"
+                )
+                bad.append(
+                    BadFile(file.id, what, "choose them by name, in one order: use source.channels=[…]")
+                )
+            elif file.facts.units and file.facts.units != units[0][0]:
+                what = f"is in {listed(file.facts.units, _SHOWN)}, and most others in {listed(units[0][0], _SHOWN)}"
+                bad.append(BadFile(file.id, what, "convert it, or leave it out"))
         return bad
 
     def _notes(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[str]:
@@ -272,7 +410,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         """Return one series, or a window of one; its id is the file's path, ``:`` its number, ``@`` its steps."""
         member = self._members[split][index]
         recording = member.recording
-        values, _ = filled(self._series(recording).values, self.missing, str(recording.file))
+        values, _ = filled(self._values(recording), self.missing, str(recording.file))
         if member.window:
             values = values[member.window.start : member.window.stop]
         return Sample(Frames(values, self._rate(recording.facts.rate)), recording.label, member.id)
@@ -308,7 +446,8 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
 
     def signals_of(self, file: Path, note: str) -> Sequence[Any]:
         """See `Source.signals_of`: one signal for each series of the file, or for each window of them."""
-        content = self._reader.read(file)
+        reader = SeriesReader(replace(self._reading, annotator=""))
+        content = reader.read(file)
         signals = []
         for one in content.series:
             values, _ = filled(one.values, self.missing, str(file))

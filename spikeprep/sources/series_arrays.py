@@ -53,6 +53,18 @@ def check_arrays(arrays: Mapping[str, Any]) -> None:
             )
 
 
+def role_named(name: str) -> tuple[str, str]:
+    """Return what the name of an array, or of its file, means, one of `ROLES`, and its split; empty where it has none.
+
+    ``X_train`` is the values of the split train, and so is ``train_data``; ``y`` the labels.
+    """
+    words = words_of(name)
+    for place, rest in ((-1, words[:-1]), (0, words[1:])):
+        if len(words) > 1 and (split := split_named(words[place])):
+            return _ROLES.get(" ".join(rest), ""), split
+    return _ROLES.get(" ".join(words), ""), ""
+
+
 def read_npy(path: Path, content: bytes, time_axis: str, limits: Limits) -> SeriesFile:
     """Read the bytes of a ``.npy`` file: one series, or several without labels (series, time, channel)."""
     array = _npy(path, "", content)

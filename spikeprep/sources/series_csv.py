@@ -15,9 +15,15 @@ from ..time_units import UNITS, split_unit, unit_named, words_of
 from .list_files import decode_text
 from .series_data import Series, SeriesFile
 
-_DELIMITERS = ";\t,"  # a semicolon first: numbers may then have decimal commas
-_ABSENT = ("", "?", "nan", "na", "n/a", "null", "none", "-")
-_TIMES = ("t", "time", "times", "timestamp", "timestamps", "elapsed", "seconds")
+DELIMITERS = ";\t,"
+"""Separators of columns, a semicolon first: numbers may then have decimal commas."""
+
+ABSENT = ("", "?", "nan", "na", "n/a", "null", "none", "-")
+"""Missing values, in lower case."""
+
+TIMES = ("t", "time", "times", "timestamp", "timestamps", "elapsed", "seconds")
+"""Names of columns of times."""
+
 _INDICES = ("", "index", "id", "step", "sample", "frame", "unnamed 0")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _JITTER = 0.1  # of a step, that a time may be early or late
@@ -44,10 +50,10 @@ def read_csv(path: Path, content: bytes) -> SeriesFile:
     ]
     if not numbered:
         raise DataError(f"{path} has no lines", "a line per step, a column per channel", "Leave it out.")
-    delimiter = next((d for d in _DELIMITERS if d in numbered[0][1]), None)
-    head = _fields(numbered[0][1], delimiter)
+    delimiter = next((d for d in DELIMITERS if d in numbered[0][1]), None)
+    head = split_fields(numbered[0][1], delimiter)
     decimal = delimiter == ";" and any("," in line for _, line in numbered[1:2])
-    named = not all(_is_number(field, decimal) for field in head)
+    named = not all(is_number(field, decimal) for field in head)
     lines = numbered[1:] if named else numbered
     if not lines:
         raise DataError(f"{path} has names of columns and no values", "a line per step", "Leave it out.")
@@ -57,17 +63,19 @@ def read_csv(path: Path, content: bytes) -> SeriesFile:
     keep, rate = list(range(len(head))), 0.0
     for n, name in enumerate(head):
         stem, unit = split_unit(name)
-        if stem in _TIMES or unit_named(name):
-            rate = _rate(path, values[:, n], unit or unit_named(name) or "s", name)
+        if stem in TIMES or unit_named(name):
+            rate = rate_of_times(path, values[:, n], unit or unit_named(name) or "s", name)
             keep.remove(n)
-        elif " ".join(words_of(name)) in _INDICES and _counts(values[:, n]):
+        elif " ".join(words_of(name)) in _INDICES and counts(values[:, n]):
             keep.remove(n)
     if not keep:
         raise DataError(f"{path} has times and no channels", "at least one column of values", "Leave it out.")
-    return SeriesFile([Series(np.ascontiguousarray(values[:, keep]))], rate)
+    names = tuple(printable(head[n]) for n in keep)
+    return SeriesFile([Series(np.ascontiguousarray(values[:, keep]))], rate, channels=names)
 
 
-def _fields(line: str, delimiter: str | None) -> list[str]:
+def split_fields(line: str, delimiter: str | None) -> list[str]:
+    """Return the fields of a line, without spaces around them; a delimiter of None: spaces."""
     if delimiter is None:
         return line.split()
     if '"' in line:
@@ -75,16 +83,17 @@ def _fields(line: str, delimiter: str | None) -> list[str]:
     return [field.strip() for field in line.split(delimiter)]
 
 
-def _number(field: str, decimal: bool) -> float:
+def value_of(field: str, decimal: bool) -> float:
     """Return a field's value, NaN where it is missing; raises `ValueError` where it is no number."""
-    if field.lower() in _ABSENT:
+    if field.lower() in ABSENT:
         return float("nan")
     return float(field.replace(",", ".") if decimal else field)
 
 
-def _is_number(field: str, decimal: bool) -> bool:
+def is_number(field: str, decimal: bool) -> bool:
+    """Whether a field has a number, or a missing one; with a comma in it where `decimal` says so."""
     try:
-        _number(field, decimal or "," in field)
+        value_of(field, decimal or "," in field)
     except ValueError:
         return False
     return True
@@ -103,9 +112,9 @@ def _table(
         except ValueError:
             pass  # a field is missing or wrong: the other way names it
     rows = []
-    width = len(head) or len(_fields(lines[0][1], delimiter))
+    width = len(head) or len(split_fields(lines[0][1], delimiter))
     for number, line in lines:
-        fields = _fields(line, delimiter)
+        fields = split_fields(line, delimiter)
         if len(fields) != width:
             raise DataError(
                 f"{path} line {number} has {len(fields)} fields",
@@ -115,7 +124,7 @@ def _table(
         row = []
         for n, field in enumerate(fields):
             try:
-                row.append(_number(field, decimal))
+                row.append(value_of(field, decimal))
             except ValueError as error:
                 column = f"column {printable(head[n][:_SHOWN])}" if head else f"column {n + 1}"
                 raise DataError(
@@ -127,7 +136,7 @@ def _table(
     return np.array(rows, np.float64)
 
 
-def _rate(path: Path, times: NDArray[np.float64], unit: str, name: str) -> float:
+def rate_of_times(path: Path, times: NDArray[np.float64], unit: str, name: str) -> float:
     """Return the steps per second of a column of times; 0 of a single step."""
     if len(times) < 2:
         return 0.0
@@ -145,6 +154,6 @@ def _rate(path: Path, times: NDArray[np.float64], unit: str, name: str) -> float
     return float(f"{1 / (step * _SECONDS[unit]):.9g}")
 
 
-def _counts(column: NDArray[np.float64]) -> bool:
+def counts(column: NDArray[np.float64]) -> bool:
     """Whether a column numbers the lines, from 0 or 1."""
     return bool(column[0] in (0, 1) and (np.diff(column) == 1).all())

@@ -34,6 +34,14 @@ class Series:
     group: str = ""
 
 
+class Annotation(NamedTuple):
+    """What a recording says of a time: start and duration in s, a duration of 0 being a moment; and a label."""
+
+    start: float
+    duration: float
+    label: str
+
+
 @dataclass(frozen=True, eq=False)
 class SeriesFile:
     """The series of a file, in its order.
@@ -41,19 +49,26 @@ class SeriesFile:
     Attributes
     ----------
     series
-        At least one.
+        At least one; none in a file of annotations alone.
     rate
         Steps per second, in Hz; 0 where the file does not state it.
     classes
         Names of the classes, where the file lists them, in their order.
     labelled
         Whether its series have labels: else it is one series, or several without a class.
+    channels, units
+        Names of the channels and their physical units, where the file has them.
+    annotations
+        Of the only series, in the order of their start.
     """
 
     series: Sequence[Series]
     rate: float = 0.0
     classes: tuple[str, ...] = ()
     labelled: bool = False
+    channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    annotations: Sequence[Annotation] = ()
 
     @property
     def nbytes(self) -> int:

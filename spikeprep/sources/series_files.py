@@ -5,22 +5,33 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
 
 from ..errors import DataError
-from ..input_files import Limits, read_input
+from ..input_files import LIMITS, Limits, open_input, read_input
 from ..text import listed
-from .labelled_files import file_id, files_in, files_under
+from .labelled_files import file_id, files_in, files_under, is_hidden
 from .series_arrays import read_npy, read_npz
+from .series_channels import MixedRates, with_channels
 from .series_csv import read_csv
 from .series_data import SeriesFile
+from .series_edf import SUFFIXES as EDF_SUFFIXES
+from .series_edf import read_edf
 from .series_hdf5 import read_hdf5
+from .series_pairs import SplitFile, find_pairs, read_pair
+from .series_tables import Form, TableSettings, form_of, is_unknown, read_series_table, unclear
+from .series_text import TextColumns
 from .series_ts import read_ts
+from .series_wfdb import SUFFIX as WFDB_SUFFIX
+from .series_wfdb import read_wfdb
 from .split_names import KNOWN_NAMES, split_named
 
-SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".txt", ".h5", ".hdf5", ".hdf")
+TEXTS = (".csv", ".tsv", ".txt")
+"""Endings of text files: of one series, or of many in a table."""
+
+SUFFIXES = (".npy", ".npz", *TEXTS, ".h5", ".hdf5", ".hdf", *EDF_SUFFIXES, WFDB_SUFFIX)
 """Endings of files of one series."""
 
 COLLECTIONS = (".ts", ".npz", ".h5", ".hdf5", ".hdf")
@@ -28,7 +39,39 @@ COLLECTIONS = (".ts", ".npz", ".h5", ".hdf5", ".hdf")
 
 _MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"\x89HDF\r\n\x1a\n": ".hdf5"}
 _HELD_BYTES = 512 << 20  # of series that were read last
+_HEAD_BYTES = 4 << 20  # of a text file, that tell what it is
 _NAME = re.compile(r"(?P<problem>.*?)[_\-. ]*(?P<split>[A-Za-z]+)")  # PROBLEM_TRAIN
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """What a user says of files of series.
+
+    Attributes
+    ----------
+    arrays
+        What an array of a file means → its name, see `spikeprep.sources.series_arrays.ROLES`.
+    time_axis
+        ``"first"`` or ``"last"`` axis of a series in an array.
+    tables
+        Of text files of many series.
+    channels
+        Names or numbers of the channels to take, in this order; empty: all.
+    mixed_rates
+        What happens to channels of several rates, see `spikeprep.sources.series_channels.aligned`.
+    annotator
+        Ending of the annotations beside WFDB records; empty: they are not read.
+    limits
+        What reading a file may take.
+    """
+
+    arrays: Mapping[str, str] = field(default_factory=dict)
+    time_axis: str = "first"
+    tables: TableSettings = field(default_factory=TableSettings)
+    channels: Sequence[str | int] = ()
+    mixed_rates: MixedRates = "refuse"
+    annotator: str = ""
+    limits: Limits = LIMITS
 
 
 class SeriesReader:
@@ -36,16 +79,15 @@ class SeriesReader:
 
     Parameters
     ----------
-    arrays
-        What an array of a file means → its name, see `spikeprep.sources.series_arrays.ROLES`.
-    time_axis
-        ``"first"`` or ``"last"`` axis of a series in an array.
-    limits
-        What reading a file may take.
+    settings
+        What the user says of them.
+    collections
+        The files that have many series, and those that belong to them.
     """
 
-    def __init__(self, arrays: Mapping[str, str], time_axis: str, limits: Limits) -> None:
-        self._arrays, self._time_axis, self._limits = arrays, time_axis, limits
+    def __init__(self, settings: ReadingSettings, collections: Sequence[SplitFile] = ()) -> None:
+        self._settings = settings
+        self._collections = {file.path: file for file in collections}
         self._held: OrderedDict[Path, SeriesFile] = OrderedDict()
         self._sha256: dict[Path, str] = {}
         self._lock = Lock()
@@ -56,40 +98,58 @@ class SeriesReader:
             if path in self._held:
                 self._held.move_to_end(path)
                 return self._held[path]
-            content, self._sha256[path] = read_input(path, self._limits, self._sha256.get(path, ""))
-            file = self._held[path] = self._decode(path, content)
+            file = self._held[path] = with_channels(path, *self._decode(path))
             while sum(held.nbytes for held in self._held.values()) > _HELD_BYTES and len(self._held) > 1:
                 self._held.popitem(last=False)
             return file
 
-    def _decode(self, path: Path, content: bytes) -> SeriesFile:
+    def _bytes(self, path: Path) -> bytes:
+        """Return the bytes of a file, the same each time."""
+        content, self._sha256[path] = read_input(path, self._settings.limits, self._sha256.get(path, ""))
+        return content
+
+    def _decode(self, path: Path) -> tuple[SeriesFile, Sequence[str | int]]:
+        """Return the series of a file, and the channels that are still to be chosen."""
+        settings, collection = self._settings, self._collections.get(path)
+        if collection and (collection.beside or collection.channels):
+            pair = read_pair(collection, self._bytes, settings.tables, settings.time_axis, settings.limits)
+            return pair, settings.channels
+        content, suffix = self._bytes(path), path.suffix.lower()
+        if suffix in EDF_SUFFIXES:
+            return read_edf(path, content, settings.channels, settings.mixed_rates, settings.limits), ()
+        if suffix == WFDB_SUFFIX:
+            rules = (settings.channels, settings.mixed_rates, settings.limits, settings.annotator)
+            return read_wfdb(path, content, self._bytes, *rules), ()
+        return self._decode_arrays(path, content), settings.channels
+
+    def _decode_arrays(self, path: Path, content: bytes) -> SeriesFile:
         kind = next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), "")
+        arrays, time_axis, limits = self._settings.arrays, self._settings.time_axis, self._settings.limits
         if kind == ".npy":
-            return read_npy(path, content, self._time_axis, self._limits)
+            return read_npy(path, content, time_axis, limits)
         if kind == ".npz":
-            return read_npz(path, content, self._arrays, self._time_axis, self._limits)
+            return read_npz(path, content, arrays, time_axis, limits)
         if kind == ".hdf5":
-            return read_hdf5(path, content, self._arrays, self._time_axis, self._limits)
+            return read_hdf5(path, content, arrays, time_axis, limits)
         if path.suffix.lower() in (".npy", ".npz", ".h5", ".hdf5", ".hdf"):
             raise DataError(
                 f"{path} is no {path.suffix.lower()} file by its first bytes", "what its name says",
                 "Fetch or save it again.",
             )  # fmt: skip
-        return read_ts(path, content) if path.suffix.lower() == ".ts" else read_csv(path, content)
+        if path.suffix.lower() == ".ts":
+            return read_ts(path, content)
+        if path in self._collections or self._settings.tables.form in ("long", "wide"):
+            limits.check_bytes(f"{path}", 2 * len(content))
+            return read_series_table(path, content, self._settings.tables)
+        return read_csv(path, content)
 
 
-class SplitFile(NamedTuple):
-    """A file of many series, and its split by its name; empty where the name has none."""
-
-    split: str
-    path: Path
-
-
-def find_collections(path: str, problem: str) -> list[SplitFile]:
+def find_collections(path: str, problem: str, tables: TableSettings) -> list[SplitFile]:
     """Return the files of many series that a path means: itself, or ``PROBLEM_TRAIN.ts`` and ``PROBLEM_TEST.ts``.
 
     In a folder, ``.ts`` files at any depth are of a data set and a split by their names, and archives (``train.npz``,
-    ``gait_test.h5``) directly in it. None of them: an empty list.
+    ``gait_test.h5``) and text files of tables (``mitbih_train.csv``) directly in it; or values and labels are in files
+    of their own, see `find_pairs`. None of them: an empty list.
 
     Parameters
     ----------
@@ -97,6 +157,8 @@ def find_collections(path: str, problem: str) -> list[SplitFile]:
         The file or folder.
     problem
         Name of the data set; empty: the only one that is there.
+    tables
+        What the user says of text files.
 
     Raises
     ------
@@ -105,15 +167,20 @@ def find_collections(path: str, problem: str) -> list[SplitFile]:
     """
     root = Path(path)
     if path and root.is_file():
-        return [SplitFile("", root)] if root.suffix.lower() in COLLECTIONS else []
+        many = root.suffix.lower() in COLLECTIONS or _form(root, tables, alone=True) in ("long", "wide")
+        return [SplitFile("", root)] if many else []
     if not path or not root.is_dir():
         return []
+    if not problem and (pairs := find_pairs(root)):
+        return pairs
     archives = [file for file in files_in(root) if file.suffix.lower() in COLLECTIONS[1:] and file.is_file()]
-    problems: dict[str, list[SplitFile]] = {}
-    for file in (*files_under(root, COLLECTIONS[:1]), *archives):
-        name = _NAME.fullmatch(file.stem)
-        if name and (split := split_named(name["split"])):
-            problems.setdefault(name["problem"], []).append(SplitFile(split, file))
+    problems = _problems((*files_under(root, COLLECTIONS[:1]), *archives))
+    if not problems:
+        texts = [
+            f for f in files_in(root) if f.suffix.lower() in TEXTS and f.is_file() and not is_hidden(f.name)
+        ]
+        named = [file for files in _problems(texts).values() for file in files]
+        problems = _problems([f.path for f in named if _form(f.path, tables) in ("long", "wide")])
     if problem and problem not in problems:
         raise DataError(
             f"{root} has no data set {problem!r}{_there(problems)}",
@@ -128,14 +195,47 @@ def find_collections(path: str, problem: str) -> list[SplitFile]:
             f"Use source.problem={first}.",
         )
     chosen = problems[problem] if problem else next(iter(problems.values()), [])
-    for n, (split, file) in enumerate(chosen):
-        if same := next((other for other in chosen[:n] if other.split == split), None):
+    for n, file in enumerate(chosen):
+        if same := next((other for other in chosen[:n] if other.split == file.split), None):
             raise DataError(
-                f"{file_id(file, root)} and {file_id(same.path, root)} are both of the split {split}",
+                f"{file_id(file.path, root)} and {file_id(same.path, root)} are both of the split {file.split}",
                 f"one file per split ({KNOWN_NAMES})",
                 "Give the folder of one of them as source=FOLDER.",
             )
     return chosen
+
+
+def _problems(files: Sequence[Path]) -> dict[str, list[SplitFile]]:
+    """Return data set → its files, of those whose names end in a split."""
+    problems: dict[str, list[SplitFile]] = {}
+    for file in files:
+        name = _NAME.fullmatch(file.stem)
+        if name and (split := split_named(name["split"])):
+            problems.setdefault(name["problem"], []).append(SplitFile(split, file))
+    return problems
+
+
+def _form(path: Path, tables: TableSettings, alone: bool = False) -> Form:
+    """Return what a text file is, by its first lines; empty where it is no table of series.
+
+    One that is given `alone`, and has no column whose meaning is known, is an error.
+    """
+    if tables.form:
+        return tables.form if path.suffix.lower() in TEXTS else ""
+    if path.suffix.lower() not in TEXTS:
+        return ""
+    with open_input(path) as stream:
+        head = stream.read(_HEAD_BYTES)
+    if len(head) == _HEAD_BYTES:
+        head = head[: head.rfind(b"\n") + 1]
+    try:
+        columns = TextColumns.of(path, head)
+    except DataError:
+        return ""
+    form = form_of(columns, tables)
+    if not form and alone and is_unknown(columns):
+        raise unclear(columns)
+    return form
 
 
 def _there(problems: Sequence[str] | Mapping[str, object]) -> str:

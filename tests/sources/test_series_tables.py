@@ -1,0 +1,299 @@
+"""Many labelled series in one text file: a row per step, and a row per series."""
+
+import numpy as np
+import pytest
+
+from spikeprep.errors import DataError, UsageError
+from spikeprep.sources.series import SeriesSource
+
+RNG = np.random.default_rng(7)
+
+
+def source_of(path, **settings):
+    return SeriesSource(path=str(path), **settings)
+
+
+def samples(source):
+    """Return id → (split, values, name of the class, rate)."""
+    return {
+        s.id: (split, s.signal.values, source.classes[s.label], s.signal.rate)
+        for split, size in source.splits().items()
+        for s in (source.read(split, n) for n in range(size))
+    }
+
+
+def write(path, lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+# ------------------------------------------------------------ long tables
+
+
+@pytest.fixture
+def walks():
+    """Return id → (label, subject, values): series of several lengths, with two channels."""
+    return {
+        f"w{n}": ("up" if n % 2 else "down", f"s{n // 2}", RNG.normal(size=(3 + n, 2)).round(3))
+        for n in range(6)
+    }
+
+
+def long_rows(walks, rate=50):
+    return [
+        f"{id_},{step / rate},{x},{y},{label},{subject}"
+        for id_, (label, subject, values) in walks.items()
+        for step, (x, y) in enumerate(values.tolist())
+    ]
+
+
+def test_a_long_table_in_any_order_of_rows(tmp_path, walks):
+    rows = long_rows(walks)
+    path = write(tmp_path / "walks.csv", ["series_id,time_s,ax,ay,label,subject", *RNG.permutation(rows)])
+    source = source_of(path, test_groups=("s1",))
+    found = samples(source)
+    assert source.classes == ("down", "up")
+    # series are numbered in the order in which they begin in the file
+    order = list(dict.fromkeys(line.split(",")[0] for line in path.read_text().splitlines()[1:]))
+    assert {*found} == {f"walks.csv:{n}" for n in range(6)}
+    for id_, (split, values, label, rate) in found.items():
+        name = order[int(id_.partition(":")[2])]
+        np.testing.assert_array_equal(values, walks[name][2])
+        assert (label, rate, split == "test") == (walks[name][0], 50, walks[name][1] == "s1")
+    chosen = samples(source_of(path, channels=("ay",)))
+    for id_, (_, values, _, _) in chosen.items():
+        np.testing.assert_array_equal(values, found[id_][1][:, 1:])
+
+
+def test_one_value_per_row_as_tsfresh_and_sktime_have_them(tmp_path, walks):
+    rows = [
+        f"{id_};{step};{kind};{value};{label}"
+        for id_, (label, _, values) in walks.items()
+        for column, kind in enumerate(("F_x", "F_y"))
+        for step, value in enumerate(values[:, column].tolist())
+    ]
+    path = write(tmp_path / "long.csv", ["id;time;kind;value;label", *rows])
+    found = samples(source_of(path, test_share=0))
+    for n, (label, _, values) in enumerate(walks.values()):
+        np.testing.assert_array_equal(found[f"long.csv:{n}"][1], values)
+        assert found[f"long.csv:{n}"][2] == label
+    sktime = write(
+        tmp_path / "sktime.csv",
+        [
+            "case_id,dim_id,reading_id,value,class",
+            *(f"{','.join(np.array(r.split(';'))[[0, 2, 1, 3, 4]])}" for r in rows),
+        ],
+    )
+    for id_, sample in samples(source_of(sktime, test_share=0)).items():
+        np.testing.assert_array_equal(sample[1], found[id_.replace("sktime", "long")][1])
+    # a value that is not there is a missing one
+    write(path, ["id;time;kind;value;label", *rows[:1], *rows[2:]])
+    with pytest.raises(DataError, match=r"lacks 1 of 6 values, the first at step 1 of channel 0"):
+        source_of(path).splits()
+    filled = samples(source_of(path, test_share=0, missing="linear"))["long.csv:0"][1]
+    np.testing.assert_allclose(filled[1, 0], walks["w0"][2][[0, 2], 0].mean())
+
+
+def test_labels_in_a_table_of_their_own(tmp_path, walks):
+    rows = [
+        f"{id_}_{step},{id_},{step},{x},{y}"
+        for id_, (_, _, values) in walks.items()
+        for step, (x, y) in enumerate(values.tolist())
+    ]
+    write(tmp_path / "X_train.csv", ["row_id,series_id,measurement_number,ax,ay", *rows])
+    labels = [f"{id_},{subject},{label}" for id_, (label, subject, _) in walks.items()]
+    write(tmp_path / "y_train.csv", ["series_id,group,surface", *reversed(labels)])
+    with pytest.raises(DataError, match=r"none of the label.*source\.columns\.NAME=label"):
+        source_of(tmp_path, columns={"row_id": "ignore"}).splits()
+    with pytest.raises(DataError, match=r"line 2 has 'w0_0' in column row_id.*source\.columns"):
+        source_of(tmp_path).splits()
+    write(tmp_path / "y_train.csv", ["series_id,group,label", *reversed(labels)])
+    source = source_of(tmp_path, columns={"row_id": "ignore"})
+    for n, (label, _, values) in enumerate(walks.values()):
+        np.testing.assert_array_equal(samples(source)[f"X_train.csv:{n}"][1], values)
+        assert samples(source)[f"X_train.csv:{n}"][2] == label
+    assert len({source.group("train", n) for n in range(6)}) == 3
+    write(tmp_path / "y_train.csv", ["series_id,group,label", *labels[1:]])
+    with pytest.raises(DataError, match=r"y_train\.csv has no row for 1 series, such as w0"):
+        source_of(tmp_path, columns={"row_id": "ignore"}).splits()
+
+
+LONG = ["id,time,x,label", "a,0,1,up", "a,1,2,up", "b,0,3,down", "b,1,4,down"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([*LONG, "b,2,5,up"], r"the series b has the label down and then up.*Cut the series"),
+        ([*LONG, "b,1,5,down"], "the series b has time 1 twice"),
+        ([*LONG, "b,5,5,down", "b,6,5,down"], "series b: the times in column time are not equally far apart"),
+        ([LONG[0].replace("time", "step"), *LONG[1:], "b,3,5,down"], "the series b has step 1 and then 3"),
+        ([*LONG, "c,0,x,up", "c,1,0,up"], r"line 6 has 'x' in column x"),
+        ([*LONG, ",0,1,up"], "row 4 has no id"),
+        ([*LONG, "b,,5,down"], "row 4 has no time"),
+        ([*LONG, "b,2,5"], "line 6 has 3 fields; expected 4"),
+        ([*LONG, "c,0,1,up", "c,2,2,up"], r"series of 0\.5 Hz and of 1 Hz"),
+        (["id,time,x", *(line.rsplit(",", 1)[0] for line in LONG[1:])], "2 series and no labels"),
+        (["id,time,label", "a,0,up"], "no column of values"),
+        (["id,trial,time,x,label", "a,1,0,1,up"], r"2 columns of the series: 'id', 'trial'"),
+    ],
+)
+def test_long_tables_that_are_wrong(tmp_path, rows, words):
+    with pytest.raises(DataError, match=words):
+        source_of(write(tmp_path / "t.csv", rows)).splits()
+
+
+def test_dates_as_times(tmp_path):
+    rows = [f"{s},2020-01-31 23:59:{59 + n / 4:05.2f},{n},{s}" for s in "ab" for n in range(4)]
+    path = write(tmp_path / "t.csv", ["id,timestamp,x,label", *rows])
+    found = samples(source_of(path, test_share=0))
+    assert found["t.csv:1"][3] == 4
+    np.testing.assert_array_equal(found["t.csv:1"][1][:, 0], range(4))
+
+
+def test_columns_that_a_setting_names(tmp_path):
+    rows = ["who,what,when,x,y", *(f"{s},{'ab'[s % 2]},{n},{n},{-n}" for s in range(4) for n in range(5))]
+    path = write(tmp_path / "t.csv", rows)
+    with pytest.raises(DataError, match=r"not clear what they mean.*source\.table=long"):
+        source_of(path).splits()
+    columns = {"who": "series", "what": "label", "when": "step"}
+    found = samples(source_of(path, table="long", columns=columns, test_share=0))
+    np.testing.assert_array_equal(found["t.csv:3"][1], [[n, -n] for n in range(5)])
+    with pytest.raises(UsageError, match=r"source\.columns\.who = 'serie'.*Did you mean 'series'"):
+        source_of(path, table="long", columns={"who": "serie"}).splits()
+    with pytest.raises(DataError, match=r"no column 'whom'"):
+        source_of(path, table="long", columns={"whom": "series"}).splits()
+
+
+# ------------------------------------------------------------ wide tables
+
+X = RNG.normal(size=(12, 7))
+LABELS = np.arange(12) % 3
+
+
+def wide(labels, values=X, separator=",", last=False):
+    fields = [[f"{v:.18e}" for v in row] for row in values.tolist()]
+    return [
+        separator.join([*row, str(label)] if last else [str(label), *row])
+        for label, row in zip(labels, fields, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "separator", "last", "classes"),
+    [
+        ("{}_TRAIN.tsv", [-1 if n % 2 else 1 for n in range(12)], "\t", False, ("-1", "1")),
+        ("{}_TRAIN.txt", [f"{n:.7e}" for n in LABELS], "  ", False, ("0", "1", "2")),
+        ("{}_train.csv", [f"{n:.18e}" for n in LABELS], ",", True, ("0", "1", "2")),
+        ("{}_train.csv", ["walk", "run", "sit"] * 4, ",", False, ("run", "sit", "walk")),
+    ],
+    ids=["ucr 2018", "ucr text", "mitbih", "texts"],
+)
+def test_wide_tables_without_a_header(tmp_path, name, labels, separator, last, classes):
+    for split in ("TRAIN", "TEST"):
+        file = name.replace("TRAIN", split).replace("train", split.lower()).format("Gun")
+        write(tmp_path / file, wide(labels, X if split == "TRAIN" else -X, separator, last))
+    source = source_of(tmp_path)
+    found = samples(source)
+    assert source.classes == classes
+    assert dict(source.splits()) == {"train": 12, "test": 12}
+    for n in range(12):
+        split, values, label, rate = found[f"{name.format('Gun')}:{n}"]
+        np.testing.assert_array_equal(values, X[n][:, None])
+        given = str(labels[n])
+        assert (split, label, rate) == ("train", given if given in classes else str(int(float(given))), 1)
+    alone = source_of(tmp_path / name.format("Gun"), test_share=0.25)
+    assert dict(alone.splits()) == {"train": 9, "test": 3} or sum(alone.splits().values()) == 12
+
+
+def test_wide_tables_with_a_header_and_channels(tmp_path):
+    both = RNG.normal(size=(6, 2, 4))
+    header = ["", *(f"{c}_{n}" for c in ("ax", "ay") for n in (3, 1, 2, 0)), "activity_label", "subject"]
+    rows = [
+        ",".join(
+            [str(n), *(repr(v) for v in both[n][:, [3, 1, 2, 0]].ravel().tolist()), "ab"[n % 2], str(n // 2)]
+        )
+        for n in range(6)
+    ]
+    path = write(tmp_path / "t.csv", [",".join(header).replace("activity_label", "label"), *rows])
+    source = source_of(path, test_share=0)
+    for n in range(6):
+        np.testing.assert_array_equal(samples(source)[f"t.csv:{n}"][1], both[n].T)
+    assert len({source.group("train", n) for n in range(6)}) == 3
+    (signal,) = source_of(path, channels=("ay",), table="wide").signals_of(path, "")[:1]
+    np.testing.assert_array_equal(signal.values[:, 0], both[0][1])
+
+
+def test_a_header_of_numbers(tmp_path):
+    path = write(tmp_path / "t.csv", [",".join(map(str, range(8))), *wide(LABELS, last=True)])
+    assert len(samples(source_of(path, test_share=0))) == 12
+
+
+def test_series_of_several_lengths_end_in_empty_fields(tmp_path):
+    ragged = X.copy()
+    ragged[1, 4:], ragged[2, 2] = np.nan, np.nan
+    lines = [line.replace("nan", "NaN") for line in wide(LABELS, ragged)]
+    path = write(tmp_path / "a_TRAIN.tsv", [line.replace(",", "\t") for line in lines])
+    with pytest.raises(DataError, match="lacks 1 of 7 values, the first at step 2"):
+        source_of(path).splits()
+    found = samples(source_of(path, missing="previous", test_share=0))
+    np.testing.assert_array_equal(found["a_TRAIN.tsv:1"][1][:, 0], X[1, :4])
+    np.testing.assert_array_equal(found["a_TRAIN.tsv:2"][1][:4, 0], X[2, [0, 1, 1, 3]])
+
+
+def test_where_the_classes_are_is_asked_for(tmp_path):
+    whole = RNG.integers(0, 5, (12, 6))
+    whole[:, -1] = LABELS
+    path = write(tmp_path / "t.csv", [",".join(map(str, row)) for row in whole.tolist()])
+    with pytest.raises(
+        DataError, match=r"which column has the classes: .*may both.*source\.label_column=first"
+    ):
+        source_of(path).splits()
+    found = samples(source_of(path, label_column="last", test_share=0))
+    np.testing.assert_array_equal(found["t.csv:0"][1][:, 0], whole[0, :-1])
+    fractions = write(tmp_path / "u.csv", [",".join(map(repr, row)) for row in X.tolist()])
+    with pytest.raises(DataError, match="neither the first nor the last"):
+        source_of(fractions).splits()
+    with pytest.raises(DataError, match="has the label"):
+        source_of(fractions, label_column="first").splits()
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("t0,t1,t2,t4,label", "no column of step 3"),
+        ("t0,t1,t2,t2,label", "two columns 't2'"),
+        ("t0,t1,t2,age,label", "the column 'age' among columns of steps.*source.columns.age="),
+        ("a0,a1,a2,b0,label", "3 steps of 'a', and 1 of 'b'"),
+        ("t0,t1,t2,label,class", "2 columns of the label"),
+    ],
+)
+def test_wide_tables_that_are_wrong(tmp_path, header, words):
+    path = write(tmp_path / "t.csv", [header, "1,2,3,4,0", "1,2,3,4,1"])
+    with pytest.raises(DataError, match=words):
+        source_of(path).splits()
+
+
+def test_a_table_of_files_stays_one(tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    np.save(tmp_path / "b.npy", -X)
+    path = write(tmp_path / "list.csv", ["path,label", "a.npy,up", "b.npy,down"])
+    assert {*samples(source_of(path, test_share=0))} == {"a.npy", "b.npy"}
+    np.testing.assert_array_equal(samples(source_of(path, test_share=0))["b.npy"][1], -X)
+
+
+def test_many_rows_take_no_time_each(tmp_path, monkeypatch):
+    """Fields are converted in blocks: a number is looked at alone only where a block cannot be read."""
+    from spikeprep.sources import series_csv, series_tables, series_text
+
+    calls = []
+    for module in (series_csv, series_tables, series_text):
+        for name in ("is_number", "value_of", "split_fields"):
+            if function := getattr(module, name, None):
+                monkeypatch.setattr(module, name, lambda *a, f=function: calls.append(a) or f(*a))
+    values = RNG.normal(size=(6000, 20))
+    path = write(tmp_path / "t.csv", wide(np.arange(6000) % 4, values, last=True))
+    source = source_of(path, test_share=0)
+    assert source.splits()["train"] == 6000
+    assert len(calls) < 500
+    np.testing.assert_array_equal(samples(source)["t.csv:5999"][1][:, 0], values[5999])
