@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -48,18 +49,11 @@ class SeriesFacts(NamedTuple):
 
 
 class _Member(NamedTuple):
-    """A sample: a recording, or an interval of one, and its steps where it is a window of that."""
+    """A sample: its id, a recording or an interval of one, and its steps where it is a window of that."""
 
+    id: str
     recording: CheckedFile[SeriesFacts]
     window: Window | None
-
-    @property
-    def id(self) -> str:
-        recording = self.recording
-        if not self.window:
-            return recording.id
-        begin = recording.interval[0] if recording.interval else 0
-        return f"{recording.file_id}@{begin + self.window.start}-{begin + self.window.stop}"
 
     @property
     def steps(self) -> int:
@@ -82,7 +76,8 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
       ``PROBLEM_TEST.tsv``, see `spikeprep.sources.series_tables`;
     - a folder per class, ``CLASS/…``, or ``train/CLASS/…`` and ``test/CLASS/…``, with a file per series: ``.npy``,
       ``.npz``, HDF5, EDF, BDF, a record of WFDB (``.hea``), or a text file of a line per step and a column per channel;
-    - a CSV file with the columns ``path``, ``label`` and, where they are known, ``split`` and ``group``;
+    - a CSV file with the columns ``path``, ``label`` and, where they are known, ``split`` and ``group``, or of
+      intervals of recordings, with ``start_s`` and ``stop_s``;
     - with `annotations`, a recording of EDF, BDF or WFDB, or a folder of them: the annotated intervals are the samples.
 
     Samples may be windows of the series: those of one series are one group, so that no split that is chosen, here or in
@@ -134,6 +129,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         "PROBLEM_TRAIN.ts and PROBLEM_TEST.ts, or a .npz or HDF5 file of X and y, or X_train.npy and y_train.npy, or a "
         "text file of many series"
     )
+    intervals: ClassVar[bool] = True
     endings: ClassVar[str] = " ".join((*SUFFIXES, ".ts"))
     later_settings: ClassVar[tuple[str, ...]] = (
         "channels",
@@ -305,7 +301,21 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
     def _values(self, recording: Recording) -> NDArray[np.float64]:
         """Return the values of a recording, or of an interval of one, NaN where one is missing; raises as `_series`."""
         values = self._series(recording).values
-        return values[slice(*recording.interval)] if recording.interval else values
+        if not recording.interval:
+            return values
+        start, stop = recording.interval
+        if not self.annotations:  # of a table, in µs
+            rate = self.rate or self._reader.read(recording.file).rate
+            if not rate:
+                fix = "state it in Hz: use source.rate=HZ"
+                raise BadFile(recording.file_id, "states no rate, and the table has times", fix)
+            # a step lies at or after a time, as an event does; times of steps are rounded to 1 ns
+            start, stop = (math.ceil(round(time * rate / 1e6, 6)) for time in recording.interval)
+        if stop > len(values) or start >= stop:
+            end = f"ends at step {stop:,}" if stop > len(values) else "has no step"
+            what = f"{end}, and the recording has {len(values):,}"
+            raise BadFile(recording.id, what, "correct the times, or leave the interval out")
+        return values[start:stop]
 
     def _check_intervals(
         self, recordings: Sequence[Recording]
@@ -315,7 +325,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
             try:
                 checked.append(self._check_file(recording))
             except BadFile as bad:
-                checked.append(replace(bad, file=recording.id))
+                checked.append(bad)
             except DataError as error:
                 checked.append(replace(BadFile.of(recording, error), file=recording.id))
         return checked
@@ -327,7 +337,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         steps, channels = values.shape
         if self.window > steps:
             fix = "lower source.window, or remove it"
-            raise BadFile(recording.file_id, f"has {steps} steps, fewer than a window's {self.window}", fix)
+            raise BadFile(recording.id, f"has {steps} steps, fewer than a window's {self.window}", fix)
         digest = hashlib.sha256(f"{raw.shape}".encode() + raw.tobytes()).hexdigest()
         file = self._reader.read(recording.file)
         return digest, SeriesFacts(steps, channels, file.rate, missing, file.channels, file.units)
@@ -398,16 +408,28 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
             members: list[_Member] = []
             for file in files:
                 places = windows(file.facts.steps, self.window, self.overlap) if self.window else [None]
-                members += [_Member(file, place) for place in places]
+                members += [_Member(self._id(file, place), file, place) for place in places]
             splits[split] = members[: self.limit]
         return splits
+
+    def _id(self, recording: Recording, window: Window | None) -> str:
+        """Return the id of a sample: a file's path, ``:`` the number of its series, ``@`` an interval, ``@`` a window.
+
+        Windows of an annotated interval, which is counted in steps, have those of the recording.
+        """
+        if not window:
+            return recording.id
+        if self.annotations and recording.interval:
+            begin = recording.interval[0]
+            return f"{recording.file_id}@{begin + window.start}-{begin + window.stop}"
+        return f"{recording.id}@{window.start}-{window.stop}"
 
     def splits(self) -> dict[str, int]:
         """Return split name → number of samples."""
         return {split: len(members) for split, members in self._members.items()}
 
     def read(self, split: str, index: int) -> Sample:
-        """Return one series, or a window of one; its id is the file's path, ``:`` its number, ``@`` its steps."""
+        """Return one series, an interval of one, or a window of that."""
         member = self._members[split][index]
         recording = member.recording
         values, _ = filled(self._values(recording), self.missing, str(recording.file))

@@ -347,6 +347,29 @@ def test_windows_that_do_not_fit(tmp_path):
         source_of(tmp_path / "g.npz", window=4, overlap=4)
 
 
+def test_intervals_of_recordings_that_a_table_lists(tmp_path):
+    values = np.random.default_rng(2).normal(size=(100, 2))
+    np.save(tmp_path / "a.npy", values)
+    lines = "path,label,start_s,stop_s\na.npy,rest,0,0.5\na.npy,walk,0.5,1.54\na.npy,rest,1.54,2\n"
+    (tmp_path / "list.csv").write_text(lines)
+    with pytest.raises(DataError, match=r"a\.npy states no rate, and the table has times.*source\.rate=HZ"):
+        source_of(tmp_path / "list.csv").splits()
+    source = source_of(tmp_path / "list.csv", rate=50.0, test_share=0)
+    found = samples(source)["train"]
+    for start, stop, label in ((0, 25, "rest"), (25, 77, "walk"), (77, 100, "rest")):
+        sample = found[f"a.npy@{start * 20000}-{stop * 20000}"]
+        np.testing.assert_array_equal(sample.signal.values, values[start:stop])
+        assert source.classes[sample.label] == label
+    cut = samples(source_of(tmp_path / "list.csv", rate=50.0, test_share=0, window=20))["train"]
+    assert len(cut) == 4
+    np.testing.assert_array_equal(cut["a.npy@500000-1540000@20-40"].signal.values, values[45:65])
+    (tmp_path / "list.csv").write_text(lines.replace("1.54,2", "1.54,2.1"))
+    with pytest.raises(DataError, match=r"ends at step 105, and the recording has 100"):
+        source_of(tmp_path / "list.csv", rate=50.0).splits()
+    left = source_of(tmp_path / "list.csv", rate=50.0, test_share=0, skip_bad=True)
+    assert len(samples(left)["train"]) == 2
+
+
 # ------------------------------------------------------------ stores
 
 
