@@ -1,14 +1,49 @@
-"""Test splits of whole groups that a setting names: speakers, subjects."""
+"""Groups of samples, such as speakers and subjects: found in names, and chosen for the test split by a setting."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from ..errors import DataError, near_miss
+from ..errors import DataError, UsageError, near_miss
 from ..text import listed
 from .class_names import sorted_classes
-from .labelled_files import Recording
+from .labelled_files import Entry, Recording
+
+
+def check_pattern(pattern: str, owner: str) -> None:
+    """Raise `UsageError` where the setting `group_pattern` of the source `owner` is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        got = f"got {owner}.group_pattern = {pattern!r} ({error})"
+        raise UsageError(got, "a regular expression, such as user[0-9]+") from error
+
+
+def with_groups(entries: Iterable[Entry], group_pattern: str) -> list[Entry]:
+    """Return samples with the group that a regular expression finds in each id: its first group, or what it matches.
+
+    Raises `DataError` where it finds nothing.
+    """
+    pattern, grouped = re.compile(group_pattern), []
+    for entry in entries:
+        match = pattern.search(entry.id)
+        group = (match[1] if pattern.groups else match[0]) if match else ""
+        if not group:
+            raise DataError(
+                f"{entry.id} has nothing that source.group_pattern={group_pattern} matches",
+                "a group for every file",
+                "Correct the pattern, which is searched in a file's path inside the folder, or leave it empty.",
+            )
+        grouped.append(entry._replace(group=group))
+    return grouped
+
+
+def with_test_groups(entries: Sequence[Entry], names: Sequence[str | int], setting: str) -> list[Entry]:
+    """Return samples with the split that a setting gives, see `named_groups`: test or train."""
+    chosen = named_groups(names, {entry.group for entry in entries}, setting)
+    return [entry._replace(split="test" if entry.group in chosen else "train") for entry in entries]
 
 
 def named_groups(names: Sequence[str | int], present: Collection[str], setting: str) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,9 +23,9 @@ from .class_names import (
     shown,
     sorted_classes,
 )
-from .group_splits import named_groups
+from .group_splits import check_pattern, with_groups, with_test_groups
 from .interval_folders import check_no_intervals_below, labels_of, read_interval_folder
-from .labelled_files import Entry, LabelledFiles, cut_groups
+from .labelled_files import LabelledFiles, cut_groups
 from .list_files import files_by_name, plain_path, read_list
 from .loose_lists import tables_in, unused_lists
 from .table_columns import role_of
@@ -95,11 +94,7 @@ class LabelledSource(LimitedFiles):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            re.compile(self.group_pattern)
-        except re.error as error:
-            got = f"got {self.name}.group_pattern = {self.group_pattern!r} ({error})"
-            raise UsageError(got, "a regular expression, such as user[0-9]+") from error
+        check_pattern(self.group_pattern, self.name)
 
     @property
     @abstractmethod
@@ -116,7 +111,7 @@ class LabelledSource(LimitedFiles):
             self.path, self.files_are, self.suffixes, rules, names, self.other_layouts
         )
         files = self._with_lists(files, folder)
-        return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
+        return self._with_groups(files)
 
     def _named_classes(self, folder: Path) -> tuple[str, ...]:
         """Return the names of classes that `class_names` gives, empty where it is empty."""
@@ -198,25 +193,13 @@ class LabelledSource(LimitedFiles):
                 "one of the two",
                 "Leave source.test_groups empty, or give data without splits.",
             )
-        chosen = named_groups(self.test_groups, {entry.group for entry in files.entries}, "test_groups")
-        splits = {True: "test", False: "train"}
-        entries = [entry._replace(split=splits[entry.group in chosen]) for entry in files.entries]
-        return replace(files, entries=entries)
+        return replace(files, entries=with_test_groups(files.entries, self.test_groups, "test_groups"))
 
-    def _with_groups(self, entries: Sequence[Entry]) -> list[Entry]:
+    def _with_groups(self, files: LabelledFiles) -> LabelledFiles:
         """Return the files with the group that `group_pattern` finds in each id."""
-        pattern, grouped = re.compile(self.group_pattern), []
-        for entry in entries:
-            match = pattern.search(entry.id)
-            group = (match[1] if pattern.groups else match[0]) if match else ""
-            if not group:
-                raise DataError(
-                    f"{entry.id} has nothing that source.group_pattern={self.group_pattern} matches",
-                    "a group for every file",
-                    "Correct the pattern, which is searched in a file's path inside the folder, or leave it empty.",
-                )
-            grouped.append(entry._replace(group=group))
-        return grouped
+        if not self.group_pattern:
+            return files
+        return replace(files, entries=with_groups(files.entries, self.group_pattern))
 
 
 def _listed_files(

@@ -251,8 +251,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
             )
         classes = self._class_order(named, {entry.label for entry in entries}, folder)
         findings = [] if self.class_names else check_spellings(classes, self.path)
-        files = self._with_lists(LabelledFiles(entries, classes, findings=findings), folder)
-        return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
+        return self._with_groups(self._with_lists(LabelledFiles(entries, classes, findings=findings), folder))
 
     def _annotated(self) -> LabelledFiles:
         """Return the annotated intervals of recordings, in steps."""
@@ -266,8 +265,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         if classes:
             check_classes(present, classes, self.path)
         files = LabelledFiles(entries, classes or sorted_classes(present), findings=findings)
-        files = self._with_lists(files, folder)
-        return replace(files, entries=self._with_groups(files.entries)) if self.group_pattern else files
+        return self._with_groups(self._with_lists(files, folder))
 
     def _class_order(
         self, named: dict[Path, tuple[str, ...]], present: set[str], folder: Path

@@ -177,7 +177,7 @@ class Spikes(LabelledSource, CheckedFiles[SpikeFacts]):
             check_classes(present, self._class_names, self.path)
             classes = self._class_names
         result = LabelledFiles(entries, classes or sorted_classes(present), notes=notes)
-        return replace(result, entries=self._with_groups(entries)) if self.group_pattern else result
+        return self._with_groups(result)
 
     def listing(self) -> Listing:
         """List the recordings; those of files of many in the files' order, where that mixes the classes.

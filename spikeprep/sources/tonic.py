@@ -18,19 +18,30 @@ from ..errors import CapabilityError, DataError, UsageError, near_miss
 from ..input_files import changed
 from .base import FileSource, Size, file_sha256, sample_digest
 from .class_names import sorted_classes
+from .group_splits import check_pattern, with_groups, with_test_groups
 from .labelled_files import (
     Entry,
+    GroupNumbers,
     LabelledFiles,
     Recording,
     SeenFiles,
     by_split,
+    cut_groups,
     file_id,
     files_digest,
     files_under,
     id_hash,
 )
 from .other_files import describe_other
-from .tonic_samples import as_events, library, plain_target, sample_file, stored_targets, transformed
+from .tonic_samples import (
+    as_events,
+    library,
+    plain_target,
+    sample_file,
+    stored_groups,
+    stored_targets,
+    transformed,
+)
 
 # data sets whose targets are poses, tracks, depth and the like
 _NO_CLASSES = ("DAVISDATA", "DSEC", "EBSSA", "MVSEC", "NERDD", "ThreeET_Eyetracking", "TUMVIE", "VPR")
@@ -72,12 +83,25 @@ class TonicData(FileSource):
         Share of each class that is test where the data set has no split, and the seed of that choice.
     seed
         Seed of tonic's random transforms.
+    group_pattern
+        A regular expression that finds a sample's group in its id, for data sets whose persons tonic does not know: it
+        does so of DVSGesture, NTIDIGITS18, SHD and SSC. No split that is chosen here or in training cuts through one.
+    test_groups
+        Groups whose samples are the test split in place of the data set's own, and all others training.
     licence
         Licence note kept with the store.
     """
 
     name: ClassVar[str] = "tonic"
-    choice_settings: ClassVar[tuple[str, ...]] = ("dataset", "download", "test_share", "split_seed", "seed")
+    later_settings: ClassVar[tuple[str, ...]] = ("group_pattern", "test_groups")
+    choice_settings: ClassVar[tuple[str, ...]] = (
+        *later_settings,
+        "dataset",
+        "download",
+        "test_share",
+        "split_seed",
+        "seed",
+    )
 
     path: str = ""
     dataset: str = ""
@@ -90,6 +114,8 @@ class TonicData(FileSource):
     split_seed: int = 0
     seed: int = 0
     licence: str = ""
+    group_pattern: str = ""
+    test_groups: tuple[str | int, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +124,7 @@ class TonicData(FileSource):
         if not all(isinstance(transform.get("name"), str) for transform in self.transforms):
             hint = 'For example: source.transforms=[{name="Denoise",filter_time=10000}].'
             raise UsageError(f"got tonic.transforms = {list(self.transforms)}", "a name in each", hint)
+        check_pattern(self.group_pattern, self.name)
 
     @cached_property
     def _class(self) -> type[Any]:
@@ -257,16 +284,30 @@ class TonicData(FileSource):
 
     @cached_property
     def _samples(self) -> dict[str, list[_Member]]:
-        entries, origin = [], {}
+        origin = {}
+        entries: list[Entry] = []
         for split, part in self._parts.items():
-            for n, target in enumerate(self._targets[split]):
+            groups = stored_groups(self.dataset, part) or [""] * len(self._targets[split])
+            for n, (target, group) in enumerate(zip(self._targets[split], groups, strict=True)):
                 file = sample_file(part, n)
                 id_ = file_id(file, self._root) if file else f"{split or 'sample'}/{n}"
-                entries.append(Entry(split, file or Path(), self._label(target), id_))
+                entries.append(Entry(split, file or Path(), self._label(target), id_, group))
                 origin[id_] = (part, n)
+        if self.group_pattern:
+            entries = with_groups(entries, self.group_pattern)
+        if self.test_groups:
+            entries = with_test_groups(entries, self.test_groups, "test_groups")
         recordings = LabelledFiles(entries, self.classes).recordings(self.test_share, self.split_seed)
         members = [_Member(**vars(r), part=origin[r.id][0], number=origin[r.id][1]) for r in recordings]
         return by_split(members, self.limit)
+
+    @cached_property
+    def _groups(self) -> GroupNumbers:
+        return GroupNumbers([member for members in self._samples.values() for member in members])
+
+    def group(self, split: str, index: int) -> int | None:
+        """Return the number of a sample's group, by the names of the samples alone; None where there are no groups."""
+        return self._groups[self._samples[split][index]]
 
     @property
     def _note(self) -> str:
@@ -320,7 +361,7 @@ class TonicData(FileSource):
         """Return a digest of what a sample was read from."""
         member = self._samples[split][index]
         sha256 = self._seen.get(member)
-        return sample_digest(sha256, member.label, member.id) if sha256 else b""
+        return sample_digest(sha256, member.label, member.id, member.group) if sha256 else b""
 
     def provenance(self) -> dict[str, Any]:
         """Return the licence note, tonic's version, and one sha256 over the files of the samples."""
@@ -331,11 +372,13 @@ class TonicData(FileSource):
             unpacked = [f for f in files_under(root, ()) if not f.name.endswith(_ARCHIVES)]
             files = [Recording("", f, 0, file_id(f, root)) for f in unpacked]
             self._states.update((f, _state(f)) for f in unpacked)
-        facts = {
+        facts: dict[str, Any] = {
             "licence": self.licence,
             "tonic": metadata.version("tonic"),
             "sha256": files_digest(files, self._seen),
         }
+        if cut := cut_groups(offered):
+            facts["findings"] = cut
         return facts | ({"note": self._note} if self._note else {})
 
 

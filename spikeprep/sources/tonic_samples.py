@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import threading
@@ -48,6 +49,21 @@ def stored_targets(dataset: str, part: Any) -> Sequence[Any] | None:
         ends = [name.split("-")[-1] for name in names]
         targets = [part.class_map[end] for end in ends] if part.single_digits else ends
     return targets if targets is not None and len(targets) == len(part) else None
+
+
+def stored_groups(dataset: str, part: Any) -> Sequence[str] | None:
+    """Return the person of every sample of tonic's data set `part`: who moved, or who spoke; None where it has none."""
+    groups: Any = None
+    if dataset == "DVSGesture":
+        groups = [f"user{user:02}" for user in part.users]
+    elif dataset in ("SHD", "SSC"):
+        speakers = stored_array(Path(part.location_on_system, part.data_filename), "extra/speaker")
+        groups = (
+            None if speakers is None else [f"speaker {speaker}" for speaker in speakers]
+        )  # as `Spikes` does
+    elif dataset == "NTIDIGITS18" and (names := getattr(part, "_samples", None)) is not None:
+        groups = [name.rpartition("-")[0] for name in names]  # man-ac-1z3: who, and the digits
+    return None if groups is None or len(groups) != len(part) else [str(group) for group in groups]
 
 
 def plain_target(target: Any) -> Any:

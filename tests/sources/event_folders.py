@@ -63,3 +63,26 @@ def poker_folder(root: Path, train: int = 20, test: int = 20) -> Path:
         if count:
             (home / f"pips_{split}.tar.gz").write_bytes(b"the archive")
     return root
+
+
+def gesture_folder(
+    root: Path, train: int = 3, test: int = 2, light: tuple[str, ...] = ("led", "lab")
+) -> Path:
+    """DVS Gesture as tonic leaves it: ``ibmGestureTrain/userNN_LIGHT/GESTURE.npy`` of columns x, y, p, t in ms.
+
+    Users are numbered on from 1, those of the test split last. tonic takes fewer than 100 files for not unpacked:
+    there are more, in lights of further names.
+    """
+    home = root / "DVSGesture"
+    for split, users in (("Train", range(1, train + 1)), ("Test", range(train + 1, train + test + 1))):
+        for user in users:
+            for n in range(0, 2 * -(-100 // (11 * max(len(users), 1)))):
+                folder = home / f"ibmGesture{split}" / f"user{user:02}_{light[n % len(light)]}{n}"
+                folder.mkdir(parents=True)
+                for gesture in range(11):
+                    events = moving_bar(gesture % 3, n)
+                    columns = [events["x"], events["y"], events["p"], events["t"] // 1000]
+                    np.save(folder / f"{gesture}.npy", np.stack(columns, axis=1).astype(np.int64))
+        if users:
+            (home / f"ibmGesture{split}.tar.gz").write_bytes(b"the archive")
+    return root
