@@ -57,10 +57,9 @@ def stored_groups(dataset: str, part: Any) -> Sequence[str] | None:
     if dataset == "DVSGesture":
         groups = [f"user{user:02}" for user in part.users]
     elif dataset in ("SHD", "SSC"):
-        speakers = stored_array(Path(part.location_on_system, part.data_filename), "extra/speaker")
-        groups = (
-            None if speakers is None else [f"speaker {speaker}" for speaker in speakers]
-        )  # as `Spikes` does
+        with contextlib.suppress(KeyError):  # of a file without speakers
+            speakers = stored_array(Path(part.location_on_system, part.data_filename), "extra/speaker")
+            groups = [f"speaker {speaker}" for speaker in speakers]  # as `Spikes` names them
     elif dataset == "NTIDIGITS18" and (names := getattr(part, "_samples", None)) is not None:
         groups = [name.rpartition("-")[0] for name in names]  # man-ac-1z3: who, and the digits
     return None if groups is None or len(groups) != len(part) else [str(group) for group in groups]
