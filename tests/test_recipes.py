@@ -14,7 +14,7 @@ from spikeprep.config import leaves
 from spikeprep.data import Sample
 from spikeprep.encoders.base import Chain
 from spikeprep.errors import DataError, UsageError
-from spikeprep.recipes import Recipe, find_recipe, known_recipe, load_recipe, recipe_names
+from spikeprep.recipes import Recipe, find_recipe, known_recipe, load_recipe, parse_value, recipe_names
 from spikeprep.recipes.toml import toml_lines
 from spikeprep.registry import ENCODERS, SOURCES, TRANSFORMS, register
 from spikeprep.sources.base import Source
@@ -384,6 +384,24 @@ def test_every_setting_is_in_the_toml_and_its_default_is_allowed(tmp_path, name)
     settings = {key for config in (complete.source, *complete.chain) for key in config}
     names = [key for key in recipe.settings() if not key.startswith("train.") and key != "copies"]
     assert settings >= {key.split(".", 1)[1] for key in names}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[s1, s7]", ["s1", "s7"]),
+        ("[user01,2,-3,007]", ["user01", 2, -3, "007"]),
+        ("[theo]", ["theo"]),
+        ("[1, 2]", [1, 2]),
+        ("[a,,b]", "[a,,b]"),
+        ("[]", []),
+        ("[a'b]", "[a'b]"),
+        ("[[a]]", "[[a]]"),
+        ("[a=1]", "[a=1]"),
+    ],
+)
+def test_lists_of_texts_need_no_quotes(text, value):
+    assert parse_value(text) == value
 
 
 def test_changes_survive_toml(tmp_path):

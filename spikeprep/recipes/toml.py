@@ -12,10 +12,14 @@ from ..config import check_plain, excerpt
 from ..errors import UsageError
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_LIST = re.compile(r"\[[^\[\]{}'\"\\=]*\]")
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def parse_value(text: str) -> Any:
     """Return a setting's value from TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else the text itself.
+
+    A list may have texts without quotes, which shells remove: ``[s1,s7]``.
 
     Raises
     ------
@@ -25,6 +29,9 @@ def parse_value(text: str) -> Any:
     try:
         return parse_toml(f"value = {text}", f"the value {excerpt(text, 40)}")["value"]
     except tomllib.TOMLDecodeError:
+        items = [item.strip() for item in text.strip()[1:-1].split(",")]
+        if _BARE_LIST.fullmatch(text.strip()) and all(items):
+            return [int(item) if _WHOLE.fullmatch(item) else item for item in items]
         return text
 
 
