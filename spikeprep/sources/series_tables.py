@@ -76,8 +76,11 @@ def form_of(table: TextColumns, settings: TableSettings) -> Form:
     roles = [_role(name, settings) for name in table.header]
     if any(settings.columns.get(name) == "path" or role_of(name) == "path" for name in table.header):
         return "files"
-    if "series" in roles and ({"time", "step", "label", "kind"} & {*roles}):
-        return "wide" if _numbered(table.header, roles) and "kind" not in roles else "long"
+    if "series" in roles and {"time", "step", "kind"} & {*roles}:
+        return "long"
+    if "series" in roles and "label" in roles:
+        _, (ids,) = table.read((), [roles.index("series")])
+        return "wide" if _numbered(table.header, roles) and len(np.unique(ids)) == len(ids) else "long"
     if table.header and (_numbered(table.header, roles) or table.header[0].isdecimal()):
         return "wide"
     # a label that is a text is no number in every line

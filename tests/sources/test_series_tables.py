@@ -224,6 +224,24 @@ def test_wide_tables_with_a_header_and_channels(tmp_path):
     np.testing.assert_array_equal(signal.values[:, 0], both[0][1])
 
 
+def test_numbered_channels_are_no_steps(tmp_path):
+    eeg = RNG.normal(size=(2, 3, 4))
+    rows = [[s, t, *eeg[s, t].tolist(), "ab"[s]] for s in range(2) for t in range(3)]
+    header = ["id", "time", *(f"ch{n}" for n in range(1, 5)), "label"]
+    for left_out in (
+        (),
+        ("time",),
+    ):  # without times, it is long as the names of series are there several times
+        kept = [n for n, name in enumerate(header) if name not in left_out]
+        path = write(tmp_path / "t.csv", [",".join(str(line[n]) for n in kept) for line in [header, *rows]])
+        found = samples(source_of(path, test_share=0, channels=("ch4", "ch1")))
+        np.testing.assert_array_equal(found["t.csv:1"][1], eeg[1][:, [3, 0]])
+    wide_rows = [[s, *eeg[s, 0].tolist(), "ab"[s]] for s in range(2)]
+    header.remove("time")
+    path = write(tmp_path / "t.csv", [",".join(map(str, line)) for line in [header, *wide_rows]])
+    np.testing.assert_array_equal(samples(source_of(path, test_share=0))["t.csv:1"][1][:, 0], eeg[1, 0])
+
+
 def test_a_header_of_numbers(tmp_path):
     path = write(tmp_path / "t.csv", [",".join(map(str, range(8))), *wide(LABELS, last=True)])
     assert len(samples(source_of(path, test_share=0))) == 12
