@@ -171,12 +171,19 @@ class TextColumns:
     def _words(self, lines: Sequence[str], columns: Sequence[int]) -> NDArray[np.str_]:
         if not columns:
             return np.empty((len(lines), 0), np.str_)
-        rows: Sequence[Sequence[str]]
-        if self.delimiter is None:
-            rows = [line.split() for line in lines]
-        else:
+        if self.delimiter is not None and any('"' in line for line in lines):
             rows = list(csv.reader(lines, delimiter=self.delimiter))
-        return np.char.strip(np.array([[row[n] for n in columns] for row in rows], np.str_))
+            picked = [[row[n] for row in rows] for n in columns]
+        else:
+            picked = [self._column(lines, n) for n in columns]
+        return np.char.strip(np.array(picked, np.str_).T)
+
+    def _column(self, lines: Sequence[str], column: int) -> list[str]:
+        """Return a column of lines without quotes: they are split no further than it is from the nearer end."""
+        behind = self.width - 1 - column
+        if column <= behind:
+            return [line.split(self.delimiter, column + 1)[column] for line in lines]
+        return [line.rsplit(self.delimiter, behind + 1)[-1 - behind] for line in lines]
 
     def name_of(self, column: int) -> str:
         """Return a column's name, or its number, from 1, for messages."""
