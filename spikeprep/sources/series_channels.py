@@ -101,10 +101,10 @@ def aligned(
     DataError
         There is no such channel, or they have several rates.
     """
+    if not channels:
+        return SeriesFile([], annotations=annotations)
     numbers = chosen_channels(path, [one.name for one in channels], len(channels), chosen)
     taken = [channels[n] for n in numbers]
-    if not taken:
-        return SeriesFile([], annotations=annotations)
     rates = sorted({one.rate for one in taken}, reverse=True)
     if len(rates) > 1 and mixed == "refuse":
         by_rate = [f"{rate:g} Hz ({listed([o.name for o in taken if o.rate == rate], 4)})" for rate in rates]

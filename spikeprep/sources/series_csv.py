@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Sequence
@@ -79,7 +80,8 @@ def split_fields(line: str, delimiter: str | None) -> list[str]:
     if delimiter is None:
         return line.split()
     if '"' in line:
-        return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
+        with contextlib.suppress(csv.Error):  # such as of a field of more than 128 kB
+            return [field.strip() for field in next(csv.reader([line], delimiter=delimiter))]
     return [field.strip() for field in line.split(delimiter)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class TextColumns:
         """Return the columns of a text, see `of`."""
         lines = (
             (n, line.strip())
-            for n, line in enumerate(io.StringIO(text))
+            for n, line in enumerate(io.StringIO(text, newline=None))
             if line.strip() and not line.lstrip().startswith(("#", "%"))
         )
         head = list(islice(lines, 2))
@@ -78,6 +77,12 @@ class TextColumns:
         second = tuple(split_fields(head[1][1], delimiter)) if len(head) > 1 else ()
         decimal = delimiter == ";" and "," in head[-1][1]
         named = bool(second) and _is_header(fields, second, decimal)
+        if named and len(second) != len(fields):
+            raise DataError(
+                f"{path} line {head[1][0] + 1} has {len(second)} fields",
+                f"{len(fields)}, as the first line",
+                "Correct the line.",
+            )
         return cls(
             path,
             text,
@@ -95,7 +100,7 @@ class TextColumns:
 
     def _blocks(self) -> Iterator[tuple[list[int], list[str]]]:
         """Yield lines that are not empty, with their numbers, from 1; raises `DataError` where a width differs."""
-        stream = enumerate(io.StringIO(self.text), 1)
+        stream = enumerate(io.StringIO(self.text, newline=None), 1)
         next(islice(stream, self.begin, self.begin), None)
         while chunk := list(islice(stream, _BLOCK)):
             kept = [(n, line) for n, line in chunk if line.strip()]
@@ -172,7 +177,7 @@ class TextColumns:
         if not columns:
             return np.empty((len(lines), 0), np.str_)
         if self.delimiter is not None and any('"' in line for line in lines):
-            rows = list(csv.reader(lines, delimiter=self.delimiter))
+            rows = [split_fields(line, self.delimiter) for line in lines]
             picked = [[row[n] for row in rows] for n in columns]
         else:
             picked = [self._column(lines, n) for n in columns]

@@ -82,6 +82,10 @@ def read_wfdb(
             record = wfdb.rdrecord(str(folder / _NAME), physical=False, smooth_frames=False)
             _check_sums(path, header, record)
             signals = record.dac(expanded=True, return_res=64)
+            if {len(header.sig_name), len(header.units), len(frames), len(signals)} != {len(files)}:
+                raise DataError(
+                    f"{path} has lines of signals that differ", "one line for each signal", _AGAIN
+                )
         except DataError:
             raise
         except Exception as error:  # wfdb's errors have no common class

@@ -168,6 +168,10 @@ def test_annotations_in_files_of_their_own(tmp_path):
         edfio.Edf([], annotations=notes).write(tmp_path / f"{night}EC-Hypnogram.edf")
     source = source_of(tmp_path, annotations=("*",), group_pattern=r"SC4(\d\d)")
     found = samples(source)
+    chosen = samples(source_of(tmp_path, annotations=("*",), channels=("EEG Pz-Oz",)))
+    np.testing.assert_array_equal(
+        chosen["SC4011E0-PSG.edf@200-600"][1], found["SC4011E0-PSG.edf@200-600"][1][:, 1:]
+    )
     assert {id_.partition("@")[0] for id_ in found} == {"SC4001E0-PSG.edf", "SC4011E0-PSG.edf"}
     assert len(found) == 8
     np.testing.assert_allclose(found["SC4011E0-PSG.edf@200-600"][1], -EEG.T[200:600], atol=0.005)
