@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -23,12 +23,15 @@ _SHOWN = 8  # channels in a message
 
 @dataclass(frozen=True, eq=False)
 class Channel:
-    """A channel of a recording: its name, its physical unit, its rate in Hz and its values, float64 (time,)."""
+    """A channel of a recording: its name, its physical unit, its rate in Hz, and what reads its values.
+
+    These are float64 (time,). Of channels that are not chosen, nothing is decoded.
+    """
 
     name: str
     unit: str
     rate: float
-    values: NDArray[np.float64]
+    read: Callable[[], NDArray[np.float64]]
 
 
 def chosen_channels(path: Path, names: Sequence[str], count: int, chosen: Sequence[str | int]) -> list[int]:
@@ -115,15 +118,13 @@ def aligned(
             f"Choose channels: use source.channels=[{highest}]; or interpolate those of lower rates: use "
             "source.mixed_rates=linear.",
         )
-    steps = max(len(one.values) for one in taken if one.rate == rates[0])
+    read = [one.read() for one in taken]
+    steps = max(len(values) for one, values in zip(taken, read, strict=True) if one.rate == rates[0])
     limits.check_bytes(f"{path}", 8 * steps * len(taken))
     values = np.empty((steps, len(taken)))
-    for n, one in enumerate(taken):
-        if one.rate == rates[0]:
-            values[:, n] = one.values
-        else:
-            values[:, n] = np.interp(
-                np.arange(steps) / rates[0], np.arange(len(one.values)) / one.rate, one.values
-            )
+    for n, (one, of_one) in enumerate(zip(taken, read, strict=True)):
+        if one.rate != rates[0]:
+            of_one = np.interp(np.arange(steps) / rates[0], np.arange(len(of_one)) / one.rate, of_one)
+        values[:, n] = of_one
     names, units = tuple(one.name for one in taken), tuple(one.unit for one in taken)
     return SeriesFile([Series(values)], rates[0], channels=names, units=units, annotations=annotations)

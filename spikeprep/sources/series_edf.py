@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import CapabilityError, DataError, printable
 from ..input_files import Limits
@@ -47,7 +48,6 @@ def read_edf(
         ) from error
     wide = content[:1] == b"\xff"  # of BDF; that of EDF is "0"
     _check_header(path, content, 3 if wide else 2)
-    limits.check_bytes(f"{path}", 4 * len(content))
     try:
         file = (edfio.read_bdf if wide else edfio.read_edf)(content, header_encoding="latin-1")
         annotations = [
@@ -99,6 +99,12 @@ def _check_header(path: Path, content: bytes, width: int) -> None:
 
 
 def _channel(path: Path, signal: Any) -> Channel:
+    unit, rate = printable(signal.physical_dimension.strip()), float(signal.sampling_frequency)
+    return Channel(printable(signal.label.strip()), unit, rate, lambda: _values(path, signal))
+
+
+def _values(path: Path, signal: Any) -> NDArray[np.float64]:
+    """Return the physical values of a signal; raises `DataError` where it has no rate or is not calibrated."""
     name = printable(signal.label.strip())
     ends = (signal.physical_min, signal.physical_max, signal.digital_min, signal.digital_max)
     if ends[0] == ends[1] or ends[2] == ends[3] or not np.isfinite(ends).all():
@@ -109,7 +115,7 @@ def _channel(path: Path, signal: Any) -> Channel:
         )
     if not signal.sampling_frequency > 0:
         raise DataError(f"{path}, channel {name} has a rate of 0 Hz", "a rate above 0", _AGAIN)
-    values = np.asarray(signal.data, np.float64)
-    return Channel(
-        name, printable(signal.physical_dimension.strip()), float(signal.sampling_frequency), values
-    )
+    try:
+        return np.asarray(signal.data, np.float64)
+    except Exception as error:  # edfio's errors have no common class
+        raise DataError(f"{path} cannot be read ({error})", "an EDF or BDF file", _AGAIN) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def read_wfdb(
             printable(name or f"channel {n}"),
             printable(unit or "mV") + (" (uncalibrated)" if n in uncalibrated else ""),
             float(header.fs) * count,
-            np.asarray(values, np.float64),
+            partial(np.asarray, values, np.float64),
         )
         for n, (name, unit, count, values) in enumerate(
             zip(header.sig_name, header.units, frames, signals, strict=True)

@@ -130,6 +130,8 @@ def test_edf_files_that_are_wrong(tmp_path, change, words):
     edf(tmp_path / "y/b.edf")
     with pytest.raises(DataError, match=words):
         source_of(tmp_path).splits()
+    if words.startswith("EEG"):
+        assert source_of(tmp_path, channels=("EEG Fpz-Cz",), test_share=0).splits()["train"] == 2
 
 
 # ------------------------------------------------------------ annotations of EDF+
