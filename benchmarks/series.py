@@ -65,7 +65,7 @@ def _candidates() -> dict[str, list[list[Step]]]:
             "zero_crossing_step_forward", [(30, {"threshold": t}) for t in (1.0, 0.5, 0.25)]
         ),
         "pulse_width": [
-            *stretched("pulse_width", [(30, {"period": 30, **limits}), (10, {"period": 10, **limits})], rectify),
+            *stretched("pulse_width", [(30, {"period": 30, **limits, "high": h}) for h in (1.0, 2.0)], rectify),
             *stretched("pulse_width", [(30, {"period": 30, **signed})]),
         ],
         "gaussian_receptive_fields": each(

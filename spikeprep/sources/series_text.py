@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from ..errors import DataError, printable
 from .list_files import decode_text
 from .series_csv import ABSENT, DELIMITERS, is_number, split_fields, value_of
+from .series_number_kernel import parse_numbers
 
 _BLOCK = 4096  # lines that are converted at a time
+_CHUNK = 1 << 20  # characters that are split at a time
 _SHOWN = 40  # characters of a field in a message
 
 
@@ -64,9 +65,11 @@ class TextColumns:
     @classmethod
     def of_text(cls, path: Path, text: str) -> TextColumns:
         """Return the columns of a text, see `of`."""
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
         lines = (
             (n, line.strip())
-            for n, line in enumerate(io.StringIO(text, newline=None))
+            for n, line in enumerate(_lines(text))
             if line.strip() and not line.lstrip().startswith(("#", "%"))
         )
         head = list(islice(lines, 2))
@@ -100,15 +103,11 @@ class TextColumns:
 
     def _blocks(self) -> Iterator[tuple[list[int], list[str]]]:
         """Yield lines that are not empty, with their numbers, from 1; raises `DataError` where a width differs."""
-        stream = enumerate(io.StringIO(self.text, newline=None), 1)
-        next(islice(stream, self.begin, self.begin), None)
+        stream = islice(enumerate(_lines(self.text), 1), self.begin, None)
         while chunk := list(islice(stream, _BLOCK)):
-            kept = [(n, line) for n, line in chunk if line.strip()]
-            if not kept:
-                continue
-            numbers, lines = [n for n, _ in kept], [line.rstrip("\r\n") for _, line in kept]
-            self._check_widths(numbers, lines)
-            yield numbers, lines
+            kept = [(n, line) for n, line in chunk if line and not line.isspace()]
+            if kept:
+                yield [n for n, _ in kept], [line for _, line in kept]
 
     def _check_widths(self, numbers: Sequence[int], lines: Sequence[str]) -> None:
         for n, line in zip(numbers, lines, strict=True):
@@ -137,13 +136,28 @@ class TextColumns:
         """
         numbers, words = [], []
         for lines, block in self._blocks():
-            numbers.append(self._numeric(lines, block, numeric))
+            values = self._exact(block, numeric)
+            if values is None:
+                self._check_widths(lines, block)
+                values = self._numeric(lines, block, numeric)
+            numbers.append(values)
             words.append(self._words(block, texts))
-        values = np.concatenate(numbers) if numbers else np.empty((0, len(numeric)))
-        return values, [
+        result = np.concatenate(numbers) if numbers else np.empty((0, len(numeric)))
+        return result, [
             np.concatenate([part[:, n] for part in words]) if words else np.empty(0, np.str_)
             for n in range(len(texts))
         ]
+
+    def _exact(self, lines: Sequence[str], columns: Sequence[int]) -> NDArray[np.float64] | None:
+        """Return the numbers of lines as `parse_numbers` converts them; None where it does not take all of them."""
+        if not columns or self.decimal or any('"' in line for line in lines):
+            return None
+        raw = np.frombuffer(("\n".join(lines) + "\n\0").encode(), np.uint8)
+        places = np.full(self.width, -1)
+        places[list(columns)] = np.arange(len(columns))
+        values = np.empty((len(lines), len(columns)))
+        done = parse_numbers(raw, ord(self.delimiter or "\0"), places, values)
+        return values if done == len(lines) else None
 
     def _numeric(
         self, numbers: Sequence[int], lines: Sequence[str], columns: Sequence[int]
@@ -195,6 +209,18 @@ class TextColumns:
         if self.header:
             return f"column {printable(self.header[column][:_SHOWN])}"
         return f"column {column + 1}"
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text without their ends (LF), some at a time."""
+    begin = 0
+    while begin < len(text):
+        end = text.rfind("\n", begin, begin + _CHUNK)
+        if end < 0:  # a line that is longer
+            end = text.find("\n", begin)
+        end = len(text) if end < 0 else end
+        yield from text[begin:end].split("\n")
+        begin = end + 1
 
 
 def _is_header(fields: Sequence[str], second: Sequence[str], decimal: bool) -> bool:

@@ -1,10 +1,16 @@
 """Many labelled series in one text file: a row per step, and a row per series."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spikeprep.errors import DataError, UsageError
+from spikeprep.sources import series_csv, series_tables, series_text
 from spikeprep.sources.series import SeriesSource
+from spikeprep.sources.series_text import TextColumns
 
 RNG = np.random.default_rng(7)
 
@@ -300,10 +306,54 @@ def test_a_table_of_files_stays_one(tmp_path):
     np.testing.assert_array_equal(samples(source_of(path, test_share=0))["b.npy"][1], -X)
 
 
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False, width=32).map(lambda v: f"{v:.7e}"),
+    st.floats(-1e6, 1e6).map(lambda v: f"{v:.4f}"),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(10**19), 10**19).map(str),
+    st.from_regex(r"[+-]?[0-9]{1,12}\.?[0-9]{0,12}([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.from_regex(r"[+-]?\.[0-9]{1,20}", fullmatch=True),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=1, max_size=4),
+    st.sampled_from([",", "\t", " ", ";"]),
+)
+def test_numbers_are_those_that_python_reads(rows, separator):
+    text = "\n".join(separator.join([*row, "end"]) for row in rows)
+    columns = TextColumns.of_text(Path("t.csv"), text)
+    values, (ends,) = columns.read([2, 0, 1], [3])
+    expected = np.array([[float(row[n]) for n in (2, 0, 1)] for row in rows])
+    np.testing.assert_array_equal(values.view(np.int64), expected.view(np.int64))  # to the sign of 0
+    assert ends.tolist() == ["end"] * len(rows)
+
+
+@pytest.mark.parametrize(
+    "field", ["", "-", ".", "1e", "1e+", "0x1", "1 2", "1.2.3", "--1", "nan", "1,5", "٣"]
+)
+def test_fields_that_are_no_number_are_left_to_python(field):
+    columns = TextColumns.of_text(Path("t.csv"), "1\t2\t3\n1\t2\t3")
+    assert columns._exact(["1\t2\t3"], [0, 2]).tolist() == [[1, 3]]
+    assert columns._exact([f"1\t2\t{field}"], [0, 2]) is None
+    assert columns._exact([f"1\t2\t{field}"], [0, 1]).tolist() == [[1, 2]]
+    assert columns._exact(["1\t2"], [0]) is None
+    assert columns._exact(["1\t2\t3\t4"], [0]) is None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_ends_of_lines_and_long_ones(monkeypatch, end):
+    monkeypatch.setattr(series_text, "_CHUNK", 40)
+    rows = ["a,b,c", *(f"{n},{'1' * (n % 15 + 1)},x" for n in range(30)), "", f"30,{'0' * 100}7,y"]
+    values, (words,) = TextColumns.of_text(Path("t.csv"), end.join(rows)).read([0, 1], [2])
+    assert values[:, 0].tolist() == list(range(31))
+    assert values[:, 1].tolist() == [*(float("1" * (n % 15 + 1)) for n in range(30)), 7.0]
+    assert words.tolist() == ["x"] * 30 + ["y"]
+
+
 def test_many_rows_take_no_time_each(tmp_path, monkeypatch):
     """Fields are converted in blocks: a number is looked at alone only where a block cannot be read."""
-    from spikeprep.sources import series_csv, series_tables, series_text
-
     calls = []
     for module in (series_csv, series_tables, series_text):
         for name in ("is_number", "value_of", "split_fields"):
