@@ -29,7 +29,7 @@ from .series_channels import MixedRates
 from .series_data import Missing, Series, Window, filled, windows
 from .series_files import SUFFIXES, ReadingSettings, SeriesReader, find_collections
 from .series_pairs import SplitFile
-from .series_tables import Form, LabelColumn, TableSettings
+from .series_table_columns import Form, LabelColumn, TableSettings
 
 _SHOWN = 6  # channels in a message
 

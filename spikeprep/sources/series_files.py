@@ -21,7 +21,8 @@ from .series_edf import SUFFIXES as EDF_SUFFIXES
 from .series_edf import read_edf
 from .series_hdf5 import read_hdf5
 from .series_pairs import SplitFile, find_pairs, read_pair
-from .series_tables import Form, TableSettings, form_of, is_unknown, read_series_table, unclear
+from .series_table_columns import Form, TableSettings, is_unknown, unclear
+from .series_tables import form_of, read_series_table
 from .series_text import TextColumns
 from .series_ts import read_ts
 from .series_wfdb import SUFFIX as WFDB_SUFFIX

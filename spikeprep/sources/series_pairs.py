@@ -22,7 +22,8 @@ from ..text import listed
 from .labelled_files import files_in, is_hidden
 from .series_arrays import Array, _npy, role_named, several
 from .series_data import SeriesFile
-from .series_tables import TableSettings, as_classes, form_of, read_series_table
+from .series_table_columns import TableSettings, as_classes
+from .series_tables import form_of, read_series_table
 from .series_text import TextColumns
 from .split_names import split_named
 from .table_columns import role_of

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeprep.errors import DataError, UsageError
-from spikeprep.sources import series_csv, series_tables, series_text
+from spikeprep.sources import series_csv, series_long_tables, series_text, series_wide_tables
 from spikeprep.sources.series import SeriesSource
 from spikeprep.sources.series_text import TextColumns
 
@@ -355,7 +355,7 @@ def test_ends_of_lines_and_long_ones(monkeypatch, end):
 def test_many_rows_take_no_time_each(tmp_path, monkeypatch):
     """Fields are converted in blocks: a number is looked at alone only where a block cannot be read."""
     calls = []
-    for module in (series_csv, series_tables, series_text):
+    for module in (series_csv, series_long_tables, series_wide_tables, series_text):
         for name in ("is_number", "value_of", "split_fields"):
             if function := getattr(module, name, None):
                 monkeypatch.setattr(module, name, lambda *a, f=function: calls.append(a) or f(*a))
