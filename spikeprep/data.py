@@ -20,7 +20,8 @@ class Sample:
     Attributes
     ----------
     signal
-        An image: uint8, or floats in [0, 1], of shape (row, column[, channel]); or `Audio`; or `Events`.
+        An image: uint8, or floats in [0, 1], of shape (row, column[, channel]); or `Audio`, `Frames`, `Events` or
+        `Video`.
     label
         Class index in ``range(len(source.classes))``.
     id
@@ -147,6 +148,49 @@ class Events:
         for piece in self.pieces:
             end = int(piece["t"][-1]) + 1 if len(piece) else end
         return end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Video:
+    """Pictures over time, in grey levels, in memory or decoded piece by piece.
+
+    Attributes
+    ----------
+    pieces
+        Arrays (frame, row, column) in the order of time, uint8 or floating point in [0, 1]: linear brightness as it
+        is displayed. An iterable that can be iterated repeatedly; a video in memory is one array in a tuple.
+    size
+        (width, height) of a frame in pixels.
+    times
+        int64 (frame,), in µs: when each frame is shown. They increase, and the first one is 0.
+    duration
+        Time at which the last frame ends, in µs; later than it begins.
+    """
+
+    pieces: Iterable[NDArray[Any]]
+    size: tuple[int, int]
+    times: NDArray[np.int64]
+    duration: int
+
+    @classmethod
+    def of(cls, frames: NDArray[Any], rate: float) -> Video:
+        """Return a video in memory of frames (frame, row, column), `rate` of them per second (Hz)."""
+        times, duration = frame_times(len(frames), rate)
+        return cls((frames,), (frames.shape[2], frames.shape[1]), times, duration)
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """All frames in one array (frame, row, column)."""
+        pieces = tuple(self.pieces)
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty((0, *self.size[::-1]), np.uint8)
+
+
+def frame_times(frames: int, rate: float) -> tuple[NDArray[np.int64], int]:
+    """Return the times of frames in µs, int64 (frame,), and the end of the last one, at `rate` frames per second."""
+    ends = np.rint(np.arange(frames + 1) * (1e6 / rate)).astype(np.int64)
+    return ends[:-1], int(ends[-1])
 
 
 @dataclass(frozen=True, slots=True)

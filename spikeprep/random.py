@@ -11,6 +11,7 @@ of the UTF-8 name, little endian; ``philox(counter; key)`` returns words x0 x1 x
 - an encoder's draws = ``philox(unit, step block, depth, purpose; sample key)`` with `purpose` below 0x80000000
 - draws of transforms = ``philox(block.lo, block.hi, 0, purpose; sample key)``, two numbers per block: of an event, of
   a pixel
+- draws of noise events of a video's pixel = ``philox(pixel, number, 0, purpose; sample key)``
 - NumPy generators have 128-bit keys, x0 + x1 2³² + x2 2⁶⁴ + x3 2⁹⁶ of a Philox block whose last counter word is
   0x80000003 (of a sample) or 0x80000004 (of `generator`, after its arguments are folded in with 0x80000005)
 
@@ -35,6 +36,7 @@ ELASTIC, ELASTIC_OF_COPY, ELASTIC_AFFINE, ROTATION, SCALE, SHIFT, FLIP, CROP, NO
 EVENT_FLIP, EVENT_RANDOM_CROP, EVENT_JITTER, EVENT_NOISE, EVENT_NOISE_PIXELS = range(13, 18)
 RECEPTIVE_FIELDS = 18
 SOUND_NOISE, SOUND_NOISE_RATIO, GAIN, TIME_SHIFT, SPEED = range(32, 37)
+VIDEO_THRESHOLDS, VIDEO_LEAK, VIDEO_NOISE = 19, 20, 21
 """Purpose words, of encoders and of transforms. Numbers, once given, stay: bits of stores depend on them."""
 
 _SPLIT, _SAMPLE, _SAMPLE_GENERATOR, _GENERATOR, _FOLD = (0x80000000 + n for n in range(1, 6))

@@ -251,6 +251,7 @@ TRANSFORMS = Registry(
         "refractory_filter": "spikeprep.transforms.events.refractory_filter:RefractoryFilter",
         "resample": "spikeprep.transforms.series.resample:Resample",
         "rotation": "spikeprep.transforms.images.rotation:Rotation",
+        "saccades": "spikeprep.transforms.videos.saccades:Saccades",
         "scale": "spikeprep.transforms.images.scale:Scale",
         "shift": "spikeprep.transforms.images.shift:Shift",
         "sound_noise": "spikeprep.transforms.audio.noise:SoundNoise",
@@ -259,6 +260,7 @@ TRANSFORMS = Registry(
         "standardise": "spikeprep.transforms.series.standardise:Standardise",
         "time_jitter": "spikeprep.transforms.events.time_jitter:TimeJitter",
         "time_shift": "spikeprep.transforms.audio.time_shift:TimeShift",
+        "video_to_events": "spikeprep.transforms.videos.video_to_events:VideoToEvents",
     },
 )
 SOURCES = Registry(

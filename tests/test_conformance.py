@@ -19,7 +19,7 @@ import spikeprep.sources
 import spikeprep.transforms
 from spikeprep import testing
 from spikeprep.config import Count, Positive
-from spikeprep.data import EVENT, Audio, Events, Frames, Sample, SpikeTrain
+from spikeprep.data import EVENT, Audio, Events, Frames, Sample, SpikeTrain, Video
 from spikeprep.encoders import Encoder, Transform
 from spikeprep.encoders.base import Description
 from spikeprep.eventfiles import EventFormat
@@ -122,6 +122,10 @@ def recordings() -> list[Events]:
     return [made[0], Events([made[1].array[:100], made[1].array[100:]], made[1].size)]
 
 
+VIDEOS = [
+    Video.of(np.random.default_rng(1).integers(0, 256, (5, 6, 7), np.uint8), 100),
+    Video.of(np.random.default_rng(2).uniform(0, 1, (4, 7, 3)).astype(np.float32), 25),
+]
 EVENTS = recordings()
 SERIES = [Frames(np.random.default_rng(n).normal(0, 0.3, (n, 3)).clip(-1, 1), 100.0) for n in (48, 33)]
 POSITIVE = [Frames(0.2 + np.abs(series.values) / 2, series.rate) for series in SERIES]
@@ -145,10 +149,12 @@ SIGNALS = dict.fromkeys(("delta", "lif", "moving_window", "sigma_delta", "step_f
     "rank_order": VALUES,
     "rectify": CHANNELS,
     "resample": CHANNELS,
+    "saccades": IMAGES,
     "sound_noise": SOUNDS,
     "speed": SOUNDS,
     "standardise": CHANNELS,
     "time_shift": SOUNDS,
+    "video_to_events": VIDEOS,
     "zero_crossing_step_forward": SERIES,
 }
 FOLDERS = {

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..csv_files import check_csv
-from ..data import Audio, Events, Frames, PackedBatch, SpikeTrain
+from ..data import Audio, Events, Frames, PackedBatch, SpikeTrain, Video
 from ..devices import select_backend
 from ..encoders.base import Chain
 from ..encoding.raw_files import RawFiles, StoredEncoding
@@ -78,10 +78,10 @@ def predict(
           are read and encoded as the samples of that store were, sample n of a file with the random numbers of sample n
           of `split`, so a file's prediction depends on no other file. Files that cannot be used are
           `Predictions.failures`; the others are predicted;
-        - raw signals as the encoder chain takes them: images of uint8 or of floats in [0, 1], `Audio`, `Events`; a
-          sequence of them, an array with the samples along its first axis, or a single one. They are encoded with the
-          chain and the seed of the run's store, the n-th signal as sample n of `split`: the raw test data in their own
-          order give the spikes that the store holds;
+        - raw signals as the encoder chain takes them: images of uint8 or of floats in [0, 1], `Audio`, `Events`,
+          `Video`; a sequence of them, an array with the samples along its first axis, or a single one. They are encoded
+          with the chain and the seed of the run's store, the n-th signal as sample n of `split`: the raw test data in
+          their own order give the spikes that the store holds;
         - spikes, bool (sample, time, unit), or a sequence of bool (time, unit) of different lengths;
         - a store, or its path: the samples of its `split`; or one of its splits, ``store["test"]``.
 
@@ -354,7 +354,7 @@ def _as_signals(signals: Any, chain: Chain, unit_shape: tuple[int, ...], key: Sa
         )
     items = signals if isinstance(signals, Sequence) else [signals]
     for n, item in enumerate(items):
-        if not isinstance(item, np.ndarray | Audio | Frames | Events) and hasattr(
+        if not isinstance(item, np.ndarray | Audio | Frames | Events | Video) and hasattr(
             item, "__array_interface__"
         ):
             raise UsageError(

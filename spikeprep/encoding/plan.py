@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..config import Count, fitted
-from ..data import Audio, Bits, Events, Frames
+from ..data import Audio, Bits, Events, Frames, Video
 from ..encoders.base import Description
 from ..errors import DataError, SignalError, UsageError
 from ..random import check_seed
@@ -191,7 +191,8 @@ class StorePlan:
             signal = self.source.outline(split, 0)
             kind = "sounds" if isinstance(signal, Audio) else "recordings of events"
             kind = "series" if isinstance(signal, Frames) else kind
-            kind = kind if isinstance(signal, Audio | Events | Frames) else "images"
+            kind = "videos" if isinstance(signal, Video) else kind
+            kind = kind if isinstance(signal, Audio | Events | Frames | Video) else "images"
             raise UsageError(
                 f"the chain {' → '.join(step['name'] for step in self.encoder.chain.to_config())} does not fit "
                 f"{self.source.name}, a source of {kind}: {cause.got}",

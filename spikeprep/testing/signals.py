@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Events
+from ..data import Events, Video
 from .plugins import require
 
 
@@ -17,6 +17,8 @@ def arrays_of(signal: Any) -> list[NDArray[Any]]:
     if isinstance(signal, Events):
         numbers = (signal.size, signal.polarities, signal.start, signal.length())
         return [signal.array, *map(np.asarray, numbers)]
+    if isinstance(signal, Video):
+        return [signal.array, signal.times, np.asarray(signal.size), np.asarray(signal.duration)]
     if dataclasses.is_dataclass(signal):
         return [np.asarray(getattr(signal, field.name)) for field in dataclasses.fields(signal)]
     return [np.asarray(signal)]
@@ -43,6 +45,8 @@ def outline_of(signal: Any) -> Any:
     """Return an outline of a signal: its shape without its values; of a recording, the sensor and the duration."""
     if isinstance(signal, Events):
         return dataclasses.replace(signal, pieces=(), duration=signal.length())
+    if isinstance(signal, Video):
+        return dataclasses.replace(signal, pieces=())
     if dataclasses.is_dataclass(signal) and not isinstance(signal, type):
         arrays = {f.name: getattr(signal, f.name) for f in dataclasses.fields(signal)}
         blank = {name: np.zeros_like(a) for name, a in arrays.items() if isinstance(a, np.ndarray)}
@@ -51,11 +55,12 @@ def outline_of(signal: Any) -> Any:
 
 
 def require_outline(outline: Any, signal: Any, message: str) -> None:
-    """Raise `AssertionError` unless an outline has a signal's shape: of a recording, the sensor and the duration."""
+    """Raise `AssertionError` unless an outline has a signal's shape: of events and videos, size and times."""
     same_kind = type(outline) is type(signal)
     require(same_kind, f"{message}: a {type(outline).__name__}, not a {type(signal).__name__}")
-    if isinstance(signal, Events):
-        names = ("size", "polarities", "start", "duration")
+    if isinstance(signal, Events | Video):
+        of_events, of_video = ("size", "polarities", "start", "duration"), ("times", "size", "duration")
+        names = of_events if isinstance(signal, Events) else of_video
         for name, a, b in zip(names, arrays_of(outline)[1:], arrays_of(signal)[1:], strict=True):
             require(np.array_equal(a, b), f"{message}: {name} {a.tolist()}, not {b.tolist()}")
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import EVENT, Audio, Events, Frames, Sample
+from ..data import EVENT, Audio, Events, Frames, Sample, Video
 from ..sources.base import Source
 from ..sources.split_names import SPLITS
 from .plugins import check_pickle, check_plugin, conformance, in_threads, require
@@ -78,7 +78,17 @@ def _check_sample(sample: Any, classes: int, where: str) -> None:
             values.dtype == EVENT, f"{where}: its events are {values.dtype}; expected spikeprep.data.EVENT"
         )
         return
-    if isinstance(signal, Audio | Frames):
+    if isinstance(signal, Video):
+        require(
+            values.ndim == 3, f"{where}: its frames have {values.ndim} axes; expected (frame, row, column)"
+        )
+        frames = (len(signal.times), *signal.size[::-1])
+        require(values.shape == frames, f"{where}: its frames are {values.shape}; expected {frames}")
+        steps = np.diff([*signal.times, signal.duration])
+        require(signal.times[0] == 0 and (steps > 0).all(), f"{where}: its times do not increase from 0")
+        if values.dtype == np.uint8:
+            return
+    elif isinstance(signal, Audio | Frames):
         axes = 1 if isinstance(signal, Audio) else 2
         require(signal.rate > 0, f"{where}: its rate is {signal.rate} Hz")
         require(values.ndim == axes, f"{where}: its values have {values.ndim} axes; expected {axes}")

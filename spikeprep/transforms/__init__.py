@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from .series.rectify import Rectify
     from .series.resample import Resample
     from .series.standardise import Standardise
+    from .videos.saccades import Saccades
+    from .videos.video_to_events import VideoToEvents
 
 __all__ = [
     "AudioAugmentation",
@@ -79,6 +81,7 @@ __all__ = [
     "RefractoryFilter",
     "Resample",
     "Rotation",
+    "Saccades",
     "Scale",
     "Shift",
     "SoundNoise",
@@ -87,6 +90,7 @@ __all__ = [
     "Standardise",
     "TimeJitter",
     "TimeShift",
+    "VideoToEvents",
 ]
 
 

@@ -1,0 +1,1 @@
+"""Transforms that take or make videos, one a file."""
