@@ -15,7 +15,10 @@ HEAD = 4096
 _AGAIN = "Fetch the file itself again"
 _UNPACK = "Unpack it, and give the folder of its files"
 _RECIPE = "Encode it with the recipe {}, or leave it out"
-_FRAMES = "Extract its frames as images or its sound as WAV, for example with ffmpeg"
+_FRAMES = (
+    "Extract its frames into a folder, for example with ffmpeg -i IN FOLDER/%06d.png, and encode them with the recipe "
+    "video; or its sound as WAV"
+)
 _SOUND = "Convert it to WAV or FLAC, for example with ffmpeg"
 _PNG = "Convert it to PNG"
 _LFS = "Run git lfs pull in its repository, which fetches the file itself"

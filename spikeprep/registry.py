@@ -279,6 +279,7 @@ SOURCES = Registry(
         "spikes": "spikeprep.sources.spikes:Spikes",
         "ti46": "spikeprep.sources.ti46:Ti46",
         "tonic": "spikeprep.sources.tonic:TonicData",
+        "video": "spikeprep.sources.videos:VideoFolder",
     },
 )
 EVENT_FORMATS = Registry(

@@ -40,6 +40,7 @@ from .sources.event_folders import class_folder, nmnist_folder, poker_folder
 from .sources.idx_files import pictures, write_idx
 from .sources.sound_files import put, spoken, ti46_corpus, wav
 from .sources.spike_files import shd_folder
+from .sources.video_folders import video_folder
 
 
 def image_folder(path):
@@ -90,6 +91,10 @@ def spike_files(path):
 
 def nmnist_files(path):
     return {"path": str(nmnist_folder(path, train=20, test=10))}
+
+
+def video_files(path):
+    return {"path": str(video_folder(path)), "rate": 50}
 
 
 def tonic_files(path):
@@ -169,6 +174,7 @@ FOLDERS = {
     "spikes": spike_files,
     "ti46": ti46_folder,
     "tonic": tonic_files,
+    "video": video_files,
 }
 
 

@@ -25,6 +25,7 @@ def test_recipe_names():
     mnist = ["mnist", "mnist-800", "mnist-cnn", "mnist-cnn-elastic", "mnist-elastic"]
     images = ["digits", *mnist, "fashion-mnist", "emnist-balanced", "images"]
     events = ["dvs-gesture", "events", "nmnist", "shd", "spikes", "ssc", "tonic"]
+    videos = ["mnist-events", "video"]
     series = ["basic-motions", "japanese-vowels", "series"]
     papers = [
         *(f"paper-{name}" for name in ("mnist-800", "nmnist-800", "emnist-800", "emnist-200-200")),
@@ -32,7 +33,7 @@ def test_recipe_names():
         "paper-lee2016-nmnist", "paper-mnist-cnn", "paper-mnist-cnn-elastic",
     ]  # fmt: skip
     sounds = ["audio", "fsdd", "speech-commands", "speech2spikes", "ti46"]
-    assert recipe_names() == sorted([*images, *sounds, *series, *events, *papers])
+    assert recipe_names() == sorted([*images, *sounds, *series, *events, *videos, *papers])
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -113,7 +113,7 @@ class RawFiles:
     split: str
 
     def listed(self, path: Path) -> list[Path]:
-        """Return the files of a folder, at any depth, in the order of their paths; or the path, if it is no folder.
+        """Return the samples in a folder, at any depth, in the order of their paths; or the path, if it is no folder.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class RawFiles:
                 f"files ending in {' '.join(endings)}" if endings else "at least one file",
                 "Name the files, or another folder.",
             )
-        return files
+        return list(self._sources[0].samples_among(path, files))
 
     @cached_property
     def _sources(self) -> list[Source]:

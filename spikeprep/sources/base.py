@@ -115,6 +115,10 @@ class Source(Plugin, ABC):
         """Endings of the names of files that `signals_of` takes, in lower case; empty: any."""
         return ()
 
+    def samples_among(self, folder: Path, files: Sequence[Path]) -> Sequence[Path]:
+        """Return what `signals_of` takes of the files below a folder: they, or folders that are one sample."""
+        return files
+
     def takes(self, head: bytes) -> bool:
         """Whether a file that begins with `head`, of a few kilobytes, is one for `signals_of`.
 

@@ -11,14 +11,14 @@ from ..errors import DataError, printable
 from ..store.outputs import is_store
 from ..text import listed
 from .class_names import check_spellings, naming
+from .frame_sequences import with_sequences
 from .labelled_files import Entry, file_id, files_in, files_under, has_ending
 from .other_files import describe_other
 from .split_names import KNOWN_NAMES, is_split_like, is_split_word, split_named
 
-_HEADER = (
-    ".hea"  # ending of headers of PhysioNet's, which files of the same name with other endings belong to
-)
-_GROUPS = {"images": "image", "recordings": "events"}  # what a source reads, as in `FileKind.group`
+_HEADER = ".hea"  # of PhysioNet's headers, which files of the same name with other endings belong to
+# what a source reads, as in `FileKind.group`
+_GROUPS = {"images": "image", "videos": "image", "recordings": "events"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class ClassFolders:
         Endings of their names; empty: any.
     class_names
         Names of the classes where they are given; they tell classes from splits.
+    sequences
+        Whether a folder of pictures below that of a class is one sample.
     findings
         What deserves the user's attention, one text each, after `read`.
     notes
@@ -49,6 +51,7 @@ class ClassFolders:
     what: str
     suffixes: Sequence[str]
     class_names: Sequence[str] = ()
+    sequences: bool = False
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _walked: dict[Path, list[Path]] = field(default_factory=dict, init=False, repr=False)
@@ -186,7 +189,8 @@ class ClassFolders:
 
     def _files(self, folder: Path) -> list[Path]:
         """Return the files below a folder that the source reads."""
-        return [file for file in self._all_files(folder) if has_ending(file.name, self.suffixes)]
+        files = [file for file in self._all_files(folder) if has_ending(file.name, self.suffixes)]
+        return with_sequences(folder, files) if self.sequences else files
 
     def _class_files(self, folder: Path) -> list[tuple[Path, list[Path]]]:
         """Return each folder in a folder with its files; empty where none has any."""

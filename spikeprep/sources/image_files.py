@@ -125,7 +125,11 @@ def decode_image(id_: str, data: bytes, reading: ImageReading) -> Picture:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             reading.limits.check_bytes(id_, len(data) + _BYTES_PER_PIXEL * math.prod(image.size))
-            return _picture(id_, image, reading)
+            # the first picture of an MPO file, as cameras write, is the photo; others are views or previews of it
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                fix = "encode it with the recipe video, or keep one of them: magick 'IN[0]' OUT.png"
+                raise BadFile(id_, "has several frames (expected one picture)", fix)
+            return picture_of(id_, image, reading)
     except (BadFile, DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -137,12 +141,8 @@ def decode_image(id_: str, data: bytes, reading: ImageReading) -> Picture:
         raise BadFile(id_, f"cannot be read as an image ({error})", "replace or remove it") from error
 
 
-def _picture(id_: str, image: Image, reading: ImageReading) -> Picture:
-    # the first picture of an MPO file, as cameras write, is the photo; others are views or previews of it
-    if getattr(image, "is_animated", False) and image.format != "MPO":
-        raise BadFile(
-            id_, "has several frames (expected one picture)", "keep one of them: magick 'IN[0]' OUT.png"
-        )
+def picture_of(id_: str, image: Image, reading: ImageReading) -> Picture:
+    """Decode an image, or the frame of it that was chosen; raises `BadFile` where its pixels' meaning is not stated."""
     deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) and image.mode in _BYTES
     image, turned = _upright(image)
     grey = reading.mode == "grey"

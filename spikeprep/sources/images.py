@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,10 @@ from ..errors import UsageError
 from ..input_files import read_input
 from .base import Size
 from .checked_files import CheckedFile, CheckedFiles
-from .image_files import Alpha, ImageReading, Mode, Picture, brighter, decode_image
+from .image_files import Alpha, ImageReading, Mode, Picture, decode_image
+from .kept_pixels import Room, range_findings
 from .labelled_files import BadFile, Recording
 from .labelled_source import LabelledSource
-from .levels import Groups
-from .pixel_range import PixelRanges
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _KEPT_BYTES = 256 << 20  # of decoded images, so that most data sets are read and decoded once
@@ -76,8 +74,8 @@ class ImageFiles(CheckedFiles[Picture]):
         return ImageReading(self.mode, self.size, self.white, self.alpha, self.limits)
 
     @cached_property
-    def _room(self) -> _Room:
-        return _Room(_KEPT_BYTES)
+    def _room(self) -> Room:
+        return Room(_KEPT_BYTES)
 
     def _check_file(self, recording: Recording) -> tuple[str, Picture]:
         data, sha256 = read_input(recording.file, self.limits)
@@ -112,19 +110,8 @@ class ImageFiles(CheckedFiles[Picture]):
 
     def _findings(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
         """Return what deserves attention; raises `DataError` where images are nearly black."""
-        pictures = [file.facts for file in files]
-        labels = [file.label for file in files]
-        ranges = PixelRanges(
-            self.path,
-            Groups.of("images", [p.kind for p in pictures], [f.split for f in files], labels, self.classes),
-            np.array([picture.brightest for picture in pictures], np.float64),
-            np.array([picture.white for picture in pictures], np.float64),
-            self.white > 0,
-            np.array([picture.bulk for picture in pictures], np.float64),
-            lambda n: files[n].id,
-            brighter,
-        )
-        return [*super()._findings(files), *ranges.findings()]
+        ranges = range_findings(self, "images", files, [file.facts for file in files], self.white > 0)
+        return [*super()._findings(files), *ranges]
 
     def _notes(self, files: Sequence[CheckedFile[Picture]]) -> Sequence[str]:
         """Return what was decided for a part of the images."""
@@ -200,20 +187,6 @@ class ImageFolder(LabelledSource, ImageFiles):
     def suffixes(self) -> Sequence[str]:
         """Endings of the names of image files."""
         return _SUFFIXES
-
-
-class _Room:
-    """Bytes that threads take from until there are too few."""
-
-    def __init__(self, size: int) -> None:
-        self._left, self._lock = size, threading.Lock()
-
-    def take(self, size: int) -> bool:
-        """Take `size` bytes; return whether there were so many."""
-        with self._lock:
-            enough = size <= self._left
-            self._left -= size if enough else 0
-        return enough
 
 
 def _of_other_size(id_: str, shape: tuple[int, ...], common: tuple[int, ...], fix: str) -> BadFile:

@@ -71,6 +71,7 @@ class LabelledSource(LimitedFiles):
     files_are: ClassVar[str] = "recordings"  # plural noun, for messages
     other_layouts: ClassVar[str] = ""  # beside folders of classes and tables, for messages
     intervals: ClassVar[bool] = False  # whether a sample may be an interval of a file
+    sequences: ClassVar[bool] = False  # whether a folder of pictures below that of a class is one sample
 
     later_settings: ClassVar[tuple[str, ...]] = (
         "class_names",
@@ -108,7 +109,7 @@ class LabelledSource(LimitedFiles):
         names = self._named_classes(folder)
         rules = TableRules(self.outside, self.columns, self.intervals, self.limits)
         files = find_labelled_files(
-            self.path, self.files_are, self.suffixes, rules, names, self.other_layouts
+            self.path, self.files_are, self.suffixes, rules, names, self.other_layouts, self.sequences
         )
         files = self._with_lists(files, folder)
         return self._with_groups(files)
@@ -225,6 +226,7 @@ def find_labelled_files(
     rules: TableRules = _RULES,
     class_names: Sequence[str] = (),
     other_layouts: str = "",
+    sequences: bool = False,
 ) -> LabelledFiles:
     """List the files of a folder per class, or of a table.
 
@@ -246,6 +248,8 @@ def find_labelled_files(
         The classes in their order; empty: those that occur, sorted, as numbers where all are numbers.
     other_layouts
         What else the source reads, for messages.
+    sequences
+        Whether a folder of pictures below that of a class is one sample.
 
     Raises
     ------
@@ -270,7 +274,7 @@ def find_labelled_files(
     else:
         if rules.intervals:
             check_no_intervals_below(root)
-        folders = ClassFolders(root, what, suffixes, class_names)
+        folders = ClassFolders(root, what, suffixes, class_names, sequences)
         table = Table(folders.read(), (), folders.findings, notes=folders.notes)
     present = {entry.label for entry in table.entries}
     if not present and not table.bad:

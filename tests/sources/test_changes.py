@@ -15,7 +15,7 @@ from spikeprep.encoding import run
 from spikeprep.encoding.run import encode
 from spikeprep.errors import DataError, StoreError
 from spikeprep.recipes import Recipe
-from spikeprep.sources import event_recordings, images, series_files
+from spikeprep.sources import event_recordings, images, series_files, videos
 from spikeprep.sources.audio import AudioFiles
 from spikeprep.sources.events import EventFolder
 from spikeprep.store import SpikeStore
@@ -36,6 +36,7 @@ CHAINS = {
     "spikes": DVS,
     "ti46": [{"name": "lyon"}, {"name": "bsa"}],
     "tonic": DVS,
+    "video": [{"name": "video_to_events"}, *DVS],
 }
 
 
@@ -78,6 +79,7 @@ def changing(monkeypatch: pytest.MonkeyPatch, folder: Path, change: Callable[[by
 @pytest.mark.parametrize("name", [name for name in FOLDERS if name not in ("idx", "spikes")])
 def test_files_that_change_fail_the_encoding(tmp_path, monkeypatch, name, change):
     monkeypatch.setattr(images, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(videos, "_KEPT_BYTES", 0)
     monkeypatch.setattr(series_files, "_HELD_BYTES", 0)
     data = FOLDERS[name](tmp_path / "data")
     recipe = recipe_of(name)
@@ -99,7 +101,7 @@ def test_the_exit_code_is_that_of_bad_data(tmp_path, monkeypatch, capsys):
     assert "has changed while it was read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["idx", "images", "series", "spikes"])
+@pytest.mark.parametrize("name", ["idx", "images", "series", "spikes", "video"])
 def test_what_is_kept_in_memory_does_not_change(tmp_path, monkeypatch, name):
     data, recipe = FOLDERS[name](tmp_path / "data"), recipe_of(name)
     encode(recipe, tmp_path / "before.zarr", source_path=data)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from spikeprep.data import Audio, Events, Frames, Sample
+from spikeprep.data import Audio, Events, Frames, Sample, Video
 from spikeprep.errors import DataError, PluginError, UsageError
 from spikeprep.registry import SOURCES
 from spikeprep.sources.audio import AudioFiles
@@ -30,6 +30,7 @@ from .idx_files import pictures, write_idx
 from .sound_files import put as put_bytes
 from .sound_files import spoken, ti46_corpus, wav
 from .spike_files import shd_folder
+from .video_folders import video_folder
 
 
 def image_folder(root: Path) -> Path:
@@ -80,6 +81,7 @@ FOLDERS = {
     "spikes": shd_folder,
     "ti46": ti46_corpus,
     "tonic": poker_folder,
+    "video": video_folder,
 }
 MORE: dict[str, dict[str, Any]] = {"spikes": {"units": 20}, "tonic": {"dataset": "POKERDVS"}}
 
@@ -98,7 +100,7 @@ def source(request, tmp_path):
 def same(one: Sample, other: Sample) -> bool:
     arrays = [
         s.signal.array
-        if isinstance(s.signal, Events)
+        if isinstance(s.signal, Events | Video)
         else s.signal.samples
         if isinstance(s.signal, Audio)
         else s.signal.values
@@ -195,7 +197,7 @@ def test_a_file_is_opened_once_to_check_and_once_to_encode(tmp_path, opened, nam
     assert set(files.values()) == {2}
 
 
-@pytest.mark.parametrize("name", ["audio", "events", "fsdd", "images", "nmnist", "ti46"])
+@pytest.mark.parametrize("name", ["audio", "events", "fsdd", "images", "nmnist", "ti46", "video"])
 def test_a_limited_source_opens_no_other_file(tmp_path, opened, name):
     source = SOURCES.get(name)(path=str(FOLDERS[name](tmp_path))).limited(2)
     ids = {source.read(split, n).id for split in source.splits() for n in range(2)}
@@ -203,7 +205,9 @@ def test_a_limited_source_opens_no_other_file(tmp_path, opened, name):
     limited = SOURCES.get(name)(path=str(tmp_path)).limited(2)
     encode(limited)
     files = opened()
-    assert {Path(file).relative_to(tmp_path).as_posix() for file in files} == ids
+    opened_files = [Path(file).relative_to(tmp_path) for file in files]
+    samples = {file.parent if file.parent.as_posix() in ids else file for file in opened_files}  # of frames
+    assert {sample.as_posix() for sample in samples} == ids
     assert max(files.values()) <= 3  # of images the first one decides the shape
 
 
@@ -377,7 +381,7 @@ CASES = [
         (("audio", "fsdd", "ti46"), "rate", (-1, 0.5, 768_001, True)),
         (("audio", "fsdd", "ti46"), "channel", (-2, 1024, "left")),
         (
-            ("events", "nmnist", "tonic", "images"),
+            ("events", "nmnist", "tonic", "images", "video"),
             "size",
             ([34], [0, 34], [34, 65_536], [1, 2, 3], [3.5, 4], 34),
         ),
@@ -385,8 +389,9 @@ CASES = [
         (("events", "nmnist"), "format", ("nmist", 3)),
         (("events", "nmnist"), "options", (3, {"camer": "DVS128"}, {"size": [3, 4]})),
         (("images",), "mode", ("gray", 3)),
-        (("images",), "alpha", ("transparent", True)),
-        (("images", "idx"), "white", (-1, float("nan"), "255")),
+        (("images", "video"), "alpha", ("transparent", True)),
+        (("video",), "rate", (-1, "fast", float("nan"))),
+        (("images", "idx", "video"), "white", (-1, float("nan"), "255")),
         (("idx",), "transpose", ("yes", 1)),
         (("idx",), "shape", ([28], [0, 28])),
         (("idx",), "class_names", (["a", "a"],)),
@@ -434,6 +439,8 @@ def test_stored_configurations_are_unchanged():
         '"subset": "alphabet"}',
         "tonic": '{"name": "tonic", "path": "", "dataset": "", "options": {}, "transforms": [], "size": [], '
         '"from_first": null, "download": false, "test_share": 0.2, "split_seed": 0, "seed": 0, "licence": ""}',
+        "video": '{"name": "video", "path": "", "skip_bad": false, "licence": "", "test_list": "", '
+        '"test_share": 0.2, "split_seed": 0, "rate": 0.0, "size": [], "white": 0, "alpha": "auto"}',
     }
 
     def stored(source: Source) -> str:
