@@ -15,6 +15,7 @@ from ..data import frame_times
 from ..errors import CapabilityError, DataError
 from ..input_files import changed, read_input
 from .frame_sequences import frame_files
+from .gif_blocks import count_frames
 from .image_files import FORMATS, ImageReading, Picture, decode_image, picture_of
 from .labelled_files import BadFile, Recording
 from .other_files import other_kind
@@ -125,7 +126,7 @@ class VideoReader:
                     f"has frames of {_pixels(shape)}, and frame {count} of {_pixels(frame.picture.shape)}",
                     f"resize all frames: use source.size=[{shape[0]},{shape[1]}]",
                 )
-            if frame.picture.transparency == "picture" and self._reading.alpha == "auto":
+            if frame.picture.transparency != "opaque" and self._reading.alpha == "auto":
                 raise BadFile(self._recording.id, f"is transparent in part, in frame {count}", _ALPHA)
             if count > _MOST:
                 raise BadFile(self._recording.id, f"has more than {_MOST:,} frames", "cut it into parts")
@@ -152,9 +153,8 @@ class VideoReader:
                     image.format == "GIF"
                 ):  # of a palette, whose white is not in doubt; frames may be decoded to RGB
                     reading = replace(reading, white=0)
-                number = (
-                    1 if getattr(image, "default_image", False) else 0
-                )  # APNG: a picture for other viewers
+                self.has_durations = image.format != "TIFF"
+                number = int(getattr(image, "default_image", False))  # of APNG: a picture for other viewers
                 while _seek(image, number):
                     reading.limits.check_bytes(id_, len(data) + 12 * image.size[0] * image.size[1])
                     picture = picture_of(id_, image, reading)
@@ -166,6 +166,7 @@ class VideoReader:
                     number += 1
                     if image.format == "MPO" or not hasattr(image, "is_animated"):
                         break
+                _check_count(id_, image, data, number)
         except (BadFile, DataError, MemoryError):
             raise
         except UnidentifiedImageError as error:
@@ -195,6 +196,17 @@ class VideoReader:
         self.sha256 = digest.hexdigest()
         if self._expected and self.sha256 != self._expected:
             raise changed(folder)
+
+
+def _check_count(id_: str, image: Image, data: bytes, frames: int) -> None:
+    """Raise `BadFile` where fewer frames were decoded than the file states."""
+    if image.format in ("GIF", "PNG", "WEBP"):
+        stated = count_frames(data) if image.format == "GIF" else getattr(image, "n_frames", frames)
+        if stated is None or stated > frames:
+            what = (
+                "ends early" if stated is None else f"has {frames:,} of the {stated:,} frames that it states"
+            )
+            raise BadFile(id_, f"is truncated or damaged: it {what}", "copy or fetch it again")
 
 
 def _seek(image: Image, number: int) -> bool:
