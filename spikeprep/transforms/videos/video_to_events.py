@@ -339,6 +339,11 @@ class VideoToEvents(Transform):
         array = np.concatenate(words).view(EVENT)
         return Events((array,), video.size, 2, duration=int(video.duration), checked=True)
 
+    def thresholds(self, width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ON and the OFF threshold of each pixel of the camera, float64 (row, column)."""
+        on, off = _thresholds(self.on, self.off, self.sigma, self.camera, width * height)
+        return on.reshape(height, width), off.reshape(height, width)
+
     def outline(self, signal: Any, rng: SampleKey | None = None) -> Events:
         """Return a recording without events, of the size and the duration of the video."""
         video = checked_video(signal, self.name)
