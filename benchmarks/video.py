@@ -114,7 +114,7 @@ def main() -> None:
 
     for rows, columns in ((260, 346), (720, 1280)):
         frames = scene(rows, columns, options.frames if rows < 500 else options.frames // 4)
-        video = Video.of(frames, 30)
+        video, still = Video.of(frames, 30), Video.of(frames[:1].repeat(len(frames), 0), 30)
         plain = VideoToEvents(refractory_us=0)
         noisy = VideoToEvents(cutoff_hz=300, leak_hz=0.1, noise_hz=1)
         on, off = plain.thresholds(columns, rows)
@@ -125,9 +125,7 @@ def main() -> None:
             "spikeprep": lambda model=plain, video=video: model(video),
             "NumPy": lambda video=video, on=on, off=off: numpy_events(video, on, off),
             "spikeprep, filter, leak and noise": lambda model=noisy, video=video: model(video, rng=KEY),
-            "spikeprep, nothing moves": lambda model=plain, still=Video.of(frames[:1].repeat(len(frames), 0), 30): (
-                model(still)
-            ),
+            "spikeprep, nothing moves": lambda model=plain, still=still: model(still),
         }
         if peer := eventify_events(video):
             calls["eventify-dvs"] = peer

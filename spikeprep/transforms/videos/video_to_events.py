@@ -40,7 +40,7 @@ _DARK, _SCALE = 20.0, 275.0  # the bandwidth is proportional to (level + _DARK) 
 _BRIGHT = 0.75  # of the noise is gone at level 255
 _LEAST = 0.01  # of a threshold that mismatch has made small
 _NONE = -1.0  # no end of a dead time
-_PIECE = 1 << 18  # events of a piece of a streamed recording
+_PIECE, _WHOLE = 1 << 18, 1 << 22  # events of a piece of a streamed recording, and of one in memory
 _CAMERA = "camera"
 
 _LOW, _HALF, _ZERO, _ONE, _BYTE = (np.uint64(n) for n in (11, 32, 0, 1, 255))
@@ -173,16 +173,31 @@ def _convert(
                 z0 = low[pixel]
             drift = _on_grid(leak * up * span)
             z1 = filtered + drift
+            rate, wait, drawn = 0.0, 0.0, np.uint32(0)
+            if noise > 0.0:
+                rate = noise * (1.0 - _BRIGHT * (np.float64(u) + np.float64(v)) / 510.0)
+                wait, drawn = left[pixel], number[pixel]
+            if (
+                free_from < 0.0
+                and z1 - level < up
+                and level - z1 < down
+                and (rate == 0.0 or wait > rate * span)
+            ):
+                reference[pixel] = level - drift
+                if cutoff > 0.0:
+                    low[pixel] = filtered
+                if noise > 0.0:
+                    left[pixel] = wait - rate * span
+                continue
+            pace = span / (
+                z1 - z0
+            )  # µs per unit of the response; infinite, and not used, where nothing changes
             free = 0.0  # µs of the interval from which the pixel is not in its dead time
             if free_from >= 0.0:
                 free = free_from - start
                 if free < span:
                     level = _on_grid(z0 + (z1 - z0) * (free / span)) if free > 0.0 else z0
                     free_from = _NONE
-            rate, wait, drawn = 0.0, 0.0, np.uint32(0)
-            if noise > 0.0:
-                rate = noise * (1.0 - _BRIGHT * (np.float64(u) + np.float64(v)) / 510.0)
-                wait, drawn = left[pixel], number[pixel]
             first = held
             full = False
             while True:
@@ -193,7 +208,7 @@ def _convert(
                     elif level - z1 >= down:
                         next_level = level - down
                     if next_level != level:
-                        at = min(max(span * ((next_level - z0) / (z1 - z0)), free), span)
+                        at = min(max((next_level - z0) * pace, free), span)
                 if rate > 0.0 and wait <= rate * span and wait / rate < at:
                     at = wait / rate
                     is_on = _is_on(pixel, drawn, k0, k1)
@@ -328,9 +343,10 @@ class VideoToEvents(Transform):
         """
         video = checked_video(signal, self.name)
         key = required_key(rng, self.name) if self.leak_hz or self.noise_hz else None
-        pieces = _Simulated(self, video, key)
+        in_memory = isinstance(video.pieces, tuple)
+        pieces = _Simulated(self, video, key, _WHOLE if in_memory else _PIECE)
         events = Events(pieces, video.size, 2, duration=int(video.duration), checked=True)
-        if not isinstance(video.pieces, tuple):
+        if not in_memory:
             return events
         words = [
             np.empty(0, np.uint64),
@@ -353,8 +369,8 @@ class VideoToEvents(Transform):
 class _Simulated:
     """The events of a video, in pieces that are made anew on every walk."""
 
-    def __init__(self, transform: VideoToEvents, video: Video, key: SampleKey | None) -> None:
-        self._transform, self._video, self._key = transform, video, key
+    def __init__(self, transform: VideoToEvents, video: Video, key: SampleKey | None, most: int) -> None:
+        self._transform, self._video, self._key, self._most = transform, video, key, most
 
     def __iter__(self) -> Iterator[Piece]:
         camera = None
@@ -362,7 +378,7 @@ class _Simulated:
         last, count = None, 0
         for frames in frames_of(self._video, self._transform.name):
             if camera is None and len(frames):
-                camera = _Camera(self._transform, self._video, frames[0], self._key)
+                camera = _Camera(self._transform, self._video, frames[0], self._key, self._most)
                 last, frames, count = frames[0], frames[1:], 1
             if camera is None or last is None or not len(frames):
                 continue
@@ -376,10 +392,10 @@ class _Camera:
     """The state of all pixels while a video goes by."""
 
     def __init__(
-        self, transform: VideoToEvents, video: Video, first: NDArray[Any], key: SampleKey | None
+        self, transform: VideoToEvents, video: Video, first: NDArray[Any], key: SampleKey | None, most: int
     ) -> None:
         t, pixels = transform, first.size
-        self._transform, self._width, self._end = t, video.size[0], int(video.duration)
+        self._transform, self._width, self._end, self._most = t, video.size[0], int(video.duration), most
         self._on, self._off = _thresholds(t.on, t.off, t.sigma, t.camera, pixels)
         self._rates = 2 * np.pi * t.cutoff_hz / 1e6, t.leak_hz / 1e6, t.noise_hz / 1e6, float(t.refractory_us)
         self._key = [np.uint64(word) for word in (key.philox_key() if key else (0, 0))]
@@ -401,7 +417,7 @@ class _Camera:
         self, frames: NDArray[Any], before: NDArray[Any], stamps: NDArray[np.int64]
     ) -> Iterator[Piece]:
         """Yield the events of frames (frame, pixel), which follow `before`; `stamps` are its time and theirs."""
-        out = np.empty(max(min(frames.size // 4, _PIECE), 1024), EVENT)
+        out = np.empty(max(min(frames.size, self._most), 1024), EVENT)
         progress = np.zeros(4, np.int64)
         while True:
             state = _convert(
@@ -417,10 +433,11 @@ class _Camera:
                 continue
             if progress[3]:
                 self._total += int(progress[3])
-                yield out[: progress[3]]
+                events = out[: progress[3]]
+                yield events.copy() if 4 * len(events) < len(out) else events  # the rest of `out` is freed
             if state == _DONE:
                 return
-            out = np.empty(max(_PIECE, int(progress[2])), EVENT)
+            out = np.empty(max(self._most, int(progress[2])), EVENT)
             progress[3] = 0
 
     def _check(self, events: int) -> None:

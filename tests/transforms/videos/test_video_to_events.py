@@ -174,10 +174,10 @@ def reference(model: VideoToEvents, video: Video, key: SampleKey) -> np.ndarray:
                 z1 = after + drift
                 options = []
                 if reset_until is None and z1 - memory >= on[pixel]:
-                    time = span * ((memory + on[pixel] - before) / (z1 - before))
+                    time = (memory + on[pixel] - before) * (span / (z1 - before))
                     options.append((min(max(time, now), span), 0, 1, memory + on[pixel]))
                 elif reset_until is None and memory - z1 >= off[pixel]:
-                    time = span * ((memory - off[pixel] - before) / (z1 - before))
+                    time = (memory - off[pixel] - before) * (span / (z1 - before))
                     options.append((min(max(time, now), span), 0, 0, memory - off[pixel]))
                 if rate and wait <= rate * span:
                     options.append((wait / rate, 1, noise(number)[1], at(wait / rate)))
