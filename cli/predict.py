@@ -48,7 +48,7 @@ def command(
 ) -> None:
     """Predict the classes of raw FILEs with a run's best network.
 
-    FILEs are images, sounds or event recordings, IDX files of images (of a run on such files, or on scikit-learn's
+    FILEs are images, sounds, event recordings or animations, IDX files of images (of a run on such files, or on scikit-learn's
     digits), or folders of such files: whatever the run's store was encoded from. They are read and encoded as its
     samples were. A single STORE in place of files: its split.
 

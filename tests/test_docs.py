@@ -217,6 +217,18 @@ def test_every_block_of_the_page_on_series_runs(tmp_path, monkeypatch):
     assert module.scaled.values[:, 2].mean() > 0.9 > module.scaled.values[:, 1].mean()  # lying
 
 
+@pytest.mark.slow
+def test_the_blocks_of_the_page_on_videos_run(tmp_path, monkeypatch):
+    pytest.importorskip("PIL")
+    monkeypatch.chdir(tmp_path)
+    with session("page") as module:
+        for block in blocks((ROOT / "docs/videos.md").read_text(encoding="utf-8")):
+            if "mnist" not in block.code:
+                run(block, module, where="videos")
+    assert module.events.array["t"].tolist() == [25_000, 50_000, 75_000, 100_000]
+    assert spikeprep.evaluate("clips-run", "clips.zarr", progress=False).accuracy > 0.8
+
+
 def test_every_transform_of_series_is_on_its_page():
     from spikeprep.registry import TRANSFORMS
 
