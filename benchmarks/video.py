@@ -16,6 +16,7 @@ import gzip
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,10 @@ def main() -> None:
         reference = numpy_events(video, on, off)
         print(f"{columns} × {rows}, {len(frames)} frames, {len(events):,} events; NumPy {len(reference):,}")
         calls: dict[str, Callable[[], Any]] = {
-            "spikeprep": lambda model=plain, video=video: model(video),
-            "NumPy": lambda video=video, on=on, off=off: numpy_events(video, on, off),
-            "spikeprep, filter, leak and noise": lambda model=noisy, video=video: model(video, rng=KEY),
-            "spikeprep, nothing moves": lambda model=plain, still=still: model(still),
+            "spikeprep": partial(plain, video),
+            "NumPy": partial(numpy_events, video, on, off),
+            "spikeprep, filter, leak and noise": partial(noisy, video, rng=KEY),
+            "spikeprep, nothing moves": partial(plain, still),
         }
         if peer := eventify_events(video):
             calls["eventify-dvs"] = peer

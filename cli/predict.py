@@ -48,9 +48,9 @@ def command(
 ) -> None:
     """Predict the classes of raw FILEs with a run's best network.
 
-    FILEs are images, sounds, event recordings or animations, IDX files of images (of a run on such files, or on scikit-learn's
-    digits), or folders of such files: whatever the run's store was encoded from. They are read and encoded as its
-    samples were. A single STORE in place of files: its split.
+    FILEs are images, sounds, event recordings or animations, IDX files of images (of a run on such files, or on
+    scikit-learn's digits), or folders of such files: whatever the run's store was encoded from. They are read and
+    encoded as its samples were. A single STORE in place of files: its split.
 
     Files that cannot be used are named at the end, with exit code 3; the others are predicted all the same.
     """
