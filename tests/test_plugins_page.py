@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spikeprep import testing
-from spikeprep.data import Audio, Events, Frames
+from spikeprep.data import Audio, Events, Frames, Video
 from spikeprep.registry import REGISTRIES, SOURCES
 
 from .test_conformance import FOLDERS
@@ -73,7 +73,9 @@ def test_the_signal_of_a_source_is_as_in_the_table(name, tmp_path):
         assert str(signal.dtype) == dtype.split(",")[0]
         assert signal.max() <= int(dtype.split()[-1])
     else:
-        assert type(signal) is {"`Audio`": Audio, "`Events`": Events, "`Frames`": Frames}[kind]
+        assert (
+            type(signal) is {"`Audio`": Audio, "`Events`": Events, "`Frames`": Frames, "`Video`": Video}[kind]
+        )
     if kind == "`Audio`":
         assert np.issubdtype(signal.samples.dtype, np.floating)
         assert signal.samples.ndim == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ class Saccades(Transform):
     The frames are larger than the image by `reach` on each side. With t as a share of a saccade and r the reach, the
     upper left corner of the image is at (column, row) = (r t / 2, r t), then (r (1 + t) / 2, r (1 − t)), then
     (r (1 − t), 0): at the defaults what `stabilise_saccades` takes back. Between pixels it is interpolated linearly.
+    With ``motion="smooth"`` each saccade begins and ends at rest, as those of N-MNIST's camera do: t becomes
+    10 t³ − 15 t⁴ + 6 t⁵, the movement of least jerk (Flash & Hogan 1985).
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ class Saccades(Transform):
         Duration of each of the three saccades, in seconds.
     rate
         Frames per second: the image should move by less than a pixel from one to the next.
+    motion
+        ``"linear"``: constant speed in each saccade, or ``"smooth"``.
     ground
         Brightness around the image, 0 black and 1 white.
     """
@@ -53,12 +57,16 @@ class Saccades(Transform):
     reach: Annotated[int, Meta(ge=1, le=1 << 12)] = 7
     saccade_s: Annotated[float, Meta(ge=1e-3, le=100)] = 0.105
     rate: Annotated[float, Meta(ge=1, le=1e5)] = 200.0
+    motion: Literal["linear", "smooth"] = "linear"
     ground: Intensity = 0.0
 
     def places(self) -> NDArray[np.float64]:
         """Return where the upper left corner of the image is in each frame, float64 (frame, 2): (column, row)."""
         frames = max(int(np.rint(_SACCADES * self.saccade_s * self.rate)), 1) + 1
         share = np.minimum(np.arange(frames) / (self.saccade_s * self.rate), _SACCADES)
+        if self.motion == "smooth":
+            whole, t = np.floor(share), share % 1
+            share = whole + t**3 * (10 - 15 * t + 6 * t**2)
         moved = [np.interp(share, np.arange(len(_CORNERS)), corners) for corners in _CORNERS.T]
         return self.reach * np.stack(moved, axis=1)
 

@@ -43,6 +43,19 @@ def test_between_pixels_it_is_interpolated():
     )
 
 
+def test_smooth_motion_begins_and_ends_at_rest():
+    linear, smooth = (
+        Saccades(reach=8, saccade_s=0.1, rate=200, motion=m).places() for m in ("linear", "smooth")
+    )
+    np.testing.assert_allclose(smooth[[0, 10, 20, 30, 40, 60]], linear[[0, 10, 20, 30, 40, 60]], atol=1e-12)
+    # a quarter of the time: 10 / 64 − 15 / 256 + 6 / 1024 of the way
+    np.testing.assert_allclose(smooth[5], np.array([4, 8]) * 0.103515625, atol=1e-12)
+    speed = np.abs(np.diff(smooth[:21], axis=0))[:, 1]
+    assert speed.argmax() in (9, 10)
+    assert speed.max() / speed[0] > 50
+    assert abs(speed.max() / 0.4 - 1.875) < 0.02  # the peak of 30 t² (1 − t)²
+
+
 def test_the_ground_is_around_the_image():
     frames = Saccades(reach=4, saccade_s=0.1, rate=40, ground=1)(IMAGE).array
     np.testing.assert_array_equal(frames[4], moved(IMAGE, 2, 4, 4, 255))
