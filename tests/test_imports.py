@@ -97,7 +97,7 @@ VIOLATIONS = {
     ),
     "spikeprep/encoders/poisson.py": ("import llvmlite.ir", "Only _simd and the CPU backend import llvmlite"),
     "spikeprep/cuda/runtime.py": ("import cupy", "Only the CUDA backend imports cupy"),
-    "spikeprep/sources/events.py": ("import h5py", "Only event formats, series and exports import h5py"),
+    "spikeprep/sources/events.py": ("import h5py", "Only array files, event formats and exports import h5py"),
     "spikeprep/plot/sound.py": ("import soundfile", "Only sources import PIL"),
     "spikeprep/feed/copies.py": ("import nir", "Only exports import nir"),
     "spikeprep/recipes/__init__.py": ("import matplotlib.figure", "Only plots import matplotlib"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..array_files.dtypes import fix_of_type
 from ..data import EVENT
 from ..errors import DataError, UsageError
 from ..input_files import InputFile
@@ -31,7 +32,6 @@ NAMES = {
 _LARGEST = 65535
 _OFF = {"x": _LARGEST, "y": _LARGEST, "p": 255}  # replace, in EVENT, values that do not fit: off any sensor
 _MAX_ROW = 4096  # bytes of an event: x, y, t, p, and what else a tool adds
-_ROWS, _SLICE_BYTES = 1 << 16, 16 << 20  # of a slice, at most
 
 _UNIT_WORDS: Mapping[Unit, str] = {"s": "seconds", "ms": "ms", "us": "µs", "ns": "ns"}
 
@@ -246,34 +246,10 @@ class ColumnDecoder(ChunkDecoder):
         return events
 
 
-def fix_of_type(name: str, dtype: np.dtype[Any]) -> str:
-    """Return what to do about a column `name` of values that are no numbers."""
-    if dtype.kind == "m":
-        return f"Save {name} as whole numbers of µs: {name}.astype('timedelta64[us]').astype('int64')."
-    if dtype.kind == "M":
-        since = f"({name} - {name}[0])"
-        return (
-            f"Save the times since the first one, in µs: {since}.astype('timedelta64[us]').astype('int64')."
-        )
-    if dtype.kind in "SUOT":
-        return f"Save {name} as numbers: {name}.astype('int64'), or {name}.astype('float64') with fractions."
-    return f"Save {name} as one number for each event."
-
-
 def stated_by_name(name: Any) -> tuple[Unit, str]:
     """Return the unit that the name of the column of t states, and the words for it; empty where it states none."""
     unit = split_unit(name)[1] if isinstance(name, str) else ""
     return (unit, f"the name {name} says") if unit else ("", "")  # type: ignore[return-value]
-
-
-def row_slices(length: int, multiple: int = 1, row_bytes: int = 0, first: int = 0) -> Iterator[slice]:
-    """Yield slices that cover `length` rows, tens of thousands of rows each, a multiple of `multiple`.
-
-    Fewer where `row_bytes` are many: at most 16 MiB, or one row. The ones before number `first` are left out.
-    """
-    most = max(min(_ROWS, _SLICE_BYTES // max(row_bytes, 1)), 1)
-    step = max(most // multiple, 1) * multiple
-    return (slice(start, min(start + step, length)) for start in range(first * step, length, step))
 
 
 def check_row(path: Path, size: int) -> None:

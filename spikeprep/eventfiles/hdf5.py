@@ -21,13 +21,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..array_files.hdf5 import SIGNATURE, damaged, open_hdf5
+from ..array_files.hdf5_checks import Chunk, check_chunks, check_data, with_cache
+from ..array_files.slices import row_slices
 from ..errors import DataError, SpikeprepError
 from ..input_files import InputFile
 from ..time_units import unit_named
 from .base import Decoder
-from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices, stated_by_name
-from .hdf5_arrays import SIGNATURE, damaged, open_hdf5
-from .hdf5_checks import check_chunks, check_data, with_cache
+from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, stated_by_name
 from .hdf5_writer import Hdf5Writer
 from .units import Unit
 from .writer import EventWriter
@@ -45,7 +46,7 @@ class _Decoder(ColumnDecoder):
         unit: tuple[Unit, str] = ("", ""),
     ) -> None:
         self._hdf5 = hdf5
-        self._checked: set[tuple[str, int]] = set()  # chunks
+        self._checked: set[Chunk] = set()  # chunks
         self._columns = dict(columns)  # column → data set, and its field or column number
         self._count = min(len(data) for data, _ in self._columns.values())
         chunks = {data.chunks[0] if data.chunks else 1 for data, _ in self._columns.values()}

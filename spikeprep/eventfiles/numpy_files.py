@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import IO, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..array_files.npy import MAX_HEADER, NpyHeader, ObjectsError
+from ..array_files.npy import SIGNATURE as _NPY
+from ..array_files.npz import SIGNATURE as _NPZ
+from ..array_files.npz import Npz
+from ..array_files.slices import row_slices
 from ..input_files import InputFile
 from .base import Decoder
-from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, row_slices, stated_by_name
+from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, stated_by_name
 from .numpy_columns import BY_POLARITY, Keys, event_columns, is_by_polarity, key_parts, turned
 
-_NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
 _SKIP = 1 << 20  # bytes that are read at a time to skip them
 _COPIES = 4  # of the arrays of one polarity each, while they are merged
-_MAX_HEADER = 1 << 16  # bytes of a .npy file's header: NumPy itself refuses more than 10 000
 
 
 class _Npy(ColumnDecoder):
@@ -35,17 +36,8 @@ class _Npy(ColumnDecoder):
 
     def __init__(self, file: InputFile, form: NumpyFile) -> None:
         self.file, self.path = file, file.path
-        try:
-            self._array = _Header.read(file.head(_MAX_HEADER))
-        except Exception as error:  # a damaged header raises whatever Python's parser does
-            raise _damaged(file.path, error, "a complete .npy file without objects") from error
-        stored = file.length() - self._array.begin
-        if self._array.size > stored:
-            raise DataError(
-                f"{file.path} cannot be read: it is truncated, with {stored} bytes of events",
-                f"{self._array.size}, as its header states",
-                "Save it again.",
-            )
+        header = NpyHeader.read(f"{file.path}", file.head(MAX_HEADER), file.length())
+        self._array = _Rows.of(header)
         self._keys = event_columns(file.path, form, "", {"": self._array})[1]
         self._array = self._array.of_events(self._keys)
         check_row(file.path, self._array.row)
@@ -78,19 +70,9 @@ class _Npy(ColumnDecoder):
         return self._columns(slice(index, index + 1))
 
 
-def _damaged(path: Path, error: Exception, expected: str) -> DataError:
-    if isinstance(error, DataError):
-        return error
-    return DataError(f"{path} cannot be read ({error})", expected, "Save it again.")
-
-
-class _HoldsObjects(ValueError):
-    """An array of Python objects: reading it would run whatever code its writer chose."""
-
-
 @dataclass(frozen=True)
-class _Header:
-    """The header of a .npy file: its array, and where the data begin; raises various errors where it is damaged."""
+class _Rows:
+    """The rows of an array, one per event: their shape and where they begin in the .npy file."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -98,26 +80,14 @@ class _Header:
     begin: int
 
     @classmethod
-    def read(cls, head: bytes) -> _Header:
-        """Decode the first bytes of a file, `_MAX_HEADER` where it has as many."""
-        stream = io.BytesIO(head)
-        version = np.lib.format.read_magic(stream)
-        readers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        if version not in readers:
-            raise ValueError(f"version {version} of NumPy's format")
-        shape, fortran, dtype = readers[version](stream)
-        if dtype.hasobject:
-            raise _HoldsObjects("it holds Python objects")
-        if not dtype.itemsize or any(side < 0 for side in shape):
-            raise ValueError(f"{dtype} {shape}")
-        if len(shape) == 2 and 1 in shape and 4 not in shape:  # a column as (event, 1) or (1, event)
+    def of(cls, header: NpyHeader) -> _Rows:
+        """Return the rows of an array; a column as (event, 1) or (1, event) is one of values."""
+        shape = header.shape
+        if len(shape) == 2 and 1 in shape and 4 not in shape:
             shape = (math.prod(shape),)
-        return cls(shape, dtype, fortran and len(shape) > 1, stream.tell())
+        return cls(shape, header.dtype, header.fortran and len(shape) > 1, header.begin)
 
-    def of_events(self, keys: Keys) -> _Header:
+    def of_events(self, keys: Keys) -> _Rows:
         """Return an array (column, event) as (event, column), which is the same bytes in the other order."""
         if turned(self.shape, len(keys)) and all(isinstance(key, int) for key in keys.values()):
             return replace(self, shape=self.shape[::-1], by_column=not self.by_column)
@@ -141,7 +111,7 @@ class _Header:
 class _Reader:
     """The rows of an array of an archive, or one column of it, read sequentially, as it may be compressed."""
 
-    def __init__(self, stream: IO[bytes], header: _Header, column: int | None) -> None:
+    def __init__(self, stream: IO[bytes], header: _Rows, column: int | None) -> None:
         self._stream, self._header = stream, header
         self._row = header.dtype.itemsize if column is not None else header.row
         skip = header.begin + (column or 0) * header.shape[0] * header.dtype.itemsize
@@ -173,19 +143,20 @@ class _Npz(ColumnDecoder):
 
     def __init__(self, file: InputFile, form: NumpyFile) -> None:
         self.file, self.path = file, file.path
-        self._zip = self._safely(lambda: zipfile.ZipFile(file.stream))
-        names = [name.removesuffix(".npy") for name in self._zip.namelist() if name.endswith(".npy")]
-        headers: dict[str, _Header | None] = {
-            name: self._safely(lambda name=name: self._header(name)) for name in names
-        }
-        arrays = {name: header for name, header in headers.items() if header}
-        objects = [name for name, header in headers.items() if not header]
+        self._npz = Npz(file)
+        arrays: dict[str, _Rows] = {}
+        objects: list[str] = []  # never read, but others may be
+        for name in self._npz.names:
+            try:
+                arrays[name] = _Rows.of(self._npz.header(name))
+            except ObjectsError:
+                objects.append(name)
         self._by_polarity = not form.columns and not form.group and is_by_polarity(arrays)
         if self._by_polarity:
             self._names, self._keys = list(BY_POLARITY), {"t": ""}
         else:
             self._names, self._keys = event_columns(file.path, form, form.group, arrays, objects)
-        self._headers: dict[str, _Header] = {name: arrays[name] for name in self._names}
+        self._headers: dict[str, _Rows] = {name: arrays[name] for name in self._names}
         if len(self._names) == 1:
             self._headers = {name: h.of_events(self._keys) for name, h in self._headers.items()}
         lengths = [header.shape[0] for header in self._headers.values()]
@@ -194,37 +165,11 @@ class _Npz(ColumnDecoder):
         check_row(file.path, self._row_bytes)
         super().__init__(file, form, *stated_by_name(self._keys["t"]))
 
-    def _safely(self, call: Any) -> Any:
-        try:
-            return call()
-        except Exception as error:  # as above, and the errors of zlib and zipfile
-            raise _damaged(self.path, error, "a complete .npz file without objects") from error
-
-    def _open(self, name: str) -> tuple[IO[bytes], int]:
-        """Open an array; return its stream, and how many bytes it states."""
-        facts = self._zip.getinfo(f"{name}.npy")
-        if facts.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{name} has compression {facts.compress_type}, which NumPy does not write")
-        self.file.limits.check_ratio(f"{name} of {self.path}", facts.file_size, self.file.length())
-        return self._zip.open(facts), facts.file_size
-
-    def _header(self, name: str) -> _Header | None:
-        """Return the header of an array; None where it holds Python objects, which are never read."""
-        stream, size = self._open(name)
-        with stream:
-            try:
-                header = _Header.read(stream.read(_MAX_HEADER))
-            except _HoldsObjects:
-                return None
-        if header.begin + header.size > size:
-            raise EOFError(f"{size} bytes, {header.begin + header.size} as its header states")
-        return header
-
     def _reader(self, stack: ExitStack, name: str, column: int | None = None) -> _Reader:
         def opened() -> _Reader:
-            return _Reader(stack.enter_context(self._open(name)[0]), self._headers[name], column)
+            return _Reader(stack.enter_context(self._npz.open(name)), self._headers[name], column)
 
-        return self._safely(opened)  # type: ignore[no-any-return]
+        return self._npz.safely(opened)
 
     def _length(self) -> int:
         return self._count
@@ -247,11 +192,11 @@ class _Npz(ColumnDecoder):
             for rows in row_slices(self._count, row_bytes=self._row_bytes, first=first):
                 if rows.start and first:
                     for reader in readers.values():
-                        self._safely(lambda r=reader, n=rows.start: r.skip(n))
+                        self._npz.safely(partial(reader.skip, rows.start))
                     first = 0
                 count = rows.stop - rows.start
                 arrays = {
-                    column: self._safely(lambda r=reader, c=count: r.read(c))
+                    column: self._npz.safely(partial(reader.read, count))
                     for column, reader in readers.items()
                 }
                 if "" in arrays:
@@ -268,7 +213,7 @@ class _Npz(ColumnDecoder):
             for number, column in enumerate(parts):
                 with ExitStack() as stack:
                     reader, field = self._column(stack, name, number)
-                    values = self._safely(lambda r=reader, n=self._headers[name].shape[0]: r.read(n))
+                    values = self._npz.safely(partial(reader.read, self._headers[name].shape[0]))
                     parts[column].append(values if field is None else values[:, field])
         columns = {column: np.concatenate(values) for column, values in parts.items()}
         columns["p"] = np.repeat([1, 0], [len(t) for t in parts["t"]])  # `BY_POLARITY`
@@ -291,7 +236,7 @@ class _Npz(ColumnDecoder):
 
     def close(self) -> None:
         self._remaining = iter(())  # closes the arrays that are open
-        self._zip.close()
+        self._npz.close()
         super().close()
 
 

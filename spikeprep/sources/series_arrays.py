@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..array_files.arrays import Array, opened_arrays
 from ..errors import DataError, UsageError, near_miss, printable
-from ..input_files import Limits
+from ..input_files import InputFile, Limits
 from ..text import listed
 from ..time_units import words_of
 from .series_data import Series, SeriesFile, check_limit, oriented
@@ -30,16 +27,9 @@ _NAMES = {
 ROLES = tuple(_NAMES)
 """What an array can mean, as the setting `arrays` of the source names it."""
 
+_RATES = ("rate", "fs", "sfreq", "sampling_rate", "sample_rate", "sampling_frequency")  # attributes
+
 _ROLES = {name: role for role, names in _NAMES.items() for name in names}
-
-
-@dataclass(frozen=True)
-class Array:
-    """An array of a file that is not read yet: its shape and dtype, and a function that reads it."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    read: Callable[[], NDArray[Any]]
 
 
 def check_arrays(arrays: Mapping[str, Any]) -> None:
@@ -65,70 +55,28 @@ def role_named(name: str) -> tuple[str, str]:
     return _ROLES.get(" ".join(words), ""), ""
 
 
-def read_npy(path: Path, content: bytes, time_axis: str, limits: Limits) -> SeriesFile:
-    """Read the bytes of a ``.npy`` file: one series, or several without labels (series, time, channel)."""
-    array = _npy(path, "", content)
-    check_limit(int(np.prod(array.shape)), path, limits.max_bytes)
-    return several(path, {"": array}, {}, time_axis, limits)
+def read_arrays(file: InputFile, names: Mapping[str, str], time_axis: str) -> SeriesFile:
+    """Read a .npy, .npz or HDF5 file, see `several`; raises `DataError` and `CapabilityError` like `open_arrays`.
+
+    A rate may be an attribute of an HDF5 file, or of an array.
+    """
+    with opened_arrays(file) as opened:
+        stated = [
+            value
+            for attributes in (opened.attributes, *(array.attributes for array in opened.by_name.values()))
+            for key in _RATES
+            if (value := _number(attributes.get(key))) is not None
+        ]
+        rate = stated[0] if stated else 0.0
+        return several(file.path, opened.by_name, names, time_axis, file.limits, rate)
 
 
-def read_npz(
-    path: Path, content: bytes, names: Mapping[str, str], time_axis: str, limits: Limits
-) -> SeriesFile:
-    """Read the bytes of a ``.npz`` file, see `several`; arrays of Python objects are never read."""
-    arrays = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            limits.check_ratio(str(path), sum(info.file_size for info in members), len(content))
-            limits.check_bytes(str(path), sum(info.file_size for info in members))
-            for info in members:
-                name = info.filename.removesuffix(".npy")
-                arrays[name] = _npy(path, name, archive.read(info))
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path} cannot be read ({error})", "a .npz file", "Save it again.") from error
-    except Exception as error:  # zlib's error has no common class
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read ({error})", "a .npz file", "Save it again.") from error
-    return several(path, arrays, names, time_axis, limits)
-
-
-def _npy(path: Path, name: str, content: bytes) -> Array:
-    """Return an array of a ``.npy`` file, whose header is compared with its length before anything is allocated."""
-    what = f"{path}, array {printable(name)}" if name else str(path)
-    stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = read(stream)
-    except Exception as error:  # a damaged header raises whatever Python's parser does
-        raise DataError(
-            f"{what} cannot be read ({error})", "a complete .npy file", "Save it again."
-        ) from error
-    if dtype.hasobject:
-        raise DataError(
-            f"{what} holds Python objects, which are not read: they can run any code",
-            "numbers",
-            "Save series of several lengths in one array, padded with zeros, and their lengths in an array `lengths`; "
-            "or one file per series.",
-        )
-    count = int(np.prod(shape, dtype=object))
-    left = len(content) - stream.tell()
-    if count * dtype.itemsize != left or any(side < 0 for side in shape):
-        raise DataError(
-            f"{what} has {left:,} bytes of values", f"{count * dtype.itemsize:,}, as its header states",
-            "Save it again.",
-        )  # fmt: skip
-
-    def values() -> NDArray[Any]:
-        flat = np.frombuffer(content, dtype, count, stream.tell())
-        return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-
-    return Array(shape, dtype, values)
+def _number(value: Any) -> float | None:
+    """Return a number above 0 that an attribute holds, else None."""
+    if value is None or np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf":
+        return None
+    number = float(np.ravel(value)[0])
+    return number if np.isfinite(number) and number > 0 else None
 
 
 def several(
@@ -215,7 +163,7 @@ def _roles(path: Path, arrays: Mapping[str, Array], names: Mapping[str, str]) ->
 def _rate(path: Path, array: Array) -> float:
     if array.dtype.kind not in "iuf" or int(np.prod(array.shape)) != 1:
         raise DataError(f"{path} has a rate {array.dtype} {array.shape}", "one number, in Hz", "Correct it.")
-    value = float(np.ravel(array.read())[0])
+    value = float(np.ravel(array.all())[0])
     if not (np.isfinite(value) and value > 0):
         raise DataError(f"{path} has the rate {value:g}", "a number above 0, in Hz", "Correct it.")
     return value
@@ -227,7 +175,7 @@ def _of_split(path: Path, split: str, arrays: Mapping[str, Array], time_axis: st
     if values.dtype.kind not in "iufb" or 0 in values.shape:
         raise DataError(f"{what}: the series are {values.dtype} {values.shape}", "numbers", "Correct them.")
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is seen later
-        array = values.read().astype(np.float64)
+        array = values.all().astype(np.float64)
     labels = _texts(what, "labels", arrays.get("labels"))
     if labels is None and array.ndim < 3:
         return [Series(oriented(array, time_axis, what), split=split)]
@@ -272,9 +220,9 @@ def _texts(what: str, role: str, array: Array | None) -> list[str] | None:
     """Return labels, groups or splits as texts; None where there is no such array."""
     if array is None:
         return None
-    values = array.read()
+    values = array.all()
     values = values.reshape(-1) if values.ndim < 2 or values.size == len(values) else values
-    if values.ndim != 1 or values.dtype.kind not in "iufSU":
+    if values.ndim != 1 or values.dtype.kind not in "iufO":
         raise DataError(
             f"{what}: the {role} are {values.dtype} {values.shape}", "whole numbers or texts, one per series",
             "Convert them, for example one-hot rows by argmax.",
@@ -283,15 +231,14 @@ def _texts(what: str, role: str, array: Array | None) -> list[str] | None:
         if not (np.isfinite(values) & (values == np.floor(values))).all():
             raise DataError(f"{what}: the {role} are fractions or NaN", "whole numbers", "Correct them.")
         values = values.astype(np.int64)
-    decoded = (v.decode("utf-8", "surrogateescape") if isinstance(v, bytes) else str(v) for v in values)
-    texts = [printable(text.strip()) for text in decoded]
+    texts = [printable(str(value).strip()) for value in values]
     if not all(texts):
         raise DataError(f"{what}: series {texts.index('')} has no name in {role}", "one each", "Add it.")
     return texts
 
 
 def _lengths(what: str, array: Array, most: int) -> list[int]:
-    values = array.read().reshape(-1)
+    values = array.all().reshape(-1)
     if values.dtype.kind not in "iu" or not ((values >= 1) & (values <= most)).all():
         raise DataError(
             f"{what}: the lengths are {values.dtype}, from {values.min()} to {values.max()}",

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+from ..array_files.arrays import is_array_file
 from ..errors import DataError
-from ..input_files import LIMITS, Limits, open_input, read_input
+from ..input_files import LIMITS, Digests, InputFile, Limits, open_input
 from ..text import listed
 from .labelled_files import file_id, files_in, files_under, is_hidden
-from .series_arrays import read_npy, read_npz
+from .series_arrays import read_arrays
 from .series_channels import MixedRates, with_channels
 from .series_csv import read_csv
 from .series_data import SeriesFile
 from .series_edf import SUFFIXES as EDF_SUFFIXES
 from .series_edf import read_edf
-from .series_hdf5 import read_hdf5
 from .series_pairs import SplitFile, find_pairs, read_pair
 from .series_table_columns import Form, TableSettings, is_unknown, unclear
 from .series_tables import form_of, read_series_table
@@ -38,7 +39,6 @@ SUFFIXES = (".npy", ".npz", *TEXTS, ".h5", ".hdf5", ".hdf", *EDF_SUFFIXES, WFDB_
 COLLECTIONS = (".ts", ".npz", ".h5", ".hdf5", ".hdf")
 """Endings of files that may have many series with their labels."""
 
-_MAGIC = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz", b"\x89HDF\r\n\x1a\n": ".hdf5"}
 _HELD_BYTES = 512 << 20  # of series that were read last
 _HEAD_BYTES = 4 << 20  # of a text file, that tell what it is
 _NAME = re.compile(r"(?P<problem>.*?)[_\-. ]*(?P<split>[A-Za-z]+)")  # PROBLEM_TRAIN
@@ -90,7 +90,7 @@ class SeriesReader:
         self._settings = settings
         self._collections = {file.path: file for file in collections}
         self._held: OrderedDict[Path, SeriesFile] = OrderedDict()
-        self._sha256: dict[Path, str] = {}
+        self._digests: dict[Path, Digests] = {}
         self._lock = Lock()
 
     def read(self, path: Path) -> SeriesFile:
@@ -104,10 +104,20 @@ class SeriesReader:
                 self._held.popitem(last=False)
             return file
 
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[InputFile]:
+        """Open a file, whose bytes are the same each time."""
+        file = InputFile(path, self._settings.limits, self._digests.get(path))
+        try:
+            file.limits.check_bytes(f"{path}", file.length())
+            yield file
+            self._digests[path] = file.digests()
+        finally:
+            file.close()
+
     def _bytes(self, path: Path) -> bytes:
-        """Return the bytes of a file, the same each time."""
-        content, self._sha256[path] = read_input(path, self._settings.limits, self._sha256.get(path, ""))
-        return content
+        with self._opened(path) as file:
+            return file.stream.read()
 
     def _decode(self, path: Path) -> tuple[SeriesFile, Sequence[str | int]]:
         """Return the series of a file, and the channels that are still to be chosen."""
@@ -115,33 +125,32 @@ class SeriesReader:
         if collection and (collection.beside or collection.channels):
             pair = read_pair(collection, self._bytes, settings.tables, settings.time_axis, settings.limits)
             return pair, settings.channels
-        content, suffix = self._bytes(path), path.suffix.lower()
+        suffix = path.suffix.lower()
         if suffix in EDF_SUFFIXES:
+            content = self._bytes(path)
             return read_edf(path, content, settings.channels, settings.mixed_rates, settings.limits), ()
         if suffix == WFDB_SUFFIX:
             rules = (settings.channels, settings.mixed_rates, settings.limits, settings.annotator)
-            return read_wfdb(path, content, self._bytes, *rules), ()
-        return self._decode_arrays(path, content), settings.channels
+            return read_wfdb(path, self._bytes(path), self._bytes, *rules), ()
+        with self._opened(path) as file:
+            return self._decode_file(file), settings.channels
 
-    def _decode_arrays(self, path: Path, content: bytes) -> SeriesFile:
-        kind = next((kind for magic, kind in _MAGIC.items() if content.startswith(magic)), "")
-        arrays, time_axis, limits = self._settings.arrays, self._settings.time_axis, self._settings.limits
-        if kind == ".npy":
-            return read_npy(path, content, time_axis, limits)
-        if kind == ".npz":
-            return read_npz(path, content, arrays, time_axis, limits)
-        if kind == ".hdf5":
-            return read_hdf5(path, content, arrays, time_axis, limits)
+    def _decode_file(self, file: InputFile) -> SeriesFile:
+        path, settings = file.path, self._settings
+        if is_array_file(file.head()):
+            return read_arrays(file, settings.arrays, settings.time_axis)
         if path.suffix.lower() in (".npy", ".npz", ".h5", ".hdf5", ".hdf"):
             raise DataError(
                 f"{path} is no {path.suffix.lower()} file by its first bytes", "what its name says",
                 "Fetch or save it again.",
             )  # fmt: skip
+        file.stream.seek(0)
+        content = file.stream.read()
         if path.suffix.lower() == ".ts":
             return read_ts(path, content)
-        if path in self._collections or self._settings.tables.form in ("long", "wide"):
-            limits.check_bytes(f"{path}", 2 * len(content))
-            return read_series_table(path, content, self._settings.tables)
+        if path in self._collections or settings.tables.form in ("long", "wide"):
+            file.limits.check_bytes(f"{path}", 2 * len(content))
+            return read_series_table(path, content, settings.tables)
         return read_csv(path, content)
 
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..array_files.arrays import Array, MemoryArray
+from ..array_files.npy import npy_array
 from ..errors import DataError, printable
 from ..input_files import Limits
 from ..text import listed
 from .labelled_files import files_in, is_hidden
-from .series_arrays import Array, _npy, role_named, several
+from .series_arrays import role_named, several
 from .series_data import SeriesFile
 from .series_table_columns import TableSettings, as_classes
 from .series_tables import form_of, read_series_table
@@ -165,11 +165,11 @@ def read_pair(
             got = f"{file.path} has files of {shapes}"
             raise DataError(got, "as many rows and columns in each", "Unpack it again.")
         limits.check_bytes(f"{file.path}", 8 * len(values) * int(np.prod(values[0].shape)))
-        stacked = np.stack([array.read() for array in values], axis=2 if time_axis == "first" else 1)
-        arrays = {"X": _held(stacked)}
+        stacked = np.stack([array.all() for array in values], axis=2 if time_axis == "first" else 1)
+        arrays: dict[str, Array] = {"X": MemoryArray(stacked)}
         names = tuple(printable(_channel(path, file.split)) for path in file.channels)
     elif file.path.suffix.lower() == ".npy":
-        arrays = {"X": _npy(file.path, "", content)}
+        arrays = {"X": MemoryArray(npy_array(f"{file.path}", content))}
     else:
         arrays = {"X": _matrix(file.path, content)}
     roles = {"labels": "y", "groups": "groups", "splits": "split", "lengths": "lengths", "rate": "rate"}
@@ -182,20 +182,16 @@ def read_pair(
     return replace(result, channels=names)
 
 
-def _held(values: NDArray[Any]) -> Array:
-    return Array(values.shape, values.dtype, lambda: values)
-
-
 def _matrix(path: Path, content: bytes) -> Array:
     """Return the numbers of a text file (row, column)."""
     table = TextColumns.of(path, content)
-    return _held(table.read(range(table.width), ())[0])
+    return MemoryArray(table.read(range(table.width), ())[0])
 
 
 def _column(path: Path, content: bytes, role: str) -> Array:
     """Return one value per series: of a ``.npy`` file, or of the column of a text file."""
     if path.suffix.lower() == ".npy":
-        return _npy(path, "", content)
+        return MemoryArray(npy_array(f"{path}", content))
     table = TextColumns.of(path, content)
     named = [
         n
@@ -210,12 +206,12 @@ def _column(path: Path, content: bytes, role: str) -> Array:
         )
     _, (words,) = table.read((), [named[0] if len(named) == 1 else 0])
     if role in ("lengths", "rate"):
-        return _held(
+        return MemoryArray(
             table.read([named[0] if named else 0], ())[0][:, 0].astype(
                 np.int64 if role == "lengths" else float
             )
         )
-    return _held(np.array(as_classes(path, words) if role == "labels" else words, np.str_))
+    return MemoryArray(np.array(as_classes(path, words) if role == "labels" else words, np.str_))
 
 
 def _channel(path: Path, split: str) -> str:

@@ -2,96 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import math
 import re
-import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..array_files.arrays import Array, MemoryArray, is_array_file, open_arrays
 from ..errors import DataError
-from ..eventfiles.hdf5_arrays import SIGNATURE, open_hdf5, stored_arrays
 from ..file_kinds import HEAD, is_text, kind_of
 from ..input_files import InputFile
 from .list_files import decode_text
 
-_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _SEPARATOR = re.compile(r"\s*[,;\t|]\s*|\s+")
 _SHOWN = 40  # characters of a line in a message
 _TEXT_EXPANDS = 8  # times its bytes in memory, as lines
 
 
-class Array(Protocol):
-    """An array of one axis, in memory or in a file."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of a number; object where the values are texts."""
-
-    @property
-    def ragged(self) -> bool:
-        """Whether a value is an array of numbers."""
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the values are texts."""
-
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """Name → what the file says of the array."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Any) -> Any: ...
-
-    def check(self) -> None:
-        """Raise an error where the array cannot be read."""
-
-    def all(self) -> NDArray[Any]:
-        """Return all values."""
-
-
-@dataclass(frozen=True)
-class MemoryArray:
-    """An array in memory."""
-
-    values: NDArray[Any]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    ragged: bool = False
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of a number; object where the values are texts."""
-        return np.dtype(object) if self.is_text else self.values.dtype
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the values are texts."""
-        return self.values.dtype.kind in "SU"
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.values[index]
-
-    def check(self) -> None:
-        """Do nothing: the array has been read."""
-
-    def all(self) -> NDArray[Any]:
-        """Return all values; texts as Python's."""
-        if self.values.dtype.kind == "S":
-            return np.array([value.decode(errors="replace") for value in self.values], object)
-        return self.values.astype(object) if self.is_text else self.values
-
-
 @dataclass
-class Arrays:
+class SpikeArrays:
     """The arrays of a file by name.
 
     Attributes
@@ -109,7 +41,7 @@ class Arrays:
     note: str = ""
 
 
-def open_arrays(file: InputFile) -> Arrays:
+def open_spike_arrays(file: InputFile) -> SpikeArrays:
     """Open a file; its beginning tells the format.
 
     Raises
@@ -120,85 +52,48 @@ def open_arrays(file: InputFile) -> Arrays:
         It is HDF5, and h5py is not installed.
     """
     head = file.head(HEAD)
-    if head.startswith(SIGNATURE):
-        hdf5 = open_hdf5(file)
-        try:
-            return Arrays(stored_arrays(file, hdf5), hdf5.close)
-        except BaseException:
-            hdf5.close()
-            raise
-    if not head.startswith((_NPY, _ZIP)) and (not head or not is_text(head)):
+    if is_array_file(head):
+        return _stored(file)
+    if not head or not is_text(head):
         kind = kind_of(head)
         what = f"is {kind.name}" if kind else "is empty" if not head else "is of an unknown format"
         raise DataError(
             f"{file.path} {what}", "spikes in HDF5, .npz, .npy or CSV", f"{kind.fix}." if kind else ""
         )
-    file.limits.check_bytes(f"{file.path}", file.length() * (1 if head.startswith(_ZIP) else _TEXT_EXPANDS))
+    file.limits.check_bytes(f"{file.path}", file.length() * _TEXT_EXPANDS)
     file.stream.seek(0)
-    data = file.stream.read()
-    if head.startswith(_ZIP):
-        return Arrays(_npz(file, data), _nothing)
-    if head.startswith(_NPY):
-        values = _npy(data, f"{file.path}")
-        columns, note = _columns(values, file.path)
-        return Arrays(columns, _nothing, note)
-    columns, note = _csv(file.path, data)
-    return Arrays(columns, _nothing, note)
+    columns, note = _csv(file.path, file.stream.read())
+    return SpikeArrays(columns, _nothing, note)
 
 
 def _nothing() -> None: ...
 
 
-def _npz(file: InputFile, data: bytes) -> dict[str, Array]:
-    """Return the arrays of an archive; those of objects are never read."""
-    arrays: dict[str, Array] = {}
+def _stored(file: InputFile) -> SpikeArrays:
+    """Return the arrays of one axis of a file of arrays, and the columns of others."""
+    opened = open_arrays(file)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for member in archive.infolist():
-                if not member.filename.endswith(".npy"):
-                    continue
-                name = member.filename.removesuffix(".npy")
-                what = f"{name} of {file.path}"
-                file.limits.check_ratio(what, member.file_size, file.length())
-                file.limits.check_bytes(what, member.file_size)
-                values = _npy(archive.read(member), what)
-                if values.ndim == 1 and not values.dtype.names:
-                    arrays[name] = MemoryArray(values)
-                elif values.ndim <= 2 and (values.dtype.names or values.ndim == 2):
-                    columns, _ = _columns(values, file.path)
-                    arrays |= {f"{name}/{column}": array for column, array in columns.items()}
-    except DataError:
+        arrays: dict[str, Array] = {}
+        note = ""
+        for name, array in opened.by_name.items():
+            if name and len(array.shape) == 1 and not array.dtype.names:
+                arrays[name] = array
+            elif isinstance(array, MemoryArray) and (not name or _has_columns(array)):
+                columns, note = _columns(array.values, file.path)
+                arrays |= {f"{name}/{column}" if name else column: a for column, a in columns.items()}
+    except BaseException:
+        opened.close()
         raise
-    except Exception as error:  # zipfile and zlib have many
-        raise DataError(
-            f"{file.path} cannot be read ({error})", "a complete .npz file", "Save it again."
-        ) from error
     if not arrays:
+        opened.close()
         raise DataError(
             f"{file.path} has no arrays of spikes", "arrays such as times and units", "Save them."
         )
-    return arrays
+    return SpikeArrays(arrays, opened.close, note)
 
 
-def _npy(data: bytes, what: str) -> NDArray[Any]:
-    """Return the array of a .npy file; its header may state no more than there is."""
-    stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, fortran, dtype = read[version](stream)
-        if dtype.hasobject:
-            raise ValueError("it holds Python objects, which are never read")
-        size = math.prod(shape) * dtype.itemsize
-        if not dtype.itemsize or size != len(data) - stream.tell():
-            raise ValueError(f"{len(data) - stream.tell()} bytes, {size} as its header states")
-        values = np.frombuffer(data, dtype, math.prod(shape), stream.tell())
-        return values.reshape(shape, order="F" if fortran else "C")
-    except Exception as error:  # a damaged header raises whatever Python's parser does
-        fix = (
-            "Save it again, of numbers; recordings of different lengths one after the other, with their ends."
-        )
-        raise DataError(f"{what} cannot be read ({error})", "an array of numbers", fix) from error
+def _has_columns(array: Array) -> bool:
+    return len(array.shape) == 2 or bool(len(array.shape) == 1 and array.dtype.names)
 
 
 def _columns(values: NDArray[Any], path: Path) -> tuple[dict[str, Array], str]:

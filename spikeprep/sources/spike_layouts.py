@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..array_files.arrays import Array, MemoryArray
 from ..errors import DataError, printable
 from ..input_files import InputFile
 from ..text import listed
 from ..time_units import split_unit, unit_named
-from .spike_arrays import Array, MemoryArray, open_arrays
+from .spike_arrays import open_spike_arrays
 
 _NAMES = {
     "times": ("times", "time", "t", "spike_times", "timestamps"),
@@ -100,7 +101,7 @@ class SpikeFile:
     def __init__(self, file: InputFile, label: str = "", group: str = "") -> None:
         self.file, self._lock = file, Lock()
         self.units = 0
-        opened = open_arrays(file)
+        opened = open_spike_arrays(file)
         self._close, self.note = opened.close, opened.note
         try:
             self._read_layout(_Roles(file, opened.by_name, label, group))

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..array_files.hdf5 import stored_array
 from ..data import EVENT, Events
 from ..errors import CapabilityError, DataError, UsageError, near_miss
-from ..eventfiles.hdf5_arrays import stored_array
 
 _LATE = 10_000_000  # µs: no recording starts later than this, unless it lasts as long
 

@@ -775,6 +775,6 @@ def test_a_compression_filter_that_is_not_installed(tmp_path, monkeypatch, numbe
     with h5py.File(path, "w") as file:
         for name, values in zip("xytp", (X, Y, T, P), strict=True):
             file.create_dataset(f"events/{name}", data=values, compression="gzip")
-    monkeypatch.setattr("spikeprep.eventfiles.hdf5_checks.filters", lambda data: [(number, "a codec")])
+    monkeypatch.setattr("spikeprep.array_files.hdf5_checks.filters", lambda data: [(number, "a codec")])
     with pytest.raises(CapabilityError, match=rf"is compressed with filter {number} \(a codec\).*{hint}"):
         read(path, size=(9, 9))

@@ -5,8 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
+from spikeprep.array_files import slices
 from spikeprep.errors import DataError
-from spikeprep.eventfiles import base, columns, intervals, read, scan_intervals
+from spikeprep.eventfiles import base, intervals, read, scan_intervals
 from spikeprep.eventfiles.intervals import CheckedPass
 
 from .test_formats import FORMS, recording
@@ -15,7 +16,7 @@ from .test_formats import FORMS, recording
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(intervals, "BLOCK", 50)
-    monkeypatch.setattr(columns, "_ROWS", 200)
+    monkeypatch.setattr(slices, "_ROWS", 200)
     monkeypatch.setattr(base, "CHUNK", 1 << 10)
 
 

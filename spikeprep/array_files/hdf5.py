@@ -1,7 +1,8 @@
-"""The arrays of an HDF5 file that holds many samples."""
+"""The arrays of an HDF5 file, read with h5py."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import CapabilityError, DataError
 from ..input_files import InputFile
-from .columns import row_slices
-from .hdf5_checks import check_chunks, check_contents, check_data, check_heaps, with_cache
+from .hdf5_checks import Chunk, check_chunks, check_contents, check_data, check_heaps, with_cache
+from .slices import row_slices
 
 _BLOCKS = 16  # MiB of a file that are kept in memory: columns and samples lie far apart
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -66,10 +67,12 @@ def damaged(file: InputFile, error: Exception, expected: str = "") -> DataError:
 
 
 class StoredArray:
-    """An array of an HDF5 file with one axis, of numbers, texts, or arrays of numbers of different lengths.
+    """An array of an HDF5 file, of numbers, texts, or arrays of numbers of different lengths.
 
     Attributes
     ----------
+    shape
+        Lengths of its axes.
     dtype
         Of a number; object where the values are texts.
     ragged
@@ -86,14 +89,19 @@ class StoredArray:
         self.ragged = isinstance(base, np.dtype)
         self.is_text = bool(h5py.check_string_dtype(data.dtype))
         self.dtype: np.dtype[Any] = base if self.ragged else np.dtype(object) if self.is_text else data.dtype
+        self.shape = tuple(map(int, data.shape))
         self.attributes = dict(data.attrs)
-        self._checked: set[tuple[str, int]] = set()
+        self._is_checked = False
+        self._checked: set[Chunk] = set()
 
     def __len__(self) -> int:
-        return int(self._data.shape[0])
+        return self.shape[0]
 
     def check(self) -> None:
-        """Raise an error where values cannot be read, see `hdf5_checks`; called once, before the first reading."""
+        """Raise an error where values cannot be read, see `hdf5_checks`; called before the first reading."""
+        if self._is_checked:
+            return
+        self._is_checked = True
         if not self.ragged and not self.is_text:
             self._data = with_cache(check_data(self._file, self._data))
         elif self._data.dtype.kind == "O":
@@ -106,18 +114,27 @@ class StoredArray:
             if isinstance(index, slice) and not self.ragged:
                 check_chunks(self._file.path, self._data, index, self._checked)
             value = self._data[index]
-            return [_text(v) for v in value] if self.is_text and isinstance(index, slice) else value
+            return texts(np.asarray(value)) if self.is_text else value
 
         return self._safely(read, index)
 
     def all(self) -> NDArray[Any]:
         """Return all values, read in slices; texts as an array of Python's."""
-        promised = len(self) * self.dtype.itemsize
+        if self.ragged:
+            raise DataError(
+                f"{self._data.name} of {self._file.path} has arrays of different lengths as its values",
+                "numbers",
+                "Save series of several lengths padded with zeros, with their lengths in an array lengths.",
+            )
+        promised = math.prod(self.shape) * self.dtype.itemsize
         self._file.limits.check_bytes(f"{self._data.name} of {self._file.path}", promised)
-        slices = [
-            np.asarray(self[rows], None if self.is_text else self.dtype) for rows in row_slices(len(self))
-        ]
-        return np.concatenate(slices) if slices else np.empty(0, self.dtype)
+        self.check()
+        if not self.shape:
+            value = np.asarray(self._safely(lambda: self._data[()], ""))
+            return texts(value) if self.is_text else value
+        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+        slices = [np.asarray(self[rows], self.dtype) for rows in row_slices(len(self), row_bytes=row_bytes)]
+        return np.concatenate(slices) if slices else np.empty(self.shape, self.dtype)
 
     def _safely(self, read: Callable[[], Any], index: Any) -> Any:
         try:
@@ -132,7 +149,7 @@ class StoredArray:
 
 
 def stored_arrays(file: InputFile, hdf5: Any) -> dict[str, StoredArray]:
-    """Return the arrays of one axis of an open file by their paths, such as ``spikes/times``.
+    """Return the arrays of an open file by their paths, such as ``spikes/times``; those without values are left out.
 
     Raises `DataError` where the file is damaged.
     """
@@ -141,7 +158,7 @@ def stored_arrays(file: InputFile, hdf5: Any) -> dict[str, StoredArray]:
     arrays: dict[str, StoredArray] = {}
 
     def add(name: str | bytes, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.ndim == 1 and (node.dtype.kind in "iufbSO"):
+        if isinstance(node, h5py.Dataset) and node.shape is not None:
             arrays[_text(name)] = StoredArray(file, node)  # bytes are no UTF-8
 
     try:
@@ -151,5 +168,11 @@ def stored_arrays(file: InputFile, hdf5: Any) -> dict[str, StoredArray]:
     return arrays
 
 
+def texts(values: NDArray[Any]) -> NDArray[Any]:
+    """Return texts or bytes, of any shape, as texts of Python's in an array of objects."""
+    return np.array([_text(value) for value in values.reshape(-1).tolist()], object).reshape(values.shape)
+
+
 def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    """Return a text; bytes that are no UTF-8 stay different from each other."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 from ..errors import CapabilityError, DataError
 from ..input_files import InputFile
-from .columns import fix_of_type
+from .dtypes import fix_of_type
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF = 1, 2, 3, 32000
 _ECF = 0x8ECF  # filter number of Prophesee's event codec
@@ -21,6 +22,9 @@ _EXPANSION = {_DEFLATE: 1032, _LZF: 88}  # times, at most: of both formats
 _CHUNKS_PER_LIMIT = 16  # chunks that fit into the memory of a file: four columns, in several copies
 _CHECKSUM = 4  # bytes that a checksum adds to a chunk
 _CACHE = 1 << 20  # bytes of a chunk that HDF5 keeps by default
+
+Chunk = tuple[str, tuple[int, ...]]
+"""A chunk of a data set: its name, and where the chunk begins."""
 
 
 def check_contents(path: Path, hdf5: Any) -> None:
@@ -124,7 +128,7 @@ def with_cache(data: Any) -> Any:
     return h5py.Dataset(h5py.h5d.open(data.file.id, data.name.encode(errors="surrogateescape"), access))
 
 
-def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int]]) -> None:
+def check_chunks(path: Path, data: Any, rows: slice, checked: set[Chunk]) -> None:
     """Raise `DataError` where a chunk of some rows does not expand to the bytes that it states.
 
     HDF5 lets zlib write as much as it will, and returns uninitialised memory where a filter, or the file itself, has
@@ -135,10 +139,10 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int
     if not data.chunks or (not packer and not _SAME_SIZE.issuperset(numbers)):
         return
     size, length = _chunk_bytes(data), data.chunks[0]
-    for start in range(rows.start // length * length, rows.stop, length):
-        if (data.name, start) in checked:
+    others = [range(0, side, step) for side, step in zip(data.shape[1:], data.chunks[1:], strict=True)]
+    for at in itertools.product(range(rows.start // length * length, rows.stop, length), *others):
+        if (data.name, at) in checked:
             continue
-        at = (start,) + (0,) * (data.ndim - 1)
         info = data.id.get_chunk_info_by_coord(at)
         expanded = size
         if info.byte_offset is None:
@@ -156,11 +160,11 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[tuple[str, int
         if not size <= expanded <= size + _CHECKSUM:
             what = f"more than {size:,}" if expanded > size else f"{expanded:,}"
             raise DataError(
-                f"{path}: the chunk of {data.name} at event {start} expands to {what} bytes",
+                f"{path}: the chunk of {data.name} at event {at[0]} expands to {what} bytes",
                 f"{size:,}, as it states",
                 "The file is damaged there: fetch it again.",
             )
-        checked.add((data.name, start))
+        checked.add((data.name, at))
 
 
 _HEAP, _HEADER, _REFERENCE = (
