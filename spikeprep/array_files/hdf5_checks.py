@@ -128,8 +128,8 @@ def with_cache(data: Any) -> Any:
     return h5py.Dataset(h5py.h5d.open(data.file.id, data.name.encode(errors="surrogateescape"), access))
 
 
-def check_chunks(path: Path, data: Any, rows: slice, checked: set[Chunk]) -> None:
-    """Raise `DataError` where a chunk of some rows does not expand to the bytes that it states.
+def check_chunks(path: Path, data: Any, rows: slice, checked: set[Chunk], axis: int = 0) -> None:
+    """Raise `DataError` where a chunk of some rows, along an axis, does not expand to the bytes that it states.
 
     HDF5 lets zlib write as much as it will, and returns uninitialised memory where a filter, or the file itself, has
     less. Chunks in `checked` are not expanded again; those that pass are added.
@@ -138,9 +138,10 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[Chunk]) -> Non
     place, packer = next(((n, number) for n, number in enumerate(numbers) if number not in _UNPACKED), (0, 0))
     if not data.chunks or (not packer and not _SAME_SIZE.issuperset(numbers)):
         return
-    size, length = _chunk_bytes(data), data.chunks[0]
-    others = [range(0, side, step) for side, step in zip(data.shape[1:], data.chunks[1:], strict=True)]
-    for at in itertools.product(range(rows.start // length * length, rows.stop, length), *others):
+    size, length = _chunk_bytes(data), data.chunks[axis]
+    starts = [range(0, side, step) for side, step in zip(data.shape, data.chunks, strict=True)]
+    starts[axis] = range(rows.start // length * length, rows.stop, length)
+    for at in itertools.product(*starts):
         if (data.name, at) in checked:
             continue
         info = data.id.get_chunk_info_by_coord(at)
@@ -160,7 +161,7 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[Chunk]) -> Non
         if not size <= expanded <= size + _CHECKSUM:
             what = f"more than {size:,}" if expanded > size else f"{expanded:,}"
             raise DataError(
-                f"{path}: the chunk of {data.name} at event {at[0]} expands to {what} bytes",
+                f"{path}: the chunk of {data.name} at event {at[axis]} expands to {what} bytes",
                 f"{size:,}, as it states",
                 "The file is damaged there: fetch it again.",
             )

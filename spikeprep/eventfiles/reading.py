@@ -28,6 +28,7 @@ MAX_SIDE = 65535
 _INVALID = get_args(Invalid)
 
 Report = Callable[[Changes], None]
+See = Callable[[NDArray[np.void]], None]
 
 
 def read(
@@ -176,20 +177,19 @@ def scan(
     """Decode and check every event of a recording, and digest the file, opening it once; see `read` for the rest."""
     recording, decoder = open_recording(path, format, size, invalid, options, limits, ignore_changes)
     with decoder:
-        last, events, changes = recording.check(decoder)
-        pixels, start = recording.size_of(decoder), recording.start_of(decoder)
-        duration = int(last["t"][0]) + 1 if len(last) else 0
-        outlined = Events((last,), pixels, start=start, duration=duration, checked=True)
+        found = scanned(recording, decoder)
         recording = replace(recording, digests=decoder.file.digests())
-        return Scan(
-            outlined,
-            events,
-            changes if changes else None,
-            decoder.file.sha256(),
-            recording,
-            decoder.notes,
-            decoder.findings,
-        )
+        return replace(found, sha256=decoder.file.sha256(), _recording=recording)
+
+
+def scanned(recording: RecordingFile, decoder: Decoder, see: See | None = None) -> Scan:
+    """Decode and check every event, which `see` is called with, block by block; the digest is left empty."""
+    last, events, changes = recording.check(decoder, see)
+    pixels, start = recording.size_of(decoder), recording.start_of(decoder)
+    duration = int(last["t"][0]) + 1 if len(last) else 0
+    outlined = Events((last,), pixels, start=start, duration=duration, checked=True)
+    notes, findings = decoder.notes, decoder.findings
+    return Scan(outlined, events, changes if changes else None, "", recording, notes, findings)
 
 
 def ignore_changes(changes: Changes) -> None:
@@ -212,7 +212,10 @@ class RecordingFile:
 
     def begin(self, file: InputFile | None = None) -> Decoder:
         """Open the file; return a decoder positioned before its first event, with what its times count from set."""
-        decoder = self.format.open_file(file or InputFile(self.path, self.limits, self.digests))
+        return self.begun(self.format.open_file(file or InputFile(self.path, self.limits, self.digests)))
+
+    def begun(self, decoder: Decoder) -> Decoder:
+        """Set what the times of a decoder count from; an error closes it."""
         try:
             self.size_of(decoder)
             if self.format.order == "sort":
@@ -271,13 +274,18 @@ class RecordingFile:
         size, start = self.size_of(decoder), self.start_of(decoder)
         return Events((events,), size, start=start, checked=True)
 
-    def check(self, decoder: Decoder) -> tuple[NDArray[np.void], int, Changes]:
-        """Decode and check every event; return the last one (1,), or none (0,), their number, and what was changed."""
+    def check(self, decoder: Decoder, see: See | None = None) -> tuple[NDArray[np.void], int, Changes]:
+        """Decode and check every event; return the last one (1,), or none (0,), their number, and what was changed.
+
+        `see` is called with the events of each block.
+        """
         changes = self.new_changes()
         checked = self.checked_pass(decoder, changes)
         last, buffer = empty_events(), np.empty(decoder.buffer_length(BLOCK), EVENT)
         while count := checked.fill(buffer):
             last = buffer[count - 1 : count].copy()
+            if see:
+                see(buffer[:count])
         checked.finish()
         return last, checked.events, changes
 

@@ -107,6 +107,13 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         """
         raise NotImplementedError
 
+    def _check_members(self, recordings: Sequence[Recording]) -> Sequence[tuple[str, Facts] | BadFile]:
+        """Read and check recordings that a file has by name, some of them or all; as `_check_file` for each of them.
+
+        Sources that list such recordings implement this.
+        """
+        raise NotImplementedError
+
     def _find_outliers(self, files: Sequence[CheckedFile[Facts]]) -> Sequence[BadFile]:
         """Return the files that do not go with the others."""
         return ()
@@ -190,7 +197,7 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         """Check recordings, the intervals of a file in one pass; return what each is."""
         files: dict[object, list[int]] = {}
         for n, recording in enumerate(recordings):
-            files.setdefault(recording.file if recording.interval else n, []).append(n)
+            files.setdefault(recording.file if recording.interval or recording.member else n, []).append(n)
         checked = pool.map(self._try_check, ([recordings[n] for n in numbers] for numbers in files.values()))
         results = dict(pair for pairs in map(zip, files.values(), checked) for pair in pairs)
         return [results[n] for n in range(len(recordings))]
@@ -200,7 +207,12 @@ class CheckedFiles(FileSource, LimitedFiles, Generic[Facts]):
         first = recordings[0]
         checked: Sequence[tuple[str, Facts] | BadFile]
         try:
-            checked = self._check_intervals(recordings) if first.interval else [self._check_file(first)]
+            if first.member:
+                checked = self._check_members(recordings)
+            elif first.interval:
+                checked = self._check_intervals(recordings)
+            else:
+                checked = [self._check_file(first)]
         except BadFile as bad:
             return [bad] * len(recordings)
         except DataError as error:

@@ -143,7 +143,7 @@ def _bad_files(recording: Recording) -> Iterator[None]:
         if not recording.file.exists():
             fix = "correct the table, or fetch the file"
             raise BadFile(recording.file_id, "does not exist", fix) from error
-        raise _bad_file(recording, error) from error
+        raise bad_file(recording, error) from error
 
 
 def _changes_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
@@ -197,9 +197,15 @@ def _interval_findings(files: Sequence[CheckedFile[Facts]]) -> Sequence[str]:
     return findings
 
 
-def _bad_file(recording: Recording, error: DataError) -> BadFile:
-    bad = BadFile.of(recording, error)
-    return BadFile(bad.file, bad.what, re.sub(r"\b(Pass|pass|Give|give) ", "use ", _settings(bad.fix)))
+def bad_file(recording: Recording, error: DataError, path: str = "") -> BadFile:
+    """Return what an error of `spikeprep.eventfiles` says of a file, with settings of the source; see `BadFile.of`."""
+    bad = BadFile.of(recording, error, path)
+    return BadFile(bad.file, bad.what, with_settings(bad.fix))
+
+
+def with_settings(fix: str) -> str:
+    """Return a fix of `spikeprep.eventfiles` with settings of the source in place of arguments."""
+    return re.sub(r"\b(Pass|pass|Give|give) ", "use ", _settings(fix))
 
 
 def _settings(text: str) -> str:
@@ -216,7 +222,7 @@ def _as_setting(argument: re.Match[str]) -> str:
 
 
 def _bad_interval(recording: Recording, error: DataError) -> BadFile:
-    bad = _bad_file(recording, error)
+    bad = bad_file(recording, error)
     return BadFile(f"{bad.file} ({recording.where})" if recording.where else bad.file, bad.what, bad.fix)
 
 

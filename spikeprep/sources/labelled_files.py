@@ -41,6 +41,8 @@ class Recording:
         recordings in a file, its number and the next one.
     where
         The line of the table that lists it; empty where none does.
+    member
+        Name of the recording in its file, of many that a file has by name: the id ends in it, ``train.h5@cars/17``.
     """
 
     split: str
@@ -50,6 +52,7 @@ class Recording:
     group: str = ""
     interval: tuple[int, int] | None = None
     where: str = ""
+    member: str = ""
 
     @property
     def file_id(self) -> str:
@@ -69,9 +72,9 @@ class BadFile(Exception):
         return f"{self.file} {self.what}"
 
     @classmethod
-    def of(cls, recording: Recording, error: DataError) -> BadFile:
-        """Return what an error says of a file, which names the file's path."""
-        what = error.got.removeprefix(printable(str(recording.file))).lstrip(": ")
+    def of(cls, recording: Recording, error: DataError, path: str = "") -> BadFile:
+        """Return what an error says of a file, which it names by the file's path, or by `path`."""
+        what = error.got.removeprefix(path or printable(str(recording.file))).lstrip(": ")
         expected = f" (expected {error.expected})" if error.expected else ""
         return cls(recording.file_id, what + expected, error.hint.rstrip("."))
 
@@ -86,6 +89,7 @@ class Entry(NamedTuple):
     group: str = ""
     interval: tuple[int, int] | None = None
     where: str = ""
+    member: str = ""
 
     @property
     def file_id(self) -> str:
@@ -182,6 +186,8 @@ R = TypeVar("R", bound=Recording)
 
 
 def _file_id(sample: Recording | Entry) -> str:
+    if sample.member:
+        return sample.id.removesuffix(f"@{printable(sample.member)}")
     return sample.id.rpartition("@")[0] if sample.interval else sample.id
 
 

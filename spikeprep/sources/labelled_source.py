@@ -106,7 +106,7 @@ class LabelledSource(LimitedFiles):
     def _files(self) -> LabelledFiles:
         root = Path(self.path)
         folder = root.parent if root.is_file() else root
-        names = self._named_classes(folder)
+        names = self.named_classes(folder)
         rules = TableRules(self.outside, self.columns, self.intervals, self.limits)
         files = find_labelled_files(
             self.path, self.files_are, self.suffixes, rules, names, self.other_layouts, self.sequences
@@ -114,7 +114,7 @@ class LabelledSource(LimitedFiles):
         files = self._with_lists(files, folder)
         return self._with_groups(files)
 
-    def _named_classes(self, folder: Path) -> tuple[str, ...]:
+    def named_classes(self, folder: Path) -> tuple[str, ...]:
         """Return the names of classes that `class_names` gives, empty where it is empty."""
         return read_class_names(self.class_names, folder, self.limits) if self.path else ()
 

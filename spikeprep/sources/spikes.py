@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,16 +16,17 @@ from ..eventfiles.base import empty_events
 from ..input_files import InputFile, changed
 from ..text import listed
 from .checked_files import CheckedFile, CheckedFiles, Listing
-from .class_names import check_classes, sorted_classes
+from .collections import in_file_order, labelled_entries, split_files
 from .labelled_files import BadFile, Entry, LabelledFiles, Recording, file_id, files_in, has_ending, is_hidden
 from .labelled_source import LabelledSource
 from .spike_events import MOST_UNITS, Rules, SpikeFacts, Unit, coarse, events_of
 from .spike_layouts import SpikeFile, joined
-from .split_names import is_split_like, split_named
+from .split_names import is_split_like
 
 _MANY = (".h5", ".hdf5", ".hdf", ".nwb", ".npz")  # endings of files that may have many recordings
 _PACKED = tuple(f"{ending}{packed}" for ending in _MANY for packed in (".gz", ".zip", ".xz", ".bz2"))
 _SHOWN = 3  # recordings in one finding
+_TWO = "Name the data set by the beginning of its files: use source.prefix=…; or move one of them away."
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,11 @@ class Spikes(LabelledSource, CheckedFiles[SpikeFacts]):
             return {}  # folders of classes, with something beside them
         if len(files) == 1:
             return {files[0]: ""}
-        splits: dict[str, Path] = {}
-        for file in files:
-            split = split_named(file.stem)
-            if split is None:
-                got = f"{root} has {file.name} among {len(files)} files, whose name says no split"
-                fix = f"Rename it, such as train{file.suffix}; or give one file as source=FILE."
-                raise DataError(got, "train, valid or test in each name", fix)
-            if split in splits:
-                got = f"{root} has two files of the split {split}: {splits[split].name} and {file.name}"
-                fix = "Name the data set by the beginning of its files: use source.prefix=…; or move one of them away."
-                raise DataError(got, "one", fix)
-            splits[split] = file
-        return {file: split for split, file in splits.items()}
+        return split_files(
+            root,
+            files,
+            _TWO,
+        )
 
     def _check_unpacked(self, root: Path, names: Sequence[Path]) -> None:
         """Raise `DataError` where files are there and packed, or have other names than `prefix`."""
@@ -146,13 +138,9 @@ class Spikes(LabelledSource, CheckedFiles[SpikeFacts]):
     def _files(self) -> LabelledFiles:
         if not self._collections:
             return super()._files
-        for setting in ("test_list", "validation_list", "columns"):
-            if getattr(self, setting):
-                got = f"got source.{setting}, and {self.path} has many recordings in a file"
-                raise UsageError(got, "a folder or a table of files", "Leave it empty.")
         root = Path(self.path)
         folder = root.parent if root.is_file() else root
-        entries, notes = [], []
+        entries = []
         files = {file: self._opened(file) for file in self._collections}
         for file, opened in files.items():
             if opened.labels is None:
@@ -166,18 +154,7 @@ class Spikes(LabelledSource, CheckedFiles[SpikeFacts]):
                 Entry(self._collections[file], file, label, f"{id_}@{n}", group, (n, n + 1))
                 for n, (label, group) in enumerate(zip(opened.labels, opened.groups, strict=True))
             ]
-        if list(self._collections.values()) == [""] and self.test_share:
-            share = (
-                f"{self.test_share:.0%} of {'its groups' if any(e.group for e in entries) else 'each class'}"
-            )
-            notes.append(f"{next(iter(files)).name} is the only file: {share} are the test split")
-        present = {entry.label for entry in entries}
-        classes = joined(list(files.values()))
-        if self._class_names:
-            check_classes(present, self._class_names, self.path)
-            classes = self._class_names
-        result = LabelledFiles(entries, classes or sorted_classes(present), notes=notes)
-        return self._with_groups(result)
+        return labelled_entries(self, self._collections, entries, joined(list(files.values())))
 
     def listing(self) -> Listing:
         """List the recordings; those of files of many in the files' order, where that mixes the classes.
@@ -187,14 +164,7 @@ class Spikes(LabelledSource, CheckedFiles[SpikeFacts]):
         listing = super().listing()
         if not self._collections:
             return listing
-        in_order = sorted(listing.recordings, key=lambda r: (r.file, r.interval))
-        changes = sum(a.label != b.label for a, b in pairwise(in_order))
-        return replace(listing, recordings=in_order) if 2 * changes >= len(in_order) else listing
-
-    @property
-    def _class_names(self) -> tuple[str, ...]:
-        root = Path(self.path)
-        return self._named_classes(root.parent if root.is_file() else root)
+        return replace(listing, recordings=in_file_order(listing.recordings))
 
     def _check_file(self, recording: Recording) -> tuple[str, SpikeFacts]:
         if not recording.file.exists():

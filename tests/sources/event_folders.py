@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,3 +87,40 @@ def gesture_folder(
         if users:
             (home / f"ibmGesture{split}.tar.gz").write_bytes(b"the archive")
     return root
+
+
+def torchneuromorphic_file(path: Path, digits=range(12), train: int = 8, order: str = "pxy") -> Path:
+    """Write a data set as torchneuromorphic's create_events_hdf5 does: p, x, y for N-MNIST, x, y, p for gestures."""
+    train_keys, test_keys = [], []
+    with h5py.File(path, "w") as file:
+        data, extra = file.create_group("data"), file.create_group("extra")
+        for key, digit in enumerate(digits):
+            events = moving_bar(digit % 3, key)
+            is_train = key < train
+            (train_keys if is_train else test_keys).append(key)
+            group = data.create_group(str(key))
+            group.create_dataset("times", data=events["t"], dtype=np.uint32)
+            group.create_dataset("addrs", data=np.stack([events[c] for c in order], 1), dtype=np.uint8)
+            group.create_dataset("labels", data=digit % 3, dtype=np.uint8)
+            described = {"key": str(key), "subject": f"user{key % 5:02}", "training sample": is_train}
+            group.attrs["meta_info"] = str(described)
+        extra.create_dataset("train_keys", data=train_keys)
+        extra.create_dataset("test_keys", data=test_keys)
+        extra.attrs["N"], extra.attrs["Ntrain"] = len(digits), len(train_keys)
+    return path
+
+
+AERTB = np.dtype([("x", np.uint16), ("y", np.uint16), ("ts", np.float32), ("p", np.int8)])
+
+
+def aertb_file(path: Path, classes=("bar", "dot"), each: int = 5, off: int = 0) -> Path:
+    """Write a data set as aertb's FileLoader.create_hdf5_dataset does: a group per folder of recordings."""
+    with h5py.File(path, "w") as file:
+        for label, name in enumerate(classes):
+            group = file.create_group(name)
+            for n in range(each):
+                events = moving_bar(label, n)
+                p = np.where(events["p"], 1, off)
+                columns = [events["x"], events["y"], events["t"] / 1e6, p]
+                group.create_dataset(f"obj_{n}", data=np.rec.fromarrays(columns, AERTB), compression=8)
+    return path
