@@ -23,9 +23,6 @@ _SOUND = "Convert it to WAV or FLAC, for example with ffmpeg"
 _PNG = "Convert it to PNG"
 _LFS = "Run git lfs pull in its repository, which fetches the file itself"
 _BAG = "Convert it to a ROS 1 bag, for example with rosbags-convert, which pip install rosbags brings"
-_MATLAB = (
-    "Load it in Python (scipy.io.loadmat, for version 7.3 h5py), and save x, y, t and p with numpy.savez"
-)
 _ARRAYS = "Load it in Python if you trust it, and save its arrays with numpy.savez"
 _TABLE = "Save its columns as CSV, NumPy or HDF5"
 _BELONG = "Leave it out, or check which recipe it belongs to"
@@ -93,13 +90,6 @@ _SIGNATURES = {
         {
             b"\x89MCAP0\r\n": "a ROS bag (MCAP)",
             b"SQLite format 3\0": "an SQLite database, as ROS 2 bags are",
-        },
-    ),
-    **_signatures(
-        _MATLAB,
-        {
-            b"MATLAB 5.0 MAT-file": "a MATLAB file (version 5)",
-            b"MATLAB 7.3 MAT-file": "a MATLAB file (version 7.3)",
         },
     ),
     **_signatures(
@@ -174,6 +164,8 @@ _SIGNATURES = {
             b"% evt ": "an event recording (Prophesee .raw)",
             b"\x93NUMPY": "an array of NumPy (.npy)",
             b"\x89HDF\r\n\x1a\n": "an HDF5 file",
+            b"MATLAB 5.0 MAT-file": "a MATLAB file (version 5)",
+            b"MATLAB 7.3 MAT-file": "a MATLAB file (version 7.3)",
         },
         "events",
     ),

@@ -299,6 +299,7 @@ EVENT_FORMATS = Registry(
         "hdf5": "spikeprep.eventfiles.hdf5:Hdf5",
         "ncaltech101": "spikeprep.eventfiles.nmnist:NCaltech101",
         "nmnist": "spikeprep.eventfiles.nmnist:Nmnist",
+        "mat": "spikeprep.eventfiles.mat:Mat",
         "numpy": "spikeprep.eventfiles.numpy_files:NumpyFile",
         "rosbag": "spikeprep.eventfiles.rosbag:RosBag",
         "text": "spikeprep.eventfiles.text:TextFile",

@@ -117,9 +117,9 @@ def test_a_pointer_is_named_in_place_of_an_idx_file(tmp_path, ending):
     [
         (
             EventFolder,
-            "0.mat",
-            b"MATLAB 5.0 MAT-file",
-            r"a has no recordings: it has 0.mat, a MATLAB file .*numpy.savez",
+            "0.sqlite",
+            b"SQLite format 3\0",
+            r"a has no recordings: it has 0.sqlite, an SQLite database.*rosbag",
         ),
         (EventFolder, "0.txt", b"0.1 1 2 1\n", r"it has 0.txt, a text file.*use source.format=text"),
         (ImageFolder, "0.npy", b"\x93NUMPY\1\0", r"a has no images: it has 0.npy, an array of NumPy"),

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +55,32 @@ def _bag(events: np.ndarray, path: Path, **options: Any) -> None:
     writing.bag_file(path, events, **options)
 
 
+def _matlab(events: np.ndarray, path: Path, **how: Any) -> None:
+    """Write a file as those of ASL-DVS: columns of one value each."""
+    columns = {"x": "x", "y": "y", "ts": "t", "pol": "p"}
+    types = {"x": np.uint8, "y": np.uint8, "t": np.float64, "p": np.uint8}
+    arrays = {name: events[column].astype(types[column]) for name, column in columns.items()}
+    scipy.io.savemat(path, arrays, oned_as="column", **how)
+
+
+def _matlab73(events: np.ndarray, path: Path) -> None:
+    """Write a file as MATLAB 7.3 does: HDF5 behind 512 bytes, with axes in the other order."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, column in {"x": "x", "y": "y", "ts": "t", "pol": "p"}.items():
+            data = file.create_dataset(
+                name,
+                data=events[column].astype("<f8").reshape(1, -1),
+                maxshape=(1, None),
+                chunks=(1, 50),
+                compression="gzip",
+            )
+            data.attrs["MATLAB_class"] = np.bytes_("double")
+    with path.open("r+b") as raw:
+        raw.write(
+            b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Thu Jan  1 00:00:00 1970 HDF5 schema 1.00 ."
+        )
+
+
 PACKED = np.dtype(
     [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "?")]
 )  # NumPy does not save EVENT's own layout
@@ -74,7 +102,11 @@ class Form:
 
     def put(self, folder: Path, events: np.ndarray) -> Path:
         path = folder / f"recording{self.suffix}"
-        written = self.write(events, path) if self.name in ("hdf5", "numpy", "rosbag") else self.write(events)
+        written = (
+            self.write(events, path)
+            if self.name in ("hdf5", "mat", "numpy", "rosbag")
+            else self.write(events)
+        )
         if written is not None:
             path.write_bytes(written)
         return path
@@ -124,6 +156,19 @@ FORMS = {
     "rosbag": Form("rosbag", ".bag", _bag, (346, 260), True, start=1_605_537_493_718_345),
     "rosbag BZ2": Form("rosbag", ".bag", lambda e, path: _bag(e, path, compression="BZ2"), (346, 260), True),
     "rosbag LZ4": Form("rosbag", ".bag", lambda e, path: _bag(e, path, compression="LZ4"), (346, 260), True),
+    "hdf5 MATLAB": Form(
+        "hdf5", ".mat", _matlab73, (240, 180), start=0, options={"unit": "us"}, given_size=True
+    ),
+    "mat": Form("mat", ".mat", _matlab, (240, 180), start=0, options={"unit": "us"}, given_size=True),
+    "mat packed": Form(
+        "mat",
+        ".mat",
+        lambda e, path: _matlab(e, path, do_compression=True),
+        (240, 180),
+        start=0,
+        options={"unit": "us"},
+        given_size=True,
+    ),
     "npy": Form(
         "numpy",
         ".npy",
@@ -355,7 +400,9 @@ def test_invalid_events_are_clipped_or_dropped(tmp_path, name, what, invalid):
     np.testing.assert_array_equal(outline(path, **form.settings(invalid=invalid)).array, expected[-1:])
 
 
-@pytest.mark.parametrize("name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "numpy", "rosbag")])
+@pytest.mark.parametrize(
+    "name", [n for n in FORMS if FORMS[n].name not in ("hdf5", "mat", "numpy", "rosbag")]
+)
 def test_a_truncated_recording_is_refused_or_read_to_its_end(tmp_path, name):
     form = FORMS[name]
     events = recording(form, 300)
