@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,10 +176,11 @@ def read_input(path: str | os.PathLike[str], limits: Limits = LIMITS, sha256: st
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """What a file was when it was read: its length, and the sha256 of each `BLOCK` bytes."""
+    """What a file was when it was read: its length, the sha256 of each `BLOCK` bytes, and of the files beside it."""
 
     length: int
     blocks: tuple[bytes, ...]
+    beside: tuple[Digests, ...] = ()
 
 
 class InputFile:
@@ -199,6 +200,7 @@ class InputFile:
         self.path, self.limits = path, limits
         self._expected = expected
         self._stream: InputStream | None = None
+        self._beside: list[InputFile] = []
 
     @property
     def stream(self) -> InputStream:
@@ -222,15 +224,37 @@ class InputFile:
         return self.stream.length
 
     def sha256(self) -> str:
-        """Return the sha256 of the file in hexadecimal; what was read before is part of it."""
+        """Return the sha256 of the file in hexadecimal; what was read before is part of it.
+
+        With files beside it, it is that of the digests of all of them, in hexadecimal, in their order.
+        """
+        if self._beside:
+            lines = "".join(file.sha256() for file in self._beside)
+            return hashlib.sha256(f"{self.stream.sha256()}{lines}".encode()).hexdigest()
         return self.stream.sha256()
 
     def digests(self) -> Digests:
         """Return what the file is, to compare it with later; reads what was not read yet."""
-        return self.stream.digests()
+        beside = tuple(file.digests() for file in self._beside)
+        return replace(self.stream.digests(), beside=beside) if beside else self.stream.digests()
+
+    def beside(self, path: Path) -> InputFile:
+        """Return another file that belongs to this one: it has its limits, is part of its digests, and closed with it.
+
+        Raises `DataError` where this file is expected to be what it was, and there was none.
+        """
+        expected = None
+        if self._expected:
+            if len(self._expected.beside) <= len(self._beside):
+                raise changed(self.path)
+            expected = self._expected.beside[len(self._beside)]
+        self._beside.append(InputFile(path, self.limits, expected))
+        return self._beside[-1]
 
     def close(self) -> None:
-        """Close the file if it is open."""
+        """Close the file if it is open, and those beside it."""
+        for file in self._beside:
+            file.close()
         if self._stream is not None:
             self._stream.close()
 

@@ -153,11 +153,8 @@ def _no_events(path: Path, arrays: Mapping[str, Array], objects: Sequence[str], 
         hint = (
             "p is missing: save it too, 0 (OFF) or 1 (ON) for each event, or 1 for all where it is not known."
         )
-    if not path.name.endswith(".npz") and (parts := _parts(path)):
-        hint = (
-            f"It is one of {', '.join(parts)}, a recording in several files (EVIMO2): save them in Python as the "
-            "arrays t, xy and p of one .npz, with numpy.savez."
-        )
+    if path.suffix.lower() == ".npy" and (hint_of_parts := _hint_of_parts(path)):
+        hint = hint_of_parts
     return DataError(
         f"{path} has {shown or 'no arrays'}", "x, y, t and p as fields of one array, or as four arrays", hint
     )
@@ -169,11 +166,37 @@ def _tables(arrays: Mapping[str, Array]) -> list[set[str]]:
     return [{split_unit(name)[0] for name in names} for names in ({n.lower() for n in arrays}, *fields)]
 
 
-def _parts(path: Path) -> list[str]:
-    """Return the names of the files of one recording that has each of its columns in a file, else none."""
+def part_files(path: Path) -> dict[str, Path]:
+    """Return column → file beside ``…_t.npy`` that has it, of a recording in several files; none where one is missing.
+
+    They are ``…_p.npy``, and ``…_xy.npy`` or ``…_x.npy`` and ``…_y.npy``.
+    """
+    stem = path.stem.removesuffix("_t")
+    if stem == path.stem or path.suffix.lower() != ".npy":
+        return {}
+    for columns in (("xy", "p"), ("x", "y", "p")):
+        files = {column: path.with_name(f"{stem}_{column}{path.suffix}") for column in columns}
+        if all(file.is_file() for file in files.values()):
+            return files
+    return {}
+
+
+def _hint_of_parts(path: Path) -> str:
+    """Return what to do about one file of a recording in several; empty where it is not one."""
     stem, _, column = path.stem.rpartition("_")
     if column not in ("t", "x", "y", "xy", "p"):
-        return []
-    names = [f"{stem}_{c}.npy" for c in ("t", "x", "y", "xy", "p")]
-    parts = [name for name in names if (path.parent / name).is_file()]
-    return parts if len(parts) >= 3 else []
+        return ""
+    first = path.with_name(f"{stem}_t{path.suffix}")
+    if path != first and part_files(first):
+        return f"It is one of several files of a recording: give {first.name}, which stands for all of them."
+    beside = [
+        name
+        for c in ("t", "x", "y", "xy", "p")
+        if path.with_name(name := f"{stem}_{c}{path.suffix}").is_file()
+    ]
+    if len(beside) < 2:
+        return ""
+    return (
+        f"It may be one of several files of a recording, of which there are {', '.join(beside)}: put {stem}_t, "
+        f"{stem}_xy (event, 2) and {stem}_p beside each other, or save the arrays t, x, y and p as one .npz."
+    )

@@ -25,49 +25,67 @@ from ..array_files.slices import row_slices
 from ..input_files import InputFile
 from .base import Decoder
 from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, stated_by_name
-from .numpy_columns import BY_POLARITY, Keys, event_columns, is_by_polarity, key_parts, turned
+from .numpy_columns import BY_POLARITY, Keys, event_columns, is_by_polarity, key_parts, part_files, turned
 
 _SKIP = 1 << 20  # bytes that are read at a time to skip them
 _COPIES = 4  # of the arrays of one polarity each, while they are merged
 
 
 class _Npy(ColumnDecoder):
-    """A .npy file, read some rows at a time."""
+    """A .npy file, or the files of a recording in several, see `part_files`; read some rows at a time."""
 
     def __init__(self, file: InputFile, form: NumpyFile) -> None:
         self.file, self.path = file, file.path
-        header = NpyHeader.read(f"{file.path}", file.head(MAX_HEADER), file.length())
-        self._array = _Rows.of(header)
-        self._keys = event_columns(file.path, form, "", {"": self._array})[1]
-        self._array = self._array.of_events(self._keys)
-        check_row(file.path, self._array.row)
-        if not self._array.by_column:
-            self.first_row, self.stride = self._array.begin, self._array.row
-        super().__init__(file, form, *stated_by_name(self._keys["t"]))
+        files = {"": file}
+        arrays = {"": _array_of(file)}
+        if arrays[""].is_column and (parts := part_files(file.path)):
+            files = {"t": file} | {name: file.beside(path) for name, path in parts.items()}
+            arrays = {name: arrays[""] if name == "t" else _array_of(other) for name, other in files.items()}
+        names, keys = event_columns(file.path, form, "", arrays)
+        if len(names) == 1:
+            self._keys = dict.fromkeys(names, keys)
+        else:
+            places = {column: key_parts(key) for column, key in keys.items()}
+            self._keys = {
+                name: {c: number for c, (of, number) in places.items() if of == name} for name in names
+            }
+        self._arrays = {name: (files[name], arrays[name].of_events(self._keys[name])) for name in names}
+        self._row_bytes = sum(array.row for _, array in self._arrays.values())
+        check_row(file.path, self._row_bytes)
+        if "" in self._arrays and not (array := self._arrays[""][1]).by_column:
+            self.first_row, self.stride = array.begin, array.row
+        super().__init__(file, form, *stated_by_name(keys["t"]))
 
     def _length(self) -> int:
-        return self._array.shape[0]
+        return next(iter(self._arrays.values()))[1].shape[0]
 
     def _columns(self, rows: slice) -> Columns:
-        array = self._array
-        if not array.by_column:
-            return _pick(array.rows(self._read(rows.start * array.row, rows.stop * array.row)), self._keys)
-        columns = {}
-        for column, key in self._keys.items():
-            first = (int(key) * self._length() + rows.start) * array.dtype.itemsize
-            raw = self._read(first, first + (rows.stop - rows.start) * array.dtype.itemsize)
-            columns[column] = np.frombuffer(raw, array.dtype)
+        columns: dict[str, NDArray[Any]] = {}
+        for name, (file, array) in self._arrays.items():
+            count, size = rows.stop - rows.start, array.dtype.itemsize
+            if not array.by_column:
+                raw = _bytes(file, array.begin + rows.start * array.row, count * array.row)
+                columns |= _pick(array.rows(raw), self._keys[name])
+                continue
+            for column, key in self._keys[name].items():
+                at = array.begin + (int(key) * self._length() + rows.start) * size
+                columns[column] = np.frombuffer(_bytes(file, at, count * size), array.dtype)
         return columns
 
-    def _read(self, start: int, stop: int) -> bytes:
-        self.file.stream.seek(self._array.begin + start)
-        return self.file.stream.read(stop - start)
-
     def _slices(self, first: int = 0) -> Iterator[Columns]:
-        return map(self._columns, row_slices(self._length(), row_bytes=self._array.row, first=first))
+        return map(self._columns, row_slices(self._length(), row_bytes=self._row_bytes, first=first))
 
     def _row(self, index: int) -> Columns:
         return self._columns(slice(index, index + 1))
+
+
+def _array_of(file: InputFile) -> _Rows:
+    return _Rows.of(NpyHeader.read(f"{file.path}", file.head(MAX_HEADER), file.length()))
+
+
+def _bytes(file: InputFile, at: int, size: int) -> bytes:
+    file.stream.seek(at)
+    return file.stream.read(size)
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,11 @@ class _Rows:
         if turned(self.shape, len(keys)) and all(isinstance(key, int) for key in keys.values()):
             return replace(self, shape=self.shape[::-1], by_column=not self.by_column)
         return self
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it has one number for each event."""
+        return len(self.shape) == 1 and not self.dtype.names
 
     @property
     def row(self) -> int:
@@ -241,12 +264,19 @@ class _Npz(ColumnDecoder):
 
 
 def _pick(array: NDArray[Any], keys: Keys) -> Columns:
-    return {column: array[key] if isinstance(key, str) else array[:, key] for column, key in keys.items()}
+    """Return column → its values in rows, by its field or its number, or all of them where that is None."""
+    return {
+        column: array if key is None else array[key] if isinstance(key, str) else array[:, key]
+        for column, key in keys.items()
+    }
 
 
 @dataclass(frozen=True)
 class NumpyFile(ColumnFormat):
     """NumPy's .npy and .npz without objects; the sensor's size has to be given.
+
+    ``…_t.npy`` stands for the files of a recording that has its columns in several, with ``…_xy.npy`` and ``…_p.npy``
+    beside it, as EVIMO2 has them (Burner et al. 2022, arXiv:2205.03467).
 
     Parameters
     ----------

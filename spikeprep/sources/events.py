@@ -17,8 +17,9 @@ from ..input_files import InputFile
 from .checked_files import Listing
 from .collections import in_file_order, labelled_entries
 from .event_collections import entries_of, find_collections
+from .event_parts import joined
 from .event_recordings import EventFiles, Facts, bad_file, event_suffixes, with_settings
-from .labelled_files import BadFile, Entry, LabelledFiles, Recording, file_id
+from .labelled_files import BadFile, LabelledFiles, Recording, file_id
 from .labelled_source import LabelledSource
 
 _HDF5 = "hdf5"
@@ -82,11 +83,12 @@ class EventFolder(LabelledSource, EventFiles):
     @cached_property
     def _files(self) -> LabelledFiles:
         if not self._collections:
-            return super()._files
+            files = super()._files
+            entries, findings = joined(files.entries)
+            return replace(files, entries=entries, findings=[*files.findings, *findings])
         root = Path(self.path)
         folder = root.parent if root.is_file() else root
-        entries: list[Entry] = []
-        findings: list[str] = []
+        entries, findings = [], []
         for file, split in self._collections.items():
             recordings = self._recordings(file)
             more, found = entries_of(file, split, file_id(file, folder), recordings, self._base)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -689,15 +690,58 @@ def test_an_array_of_each_polarity(tmp_path, order):
         assert len(read(tmp_path / "b.npz", size=(9, 9), unit="ms", order="sort").array) == 120
 
 
-def test_a_recording_in_several_files_is_named(tmp_path):
-    t, xy, p = np.arange(3.0), np.zeros((3, 2), int), np.array([0, 1, 1])
-    for name, column in (("t", t), ("xy", xy), ("p", p)):
-        np.save(tmp_path / f"dataset_events_{name}.npy", column)
-    for name in ("t", "xy", "p"):
-        with pytest.raises(
-            DataError, match=r"It is one of .*_t\.npy, .*_xy\.npy, .*_p\.npy, a recording in several"
-        ):
+def several_files(folder, order="C", **changed):
+    """Write EVIMO2's files: t in s, (event, 1), xy (event, 2) and p (event, 1)."""
+    arrays = {
+        "t": np.array(T)[:, None] / 1e6,
+        "xy": np.array([X, Y], order=order[::-1]).T.astype(np.uint16).copy(order),
+        "p": np.array(P, np.uint8)[:, None],
+    }
+    for name, values in (arrays | changed).items():
+        if values is not None:
+            np.save(folder / f"dataset_events_{name}.npy", values)
+    return folder / "dataset_events_t.npy"
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_recording_in_several_files(tmp_path, order):
+    path = several_files(tmp_path, order)
+    assert read(path, size=(9, 9), unit="s").array.tolist() == ROWS
+    several_files(tmp_path, xy=None, x=np.array(X), y=np.array(Y))
+    (tmp_path / "dataset_events_xy.npy").unlink()
+    assert read(path, size=(9, 9), unit="s").array.tolist() == ROWS
+    many = {"t": np.arange(200_000) / 1e4, "p": np.arange(200_000) % 2}
+    several_files(tmp_path, xy=np.arange(400_000).reshape(-1, 2) % 9, **many)
+    (tmp_path / "dataset_events_x.npy").unlink()
+    pieces = open_events(path, size=(9, 9), unit="s", piece_events=999).array
+    assert pieces["x"].tolist() == [n % 9 for n in range(0, 400_000, 2)]
+    assert pieces["t"].tolist() == [100 * n for n in range(200_000)]
+
+
+def test_several_files_that_are_wrong(tmp_path):
+    path = several_files(tmp_path)
+    for name in ("xy", "p"):
+        with pytest.raises(DataError, match=r"give dataset_events_t\.npy, which stands for all of them"):
             read(tmp_path / f"dataset_events_{name}.npy", size=(9, 9))
+    several_files(tmp_path, p=np.array(P)[:-1])
+    with pytest.raises(DataError, match="columns of different lengths"):
+        read(path, size=(9, 9))
+    several_files(tmp_path, p=np.array([{}], object))
+    with pytest.raises(DataError, match=r"_p\.npy cannot be read .it holds Python objects"):
+        read(path, size=(9, 9))
+    (tmp_path / "dataset_events_p.npy").unlink()
+    with pytest.raises(DataError, match=r"there are dataset_events_t\.npy, dataset_events_xy\.npy: put"):
+        read(path, size=(9, 9))
+
+
+def test_several_files_are_one_in_digests(tmp_path):
+    path = several_files(tmp_path)
+    found = scan(path, size=(9, 9), unit="s")
+    assert found.read().array.tolist() == ROWS
+    several_files(tmp_path, p=1 - np.array(P))
+    assert scan(path, size=(9, 9), unit="s").sha256 != found.sha256
+    with pytest.raises(DataError, match=r"_p\.npy has changed while it was read"):
+        found.read()
 
 
 @pytest.mark.parametrize(
@@ -778,3 +822,30 @@ def test_a_compression_filter_that_is_not_installed(tmp_path, monkeypatch, numbe
     monkeypatch.setattr("spikeprep.array_files.hdf5_checks.filters", lambda data: [(number, "a codec")])
     with pytest.raises(CapabilityError, match=rf"is compressed with filter {number} \(a codec\).*{hint}"):
         read(path, size=(9, 9))
+
+
+@pytest.mark.parametrize("packed", [{}, {"chunks": True, "compression": "gzip"}])
+def test_hdf5_tables_and_columns_with_axes_in_any_order(tmp_path, packed):
+    """(4, event) and (event, 4); (event, 1) and (1, event)."""
+    table = np.array(ROWS)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("turned/rows", data=table.T, **packed)
+        file.create_dataset("plain/rows", data=table, **packed)
+        for name, values, shape in zip("xytp", table.T, [(-1, 1), (1, -1), (-1,), (1, -1)], strict=True):
+            file.create_dataset(f"columns/{name}", data=values.reshape(shape), **packed)
+    for group in ("turned/rows", "plain/rows"):
+        assert read(tmp_path / "a.h5", size=(9, 9), group=group, columns="xytp").array.tolist() == ROWS
+    assert read(tmp_path / "a.h5", size=(9, 9), group="columns").array.tolist() == ROWS
+    many = np.stack(
+        [np.arange(150_000) % 9, np.arange(150_000) % 7, np.arange(150_000), np.arange(150_000) % 2]
+    )
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("rows", data=many, chunks=(2, 5000), compression="gzip")
+    found = open_events(tmp_path / "b.h5", size=(9, 9), columns="xytp", unit="us", piece_events=1000).array
+    np.testing.assert_array_equal(np.stack([found[c] for c in "xytp"]), many)
+    with h5py.File(tmp_path / "b.h5", "a") as file:
+        file["rows"].id.write_direct_chunk((2, 100_000), zlib.compress(bytes(700)))
+    with pytest.raises(
+        DataError, match="chunk of /rows at event 100000 expands to 700 bytes; expected 80,000"
+    ):
+        read(tmp_path / "b.h5", size=(9, 9), columns="xytp", unit="us")

@@ -235,3 +235,27 @@ def test_one_recording_of_many(tmp_path):
     path = torchneuromorphic_file(tmp_path / "a.hdf5")
     found = read(path, size=SIZE, group="data/2")
     np.testing.assert_array_equal(found.array, moving_bar(2, 2))
+
+
+def test_recordings_in_several_files(tmp_path):
+    """EVIMO2's folders, one for each recording, with frames and depth beside the events."""
+    for label, name in enumerate(("bar", "dot")):
+        for n in range(5):
+            folder = tmp_path / name / f"scene_{label}{n}"
+            folder.mkdir(parents=True)
+            events = moving_bar(label, n)
+            np.save(folder / "dataset_events_t.npy", events["t"][:, None] / 1e6)
+            np.save(folder / "dataset_events_xy.npy", np.stack([events["x"], events["y"]], 1))
+            np.save(folder / "dataset_events_p.npy", events["p"][:, None])
+            np.savez(folder / "dataset_depth.npz", depth_0=np.zeros((4, 4)))
+            np.savez(folder / "dataset_info.npz", meta=np.array({"a": 1}, object))
+    source = source_of(tmp_path)
+    found = samples(source)
+    assert {split: len(ids) for split, ids in found.items()} == {"train": 8, "test": 2}
+    for id_, sample in (item for ids in found.values() for item in ids.items()):
+        name, folder, file = id_.split("/")
+        assert file == "dataset_events_t.npy"
+        assert source.classes[sample.label] == name
+        np.testing.assert_array_equal(sample.signal.array, moving_bar(sample.label, int(folder[-1])))
+    findings = " ".join(source.provenance()["findings"])
+    assert "left out, beside recordings in several files: bar/scene_00/dataset_depth.npz" in findings
