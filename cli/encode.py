@@ -50,7 +50,7 @@ AT_LEAST_1 = click.IntRange(min=1)
 @click.option(
     "--download",
     is_flag=True,
-    help="Fetch the raw data of MNIST, N-MNIST, FSDD or Speech Commands into a cache folder.",
+    help="Fetch the raw data of MNIST, N-MNIST, CIFAR10-DVS, FSDD, Speech Commands and others into a cache folder.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of every random number.")
 @settings_option("a setting of the source or the chain, e.g. poisson.steps=200", completion.encoding_settings)

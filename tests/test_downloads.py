@@ -298,7 +298,7 @@ def test_which_recipes_can_be_downloaded():
     """By base: what a recipe encodes decides, not what it trains."""
     offered = {name: load_recipe(name).download for name in recipe_names()}
     by_name = {table["name"] for table in offered.values() if table}
-    assert by_name == {"mnist", "nmnist", "fsdd", "speech-commands", "aeon", "shd", "ssc"}
+    assert by_name == {"cifar10-dvs", "mnist", "nmnist", "fsdd", "speech-commands", "aeon", "shd", "ssc"}
     assert offered["paper-mnist-800"] == offered["mnist"]
     for name, table in offered.items():
         if table:

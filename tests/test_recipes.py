@@ -24,7 +24,7 @@ from spikeprep.train.settings import TrainSettings
 def test_recipe_names():
     mnist = ["mnist", "mnist-800", "mnist-cnn", "mnist-cnn-elastic", "mnist-elastic"]
     images = ["digits", *mnist, "fashion-mnist", "emnist-balanced", "images"]
-    events = ["dvs-gesture", "events", "nmnist", "shd", "spikes", "ssc", "tonic"]
+    events = ["cifar10-dvs", "dvs-gesture", "events", "n-cars", "nmnist", "shd", "spikes", "ssc", "tonic"]
     videos = ["mnist-events", "video"]
     series = ["basic-motions", "japanese-vowels", "series"]
     papers = [
@@ -169,7 +169,7 @@ def test_a_value_that_is_not_allowed():
 def test_unknown_recipe():
     with pytest.raises(UsageError, match="Did you mean 'mnist'"):
         load_recipe("mnits")
-    with pytest.raises(UsageError, match=r"Known: audio, basic-motions, digits, .*TOML file"):
+    with pytest.raises(UsageError, match=r"Known: audio, basic-motions, cifar10-dvs, .*TOML file"):
         load_recipe("qqqqqqqq")
 
 

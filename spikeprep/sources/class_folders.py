@@ -25,7 +25,7 @@ _GROUPS = {"images": "image", "videos": "image", "recordings": "events"}
 class ClassFolders:
     """Reads ``CLASS/…`` and ``SPLIT/CLASS/…`` below a folder, or refuses what may mean either.
 
-    ``SPLIT/SPLIT/CLASS/…``, with one name for both, is read too, as archives of Kaggle are unpacked.
+    ``SPLIT/SPLIT/CLASS/…`` is read too, as archives of Kaggle and N-CARS (``n-cars_train/train/…``) are unpacked.
     Folders whose names begin with ``_`` or ``.`` are ignored, and so are spike stores. Below the folder of a class
     files may be at any depth.
 
@@ -143,9 +143,13 @@ class ClassFolders:
         return [Entry(split, f, label, file_id(f, self.root)) for f in files]
 
     def _inner(self, folder: Path) -> Path:
-        """Return the folder of a split, or the only one in it, of the same name, where that has the classes."""
-        inner = folder / folder.name
-        return inner if self._folders(folder) == [inner] and self._parts(inner) else folder
+        """Return the folder of a split, or the only one in it, named as the same split, where that has the classes."""
+        folders = self._folders(folder)
+        if len(folders) != 1 or not self._parts(folders[0]):
+            return folder
+        inner = folders[0]
+        same = is_split_word(inner.name) and split_named(inner.name) == split_named(folder.name)
+        return inner if inner.name == folder.name or same else folder
 
     def _report_splits(self, folders: Sequence[Path]) -> None:
         """Record classes, as they are named, that may be splits: each has folders alone."""
