@@ -89,7 +89,10 @@ class Hdf5Recordings:
             if group and group not in self._hdf5:
                 raise DataError(f"{file.path} has no {group!r}", "", "Name another group.")
             root = self._hdf5[group] if group else self._hdf5
-            self.members = self._of_keys(root) if _has_keys(root) else list(self._walk(root, ()))
+            if columns_of(file.path, root, form):  # the only recording
+                self.members = [Member(root.name.strip("/"))]
+            else:
+                self.members = self._of_keys(root) if _has_keys(root) else list(self._walk(root, ()))
         except BaseException as error:
             self.close()
             if isinstance(error, SpikeprepError) or not isinstance(error, Exception):
@@ -107,7 +110,7 @@ class Hdf5Recordings:
         """Yield the recordings in a group, and in the groups in it."""
         import h5py
 
-        for name in group:
+        for name in group if hasattr(group, "keys") else ():
             node = group.get(name)
             path = (*above, name)
             if not isinstance(node, h5py.Group | h5py.Dataset):
@@ -210,7 +213,7 @@ class MemberFile(RecordingFile):
 
 
 def _has_keys(root: Any) -> bool:
-    return all(hasattr(root.get(name), "keys") for name in ("data", "extra"))
+    return hasattr(root, "keys") and all(hasattr(root.get(name), "keys") for name in ("data", "extra"))
 
 
 def _fact(file: InputFile, node: Any, names: Sequence[str]) -> str:

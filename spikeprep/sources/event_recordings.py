@@ -119,13 +119,17 @@ class EventFiles(CheckedFiles[Facts]):
     def read(self, split: str, index: int) -> Sample:
         """Return one recording; its id is its path inside the source."""
         file = self._file(split, index)
-        large = file.facts.events > IN_MEMORY_EVENTS
-        events = file.facts.open(IN_MEMORY_EVENTS) if large else file.facts.read()
-        return Sample(events, file.label, file.id)
+        return Sample(events_of(file.facts), file.label, file.id)
 
     def outline(self, split: str, index: int) -> Events:
         """Return a recording's last event alone, with its size and duration, from the check of the file."""
         return self._file(split, index).facts.outline
+
+
+def events_of(facts: Facts) -> Events:
+    """Return a recording that was checked, in memory or, where it is large, in pieces."""
+    large = facts.events > IN_MEMORY_EVENTS
+    return facts.open(IN_MEMORY_EVENTS) if large else facts.read()
 
 
 def event_suffixes() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..errors import DataError, printable
 from ..eventfiles.columns import ColumnFormat
@@ -16,10 +16,10 @@ from ..eventfiles.hdf5_collections import Hdf5Recordings
 from ..input_files import InputFile
 from .checked_files import Listing
 from .collections import in_file_order, labelled_entries
-from .event_collections import entries_of, find_collections
+from .event_collections import ENDINGS, entries_of, find_collections
 from .event_parts import joined
-from .event_recordings import EventFiles, Facts, bad_file, event_suffixes, with_settings
-from .labelled_files import BadFile, LabelledFiles, Recording, file_id
+from .event_recordings import EventFiles, Facts, bad_file, event_suffixes, events_of, with_settings
+from .labelled_files import BadFile, LabelledFiles, Recording, bad_files_error, file_id, has_ending
 from .labelled_source import LabelledSource
 
 _HDF5 = "hdf5"
@@ -102,6 +102,32 @@ class EventFolder(LabelledSource, EventFiles):
         if not self._collections:
             return listing
         return replace(listing, recordings=in_file_order(listing.recordings))
+
+    def signals_of(self, file: Path, note: str) -> Sequence[Any]:
+        """See `Source.signals_of`: of an HDF5 file of many recordings, all of them; their labels are not needed."""
+        members = self._many(file)
+        if not members:
+            return super().signals_of(file, note)
+        ids = {name: printable(f"{file.name}@{name}") for name in members}
+        checked = self._check_members(
+            [Recording("test", file, 0, ids[name], member=name) for name in members]
+        )
+        if bad := [result for result in checked if isinstance(result, BadFile)]:
+            raise bad_files_error(str(file), bad)
+        return [events_of(result[1]) for result in checked if not isinstance(result, BadFile)]
+
+    def _many(self, file: Path) -> list[str]:
+        """Return the names of the recordings in a file of many, which stays open; none of another file."""
+        if self.format not in ("", _HDF5) or not has_ending(file.name, ENDINGS) or not file.is_file():
+            return []
+        try:
+            members = self._recordings(file).members
+        except DataError:
+            return []
+        if len(members) < 2:
+            self._opened.pop(file).close()
+            return []
+        return [member.name for member in members]
 
     def _check_members(self, recordings: Sequence[Recording]) -> Sequence[tuple[str, Facts] | BadFile]:
         opened = self._recordings(recordings[0].file)

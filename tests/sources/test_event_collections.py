@@ -231,6 +231,23 @@ def test_real_recordings_in_one_file_are_those_of_their_own_files(tmp_path):
         np.testing.assert_array_equal(sample.signal.array, wanted[id_])
 
 
+def test_signals_of_a_file(tmp_path):
+    """As `predict` reads a file: all of its recordings, or its only one."""
+    source = source_of(tmp_path)
+    found = source.signals_of(aertb_file(tmp_path / "a.h5", each=2), "")
+    assert [len(signal.array) for signal in found] == [400] * 4
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        for column in "xytp":
+            file[f"events/{column}"] = moving_bar(0, 0)[column]
+        file.copy("events", "other")
+    (one,) = source_of(tmp_path, options={"group": "other"}).signals_of(tmp_path / "b.h5", "")
+    np.testing.assert_array_equal(one.array, moving_bar(0, 0))
+    with h5py.File(tmp_path / "b.h5", "a") as file:
+        file["other/x"][3] = 40
+    with pytest.raises(DataError, match=r"one file cannot be used: b\.h5@other .*event 3"):
+        source.signals_of(tmp_path / "b.h5", "")
+
+
 def test_one_recording_of_many(tmp_path):
     path = torchneuromorphic_file(tmp_path / "a.hdf5")
     found = read(path, size=SIZE, group="data/2")
