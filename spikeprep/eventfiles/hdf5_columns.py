@@ -136,7 +136,8 @@ def hdf5_decoder(
     what = path or file.path
     try:
         parent, columns = find_columns(what, hdf5, form, group)
-        checked = {c.data.name: with_cache(check_data(file, c.data)) for c in columns.values()}
+        sets = {c.data.name: c.data for c in columns.values()}
+        checked = {name: with_cache(check_data(file, data)) for name, data in sets.items()}
         columns = {name: c._replace(data=checked[c.data.name]) for name, c in columns.items()}
         lengths = {c.data.name: c.length for c in columns.values()}
         promised = sum(data.size * data.dtype.itemsize for data in checked.values())
@@ -152,13 +153,14 @@ def hdf5_decoder(
             camera_clock = True
         elif parent in _MVSEC and not form.columns:
             form, camera_clock = replace(form, off=-1 if form.off == "" else form.off), True
-        unit: tuple[Unit, str] = ("", "") if form.unit else _unit(what, hdf5, parent, columns["t"])
+        around = list(_ancestors(hdf5, parent))
+        unit: tuple[Unit, str] = ("", "") if form.unit else _unit(what, around, parent, columns["t"])
         decoder = Hdf5Decoder(file, what, form, None if path else hdf5, columns, unit)
         if note := _order_note(columns):
             decoder.notes += (note,)
         decoder.camera_clock = camera_clock
-        decoder.size = (346, 260) if parent in _MVSEC else _size(hdf5, parent)
-        decoder.offset_of_start = _offset(what, hdf5, parent)
+        decoder.size = (346, 260) if parent in _MVSEC else _size(around)
+        decoder.offset_of_start = _offset(what, around)
     except Exception as error:  # h5py's errors have no common class
         if isinstance(error, SpikeprepError):
             raise
@@ -348,11 +350,11 @@ def _number(fact: Any) -> int | None:
 _UNIT_NAMES = ("unit", "units", "time_unit", "time_units", "t_unit", "t_units")
 
 
-def _unit(path: Path, hdf5: Any, parent: str, t: Column) -> tuple[Unit, str]:
+def _unit(path: Path, around: Sequence[Any], parent: str, t: Column) -> tuple[Unit, str]:
     """Return the unit of t that the file states, or its layout has, and the words for what states it."""
     data, field, _ = t
     field = None if isinstance(field, int) and 4 not in data.shape else field
-    for node in (data, *_ancestors(hdf5, parent)):
+    for node in (data, *around):
         # `units` of several columns, or of a group, may be those of anything
         names = _UNIT_NAMES if node == data and field is None else _UNIT_NAMES[2:]
         for name, value in node.attrs.items():
@@ -366,7 +368,11 @@ def _unit(path: Path, hdf5: Any, parent: str, t: Column) -> tuple[Unit, str]:
                 return unit, f"the attribute {name} of {node.name} says"  # type: ignore[return-value]
     if parent in _MVSEC and data.dtype.kind == "f":
         return "s", ""
-    if parent.rstrip("/") == "/CD/events" or "ms_to_idx" in hdf5 or (isinstance(field, int) and _order(data)):
+    if (
+        parent.rstrip("/") == "/CD/events"
+        or "ms_to_idx" in around[-1]
+        or (isinstance(field, int) and _order(data))
+    ):
         return "us", ""
     return stated_by_name(field if isinstance(field, str) else data.name.rpartition("/")[2])
 
@@ -377,9 +383,9 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _size(hdf5: Any, parent: str) -> tuple[int, int] | None:
-    """Return (width, height) where the file states it."""
-    for node in _ancestors(hdf5, parent):
+def _size(around: Sequence[Any]) -> tuple[int, int] | None:
+    """Return (width, height) where the file states it, in the group of the events or in one around it."""
+    for node in around:
         for facts in (node.attrs, node if hasattr(node, "keys") else {}):
             if "width" in facts and "height" in facts:
                 width, height = _number(facts["width"]), _number(facts["height"])
@@ -393,12 +399,12 @@ def _size(hdf5: Any, parent: str) -> tuple[int, int] | None:
         if resolution.size == 2:
             height, width = (_number(value) for value in resolution.reshape(2))
             return (width, height) if width is not None and height is not None else None
-    return (640, 480) if "ms_to_idx" in hdf5 and "t_offset" in hdf5 else None
+    return (640, 480) if "ms_to_idx" in around[-1] and "t_offset" in around[-1] else None
 
 
-def _offset(path: Path, hdf5: Any, parent: str) -> int:
+def _offset(path: Path, around: Sequence[Any]) -> int:
     """Return the time that t counts from, in µs, where the file states it, else 0."""
-    for node in _ancestors(hdf5, parent):
+    for node in around:
         for facts in (node if hasattr(node, "keys") else {}, node.attrs):
             if "t_offset" in facts:
                 offset = _number(facts["t_offset"])
