@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import pickle
+import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 
 from spikeprep.array_files.arrays import opened_arrays
-from spikeprep.array_files.npy import ObjectsError
+from spikeprep.array_files.npy import NpyHeader, ObjectsError
 from spikeprep.errors import DataError
 from spikeprep.input_files import InputFile, Limits
 
@@ -98,3 +102,33 @@ def test_a_chunk_of_any_column_that_does_not_expand_to_what_it_states(tmp_path):
         table.id.write_direct_chunk((0, 2), zlib.compress(bytes(700)))
     with pytest.raises(DataError, match="the chunk of /table at event 0 expands to 700 bytes; expected 800"):
         arrays_of(tmp_path / "a.h5")
+
+
+def test_headers_are_read_in_many_threads():
+    """Python 3.11.7 raises "AST constructor recursion depth mismatch" where the collector runs other code meanwhile."""
+
+    class Circular:
+        def __init__(self):
+            self.own = self
+
+        def __del__(self):
+            sum(range(50))
+
+    stream = io.BytesIO()
+    np.save(stream, TABLE)
+    data = stream.getvalue()
+
+    def read(_):
+        for _ in range(30):
+            Circular()
+        return NpyHeader.read("a", data, len(data)).shape
+
+    before, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(20, 2, 2)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(read, range(3000))) == {(3, 4)}
+    finally:
+        gc.set_threshold(*before)
+        sys.setswitchinterval(interval)

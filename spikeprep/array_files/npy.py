@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ _READERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 _AGAIN = "Save it again."
+_PARSING = (
+    RLock()
+)  # NumPy parses headers with `ast`, which fails in two threads at once before Python 3.11.8 (gh-106905)
 
 
 class ObjectsError(DataError):
@@ -78,7 +82,8 @@ class NpyHeader:
             version = np.lib.format.read_magic(stream)
             if version not in _READERS:
                 raise ValueError(f"version {version} of NumPy's format")
-            shape, fortran, dtype = _READERS[version](stream)
+            with _PARSING:
+                shape, fortran, dtype = _READERS[version](stream)
             if not dtype.hasobject and (not dtype.itemsize or any(side < 0 for side in shape)):
                 raise ValueError(f"{dtype} {shape}")
         except Exception as error:  # a damaged header raises whatever Python's parser does
