@@ -204,8 +204,11 @@ def bad_files_error(path: str, bad: Sequence[BadFile], hint: str = "") -> DataEr
     shown = "; ".join(str(file) for file in bad[:_SHOWN])
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     fixes = "; ".join({file.fix: None for file in bad[:_SHOWN]})
+    end = "" if fixes.endswith("?") else "."
     number = f"{len(bad)} of the files" if len(bad) > 1 else "one file"
-    return DataError(f"{path}: {number} cannot be used: {shown}{more}", "", f"Fix: {fixes}. {hint}".strip())
+    return DataError(
+        f"{path}: {number} cannot be used: {shown}{more}", "", f"Fix: {fixes.rstrip('.?')}. {hint}".strip()
+    )
 
 
 def bad_files_findings(bad: Sequence[BadFile]) -> list[str]:

@@ -107,12 +107,17 @@ class LabelledSource(LimitedFiles):
         root = Path(self.path)
         folder = root.parent if root.is_file() else root
         names = self.named_classes(folder)
-        rules = TableRules(self.outside, self.columns, self.intervals, self.limits)
+        rules = TableRules(self.outside, self.table_columns, self.intervals, self.limits)
         files = find_labelled_files(
             self.path, self.files_are, self.suffixes, rules, names, self.other_layouts, self.sequences
         )
         files = self._with_lists(files, folder)
         return self._with_groups(files)
+
+    @property
+    def table_columns(self) -> Mapping[str, Any]:
+        """Those of `columns` that are of the table that lists the files."""
+        return self.columns
 
     def named_classes(self, folder: Path) -> tuple[str, ...]:
         """Return the names of classes that `class_names` gives, empty where it is empty."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from .labelled_source import LabelledSource
 from .series_annotations import annotated_intervals
 from .series_arrays import check_arrays
 from .series_channels import MixedRates
-from .series_data import Missing, Series, Window, filled, windows
+from .series_data import Missing, Series, Window, filled, rising_evenly, windows
 from .series_files import SUFFIXES, ReadingSettings, SeriesReader, find_collections
 from .series_pairs import SplitFile
 from .series_table_columns import Form, LabelColumn, TableSettings
@@ -37,7 +37,8 @@ _SHOWN = 6  # channels in a message
 class SeriesFacts(NamedTuple):
     """Steps, channels and rate (Hz; 0: not stated) of a series, and how many of its values were missing.
 
-    Names and units are those of its channels; empty where they have none.
+    Names and units are those of its channels; empty where they have none. `rising` are the numbers of those that rise
+    by the same in every step.
     """
 
     steps: int
@@ -46,6 +47,7 @@ class SeriesFacts(NamedTuple):
     missing: int
     names: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    rising: tuple[int, ...] = ()
 
 
 class _Member(NamedTuple):
@@ -112,7 +114,8 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
     table
         What a text file is: ``"long"`` (a row per step), ``"wide"`` (a row per series), ``"files"`` (a table of files);
         empty: as its columns say. `columns` may then name ``"series"``, ``"time"``, ``"step"``, ``"channel"``,
-        ``"kind"``, ``"value"``, ``"label"``, ``"split"``, ``"group"`` and ``"ignore"``.
+        ``"kind"``, ``"value"``, ``"label"``, ``"split"``, ``"group"`` and ``"ignore"``; in text files of one series
+        each, ``"time"``, ``"channel"`` and ``"ignore"``.
     label_column
         Which column of a wide table has the classes, ``"first"`` or ``"last"``; empty: as names and values say.
     annotations
@@ -176,6 +179,12 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         if self.annotations and not (self.annotator.isalnum() and self.annotator.isascii()):
             got = f"got {self.name}.annotator = {self.annotator!r}"
             raise UsageError(got, "the ending of a file's name, such as atr")
+
+    @property
+    def table_columns(self) -> Mapping[str, Any]:
+        """Those of `columns` that are of the table that lists the files: not those of a series."""
+        of_series = ("time", "channel") if Path(self.path).is_file() else ("time", "channel", "ignore")
+        return {name: meaning for name, meaning in self.columns.items() if meaning not in of_series}
 
     @property
     def suffixes(self) -> Sequence[str]:
@@ -338,7 +347,9 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
             raise BadFile(recording.id, f"has {steps} steps, fewer than a window's {self.window}", fix)
         digest = hashlib.sha256(f"{raw.shape}".encode() + raw.tobytes()).hexdigest()
         file = self._reader.read(recording.file)
-        return digest, SeriesFacts(steps, channels, file.rate, missing, file.channels, file.units)
+        return digest, SeriesFacts(
+            steps, channels, file.rate, missing, file.channels, file.units, rising_evenly(values)
+        )
 
     def _find_outliers(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[BadFile]:
         """Return the series of other channels than most, by number, name or unit, or of another rate."""
@@ -391,12 +402,29 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
                 f"every series has fewer steps than channels, such as {files[0].id} of {steps:,} steps and "
                 f"{channels:,} channels: if these are the other way round, use source.time_axis={other}"
             )
+        if rising := self._rising(files):
+            channels_named = files[0].facts.names
+            shown = listed([channels_named[n] if channels_named else f"number {n}" for n in rising], _SHOWN)
+            others = [n for n in range(files[0].facts.channels) if n not in rising]
+            fix = f"source.channels={others}".replace(" ", "") + " leaves them out"
+            if channels_named:
+                fix += "; in text files, source.columns.NAME=time takes the rate from one, =channel keeps it"
+            yield f"channels that rise evenly in every series, as times and counters do: {shown}: {fix}"
         if self.window:
             stride = self.window - self.overlap
             rest = sum((file.facts.steps - self.window) % stride for file in files)
             total = sum(file.facts.steps for file in files)
             if rest > total / 10:
                 yield f"steps at the ends of series that fill no window: {rest:,} of {total:,}"
+
+    def _rising(self, files: Sequence[CheckedFile[SeriesFacts]]) -> list[int]:
+        """Return the numbers of channels that rise by the same in every step, but for those that the user names."""
+        if not files or self.channels:
+            return []
+        rising = set.intersection(*(set(file.facts.rising) for file in files))
+        kept = {name for name, meaning in self.columns.items() if meaning == "channel"}
+        names = files[0].facts.names
+        return [n for n in sorted(rising) if not (names and names[n] in kept)]
 
     @cached_property
     def _members(self) -> dict[str, list[_Member]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, printable
+from ..errors import DataError, near_miss, printable
+from ..text import listed
 from ..time_units import UNITS, split_unit, unit_named, words_of
 from .list_files import decode_text
 from .series_data import Series, SeriesFile
@@ -31,17 +33,18 @@ _JITTER = 0.1  # of a step, that a time may be early or late
 _SHOWN = 40  # characters of a field in a message
 
 
-def read_csv(path: Path, content: bytes) -> SeriesFile:
+def read_csv(path: Path, content: bytes, columns: Mapping[str, Any] | None = None) -> SeriesFile:
     """Read the bytes of a text file of numbers, separated by commas, semicolons, tabs or spaces.
 
     A first line may name the columns. A column of time (``t``, ``time_ms``, …; seconds where no unit is named) gives
     the rate, and one that counts the lines is left out. Empty fields, ``?``, ``nan``, ``NA`` and ``null`` are missing
-    values.
+    values. `columns` says what a column means where its name does not: ``"time"``, ``"channel"`` or ``"ignore"``.
 
     Raises
     ------
     DataError
-        A field is no number, lines differ in their number of fields, or times are not equally far apart.
+        A field is no number, lines differ in their number of fields, times are not equally far apart, or a column that
+        is said to be a time or a channel is missing.
     """
     text, _ = decode_text(path, content, "a CSV file", else_="cp1252")
     numbered = [
@@ -61,10 +64,20 @@ def read_csv(path: Path, content: bytes) -> SeriesFile:
     values = _table(path, lines, delimiter, decimal, head if named else ())
     if not named:
         return SeriesFile([Series(values)])
+    columns = columns or {}
+    for name, meaning in columns.items():
+        if meaning in ("time", "channel") and name not in head:
+            got = f"{path} has no column {name!r}, which source.columns names"
+            raise DataError(got, listed([*map(repr, head)]), near_miss(name, head))
     keep, rate = list(range(len(head))), 0.0
     for n, name in enumerate(head):
         stem, unit = split_unit(name)
-        if stem in TIMES or unit_named(name):
+        given = columns.get(name)
+        if given == "ignore":
+            keep.remove(n)
+        elif given == "channel":
+            continue
+        elif given == "time" or stem in TIMES or unit_named(name):
             rate = rate_of_times(path, values[:, n], unit or unit_named(name) or "s", name)
             keep.remove(n)
         elif " ".join(words_of(name)) in _INDICES and counts(values[:, n]):

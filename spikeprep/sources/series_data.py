@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
+_FEW = 8  # steps in which a channel may rise evenly by chance
+
 Missing = Literal["refuse", "linear", "previous", "zero"]
 """What is put in place of missing values, see `filled`."""
 
@@ -142,6 +144,18 @@ def filled(values: NDArray[np.float64], how: Missing, what: str) -> tuple[NDArra
             last = np.searchsorted(known, steps, side="right") - 1
             result[:, channel] = np.where(last >= 0, np.append(values[known, channel], 0.0)[last], 0.0)
     return result, count
+
+
+def rising_evenly(values: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return which channels of values (time, channel) rise by the same in every step, as times and counters do.
+
+    Written with few digits, a time may be off by a tenth of a step.
+    """
+    if len(values) < _FEW:
+        return ()
+    steps = (values[-1] - values[0]) / (len(values) - 1)
+    uneven = np.abs(values - (values[0] + steps * np.arange(len(values))[:, None])).max(axis=0)
+    return tuple(np.flatnonzero((steps > 0) & (uneven <= steps / 10)).tolist())
 
 
 class Window(NamedTuple):

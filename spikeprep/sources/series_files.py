@@ -151,7 +151,7 @@ class SeriesReader:
         if path in self._collections or settings.tables.form in ("long", "wide"):
             file.limits.check_bytes(f"{path}", 2 * len(content))
             return read_series_table(path, content, settings.tables)
-        return read_csv(path, content)
+        return read_csv(path, content, settings.tables.columns)
 
 
 def find_collections(path: str, problem: str, tables: TableSettings) -> list[SplitFile]:

@@ -317,6 +317,53 @@ def test_time_on_the_other_axis_is_a_finding(tmp_path):
     assert "source.time_axis=last" in finding
 
 
+def test_a_channel_that_is_a_time_is_a_finding_or_taken_as_said(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        lines = [
+            f"{n / 10:.1f};{a:.3f};{b:.3f}".replace(".", ",")
+            for n, (a, b) in enumerate(rng.normal(size=(20, 2)))
+        ]
+        (tmp_path / label / "0.csv").write_text("Zeit;eins;zwei\n" + "\n".join(lines))
+    plain = source_of(tmp_path, test_share=0)
+    (finding,) = plain.provenance()["findings"]
+    assert (
+        "rise evenly in every series, as times and counters do: Zeit: source.channels=[1,2] leaves" in finding
+    )
+    assert plain.read("train", 0).signal.values.shape == (20, 3)
+    timed = source_of(tmp_path, test_share=0, columns={"Zeit": "time"})
+    assert "findings" not in timed.provenance()
+    signal = timed.read("train", 0).signal
+    assert (signal.rate, signal.values.shape) == (10, (20, 2))
+    for settings, width in (
+        ({"columns": {"Zeit": "channel"}}, 3),
+        ({"columns": {"Zeit": "ignore"}}, 2),
+        ({"channels": (0, 1)}, 2),
+    ):
+        source = source_of(tmp_path, test_share=0, **settings)
+        assert "findings" not in source.provenance()
+        assert source.read("train", 0).signal.values.shape == (20, width)
+    with pytest.raises(DataError, match=r"has no column 'Zit'.*Did you mean 'Zeit'\. Or"):
+        source_of(tmp_path, columns={"Zit": "time"}).splits()
+    with pytest.raises(UsageError, match="is no table"):
+        source_of(tmp_path, columns={"Zeit": "label"}).splits()
+
+
+def test_channels_that_do_not_rise_evenly_in_every_series_are_no_finding(tmp_path):
+    rise, rng = np.arange(30.0), np.random.default_rng(0)
+    np.savez(
+        tmp_path / "g.npz",
+        X=[np.stack([rise * 2 + 5, rise], 1), np.stack([rise, rng.normal(size=30)], 1)],
+        y=[0, 1],
+    )
+    (finding,) = source_of(tmp_path / "g.npz", test_share=0).provenance()["findings"]
+    assert "do: number 0: source.channels=[1] leaves" in finding
+    for other in (-rise, np.zeros(30), rise**2):
+        np.savez(tmp_path / "h.npz", X=np.stack([rise, other])[:, :, None], y=[0, 1])
+        assert "findings" not in source_of(tmp_path / "h.npz", test_share=0).provenance()
+
+
 # ------------------------------------------------------------ windows
 
 
