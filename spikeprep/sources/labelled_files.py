@@ -207,7 +207,7 @@ def bad_files_error(path: str, bad: Sequence[BadFile], hint: str = "") -> DataEr
     end = "" if fixes.endswith("?") else "."
     number = f"{len(bad)} of the files" if len(bad) > 1 else "one file"
     return DataError(
-        f"{path}: {number} cannot be used: {shown}{more}", "", f"Fix: {fixes.rstrip('.?')}. {hint}".strip()
+        f"{path}: {number} cannot be used: {shown}{more}", "", f"Fix: {fixes}{end} {hint}".strip()
     )
 
 

@@ -344,7 +344,7 @@ def test_a_channel_that_is_a_time_is_a_finding_or_taken_as_said(tmp_path):
         source = source_of(tmp_path, test_share=0, **settings)
         assert "findings" not in source.provenance()
         assert source.read("train", 0).signal.values.shape == (20, width)
-    with pytest.raises(DataError, match=r"has no column 'Zit'.*Did you mean 'Zeit'\. Or"):
+    with pytest.raises(DataError, match=r"has no column 'Zit'.*Did you mean 'Zeit'\?$"):
         source_of(tmp_path, columns={"Zit": "time"}).splits()
     with pytest.raises(UsageError, match="is no table"):
         source_of(tmp_path, columns={"Zeit": "label"}).splits()
