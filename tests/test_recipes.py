@@ -394,6 +394,7 @@ def test_every_setting_is_in_the_toml_and_its_default_is_allowed(tmp_path, name)
         ("[user01,2,-3,007]", ["user01", 2, -3, "007"]),
         ("[theo]", ["theo"]),
         ("[1, 2]", [1, 2]),
+        ("[0.1,x,-2.50,1.2.3]", [0.1, "x", -2.5, "1.2.3"]),
         ("[a,,b]", "[a,,b]"),
         ("[]", []),
         ("[a'b]", "[a'b]"),

@@ -14,6 +14,7 @@ from ..errors import UsageError
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_LIST = re.compile(r"\[[^\[\]{}'\"\\=]*\]")
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
 
 
 def parse_value(text: str) -> Any:
@@ -31,8 +32,15 @@ def parse_value(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         items = [item.strip() for item in text.strip()[1:-1].split(",")]
         if _BARE_LIST.fullmatch(text.strip()) and all(items):
-            return [int(item) if _WHOLE.fullmatch(item) else item for item in items]
+            return [_item(item) for item in items]
         return text
+
+
+def _item(text: str) -> Any:
+    """Return an item of a list without quotes: a number, or a text."""
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _FRACTION.fullmatch(text) else text
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:

@@ -492,7 +492,7 @@ def test_a_full_disk_is_said(tmp_path, name, monkeypatch):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 import numpy as np
 from spikeprep.data import EVENT, Events
 from spikeprep.eventfiles import write
@@ -503,6 +503,7 @@ def pieces():
         yield np.zeros(1 << 16, EVENT)
         time.sleep(0.01)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
 write(sys.argv[1], Events(pieces(), (10, 10)))
 """
 
