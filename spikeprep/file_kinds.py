@@ -50,6 +50,9 @@ class FileKind:
 TEXT = FileKind("a text file", _BELONG)
 """Any text without a signature."""
 
+UTF16 = FileKind("a text file in UTF-16", "Save it in UTF-8")
+"""Text that states that it is in UTF-16."""
+
 _EMPTY = FileKind("empty (0 bytes)", "Fetch it again, or leave it out")
 _ZEROS = FileKind("nothing but zeros at its beginning", "Fetch it again: it was reserved, but never written")
 _WEB_PAGE = FileKind(
@@ -67,6 +70,7 @@ _OFFICE = FileKind("a document of Microsoft Office", _TABLE)
 _NPZ = FileKind("an archive of NumPy (.npz)", _BELONG, "events")
 _TORCH = FileKind("a file of PyTorch (torch.save)", _ARRAYS)
 _ZIP = FileKind("a ZIP archive", _UNPACK)
+_MATLAB_4 = FileKind("a MATLAB file (version 4)", "Save it again in MATLAB: save('events.mat', '-v7')")
 
 
 def _signatures(fix: str, names: Mapping[bytes, str], group: str = "") -> dict[bytes, FileKind]:
@@ -225,6 +229,10 @@ def kind_of(head: bytes) -> FileKind | None:
         return _BMP
     if not head[0] and len(head) >= 64 and not any(head):
         return _ZEROS
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) and _is_utf16(head):
+        return UTF16
+    if _is_matlab_4(head):
+        return _MATLAB_4
     return _text_kind(head) if is_text(head) else None
 
 
@@ -238,6 +246,39 @@ def is_text(head: bytes) -> bool:
     except UnicodeDecodeError as error:
         return len(head) == HEAD and error.start >= len(head) - 6
     return True
+
+
+def _is_utf16(head: bytes) -> bool:
+    """Return whether bytes are text in UTF-16, by the order of bytes at their beginning."""
+    try:
+        text = head[: len(head) // 2 * 2].decode("utf-16")
+    except UnicodeDecodeError:
+        return False
+    return len(text) > 3 and text.isascii() and all(c.isprintable() or c in "\t\n\r" for c in text)
+
+
+def _is_matlab_4(head: bytes) -> bool:
+    """Return whether bytes begin with a matrix of MATLAB 4: five numbers, and a name that ends with a zero.
+
+    Source: MathWorks, MAT-File Format, version 4 (type, rows, columns, whether it is complex, length of the name).
+    """
+    if len(head) < 22:
+        return False
+    kind, rows, columns, is_complex, length = (
+        int.from_bytes(head[n : n + 4], "little") for n in range(0, 20, 4)
+    )
+    name = head[20 : 20 + length]
+    return (
+        kind in (0, 10, 20, 30, 40, 50)
+        and is_complex in (0, 1)
+        and 0 < rows < 1 << 31
+        and 0 < columns < 1 << 31
+        and 2 <= length <= 64
+        and len(name) == length
+        and name[-1] == 0
+        and name[:-1].replace(b"_", b"a").isalnum()
+        and name[:1].isalpha()
+    )
 
 
 def _text_kind(head: bytes) -> FileKind:

@@ -59,6 +59,10 @@ KINDS = {
     pickle.dumps({"x": 1}): "a pickle of Python",
     bytes(4096): "nothing but zeros",
     "täglich ein Satz\n".encode(): "a text file",
+    "x,y,p,t\n1,2,1,5\n".encode("utf-16"): "a text file in UTF-16",
+    bytes([0, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0])
+    + b"x\0"
+    + bytes(72): "a MATLAB file (version 4)",
 }
 
 

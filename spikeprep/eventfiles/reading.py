@@ -318,9 +318,13 @@ def open_recording(
     if invalid not in _INVALID:
         raise UsageError(f"got invalid {invalid!r}", f"one of {', '.join(_INVALID)}")
     if size is not None:
-        size = (int(size[0]), int(size[1]))
+        given = size
+        try:
+            size = (int(size[0]), int(size[1])) if len(size) == 2 and not isinstance(size, str) else (0, 0)
+        except (TypeError, ValueError):
+            size = (0, 0)
         if not (0 < size[0] <= MAX_SIDE and 0 < size[1] <= MAX_SIDE):
-            raise UsageError(f"got size {size}", f"(width, height) between 1 and {MAX_SIDE}")
+            raise UsageError(f"got size {given!r}", f"(width, height) between 1 and {MAX_SIDE}")
     if isinstance(format, EventFormat) and options:
         raise UsageError(f"got the options {sorted(options)} beside a format that is built", "no options")
     named = build_format(format, options) if isinstance(format, str) else format

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import EVENT
-from ..errors import DataError
+from ..errors import DataError, printable
 from ..file_kinds import is_text
 from ..input_files import InputFile
 from ..time_units import split_unit
@@ -50,6 +50,7 @@ from .writer import EventWriter
 _HEAD = 1 << 16  # bytes of the lines that are no events, and of those that tell the order
 _SLICE = 1 << 20  # bytes that are read at a time
 _SEPARATOR = re.compile(r"[\s,;]+")
+_OF_NAMES = re.compile(r"\s*[,;\t]\s*")  # names may have blanks in them, such as time [us]
 _SHOWN = 40  # characters of a line in a message
 
 
@@ -194,7 +195,7 @@ class TextFile(ColumnFormat):
     def matches(cls, head: bytes) -> bool | None:
         """Return None for text that has a line of four numbers, True where it is packed, else False."""
         text = unpacked_head(head)
-        if not (text and is_text(text) and _layout(text)):
+        if not (text and is_text(text) and (_layout(text) or _wrong_value(text))):
             return False
         return None if text is head else True
 
@@ -202,6 +203,13 @@ class TextFile(ColumnFormat):
         """Find the columns; see `EventFormat.decoder`."""
         path, stream = file.path, TextStream(file)
         layout = _layout(stream.head(_HEAD))
+        if layout is None and (wrong := _wrong_value(stream.head(_HEAD))):
+            number, name, field = wrong
+            raise DataError(
+                f"{path}: line {number} has {printable(field[:_SHOWN])!r} in column {printable(name)}",
+                "a decimal number",
+                "Save p as 0 (OFF) and 1 (ON), and x, y and t as numbers.",
+            )
         if layout is None:
             raise DataError(f"{path} has no line of four numbers at its beginning", "a line per event")
         order = self.columns or layout.order
@@ -221,11 +229,11 @@ def _layout(head: bytes) -> _Layout | None:
     lines = head.split(b"\n")
     for number, raw in enumerate(lines[: 1000 if len(head) < _HEAD else -1]):
         line = raw.decode("utf-8-sig", "replace").strip()
-        words = _SEPARATOR.split(line.lstrip("#%/ "))
+        words, names = _SEPARATOR.split(line.lstrip("#%/ ")), _names_in(line)
         if line.startswith("%geometry:") and len(words) == 2:
             size = _size([words[0].rpartition(":")[2], words[1]])
-        elif len(words) == 4 and (named := _order_of(words)):
-            order, unit = named, split_unit(words[named.index("t")])[1]
+        elif named := _order_of(names):
+            order, unit = named, split_unit(names[named.index("t")])[1]
         elif not line or line.startswith(("#", "%", "//")) or line.lower().startswith("sep="):
             pass
         elif len(words) == 2 and size is None and _size(words):
@@ -243,6 +251,31 @@ def _layout(head: bytes) -> _Layout | None:
         else:
             return None
         at += len(raw) + 1
+    return None
+
+
+def _names_in(line: str) -> list[str]:
+    """Return the names of four columns in a line; empty where it has another number."""
+    bare = line.lstrip("#%/ ")
+    for separator in (_OF_NAMES, _SEPARATOR):
+        if len(names := separator.split(bare)) == 4:
+            return names
+    return []
+
+
+def _wrong_value(head: bytes) -> tuple[int, str, str] | None:
+    """Return line, column and field of the first field that is no number below a line of the columns' names."""
+    names: list[str] = []
+    for number, raw in enumerate(head.split(b"\n")[:1000], 1):
+        line = raw.decode("utf-8-sig", "replace").strip()
+        if _order_of(_names_in(line)):
+            names = _names_in(line)
+        elif names and line and not line.startswith(("#", "%", "//")):
+            fields = _OF_NAMES.split(line) if _OF_NAMES.search(line) else line.split()
+            wrong = [n for n, field in enumerate(fields) if not _is_number(field)]
+            if len(fields) != 4 or not wrong:
+                return None
+            return number, names[wrong[0]], fields[wrong[0]]
     return None
 
 

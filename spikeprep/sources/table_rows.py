@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError, printable
-from ..file_kinds import HEAD, TEXT, is_text, kind_of
+from ..file_kinds import HEAD, TEXT, UTF16, is_text, kind_of
 from ..input_files import Limits, read_input
 from .list_files import decode_text
 from .table_columns import role_of
@@ -118,7 +118,7 @@ def _check_kind(table: Path, content: bytes) -> None:
     head = content[:HEAD]
     kind = kind_of(head)
     if (
-        not content or kind in (None, TEXT) or (kind and kind.group and is_text(head))
+        not content or kind in (None, TEXT, UTF16) or (kind and kind.group and is_text(head))
     ):  # such as a column OggS
         return
     assert kind

@@ -195,3 +195,25 @@ def test_the_kernel_joins_fields():
         other[place] = wrong
         assert not is_narrow(other, 2)
         assert is_narrow(other, 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "t"),
+    [("x,y,p,time [us]", 5), ("x;y;p;t (us)", 5), ("x,y,p,timestamp [ns]", 5000), ("x\ty\tp\tt [us]", 5)],
+)
+def test_names_may_have_a_unit_in_brackets(tmp_path, header, t):
+    separator = header[1]
+    lines = [header, separator.join(["1", "2", "1", str(t)]), separator.join(["3", "4", "0", str(2 * t)])]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    assert read(tmp_path / "a.csv", size=(9, 9)).array.tolist() == [(1, 2, 5, 1), (3, 4, 10, 0)]
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "column"), [("25,8,False,0", "False", "polarity"), ("0x1f,8,1,0", "0x1f", "x")]
+)
+def test_a_value_that_is_no_number_below_names_is_named(tmp_path, row, field, column):
+    (tmp_path / "a.csv").write_text(f"# written today\nx,y,polarity,timestamp\n{row}\n")
+    with pytest.raises(
+        DataError, match=rf"a.csv: line 3 has '{field}' in column {column}; expected a decimal number"
+    ):
+        read(tmp_path / "a.csv", size=(50, 50))
