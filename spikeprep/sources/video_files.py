@@ -156,11 +156,11 @@ class VideoReader:
                 self.has_durations = image.format != "TIFF"
                 number = int(getattr(image, "default_image", False))  # of APNG: a picture for other viewers
                 while _seek(image, number):
-                    reading.limits.check_bytes(id_, len(data) + 12 * image.size[0] * image.size[1])
+                    reading.limits.check_bytes("it", len(data) + 12 * image.size[0] * image.size[1])
                     picture = picture_of(id_, image, reading)
                     assert picture.array is not None
                     total += picture.array.nbytes
-                    reading.limits.check_ratio(id_, total, len(data))
+                    reading.limits.check_ratio("it", total, len(data))
                     stated = image.info.get("duration")
                     yield Frame(picture, float(stated) if stated else None)
                     number += 1
@@ -177,7 +177,7 @@ class VideoReader:
                 id_, f"is no image {expected}", "convert it to one of them, or remove it"
             ) from error
         except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead to
-            raise BadFile(id_, f"cannot be read as an animation ({error})", "replace or remove it") from error
+            raise BadFile(id_, f"is truncated or damaged ({error})", "copy or fetch it again") from error
 
     def _sequence(self) -> Iterator[Frame]:
         folder = self._recording.file
