@@ -38,7 +38,7 @@ class SeriesFacts(NamedTuple):
     """Steps, channels and rate (Hz; 0: not stated) of a series, and how many of its values were missing.
 
     Names and units are those of its channels; empty where they have none. `rising` are the numbers of those that rise
-    by the same in every step.
+    by the same in every step. `rate_note` says from what the rate was taken, where the file does not say it clearly.
     """
 
     steps: int
@@ -48,6 +48,7 @@ class SeriesFacts(NamedTuple):
     names: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     rising: tuple[int, ...] = ()
+    rate_note: str = ""
 
 
 class _Member(NamedTuple):
@@ -348,7 +349,14 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         digest = hashlib.sha256(f"{raw.shape}".encode() + raw.tobytes()).hexdigest()
         file = self._reader.read(recording.file)
         return digest, SeriesFacts(
-            steps, channels, file.rate, missing, file.channels, file.units, rising_evenly(values)
+            steps,
+            channels,
+            file.rate,
+            missing,
+            file.channels,
+            file.units,
+            rising_evenly(values),
+            file.rate_note,
         )
 
     def _find_outliers(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[BadFile]:
@@ -382,8 +390,10 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         return bad
 
     def _notes(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[str]:
-        if self.rate or any(file.facts.rate for file in files):
+        if self.rate:
             return ()
+        if any(file.facts.rate for file in files):
+            return sorted({file.facts.rate_note for file in files if file.facts.rate_note})
         return ("no rate is stated: a step of a series is taken as 1 s (source.rate=HZ states it)",)
 
     def _findings(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[str]:

@@ -29,6 +29,7 @@ TIMES = ("t", "time", "times", "timestamp", "timestamps", "elapsed", "seconds")
 
 _INDICES = ("", "index", "id", "step", "sample", "frame", "unnamed 0")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_EPOCH = (10**9, 3 * 10**9)  # Unix time in seconds, from 2001 to 2065
 _JITTER = 0.1  # of a step, that a time may be early or late
 _SHOWN = 40  # characters of a field in a message
 
@@ -36,9 +37,10 @@ _SHOWN = 40  # characters of a field in a message
 def read_csv(path: Path, content: bytes, columns: Mapping[str, Any] | None = None) -> SeriesFile:
     """Read the bytes of a text file of numbers, separated by commas, semicolons, tabs or spaces.
 
-    A first line may name the columns. A column of time (``t``, ``time_ms``, …; seconds where no unit is named) gives
-    the rate, and one that counts the lines is left out. Empty fields, ``?``, ``nan``, ``NA`` and ``null`` are missing
-    values. `columns` says what a column means where its name does not: ``"time"``, ``"channel"`` or ``"ignore"``.
+    A first line may name the columns. A column of time (``t``, ``time_ms``, …; where no unit is named seconds, or what
+    Unix time tells) gives the rate, and one that counts the lines is left out. Empty fields, ``?``, ``nan``, ``NA`` and
+    ``null`` are missing values. `columns` says what a column means where its name does not: ``"time"``, ``"channel"``
+    or ``"ignore"``.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def read_csv(path: Path, content: bytes, columns: Mapping[str, Any] | None = Non
         if meaning in ("time", "channel") and name not in head:
             got = f"{path} has no column {name!r}, which source.columns names"
             raise DataError(got, listed([*map(repr, head)]), near_miss(name, head))
-    keep, rate = list(range(len(head))), 0.0
+    keep, rate, note = list(range(len(head))), 0.0, ""
     for n, name in enumerate(head):
         stem, unit = split_unit(name)
         given = columns.get(name)
@@ -78,14 +80,17 @@ def read_csv(path: Path, content: bytes, columns: Mapping[str, Any] | None = Non
         elif given == "channel":
             continue
         elif given == "time" or stem in TIMES or unit_named(name):
-            rate = rate_of_times(path, values[:, n], unit or unit_named(name) or "s", name)
+            named_unit = unit or unit_named(name)
+            rate = rate_of_times(path, values[:, n], named_unit, name)
+            note = note_on_rate(values[:, n], named_unit, name, rate)
             keep.remove(n)
         elif " ".join(words_of(name)) in _INDICES and counts(values[:, n]):
             keep.remove(n)
     if not keep:
         raise DataError(f"{path} has times and no channels", "at least one column of values", "Leave it out.")
     names = tuple(printable(head[n]) for n in keep)
-    return SeriesFile([Series(np.ascontiguousarray(values[:, keep]))], rate, channels=names)
+    series = [Series(np.ascontiguousarray(values[:, keep]))]
+    return SeriesFile(series, rate, channels=names, rate_note=note)
 
 
 def split_fields(line: str, delimiter: str | None) -> list[str]:
@@ -152,7 +157,10 @@ def _table(
 
 
 def rate_of_times(path: Path, times: NDArray[np.float64], unit: str, name: str) -> float:
-    """Return the steps per second of a column of times; 0 of a single step."""
+    """Return the steps per second of a column of times; 0 of a single step.
+
+    Of an empty unit, times are in that of `unit_of_times`.
+    """
     if len(times) < 2:
         return 0.0
     first, last = float(times[0]), float(times[-1])
@@ -166,7 +174,22 @@ def rate_of_times(path: Path, times: NDArray[np.float64], unit: str, name: str) 
             f"Resample the series, or remove the column. Units of time are {', '.join(UNITS)}.",
         )
     # 9 digits: times are written with few, and files of one rate should state one
-    return float(f"{1 / (step * _SECONDS[unit]):.9g}")
+    return float(f"{1 / (step * _SECONDS[unit or unit_of_times(times)]):.9g}")
+
+
+def unit_of_times(times: NDArray[np.float64]) -> str:
+    """Return the unit of times whose column names none: ms, µs or ns where it makes them Unix time, else seconds."""
+    first = float(times[0]) if len(times) else 0.0
+    return next((unit for unit in ("ms", "us", "ns") if _EPOCH[0] <= first * _SECONDS[unit] < _EPOCH[1]), "s")
+
+
+def note_on_rate(times: NDArray[np.float64], unit: str, name: str, rate: float) -> str:
+    """Return what a rate was taken from, for the user's attention; empty where the column names its unit."""
+    if unit or not rate:
+        return ""
+    found = unit_of_times(times)
+    what = "s" if found == "s" else f"{found}, as it has Unix time"
+    return f"column {printable(name[:_SHOWN])} names no unit and is taken in {what}: {rate:g} Hz"
 
 
 def counts(column: NDArray[np.float64]) -> bool:

@@ -62,6 +62,8 @@ class SeriesFile:
         Names of the channels and their physical units, where the file has them.
     annotations
         Of the only series, in the order of their start.
+    rate_note
+        From what the rate was taken, where the file does not say it clearly.
     """
 
     series: Sequence[Series]
@@ -71,6 +73,7 @@ class SeriesFile:
     channels: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     annotations: Sequence[Annotation] = ()
+    rate_note: str = ""
 
     @property
     def nbytes(self) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, printable
 from ..text import listed
 from ..time_units import split_unit, unit_named
-from .series_csv import is_number, rate_of_times
+from .series_csv import is_number, note_on_rate, rate_of_times
 from .series_data import Series, SeriesFile
 from .series_table_columns import TableSettings, as_classes, meaning_of, single, split_of, unclear
 from .series_text import TextColumns
@@ -58,7 +58,7 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
     unit = ""
     if timed:
         values, times = values[:, :-1], values[:, -1]
-        unit = unit_named(table.header[columns[clock]]) or split_unit(table.header[columns[clock]])[1] or "s"
+        unit = unit_named(table.header[columns[clock]]) or split_unit(table.header[columns[clock]])[1]
     elif clock:
         times, unit = _dates(table, words[-1], table.header[columns[clock]]), "s"
     if times is not None and np.isnan(times).any():
@@ -81,11 +81,11 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
     bounds = np.searchsorted(number[order], np.arange(len(ids) + 1))
     values, ids = values[order], ids[np.argsort(first, kind="stable")]
     starts = bounds[:-1]
-    rate = 0.0
+    rate, note = 0.0, ""
     if times is not None:
-        rate = _check_times(
-            table, times[order], bounds, ids, clock == "time", unit, table.header[columns[clock]]
-        )
+        name = table.header[columns[clock]]
+        rate = _check_times(table, times[order], bounds, ids, clock == "time", unit, name)
+        note = note_on_rate(times[order], unit, name, rate)
     facts: dict[str, Sequence[str]] = {}
     for role in ("label", "split", "group"):
         if role in text:
@@ -103,7 +103,7 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
         )
         for n, (start, stop) in enumerate(zip(starts, bounds[1:], strict=True))
     ]
-    return SeriesFile(series, rate, labelled="label" in facts, channels=names)
+    return SeriesFile(series, rate, labelled="label" in facts, channels=names, rate_note=note)
 
 
 def _dates(table: TextColumns, words: NDArray[np.str_], name: str) -> NDArray[np.float64]:

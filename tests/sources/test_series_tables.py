@@ -365,3 +365,40 @@ def test_many_rows_take_no_time_each(tmp_path, monkeypatch):
     assert source.splits()["train"] == 6000
     assert len(calls) < 500
     np.testing.assert_array_equal(samples(source)["t.csv:5999"][1][:, 0], values[5999])
+
+
+# ------------------------------------------------------------ units of times
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize(("per_second", "unit"), [(1, "s"), (1e3, "ms"), (1e6, "us"), (1e9, "ns")])
+def test_unix_time_tells_its_unit(tmp_path, long, per_second, unit):
+    values = RNG.normal(size=(8, 6)).round(3)
+    step = int(per_second // 50) or 20  # of 20 ms, or of 20 s
+    begin = int(1_600_000_000 * per_second)
+    stamps = [begin + n * step for n in range(6)]
+    for n, row in enumerate(values):
+        lines = ["timestamp,x", *(f"{t},{x}" for t, x in zip(stamps, row, strict=True))]
+        folder = tmp_path / "files" / "ab"[n % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / f"{n}.csv", lines)
+    rows = [
+        f"w{n},{t},{x},{'ab'[n % 2]}"
+        for n, row in enumerate(values)
+        for t, x in zip(stamps, row, strict=True)
+    ]
+    table = write(tmp_path / "table.csv", ["id,timestamp,x,label", *rows])
+    source = source_of(table if long else tmp_path / "files")
+    rate = 0.05 if unit == "s" else 50
+    assert {found[3] for found in samples(source).values()} == {rate}
+    note = f"column timestamp names no unit and is taken in {unit}"
+    note += f": {rate:g} Hz" if unit == "s" else f", as it has Unix time: {rate:g} Hz"
+    assert source.provenance()["note"] == note
+    stated = source_of(table if long else tmp_path / "files", rate=25.0)
+    assert "note" not in stated.provenance()
+    assert {found[3] for found in samples(stated).values()} == {25}
+
+
+def test_a_unit_that_is_named_is_not_noted(tmp_path, walks):
+    table = write(tmp_path / "walks.csv", ["series_id,time_s,ax,ay,label,subject", *long_rows(walks)])
+    assert "note" not in source_of(table).provenance()
