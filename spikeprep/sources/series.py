@@ -27,9 +27,11 @@ from .series_annotations import annotated_intervals
 from .series_arrays import check_arrays
 from .series_channels import MixedRates
 from .series_data import Missing, Series, Window, filled, rising_evenly, windows
-from .series_files import SUFFIXES, ReadingSettings, SeriesReader, find_collections
+from .series_files import SUFFIXES, ReadingSettings, SeriesReader, find_collections, form_of_file
+from .series_long_tables import LONG_NOTE
 from .series_pairs import SplitFile
 from .series_table_columns import Form, LabelColumn, TableSettings
+from .series_wide_tables import WIDE_NOTE
 
 _SHOWN = 6  # channels in a message
 
@@ -38,7 +40,7 @@ class SeriesFacts(NamedTuple):
     """Steps, channels and rate (Hz; 0: not stated) of a series, and how many of its values were missing.
 
     Names and units are those of its channels; empty where they have none. `rising` are the numbers of those that rise
-    by the same in every step. `rate_note` says from what the rate was taken, where the file does not say it clearly.
+    by the same in every step. The notes are those of their `SeriesFile`.
     """
 
     steps: int
@@ -49,6 +51,7 @@ class SeriesFacts(NamedTuple):
     units: tuple[str, ...] = ()
     rising: tuple[int, ...] = ()
     rate_note: str = ""
+    table_note: str = ""
 
 
 class _Member(NamedTuple):
@@ -357,6 +360,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
             file.units,
             rising_evenly(values),
             file.rate_note,
+            file.table_note,
         )
 
     def _find_outliers(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[BadFile]:
@@ -390,11 +394,15 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         return bad
 
     def _notes(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[str]:
+        notes = sorted({file.facts.table_note for file in files if file.facts.table_note})
         if self.rate:
-            return ()
+            return notes
         if any(file.facts.rate for file in files):
-            return sorted({file.facts.rate_note for file in files if file.facts.rate_note})
-        return ("no rate is stated: a step of a series is taken as 1 s (source.rate=HZ states it)",)
+            return [*notes, *sorted({file.facts.rate_note for file in files if file.facts.rate_note})]
+        return (
+            *notes,
+            "no rate is stated: a step of a series is taken as 1 s (source.rate=HZ states it)",
+        )
 
     def _findings(self, files: Sequence[CheckedFile[SeriesFacts]]) -> Sequence[str]:
         return [*super()._findings(files), *self._series_findings(files)]
@@ -504,7 +512,11 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
 
     def signals_of(self, file: Path, note: str) -> Sequence[Any]:
         """See `Source.signals_of`: one signal for each series of the file, or for each window of them."""
-        reader = SeriesReader(replace(self._reading, annotator=""))
+        reading = replace(self._reading, annotator="")
+        form = form_of_file(file, self._tables)
+        if (form == "long" and LONG_NOTE in note) or (form == "wide" and WIDE_NOTE in note):
+            reading = replace(reading, tables=replace(self._tables, form=form))
+        reader = SeriesReader(reading)
         content = reader.read(file)
         signals = []
         for one in content.series:

@@ -64,6 +64,8 @@ class SeriesFile:
         Of the only series, in the order of their start.
     rate_note
         From what the rate was taken, where the file does not say it clearly.
+    table_note
+        What a table was taken for, where it is one of many series.
     """
 
     series: Sequence[Series]
@@ -74,6 +76,7 @@ class SeriesFile:
     units: tuple[str, ...] = ()
     annotations: Sequence[Annotation] = ()
     rate_note: str = ""
+    table_note: str = ""
 
     @property
     def nbytes(self) -> int:

@@ -177,7 +177,10 @@ def find_collections(path: str, problem: str, tables: TableSettings) -> list[Spl
     """
     root = Path(path)
     if path and root.is_file():
-        many = root.suffix.lower() in COLLECTIONS or _form(root, tables, alone=True) in ("long", "wide")
+        many = root.suffix.lower() in COLLECTIONS or form_of_file(root, tables, alone=True) in (
+            "long",
+            "wide",
+        )
         return [SplitFile("", root)] if many else []
     if not path or not root.is_dir():
         return []
@@ -190,7 +193,7 @@ def find_collections(path: str, problem: str, tables: TableSettings) -> list[Spl
             f for f in files_in(root) if f.suffix.lower() in TEXTS and f.is_file() and not is_hidden(f.name)
         ]
         named = [file for files in _problems(texts).values() for file in files]
-        problems = _problems([f.path for f in named if _form(f.path, tables) in ("long", "wide")])
+        problems = _problems([f.path for f in named if form_of_file(f.path, tables) in ("long", "wide")])
     if problem and problem not in problems:
         raise DataError(
             f"{root} has no data set {problem!r}{_there(problems)}",
@@ -225,7 +228,7 @@ def _problems(files: Sequence[Path]) -> dict[str, list[SplitFile]]:
     return problems
 
 
-def _form(path: Path, tables: TableSettings, alone: bool = False) -> Form:
+def form_of_file(path: Path, tables: TableSettings, alone: bool = False) -> Form:
     """Return what a text file is, by its first lines; empty where it is no table of series.
 
     One that is given `alone`, and has no column whose meaning is known, is an error.

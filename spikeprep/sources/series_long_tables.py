@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from .series_csv import is_number, note_on_rate, rate_of_times
 from .series_data import Series, SeriesFile
 from .series_table_columns import TableSettings, as_classes, meaning_of, single, split_of, unclear
 from .series_text import TextColumns
+
+LONG_NOTE = "a table with a row per step (long)"
+"""Note on what a file is, by which `predict` reads others alike."""
 
 _SHOWN = 40  # characters of a text in a message
 _UNEVEN = 0.01  # of a rate, by which those of two series may differ
@@ -71,6 +74,9 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
             got = f"{table.path}: row {empty[0]} has no {table.header[columns[role]]}"
             raise DataError(got, "one in every row", "Correct it, or remove the row.")
     names = tuple(printable(table.header[n]) for n in plain)
+    by_group = _repeats_in_groups(text, times)
+    if by_group:
+        text["series"] = _of_groups(text["group"], text["series"])
     if "kind" in text:
         values, times, text, names = _unstacked(table, values[:, 0], times, text)
     ids, first, number = np.unique(text["series"], return_index=True, return_inverse=True)
@@ -92,7 +98,7 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
             column = text[role][order]
             facts[role] = _constant(table, column, starts, bounds, ids, role)
     if labels is not None:
-        facts |= _labels_beside(*labels, settings, ids.tolist(), table)
+        facts |= _labels_beside(*labels, settings, ids.tolist(), table, by_group)
     given = as_classes(table.path, facts["label"]) if "label" in facts else [""] * len(ids)
     series = [
         Series(
@@ -103,7 +109,43 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
         )
         for n, (start, stop) in enumerate(zip(starts, bounds[1:], strict=True))
     ]
-    return SeriesFile(series, rate, labelled="label" in facts, channels=names, rate_note=note)
+    what = LONG_NOTE
+    if by_group:
+        series_name, group_name = (printable(table.header[columns[role]]) for role in ("series", "group"))
+        what += (
+            f", a series per {group_name} and {series_name}, as {series_name} repeats in each {group_name}"
+        )
+    return SeriesFile(
+        series, rate, labelled="label" in facts, channels=names, rate_note=note, table_note=what
+    )
+
+
+def _repeats_in_groups(text: Mapping[str, NDArray[np.str_]], times: NDArray[np.float64] | None) -> bool:
+    """Whether names of series are of a group alone, as the numbers of trials of each subject are.
+
+    Half of them, or more, occur in several groups; or one does at the same time.
+    """
+    if "group" not in text or not len(text["series"]):
+        return False
+    series, groups = text["series"], text["group"]
+    begins = np.ones(len(series), bool)  # of what lasts for many rows: few texts are compared
+    begins[1:] = (series[1:] != series[:-1]) | (groups[1:] != groups[:-1])
+    run = np.cumsum(begins) - 1
+    ids, number = np.unique(series[begins], return_inverse=True)
+    _, group = np.unique(groups[begins], return_inverse=True)
+    groups_of = np.bincount(np.unique(np.stack([number, group]), axis=1)[0])
+    repeated = int((groups_of > 1).sum())
+    if times is None or 2 * repeated >= len(ids) or not repeated:
+        return 2 * repeated >= len(ids)
+    number, group = number[run], group[run]
+    order = np.lexsort((group, times, number))
+    same = (np.diff(number[order]) == 0) & (np.diff(times[order]) == 0) & (np.diff(group[order]) != 0)
+    return bool(same.any())
+
+
+def _of_groups(groups: NDArray[np.str_], series: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return names of series that are the same in no two groups: ``s1/3``."""
+    return np.char.add(np.char.add(groups, "/"), series)
 
 
 def _dates(table: TextColumns, words: NDArray[np.str_], name: str) -> NDArray[np.float64]:
@@ -189,12 +231,16 @@ def _check_times(
     if wrong.any():
         n = int(np.argmax(wrong))
         of = printable(str(ids[int(np.searchsorted(bounds, n, side="right")) - 1]))
-        what = "twice" if steps[n] == 0 else f"and then {times[n + 1]:g}"
+        twice = steps[n] == 0
+        what = "twice" if twice else f"and then {times[n + 1]:g}"
         raise DataError(
             f"{table.path}: the series {of} has {printable(name)} {times[n]:g} {what}",
             "a row for each step",
-            "Remove rows that are there twice, and add those that are missing, with empty values; or, if the column is "
-            f"no time, use source.columns.{name}=ignore.",
+            "Give each series a name of its own; where numbers of series repeat, as those of trials do for each "
+            "subject, say which column has the subjects: use source.columns.NAME=group."
+            if twice
+            else "Add the steps that are missing, with empty values; or, if the column counts no steps, use "
+            f"source.columns.{name}=ignore.",
         )
     if not timed:
         return 0.0
@@ -240,9 +286,17 @@ def _constant(
 
 
 def _labels_beside(
-    path: Path, content: bytes, settings: TableSettings, ids: Sequence[str], series: TextColumns
+    path: Path,
+    content: bytes,
+    settings: TableSettings,
+    ids: Sequence[str],
+    series: TextColumns,
+    by_group: bool,
 ) -> dict[str, list[str]]:
-    """Return the labels of series, and their groups, from a table of its own."""
+    """Return the labels of series, and their groups, from a table of its own.
+
+    Of `by_group`, a series is named by its group too, see `_of_groups`.
+    """
     table = TextColumns.of(path, content)
     roles = [meaning_of(name, settings) for name in table.header]
     columns = single(table, roles, ("series", "label", "split", "group"))
@@ -256,6 +310,14 @@ def _labels_beside(
     wanted = [role for role in ("series", "label", "split", "group") if role in columns]
     _, words = table.read((), [columns[role] for role in wanted])
     text = dict(zip(wanted, words, strict=True))
+    if by_group and "group" not in columns:
+        raise DataError(
+            f"{path} has no column of the group, and names of series repeat in the groups of {series.path}",
+            "the columns of the series and of its group in both",
+            "Add it, or say which it is: use source.columns.NAME=group.",
+        )
+    if by_group:
+        text["series"] = _of_groups(text["group"], text["series"])
     rows = {str(one): n for n, one in enumerate(text["series"])}
     if len(rows) < len(text["series"]):
         raise DataError(f"{path} names a series twice", "a row for each", "Remove one.")

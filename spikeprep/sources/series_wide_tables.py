@@ -13,6 +13,9 @@ from .series_data import Series, SeriesFile
 from .series_table_columns import NUMBERED, TableSettings, as_classes, meaning_of, single, split_of, unclear
 from .series_text import TextColumns
 
+WIDE_NOTE = "a table with a row per series (wide)"
+"""Note on what a file is, by which `predict` reads others alike."""
+
 _REPEATED = 2  # rows of a class, on average, so that a column of whole numbers is one of classes
 
 
@@ -57,7 +60,7 @@ def read_wide(table: TextColumns, settings: TableSettings) -> SeriesFile:
         for n, (one, length) in enumerate(zip(values, lengths, strict=True))
     ]
     channels = tuple(groups) if len(groups) > 1 else ()
-    return SeriesFile(series, labelled=True, channels=channels)
+    return SeriesFile(series, labelled=True, channels=channels, table_note=WIDE_NOTE)
 
 
 def _channels(table: TextColumns, plain: Sequence[int]) -> dict[str, list[int]]:

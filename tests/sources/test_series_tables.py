@@ -131,7 +131,10 @@ LONG = ["id,time,x,label", "a,0,1,up", "a,1,2,up", "b,0,3,down", "b,1,4,down"]
     ("rows", "words"),
     [
         ([*LONG, "b,2,5,up"], r"the series b has the label down and then up.*Cut the series"),
-        ([*LONG, "b,1,5,down"], "the series b has time 1 twice"),
+        (
+            [*LONG, "b,1,5,down"],
+            r"the series b has time 1 twice(?!.*(Remove|ignore)).*source\.columns\.NAME=group",
+        ),
         ([*LONG, "b,5,5,down", "b,6,5,down"], "series b: the times in column time are not equally far apart"),
         ([LONG[0].replace("time", "step"), *LONG[1:], "b,3,5,down"], "the series b has step 1 and then 3"),
         ([*LONG, "c,0,x,up", "c,1,0,up"], r"line 6 has 'x' in column x"),
@@ -393,12 +396,87 @@ def test_unix_time_tells_its_unit(tmp_path, long, per_second, unit):
     assert {found[3] for found in samples(source).values()} == {rate}
     note = f"column timestamp names no unit and is taken in {unit}"
     note += f": {rate:g} Hz" if unit == "s" else f", as it has Unix time: {rate:g} Hz"
-    assert source.provenance()["note"] == note
+    what = "a table with a row per step (long); " if long else ""
+    assert source.provenance()["note"] == what + note
     stated = source_of(table if long else tmp_path / "files", rate=25.0)
-    assert "note" not in stated.provenance()
+    assert note not in stated.provenance().get("note", "")
     assert {found[3] for found in samples(stated).values()} == {25}
 
 
 def test_a_unit_that_is_named_is_not_noted(tmp_path, walks):
     table = write(tmp_path / "walks.csv", ["series_id,time_s,ax,ay,label,subject", *long_rows(walks)])
-    assert "note" not in source_of(table).provenance()
+    assert source_of(table).provenance()["note"] == "a table with a row per step (long)"
+
+
+# ------------------------------------------------------------ trials of each subject, and files to predict
+
+
+def trials(*, stamp=lambda subject, trial, step: step / 50):
+    """Return rows and (subject, trial) → (values, label): three subjects, whose trials are numbered 1 to 4."""
+    values = {
+        (f"s{s}", f"{t}"): (RNG.normal(size=(4 + t, 2)).round(3), "ab"[(s + t) % 2])
+        for s in range(1, 4)
+        for t in range(1, 5)
+    }
+    rows = [
+        f"{subject},{trial},{stamp(subject, trial, step)},{x},{y},{label}"
+        for (subject, trial), (of_one, label) in values.items()
+        for step, (x, y) in enumerate(of_one.tolist())
+    ]
+    return rows, values
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_numbers_of_trials_that_repeat_in_each_subject(tmp_path, shuffled):
+    rows, values = trials()
+    rows = [*RNG.permutation(rows)] if shuffled else rows
+    source = source_of(write(tmp_path / "t.csv", ["subject,trial,time_s,x,y,label", *rows]), test_share=0)
+    found = samples(source)
+    expected = {(of.tobytes(), label) for of, label in values.values()}
+    assert {(one[1].tobytes(), one[2]) for one in found.values()} == expected
+    assert len(found) == 12
+    assert len({source.group("train", n) for n in range(12)}) == 3
+    note = "a series per subject and trial, as trial repeats in each subject"
+    assert note in source.provenance()["note"]
+
+
+def test_a_trial_that_repeats_in_one_other_subject(tmp_path):
+    """Of many numbers one repeats: at the same time it is another series, else the group may be an error."""
+    once = [f"s{n % 2},{n},{t},{n},{'ab'[n // 2 % 2]}" for n in range(8) for t in range(3)]
+    head = "subject,trial,time_s,x,label"
+    again = [f"s1,0,{t},9,b" for t in range(3)]
+    assert len(samples(source_of(write(tmp_path / "t.csv", [head, *once, *again])))) == 9
+    later = [f"s1,0,{t},9,a" for t in range(3, 6)]
+    with pytest.raises(DataError, match="the series 0 has the group s0 and then s1"):
+        source_of(write(tmp_path / "u.csv", [head, *once, *later])).splits()
+
+
+def test_labels_of_trials_in_a_table_of_their_own(tmp_path):
+    rows, values = trials()
+    write(tmp_path / "X_train.csv", ["subject,trial,time_s,x,y", *(row.rpartition(",")[0] for row in rows)])
+    labels = [f"{subject},{trial},{label}" for (subject, trial), (_, label) in values.items()]
+    write(tmp_path / "y_train.csv", ["subject,trial,label", *RNG.permutation(labels)])
+    found = samples(source_of(tmp_path, test_share=0))
+    expected = {(of.tobytes(), label) for of, label in values.values()}
+    assert {(one[1].tobytes(), one[2]) for one in found.values()} == expected
+    write(tmp_path / "y_train.csv", ["trial,label", "1,a"])
+    with pytest.raises(DataError, match="no column of the group, and names of series repeat"):
+        source_of(tmp_path).splits()
+
+
+def test_files_to_predict_are_the_tables_that_were_encoded(tmp_path, walks):
+    long = write(tmp_path / "long.csv", ["id,time_s,x,y,label,subject", *long_rows(walks)])
+    note = source_of(long).provenance()["note"]
+    signals = source_of("").signals_of(long, note)
+    for signal, (_, _, values) in zip(signals, walks.values(), strict=True):
+        np.testing.assert_array_equal(signal.values, values)
+    unlabelled = [",".join(row.split(",")[:4]) for row in long_rows(walks)]
+    other = write(tmp_path / "other.csv", ["id,time_s,x,y", *unlabelled])
+    assert len(source_of("").signals_of(other, note)) == len(walks)
+    one = write(tmp_path / "one.csv", ["time_s,x,y", *(f"{n / 50},{n},{-n}" for n in range(5))])
+    (signal,) = source_of("").signals_of(one, note)
+    assert signal.values.shape == (5, 2)
+    rows = [f"{'ab'[n % 2]},{n},{n + 1},{n + 2}" for n in range(6)]
+    table = write(tmp_path / "wide.csv", rows)
+    signals = source_of("").signals_of(table, source_of(table).provenance()["note"])
+    assert [s.values[:, 0].tolist() for s in signals] == [[n, n + 1, n + 2] for n in range(6)]
