@@ -99,7 +99,7 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
         (channel, time).
     missing
         What stands in place of missing values: ``"refuse"`` (an error), ``"linear"`` (interpolated in time, the
-        nearest at the ends), ``"previous"`` (the value before, 0 ahead of the first) or ``"zero"``.
+        nearest at the ends), ``"previous"`` (the value before, the first one at the start) or ``"zero"``.
     window
         Steps of a sample that is a window of a series; 0: whole series. What remains at the end of a series is left
         out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..errors import DataError, UsageError, near_miss, printable
 from ..input_files import InputFile, Limits
 from ..text import listed
 from ..time_units import words_of
+from .class_names import check_spellings
 from .series_data import Series, SeriesFile, check_limit, oriented
 from .split_names import split_named
 
@@ -172,7 +174,10 @@ def _rate(path: Path, array: Array) -> float:
 def _of_split(path: Path, split: str, arrays: Mapping[str, Array], time_axis: str) -> list[Series]:
     values = arrays["values"]
     what = f"{path}{f', split {split}' if split else ''}"
-    if values.dtype.kind not in "iufb" or 0 in values.shape:
+    if 0 in values.shape:
+        got = f"{what} is empty: the series have the shape {values.shape}"
+        raise DataError(got, "at least one series of one step", "Give the file that has them.")
+    if values.dtype.kind not in "iufb":
         raise DataError(f"{what}: the series are {values.dtype} {values.shape}", "numbers", "Correct them.")
     with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is seen later
         array = values.all().astype(np.float64)
@@ -231,7 +236,11 @@ def _texts(what: str, role: str, array: Array | None) -> list[str] | None:
         if not (np.isfinite(values) & (values == np.floor(values))).all():
             raise DataError(f"{what}: the {role} are fractions or NaN", "whole numbers", "Correct them.")
         values = values.astype(np.int64)
+    given = {str(value) for value in values}
     texts = [printable(str(value).strip()) for value in values]
+    if role == "labels" and len({*texts}) < len({*map(printable, given)}):  # spaces alone tell some apart
+        spaced = Counter(name.strip() for name in given)
+        check_spellings([name for name in given if spaced[name.strip()] > 1], f"{what}: the array of labels")
     if not all(texts):
         raise DataError(f"{what}: series {texts.index('')} has no name in {role}", "one each", "Add it.")
     return texts

@@ -107,14 +107,14 @@ def filled(values: NDArray[np.float64], how: Missing, what: str) -> tuple[NDArra
         float64 (time, channel), NaN where a value is missing.
     how
         ``"linear"``: between the neighbours in time, which also stand for what is missing before the first and after
-        the last. ``"previous"``: the value before, 0 ahead of the first. ``"zero"``: 0. ``"refuse"``: an error.
+        the last. ``"previous"``: the value before, or the first one ahead of it. ``"zero"``: 0. ``"refuse"``: an error.
     what
         The series, for messages.
 
     Raises
     ------
     DataError
-        A value is infinite; or one is missing and `how` is ``"refuse"``; or a channel has no value to interpolate.
+        A value is infinite; or one is missing and `how` is ``"refuse"``; or a channel has no value to fill it from.
     """
     absent = np.isnan(values)
     if np.isinf(values).any():
@@ -138,17 +138,17 @@ def filled(values: NDArray[np.float64], how: Missing, what: str) -> tuple[NDArra
     steps = np.arange(len(values))
     for channel in np.flatnonzero(absent.any(axis=0)):
         known = np.flatnonzero(~absent[:, channel])
+        if not len(known):
+            raise DataError(
+                f"{what} has no value at all in channel {channel}",
+                "at least one, to fill it from",
+                "Remove the channel or the series, or use source.missing=zero.",
+            )
         if how == "linear":
-            if not len(known):
-                raise DataError(
-                    f"{what} has no value at all in channel {channel}",
-                    "at least one, to interpolate from",
-                    "Remove the channel or the series, or use source.missing=zero.",
-                )
             result[:, channel] = np.interp(steps, known, values[known, channel])
         else:
-            last = np.searchsorted(known, steps, side="right") - 1
-            result[:, channel] = np.where(last >= 0, np.append(values[known, channel], 0.0)[last], 0.0)
+            last = np.maximum(np.searchsorted(known, steps, side="right") - 1, 0)
+            result[:, channel] = values[known[last], channel]
     return result, count
 
 

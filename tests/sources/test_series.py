@@ -113,7 +113,7 @@ def test_ts_files_without_classes(tmp_path):
     ("how", "expected"),
     [
         ("linear", [2, 2, 3, 4, 4]),
-        ("previous", [0, 2, 2, 4, 4]),
+        ("previous", [2, 2, 2, 4, 4]),
         ("zero", [0, 2, 0, 4, 0]),
     ],
 )
@@ -130,10 +130,11 @@ def test_missing_values_are_filled_as_chosen(tmp_path, how, expected):
     assert finding.startswith(f"missing values filled ({how}): 3 in 1 series: P_TRAIN.ts:0")
 
 
-def test_a_channel_without_any_value(tmp_path):
+@pytest.mark.parametrize("how", ["linear", "previous"])
+def test_a_channel_without_any_value(tmp_path, how):
     path = ts(tmp_path / "P_TRAIN.ts", "?,?:1,1:a\n")
     with pytest.raises(DataError, match="no value at all in channel 0"):
-        source_of(path, missing="linear").splits()
+        source_of(path, missing=how).splits()
 
 
 # ------------------------------------------------------------ archives
@@ -211,6 +212,23 @@ def test_hdf5_with_other_names(tmp_path):
 def test_archives_that_are_wrong(tmp_path, arrays, words):
     np.savez(tmp_path / "g.npz", **arrays)
     with pytest.raises(DataError, match=words):
+        source_of(tmp_path / "g.npz").splits()
+
+
+def test_labels_that_differ_by_spaces_are_refused(tmp_path):
+    np.savez(tmp_path / "g.npz", X=X, y=["a", "a ", "b ", "b "])
+    with pytest.raises(
+        DataError, match=r"the array of labels has classes whose names differ in spelling alone: 'a', 'a '"
+    ):
+        source_of(tmp_path / "g.npz").splits()
+    np.savez(tmp_path / "g.npz", X=X, y=["a ", "a ", "b ", "b "])  # padded alike
+    assert source_of(tmp_path / "g.npz").classes == ("a", "b")
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (0, 5, 2), (3, 0)])
+def test_archives_without_series(tmp_path, shape):
+    np.savez(tmp_path / "g.npz", X=np.zeros(shape), y=np.zeros(shape[0]))
+    with pytest.raises(DataError, match="is empty: the series have the shape"):
         source_of(tmp_path / "g.npz").splits()
 
 
