@@ -60,23 +60,31 @@ class Standardise(Transform):
         return self.statistics == "sample" or bool(self.mean)
 
     def fit(self, signals: Iterable[Any]) -> Self:
-        """Return it with the statistics of signals; raises `DataError` where they differ in channels, or are none."""
+        """Return it with the statistics of signals; raises `DataError` where they differ in channels, or are none.
+
+        So it does for values whose squares are beyond float64 (some 1e154).
+        """
         count, mean, squares = 0, np.zeros(0), np.zeros(0)
-        for signal in signals:
+        for n, signal in enumerate(signals):
             values = self._finite(signal)
             if not len(values):
                 continue
             if count and values.shape[1] != len(mean):
                 got = f"standardise: got signals of {len(mean)} and of {values.shape[1]} channels"
                 raise DataError(got, "as many in all", "Give all the same channels.")
-            steps, own = len(values), values.mean(axis=0)
-            own_squares = ((values - own) ** 2).sum(axis=0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                steps, own = len(values), values.mean(axis=0)
+                all_squares = ((values - own) ** 2).sum(axis=0)
+                total, difference = count + steps, own - mean if count else own
+                all_squares = all_squares + difference**2 * (count * steps / total)
+                if count:
+                    all_squares = squares + all_squares
+            _check_range(values, all_squares, f"training sample {n}")
             if not count:
-                count, mean, squares = steps, own, own_squares
+                count, mean, squares = steps, own, all_squares
                 continue
-            total, difference = count + steps, own - mean
             mean = mean + difference * (steps / total)
-            squares = squares + own_squares + difference**2 * (count * steps / total)
+            squares = all_squares
             count = total
         if not count:
             raise DataError("standardise: got no training steps", "at least 1", "Give training samples.")
@@ -97,7 +105,8 @@ class Standardise(Transform):
         UsageError
             The statistics are not known.
         DataError
-            The signal has other channels than the statistics, or values that are not finite.
+            The signal has other channels than the statistics, or values that are not finite, or so large
+            that float64 cannot hold what becomes of them.
         """
         values = self._finite(signal)
         if not self.is_fitted:
@@ -107,8 +116,10 @@ class Standardise(Transform):
                 "Call fit(training signals), which returns the transform with them; encode does so by itself.",
             )
         if self.statistics == "sample":
-            mean = values.mean(axis=0) if len(values) else np.zeros(values.shape[1])
-            deviation = values.std(axis=0) if len(values) else mean
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean = values.mean(axis=0) if len(values) else np.zeros(values.shape[1])
+                deviation = values.std(axis=0) if len(values) else mean
+            _check_range(values, deviation, "the signal")
             deviation = _without_rounding(deviation, mean)
         else:
             mean, deviation = np.array(self.mean), np.array(self.deviation)
@@ -118,10 +129,11 @@ class Standardise(Transform):
                     f"{len(mean)}, as its statistics have",
                     "Give the channels of the training samples.",
                 )
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             scaled = np.where(deviation > 0, (values - mean) / deviation, 0.0)
         if self.limit is not None:
             np.clip(scaled, -self.limit, self.limit, out=scaled)
+        _check_range(values, scaled, "the signal")
         return _with_values(signal, scaled)
 
     def _finite(self, signal: Any) -> NDArray[np.float64]:
@@ -131,6 +143,19 @@ class Standardise(Transform):
                 "standardise: got values that are NaN or infinite", "finite ones", "Repair the signal."
             )
         return values
+
+
+def _check_range(values: NDArray[np.float64], result: NDArray[np.float64], what: str) -> None:
+    """Raise `DataError` where a result of finite values (time, channel) is not finite: it is beyond float64."""
+    if np.isfinite(result).all():
+        return
+    channel = int(np.argmax(~np.isfinite(result).reshape(-1, values.shape[1]).all(axis=0)))
+    step = int(np.argmax(np.abs(values[:, channel])))
+    raise DataError(
+        f"standardise: {what} has the value {values[step, channel]:g} at step {step} of channel {channel}",
+        "values whose squares float64 can hold, below some 1e150",
+        "Correct it: such values often mark missing ones, which are to be NaN.",
+    )
 
 
 def _without_rounding(deviation: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:

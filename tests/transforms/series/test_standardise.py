@@ -62,3 +62,17 @@ def test_what_is_refused():
         Standardise().fit([np.array([[np.nan]])])
     with pytest.raises(DataError, match="got 2 channels; expected 1"):
         Standardise(mean=(0.0,), deviation=(1.0,))(np.zeros((3, 2)))
+
+
+def test_values_whose_squares_are_beyond_float64():
+    """They are an error, and no warning: pytest makes errors of warnings."""
+    good, large = np.arange(8.0).reshape(4, 2), np.array([[0.0, 1.0], [1.0, -1e300], [2.0, 3.0]])
+    words = "has the value -1e\\+300 at step 1 of channel 1"
+    with pytest.raises(DataError, match=f"training sample 1 {words}"):
+        Standardise().fit([good, large])
+    with pytest.raises(DataError, match="training sample 1 has the value 1e"):
+        Standardise().fit([good, np.full((3, 2), 1e300)])  # far from the others
+    with pytest.raises(DataError, match=words):
+        Standardise(statistics="sample")(large)
+    with pytest.raises(DataError, match=words):
+        Standardise(mean=(0.0, 0.0), deviation=(1.0, 1e-10))(large)
