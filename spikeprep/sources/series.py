@@ -23,7 +23,7 @@ from .checked_files import CheckedFile, CheckedFiles
 from .class_names import check_classes, check_spellings, read_class_names, sorted_classes
 from .labelled_files import BadFile, Entry, GroupNumbers, LabelledFiles, Recording
 from .labelled_source import LabelledSource
-from .series_annotations import annotated_intervals
+from .series_annotations import annotated_intervals, has_annotations
 from .series_arrays import check_arrays
 from .series_channels import MixedRates
 from .series_data import Missing, Series, Window, filled, rising_evenly, windows
@@ -31,6 +31,7 @@ from .series_files import SUFFIXES, ReadingSettings, SeriesReader, find_collecti
 from .series_long_tables import LONG_NOTE
 from .series_pairs import SplitFile
 from .series_table_columns import Form, LabelColumn, TableSettings
+from .series_wfdb import SUFFIX as WFDB_SUFFIX
 from .series_wide_tables import WIDE_NOTE
 
 _SHOWN = 6  # channels in a message
@@ -232,10 +233,20 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
 
     @cached_property
     def _files(self) -> LabelledFiles:
+        header = f"{self.path}{WFDB_SUFFIX}"
+        if self.path and not Path(self.path).exists() and Path(header).is_file():
+            what = "a folder, or a record of WFDB by its header"
+            raise DataError(f"no file or folder {self.path!r}", what, f"Give the header: source={header}.")
         if self.annotations:
             return self._annotated()
         if not self._collections:
-            return super()._files
+            try:
+                return super()._files
+            except DataError as error:
+                if not has_annotations(self.path, self.annotator):
+                    raise
+                fix = 'To make samples of the annotated intervals, use source.annotations=["*"].'
+                raise DataError(error.got, error.expected, f"{error.hint} {fix}".strip()) from error
         root = Path(self.path)
         folder = root.parent if root.is_file() else root
         entries: list[Entry] = []

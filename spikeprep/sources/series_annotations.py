@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import DataError, UsageError, near_miss, printable
+from ..input_files import open_input
 from ..text import listed
-from .labelled_files import Entry, file_id, files_under
+from .labelled_files import Entry, file_id, files_in, files_under
 from .series_data import SeriesFile
 from .series_edf import SUFFIXES as EDF_SUFFIXES
 from .series_wfdb import SUFFIX as WFDB_SUFFIX
@@ -23,6 +24,7 @@ EVERY = "*"
 """Chooses all annotations."""
 
 _SUFFIXES = (*EDF_SUFFIXES, WFDB_SUFFIX)
+_RESERVED = slice(192, 236)  # bytes of a header of EDF+: "EDF+C" or "EDF+D"
 _SHOWN = 8  # labels in a message
 _LEAST_ALIKE = 4  # first characters that the names of a recording and of its annotations share
 
@@ -141,6 +143,23 @@ def annotated_intervals(
     if clipped:
         findings.append(f"annotations that end with their recording, and last longer: {clipped:,}")
     return entries, findings
+
+
+def has_annotations(path: str, annotator: str) -> bool:
+    """Whether a path is a recording, or a folder with recordings in it, that may have annotations, by their headers."""
+    root = Path(path)
+    if not path or not root.exists():
+        return False
+    files = [root] if root.is_file() else [file for file in files_in(root) if file.is_file()]
+    for file in files:
+        suffix = file.suffix.lower()
+        if suffix == WFDB_SUFFIX and file.with_suffix(f".{annotator}").is_file():
+            return True
+        if suffix in EDF_SUFFIXES:
+            with open_input(file) as stream:
+                if stream.read(_RESERVED.stop)[_RESERVED].startswith((b"EDF+", b"BDF+")):
+                    return True
+    return False
 
 
 def _recording_of(file: Path, recordings: Sequence[Path]) -> Path:

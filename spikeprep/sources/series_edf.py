@@ -21,6 +21,7 @@ from .series_data import Annotation, SeriesFile
 
 SUFFIXES = (".edf", ".bdf")
 _FIELDS = 256  # bytes of the header, and of its part for each signal
+_ANNOTATIONS = {b"EDF Annotations", b"BDF Annotations"}  # labels of what is no signal
 _AGAIN = "Copy the file again."
 
 
@@ -83,11 +84,18 @@ def _check_header(path: Path, content: bytes, width: int) -> None:
         header, records, signals = (int(content[a:b]) for a, b in ((184, 192), (236, 244), (252, 256)))
         seconds = float(content[244:252])
         begin = _FIELDS + 216 * signals
+        labels = [content[_FIELDS + 16 * n : _FIELDS + 16 * n + 16].strip() for n in range(max(signals, 0))]
         samples = [int(content[begin + 8 * n : begin + 8 * n + 8]) for n in range(max(signals, 0))]
     except ValueError as error:
         raise DataError(f"{path} has a damaged header ({error})", "an EDF or BDF file", _AGAIN) from error
     if signals < 1 or header != _FIELDS * (signals + 1) or min(samples) < 0 or not np.isfinite(seconds):
         raise DataError(f"{path} has a damaged header", "an EDF or BDF file", _AGAIN)
+    if seconds <= 0 and not {*labels} <= _ANNOTATIONS:  # of annotations alone, 0 is right
+        raise DataError(
+            f"{path} states data records of {seconds:g} s: its signals have no rate",
+            "a duration above 0",
+            "Correct the duration of a data record in the header (bytes 244 to 251), or save the recording again.",
+        )
     size = header + records * sum(samples) * width
     if records < 0 or len(content) != size:
         what = f"{records:,} records" if records >= 0 else "no number of records"

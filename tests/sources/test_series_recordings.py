@@ -108,6 +108,8 @@ def header(content, at, text):
         (lambda c: c[:-10], r"has 4,7\d\d bytes, and its header states 10 records \(expected 4,7\d\d bytes"),
         (lambda c: c + b"\0\0", "its header states 10 records"),
         (lambda c: header(c, 236, "-1"), "its header states no number of records"),
+        (lambda c: header(c, 244, "0"), "states data records of 0 s: its signals have no rate"),
+        (lambda c: header(c, 244, "-1"), "states data records of -1 s"),
         (lambda c: header(c, 192, "EDF+D   "), r"is discontinuous \(EDF\+D\): it may have gaps"),
         (lambda c: header(c, 252, "9999"), "damaged header"),
         (lambda c: header(c, 252, "x"), "damaged header"),
@@ -214,6 +216,26 @@ def wfdb_record(folder, name, values=ECG, beats=(), rhythms=(), **settings):
         at, symbols, notes = (list(column) for column in zip(*marks, strict=True))
         wfdb.wrann(name, "atr", np.array(at), symbols, aux_note=notes, write_dir=str(folder))
     return folder / f"{name}.hea"
+
+
+def test_a_record_by_its_name_without_an_ending(tmp_path):
+    wfdb_record(tmp_path / "mit", "100", beats=[(100, "N"), (200, "V")])
+    for settings in ({}, {"annotations": ("*",), "around": (0.1, 0.1)}):
+        with pytest.raises(DataError, match=r"no file or folder .*Give the header: source=.*mit/100\.hea"):
+            source_of(tmp_path / "mit/100", **settings).splits()
+    with pytest.raises(DataError, match=r'use source\.annotations=\["\*"\]'):
+        source_of(tmp_path / "mit").splits()
+
+
+def test_recordings_without_classes(tmp_path):
+    edf(tmp_path / "a.edf", annotations=STAGES)
+    for path in (tmp_path, tmp_path / "a.edf"):
+        with pytest.raises(DataError, match=r'use source\.annotations=\["\*"\]'):
+            source_of(path).splits()
+    edf(tmp_path / "plain/a.edf")
+    with pytest.raises(DataError) as caught:
+        source_of(tmp_path / "plain").splits()
+    assert "annotations" not in caught.value.hint
 
 
 def test_records_in_folders_of_classes(tmp_path):
