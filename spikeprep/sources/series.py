@@ -85,7 +85,8 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
       ``.npz``, HDF5, EDF, BDF, a record of WFDB (``.hea``), or a text file of a line per step and a column per channel;
     - a CSV file with the columns ``path``, ``label`` and, where they are known, ``split`` and ``group``, or of
       intervals of recordings, with ``start_s`` and ``stop_s``;
-    - with `annotations`, a recording of EDF, BDF or WFDB, or a folder of them: the annotated intervals are the samples.
+    - with `annotations`, a recording of EDF, BDF or WFDB (``mit/100``, or its header), or a folder of them:
+      the annotated intervals are the samples.
 
     Samples may be windows of the series: those of one series are one group, so that no split that is chosen, here or in
     training, cuts through it.
@@ -174,6 +175,11 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        header = f"{self.path}{WFDB_SUFFIX}"
+        if (
+            self.path and not Path(self.path).exists() and Path(header).is_file()
+        ):  # a record, as WFDB names it
+            object.__setattr__(self, "path", header)
         check_arrays(self.arrays)
         if self.overlap and self.overlap >= self.window:
             got = f"got {self.name}.overlap = {self.overlap} and {self.name}.window = {self.window}"
@@ -233,10 +239,6 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
 
     @cached_property
     def _files(self) -> LabelledFiles:
-        header = f"{self.path}{WFDB_SUFFIX}"
-        if self.path and not Path(self.path).exists() and Path(header).is_file():
-            what = "a folder, or a record of WFDB by its header"
-            raise DataError(f"no file or folder {self.path!r}", what, f"Give the header: source={header}.")
         if self.annotations:
             return self._annotated()
         if not self._collections:

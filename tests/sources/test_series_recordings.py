@@ -1,9 +1,12 @@
 """EDF, EDF+, BDF and WFDB: files that the libraries themselves have written."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spikeprep.errors import DataError, UsageError
+from spikeprep.recipes import load_recipe
 from spikeprep.sources.series import SeriesSource
 
 RNG = np.random.default_rng(11)
@@ -220,9 +223,13 @@ def wfdb_record(folder, name, values=ECG, beats=(), rhythms=(), **settings):
 
 def test_a_record_by_its_name_without_an_ending(tmp_path):
     wfdb_record(tmp_path / "mit", "100", beats=[(100, "N"), (200, "V")])
-    for settings in ({}, {"annotations": ("*",), "around": (0.1, 0.1)}):
-        with pytest.raises(DataError, match=r"no file or folder .*Give the header: source=.*mit/100\.hea"):
-            source_of(tmp_path / "mit/100", **settings).splits()
+    settings = {"annotations": ("*",), "around": (0.1, 0.1), "test_share": 0}
+    series = load_recipe("series")
+    recipe = replace(series, source={**series.source, **settings})
+    source = recipe.open_source(tmp_path / "mit/100")
+    assert dict(source.splits()) == {"train": 2}
+    named = samples(source_of(tmp_path / "mit/100", **settings))
+    assert named.keys() == samples(source_of(tmp_path / "mit/100.hea", **settings)).keys()
     with pytest.raises(DataError, match=r'use source\.annotations=\["\*"\]'):
         source_of(tmp_path / "mit").splits()
 
