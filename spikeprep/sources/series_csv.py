@@ -27,6 +27,10 @@ ABSENT = ("", "?", "nan", "na", "n/a", "null", "none", "-")
 TIMES = ("t", "time", "times", "timestamp", "timestamps", "elapsed", "seconds")
 """Names of columns of times."""
 
+TIME_NUMBERS = "a time as a number, in seconds or in a unit that the column's name ends in"
+ISO_DATES = "or dates and times of ISO 8601, such as 2020-01-31 12:00:00.25"
+"""What a column of times may have, for messages."""
+
 _INDICES = ("", "index", "id", "step", "sample", "frame", "unnamed 0")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _EPOCH = (10**9, 3 * 10**9)  # Unix time in seconds, from 2001 to 2065
@@ -73,13 +77,13 @@ def read_csv(path: Path, content: bytes, columns: Mapping[str, Any] | None = Non
             raise DataError(got, listed([*map(repr, head)]), near_miss(name, head))
     keep, rate, note = list(range(len(head))), 0.0, ""
     for n, name in enumerate(head):
-        stem, unit = split_unit(name)
+        _, unit = split_unit(name)
         given = columns.get(name)
         if given == "ignore":
             keep.remove(n)
         elif given == "channel":
             continue
-        elif given == "time" or stem in TIMES or unit_named(name):
+        elif given == "time" or is_time(name):
             named_unit = unit or unit_named(name)
             rate = rate_of_times(path, values[:, n], named_unit, name)
             note = note_on_rate(values[:, n], named_unit, name, rate)
@@ -91,6 +95,11 @@ def read_csv(path: Path, content: bytes, columns: Mapping[str, Any] | None = Non
     names = tuple(printable(head[n]) for n in keep)
     series = [Series(np.ascontiguousarray(values[:, keep]))]
     return SeriesFile(series, rate, channels=names, rate_note=note)
+
+
+def is_time(name: str) -> bool:
+    """Whether a column has times, by its name."""
+    return split_unit(name)[0] in TIMES or bool(unit_named(name))
 
 
 def split_fields(line: str, delimiter: str | None) -> list[str]:
@@ -147,11 +156,14 @@ def _table(
                 row.append(value_of(field, decimal))
             except ValueError as error:
                 column = f"column {printable(head[n][:_SHOWN])}" if head else f"column {n + 1}"
-                raise DataError(
-                    f"{path} line {number} has {printable(field[:_SHOWN])!r} in {column}",
-                    "a number",
-                    "Correct it, or remove columns that are no channels.",
-                ) from error
+                got = f"{path} line {number} has {printable(field[:_SHOWN])!r} in {column}"
+                if head and is_time(head[n]):
+                    expected = (
+                        f"{TIME_NUMBERS}; in a table with a row per step, source.table=long, {ISO_DATES}"
+                    )
+                    raise DataError(got, expected, "Correct it, or remove the column.") from error
+                fix = "Correct it, or remove columns that are no channels."
+                raise DataError(got, "a number", fix) from error
         rows.append(row)
     return np.array(rows, np.float64)
 

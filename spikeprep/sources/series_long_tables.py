@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, printable
 from ..text import listed
 from ..time_units import split_unit, unit_named
-from .series_csv import is_number, note_on_rate, rate_of_times
+from .series_csv import ISO_DATES, TIME_NUMBERS, is_number, note_on_rate, rate_of_times
 from .series_data import Series, SeriesFile
 from .series_table_columns import TableSettings, as_classes, meaning_of, single, split_of, unclear
 from .series_text import TextColumns
@@ -153,12 +153,21 @@ def _dates(table: TextColumns, words: NDArray[np.str_], name: str) -> NDArray[np
     try:
         dates = words.astype("datetime64[ns]")
     except ValueError as error:
+        word = next((str(word) for word in words if not _is_date(str(word))), str(words[0]))
         raise DataError(
-            f"{table.path} has {printable(str(words[0])[:_SHOWN])!r} in column {printable(name)}",
-            "numbers, or dates and times such as 2020-01-31 12:00:00.25",
-            "Correct it, or leave the column out: use source.columns.NAME=ignore.",
+            f"{table.path} has {printable(word[:_SHOWN])!r} in column {printable(name)}, which is a time",
+            f"{TIME_NUMBERS}, {ISO_DATES}",
+            f"Correct it, or leave the column out: use source.columns.{printable(name)}=ignore.",
         ) from error
     return np.asarray((dates - dates.min()) / np.timedelta64(1, "s"))
+
+
+def _is_date(word: str) -> bool:
+    try:
+        np.datetime64(word, "ns")
+    except ValueError:
+        return False
+    return True
 
 
 def _unstacked(

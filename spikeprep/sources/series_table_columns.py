@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, UsageError, near_miss, printable
 from ..text import listed
-from ..time_units import split_unit, unit_named, words_of
-from .series_csv import TIMES
+from ..time_units import words_of
+from .series_csv import is_time
 from .series_text import TextColumns
 from .split_names import KNOWN_NAMES, split_named
 from .table_columns import role_of
@@ -83,8 +83,7 @@ def meaning_of(name: str, settings: TableSettings) -> str:
     words = "".join(words_of(name))
     if role := _ROLES.get(words):
         return role
-    stem, _ = split_unit(name)
-    if stem in TIMES or unit_named(name):
+    if is_time(name):
         return "time"
     role = role_of(name)
     return role if role in ("label", "split", "group") else ""

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, printable
 from .list_files import decode_text
-from .series_csv import ABSENT, DELIMITERS, is_number, split_fields, value_of
+from .series_csv import (
+    ABSENT,
+    DELIMITERS,
+    ISO_DATES,
+    TIME_NUMBERS,
+    is_number,
+    is_time,
+    split_fields,
+    value_of,
+)
 from .series_number_kernel import parse_numbers
 
 _BLOCK = 4096  # lines that are converted at a time
@@ -181,10 +190,12 @@ class TextColumns:
         except ValueError:
             row, column = next(place for place in np.ndindex(words.shape) if not _reads(str(words[place])))
             field = str(self._words(lines[row : row + 1], columns)[0, column])
+            name = printable(self.header[columns[column]]) if self.header else "NAME"
+            timed = bool(self.header) and is_time(self.header[columns[column]])
             raise DataError(
                 f"{self.path} line {numbers[row]} has {printable(field[:_SHOWN])!r} in {self.name_of(columns[column])}",
-                "a number",
-                "Correct it, or say what the column means: use source.columns.NAME=label, group, split or ignore.",
+                f"{TIME_NUMBERS}, as in the first row, {ISO_DATES}, in all" if timed else "a number",
+                f"Correct it, or say what the column means: use source.columns.{name}=label, group, split or ignore.",
             ) from None
 
     def _words(self, lines: Sequence[str], columns: Sequence[int]) -> NDArray[np.str_]:

@@ -111,7 +111,7 @@ def test_labels_in_a_table_of_their_own(tmp_path, walks):
     write(tmp_path / "y_train.csv", ["series_id,group,surface", *reversed(labels)])
     with pytest.raises(DataError, match=r"none of the label.*source\.columns\.NAME=label"):
         source_of(tmp_path, columns={"row_id": "ignore"}).splits()
-    with pytest.raises(DataError, match=r"line 2 has 'w0_0' in column row_id.*source\.columns"):
+    with pytest.raises(DataError, match=r"line 2 has 'w0_0' in column row_id.*source\.columns\.row_id=label"):
         source_of(tmp_path).splits()
     write(tmp_path / "y_train.csv", ["series_id,group,label", *reversed(labels)])
     source = source_of(tmp_path, columns={"row_id": "ignore"})
@@ -158,6 +158,29 @@ def test_dates_as_times(tmp_path):
     found = samples(source_of(path, test_share=0))
     assert found["t.csv:1"][3] == 4
     np.testing.assert_array_equal(found["t.csv:1"][1][:, 0], range(4))
+
+
+@pytest.mark.parametrize(
+    ("table", "times", "words"),
+    [
+        (
+            True,
+            ["14/01/2020 10:00:00", "14/01/2020 10:00:01"],
+            r"'14/01/2020 10:00:00' in column time, which is a time",
+        ),
+        (True, ["2020-01-14", "15/01/2020"], r"'15/01/2020' in column time, which is a time"),
+        (True, ["0", "15/01/2020"], r"line 3 has '15/01/2020' in column time"),
+        (False, ["14/01/2020", "15/01/2020"], r"line 2 has '14/01/2020' in column time"),
+    ],
+)
+def test_dates_that_are_not_iso(tmp_path, table, times, words):
+    rows = [f"a,{time},1,x" if table else f"{time},1" for time in times]
+    path = write(tmp_path / "t.csv", ["id,time,v,label" if table else "time,v", *rows])
+    with pytest.raises(DataError, match=words) as caught:
+        source_of(path).splits() if table else source_of("").signals_of(path, "")
+    assert "ISO 8601" in caught.value.expected
+    if table:
+        assert "source.columns.time=" in caught.value.hint
 
 
 def test_columns_that_a_setting_names(tmp_path):
