@@ -17,7 +17,7 @@ from ..text import listed
 from .labelled_files import file_id, files_in, files_under, is_hidden
 from .series_arrays import read_arrays
 from .series_channels import MixedRates, with_channels
-from .series_csv import read_csv
+from .series_csv import is_number, read_csv
 from .series_data import SeriesFile
 from .series_edf import SUFFIXES as EDF_SUFFIXES
 from .series_edf import read_edf
@@ -29,6 +29,7 @@ from .series_ts import read_ts
 from .series_wfdb import SUFFIX as WFDB_SUFFIX
 from .series_wfdb import read_wfdb
 from .split_names import KNOWN_NAMES, split_named
+from .table_columns import role_of
 
 TEXTS = (".csv", ".tsv", ".txt")
 """Endings of text files: of one series, or of many in a table."""
@@ -245,10 +246,21 @@ def form_of_file(path: Path, tables: TableSettings, alone: bool = False) -> Form
         columns = TextColumns.of(path, head)
     except DataError:
         return ""
+    if alone and not columns.header and _is_names(columns):
+        got = f"{path} is empty: it has names of columns and no rows"
+        raise DataError(got, "rows of values", "Give the file that has them.")
     form = form_of(columns, tables)
     if not form and alone and is_unknown(columns):
         raise unclear(columns)
     return form
+
+
+def _is_names(columns: TextColumns) -> bool:
+    """Whether a file has one line, of names; but for those of a table of files."""
+    if columns.width < 2 or columns.text.strip().count("\n"):
+        return False
+    names = columns.first
+    return not any(is_number(name, columns.decimal) or role_of(name) == "path" for name in names)
 
 
 def _there(problems: Sequence[str] | Mapping[str, object]) -> str:

@@ -503,3 +503,10 @@ def test_files_to_predict_are_the_tables_that_were_encoded(tmp_path, walks):
     table = write(tmp_path / "wide.csv", rows)
     signals = source_of("").signals_of(table, source_of(table).provenance()["note"])
     assert [s.values[:, 0].tolist() for s in signals] == [[n, n + 1, n + 2] for n in range(6)]
+
+
+@pytest.mark.parametrize("names", ["id,time,x,y,label", "t0,t1,t2,label", "path,label"])
+def test_names_of_columns_and_no_rows(tmp_path, names):
+    words = "is empty: it has names of columns and no rows" if "path" not in names else "t.csv"
+    with pytest.raises(DataError, match=words):
+        source_of(write(tmp_path / "t.csv", [names])).splits()
