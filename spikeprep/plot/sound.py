@@ -123,7 +123,11 @@ def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | o
         frames = transform.apply(frames, SampleKey(store.attributes["seed"], split, index))
         sound = frames if isinstance(frames, Audio) else sound
     if not isinstance(sound, Audio) or not isinstance(frames, Frames):
-        raise UsageError(f"{store.path} does not contain sound", "", "Leave source out.")
+        raise UsageError(
+            f"{store.path} does not contain sound: other samples are not drawn with their raw data",
+            "a store of sound, or no source",
+            "Leave source out: the spikes are drawn alone; kind=encoders draws the signal and its spikes, with source.",
+        )
     centres = [
         transform.centres(sound.rate) for transform in chain.transforms if isinstance(transform, FrontEnd)
     ]

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
+import spikeprep
 from spikeprep.encoding.plan import StorePlan
 from spikeprep.encoding.run import encode
 from spikeprep.errors import DataError, UsageError
@@ -461,6 +462,20 @@ def test_statistics_are_of_the_training_samples_and_kept_with_the_store(gait, tm
     plan = StorePlan(recipe, path)
     assert StorePlan(plan.recipe, path).attributes() == plan.attributes()
     assert plan.recipe.build_chain() == plan.encoder.chain
+
+
+@pytest.mark.parametrize(("settings", "units"), [({}, (4, 2)), ({"rectify.use": False}, (2, 2))])
+def test_other_encoders_keep_rectify_until_it_is_turned_off(gait, tmp_path, settings, units):
+    out = tmp_path / "a.zarr"
+    spikeprep.encode("series", out, source=gait[0], encoder="lif", settings=settings, progress=False)
+    assert tuple(SpikeStore.open(out).attributes["unit_shape"]) == units
+
+
+def test_a_picture_of_series_with_their_source(gait, tmp_path):
+    pytest.importorskip("matplotlib")
+    spikeprep.encode("series", tmp_path / "a.zarr", source=gait[0], progress=False)
+    with pytest.raises(UsageError, match=r"does not contain sound.*Leave source out.*kind=encoders"):
+        spikeprep.draw(tmp_path / "a.zarr", source=gait[0])
 
 
 def test_statistics_need_training_samples(tmp_path):
