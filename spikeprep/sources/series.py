@@ -526,8 +526,8 @@ class SeriesSource(LabelledSource, CheckedFiles[SeriesFacts]):
     def signals_of(self, file: Path, note: str) -> Sequence[Any]:
         """See `Source.signals_of`: one signal for each series of the file, or for each window of them."""
         reading = replace(self._reading, annotator="")
-        form = form_of_file(file, self._tables)
-        if (form == "long" and LONG_NOTE in note) or (form == "wide" and WIDE_NOTE in note):
+        encoded = "long" if LONG_NOTE in note else "wide" if WIDE_NOTE in note else ""
+        if encoded and (form := form_of_file(file, self._tables)) == encoded:
             reading = replace(reading, tables=replace(self._tables, form=form))
         reader = SeriesReader(reading)
         content = reader.read(file)

@@ -123,7 +123,7 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
 def _repeats_in_groups(text: Mapping[str, NDArray[np.str_]], times: NDArray[np.float64] | None) -> bool:
     """Whether names of series are of a group alone, as the numbers of trials of each subject are.
 
-    Half of them, or more, occur in several groups; or one does at the same time.
+    Most of them occur in several groups; or one does at the same time.
     """
     if "group" not in text or not len(text["series"]):
         return False
@@ -135,8 +135,8 @@ def _repeats_in_groups(text: Mapping[str, NDArray[np.str_]], times: NDArray[np.f
     _, group = np.unique(groups[begins], return_inverse=True)
     groups_of = np.bincount(np.unique(np.stack([number, group]), axis=1)[0])
     repeated = int((groups_of > 1).sum())
-    if times is None or 2 * repeated >= len(ids) or not repeated:
-        return 2 * repeated >= len(ids)
+    if times is None or 2 * repeated > len(ids) or not repeated:
+        return 2 * repeated > len(ids)
     number, group = number[run], group[run]
     order = np.lexsort((group, times, number))
     same = (np.diff(number[order]) == 0) & (np.diff(times[order]) == 0) & (np.diff(group[order]) != 0)
