@@ -14,7 +14,15 @@ from ..text import listed
 from ..time_units import split_unit, unit_named
 from .series_csv import ISO_DATES, TIME_NUMBERS, is_number, note_on_rate, rate_of_times
 from .series_data import Series, SeriesFile
-from .series_table_columns import TableSettings, as_classes, meaning_of, single, split_of, unclear
+from .series_table_columns import (
+    TableSettings,
+    as_classes,
+    meaning_of,
+    note_on_spaces,
+    single,
+    split_of,
+    unclear,
+)
 from .series_text import TextColumns
 
 LONG_NOTE = "a table with a row per step (long)"
@@ -109,7 +117,7 @@ def read_long(table: TextColumns, settings: TableSettings, labels: tuple[Path, b
         )
         for n, (start, stop) in enumerate(zip(starts, bounds[1:], strict=True))
     ]
-    what = LONG_NOTE
+    what = LONG_NOTE + (note_on_spaces(table, columns["label"]) if "label" in columns else "")
     if by_group:
         series_name, group_name = (printable(table.header[columns[role]]) for role in ("series", "group"))
         what += (

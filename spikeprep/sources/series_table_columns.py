@@ -132,6 +132,16 @@ def single(table: TextColumns, roles: Sequence[str], wanted: Sequence[str]) -> d
     return columns
 
 
+def note_on_spaces(table: TextColumns, column: int) -> str:
+    """Return a note, to follow another, on labels that are one but for spaces around them; empty: there are none."""
+    names = table.spaced(column)
+    return (
+        f"; labels that differ by spaces around them are one class: {listed([*map(ascii, names)], 6)}"
+        if names
+        else ""
+    )
+
+
 def as_classes(path: Path, labels: Sequence[str] | NDArray[np.str_]) -> list[str]:
     """Return names of classes: of ``1.0000e+00`` 1; raises `DataError` where they are fractions."""
     names: dict[str, str] = {}

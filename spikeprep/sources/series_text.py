@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -214,6 +217,23 @@ class TextColumns:
         if column <= behind:
             return [line.split(self.delimiter, column + 1)[column] for line in lines]
         return [line.rsplit(self.delimiter, behind + 1)[-1 - behind] for line in lines]
+
+    def spaced(self, column: int) -> list[str]:
+        """Return the texts of a column, sorted, that spaces around them alone tell apart: `read` takes them for one."""
+        mark = self.delimiter
+        if mark is None or not any(s in self.text for s in (f" {mark}", f"{mark} ", " \n", '" ', ' "')):
+            return []
+        texts = set()
+        for _, lines in self._blocks():
+            for line in lines:
+                fields = line.split(mark)
+                if '"' in line:
+                    with contextlib.suppress(csv.Error):
+                        fields = next(csv.reader([line], delimiter=mark))
+                if len(fields) == self.width:
+                    texts.add(fields[column])
+        names = Counter(text.strip() for text in texts)
+        return sorted(text for text in texts if names[text.strip()] > 1)
 
     def name_of(self, column: int) -> str:
         """Return a column's name, or its number, from 1, for messages."""

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from ..errors import DataError, printable
 from .series_csv import counts, is_number
 from .series_data import Series, SeriesFile
-from .series_table_columns import NUMBERED, TableSettings, as_classes, meaning_of, single, split_of, unclear
+from .series_table_columns import (
+    NUMBERED,
+    TableSettings,
+    as_classes,
+    meaning_of,
+    note_on_spaces,
+    single,
+    split_of,
+    unclear,
+)
 from .series_text import TextColumns
 
 WIDE_NOTE = "a table with a row per series (wide)"
@@ -60,7 +69,12 @@ def read_wide(table: TextColumns, settings: TableSettings) -> SeriesFile:
         for n, (one, length) in enumerate(zip(values, lengths, strict=True))
     ]
     channels = tuple(groups) if len(groups) > 1 else ()
-    return SeriesFile(series, labelled=True, channels=channels, table_note=WIDE_NOTE)
+    return SeriesFile(
+        series,
+        labelled=True,
+        channels=channels,
+        table_note=WIDE_NOTE + note_on_spaces(table, columns["label"]),
+    )
 
 
 def _channels(table: TextColumns, plain: Sequence[int]) -> dict[str, list[int]]:

@@ -510,3 +510,15 @@ def test_names_of_columns_and_no_rows(tmp_path, names):
     words = "is empty: it has names of columns and no rows" if "path" not in names else "t.csv"
     with pytest.raises(DataError, match=words):
         source_of(write(tmp_path / "t.csv", [names])).splits()
+
+
+def test_labels_of_a_table_that_differ_by_spaces_are_noted(tmp_path):
+    note = "labels that differ by spaces around them are one class: 'up', 'up '"
+    rows = ["a,0,1,up", "a,1,2,up", "b,0,3,up ", "b,1,4,up ", 'c,0,1,"down"', "c,1,1,down"]
+    source = source_of(write(tmp_path / "t.csv", ["id,time_s,x,label", *rows]))
+    assert source.classes == ("down", "up")
+    assert source.provenance()["note"].endswith(note)
+    source = source_of(write(tmp_path / "w.csv", ["up,1,2", "up ,3,4", "down,4,5", "down,5,6"]))
+    assert note in source.provenance()["note"]
+    padded = source_of(write(tmp_path / "p.csv", ["up  , 1,2", "up  , 3,4", "down, 4,5", "down, 5,6"]))
+    assert "spaces" not in padded.provenance()["note"]
