@@ -38,7 +38,8 @@ class FilterBank(FrontEnd):
     window
         Seconds of sound that a frame summarises.
     compression
-        Of the power p: ``"decibels"``: 1 + 10 log₁₀(p) / `range_db`, so 1 at full scale and 0 at the end of the range;
+        Of the power p: ``"decibels"``: 1 + 10 log₁₀(p) / `range_db`, so 1 at full scale and 0 at the end of the range,
+        and limited to these: louder than a sine of full scale, as square waves and noise may be, is 1 too;
         ``"log"``: its natural logarithm; ``"cube_root"``; ``"square_root"``, the amplitude; ``"none"``.
     range_db
         Dynamic range below full scale, in dB: what is softer counts as that soft, of ``"decibels"`` and ``"log"``.
@@ -63,6 +64,11 @@ class FilterBank(FrontEnd):
     def level(self) -> float:  # type: ignore[override]
         """About the value of the loudest channels of speech."""
         return _LEVELS[self.compression]
+
+    @property
+    def most_decibels(self) -> float:
+        """What ``"decibels"`` are limited to: 1, full scale."""
+        return 1.0
 
     @abstractmethod
     def power(self, samples: Samples, rate: float, frames: int) -> NDArray[Any]:
@@ -113,13 +119,14 @@ class FilterBank(FrontEnd):
         """
         samples = checked_samples(signal, self.name)
         frames, _, rate = self.checked_grid(samples.size, signal.rate)
-        return Frames(
-            compress(self.power(samples, signal.rate, frames), self.compression, self.range_db), rate
-        )
+        values = compress(self.power(samples, signal.rate, frames), self.compression, self.range_db)
+        if self.compression == "decibels":
+            np.minimum(values, values.dtype.type(self.most_decibels), out=values)
+        return Frames(values, rate)
 
 
 def compress(power: NDArray[Any], compression: Compression, range_db: Positive) -> NDArray[Any]:
-    """Return power compressed as `FilterBank` describes; `power` is overwritten."""
+    """Return power compressed as `FilterBank` describes, decibels without their upper limit; `power` is overwritten."""
     real = power.dtype.type
     if compression == "decibels":
         power *= real(10.0 ** (range_db / 10))  # the end of the range becomes 1, whose logarithm is exactly 0

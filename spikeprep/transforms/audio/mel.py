@@ -26,10 +26,11 @@ class Mel(FilterBank):
 
     A frame is weighted by a Hann window (periodic), and its Fourier transform's |X|² summed with triangular weights: a
     band's weight rises from 0 at the centre below it to 1 at its own centre, and falls to 0 at the one above. The band
-    of frequencies `low` … `high` is divided evenly in mel. The values of torchaudio's ``MelSpectrogram`` come with
-    ``compression="none"``, ``full_scale=False``, ``padding="reflect"`` and low 0, those of librosa's
-    ``melspectrogram`` with ``padding="zeros"``, scale and norm ``"slaney"``; their first channel is the lowest, here it
-    is the last.
+    of frequencies `low` … `high` is divided evenly in mel. The window spreads a sine over bins, which add up: one of
+    full scale at a band's centre has a power of 0.8 to 1.5 there, the more the more bins the band has. The values of
+    torchaudio's ``MelSpectrogram`` come with ``compression="none"``, ``full_scale=False``, ``padding="reflect"`` and
+    low 0, those of librosa's ``melspectrogram`` with ``padding="zeros"``, scale and norm ``"slaney"``; their first
+    channel is the lowest, here it is the last.
 
     Parameters
     ----------
@@ -44,10 +45,11 @@ class Mel(FilterBank):
         ``"none"``: frame k summarises the samples from k hops on. Else it is centred on that sample, the sound goes on
         at both ends by ``"reflect"`` (mirrored) or ``"zeros"``, and n samples have ⌊n / hop⌋ + 1 frames.
     full_scale
-        Whether power is divided by that of a sine of full scale, (Σ window / 2)²; else it is |X|² as it is.
+        Whether power is divided by that of a sine of full scale in its bin, (Σ window / 2)²; else it is |X|² as it is,
+        and ``"decibels"`` have no upper limit.
     running_sum
         Whether to add channels, ahead of the others: the sum of each band's power from the first frame to this one,
-        compressed alike (Speech2Spikes).
+        compressed alike (Speech2Spikes). Sums exceed full scale, so ``"decibels"`` have no upper limit.
     precision
         ``"float64"``, or ``"float32"``, which is faster and within 1e-5 of the largest power.
     """
@@ -74,6 +76,11 @@ class Mel(FilterBank):
         super().__post_init__()
         if self.fft and (self.fft < 4 or self.fft & (self.fft - 1)):
             raise UsageError(f"got mel.fft = {self.fft}", "a power of two of at least 4, or 0")
+
+    @property
+    def most_decibels(self) -> float:
+        """What ``"decibels"`` are limited to: 1, full scale; infinity where power is not relative to it, or summed."""
+        return 1.0 if self.full_scale and not self.running_sum else np.inf
 
     def centres(self, rate: float) -> NDArray[np.float64]:
         """Return each band's centre frequency in Hz, decreasing; raises as `weights`."""

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from spikeprep.data import Audio
+from spikeprep.data import Audio, Frames
+from spikeprep.encoders import Latency
 from spikeprep.errors import DataError, UsageError
 from spikeprep.transforms import Butterworth, Gammatone, Mel
 from spikeprep.transforms.audio.frequency_scales import erb_bandwidth
@@ -156,6 +157,54 @@ def test_compressions(cls):
     }.items():
         values = cls(compression=compression, range_db=50)(sound).values
         np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("cls", [*BANKS, Mel])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_decibels_of_the_loudest_sounds_end_at_1(cls, precision):
+    """A sine of full scale at a centre, a square wave and noise of ±1 reach full scale; no channel exceeds it."""
+    settings = {"channels": 16, "low": 100, "high": 7000} | (
+        {"precision": precision}
+        if cls is Mel
+        else {"envelope": "rectified" if precision == "float32" else "power"}
+    )
+    bank, plain = cls(**settings), cls(**settings, compression="none")
+    sine = tone(bank.centres(RATE)[8])
+    chance = np.random.default_rng(1).choice([-1.0, 1.0], 8000)
+    for samples in (sine.samples, np.sign(sine.samples), chance):
+        values = bank(Audio(samples, RATE)).values
+        assert values.min() >= 0
+        assert values.max() <= 1
+        Latency()(Frames(values, 62.5))
+    if cls is Mel:  # a wide channel sums harmonics
+        assert plain(sine).values.max() > 1
+    power = plain(Audio(np.sign(sine.samples), RATE)).values
+    values = bank(Audio(np.sign(sine.samples), RATE)).values
+    assert power.max() > 1.2  # the fundamental of a square wave has (4 / π)² = 1.62
+    assert (values[power > 1.001] == 1).all()
+    assert values.max() == 1
+
+
+def test_mel_of_a_sine_of_full_scale():
+    """A periodic Hann window puts 1, ¼ and ¼ of the power of a sine in its bin and those beside it: 1 to 1.5."""
+    mel = Mel(compression="none", channels=16)
+    for channel in range(16):
+        value = mel(tone(mel.centres(RATE)[channel])).values[5, channel]
+        assert 0.7 < value < 1.5
+    bins = 512 / RATE
+    alone = Mel(compression="none", channels=4, window=bins, low=0, high=8000)
+    centre = round(alone.centres(RATE)[1] * bins) / bins  # of a wide band, exactly in a bin
+    assert alone(tone(centre)).values[5, 1] == pytest.approx(1.5, rel=0.02)
+
+
+def test_mel_that_is_not_relative_to_full_scale_has_no_limit():
+    sound = noise(4000)
+    power = Mel(compression="none", full_scale=False)(sound).values
+    values = Mel(full_scale=False)(sound).values
+    np.testing.assert_allclose(values, np.maximum(1 + 10 * np.log10(power) / 60, 0))
+    assert values.max() > 1
+    summed = Mel(running_sum=True)(tone(1000, 1.0)).values
+    assert summed[-1].max() > 1.1
 
 
 @pytest.mark.parametrize("cls", [*BANKS, Mel])
