@@ -23,7 +23,7 @@ from ..errors import DataError, UsageError
 from ..random import SampleKey
 from .base import Description, Encoder
 from .channel_bits import write_channels
-from .channels import channels_of, check_sign
+from .channels import channels_of, check_sign, spikes_to_decode
 
 
 def _gaussian() -> tuple[float, ...]:
@@ -248,6 +248,7 @@ class BSA(Encoder):
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), one value per step, from spikes (time, channel)."""
+        spikes = spikes_to_decode(self.name, spikes)
         decided = np.zeros(spikes.shape)
         decided[: max(len(spikes) - self._delay, 0)] = spikes[self._delay :]
         rebuilt = np.zeros(spikes.shape)

@@ -19,7 +19,7 @@ from ..data import Bits, Frames, SpikeTrain
 from ..errors import DataError
 from ..random import SampleKey
 from .base import Description, Encoder
-from .channels import channels_of
+from .channels import channels_of, spikes_to_decode
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,13 @@ class ChannelEncoder(Encoder):
         """Write the spikes of values (time, channel) to zeroed `bits` (unit, byte), of as many bytes or more."""
 
 
-def signs(spikes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return up minus down, float64 (time, channel), of spikes (time, unit) with two units per channel."""
-    pairs = np.asarray(spikes, np.float64).reshape(len(spikes), -1, 2)
+def signs(owner: str, spikes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return up minus down, float64 (time, channel), of spikes (time, unit) with two units per channel.
+
+    Raises `UsageError`, in which `owner` is named, as `spikes_to_decode`.
+    """
+    checked = spikes_to_decode(owner, spikes, 2)
+    pairs = checked.astype(np.float64).reshape(len(checked), checked.shape[1] // 2, 2)
     return np.asarray(pairs[..., 0] - pairs[..., 1])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Frames
-from ..errors import DataError, SignalError
+from ..errors import DataError, SignalError, UsageError
 
 _NEGATIVE = (
     0.01  # of a signal's power: what is lost of it is as much as the error of a good reconstruction, 20 dB
@@ -50,6 +50,26 @@ def finite_channels(owner: str, signal: Any) -> NDArray[np.float64]:
             "Repair the signal, or fill its gaps.",
         )
     return values
+
+
+def spikes_to_decode(owner: str, spikes: Any, units_per_channel: int = 1) -> NDArray[Any]:
+    """Return spikes (time, unit) as an array, of any number of steps, 0 too.
+
+    Raises `UsageError`, in which `owner` is named, for another number of dimensions, and for units that are no whole
+    number of channels.
+    """
+    array = np.asarray(spikes)
+    if (
+        array.ndim != 2
+        or array.shape[1] == 0
+        or array.shape[1] % units_per_channel
+        or array.dtype.kind not in "biuf"
+    ):
+        units = f"a multiple of {units_per_channel} units" if units_per_channel > 1 else "at least 1 unit"
+        raise UsageError(
+            f"{owner}: got spikes {array.dtype} {array.shape} to decode", f"(time, unit), {units}"
+        )
+    return array
 
 
 def check_sign(owner: str, values: NDArray[np.float64], unit: float = 1.0) -> None:

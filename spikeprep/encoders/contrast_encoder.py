@@ -61,4 +61,4 @@ class ContrastEncoder(LaneEncoder):
         Begins at `start`, or at 0 where every channel has a level of its own; see `target`.
         """
         start = 0.0 if isinstance(self.start, str | None) else float(self.start)
-        return np.asarray(np.cumsum(self.threshold * signs(spikes), axis=0) + start)
+        return np.asarray(np.cumsum(self.threshold * signs(self.name, spikes), axis=0) + start)

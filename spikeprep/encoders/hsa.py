@@ -19,7 +19,7 @@ from .._jit import jit
 from ..config import Positive, Real, Share
 from ..errors import UsageError
 from .channel_encoder import multiples
-from .channels import check_sign, finite_channels
+from .channels import check_sign, finite_channels, spikes_to_decode
 from .dense_encoder import DenseEncoder
 
 
@@ -122,6 +122,7 @@ class HSA(DenseEncoder):
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), from spikes (time, channel)."""
+        spikes = spikes_to_decode(self.name, spikes, self.units_per_channel)
         rebuilt = np.zeros(spikes.shape)
         for j, tap in enumerate(self.filter[: len(spikes)]):
             rebuilt[j:] += tap * np.asarray(spikes[: len(spikes) - j], np.float64)

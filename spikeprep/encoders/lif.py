@@ -14,7 +14,7 @@ from .._simd import above, load_line, select, spread_line, total
 from ..config import Meta, Positive
 from ..data import Bits
 from .channel_encoder import multiples
-from .channels import finite_channels
+from .channels import finite_channels, spikes_to_decode
 from .lane_encoder import WIDTH, LaneEncoder, write_bits
 
 
@@ -96,6 +96,7 @@ class LIF(LaneEncoder):
         bound, the lower one. After the last spike: its value, or what would not have spiked if that is less. The
         value of unit 2 c + 1 is taken off that of unit 2 c.
         """
+        spikes = spikes_to_decode(self.name, spikes, self.units_per_channel)
         steps = len(spikes)
         values = np.zeros((steps, spikes.shape[1]))
         for unit in range(spikes.shape[1]):
@@ -106,7 +107,7 @@ class LIF(LaneEncoder):
                 rest = steps - 1 - fired[-1]
                 last = min(currents[-1], self._bound(np.array([rest]))[0]) if rest else 0.0
                 values[:, unit] = np.repeat([*currents, last], [*interval, rest])
-        pairs = values.reshape(steps, -1, 2)
+        pairs = values.reshape(steps, spikes.shape[1] // 2, 2)
         return np.asarray(pairs[..., 0] - pairs[..., 1])
 
     def _bound(self, steps: NDArray[Any]) -> NDArray[np.float64]:

@@ -90,7 +90,7 @@ class MovingWindow(DenseEncoder):
         Each spike is a change of `threshold`, as published. On the signals tried that is twice as good, in dB, as
         following the moving mean of what is rebuilt.
         """
-        return np.asarray(np.cumsum(self.threshold * signs(spikes), axis=0))
+        return np.asarray(np.cumsum(self.threshold * signs(self.name, spikes), axis=0))
 
     def target(self, signal: Any) -> NDArray[np.float64]:
         """Return what `decode` rebuilds, float64 (time, channel): the signal less its first values."""

@@ -15,6 +15,7 @@ from ..errors import DataError, SignalError, UsageError
 from ..random import POISSON, SampleKey, philox_keys
 from .base import Description, Encoder
 from .bernoulli import bernoulli_reference, draw_spikes, to_fractions
+from .channels import spikes_to_decode
 
 _PURPOSE = np.uint64(POISSON)
 
@@ -161,6 +162,7 @@ class Poisson(Encoder):
         The maximum-likelihood estimate: spikes per step, over the steps that may spike, divided by ``rate_max``.
         Its standard error is sqrt(p (1 − p) / (steps − 1)) / rate_max; it may exceed 1.
         """
+        spikes = spikes_to_decode(self.name, spikes)
         count = np.count_nonzero(spikes, axis=0)
         return np.asarray(count / (max(len(spikes) - 1, 1) * self.rate_max))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..config import Meta, Real
 from ..errors import DataError, UsageError
-from .channels import finite_channels
+from .channels import finite_channels, spikes_to_decode
 from .dense_encoder import DenseEncoder
 
 
@@ -100,6 +100,7 @@ class PulseWidth(DenseEncoder):
         where both units spike, their mean. Between two spikes it is a straight line. A steady value is within
         1 / (2 · period) of the range; a channel without spikes is the middle of the range.
         """
+        spikes = spikes_to_decode(self.name, spikes, self.units_per_channel)
         steps, units = spikes.shape
         place = np.arange(steps) % self.period / self.period
         values = np.full((steps, units // 2), 0.5)

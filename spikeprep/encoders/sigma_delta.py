@@ -112,11 +112,12 @@ class SigmaDelta(LaneEncoder):
         """Rebuild the signal, float64 (time, channel), from spikes (time, unit): their mean over `window`, centred."""
         from scipy.ndimage import convolve1d
 
+        changes = self.threshold * signs(self.name, spikes)
+        if not len(changes):
+            return changes
         half = self.window // 2
         weights = 0.5 + 0.5 * np.cos(np.pi * np.arange(-half, half + 1) / (half + 1))
-        return np.asarray(
-            convolve1d(self.threshold * signs(spikes), weights / weights.sum(), axis=0, mode="nearest")
-        )
+        return np.asarray(convolve1d(changes, weights / weights.sum(), axis=0, mode="nearest"))
 
     def candidates(self, signals: Sequence[Any]) -> dict[str, list[Any]]:
         """Return full scales from somewhat above the largest value on, since others may be larger, and windows."""

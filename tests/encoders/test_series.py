@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from spikeprep.data import Frames
 from spikeprep.encoders import (
+    BSA,
     HSA,
     LIF,
     Delta,
     Description,
     MovingWindow,
+    Poisson,
     PulseWidth,
     SigmaDelta,
     StepForward,
@@ -346,3 +348,28 @@ def test_a_batch_of_other_channels_is_refused():
         Delta().encode_into([np.zeros((5, 2)), np.zeros((5, 3))], out, rngs=[None] * 2)
     with pytest.raises(DataError, match=r"got 4 units of 9 steps"):
         Delta().encode_into([np.zeros((9, 2))], out, rngs=[None])
+
+
+DECODERS = [BSA, Delta, HSA, LIF, MovingWindow, Poisson, PulseWidth, SigmaDelta, StepForward]
+
+
+@pytest.mark.parametrize("cls", DECODERS)
+def test_spikes_that_cannot_be_decoded(cls):
+    encoder = cls()
+    units = 1 if cls in (BSA, HSA, Poisson) else 2
+    wrong = [np.zeros(100, bool), np.zeros((4, 25, 2), bool), np.zeros((100, 0), bool), np.bool_(True)]
+    for spikes in [*wrong, *([np.zeros((100, 3), bool)] if units == 2 else [])]:
+        shape = str(spikes.shape).replace("(", r"\(").replace(")", r"\)")
+        with pytest.raises(
+            UsageError, match=rf"{encoder.name}: got spikes bool {shape} to decode; expected \(time"
+        ):
+            encoder.decode(spikes)
+    with pytest.raises(UsageError, match="to decode"):
+        encoder.decode(np.full((5, 2), "x"))
+
+
+@pytest.mark.parametrize("cls", [cls for cls in DECODERS if cls is not Poisson])
+def test_no_steps_decode_to_none(cls):
+    encoder = cls()
+    channels = 2 if cls in (BSA, HSA) else 1
+    assert encoder.decode(np.zeros((0, 2), bool)).shape == (0, channels)
