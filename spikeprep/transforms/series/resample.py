@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ from ...config import Meta, NonNegative
 from ...data import Frames
 from ...encoders.base import Transform
 from ...encoders.channels import channels_of
-from ...errors import SignalError, UsageError
+from ...errors import DataError, SignalError, UsageError
 from ...random import SampleKey
 
 _LARGEST = 10_000  # of the two whole numbers whose ratio is that of two rates
@@ -36,6 +36,8 @@ class Resample(Transform):
         ``"linear"``: interpolates between neighbouring steps; where the result has fewer steps, what lies between them
         is not seen. ``"polyphase"``, for a rate: low-pass filters so that nothing aliases
         (`scipy.signal.resample_poly`, continued along a line at both ends); it may overshoot at jumps.
+    max_bytes
+        Most bytes of memory that a resampled series may take where it is longer than it was: 8 per value.
     """
 
     name: ClassVar[str] = "resample"
@@ -44,6 +46,7 @@ class Resample(Transform):
     rate: NonNegative = 0.0
     steps: Annotated[int, Meta(ge=0, le=1 << 31)] = 0
     method: Literal["linear", "polyphase"] = "linear"
+    max_bytes: Annotated[int, Meta(ge=1, le=1 << 62)] = field(default=1_000_000_000, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,14 +60,23 @@ class Resample(Transform):
             )
 
     def outline(self, signal: Any, rng: SampleKey | None = None) -> Any:
-        """Return channels of the shape that `signal` gives, all zero, at no cost."""
+        """Return channels of the shape that `signal` gives, all zero, at no cost; raises as calling it."""
         steps, channels = channels_of(self.name, signal).shape
-        return self._result(signal, np.broadcast_to(0.0, (self._length(signal, steps), channels)))
+        return self._result(signal, np.broadcast_to(0.0, (self._length(signal, steps, channels), channels)))
 
     def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
-        """Return the resampled channels, float64 (time, channel); raises `SignalError` for anything else."""
-        values = channels_of(self.name, signal).astype(np.float64)
-        steps = self._length(signal, len(values))
+        """Return the resampled channels, float64 (time, channel).
+
+        Raises
+        ------
+        SignalError
+            The signal is no series, or one of no rate that fits.
+        DataError
+            The result would take more than `max_bytes`, and more than the signal.
+        """
+        values = channels_of(self.name, signal)
+        steps = self._length(signal, *values.shape)
+        values = values.astype(np.float64)
         if not len(values) or not (self.rate or self.steps):
             return self._result(signal, values)
         if self.method == "polyphase" and self.rate:
@@ -108,11 +120,23 @@ class Resample(Transform):
             )
         return ratio
 
-    def _length(self, signal: Any, old: int) -> int:
+    def _length(self, signal: Any, old: int, channels: int) -> int:
+        """Return the steps that a signal of so many gets; raises `DataError` where they take too much memory."""
         if not self.rate:
-            return (self.steps or old) if old else 0
-        ratio = self._ratio(signal)
-        return -(-old * ratio.numerator // ratio.denominator)
+            new = (self.steps or old) if old else 0
+        else:
+            ratio = self._ratio(signal)
+            new = -(-old * ratio.numerator // ratio.denominator)
+        size = 8 * new * channels
+        if new > old and size > self.max_bytes:
+            setting, value = ("rate", f"{self.rate:g}") if self.rate else ("steps", str(self.steps))
+            raise DataError(
+                f"resample: got a series of {old:,} steps and {channels:,} channels, of which resample.{setting} = "
+                f"{value} makes {new:,} steps, {size:,} bytes of memory",
+                f"at most {self.max_bytes:,}",
+                f"Lower resample.{setting}, or use resample.max_bytes={size}.",
+            )
+        return new
 
     def _result(self, signal: Any, values: NDArray[np.float64]) -> Any:
         if not isinstance(signal, Frames):

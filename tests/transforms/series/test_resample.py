@@ -3,7 +3,7 @@ import pytest
 from scipy.signal import resample_poly
 
 from spikeprep.data import Frames
-from spikeprep.errors import SignalError, UsageError
+from spikeprep.errors import DataError, SignalError, UsageError
 from spikeprep.testing import check_transform
 from spikeprep.transforms import Resample
 
@@ -56,3 +56,25 @@ def test_what_is_refused():
         Resample(rate=10.0)(SIGNAL)
     with pytest.raises(SignalError, match="ratio"):
         Resample(rate=np.pi)(Frames(SIGNAL, 1e9))
+
+
+@pytest.mark.parametrize("method", ["outline", "__call__"])
+def test_memory_is_bounded(method):
+    """2 channels of 8 bytes each: what would take too much is refused before it is allocated."""
+    frames = Frames(SIGNAL, 1000.0)
+    for settings, words in (
+        ({"steps": 10**9}, r"resample.steps = 1000000000 makes 1,000,000,000 steps, 16,000,000,000 bytes"),
+        ({"rate": 1e9}, r"resample.rate = 1e\+09 makes 3,000,000 steps, 48,000,000 bytes"),
+        ({"rate": 1e9, "method": "polyphase"}, "48,000,000 bytes.*resample.max_bytes=48000000"),
+    ):
+        resample = Resample(**settings, max_bytes=10_000_000)
+        with pytest.raises(DataError, match=words):
+            getattr(resample, method)(frames)
+    with pytest.raises(DataError, match="at most 1,000,000,000"):
+        getattr(Resample(steps=10**9), method)(frames)
+    assert getattr(Resample(steps=10, max_bytes=160), method)(frames).values.shape == (10, 2)
+    with pytest.raises(DataError, match="160 bytes"):
+        getattr(Resample(steps=10, max_bytes=159), method)(frames)
+    # what is no longer than it was is never too large: it is in memory already
+    assert getattr(Resample(steps=2, max_bytes=1), method)(frames).values.shape == (2, 2)
+    assert Resample(steps=10**9)(Frames(SIGNAL[:0], 10.0)).values.shape == (0, 2)
