@@ -111,8 +111,25 @@ def test_raster_shows_the_first_sample_of_each_class(unit_shape):
     if unit_shape == (3, 4):
         np.testing.assert_array_equal(shown["bee"].get_array(), data[1].sum(axis=0).reshape(3, 4))
     else:
-        steps = np.diff([*range(0, 50, 8), 50])  # by whole bytes, the last one short
-        np.testing.assert_allclose(shown["bee"].get_array() @ steps, data[1].sum(axis=0))
+        bins = [
+            slice(start, start + 8) for start in (*range(0, 48, 8), 42)
+        ]  # all of 8 steps, the last ends at 50
+        expected = [data[1][steps].mean(axis=0) for steps in bins]
+        np.testing.assert_allclose(shown["bee"].get_array(), np.transpose(expected))
+
+
+@pytest.mark.parametrize("steps", [1, 7, 8, 9, 50, 512, 513, 1001, 5000])
+def test_a_constant_rate_is_drawn_constant(steps):
+    """A unit that spikes in every step, one in every fourth, and one in the last step only."""
+    spikes = np.zeros((1, steps, 3), bool)
+    spikes[0, :, 0], spikes[0, ::4, 1], spikes[0, -1, 2] = True, True, True
+    figure = raster(Split(spikes, np.zeros(1, np.int32), (3,)), 0, classes=["ant"])
+    image = next(ax for ax in figure.get_axes() if ax.get_title() == "ant").get_images()[0].get_array()
+    assert image.shape[1] <= 64
+    width = min(8 * -(-steps // 512), steps)
+    np.testing.assert_array_equal(image[0], 1)
+    np.testing.assert_allclose(image[1], 0.25, atol=0 if steps % 4 == 0 else 1 / width)
+    assert image[2, -1] == 1 / width
 
 
 def test_raster_shows_no_more_classes_than_fit():

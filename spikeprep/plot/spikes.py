@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..packing import popcount
+from ..packing import popcount, unpack
 from .names import short_names
 from .style import COUNTS, empty_figure, ink, palette, styled, time_axis, whole_numbers
 
@@ -257,13 +257,20 @@ def is_colour(shape: tuple[int, ...]) -> bool:
 
 
 def _over_time(bits: NDArray[np.uint8], steps: int) -> NDArray[np.float64]:
-    """Return spikes per step (unit, bin) in at most 64 bins, each of whole bytes of 8 steps."""
+    """Return spikes per step (unit, bin) of packed bits (unit, byte), in at most 64 bins of whole bytes of 8 steps.
+
+    Where the last bin has fewer steps left, it is as long as the others and ends with the last step, so it shares
+    steps with the one before: a rest of one step would be the brightest of all where that has a spike.
+    """
     if not steps:
         return np.zeros((len(bits), 1))
-    per_byte = np.bitwise_count(bits[:, : -(-steps // 8)])
-    first = np.arange(0, per_byte.shape[1], -(-per_byte.shape[1] // 64))
-    spikes = np.add.reduceat(per_byte, first, axis=1, dtype=np.float64)
-    return np.asarray(spikes / np.diff([*(8 * first), steps]))
+    width = -(-steps // 512)  # bytes of a bin
+    whole, rest = divmod(steps, 8 * width)
+    bins = [np.bitwise_count(bits[:, k * width : (k + 1) * width]).sum(axis=1) for k in range(whole)]
+    if rest:
+        first = max(steps - 8 * width, 0) // 8  # of the bytes that hold the last bin
+        bins.append(unpack(bits[:, first:], steps - 8 * first)[-8 * width :].sum(axis=0))
+    return np.asarray(np.stack(bins, axis=1) / min(8 * width, steps))
 
 
 def first_of_each_class(labels: NDArray[np.int32], classes: int) -> dict[int, int]:
