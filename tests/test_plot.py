@@ -132,6 +132,19 @@ def test_a_constant_rate_is_drawn_constant(steps):
     assert image[2, -1] == 1 / width
 
 
+def test_channels_of_two_units_are_drawn_over_time():
+    """Units (channel, 2), as of step-forward, are rows like those of channels, not an image of two columns."""
+    figure, row = (raster(split(shape), 0, classes=["ant", "bee", "cat"]) for shape in ((6, 2), (12,)))
+    assert "spikes over time" in texts(figure)[-1]
+    for ours, theirs in zip(figure.get_axes(), row.get_axes(), strict=True):
+        assert ours.get_title(loc="left") == theirs.get_title(loc="left")
+        for image, other in zip(ours.get_images(), theirs.get_images(), strict=True):
+            np.testing.assert_array_equal(image.get_array(), other.get_array())
+    assert sum(len(axes.get_images()) for axes in figure.get_axes()) == 3
+    widths = [bar.get_width() for bar in drawn(figure)["spikes of each unit"].patches]
+    np.testing.assert_array_equal(widths, split((12,))[0].sum(axis=0))
+
+
 def test_raster_shows_no_more_classes_than_fit():
     data = split(samples=30, classes=30)
     figure = raster(data, 0, classes=[f"c{i}" for i in range(30)])

@@ -232,8 +232,8 @@ def what_is_small(split: SplitReader) -> str:
 
 
 def on_one_axis(shape: tuple[int, ...]) -> bool:
-    """Return whether units are in a row, as channels are, or the units of a sensor of one row."""
-    return max(shape) == prod(shape)
+    """Return whether units are drawn one below the other: channels, (channel, 2) too, and a sensor of one row."""
+    return max(shape) == prod(shape) or (len(shape) == 2 and shape[1] == 2)
 
 
 def as_image(per_unit: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
