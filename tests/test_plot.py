@@ -15,6 +15,7 @@ from spikeprep.data import Audio, Frames, PackedBatch
 from spikeprep.errors import CapabilityError, UsageError
 from spikeprep.packing import pack
 from spikeprep.plot import MOST_CLASSES, cochleagram, raster, save, training_curve
+from spikeprep.transforms import Butterworth, Gammatone, Lyon, Mel
 
 
 @dataclass
@@ -223,6 +224,31 @@ def test_channels_of_two_units_and_slopes():
         audio, Frames(rng.uniform(0, 1, (6, 10)), 62.5), spikes, seconds_per_step=0.016, centres=centres
     )
     assert [axes.get_ylabel() for axes in more.get_axes()[1:3]] == ["channel", "channel"]
+
+
+@pytest.mark.parametrize(
+    ("front_end", "name", "label", "root"),
+    [
+        (Lyon(), "cochleagram", "√ activity", True),
+        (Mel(), "mel spectrogram", "level (1: full scale, 0: −60 dB)", False),
+        (Gammatone(range_db=80), "gammatone filter bank", "level (1: full scale, 0: −80 dB)", False),
+        (Butterworth(compression="none"), "Butterworth filter bank", "√ power", True),
+        (Mel(compression="square_root"), "mel spectrogram", "√ power", False),
+        (Mel(compression="log"), "mel spectrogram", "ln power", False),
+    ],
+)
+def test_channels_have_the_name_and_the_unit_of_their_front_end(front_end, name, label, root):
+    audio = Audio(np.random.default_rng(3).uniform(-0.5, 0.5, 2500), 12500)
+    frames = front_end(audio)
+    figure = cochleagram(
+        audio, frames, np.zeros((8, frames.values.shape[1]), bool), seconds_per_step=0.016,
+        name=front_end.picture, quantity=front_end.quantity,
+    )  # fmt: skip
+    panel, bar = figure.get_axes()[1], figure.get_axes()[3]
+    assert panel.get_title(loc="left") == f"{name}, {frames.rate:g} frames/s"
+    assert bar.get_ylabel() == label
+    expected = np.sqrt(frames.values) if root else frames.values
+    np.testing.assert_allclose(panel.get_images()[0].get_array(), expected.T)
 
 
 @pytest.mark.parametrize("index", [6, -1])

@@ -120,11 +120,12 @@ def _draw_signal(panels: Sequence[Axes], signal: Any, scale: float) -> bool:
         extent = (0.0, scale * len(values) / signal.rate, values.shape[1] - 0.5, -0.5)
         low = min(float(values.min(initial=0)), 0.0)
         left.imshow(np.sqrt(values - low).T, cmap=COUNTS, aspect="auto", extent=extent)
-        left.set(ylabel="channel", title="signal: √ activity of each channel")
+        value = "(value − least)" if low else "value"
+        left.set(ylabel="channel", title=f"signal: √ {value} of each channel")
         edges, mean = np.arange(values.shape[1] + 1) - 0.5, values.mean(axis=0)
         right.stairs(mean, edges, orientation="horizontal", fill=True, color=palette().blue)
         right.set_axis_on()
-        right.set(ylim=left.get_ylim(), xlim=(min(mean.min(), 0), None), title="mean activity")
+        right.set(ylim=left.get_ylim(), xlim=(min(mean.min(), 0), None), title="mean value")
         right.tick_params(labelleft=False)
         return True
     if isinstance(signal, Events):

@@ -1,4 +1,4 @@
-"""How a sound becomes spikes: waveform, cochleagram, spikes."""
+"""How a sound becomes spikes: waveform, channels, spikes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ def cochleagram(
     seconds_per_step: float,
     centres: NDArray[np.float64] | None = None,
     title: str = "",
+    name: str = "cochleagram",
+    quantity: str = "activity",
 ) -> Figure:
-    """Draw the waveform, the cochleagram and the spikes of a sound, one above the other on one time axis.
+    """Draw the waveform, the channels and the spikes of a sound, one above the other on one time axis.
 
     Parameters
     ----------
@@ -44,6 +46,11 @@ def cochleagram(
         Each channel's frequency in Hz; without it channels are numbered.
     title
         The figure's title.
+    name
+        What the channels are called.
+    quantity
+        What their values are, with their unit. Of ``"activity"`` and ``"power"`` that is not negative the square root
+        is drawn, in which soft sounds are visible.
 
     Raises
     ------
@@ -63,13 +70,14 @@ def cochleagram(
     largest = 1.05 * float(np.abs(audio.samples).max(initial=1e-9))
     waveform.set(ylabel="amplitude", ylim=(-largest, largest), title=f"waveform, {audio.rate:g} Hz")
 
-    # a frame is drawn over the samples it summarises; the square root makes soft sounds visible
+    # a frame is drawn over the samples it summarises
     extent = (0.0, scale * len(frames.values) / frames.rate, channel_count - 0.5, -0.5)
-    signed = bool((frames.values < 0).any())  # of slopes, of logarithms
-    shown = frames.values if signed else np.sqrt(frames.values)
+    # slopes are signed; other values are compressed already
+    root = quantity in ("activity", "power") and not (frames.values < 0).any()
+    shown = np.sqrt(frames.values) if root else frames.values
     image = channels.imshow(shown.T, cmap=COUNTS, aspect="auto", extent=extent)
-    channels.set_title(f"cochleagram, {frames.rate:g} frames/s")
-    figure.colorbar(image, ax=channels, label="activity" if signed else "√ activity", pad=0.01, aspect=15)
+    channels.set_title(f"{name}, {frames.rate:g} frames/s")
+    figure.colorbar(image, ax=channels, label=f"√ {quantity}" if root else quantity, pad=0.01, aspect=15)
 
     step, fired = np.nonzero(spikes)
     height = float(np.clip(150 / unit_count, 1.0, 9.0))
@@ -122,20 +130,21 @@ def stored_sound(store: SpikeStore, split: str, index: int, source_path: str | o
     for transform in chain.transforms:
         frames = transform.apply(frames, SampleKey(store.attributes["seed"], split, index))
         sound = frames if isinstance(frames, Audio) else sound
-    if not isinstance(sound, Audio) or not isinstance(frames, Frames):
+    if not isinstance(sound, Audio) or not isinstance(frames, Frames) or not has_sound(store):
         raise UsageError(
             f"{store.path} does not contain sound: other samples are not drawn with their raw data",
             "a store of sound, or no source",
             "Leave source out: the spikes are drawn alone; kind=encoders draws the signal and its spikes, with source.",
         )
-    centres = [
-        transform.centres(sound.rate) for transform in chain.transforms if isinstance(transform, FrontEnd)
-    ]
+    front_end = next(step for step in reversed(chain.transforms) if isinstance(step, FrontEnd))
+    after = chain.transforms[chain.transforms.index(front_end) + 1 :]
     return cochleagram(
         sound,
         frames,
         reader[index],
         seconds_per_step=store.attributes["dt"],
-        centres=centres[-1] if centres else None,
+        centres=front_end.centres(sound.rate),
         title=f"sample {index} ({sample.id}), class {store.attributes['classes'][sample.label]}",
+        name=", ".join([front_end.picture, *(step.name for step in after)]),
+        quantity="value" if after else front_end.quantity,  # of slopes, or standardised
     )

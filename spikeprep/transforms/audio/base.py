@@ -62,6 +62,14 @@ class FrontEnd(Transform):
     level: ClassVar[float] = 1.0
     """About the value of the loudest channels of speech, by which the scale of an encoder follows a front end."""
 
+    picture: ClassVar[str] = "channels"
+    """What pictures call its frames."""
+
+    @property
+    def quantity(self) -> str:
+        """What its values are, with their unit, as pictures label it."""
+        return "activity"
+
     @abstractmethod
     def centres(self, rate: float) -> NDArray[np.float64]:
         """Return each channel's centre frequency in Hz, decreasing, for audio of `rate` Hz.

@@ -34,6 +34,7 @@ class Butterworth(SectionBank):
     """
 
     name: ClassVar[str] = "butterworth"
+    picture: ClassVar[str] = "Butterworth filter bank"
     citation: ClassVar[str] = (
         "Butterworth 1930, On the theory of filter amplifiers, Experimental Wireless 7; Virtanen et al. 2020, SciPy "
         "1.0, Nature Methods 17 (signal.butter)"

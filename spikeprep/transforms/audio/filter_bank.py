@@ -20,6 +20,8 @@ Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 _LEVELS = {"none": 0.03, "square_root": 0.17, "cube_root": 0.3, "log": 1.0, "decibels": 1.0}
 
+_QUANTITIES = {"none": "power", "square_root": "√ power", "cube_root": "∛ power", "log": "ln power"}
+
 
 @dataclass(frozen=True)
 class FilterBank(FrontEnd):
@@ -64,6 +66,13 @@ class FilterBank(FrontEnd):
     def level(self) -> float:  # type: ignore[override]
         """About the value of the loudest channels of speech."""
         return _LEVELS[self.compression]
+
+    @property
+    def quantity(self) -> str:
+        """What its values are, with their unit, as pictures label it."""
+        if self.compression == "decibels":
+            return f"level (1: full scale, 0: −{self.range_db:g} dB)"
+        return _QUANTITIES[self.compression]
 
     @property
     def most_decibels(self) -> float:

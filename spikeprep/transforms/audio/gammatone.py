@@ -28,6 +28,7 @@ class Gammatone(SectionBank):
     """
 
     name: ClassVar[str] = "gammatone"
+    picture: ClassVar[str] = "gammatone filter bank"
     citation: ClassVar[str] = (
         "Patterson et al. 1992, Complex sounds and auditory images, Auditory Physiology and Perception; Slaney 1993, "
         "An efficient implementation of the Patterson-Holdsworth auditory filter bank, Apple TR 35; Glasberg & Moore "

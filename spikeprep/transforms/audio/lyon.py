@@ -232,6 +232,7 @@ class Lyon(FrontEnd):
     """
 
     name: ClassVar[str] = "lyon"
+    picture: ClassVar[str] = "cochleagram"
     citation: ClassVar[str] = (
         "Lyon 1982, A computational model of filtering, detection, and compression in the cochlea, ICASSP; "
         "Slaney 1998, Auditory Toolbox version 2, Interval Research TR 1998-010"

@@ -55,6 +55,7 @@ class Mel(FilterBank):
     """
 
     name: ClassVar[str] = "mel"
+    picture: ClassVar[str] = "mel spectrogram"
     citation: ClassVar[str] = (
         "Davis & Mermelstein 1980, Comparison of parametric representations for monosyllabic word recognition in "
         "continuously spoken sentences, IEEE Transactions on Acoustics, Speech, and Signal Processing 28; Young et al. "
@@ -76,6 +77,13 @@ class Mel(FilterBank):
         super().__post_init__()
         if self.fft and (self.fft < 4 or self.fft & (self.fft - 1)):
             raise UsageError(f"got mel.fft = {self.fft}", "a power of two of at least 4, or 0")
+
+    @property
+    def quantity(self) -> str:
+        """What its values are, with their unit, as pictures label it."""
+        if self.compression == "decibels" and not self.full_scale:
+            return f"level (1: |X|² = 1, 0: −{self.range_db:g} dB)"
+        return super().quantity
 
     @property
     def most_decibels(self) -> float:
