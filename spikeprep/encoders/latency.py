@@ -77,8 +77,10 @@ class Latency(IntensityEncoder):
         Smaller intensities do not spike; with 0 all do, also a black background, which costs most of the spikes. Of
         "lif" it is the neuron's threshold, so it is above 0.
     tau
-        τ of "log" and "lif" in steps; spikes that are due after the window do not occur. none: (steps − 1) /
-        ln(1 / threshold), so that "log" uses the whole window for the intensities from `threshold` to 1.
+        τ of "log" and "lif" in steps; spikes that are due after the window do not occur. none: the one by which the
+        last step of the window is that of the lowest intensity: of "log" `threshold`, so τ = (steps − 1) /
+        ln(1 / threshold); of "lif", which takes forever for its threshold θ, the harmonic mean 2 θ / (1 + θ) of θ and
+        1, so τ = (steps − 1) / ln(2 / (1 − θ)). At θ = 0.01 that is 0.0198; what is lower, 3 to 5 of bytes, is silent.
     """
 
     name: ClassVar[str] = "latency"
@@ -114,6 +116,8 @@ class Latency(IntensityEncoder):
         """τ in steps: `tau`, or the one that the threshold gives."""
         if self.tau is not None:
             return float(self.tau)
+        if self.code == "lif":  # x / (x − θ) of x = 2 θ / (1 + θ), which is above θ and below 1 for every θ
+            return (self.steps - 1) / math.log(2 / (1 - self.threshold))
         return (self.steps - 1) / math.log(1 / self.threshold) if self.threshold else math.inf
 
     def times(self, intensities: NDArray[np.float64]) -> NDArray[np.int32]:

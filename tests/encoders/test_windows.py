@@ -115,6 +115,23 @@ def test_receptive_fields():
     ]
 
 
+@pytest.mark.parametrize(("steps", "threshold"), [(100, 0.01), (20, 0.2), (50, 0.9), (1000, 1e-4)])
+def test_lif_fills_the_window(steps, threshold):
+    """Without tau, 2 θ / (1 + θ) spikes in the last step: of the defaults τ = 99 / ln(2 / 0.99)."""
+    encoder = Latency(steps, "lif", threshold)
+    lowest = 2 * threshold / (1 + threshold)
+    assert times(encoder(np.array([lowest * (1 + 1e-9)]))) == [[steps - 1]]
+    assert times(encoder(np.array([threshold * (1 + 1e-6)]))) == [[]]
+    assert times(encoder(np.array([1.0])))[0][0] < steps - 1
+    if steps == 100:
+        assert encoder.time_constant == pytest.approx(140.78, abs=0.01)
+        # 140.78 ln(x / (x − 0.01)) of 0.02, 0.05, 0.1, 0.5 and 1: 97.58, 31.41, 14.83, 2.84, 1.41
+        found = times(encoder(np.array([0.02, 0.05, 0.1, 0.5, 1])))
+        assert found == [[98], [31], [15], [3], [1]]
+        distinct = {t for unit in times(encoder(np.arange(2, 101) / 100)) for t in unit}
+        assert len(distinct) >= 18
+
+
 @given(st.floats(0, 700))
 def test_decay_is_the_exponential_function(y):
     assert _decay(y) == pytest.approx(np.exp(-y), rel=1e-12)
