@@ -66,15 +66,21 @@ def command(
     """
     from spikeprep import api
 
+    notes: list[str] = []
     trials = api.tune(
         recipe, encoder, source=source, front_end=front_end, settings=settings,
-        search=parse_search(search) if search else None, samples=samples, seed=seed,
+        search=parse_search(search) if search else None, samples=samples, seed=seed, note=notes.append,
     )  # fmt: skip
-    best = encode_command(recipe, encoder, source, front_end, settings, seed, trials[0])
+    best = None
+    if trials[0].rebuilds:
+        best = encode_command(recipe, encoder, source, front_end, settings, seed, trials[0])
     if as_json:
-        emit_json({"encoder": encoder, "trials": [_document(trial) for trial in trials], "command": best})
+        documents = [_document(trial) for trial in trials]
+        emit_json({"encoder": encoder, "trials": documents, "command": best, "note": "; ".join(notes)})
     else:
         click.echo(_table(trials, best))
+        for text in notes:
+            click.echo(f"note: {text}", err=True)
 
 
 def parse_search(pairs: Iterable[str]) -> dict[str, list[Any]]:
@@ -137,7 +143,7 @@ def _document(trial: Trial) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
-def _table(trials: list[Trial], best: str) -> str:
+def _table(trials: list[Trial], best: str | None) -> str:
     names = list(trials[0].settings)
     rows = [(*(name.partition(".")[2] for name in names), "SNR", "MSE", "spikes per step", "per second", "")]
     rows += [
@@ -152,9 +158,15 @@ def _table(trials: list[Trial], best: str) -> str:
         for trial in trials[:_ROWS]
     ]
     more = f"\n  and {len(trials) - _ROWS} more: --json prints all" if len(trials) > _ROWS else ""
+    end = (
+        f"To encode with the first row:\n  {best}"
+        if best
+        else "No row rebuilds the signal: the error has as much power as the signal itself, or more.\n"
+        "Search other values (--search), scale the signal, or choose another encoder (spikeprep list encoders)."
+    )
     return (
         f"{fitting_table(rows, 'r' * (len(names) + 4) + 'l')}{more}\n\n"
-        f"* no other row rebuilds the signal as well with fewer spikes\n\nTo encode with the first row:\n  {best}"
+        f"* no other row rebuilds the signal as well with fewer spikes\n\n{end}"
     )
 
 

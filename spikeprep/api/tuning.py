@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..encoders.base import Encoder
@@ -21,6 +21,7 @@ def tune(
     search: Mapping[str, Sequence[Any]] | None = None,
     samples: int = 24,
     seed: int = 0,
+    note: Callable[[str], None] | None = None,
 ) -> list[Trial]:
     """Try settings of an encoder on some samples: how well the spikes rebuild the signal, and how many there are.
 
@@ -43,10 +44,13 @@ def tune(
         Number of samples to try, drawn from the first split.
     seed
         Seed of the draw, and of the encoder's random numbers.
+    note
+        Called with what a person should know, such as that the encoder takes the rows of an image for time steps.
 
     Returns
     -------
-    A trial for each combination, the highest signal-to-noise ratio first. ``encode(recipe, …, encoder=encoder,
+    A trial for each combination, the highest signal-to-noise ratio first. Where not even that one `rebuilds` the
+    signal, other settings or another encoder are needed; else ``encode(recipe, …, encoder=encoder,
     settings=trial.settings)`` encodes with one, and the same `front_end`.
 
     Raises
@@ -58,4 +62,4 @@ def tune(
     """
     found = recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
     chosen = configured_recipe(found, encoder, settings, front_end)
-    return tune_encoder(chosen, source, search=search, samples=samples, seed=seed)
+    return tune_encoder(chosen, source, search=search, samples=samples, seed=seed, note=note)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoders.base import Chain
+from ..encoders.base import Chain, Encoder
 from ..errors import DataError, SpikeprepError
 from ..recipes import load_recipe, recipe_names
+from ..sources.base import CheckedSource
 from ..store import SpikeStore
 from ..store.reader import SplitReader
 from ..text import listed
@@ -45,6 +46,16 @@ class _White(NamedTuple):
 
     density: float | None
     advice: str
+
+
+def rows_remark(encoder: Encoder, source: CheckedSource, split: str) -> str:
+    """Return a remark where an encoder of series gets images, whose rows it takes for time steps; else nothing."""
+    if not (encoder.takes_rows_as_time and isinstance(source.outline(split, 0), np.ndarray)):
+        return ""
+    return (
+        f"{encoder.name} is an encoder of series: it takes the rows of an image for time steps; latency, phase and "
+        "poisson encode each pixel"
+    )
 
 
 def store_findings(store: SpikeStore) -> list[str]:

@@ -23,7 +23,7 @@ from ..store import Compression, SplitLayout
 from ..store.outputs import check_output
 from ..system import cores
 from ..urls import redacted
-from .findings import untrained
+from .findings import rows_remark, untrained
 from .fitting import fitted_chain
 from .samples import SampleEncoder, Shape, misfit
 
@@ -278,14 +278,7 @@ class StorePlan:
                 f"{idle}: originals stay as they are, and the store has no copies that vary; "
                 "set copies, or train with augment=true"
             )
-        encoder = self.encoder.chain.encoder
-        if encoder.takes_rows_as_time and isinstance(
-            self.source.outline(next(iter(self.samples)), 0), np.ndarray
-        ):
-            notes.append(
-                f"{encoder.name} is an encoder of series: it takes the rows of an image for time steps; latency, "
-                "phase and poisson encode each pixel"
-            )
+        notes.append(rows_remark(self.encoder.chain.encoder, self.source, next(iter(self.samples))))
         return "; ".join(filter(None, notes))
 
     def probe(self) -> Bits:

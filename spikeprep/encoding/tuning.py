@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,9 +17,11 @@ from ..errors import UsageError, near_miss
 from ..random import SampleKey, generator
 from ..recipes import Recipe
 from ..system import cores
+from .findings import rows_remark
 from .fitting import fitted_chain
 
 _MOST_TRIALS = 10_000
+_LEAST_DB = 0.1  # below, spikes rebuild nothing of the signal
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Trial:
     rate: float
     efficient: bool = True
 
+    @property
+    def rebuilds(self) -> bool:
+        """Whether the spikes rebuild anything: at 0.1 dB the error has 98 % of the signal's power."""
+        return self.snr_db >= _LEAST_DB
+
 
 def tune_encoder(
     recipe: Recipe,
@@ -55,6 +62,7 @@ def tune_encoder(
     search: Mapping[str, Sequence[Any]] | None = None,
     samples: int = 24,
     seed: int = 0,
+    note: Callable[[str], None] | None = None,
 ) -> list[Trial]:
     """Try every combination of settings of a recipe's encoder on samples drawn from the recipe's first split.
 
@@ -68,6 +76,8 @@ def tune_encoder(
         Dotted name of a setting of the encoder → values to try; default the encoder's own `candidates`.
     samples
         Number of samples to try, chosen by `seed`.
+    note
+        Called with what a person should know about the encoder and the data.
 
     Returns
     -------
@@ -92,6 +102,8 @@ def tune_encoder(
     chosen = None if search is None else _own_settings(encoder, search)
     source = recipe.open_source(source_path)
     split, size = next(iter(source.splits().items()))
+    if note is not None and (remark := rows_remark(encoder, source, split)):
+        note(remark)
     chain = fitted_chain(chain, source, seed)
     drawn = np.sort(generator(seed, "tune").permutation(size)[:samples]).tolist()
     keys = [SampleKey(seed, split, n) for n in drawn]

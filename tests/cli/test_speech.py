@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import numpy as np
 import pytest
 
+from spikeprep.encoding.tuning import Trial
 from spikeprep.store import SpikeStore
 
 from ..assets import asset
@@ -190,6 +192,25 @@ def test_tune_refuses(spikeprep, tmp_path, monkeypatch, args, code, words):
     done = spikeprep("tune", *args)
     assert done.exit_code == code
     assert words in done.stderr
+
+
+def test_tune_where_nothing_is_rebuilt(spikeprep):
+    """BSA takes rows of digits for time, and its scale for sound overdrives them: no command is recommended."""
+    args = ("tune", "bsa", "digits", "--samples", "3", "--search", "bsa.theta=0.5,0.9")
+    done = spikeprep(*args)
+    assert done.exit_code == 0, done.output
+    assert "No row rebuilds the signal" in done.stdout
+    assert "spikeprep encode" not in done.stdout
+    assert "note: bsa is an encoder of series: it takes the rows of an image for time steps" in done.stderr
+    document = json.loads(spikeprep(*args, "--json").stdout)
+    assert document["command"] is None
+    assert document["note"].startswith("bsa is an encoder of series")
+    assert all(trial["snr_db"] < 0.1 for trial in document["trials"])
+    rebuilt = spikeprep("tune", "poisson", "digits", "--samples", "3", "--search", "poisson.steps=100")
+    assert "To encode with the first row:\n  spikeprep encode digits" in rebuilt.stdout
+    assert "note:" not in rebuilt.stderr
+    for snr, rebuilds in ((math.inf, True), (0.1, True), (0.0, False), (-3.0, False), (math.nan, False)):
+        assert Trial({}, snr, 0.0, 0.0, 0.0).rebuilds is rebuilds
 
 
 def test_plot_a_sound(spikeprep, corpus, encoded, tmp_path):
