@@ -1,4 +1,8 @@
-"""Write Prophesee's EVT 2.0: see `spikeprep.eventfiles.evt2` for the format."""
+"""Write Prophesee's EVT 2.0: see `spikeprep.eventfiles.evt2` for the format.
+
+Silence across a wrap of the clock has the last TIME_HIGH of the lap and then the first of the next, 0: readers count a
+lap only where these, or nearly these, follow each other.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from .kernel_writer import KernelWriter
 from .prophesee import raw_header
 
 _LAP = 1 << 34  # µs after which the clock wraps
+_LAST = (1 << 28) - 1  # TIME_HIGH of a lap
 _STEP = 1 << 26  # of 2²⁸ values of TIME_HIGH: readers take a larger distance for one back
 
 
@@ -25,7 +30,13 @@ def _encode(events: Words, out: NDArray[np.uint32], state: NDArray[np.int64]) ->
     while n < len(events) and w + 2 <= len(out):
         packed, t = np.int64(events[n, 0]), np.int64(events[n, 1]) + start
         if t >> 6 != high:
-            high = min(t >> 6, high + _STEP) if high >= 0 else t >> 6
+            last = high | _LAST
+            if high < 0:
+                high = t >> 6
+            elif high < last:
+                high = min(t >> 6, high + _STEP, last)
+            else:
+                high += 1
             out[w] = np.uint32(8 << 28 | high & 0xFFFFFFF)
             w += 1
             if high != t >> 6:

@@ -1,7 +1,9 @@
 """Write Prophesee's EVT 3.0: see `spikeprep.eventfiles.evt3` for the format.
 
-A word is written where what it sets has changed. Three events or more of one time, row and polarity, in order of x and
-within 12 pixels, become a vector, and what follows in the next 12 pixels another one.
+A word is written where what it sets has changed, and a TIME_HIGH for each 2¹² µs, in silence too, as a camera writes
+them: readers count a lap of the clock only where 0xFFF, or nearly that, comes ahead of 0. Three events or more of one
+time, row and polarity, in order of x and within 12 pixels, become a vector, and what follows in the next 12 pixels
+another one.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from .kernel_writer import KernelWriter
 from .prophesee import raw_header
 
 _LAP = 1 << 24  # µs after which the clock wraps
-_STEP = 1 << 10  # of 2¹² values of TIME_HIGH: readers take a larger distance for one back
 _LENGTH = 12  # pixels of a vector
 _LEAST = 3  # events of a vector: with its base it has two words
 _MOST_WORDS = 5  # of one step: TIME_HIGH, TIME_LOW, ADDR_Y, VECT_BASE_X, VECT_12
@@ -38,7 +39,7 @@ def _encode(events: Words, out: NDArray[np.uint16], state: NDArray[np.int64]) ->
         packed, stamp = np.int64(events[n, 0]) & 0xFFFFFFFFFF, np.int64(events[n, 1])
         t = stamp + start
         if t >> 12 != high:
-            high = min(t >> 12, high + _STEP) if high >= 0 else t >> 12
+            high = high + 1 if high >= 0 else t >> 12  # every one: see above
             low = base = np.int64(-1)
             out[w] = np.uint16(8 << 12 | high & 0xFFF)
             w += 1

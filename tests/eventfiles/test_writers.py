@@ -188,24 +188,42 @@ def test_the_bytes_of_evt2(tmp_path):
 
 
 def test_the_bytes_of_evt3(tmp_path):
-    # TIME_HIGH 1, TIME_LOW 2, row 7, x 5 ON, x 6 ON; TIME_HIGH 3, TIME_LOW 0, row 1, x 300 OFF
-    words = [0x8001, 0x6002, 0x0007, 0x2805, 0x2806, 0x8003, 0x6000, 0x0001, 0x2000 | 300]
+    # TIME_HIGH 1, TIME_LOW 2, row 7, x 5 ON, x 6 ON; TIME_HIGH 2 and 3, TIME_LOW 0, row 1, x 300 OFF
+    words = [0x8001, 0x6002, 0x0007, 0x2805, 0x2806, 0x8002, 0x8003, 0x6000, 0x0001, 0x2000 | 300]
     assert content(tmp_path, "evt3", THREE) == raw_header("3.0") + np.array(words, "<u2").tobytes()
     # a vector from 20 on with bits 0, 1 and 5, then one from 32 on with bit 1
     words = [0x8000, 0x6001, 0x0009, 0x3800 | 20, 0x4000 | 0b100011, 0x4000 | 0b10]
     assert content(tmp_path, "evt3", FOUR_IN_A_ROW) == raw_header("3.0") + np.array(words, "<u2").tobytes()
 
 
-def test_silence_longer_than_half_a_lap_has_words_of_its_own(tmp_path):
-    """Readers tell a wrap from TIME_HIGH going down, so that no two of these may be half a lap apart."""
-    t = [0, 3 * 2**24 + 5]
+def highs(raw: bytes, dtype: str, shift: int) -> np.ndarray:
+    """Return the values of the words TIME_HIGH behind a header."""
+    words = np.frombuffer(raw[raw.index(b"% end\n") + 6 :], dtype).astype(np.int64)
+    return words[words >> shift == 8] & ((1 << shift) - 1)
+
+
+@pytest.mark.parametrize("t", [[0, 3 * 2**24 + 5], [2**24 - 30_000, 2**24 + 30_000]])
+def test_evt3_has_every_word_for_the_time_in_silence(tmp_path, t):
+    """As cameras write them: Metavision counts a lap only where TIME_HIGH falls by at least 4095 − 10."""
     raw = content(tmp_path, "evt3", events_of([1, 1], [1, 1], t, [0, 0]))
-    words = np.frombuffer(raw[len(raw_header("3.0")) :], "<u2").astype(int)
-    high = words[words >> 12 == 8] & 0xFFF
-    steps = np.diff(high) % 4096
-    assert steps.max() == 1024
-    assert steps.sum() == 3 * 4096
+    np.testing.assert_array_equal(highs(raw, "<u2", 12), np.arange(t[0] >> 12, (t[1] >> 12) + 1) % 4096)
+    words = np.frombuffer(raw[len(raw_header("3.0")) :], "<u2")
     assert evt3.decode_reference(words)["t"].tolist() == t
+
+
+def test_evt2_has_the_words_around_a_wrap(tmp_path):
+    """Metavision counts a lap only where TIME_HIGH falls by at least 2²⁸ − 1 − 10; half a lap forward is one back."""
+    last, step = 2**28 - 1, 2**26
+    for t, expected in {
+        (0, 1, 2**34 - 3000, 2**34 + 3000): [0, step, 2 * step, 3 * step, last - 46, last, 0, 46],
+        (5, 2 * 2**34 + 64): [0, *[step, 2 * step, 3 * step, last, 0] * 2, 1],
+        (2**34 - 1, 2**34): [last, 0],
+        (2**34 - 7 * 64, 2**34 - 64): [last - 6, last],
+    }.items():
+        events = events_of([1] * len(t), [1] * len(t), list(t), [0] * len(t))
+        raw = content(tmp_path, "evt2", events)
+        assert highs(raw, "<u4", 28).tolist() == expected
+        same(read(path_of(tmp_path, "evt2"), format="evt2", origin="stored", gaps=True).array, events)
 
 
 def test_the_bytes_of_text(tmp_path):
@@ -682,6 +700,40 @@ def test_evt3_reads_evt3(written):
     theirs = library.decode_file(str(path))
     t = np.asarray(theirs.timestamp)
     agree(ours, theirs.x, theirs.y, t - t[0], theirs.polarity)
+
+
+SILENT = {
+    "around a wrap": [-30_000, -29_999, 30_000, 30_001],
+    "half a lap": [-9_000_000, 9_000_000],
+    "far ahead of a wrap": [-8_000_000, 100],
+    "far behind a wrap": [-100, 8_000_000],
+    "three laps": [-5, 5, 40_000_000],
+}
+
+
+def silent(folder: Path, name: str, around: list[int]) -> tuple[Path, np.ndarray]:
+    """Write a recording that begins at 0 of the clock and is silent around its first wrap."""
+    t = np.array([0, 100, *(CLOCKS[name] + np.array(around))])
+    events = events_of([1] * len(t), [2] * len(t), t, [1] * len(t))
+    path = path_of(folder, name)
+    write(path, Events.of(events, (320, 240)), format=name)
+    return path, t
+
+
+@pytest.mark.parametrize("what", SILENT)
+def test_evt3_counts_the_laps_of_silence(tmp_path, what):
+    library = pytest.importorskip("evt3")
+    path, t = silent(tmp_path, "evt3", SILENT[what])
+    np.testing.assert_array_equal(np.asarray(library.decode_file(str(path)).timestamp), t)
+
+
+@pytest.mark.parametrize("what", SILENT)
+@pytest.mark.parametrize("name", ["evt2", "evt3"])
+def test_faery_counts_the_laps_of_silence(tmp_path, name, what):
+    faery = pytest.importorskip("faery")
+    path, t = silent(tmp_path, name, SILENT[what])
+    theirs = np.concatenate(list(faery.events_stream_from_file(path)))["t"]
+    np.testing.assert_array_equal(theirs.astype(np.int64), t)
 
 
 @pytest.mark.parametrize("name", ["aedat4", "dat", "evt2", "evt3", "text"])
