@@ -60,7 +60,7 @@ class Hdf5Writer(EventWriter):
             out["events/width"], out["events/height"] = (np.int64(side) for side in size)
             out["t_offset"] = np.int64(start)
             index, count = column("ms_to_idx", "<u8"), 0
-            for block in blocks:
+            for block in target.signals.let_through(blocks):
                 for name, data in columns.items():
                     data.append(block[name])
                 _add_milliseconds(index, block["t"], count)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from dataclasses import dataclass
@@ -545,6 +546,84 @@ def test_ctrl_c_leaves_no_partial_file(tmp_path, ending):
     assert process.returncode != 0
     assert b"KeyboardInterrupt" in errors
     assert list(tmp_path.iterdir()) == []
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from spikeprep.data import EVENT, Events
+from spikeprep.eventfiles import write
+
+class Interrupting:  # the signal is handled at the next step of Python, within HDF5's call
+    def __init__(self, file, after):
+        self._file, self._after = file, after
+
+    def write(self, data):
+        self._after -= 1
+        if self._after in (0, 1):
+            os.kill(os.getpid(), signal.SIGINT)
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self._file.close()
+
+opened = Path.open
+
+def interrupting(path, mode="r", *args, **options):
+    file = opened(path, mode, *args, **options)
+    return Interrupting(file, int(sys.argv[2])) if ".partial" in path.name else file
+
+Path.open = interrupting
+signal.signal(signal.SIGINT, signal.default_int_handler)
+before = signal.getsignal(signal.SIGINT)
+events = np.zeros(1 << 17, EVENT)
+try:
+    write(sys.argv[1], Events.of(events, (10, 10)), compression="none")
+except KeyboardInterrupt:
+    print("interrupted")
+assert signal.getsignal(signal.SIGINT) is before
+print(os.listdir(Path(sys.argv[1]).parent))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("after", [1, 2, 4, 8])
+def test_ctrl_c_while_hdf5_calls_the_file(tmp_path, after):
+    """An exception in HDF5's calls would leave its file open, and crash the process at its end."""
+    pytest.importorskip("h5py")
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "a.h5"), str(after)]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout.decode().splitlines()) == (0, ["interrupted", "[]"]), done.stderr
+
+
+def test_signals_wait_for_hdf5_but_not_for_the_events(tmp_path):
+    """A recording that takes long to read is interrupted at once, and a thread has no signals to hold."""
+    pytest.importorskip("h5py")
+
+    def pieces():
+        yield some(BLOCK + 5).array
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not interrupted")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "a.h5", Events(pieces(), (640, 480)))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert list(tmp_path.iterdir()) == []
+    thread = threading.Thread(target=write, args=(tmp_path / "b.h5", some()))
+    thread.start()
+    thread.join()
+    same(read(tmp_path / "b.h5").array, some().array)
 
 
 @pytest.mark.parametrize("name", FORMATS)
