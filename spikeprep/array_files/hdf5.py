@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import CapabilityError, DataError
 from ..input_files import InputFile
-from .hdf5_checks import Chunk, check_chunks, check_contents, check_data, check_heaps, with_cache
+from .hdf5_checks import CheckedHeaps, Chunk, check_chunks, check_contents, check_data, with_cache
 from .slices import row_slices
 
 _BLOCKS = 16  # MiB of a file that are kept in memory: columns and samples lie far apart
@@ -45,11 +45,13 @@ def open_hdf5(file: InputFile) -> Any:
             f"{file.path} is HDF5, and h5py is not installed", "", "Install spikeprep[events]."
         ) from error
     file.stream.most_blocks = _BLOCKS
+    checked = CheckedHeaps(file)
     try:
-        hdf5 = h5py.File(file.stream, "r")
+        hdf5 = h5py.File(checked, "r")
     except Exception as error:  # the stream's own error may hide in h5py's
         raise damaged(file, error, "an HDF5 file") from error
     try:
+        checked.length_bytes = hdf5.id.get_create_plist().get_sizes()[1]
         check_contents(file.path, hdf5)
     except BaseException as error:
         hdf5.close()
@@ -104,8 +106,6 @@ class StoredArray:
         self._is_checked = True
         if not self.ragged and not self.is_text:
             self._data = with_cache(check_data(self._file, self._data))
-        elif self._data.dtype.kind == "O":
-            self._safely(lambda: check_heaps(self._file, self._data), "")
 
     def __getitem__(self, index: int | slice) -> Any:
         """Return one value, or the values of a slice; raises `DataError` where the file is damaged there."""

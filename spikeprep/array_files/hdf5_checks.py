@@ -1,11 +1,14 @@
-"""What an HDF5 file may contain: nothing that leads to other files, and no chunk that expands without a bound."""
+"""What an HDF5 file may contain: nothing that leads to other files, no chunk that expands without a bound.
+
+Heaps that HDF5 would walk for ever are refused as they are read.
+"""
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -168,57 +171,62 @@ def check_chunks(path: Path, data: Any, rows: slice, checked: set[Chunk], axis: 
         checked.add((data.name, at))
 
 
-_HEAP, _HEADER, _REFERENCE = (
-    b"GCOL",
-    16,
-    16,
-)  # bytes of the header of a heap or of an object in it, of a reference
+_HEAP = b"GCOL\1\0\0\0"  # what a heap of version 1 begins with
 
 
-def check_heaps(file: InputFile, data: Any) -> None:
-    """Raise `DataError` where values of variable length lie in a damaged heap: HDF5 would walk it for ever.
+class CheckedHeaps(io.RawIOBase):
+    """A file's stream for h5py that refuses a damaged heap: HDF5 would walk it for ever.
 
-    A heap is a sequence of objects, each with its size, the free space the last one of them. References that are
-    compressed are not followed. Source: HDF5 File Format Specification 3.0, III.E, disk format of the global heap.
+    Values of variable length, of data sets and of attributes, lie in heaps. A heap is a sequence of objects, each with
+    its size, the free space the last one of them; HDF5 reads its first bytes, and then all of it, by one call each.
+    Source: HDF5 File Format Specification 3.0, III.E, disk format of the global heap.
+
+    Attributes
+    ----------
+    length_bytes
+        Bytes of a length in this file.
     """
-    heaps: set[int] = set()
-    for raw in _references(file, data):
-        for at in range(0, len(raw) - _REFERENCE + 1, _REFERENCE):
-            if int.from_bytes(raw[at : at + 4], "little"):
-                heaps.add(int.from_bytes(raw[at + 4 : at + 12], "little"))
-    stream = file.stream
-    for heap in sorted(heaps):
-        if heap + _HEADER > file.length():
-            continue  # HDF5 refuses it, and others that are none
-        stream.seek(heap)
-        head = stream.read(_HEADER)
-        end = heap + int.from_bytes(head[8:], "little")
-        if not head.startswith(_HEAP) or end > file.length():
-            continue
-        at = heap + _HEADER
-        while end - at >= _HEADER:
-            stream.seek(at)
-            head = stream.read(_HEADER)
-            size = -(-int.from_bytes(head[8:], "little") // 8) * 8
-            size += _HEADER if any(head[:2]) else 0  # free space counts its header
-            if size < _HEADER or at + size > end:
+
+    def __init__(self, file: InputFile) -> None:
+        super().__init__()
+        self._path, self._stream = file.path, file.stream
+        self.length_bytes = 8
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a position; return it."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position, in bytes."""
+        return self._stream.tell()
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer; raises `DataError` where that is a damaged heap."""
+        begin = self._stream.tell()
+        count = self._stream.readinto(buffer)
+        if memoryview(buffer)[: len(_HEAP)] == _HEAP:
+            try:
+                self._check(bytes(buffer[:count]), begin)
+            except DataError as error:  # HDF5 may hide it
+                self._stream.error = self._stream.error or error
+                raise
+        return count
+
+    def _check(self, heap: bytes, begin: int) -> None:
+        """Raise `DataError` where the objects of a heap, which may be cut off, do not fit into it."""
+
+        def length(at: int) -> int:
+            return int.from_bytes(heap[at + 8 : at + 8 + self.length_bytes], "little")
+
+        header = -(-(8 + self.length_bytes) // 8) * 8  # of the heap, and of an object
+        end, at = length(0), header
+        while min(end, len(heap)) - at >= header:
+            size = -(-length(at) // 8) * 8
+            size += header if any(heap[at : at + 2]) else 0  # free space counts its header
+            if size < header or at + size > end:
                 raise DataError(
-                    f"{file.path}: an object of {size:,} bytes at byte {at:,} does not fit into its heap",
-                    f"{_HEADER} to {end - at:,} bytes",
+                    f"{self._path}: an object of {size:,} bytes at byte {begin + at:,} does not fit into its heap",
+                    f"{header} to {end - at:,} bytes",
                     "The file is damaged there: fetch it again.",
                 )
             at += size
-
-
-def _references(file: InputFile, data: Any) -> Iterator[bytes]:
-    """Yield the references of a data set of values of variable length, as they are stored uncompressed."""
-    if data.size == 0 or data.id.get_storage_size() == 0:
-        return
-    if not data.chunks:
-        if data.id.get_offset() is not None:
-            file.stream.seek(data.id.get_offset())
-            yield file.stream.read(data.id.get_storage_size())
-    elif not filters(data):
-        for number in range(data.id.get_num_chunks()):
-            info = data.id.get_chunk_info(number)
-            yield data.id.read_direct_chunk(info.chunk_offset)[1]

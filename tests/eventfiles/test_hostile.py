@@ -301,3 +301,19 @@ def test_a_chunk_without_compression_that_is_too_short(tmp_path):
     with h5py.File(path, "r+") as file:
         file["p"].id.write_direct_chunk((0,), bytes(800))
     refused(path, "the chunk of /p at event 0 expands to 800 bytes; expected 8,000", size=(9, 9))
+
+
+@pytest.mark.parametrize("size", [0, 8, 1 << 20])
+def test_an_attribute_in_a_heap_that_hdf5_would_walk_for_ever(tmp_path, size):
+    """Texts of any length lie in a heap, whose free space is given a wrong size."""
+    path = columns(tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file["events/t"].attrs["units"] = "us"
+    assert read(path).array["t"].tolist() == [10, 20, 30]
+    data = bytearray(path.read_bytes())
+    at = data.index(b"GCOL") + 16 + 16 + 8  # the heap's header, the text's, and "us", filled up
+    data[at + 8 : at + 16] = size.to_bytes(8, "little")
+    path.write_bytes(data)
+    refused(
+        path, f"an object of {size:,} bytes at byte {at:,} does not fit into its heap; expected 16 to 4,056"
+    )
