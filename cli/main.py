@@ -77,6 +77,7 @@ COMPLETE = "_SPIKEPREP_COMPLETE"  # set by a shell that asks for completions
 REFUSALS = {
     errno.ENOSPC: "Free some space, then run the same command again.",
     errno.EDQUOT: "Free some of your quota, then run the same command again.",
+    errno.EFBIG: "Raise the limit (ulimit -f), or name a path on a file system that takes larger files.",
     errno.EACCES: "Change its permissions, or name another path.",
     errno.EPERM: "Change its permissions, or name another path.",
     errno.EROFS: "Name a path on a file system that can be written.",

@@ -82,11 +82,11 @@ class PluginError(CapabilityError):
 
 
 def lacks_space_or_permission(error: OSError) -> bool:
-    """Whether the operating system refused for want of disk space, of quota or of a permission.
+    """Whether the operating system refused for want of disk space, of quota, of a permission or of larger files.
 
     Wherever it happens this is a `CapabilityError`: the data are sound, and this machine or user lacks something.
     """
-    lacking = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+    lacking = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
     return error.errno in lacking
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -64,7 +65,7 @@ def remove_file(path: Path) -> None:
 def partial_output(path: Path, remove: Callable[[Path], None] = remove_file) -> Iterator[Path]:
     """Yield the temporary name of an output; what is left under it, or was by a process that was killed, is removed.
 
-    Raises `CapabilityError` where the disk is full, or a permission is missing.
+    Raises `CapabilityError` where the disk is full, a permission is missing, or the file too large for the disk.
     """
     _remove_abandoned(path, remove)
     partial = path.with_name(new_partial_name(path.name))
@@ -73,11 +74,10 @@ def partial_output(path: Path, remove: Callable[[Path], None] = remove_file) -> 
     except OSError as error:
         if not lacks_space_or_permission(error):
             raise
-        raise CapabilityError(
-            f"{path} could not be written ({error.strerror or error})",
-            "",
-            "Free some space, or change the permissions, then write it again.",
-        ) from error
+        fix = "Free some space, or change the permissions, then write it again."
+        if error.errno == errno.EFBIG:
+            fix = "Write it to a file system that takes larger files, or raise the limit (ulimit -f)."
+        raise CapabilityError(f"{path} could not be written ({error.strerror or error})", "", fix) from error
     finally:
         remove(partial)
         release(partial.name)

@@ -122,6 +122,7 @@ def write_errors(path: str) -> Iterator[None]:
         hint = {
             errno.ENOSPC: f"Free some space {resume}",
             errno.EDQUOT: f"Free some of your quota {resume}",
+            errno.EFBIG: f"Choose a place that takes larger files, or raise the limit (ulimit -f), {resume}",
             errno.EACCES: "Choose a place you may write to.",
             errno.EPERM: "Choose a place you may write to.",
             errno.EROFS: "Choose a place that is not read-only.",

@@ -139,7 +139,7 @@ def test_errors_are_one_paragraph_and_their_exit_code(spikeprep, acting, error, 
     assert done.stderr == "spikeprep: got 3; expected 4. Say 4.\n"
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS])
 def test_errors_of_the_system_have_no_traceback(spikeprep, acting, number):
     acting(raises(OSError(number, "the system's words", "/some/where")))
     done = spikeprep("act")

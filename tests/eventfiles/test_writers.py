@@ -500,13 +500,41 @@ def test_a_full_disk_is_said(tmp_path, name, monkeypatch):
         def __exit__(self, *args: object) -> None:
             self._file.close()
 
-    def full(path: Path, mode: str = "r") -> Any:
-        file = opened(path, mode)
+    def full(path: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
+        file = opened(path, mode, *args, **options)
         return Full(file) if ".partial" in path.name else file
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(CapabilityError, match=r"could not be written .No space left.*Free some space"):
         write(path_of(tmp_path, name), some(3 * BLOCK), format=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+LIMITED = """
+import resource, sys
+import numpy as np
+from spikeprep.data import EVENT, Events
+from spikeprep.errors import CapabilityError
+from spikeprep.eventfiles import write
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+options = {} if sys.argv[2] != "hdf5" else {"compression": "none"}
+try:
+    write(sys.argv[1], Events.of(np.zeros(1 << 17, EVENT), (10, 10)), format=sys.argv[2], **options)
+except CapabilityError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of processes")
+@pytest.mark.parametrize("name", ["dat", "hdf5"])
+def test_a_file_that_is_too_large_for_its_disk_is_said(tmp_path, name):
+    """As on FAT32, which takes 4 GiB."""
+    path = path_of(tmp_path, name)
+    command = [sys.executable, "-c", LIMITED, str(path), name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "could not be written (File too large). Write it to a file system that takes larger" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
