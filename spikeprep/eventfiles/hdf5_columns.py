@@ -17,7 +17,7 @@ from ..errors import DataError, SpikeprepError
 from ..input_files import InputFile
 from ..time_units import unit_named
 from .columns import ColumnDecoder, ColumnFormat, Columns, check_row, stated_by_name
-from .units import Unit
+from .units import LARGEST, Unit
 
 _MVSEC = ("/davis/left/events", "/davis/right/events")
 _TIMES, _ADDRESSES = "times", "addrs"
@@ -341,10 +341,13 @@ def _number(fact: Any) -> int | None:
     value = np.asarray(fact[()] if stored else fact)
     number: Any = value.reshape(())[()]
     try:
-        number = float(number.decode() if isinstance(number, bytes) else number)
-    except (TypeError, ValueError):
+        number = number.decode() if isinstance(number, bytes) else number
+        if isinstance(number, str):
+            number = int(number) if number.strip().lstrip("+-").isdigit() else float(number)
+        whole = number if isinstance(number, int | np.integer) else float(number)
+        return int(whole) if whole == whole // 1 and abs(int(whole)) <= LARGEST else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return int(number) if number.is_integer() and abs(number) < 1 << 62 else None
 
 
 _UNIT_NAMES = ("unit", "units", "time_unit", "time_units", "t_unit", "t_units")

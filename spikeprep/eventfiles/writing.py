@@ -16,9 +16,8 @@ from ..urls import local_path, redacted
 from .checked_blocks import CheckedBlocks
 from .detect import formats
 from .reading import MAX_SIDE
+from .units import LARGEST
 from .writer import EventWriter
-
-_MOST_START = 1 << 62  # µs: with any t it fits into 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +185,7 @@ def _sensor(path: Path, events: Events, writer: EventWriter) -> tuple[int, int]:
 
 def _start(events: Events) -> int:
     start = int(events.start)
-    if abs(start) > _MOST_START:
+    if abs(start) > LARGEST:  # of what readers take
         raise DataError(
             f"the recording's start is {start} µs", "a number that fits into 62 bits", "Set Events.start."
         )

@@ -135,6 +135,20 @@ def test_the_clock_is_kept_where_the_format_has_one(tmp_path, name, start):
     assert got.start == clock(name, start)
 
 
+@pytest.mark.parametrize("start", [2**53 + 1, 2**62 - 1, 2**62, -(2**62)])
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_largest_clocks(tmp_path, name, start):
+    """HDF5 keeps all of their bits; what is beyond is refused where it is written."""
+    path, events = path_of(tmp_path, name), some()
+    write(path, Events(events.pieces, events.size, start=start), format=name)
+    got = read(path, format=name)
+    same(got.array, events.array)
+    assert got.start == clock(name, start)
+    beyond = Events(events.pieces, events.size, start=start + (1 if start > 0 else -1) * 2**62)
+    with pytest.raises(DataError, match="a number that fits into 62 bits"):
+        write(path, beyond, format=name, overwrite=True)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_pieces_of_any_length_give_the_same_bytes(tmp_path, name):
     events = some(2 * BLOCK + 1234)
