@@ -6,7 +6,7 @@ counts from, in µs) and ``ms_to_idx`` (the first event at or after each ms), an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Literal
 
@@ -17,7 +17,8 @@ from ..errors import CapabilityError
 from ..hdf5_files import deferred_errors
 from .writer import EventWriter
 
-_CHUNK = 1 << 16  # rows that are compressed together
+_ROWS = 1 << 16  # that are held, written, and compressed together
+_LAST_ROWS = 1 << 13  # of a chunk that is not compressed: the last one takes the room of a whole one
 _COLUMNS = {"x": "<u2", "y": "<u2", "t": "<i8", "p": "u1"}
 _GZIP: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
@@ -49,17 +50,12 @@ class Hdf5Writer(EventWriter):
             ) from error
         with deferred_errors(file) as target, h5py.File(target, "w") as out:
             packed = _GZIP if self.compression == "gzip" else {}
-
-            def column(name: str, dtype: str) -> _Column:
-                return _Column(
-                    out.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_CHUNK,), **packed)
-                )
-
-            columns = {name: column(f"events/{name}", dtype) for name, dtype in _COLUMNS.items()}
-            columns["t"].data.attrs["units"] = "us"
+            columns = {
+                name: _Column(out, f"events/{name}", dtype, packed) for name, dtype in _COLUMNS.items()
+            }
             out["events/width"], out["events/height"] = (np.int64(side) for side in size)
             out["t_offset"] = np.int64(start)
-            index, count = column("ms_to_idx", "<u8"), 0
+            index, count = _Column(out, "ms_to_idx", "<u8", packed), 0
             for block in target.signals.let_through(blocks):
                 for name, data in columns.items():
                     data.append(block[name])
@@ -68,38 +64,52 @@ class Hdf5Writer(EventWriter):
                 target.check()
             for data in (*columns.values(), index):
                 data.flush()
+            out["events/t"].attrs["units"] = "us"
 
 
 class _Column:
-    """A data set that grows, a whole chunk at a time, so that none is compressed twice."""
+    """A data set that grows by whole chunks, so that none is compressed twice; of few rows it has these alone."""
 
-    def __init__(self, data: Any) -> None:
-        self.data, self.length = data, 0
-        self._rest = np.empty(0, data.dtype)
+    def __init__(self, out: Any, name: str, dtype: str, packed: Mapping[str, Any]) -> None:
+        self._out, self._name, self._packed = out, name, packed
+        self.length = 0
+        self._data: Any = None  # made once its rows are more than few
+        self._rest = np.empty(0, dtype)
 
     def append(self, values: NDArray[Any]) -> None:
         """Add values at the end."""
-        rest = np.concatenate([self._rest, values])
+        rest = np.concatenate([self._rest, values.astype(self._rest.dtype, copy=False)])
         self.length += len(values)
-        whole = len(rest) // _CHUNK * _CHUNK
-        self._write(rest[:whole])
+        whole = len(rest) // _ROWS * _ROWS
         self._rest = rest[whole:]
+        if not whole:
+            return
+        if self._data is None:
+            chunk = _ROWS if self._packed else _LAST_ROWS
+            self._data = self._out.create_dataset(
+                self._name, (0,), rest.dtype, maxshape=(None,), chunks=(chunk,), **self._packed
+            )
+        self._write(rest[:whole])
 
     def flush(self) -> None:
         """Write what is left."""
-        self._write(self._rest)
-        self._rest = self._rest[:0]
+        rest, self._rest = self._rest, self._rest[:0]
+        if self._data is not None:
+            self._write(rest)
+        else:
+            packed = dict(self._packed, chunks=(len(rest),)) if self._packed and len(rest) else {}
+            self._out.create_dataset(self._name, data=rest, **packed)
 
     def _write(self, values: NDArray[Any]) -> None:
         if len(values):
-            begin = len(self.data)
-            self.data.resize((begin + len(values),))
-            self.data[begin:] = values
+            begin = len(self._data)
+            self._data.resize((begin + len(values),))
+            self._data[begin:] = values
 
 
 def _add_milliseconds(index: _Column, t: NDArray[np.int64], count: int) -> None:
     """Add the number of the first event at or after each ms, up to the last of `t`; `count` events are ahead of it."""
     end = int(t[-1]) // 1000 + 1
     while index.length < end:
-        ms = np.arange(index.length, min(index.length + _CHUNK, end))
+        ms = np.arange(index.length, min(index.length + _ROWS, end))
         index.append(count + np.searchsorted(t, 1000 * ms))

@@ -322,6 +322,28 @@ def test_hdf5_is_that_of_dsec_and_rvt(tmp_path):
         assert n == 0 or t[n - 1] < 1000 * ms
 
 
+@pytest.mark.parametrize("count", [1, 2000, BLOCK, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 300_000])
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_hdf5_takes_the_room_of_its_events(tmp_path, count, compression):
+    """Columns of 13 bytes per event and 8 per ms; without compression a last chunk is filled up, to 8192 rows."""
+    h5py = pytest.importorskip("h5py")
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, 10**6, count))
+    events = events_of(rng.integers(0, 640, count), rng.integers(0, 480, count), t, rng.integers(0, 2, count))
+    path = tmp_path / "events.h5"
+    written = write(path, Events.of(events, (640, 480)), compression=compression)
+    same(read(path, origin="stored").array, events)
+    data = 13 * count + 8 * (int(t[-1]) // 1000 + 1)
+    filled_up = 13 * (-count % 8192) if compression == "none" and count >= 2 * BLOCK else 0
+    assert written.bytes < data + filled_up + 20_000
+    with h5py.File(path) as file:
+        assert len(file["events/t"]) == count
+        assert file["events/t"].attrs["units"] == "us"
+        for name in ("events/x", "events/t", "ms_to_idx"):
+            assert (file[name].chunks or (1,))[0] <= len(file[name])
+            assert file[name].compression == ("gzip" if compression == "gzip" else None)
+
+
 def test_compression_is_a_choice(tmp_path):
     for name, choices in {"aedat4": ("lz4", "zstd", "none"), "hdf5": ("gzip", "none")}.items():
         events = some(20_000)
