@@ -5,12 +5,13 @@ The width of a bin is an exact fraction, see `time_bins`; how bits are written i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,17 @@ from ..data import EVENT, Bits, Events, SpikeTrain
 from ..errors import DataError, UsageError
 from ..random import SampleKey
 from .base import Description, Encoder
-from .event_bits import bit_writer
+from .event_bits import DirectBits, StagedBits, bit_writer
 from .event_checks import checked, pieces, recording, wrong_event
+from .spilled_bits import SpilledBits
 from .time_bins import Bins, scatter
-from .unit_ranges import select_units
 
 _MOST_STEPS = (1 << 32) - 1  # that a store can hold
 _WIDEST, _LARGEST_DENOMINATOR = (
     1 << 40,
     10**6,
 )  # of a width in µs: with them stamps of 60 days fit into 64 bits
+_Writer = TypeVar("_Writer", DirectBits | StagedBits, SpilledBits)
 _Steps = Annotated[int, Meta(ge=0, le=_MOST_STEPS)]
 
 
@@ -166,6 +168,17 @@ class DVS(Encoder):
 
     def _encode(self, events: Events, out: Bits | None) -> SpikeTrain:
         """Encode a recording, into zeroed `out` (unit, byte) where it is given and the duration is known."""
+
+        def writer_of(units: int, steps: int | None) -> DirectBits | StagedBits:
+            if out is not None and steps is not None:
+                self._check_fit(units, -(-steps // 8), out)
+            return bit_writer(units, steps, out)
+
+        writer, steps = self._write(events, writer_of)
+        return SpikeTrain(_whole_bytes(writer.finish(steps), steps), steps)
+
+    def _write(self, events: Events, writer_of: Callable[[int, int | None], _Writer]) -> tuple[_Writer, int]:
+        """Write a recording to what is returned for units and steps; return it, and the number of steps."""
         if self.bins:
             events = replace(events, duration=events.length())
         bins, units = self.binning(events), prod(self._unit_shape(events))
@@ -175,9 +188,7 @@ class DVS(Encoder):
         steps: int | None = (
             self.steps or self.bins or (self._checked_steps(bins.steps(length)) if has_length else None)
         )
-        if out is not None and steps is not None:
-            self._check_fit(units, -(-steps // 8), out)
-        writer = bit_writer(units, steps, out)
+        writer = writer_of(units, steps)
         by_unit, by_step = writer.strides
         strides = by_unit, by_step, units // self.levels * by_unit
         sensor = *events.size, events.polarities
@@ -195,12 +206,12 @@ class DVS(Encoder):
                     break
                 step = int(bins.of(piece["t"][start : start + 1])[0])
                 if steps is not None and step >= steps:
-                    return SpikeTrain(_whole_bytes(writer.finish(steps), steps), steps)
+                    return writer, steps
                 writer.advance(step)
             count += len(piece)
         if steps is None:
             steps = self._checked_steps(bins.steps(events.length(last + 1 if count else 0)))
-        return SpikeTrain(_whole_bytes(writer.finish(steps), steps), steps)
+        return writer, steps
 
     def counts(self, signal: Any) -> NDArray[np.uint32]:
         """Return how many events each unit has in each step, uint32 (time, polarity, height, width), unmerged."""
@@ -218,22 +229,23 @@ class DVS(Encoder):
     def encode_parts(
         self, signal: Any, ranges: Sequence[tuple[int, int]], *, rng: SampleKey | None = None
     ) -> Iterator[SpikeTrain]:
-        """Yield the spikes of each range [start, stop) of units, with a walk over the recording for each.
+        """Yield the spikes of each range [start, stop) of units; one walk writes those of all to a temporary file.
 
-        Memory holds the bits of one range, `levels` times. Events are checked on the first walk.
+        Memory holds the bits of one range, and of all units in some hundred steps, twice.
         """
         events = recording(signal, self.name)
         events = replace(events, duration=events.length())
-        steps, units = self.describe(events).steps, prod(self._unit_shape(events)) // self.levels
-        for start, stop in ranges:
-            parts = []
-            for level in range(start // units, -(-stop // units)):
-                first, last = max(start - level * units, 0), min(stop - level * units, units)
-                bits = self.encode(select_units(events, first, last, self.name)).bits
-                events = replace(events, checked=True)
-                each = len(bits) // self.levels
-                parts.append(bits[level * each : level * each + last - first])
-            yield SpikeTrain(parts[0] if len(parts) == 1 else np.concatenate(parts), steps)
+
+        with ExitStack() as stack:
+
+            def writer_of(units: int, steps: int | None) -> SpilledBits:
+                assert steps is not None  # the duration is known
+                return stack.enter_context(SpilledBits(units, steps, ranges))
+
+            writer, steps = self._write(events, writer_of)
+            writer.finish(steps)
+            for number in range(len(ranges)):
+                yield SpikeTrain(writer.range(number, steps), steps)
 
     def decode(self, train: SpikeTrain, unit_shape: Sequence[int], *, duration: int | None = None) -> Events:
         """Return one event per spike, at the resolution of bins.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeprep.data import EVENT, Events
-from spikeprep.encoders import DVS, Poisson, unit_ranges
+from spikeprep.encoders import DVS, Poisson, event_bits
 from spikeprep.errors import DataError
 from spikeprep.random import SampleKey
 
@@ -24,16 +24,16 @@ def recording(seed=0, count=300, size=(7, 5), polarities=2):
 @given(
     st.lists(st.integers(0, 70), min_size=2, max_size=6, unique=True).map(sorted),
     st.sampled_from([{}, {"steps": 20}, {"bins": 33, "bin_us": 0}, {"bin_us": 600, "closed": "right"}]),
-    st.sampled_from([1, 5, 4096]),
+    st.sampled_from([1, 1 << 25]),
     st.booleans(),
 )
-def test_parts_of_a_recording(edges, settings, columns, streamed):
+def test_parts_of_a_recording(edges, settings, block, streamed):
     events, dvs = recording(), DVS(**settings)
     whole = dvs.encode(events)
     if streamed:
         events = Events([events.array[:100], events.array[100:]], events.size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unit_ranges, "_COLUMNS", columns)
+        patch.setattr(event_bits, "_BLOCK_BYTES", block)  # 64 steps, or all
         pairs = list(itertools.pairwise(edges))
         parts = list(dvs.encode_parts(events, pairs))
     for (start, stop), part in zip(pairs, parts, strict=True):

@@ -445,11 +445,6 @@ def test_each_event_is_checked_once(examined, stream):
     assert examined == []
 
 
-def test_parts_of_an_unchecked_recording_are_checked_on_the_first_walk(examined):
-    list(DVS().encode_parts(made([(0, 0, n) for n in range(300)]), [(0, 40), (40, 81), (81, 162)]))
-    assert sum(examined) == 300
-
-
 @dataclass(frozen=True)
 class Broken(EventTransform):
     """A plugin's transform: `fault` says what is wrong with it."""
