@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import ones, trailing_zeros
+from .._simd import ones
 from ..data import EVENT
 from ..input_files import InputFile
 from .base import ByteDecoder, Words
-from .kernels import onward
+from .kernels import expand, onward
 from .prophesee import RawFormat, VectorDecoder
 
 _EVENT, _VECTOR, _TIME_HIGH = (
@@ -44,15 +44,7 @@ def _decode(
     count = used = 0
     while count < len(out) and (left or used < len(words)):
         if left:
-            bits = np.uint64(left)
-            while bits and count < len(out):
-                out[count, 0] = np.uint64(event + trailing_zeros(bits))
-                out[count, 1] = np.uint64(t)
-                if len(where):
-                    where[count] = used - 1
-                bits &= bits - np.uint64(1)
-                count += 1
-            left = np.int64(bits)
+            left, count = expand(left, event, t, used - 1, out, where, count)
             continue
         word = np.int64(words[used])
         used += 1

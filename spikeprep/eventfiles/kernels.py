@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import inline, jit
+from .._simd import trailing_zeros
 from .base import LATEST, Words
 
 _JITTER = 4  # a step back of up to 2⁻⁴ of a clock's range is no silence
@@ -31,6 +32,26 @@ def onward(stamp: int, before: int, bits: int) -> int:
     """
     half = 1 << (bits - 1)
     return ((stamp - before + half) & ((1 << bits) - 1)) - half
+
+
+@inline
+def expand(
+    bits: int, event: int, t: int, word: int, out: Words, where: NDArray[np.int64], count: int
+) -> tuple[int, int]:
+    """Write an event at x + n for each bit n of a mask, from `out[count]` on, as far as there is room.
+
+    `event` is the word of that of bit 0; `where`, unless it is empty, gets the number of the mask's word. Returns the
+    bits that are left, and the new count.
+    """
+    left = np.uint64(bits)
+    while left and count < len(out):
+        out[count, 0] = np.uint64(event + trailing_zeros(left))
+        out[count, 1] = np.uint64(t)
+        if len(where):
+            where[count] = word
+        left &= left - np.uint64(1)
+        count += 1
+    return np.int64(left), count  # type: ignore[return-value]
 
 
 @jit
