@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from ..config import Meta
 from ..data import EVENT
 from ..errors import CapabilityError, DataError
-from ..input_files import SMALL, InputFile
+from ..input_files import InputFile
 from . import decompression
 from .aedat4_writer import Aedat4Writer
 from .base import Decoder, EventFormat, as_words
 from .chunks import Chunk, PacketDecoder
-from .decompression import Decompress, TooLarge
+from .decompression import Decompress
 from .flatbuffer import Table
 from .writer import EventWriter
 
@@ -117,12 +117,10 @@ class _Decoder(PacketDecoder[tuple[int, int]]):
         limits, what = self.file.limits, f"{self.path}: the packet at byte {at - _PACKET.size}"
         limits.check_bytes(what, size * (1 + _COPIES))
         raw = self.bytes_at(at, size)
-        most = min((limits.max_bytes - size) // _COPIES, max(SMALL, limits.max_ratio * size))
         try:
-            events, x, y = decode_packet(self._decompress(raw, most))
-        except TooLarge:
-            limits.check_ratio(what, most + 1, size)
-            limits.check_bytes(what, size + _COPIES * (most + 1))
+            content = decompression.expand(raw, self._decompress, _COPIES, limits, what)
+            events, x, y = decode_packet(content)
+        except DataError:
             raise
         except Exception as error:  # the errors of the compression libraries have no common class
             raise self._damaged(at - _PACKET.size, f"cannot be decoded ({error})") from error

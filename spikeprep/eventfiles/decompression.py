@@ -6,6 +6,8 @@ from bz2 import BZ2Decompressor
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..input_files import SMALL, Limits
+
 _PIECE = 1 << 22  # bytes that are expanded at a time, where the content's size is not stated
 
 Decompress = Callable[[bytes, int], bytes]
@@ -14,6 +16,34 @@ Decompress = Callable[[bytes, int], bytes]
 
 class TooLarge(Exception):
     """A content has more bytes than it may have."""
+
+
+def expand(data: bytes, decompress: Decompress, copies: int, limits: Limits, what: str) -> bytes:
+    """Return the content of compressed bytes, which keeps to the limits of their file.
+
+    Parameters
+    ----------
+    data
+        The bytes.
+    decompress
+        How they are expanded; what it raises where they are damaged, this raises too.
+    copies
+        Of the content, that are in memory while it is decoded; that they fit where nothing expands was checked before.
+    limits, what
+        The limits, and what the bytes are, for messages.
+
+    Raises
+    ------
+    DataError
+        The content is beyond the limits.
+    """
+    most = min((limits.max_bytes - len(data)) // copies, max(SMALL, limits.max_ratio * len(data)))
+    try:
+        return decompress(data, most)
+    except TooLarge:
+        limits.check_ratio(what, most + 1, len(data))
+        limits.check_bytes(what, len(data) + copies * (most + 1))
+        raise
 
 
 def plain(data: bytes, most: int) -> bytes:

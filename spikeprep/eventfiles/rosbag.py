@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from ..data import EVENT
 from ..errors import CapabilityError, DataError, near_miss
-from ..input_files import SMALL, InputFile
+from ..input_files import InputFile
 from . import decompression
 from .base import Decoder, EventFormat
 from .chunks import Chunk, ChunkDecoder
-from .decompression import Decompress, TooLarge
+from .decompression import Decompress
 
 _SIGNATURE = b"#ROSBAG V2.0\n"
 DEFINITION = "5e8beee5a6c107e504c2e78903c224b8"
@@ -155,15 +155,9 @@ def _bounded(file: InputFile, decompress: Decompress) -> Callable[[bytes], bytes
     """Return a decompression that keeps to the limits of a file."""
 
     def expand(data: bytes) -> bytes:
-        limits, what, size = file.limits, f"{file.path}: a part of it", len(data)
-        limits.check_bytes(what, size * (1 + _COPIES))
-        most = min((limits.max_bytes - size) // _COPIES, max(SMALL, limits.max_ratio * size))
-        try:
-            return decompress(data, most)
-        except TooLarge:
-            limits.check_ratio(what, most + 1, size)
-            limits.check_bytes(what, size + _COPIES * (most + 1))
-            raise
+        what = f"{file.path}: a part of it"
+        file.limits.check_bytes(what, len(data) * (1 + _COPIES))
+        return decompression.expand(data, decompress, _COPIES, file.limits, what)
 
     return expand
 
