@@ -202,8 +202,9 @@ class TextFile(ColumnFormat):
     def decoder(self, file: InputFile) -> Decoder:
         """Find the columns; see `EventFormat.decoder`."""
         path, stream = file.path, TextStream(file)
-        layout = _layout(stream.head(_HEAD))
-        if layout is None and (wrong := _wrong_value(stream.head(_HEAD))):
+        head = stream.head(_HEAD)
+        layout = _layout(head)
+        if layout is None and (wrong := _wrong_value(head)):
             number, name, field = wrong
             raise DataError(
                 f"{path}: line {number} has {printable(field[:_SHOWN])!r} in column {printable(name)}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CapabilityError, DataError
+from ..errors import CapabilityError, DataError, UsageError
 from ..input_files import Limits
 from .labelled_files import BadFile
 from .other_files import other_kind
@@ -305,3 +306,9 @@ def _opaque(id_: str, image: Image, reading: ImageReading) -> tuple[Image, str]:
             "use source.mode=grey, or state what is behind it: use source.alpha=white or source.alpha=black",
         )
     return alpha, "" if hidden else "picture"
+
+
+def check_size(size: Sequence[int], owner: str) -> None:
+    """Raise `UsageError` where the setting `size` of a source is neither empty nor (row, column)."""
+    if len(size) == 1:
+        raise UsageError(f"got {owner}.size = {list(size)}", "[rows, columns] in pixels")

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from ..config import NonNegative
 from ..data import Sample
-from ..errors import UsageError
 from ..input_files import read_input
 from .base import Size
 from .checked_files import CheckedFile, CheckedFiles
-from .image_files import Alpha, ImageReading, Mode, Picture, decode_image
+from .image_files import Alpha, ImageReading, Mode, Picture, check_size, decode_image
 from .kept_pixels import Room, range_findings
 from .labelled_files import BadFile, Recording
 from .labelled_source import LabelledSource
@@ -61,8 +60,7 @@ class ImageFiles(CheckedFiles[Picture]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.size) == 1:
-            raise UsageError(f"got {self.name}.size = {list(self.size)}", "[rows, columns] in pixels")
+        check_size(self.size, self.name)
 
     @property
     def file_endings(self) -> Sequence[str]:

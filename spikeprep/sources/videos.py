@@ -11,12 +11,11 @@ from typing import Annotated, Any, ClassVar
 
 from ..config import Meta, NonNegative
 from ..data import Sample, Video
-from ..errors import UsageError
 from ..text import listed
 from .base import Size
 from .checked_files import CheckedFile, CheckedFiles
 from .frame_sequences import STILLS, with_sequences
-from .image_files import Alpha, ImageReading
+from .image_files import Alpha, ImageReading, check_size
 from .kept_pixels import Room, range_findings
 from .labelled_files import BadFile, Recording
 from .labelled_source import LabelledSource
@@ -66,8 +65,7 @@ class VideoFolder(LabelledSource, CheckedFiles[Clip]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.size) == 1:
-            raise UsageError(f"got {self.name}.size = {list(self.size)}", "[rows, columns] in pixels")
+        check_size(self.size, self.name)
 
     @property
     def suffixes(self) -> Sequence[str]:
