@@ -14,7 +14,7 @@ from spikeprep.errors import DataError, SignalError, UsageError
 from spikeprep.random import VIDEO_LEAK, VIDEO_NOISE, SampleKey, philox4x32
 from spikeprep.transforms import VideoToEvents
 from spikeprep.transforms.draws import draws_reference
-from spikeprep.transforms.videos.video_to_events import _thresholds
+from spikeprep.transforms.videos.pixel_model import thresholds
 
 KEY = SampleKey(5, "train", 3)
 IDEAL = VideoToEvents(on=0.25, off=0.25, sigma=0, refractory_us=0)
@@ -133,7 +133,7 @@ def reference(model: VideoToEvents, video: Video, key: SampleKey) -> np.ndarray:
     frames = video.array if video.array.dtype != np.uint8 else video.array / 255
     ends = [*map(int, video.times), video.duration]
     rows, columns = frames.shape[1:]
-    on, off = _thresholds(model.on, model.off, model.sigma, model.camera, rows * columns)
+    on, off = thresholds(model.on, model.off, model.sigma, model.camera, rows * columns)
     k0, k1 = map(np.uint64, key.philox_key())
     phase = (draws_reference(0, rows * columns, VIDEO_LEAK, key) >> np.uint64(11)) * 2.0**-53
     found = []
@@ -331,12 +331,12 @@ def test_noise_is_a_poisson_process_whose_rate_depends_on_brightness(level, shar
 
 
 def test_thresholds_are_normal_of_the_camera_and_independent():
-    on, off = _thresholds(0.2, 0.3, 0.03, 0, 10_000)
+    on, off = thresholds(0.2, 0.3, 0.03, 0, 10_000)
     assert stats.kstest(on, "norm", (0.2, 0.03)).pvalue > 1e-3
     assert stats.kstest(off, "norm", (0.3, 0.03)).pvalue > 1e-3
     assert abs(np.corrcoef(on, off)[0, 1]) < 0.05
     assert abs(np.corrcoef(on[1:], on[:-1])[0, 1]) < 0.05
-    assert _thresholds(0.01, 0.3, 0.03, 0, 10_000)[0].min() == pytest.approx(0.01, abs=1e-9)
+    assert thresholds(0.01, 0.3, 0.03, 0, 10_000)[0].min() == pytest.approx(0.01, abs=1e-9)
     video = noise_video()
     same = VideoToEvents()(video, rng=KEY).array
     np.testing.assert_array_equal(same, VideoToEvents()(video).array)  # of one camera, in every recording
