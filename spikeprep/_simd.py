@@ -424,20 +424,38 @@ def store_word(typingctx: Any, data: Any, at: Any, word: Any) -> Any:
     return types.void(data, types.int64, types.uint64), codegen
 
 
+def _line_of_bytes(context: Any, builder: Any, array: Any, value: Any, at: Any) -> Any:
+    """Return the 64 bytes of a 1-D uint8 array that start at index `at`, of any alignment."""
+    loaded = builder.load(_vector_at(context, builder, array, value, at, LINE))
+    loaded.align = 1
+    return loaded
+
+
 @intrinsic
 def not_digits(typingctx: Any, data: Any, at: Any) -> Any:
     """Return the mask of the 64 bytes of a 1-D uint8 array from index `at` that are no decimal digits in ASCII."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        made = context.make_array(signature.args[0])(context, builder, args[0])
-        _check_range(context, builder, args[1], 64, made.nitems)
-        vector = ir.VectorType(ir.IntType(8), 64)
-        loaded = builder.load(builder.bitcast(builder.gep(made.data, [args[1]]), vector.as_pointer()))
-        loaded.align = 1
-        zeros, nines = (ir.Constant(vector, [n] * 64) for n in (ord("0"), 9))
+        loaded = _line_of_bytes(context, builder, signature.args[0], *args)
+        zeros, nines = (ir.Constant(loaded.type, [n] * LINE) for n in (ord("0"), 9))
         return builder.bitcast(builder.icmp_unsigned(">", builder.sub(loaded, zeros), nines), _I64)
 
     return types.uint64(data, types.int64), codegen
+
+
+@intrinsic
+def bytes_outside(typingctx: Any, data: Any, low: Any, high: Any, at: Any) -> Any:
+    """Return the mask of the 64 bytes of `data` from index `at` that are below `low`'s or above `high`'s; all 1-D."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, least, most = (
+            _line_of_bytes(context, builder, array, of, args[3])
+            for array, of in zip(signature.args, args[:3], strict=False)
+        )
+        below, above = (builder.icmp_unsigned(*test) for test in (("<", value, least), (">", value, most)))
+        return builder.bitcast(builder.or_(below, above), _I64)
+
+    return types.uint64(data, low, high, types.int64), codegen
 
 
 @intrinsic

@@ -9,7 +9,10 @@ import sys
 CODE = """
 import numpy as np
 from spikeprep._jit import jit
-from spikeprep._simd import LANES, load, load_apart, load_line, load_word, spread, store, store_word, sum_rows, total
+from spikeprep._simd import (
+    LANES, bytes_outside, load, load_apart, load_line, load_word, not_digits, spread, store, store_word, sum_rows,
+    total,
+)
 
 @jit
 def loads(a, at):
@@ -31,6 +34,14 @@ def stores(a, at):
 @jit
 def words(b, at):
     return load_word(b, at)
+
+@jit
+def digits(b, at):
+    return not_digits(b, at)
+
+@jit
+def outside(b, low, high, at):
+    return bytes_outside(b, low, high, at)
 
 @jit
 def stores_word(b, at):
@@ -78,6 +89,16 @@ b = np.zeros(20, np.uint8)
 for function in (words, stores_word):
     assert [ends(function, b, at) for at in (0, 1, 12)] == ["done"] * 3
     assert {ends(function, b, at) for at in (-1, 13, 20, 2**62)} == {"refused"}
+b = np.arange(100, dtype=np.uint8)
+low, high = b.copy(), b.copy()
+low[[7, 40]] += 1
+high[[5, 40, 69]] -= 1
+for at in (0, 3, 36):
+    assert outside(b, low, high, at) == sum(1 << n - at for n in (5, 7, 40, 69) if 0 <= n - at < 64)
+    assert digits(b, at) == sum(1 << n for n in range(64) if not 48 <= n + at < 58)
+    assert ends(outside, b, low[:63], high, at) == ends(outside, b, low, high[:63], at) == "refused"
+for at in (-1, 37, 2**62):
+    assert ends(outside, b, low, high, at) == ends(digits, b, at) == "refused"
 print("checked")
 """
 

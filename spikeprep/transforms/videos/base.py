@@ -66,9 +66,10 @@ def frames_of(video: Video, who: str) -> Iterator[NDArray[Any]]:
     Raises
     ------
     DataError
-        A frame has another size or number than the video states, or pixels that are neither uint8 nor in [0, 1].
+        A frame has another size or number than the video states, pixels that are neither uint8 nor in [0, 1], or
+        uint8 ones where others are floating point.
     """
-    count, shape = 0, video.size[::-1]
+    count, shape, kind = 0, video.size[::-1], ""
     for piece in video.pieces:
         if not isinstance(piece, np.ndarray) or piece.ndim != 3 or piece.shape[1:] != shape:
             raise DataError(
@@ -77,6 +78,13 @@ def frames_of(video: Video, who: str) -> Iterator[NDArray[Any]]:
                 f"(frame, {shape[0]}, {shape[1]}): (frame, row, column)",
                 "Bring all frames to one size, in grey levels.",
             )
+        if kind and piece.dtype.kind != kind:
+            raise DataError(
+                f"{who}: got frames of {piece.dtype} from frame {count} on, and of another type before",
+                "one type: uint8, or floating point in [0, 1]",
+                "Convert all frames to one of them.",
+            )
+        kind = piece.dtype.kind
         if piece.dtype == np.uint8:
             levels = np.ascontiguousarray(piece)
         elif np.issubdtype(piece.dtype, np.floating):

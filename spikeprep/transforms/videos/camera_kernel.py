@@ -13,18 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._jit import inline, jit
-from ...random import VIDEO_NOISE, philox4x32
-from ..events.base import Piece
-from .pixel_model import on_grid, response
-
-NONE = -1.0
-"""No end of a dead time."""
-
-DONE, KEYS_FULL, EVENTS_FULL = 0, 1, 2
+from ...random import VIDEO_LEAK, VIDEO_NOISE, SampleKey, philox4x32
+from ..draws import draws
+from .event_keys import DONE, EVENTS_FULL, KEYS_FULL, NO_DEAD_TIME, Room, event_key, write_events
+from .pixel_model import GRID, on_grid, response, response_of, responses
 
 _DARK, _SCALE = 20.0, 275.0  # the bandwidth is proportional to (level + _DARK) / _SCALE
 _BRIGHT = 0.75  # of the noise is gone at level 255
-_LOW, _HALF, _ZERO, _ONE, _BYTE = (np.uint64(n) for n in (11, 32, 0, 1, 255))
+_LOW, _HALF, _ZERO, _ONE = (np.uint64(n) for n in (11, 32, 0, 1))
 _NOISE = np.uint64(VIDEO_NOISE)
 _philox = inline(philox4x32)
 
@@ -44,37 +40,14 @@ def _is_on(pixel: Any, number: Any, k0: Any, k1: Any) -> Any:
 
 
 @jit
-def start_noise(left: NDArray[np.float64], k0: Any, k1: Any) -> None:
+def _start_noise(left: NDArray[np.float64], k0: Any, k1: Any) -> None:
     """Write the wait ahead of the first noise event of each pixel to `left`."""
     for pixel in range(left.size):
         left[pixel] = _wait(pixel, 0, k0, k1)
 
 
 @jit
-def _sort(keys: NDArray[np.uint64], other: NDArray[np.uint64], count: int, span: int) -> bool:
-    """Sort the first `count` keys by their upper half, which is at most `span`; return whether they are in `other`."""
-    moved = False
-    counts = np.empty(257, np.int64)
-    shift = np.uint64(32)
-    while span > 0:
-        source, target = (other, keys) if moved else (keys, other)
-        counts[:] = 0
-        for n in range(count):
-            counts[np.int64(source[n] >> shift & _BYTE) + 1] += 1
-        for digit in range(256):
-            counts[digit + 1] += counts[digit]
-        for n in range(count):
-            byte = np.int64(source[n] >> shift & _BYTE)
-            target[counts[byte]] = source[n]
-            counts[byte] += 1
-        moved = not moved
-        shift += np.uint64(8)
-        span >>= 8
-    return moved
-
-
-@jit
-def convert(
+def _convert(
     frames: NDArray[Any],
     before: NDArray[Any],
     stamps: NDArray[np.int64],
@@ -94,21 +67,17 @@ def convert(
     number: NDArray[np.uint32],
     k0: Any,
     k1: Any,
-    width: int,
+    columns: int,
     progress: NDArray[np.int64],
     keys: NDArray[np.uint64],
     other: NDArray[np.uint64],
-    out: Piece,
+    counts: NDArray[np.int32],
+    out: NDArray[np.uint64],
 ) -> int:
-    """Write the events of `frames` (frame, pixel) to `out`, sorted; interval j ends with frame j, at stamps[j + 1].
-
-    `progress` holds the interval, the pixel, the keys and the events that are done. Where `keys` or `out` are full, the
-    call returns which, and goes on with larger ones. Times are in µs, `cutoff`, `leak` and `noise` per µs.
-    """
+    """Write the events of `frames`; see `Pixels.convert`. Times are in µs, `cutoff`, `leak` and `noise` per µs."""
     pixels = before.size
     still = cutoff == 0.0 and leak == 0.0 and noise == 0.0  # a pixel without change gives no event
     alpha, beta = np.empty(256), np.empty(256)
-    columns = np.uint32(width)
     for j in range(progress[0], frames.shape[0]):
         start, span = stamps[j], float(stamps[j + 1] - stamps[j])
         old = frames[j - 1] if j else before
@@ -166,7 +135,7 @@ def convert(
                 free = free_from - start
                 if free < span:
                     level = on_grid(z0 + (z1 - z0) * (free / span)) if free > 0.0 else z0
-                    free_from = NONE
+                    free_from = NO_DEAD_TIME
             first = held
             full = False
             while True:
@@ -192,7 +161,7 @@ def convert(
                     full = True
                     break
                 offset = min(np.int64(np.rint(at)), end - 1 - start)
-                keys[held] = np.uint64(offset) << _HALF | np.uint64(pixel) << _ONE | np.uint64(is_on)
+                keys[held] = event_key(offset, pixel, is_on)
                 held += 1
                 level = next_level
                 if dead > 0.0:
@@ -210,16 +179,82 @@ def convert(
             if noise > 0.0:
                 left[pixel], number[pixel] = wait - rate * span, drawn
         done = progress[3]
-        if done + held > out.size:
+        if done + held > len(out):
             progress[0], progress[1], progress[2] = j, pixels, held
             return EVENTS_FULL
-        ordered = other if _sort(keys, other, held, np.int64(span)) else keys
-        for n in range(held):
-            key = ordered[n]
-            place = np.uint32(key) >> np.uint32(1)
-            row = np.uint32(place // columns)
-            event = out[done + n]
-            event.x, event.y = np.uint32(place - row * columns), row
-            event.t, event.p = start + np.int64(key >> _HALF), key & _ONE
+        write_events(keys, other, held, np.int64(span), start, columns, counts, out, done)
         progress[0], progress[1], progress[2], progress[3] = j + 1, 0, 0, done + held
     return DONE
+
+
+class Pixels:
+    """The state of all pixels while a video goes by.
+
+    Parameters
+    ----------
+    first
+        The first frame, uint8 or float64 in grey levels, (pixel,).
+    on, off
+        Each pixel's thresholds, (pixel,).
+    dead
+        Dead time after an event, in µs.
+    cutoff, leak, noise
+        Hz: the filter's angular frequency over 2 π, events of the leak and of noise.
+    key
+        Decides leak and noise; None where there is neither.
+    end
+        The video's duration, in µs.
+    columns
+        Pixels of a row.
+    """
+
+    def __init__(
+        self,
+        first: NDArray[Any],
+        on: NDArray[np.float64],
+        off: NDArray[np.float64],
+        dead: int,
+        cutoff: float,
+        leak: float,
+        noise: float,
+        key: SampleKey | None,
+        end: int,
+        columns: int,
+    ) -> None:
+        pixels = first.size
+        self._rates = 2 * np.pi * cutoff / 1e6, leak / 1e6, noise / 1e6, float(dead)
+        self._on, self._off, self._end, self._columns = on, off, end, columns
+        self._key = [np.uint64(word) for word in (key.philox_key() if key else (0, 0))]
+        self._responses = responses()
+        self._low = response_of(first, self._responses)
+        self._reference = self._low.copy()
+        if leak and key:
+            phase = (draws(0, pixels, VIDEO_LEAK, key) >> _LOW) * 2.0**-53
+            self._reference -= np.rint(phase * on * GRID) / GRID
+        self._until = np.full(pixels, NO_DEAD_TIME)
+        self._left = np.zeros(pixels if noise else 1)
+        if noise:
+            _start_noise(self._left, *self._key)
+        self._number = np.zeros(len(self._left), np.uint32)
+
+    def convert(
+        self,
+        frames: NDArray[Any],
+        before: NDArray[Any],
+        stamps: NDArray[np.int64],
+        progress: NDArray[np.int64],
+        room: Room,
+        out: NDArray[np.uint64],
+    ) -> int:
+        """Write the events of `frames` (frame, pixel), which follow `before`, to `out` as words (event, 2).
+
+        Interval j ends with frame j, at stamps[j + 1]. `progress` holds the interval, the pixel, the keys and the
+        events that are done. Returns `DONE`, or, to be called again with more, that the `room` or `out` is full.
+        """
+        return int(
+            _convert(
+                frames, before, stamps, self._end, self._responses, frames.dtype == np.uint8, *self._rates,
+                self._on, self._off, self._reference, self._until, self._low, self._left, self._number, *self._key,
+                self._columns, progress, *room.keys, room.counts, out,
+            )
+        )  # fmt: skip

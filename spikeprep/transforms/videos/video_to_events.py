@@ -17,18 +17,19 @@ from ...config import Count, Meta, Natural, NonNegative
 from ...data import EVENT, Events, Video
 from ...encoders.base import Transform
 from ...errors import DataError
-from ...random import VIDEO_LEAK, SampleKey
-from ..draws import draws, required_key
+from ...random import SampleKey
+from ..draws import required_key
 from ..events.base import Microseconds, Piece
 from .base import checked_video, frames_of
-from .camera_kernel import DONE, KEYS_FULL, NONE, convert, start_noise
-from .pixel_model import GRID, response_of, responses, thresholds
+from .camera_kernel import Pixels
+from .clean_kernel import CleanPixels
+from .event_keys import DONE, KEYS_FULL, Room
+from .pixel_model import thresholds
 
 Threshold = Annotated[float, Meta(ge=0.01, le=10)]
 """A change of the natural logarithm of brightness."""
 
 _PIECE, _WHOLE = 1 << 18, 1 << 22  # events of a piece of a streamed recording, and of one in memory
-_LOW = np.uint64(11)
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ class VideoToEvents(Transform):
         events = Events(pieces, video.size, 2, duration=int(video.duration), checked=True)
         if not in_memory:
             return events
-        words = [
-            np.empty(0, np.uint64),
-            *(piece.view(np.uint64) for piece in pieces),
-        ]  # copied faster than fields
-        array = np.concatenate(words).view(EVENT)
-        return Events((array,), video.size, 2, duration=int(video.duration), checked=True)
+        parts = list(pieces)
+        if len(parts) != 1:
+            parts = [
+                np.concatenate([_words(0).ravel(), *(part.view(np.uint64) for part in parts)]).view(EVENT)
+            ]
+        return Events(tuple(parts), video.size, 2, duration=int(video.duration), checked=True)
 
     def thresholds(self, width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the ON and the OFF threshold of each pixel of the camera, float64 (row, column)."""
@@ -140,59 +141,45 @@ class _Simulated:
 
 
 class _Camera:
-    """The state of all pixels while a video goes by."""
+    """A camera that sees a video, and the events of its pixels."""
 
     def __init__(
         self, transform: VideoToEvents, video: Video, first: NDArray[Any], key: SampleKey | None, most: int
     ) -> None:
-        t, pixels = transform, first.size
-        self._transform, self._width, self._end, self._most = t, video.size[0], int(video.duration), most
-        self._on, self._off = thresholds(t.on, t.off, t.sigma, t.camera, pixels)
-        self._rates = 2 * np.pi * t.cutoff_hz / 1e6, t.leak_hz / 1e6, t.noise_hz / 1e6, float(t.refractory_us)
-        self._key = [np.uint64(word) for word in (key.philox_key() if key else (0, 0))]
-        self._responses = responses()
-        self._low = response_of(first, self._responses)
-        self._reference = self._low.copy()
-        if t.leak_hz and key:
-            phase = (draws(0, pixels, VIDEO_LEAK, key) >> _LOW) * 2.0**-53
-            self._reference -= np.rint(phase * self._on * GRID) / GRID
-        self._until = np.full(pixels, NONE)
-        self._left = np.zeros(pixels if t.noise_hz else 1)
-        if t.noise_hz:
-            start_noise(self._left, *self._key)
-        self._number = np.zeros(len(self._left), np.uint32)
-        self._keys = np.empty((2, max(pixels, 1024)), np.uint64)
+        t, end, columns = transform, int(video.duration), video.size[0]
+        self._transform, self._most = t, most
+        limits = thresholds(t.on, t.off, t.sigma, t.camera, first.size)
+        rates = t.cutoff_hz, t.leak_hz, t.noise_hz
+        self._pixels = (
+            Pixels(first, *limits, t.refractory_us, *rates, key, end, columns)
+            if any(rates) or first.dtype != np.uint8
+            else CleanPixels(first, *limits, t.refractory_us, end, columns)
+        )
+        self._room = Room(max(first.size, 1024))
         self._total = 0
 
     def convert(
         self, frames: NDArray[Any], before: NDArray[Any], stamps: NDArray[np.int64]
     ) -> Iterator[Piece]:
         """Yield the events of frames (frame, pixel), which follow `before`; `stamps` are its time and theirs."""
-        out = np.empty(max(min(frames.size, self._most), 1024), EVENT)
+        out = _words(max(min(frames.size, self._most), 1024))
         progress = np.zeros(4, np.int64)
         while True:
-            state = convert(
-                frames, before, stamps, self._end, self._responses, frames.dtype == np.uint8, *self._rates,
-                self._on, self._off, self._reference, self._until, self._low, self._left, self._number, *self._key,
-                self._width, progress, self._keys[0], self._keys[1], out,
-            )  # fmt: skip
-            self._check(int(progress[3] + progress[2]))
+            state = self._pixels.convert(frames, before, stamps, progress, self._room, out)
+            held, done = int(progress[2]), int(progress[3])
+            self._check(held + done)
             if state == KEYS_FULL:
-                larger = np.empty((2, 2 * self._keys.shape[1]), np.uint64)
-                larger[0, : progress[2]] = self._keys[0, : progress[2]]
-                self._keys = larger
+                self._room.double(held)
                 continue
-            if progress[3]:
-                self._total += int(progress[3])
-                events = out[: progress[3]]
-                if 4 * len(events) < len(
-                    out
-                ):  # the rest of `out` is freed; words are copied faster than fields
-                    events = events.view(np.uint64).copy().view(EVENT)
-                yield events
+            if done:
+                self._total += done
+                events = out[:done]
+                yield (events.copy() if 4 * done < len(out) else events).view(EVENT)[
+                    :, 0
+                ]  # the rest is freed
             if state == DONE:
                 return
-            out = np.empty(max(self._most, int(progress[2])), EVENT)
+            out = _words(max(self._most, held))
             progress[3] = 0
 
     def _check(self, events: int) -> None:
@@ -206,3 +193,8 @@ class _Camera:
                 f"{self._transform.name}.off={2 * self._transform.off:g}; make the frames smaller (source.size), or "
                 f"allow more: use {self._transform.name}.max_events={2 * most}.",
             )
+
+
+def _words(events: int) -> NDArray[np.uint64]:
+    """Return room for events, as words: they are copied faster than fields."""
+    return np.empty((events, EVENT.itemsize // 8), np.uint64)

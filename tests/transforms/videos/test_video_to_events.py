@@ -14,6 +14,9 @@ from spikeprep.errors import DataError, SignalError, UsageError
 from spikeprep.random import VIDEO_LEAK, VIDEO_NOISE, SampleKey, philox4x32
 from spikeprep.transforms import VideoToEvents
 from spikeprep.transforms.draws import draws_reference
+from spikeprep.transforms.videos.camera_kernel import Pixels
+from spikeprep.transforms.videos.clean_kernel import CleanPixels, _levels
+from spikeprep.transforms.videos.event_keys import DONE, KEYS_FULL, Room, event_key, write_events
 from spikeprep.transforms.videos.pixel_model import thresholds
 
 KEY = SampleKey(5, "train", 3)
@@ -330,6 +333,45 @@ def test_noise_is_a_poisson_process_whose_rate_depends_on_brightness(level, shar
     assert stats.kstest(first / 1e6, "expon", (0, 1 / (5.0 * share))).pvalue > 1e-3
 
 
+def kernel_events(kind, frames, rows, columns, on, off, dead, room=1024, most=1024):
+    """The events of a kernel, given little room for keys and events."""
+    flat = frames.reshape(len(frames), -1)
+    stamps = np.arange(len(frames), dtype=np.int64) * 30_011
+    limits = thresholds(on, off, 0.03, 1, rows * columns)
+    rates = (0.0, 0.0, 0.0, None) if kind is Pixels else ()
+    pixels = kind(flat[0], *limits, dead, *rates, int(stamps[-1]) + 1, columns)
+    keys, progress = Room(room), np.zeros(4, np.int64)
+    out, found = np.empty((most, 2), np.uint64), []
+    while (state := pixels.convert(flat[1:], flat[0], stamps, progress, keys, out)) != DONE:
+        if state == KEYS_FULL:
+            keys.double(int(progress[2]))
+        else:
+            found.append(out[: progress[3]].copy())
+            out, progress[3] = np.empty((max(most, int(progress[2])), 2), np.uint64), 0
+    return np.concatenate([*found, out[: progress[3]]])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 9), (8, 8), (50, 61), (64, 64), (70, 100)])
+@pytest.mark.parametrize("dead", [0, 1, 500, 40_000])
+@pytest.mark.parametrize(("on", "off"), [(0.01, 0.013), (0.2, 0.15), (1.1, 2.5)])
+def test_many_pixels_at_a_time_give_the_events_of_one_at_a_time(rows, columns, dead, on, off):
+    rng = np.random.default_rng(rows)
+    frames = rng.integers(0, 256, (8, rows, columns), np.uint8)
+    frames[3] = frames[2]
+    frames[4:] = np.clip(frames[3] + rng.integers(-9, 10, (4, rows, columns)), 0, 255)
+    fast, slow = (kernel_events(kind, frames, rows, columns, on, off, dead) for kind in (CleanPixels, Pixels))
+    assert len(slow) or rows == 1
+    assert np.array_equal(fast, slow)
+
+
+def test_the_lowest_level_of_a_response_follows_from_the_table():
+    values, table = _levels()
+    edges = np.arange(len(table)) / 256
+    for shift in (0.0, 1e-9, 1 / 512, 1 / 256 - 1e-9):
+        wanted = np.searchsorted(values, edges + shift)
+        assert np.array_equal(table + (values[table] < edges + shift), wanted)
+
+
 def test_thresholds_are_normal_of_the_camera_and_independent():
     on, off = thresholds(0.2, 0.3, 0.03, 0, 10_000)
     assert stats.kstest(on, "norm", (0.2, 0.03)).pvalue > 1e-3
@@ -370,6 +412,10 @@ def test_noise_depends_on_the_sample():
         (Video.of(np.zeros((2, 3, 3), np.int64), 30), "got frames of int64"),
         (Video.of(np.full((2, 3, 3), np.nan), 30), "brightness from nan to nan in frame 0"),
         (Video.of(np.arange(18.0).reshape(2, 3, 3) / 10, 30), "brightness from 0.9 to 1.7 in frame 1"),
+        (
+            Video((np.zeros((1, 3, 3)), np.zeros((1, 3, 3), np.uint8)), (3, 3), np.array([0, 9]), 19),
+            "got frames of uint8 from frame 1 on, and of another type before",
+        ),
         (Video((), (0, 3), np.array([0, 9]), 19), "frames of 0 × 3 pixels"),
     ],
 )  # fmt: skip
@@ -401,3 +447,26 @@ def test_too_many_events():
     streamed = replace(video, pieces=list(video.pieces))
     with pytest.raises(DataError, match="events"):
         list(VideoToEvents(max_events=number - 1)(streamed).pieces)
+
+
+@pytest.mark.parametrize("span", [1, 255, 256, 70_000, 2**31 - 1])
+@pytest.mark.parametrize("count", [0, 1, 100, 40_000])
+def test_keys_are_written_in_the_order_of_time_and_then_of_pixels(span, count):
+    rng = np.random.default_rng(count)
+    columns, pixels = 1013, 1 << 20
+    offsets = rng.integers(0, span + 1, count)
+    places = np.sort(rng.integers(0, pixels, count))
+    polarities = rng.integers(0, 2, count)
+    keys = event_key.py_func(
+        offsets.astype(np.uint64), places.astype(np.uint64), polarities.astype(np.uint64)
+    )
+    room, out = Room(max(count, 1)), np.zeros((count + 2, 2), np.uint64)
+    room.keys[0, :count] = keys
+    write_events(room.keys[0], room.keys[1], count, span, 9, columns, room.counts, out, 1)
+    order = np.argsort(offsets, kind="stable")
+    events = out[1 : count + 1].copy().view(EVENT)[:, 0]
+    assert np.array_equal(events["t"], 9 + offsets[order])
+    assert np.array_equal(events["y"], places[order] // columns)
+    assert np.array_equal(events["x"], places[order] % columns)
+    assert np.array_equal(events["p"], polarities[order])
+    assert not out[[0, -1]].any()
