@@ -85,7 +85,7 @@ def test_what_the_tutorials_promise_happens(outputs):
         re.findall(r"^(\w+) +\d+ spikes  root mean square error ([\d.]+)", outputs["signals"][1].text, re.M)
     )
     assert float(errors["rate"]) > 2 * float(errors["bsa"])
-    assert np.isclose(float(errors["delta"]), 0.029, atol=0.002)
+    assert np.isclose(float(errors["step_forward"]), 0.029, atol=0.002)
 
 
 def test_every_page_is_in_the_navigation_once():
