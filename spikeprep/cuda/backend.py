@@ -30,8 +30,8 @@ class CudaBackend(CudaBase):
     dtype
         float32 (default) or float64.
     workspace
-        Bytes for what the samples computed at a time need beside spikes and weights; results over events do not depend
-        on it.
+        Bytes for what the samples computed at a time need beside spikes and weights, unless a single sample needs more;
+        None: a sixteenth of the memory that is free, at least 256 MiB. Results over events do not depend on it.
     products
         How a fused layer sums over its input: over "events", as products of a "matrix" (float32 only, and where the
         error is not sent further back), or "auto": by the density of the first batch that the layer gets.

@@ -26,8 +26,8 @@ if TYPE_CHECKING:  # it imports the store's libraries, which batches in memory d
 LANES = 32
 """Neurons of a tile: a warp's lanes."""
 
-WORKSPACE = 1 << 30
-"""Bytes for events, gates and drives of the samples computed at a time, unless a single sample needs more."""
+_WORKSPACE_SHARE = 16  # of the free memory; recorded passes and a launched one have a workspace each
+_SMALL_WORKSPACE = 1 << 28  # bytes, at least
 
 _MAX_REFRACTORY = 32  # steps that a gate's scan sees at once
 
@@ -45,11 +45,13 @@ class CudaBase(Backend):
         self,
         runtime: Runtime,
         dtype: Any = np.float32,
-        workspace: int = WORKSPACE,
+        workspace: int | None = None,
         products: Products = "auto",
         feed: TierName = "auto",
     ) -> None:
-        self.runtime, self.dtype, self.workspace = runtime, np.dtype(dtype), workspace
+        self.runtime, self.dtype = runtime, np.dtype(dtype)
+        free, _ = runtime.memory()
+        self.workspace = workspace or max(free // _WORKSPACE_SHARE, _SMALL_WORKSPACE)
         self.xp, self.device, self.products = runtime.xp, runtime.name, products
         self._tier = feed
         self._feeder: Feeder | None = None

@@ -243,6 +243,15 @@ def test_every_kernel_of_the_gradient_sums_alike(
     assert one_pass(ops, batch, weight).same(want)
 
 
+def test_the_workspace_is_a_share_of_the_free_memory(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for free, workspace in ((80 << 30, 5 << 30), (16 << 30, 1 << 30), (1 << 30, 1 << 28)):
+        monkeypatch.setattr(runtime, "memory", lambda free=free: (free, 1 << 40))
+        assert CudaBackend(runtime).workspace == workspace
+    assert CudaBackend(runtime, workspace=7).workspace == 7
+
+
 @pytest.mark.parametrize("workspace", [1, 40_000])
 @pytest.mark.parametrize("min_warps", [0, 8])
 def test_results_do_not_depend_on_the_workspace(
