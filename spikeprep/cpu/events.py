@@ -127,7 +127,8 @@ def times_from_units(step_ptr: Any, units: Any, unit_ptr: Any, times: Any, first
     """Write `times` (events by unit) from events by step: a counting sort, times ascending."""
     fill = np.empty(unit_ptr.shape[1] - 1, np.int64)
     for b in range(first, last):
-        fill[:] = unit_ptr[b, : fill.size]
+        for j in range(fill.size):  # to assign a slice takes Numba two seconds: the message of unequal shapes
+            fill[j] = unit_ptr[b, j]
         for t in range(step_ptr.shape[1] - 1):
             for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
                 j = units[n]
@@ -199,7 +200,8 @@ def add_tile(masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -
     ptr[LANES] = at
     if at > times.size:
         grown = np.empty(2 * at, times.dtype)
-        grown[: times.size] = times
+        for n in range(times.size):
+            grown[n] = times[n]
         times = grown
     for n in range(steps):
         t = fired[n]
