@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,16 +34,24 @@ class Workers:
         self._pool = ThreadPoolExecutor(self.threads, "spikeprep-cpu", initializer=flush_denormals)
         self._local = threading.local()
 
-    def each(self, task: Callable[..., None], items: Sequence[tuple[int, ...]]) -> None:
-        """Run `task(*item)` for every item; a task's error reaches the caller."""
+    def each(self, task: Callable[..., None], items: Iterable[tuple[int, ...]]) -> None:
+        """Run `task(*item)` for every item, in the order in which threads get free; a task's error reaches the caller."""
+        left = deque(items)
 
-        def run(slice_: Sequence[tuple[int, ...]]) -> None:
-            for item in slice_:
-                task(*item)
+        def run() -> None:
+            while True:
+                try:
+                    item = left.popleft()
+                except IndexError:  # another thread may have taken the last one
+                    return
+                try:
+                    task(*item)
+                except BaseException:
+                    left.clear()
+                    raise
 
-        # submitting a task costs some 15 µs: a few slices of items per thread balance the load well enough
-        slices = ranges(len(items), _TASKS_PER_THREAD * self.threads)
-        for future in [self._pool.submit(run, items[first:last]) for first, last in slices]:
+        # submitting costs some 15 µs: a task of the pool for each thread, not for each item
+        for future in [self._pool.submit(run) for _ in range(min(self.threads, len(left)))]:
             future.result()
 
     def samples(self, samples: int) -> list[tuple[int, int]]:

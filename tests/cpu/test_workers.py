@@ -48,6 +48,15 @@ def test_an_error_reaches_the_caller() -> None:
     with pytest.raises(ValueError, match="three"):
         Workers(2, np.float32).each(task, [(n,) for n in range(5)])
 
+    def fail(n: int) -> None:
+        done.append(n)
+        raise IndexError(n)
+
+    done: list[int] = []
+    with pytest.raises(IndexError):  # not taken for the end of the items
+        Workers(2, np.float32).each(fail, [(n,) for n in range(50)])
+    assert len(done) <= 2
+
 
 @pytest.mark.parametrize(("samples", "pieces"), [(0, 4), (1, 4), (7, 3), (32, 16), (33, 16)])
 def test_ranges_cover_everything_once(samples: int, pieces: int) -> None:
