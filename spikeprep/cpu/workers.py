@@ -35,7 +35,7 @@ class Workers:
         self._local = threading.local()
 
     def each(self, task: Callable[..., None], items: Iterable[tuple[int, ...]]) -> None:
-        """Run `task(*item)` for every item, in the order in which threads get free; a task's error reaches the caller."""
+        """Run `task(*item)` for every item, each in the thread that gets free; a task's error reaches the caller."""
         left = deque(items)
 
         def run() -> None:
