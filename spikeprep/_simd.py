@@ -175,6 +175,42 @@ def store(typingctx: Any, array: Any, at: Any, lanes: Any) -> Any:
 
 
 @intrinsic
+def store_columns(typingctx: Any, array: Any, at: Any, apart: Any, weights: Any, first: Any, to: Any) -> Any:
+    """Copy the columns of a square block of a 1-D array, weighted; a side has as many elements as `load_line` returns.
+
+    array[to + side · column + row] = weights[first + column] · array[at + apart · row + column]
+    """
+    lanes = Lanes(array.dtype, LINE // _itemsize(array.dtype))
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        side, align, at, rows = lanes.count, _itemsize(array.dtype), args[1], []
+        weight = builder.load(_vector_at(context, builder, weights, args[3], args[4], side))
+        weight.align = align
+        for _ in range(side):
+            row = builder.load(_vector_at(context, builder, array, args[0], at, side))
+            row.align = align
+            rows.append(builder.fmul(row, weight))
+            at = builder.add(at, args[2])
+        step = 1
+        while step < side:  # exchange the off-diagonal quarters of every block of 2 · step
+            low = [lane + side - step if lane & step else lane for lane in range(side)]
+            high = [lane + side if lane & step else lane + step for lane in range(side)]
+            for upper in range(side):
+                if not upper & step:
+                    a, b = rows[upper], rows[upper + step]
+                    rows[upper], rows[upper + step] = (
+                        _shuffle(builder, a, b, order) for order in (low, high)
+                    )
+            step *= 2
+        for column, row in enumerate(rows):
+            place = builder.add(args[5], ir.Constant(_I64, column * side))
+            builder.store(row, _vector_at(context, builder, array, args[0], place, side)).align = align
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, weights, types.int64, types.int64), codegen
+
+
+@intrinsic
 def spread(typingctx: Any, scalar: Any) -> Any:
     """Return `LANES` lanes that all hold `scalar`."""
     return _spreading(Lanes(scalar), scalar)
@@ -190,6 +226,20 @@ def spread_part(typingctx: Any, scalar: Any) -> Any:
 def spread_line(typingctx: Any, scalar: Any) -> Any:
     """Return the lanes of one cache line, all of which hold `scalar`."""
     return _spreading(Lanes(scalar, LINE // _itemsize(scalar)), scalar)
+
+
+@intrinsic
+def spread_element(typingctx: Any, array: Any, at: Any) -> Any:
+    """Return the lanes of one cache line, all of which hold the element of a 1-D array at index `at`."""
+    lanes = Lanes(array.dtype, LINE // _itemsize(array.dtype))
+    _, spreading = _spreading(lanes, array.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        made = context.make_array(array)(context, builder, args[0])
+        _check_range(context, builder, args[1], 1, made.nitems)
+        return spreading(context, builder, signature, [builder.load(builder.gep(made.data, [args[1]]))])
+
+    return lanes(array, types.int64), codegen
 
 
 @intrinsic
@@ -287,6 +337,74 @@ def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
 
 for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
     _arithmetic(_symbol, _instruction)
+
+
+def _fourier(builder: Any, x: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Emit the Fourier transform of 1, 2, 4 or 8 complex values, by decimation in frequency."""
+    half = len(x) // 2
+    if not half:
+        return x
+    sums, differences = [], []
+    for n, ((ar, ai), (br, bi)) in enumerate(zip(x[:half], x[half:], strict=True)):
+        sums.append((builder.fadd(ar, br), builder.fadd(ai, bi)))
+        re, im = builder.fsub(ar, br), builder.fsub(ai, bi)
+        if 8 * n % len(x):
+            raise ValueError(f"got {len(x)} values; expected at most 8")
+        eighths = 8 * n // len(x)  # of a turn, clockwise
+        if eighths % 2:
+            root = ir.Constant(re.type, [0.5**0.5] * re.type.count)
+            re, im = builder.fmul(builder.fadd(re, im), root), builder.fmul(builder.fsub(im, re), root)
+        if eighths >= 2:  # LLVM makes a subtraction of the addition of a negative number
+            re, im = im, builder.fneg(re)
+        differences.append((re, im))
+    results = zip(_fourier(builder, sums), _fourier(builder, differences), strict=True)
+    return [value for pair in results for value in pair]
+
+
+def _fourier_in_place(radix: int, turned: bool) -> Any:
+    @intrinsic
+    def fourier(typingctx: Any, array: Any, at: Any, apart: Any, turns: Any, turn: Any) -> Any:
+        lanes = Lanes(array.dtype, LINE // _itemsize(array.dtype))
+        _, spreading = _spreading(lanes, array.dtype)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            made = context.make_array(turns)(context, builder, args[3])
+
+            def angle(index: int) -> Any:
+                place = builder.add(args[4], ir.Constant(_I64, index))
+                _check_range(context, builder, place, 1, made.nitems)
+                return spreading(context, builder, signature, [builder.load(builder.gep(made.data, [place]))])
+
+            pointers, place = [], args[1]
+            for _ in range(radix):
+                pair = place, builder.add(place, ir.Constant(_I64, lanes.count))
+                pointers.append([_vector_at(context, builder, array, args[0], n, lanes.count) for n in pair])
+                place = builder.add(place, args[2])
+            values = [tuple(map(builder.load, pair)) for pair in pointers]
+            for value in (part for pair in values for part in pair):
+                value.align = _itemsize(array.dtype)
+            for n, (pair, (re, im)) in enumerate(zip(pointers, _fourier(builder, values), strict=True)):
+                if turned and n:
+                    c, s = angle(2 * n - 2), angle(2 * n - 1)
+                    re, im = (
+                        builder.fadd(builder.fmul(re, c), builder.fmul(im, s)),
+                        builder.fsub(builder.fmul(im, c), builder.fmul(re, s)),
+                    )
+                for pointer, part in zip(pair, (re, im), strict=True):
+                    builder.store(part, pointer).align = _itemsize(array.dtype)
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64, types.int64, turns, types.int64), codegen
+
+    return fourier
+
+
+# fourier_RADIX(array, at, apart, turns, turn) transforms RADIX complex elements of a 1-D array in place. Each is a line
+# of real parts and a line of imaginary parts, from index `at` on, `apart` from each other. The ones called `turned`
+# multiply result n by c − i s, c and s at index `turn` + 2 n − 2 and the next of `turns`, except the first.
+fourier_2 = _fourier_in_place(2, False)
+fourier_4, fourier_4_turned = _fourier_in_place(4, False), _fourier_in_place(4, True)
+fourier_8, fourier_8_turned = _fourier_in_place(8, False), _fourier_in_place(8, True)
 
 
 class _Rows:

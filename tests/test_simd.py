@@ -1,4 +1,4 @@
-"""Vector loads and stores: with NUMBA_BOUNDSCHECK=1 each of them is checked."""
+"""Vectors: blocks transposed, Fourier transforms; with NUMBA_BOUNDSCHECK=1 each load and store is checked."""
 
 from __future__ import annotations
 
@@ -6,12 +6,48 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
+from spikeprep._jit import jit
+from spikeprep._simd import (
+    LINE,
+    fourier_2,
+    fourier_4,
+    fourier_4_turned,
+    fourier_8,
+    fourier_8_turned,
+    store_columns,
+)
+
+
+@jit
+def columns(a, at, apart, weights, first, to):
+    store_columns(a, at, apart, weights, first, to)
+
+
+def in_place(intrinsic):
+    @jit
+    def transform(a, at, apart, turns, turn):
+        intrinsic(a, at, apart, turns, turn)
+
+    return transform
+
+
+FOURIER = {
+    (2, False): in_place(fourier_2),
+    (4, False): in_place(fourier_4),
+    (4, True): in_place(fourier_4_turned),
+    (8, False): in_place(fourier_8),
+    (8, True): in_place(fourier_8_turned),
+}
+
 CODE = """
 import numpy as np
 from spikeprep._jit import jit
 from spikeprep._simd import (
-    LANES, bytes_outside, load, load_apart, load_line, load_word, not_digits, spread, store, store_word, sum_rows,
-    total,
+    LANES, bytes_outside, fourier_8_turned, load, load_apart, load_line, load_word, not_digits, spread,
+    spread_element, store, store_columns, store_word, sum_rows, total,
 )
 
 @jit
@@ -25,6 +61,20 @@ def loads_line(a, at):
 @jit
 def loads_apart(a, at, apart):
     return total(load_apart(a, at, apart))
+
+@jit
+def spreads(a, at):
+    return total(spread_element(a, at))
+
+@jit
+def stores_columns(a, at, apart, weights, first, to):
+    store_columns(a, at, apart, weights, first, to)
+    return 0.0
+
+@jit
+def transforms(a, at, apart, turns, turn):
+    fourier_8_turned(a, at, apart, turns, turn)
+    return 0.0
 
 @jit
 def stores(a, at):
@@ -73,6 +123,23 @@ for dtype in (np.float32, np.float64):
         assert loads_apart(numbers, at, apart) == expected
     for at, apart in ((-1, 1), (a.size - line + 1, 1), (a.size - 1, 1), (0, -1), (0, 2**62), (2**62, 0)):
         assert ends(loads_apart, a, at, apart) == "refused"
+    assert [spreads(numbers, at) for at in (0, a.size - 1)] == [0, line * (a.size - 1)]
+    assert {ends(spreads, a, at) for at in (-1, a.size, 2**62)} == {"refused"}
+    block, weights = np.zeros(2 * line * line, dtype), np.ones(line, dtype)
+    end = line * line
+    for at, apart, first, to in ((0, line, 0, end), (end, line, 0, 0), (3, line - 1, 0, 1), (0, 0, 0, end)):
+        assert ends(stores_columns, block, at, apart, weights, first, to) == "done"
+    for at, apart, first, to in (
+        (-1, line, 0, end), (end + 1, line, 0, 0), (0, line, 1, end), (0, line, -1, end), (0, line, 0, end + 1),
+        (0, line, 0, -1), (0, -1, 0, end), (0, 2**60, 0, end),
+    ):
+        assert ends(stores_columns, block, at, apart, weights, first, to) == "refused"
+    cells, turns = np.zeros(16 * line, dtype), np.ones(14, dtype)
+    for at, apart, turn, end in (
+        (0, 2 * line, 0, "done"), (0, 0, 0, "done"), (1, 2 * line, 0, "refused"), (-1, 2 * line, 0, "refused"),
+        (0, 2 * line + 1, 0, "refused"), (0, 2 * line, 1, "refused"), (0, 2 * line, -1, "refused"),
+    ):
+        assert ends(transforms, cells, at, apart, turns, turn) == end
     for size in range(9):
         index = np.arange(size, dtype=np.int32) % 3
         assert ends(sums, a, 0, index, 0, size) == "done"
@@ -111,3 +178,33 @@ def test_loads_and_stores_out_of_bounds_are_refused(tmp_path):
         [sys.executable, str(file)], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.returncode) == ("checked\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_columns_are_the_transposed_block(dtype):
+    side, rng = LINE // np.dtype(dtype).itemsize, np.random.default_rng(0)
+    array, weights = rng.normal(size=4 * side * side).astype(dtype), rng.normal(size=side + 2).astype(dtype)
+    columns(found := array.copy(), 5, side + 3, weights, 2, 3 * side * side)
+    block = np.lib.stride_tricks.as_strided(
+        array[5:], (side, side), ((side + 3) * array.itemsize, array.itemsize)
+    )
+    expected = array.copy()
+    expected[3 * side * side :] = (block * weights[2:]).T.ravel()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("radix", "turned"), [(2, False), (4, False), (4, True), (8, False), (8, True)])
+def test_fourier_transforms_lanes(radix, turned, dtype):
+    line, rng = LINE // np.dtype(dtype).itemsize, np.random.default_rng(0)
+    cells = rng.normal(size=(radix, 2, line)).astype(dtype)
+    radians = rng.uniform(0, 6, radix - 1)
+    turns = np.stack([np.cos(radians), np.sin(radians)], axis=1).ravel().astype(dtype)
+    expected = np.fft.fft(cells[:, 0] + 1j * cells[:, 1], axis=0)
+    if turned:
+        expected[1:] *= np.exp(-1j * radians)[:, None]
+    FOURIER[radix, turned](flat := cells.ravel(), 0, 2 * line, np.append(0, turns).astype(dtype), 1)
+    found = flat.reshape(radix, 2, line)
+    np.testing.assert_allclose(
+        found[:, 0] + 1j * found[:, 1], expected, atol=1e-14 if dtype == np.float64 else 1e-5
+    )

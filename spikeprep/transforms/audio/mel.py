@@ -14,7 +14,7 @@ from ...errors import UsageError
 from .base import Samples
 from .filter_bank import Compression, FilterBank
 from .frequency_scales import MelScale, from_mel, to_mel
-from .mel_kernel import MelTables, mel_power, samples_needed
+from .mel_kernel import MelTables, mel_power
 from .mel_kernel import tables as kernel_tables
 
 _LARGEST_FFT = 1 << 16
@@ -133,17 +133,16 @@ class Mel(FilterBank):
 
     def power(self, samples: Samples, rate: float, frames: int) -> NDArray[Any]:
         """Return the power of each frame and channel, (frame, channel), in the setting's precision."""
-        design, dtype = _design(self, rate), np.dtype(self.precision)
-        before, after = design.before, design.after
-        end = before + samples.size
-        needed = max(samples_needed(frames, design.hop, design.window, dtype), end + after)
-        sound = np.empty(needed, dtype)
-        sound[:before], sound[end:] = 0, 0
-        sound[before:end] = samples
-        if self.padding == "reflect" and frames:
-            sound[:before] = samples[before:0:-1]
-            sound[end : end + after] = samples[-2 : -after - 2 : -1]
-        power = mel_power(sound, frames, design.hop, design.window, design.tables)
+        design = _design(self, rate)
+        power = mel_power(
+            samples,
+            frames,
+            design.hop,
+            design.window,
+            design.tables,
+            -design.before,
+            self.padding == "reflect",
+        )
         if self.running_sum:
             power = np.concatenate([np.cumsum(power, axis=0), power], axis=1)
         return power

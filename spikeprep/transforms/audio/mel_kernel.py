@@ -1,10 +1,10 @@
 """The power in mel bands of many frames of sound at a time: a Fourier transform with a frame in each lane.
 
 A frame's real samples x go into a complex sequence of half the length, x₀ + i x₁, x₂ + i x₃, …, whose transform is
-split into that of x afterwards. The transform decimates in frequency, two radix-2 stages at a time, in place: its
-results come in bit-reversed order and are read through a table. Every lane computes what a scalar program would, so
-results are the same on every machine. Memory of a group of frames, 64 bytes per sample of the transform, stays in the
-first-level cache up to 512.
+split into that of x afterwards. The transform decimates in frequency, in passes of radix 8, ahead of them of radix 4 or
+2, in place: its results come with their digits reversed and are read through a table. Every lane computes what a scalar
+program would, so results are the same on every machine. Memory of a group of frames, 96 bytes per sample of the
+transform, stays in the first-level cache up to 512.
 """
 
 from __future__ import annotations
@@ -16,7 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._jit import inline, jit
-from ..._simd import LINE, aligned_zeros, load_apart, load_line, spread_line, store
+from ..._simd import (
+    LINE,
+    aligned_zeros,
+    fourier_2,
+    fourier_4,
+    fourier_4_turned,
+    fourier_8,
+    fourier_8_turned,
+    load_line,
+    spread_element,
+    spread_line,
+    store,
+    store_columns,
+    trailing_zeros,
+)
+from .base import is_plain
 
 
 class MelTables(NamedTuple):
@@ -25,23 +40,30 @@ class MelTables(NamedTuple):
     Attributes
     ----------
     window
-        Weight of each sample of the transform, (sample,).
-    cosines, sines
-        Real part and negated imaginary part of exp(−2π i n / samples), (sample / 2,).
+        Weight of each sample of the transform, (sample,); zeros fill up a cache line.
+    turns
+        Cosine and sine of each angle that the passes turn by, in the order of use, then of those that split the
+        complex transform, (angle · 2,).
     order
         Place of each result of the complex transform, (sample / 2,).
     bands
         First bin of each band and its first weight, then the number of weights, (band + 1, 2).
     weights
-        Of the bins of all bands one after another.
+        Of the bins of all bands one after another, a quarter of the band's: the kernel's bins are four times |X|².
     """
 
     window: NDArray[Any]
-    cosines: NDArray[Any]
-    sines: NDArray[Any]
+    turns: NDArray[Any]
     order: NDArray[np.int64]
     bands: NDArray[np.int64]
     weights: NDArray[Any]
+
+
+def _radices(count: int) -> list[int]:
+    """Return the radix of each pass over `count` elements, a power of two of at least 2."""
+    bits = count.bit_length() - 1
+    ahead = {0: [], 1: [4, 4] if bits > 1 else [2], 2: [4]}[bits % 3]
+    return ahead + [8] * ((bits - sum(r.bit_length() - 1 for r in ahead)) // 3)
 
 
 def tables(window: NDArray[np.float64], bands: NDArray[np.float64], dtype: np.dtype[Any]) -> MelTables:
@@ -56,24 +78,30 @@ def tables(window: NDArray[np.float64], bands: NDArray[np.float64], dtype: np.dt
     dtype
         Working precision.
     """
-    size = window.size
-    half = size // 2
-    angles = 2 * np.pi * np.arange(half) / size
-    order = np.zeros(half, np.int64)
-    for bit in range(half.bit_length() - 1):
-        order |= (np.arange(half) >> bit & 1) << (half.bit_length() - 2 - bit)
+    count = window.size // 2
+    angles, order, left = [], np.zeros(count, np.int64), np.arange(count)
+    size = count
+    for radix in _radices(count):
+        order += left % radix * (size // radix)
+        left //= radix
+        # of the elements 1 … of a butterfly's outputs 1 …
+        angles.append((np.outer(np.arange(1, size // radix), np.arange(1, radix)) / size).ravel())
+        size //= radix
+    angles.append(np.arange(count // 2 + 1) / window.size)
+    radians = 2 * np.pi * np.concatenate(angles)
     places: list[tuple[int, int]] = []
     weights: list[float] = []
     for band in bands:
         bins = np.flatnonzero(band)
         first, stop = (int(bins[0]), int(bins[-1]) + 1) if bins.size else (0, 0)
         places.append((first, len(weights)))
-        weights.extend(band[first:stop].tolist())
+        weights.extend((band[first:stop] / 4).tolist())
     places.append((0, len(weights)))
+    padded = np.zeros(max(window.size, LINE // dtype.itemsize), dtype)
+    padded[: window.size] = window
     return MelTables(
-        window.astype(dtype),
-        np.cos(angles).astype(dtype),
-        np.sin(angles).astype(dtype),
+        padded,
+        np.stack([np.cos(radians), np.sin(radians)], axis=1).ravel().astype(dtype),
         order,
         np.array(places, np.int64),
         np.array(weights, dtype),
@@ -93,141 +121,162 @@ def _turn_imaginary(re: Any, im: Any, c: Any, s: Any) -> Any:
 
 
 @inline
-def _fourier(re: Any, im: Any, count: Any, width: Any, t: Any) -> None:
-    """Transform `count` complex vectors in place; results come in bit-reversed order."""
-    size = count
-    while size >= 4:
-        quarter, stride = size // 4, 2 * (count // size)
-        for j in range(quarter):
-            c1, s1 = spread_line(t.cosines[j * stride]), spread_line(t.sines[j * stride])
-            c2, s2 = spread_line(t.cosines[2 * j * stride]), spread_line(t.sines[2 * j * stride])
-            third = 3 * j * stride
-            sign = t.window.dtype.type(1)
-            if third >= count:  # half a turn further
-                third, sign = third - count, t.window.dtype.type(-1)
-            c3, s3 = spread_line(sign * t.cosines[third]), spread_line(sign * t.sines[third])
-            for k in range(j, count, size):
-                a, b, c, d = (
-                    k * width,
-                    (k + quarter) * width,
-                    (k + 2 * quarter) * width,
-                    (k + 3 * quarter) * width,
-                )
-                ar, ai, cr, ci = load_line(re, a), load_line(im, a), load_line(re, c), load_line(im, c)
-                br, bi, dr, di = load_line(re, b), load_line(im, b), load_line(re, d), load_line(im, d)
-                pr, pi, qr, qi = ar + cr, ai + ci, br + dr, bi + di
-                ur, ui, vr, vi = ar - cr, ai - ci, br - dr, bi - di
-                store(re, a, pr + qr)
-                store(im, a, pi + qi)
-                pr, pi = pr - qr, pi - qi
-                qr, qi = ur + vi, ui - vr  # (a − c) − i (b − d)
-                ur, ui = ur - vi, ui + vr
-                if j == 0:
-                    store(re, b, pr)
-                    store(im, b, pi)
-                    store(re, c, qr)
-                    store(im, c, qi)
-                    store(re, d, ur)
-                    store(im, d, ui)
-                else:
-                    store(re, b, _turn_real(pr, pi, c2, s2))
-                    store(im, b, _turn_imaginary(pr, pi, c2, s2))
-                    store(re, c, _turn_real(qr, qi, c1, s1))
-                    store(im, c, _turn_imaginary(qr, qi, c1, s1))
-                    store(re, d, _turn_real(ur, ui, c3, s3))
-                    store(im, d, _turn_imaginary(ur, ui, c3, s3))
-        size //= 4
-    if size == 2:
-        for k in range(0, count, 2):
-            a, b = k * width, (k + 1) * width
-            ar, ai, br, bi = load_line(re, a), load_line(im, a), load_line(re, b), load_line(im, b)
-            store(re, a, ar + br)
-            store(im, a, ai + bi)
-            store(re, b, ar - br)
-            store(im, b, ai - bi)
+def _load(cells: Any, at: Any, width: Any) -> Any:
+    """Return real and imaginary part of the element at index `at`."""
+    return load_line(cells, at), load_line(cells, at + width)
 
 
 @inline
-def _powers(re: Any, im: Any, count: Any, width: Any, t: Any, power: Any) -> None:
-    """Write |X|² of the bins 0 … count of the real sequence, from the transform of the complex one."""
-    half = spread_line(t.window.dtype.type(0.5))
-    ar, ai = load_line(re, 0), load_line(im, 0)
-    store(power, 0, (ar + ai) * (ar + ai))
-    store(power, count * width, (ar - ai) * (ar - ai))
+def _transform(cells: Any, element: Any, bits: Any, turns: Any) -> Any:
+    """Transform 2 ** `bits` elements in place; return how many of `turns` are used."""
+    turn, left, end = 0, bits, element << bits
+    while left:
+        size = element << left
+        if left % 3 == 0:
+            apart = size // 8
+            for at in range(0, end, size):
+                fourier_8(cells, at, apart, turns, turn)
+            for first in range(element, apart, element):
+                at = first
+                while at < end:
+                    fourier_8_turned(cells, at, apart, turns, turn)
+                    at += size
+                turn += 14
+            left -= 3
+        elif left > 1:
+            apart = size // 4
+            for at in range(0, end, size):
+                fourier_4(cells, at, apart, turns, turn)
+            for first in range(element, apart, element):
+                at = first
+                while at < end:
+                    fourier_4_turned(cells, at, apart, turns, turn)
+                    at += size
+                turn += 6
+            left -= 2
+        else:
+            fourier_2(cells, 0, element, turns, turn)
+            left -= 1
+    return turn
+
+
+@inline
+def _powers(cells: Any, width: Any, bins: Any, count: Any, order: Any, turns: Any, turn: Any) -> None:
+    """Write 4 |X|² of the bins 0 … count of the real sequence to the rows from index `bins` on."""
+    ar, ai = _load(cells, 0, width)
+    xr, yr = ar + ai, ar - ai
+    xr, yr = xr + xr, yr + yr
+    store(cells, bins, xr * xr)
+    store(cells, bins + count * width, yr * yr)
     for k in range(1, count // 2 + 1):
-        a, b = t.order[k] * width, t.order[count - k] * width
-        ar, ai, br, bi = load_line(re, a), load_line(im, a), load_line(re, b), load_line(im, b)
-        er, ei = (ar + br) * half, (ai - bi) * half  # transform of the even samples
-        fr, fi = (ai + bi) * half, (br - ar) * half  # and of the odd ones
-        c, s = spread_line(t.cosines[k]), spread_line(t.sines[k])
+        a, b = order[k] * (2 * width), order[count - k] * (2 * width)
+        ar, ai = _load(cells, a, width)
+        br, bi = _load(cells, b, width)
+        er, ei = ar + br, ai - bi  # twice the transform of the even samples
+        fr, fi = ai + bi, br - ar  # and of the odd ones
+        c, s = spread_element(turns, turn + 2 * k), spread_element(turns, turn + 2 * k + 1)
         gr, gi = _turn_real(fr, fi, c, s), _turn_imaginary(fr, fi, c, s)
         xr, xi, yr, yi = er + gr, ei + gi, er - gr, ei - gi
-        store(power, k * width, xr * xr + xi * xi)
-        store(power, (count - k) * width, yr * yr + yi * yi)
+        store(cells, bins + (count - k) * width, yr * yr + yi * yi)
+        store(cells, bins + k * width, xr * xr + xi * xi)
+
+
+@inline
+def _copy(samples: Any, start: Any, length: Any, mirrored: Any, cells: Any, to: Any) -> None:
+    """Write `length` samples from index `start` on to `cells` from `to` on, beyond the ends mirrored ones or zeros."""
+    first = min(max(-start, 0), length)
+    last = max(min(samples.size - start, length), first)
+    target, source = cells[to + first : to + last], samples[start + first : start + last]
+    for n in range(source.size):  # LLVM vectorises it, as no index may be negative
+        target[n] = source[n]
+    for n in range(first):
+        cells[to + n] = samples[-start - n] if mirrored else 0
+    for n in range(last, length):
+        cells[to + n] = samples[2 * samples.size - 2 - start - n] if mirrored else 0
 
 
 @jit
 def _mel(
     samples: NDArray[Any],
+    start: int,
+    mirrored: bool,
     used: int,
     hop: int,
-    t: Any,
-    re: NDArray[Any],
-    im: NDArray[Any],
-    power: NDArray[Any],
+    window: NDArray[Any],
+    turns: NDArray[Any],
+    order: NDArray[np.int64],
+    bands: NDArray[np.int64],
+    weights: NDArray[Any],
+    cells: NDArray[Any],
     frames: NDArray[Any],
 ) -> None:
-    """Write `frames` (frame, band), the last band first; the window is 0 from its sample `used` on."""
-    width = LINE // re.itemsize
-    count = t.window.size // 2
-    bands = frames.shape[1]
-    zero = spread_line(t.window.dtype.type(0))
+    """Write `frames` (frame, band), the last band first; see `mel_power`.
+
+    `cells` has a row of a line for each sample of the transform, then the samples of a group of frames,
+    which its bins replace.
+    """
+    width = LINE // cells.itemsize
+    count = order.size
+    columns = frames.shape[1]
+    reach = (used + width - 1) // width * width  # whole vectors of samples
+    sound, apart = window.size * width, min(hop, reach)
+    zero = spread_line(cells.dtype.type(0))
     for begin in range(0, frames.shape[0], width):
         lanes = min(width, frames.shape[0] - begin)
-        for n in range((used + 1) // 2):
-            at = begin * hop + 2 * n
-            store(re, n * width, load_apart(samples, at, hop) * spread_line(t.window[2 * n]))
-            store(im, n * width, load_apart(samples, at + 1, hop) * spread_line(t.window[2 * n + 1]))
-        for n in range((used + 1) // 2, count):
-            store(re, n * width, zero)
-            store(im, n * width, zero)
-        _fourier(re, im, count, width, t)
-        _powers(re, im, count, width, t, power)
-        for band in range(bands):
-            weight, last = t.bands[band, 1], t.bands[band + 1, 1]
-            at, total = t.bands[band, 0] * width, zero
+        at = start + begin * hop
+        if apart == hop:  # frames overlap
+            _copy(samples, at, (lanes - 1) * hop + used, mirrored, cells, sound)
+        else:
+            for lane in range(lanes):
+                _copy(samples, at + lane * hop, used, mirrored, cells, sound + lane * apart)
+        for n in range(0, reach, width):
+            store_columns(cells, sound + n, apart, window, n, n * width)
+        for n in range(reach * width, 2 * count * width, width):
+            store(cells, n, zero)
+        turn = _transform(cells, 2 * width, trailing_zeros(np.uint64(count)), turns)
+        _powers(cells, width, sound, count, order, turns, turn)
+        for band in range(columns):
+            weight, last = bands[band, 1], bands[band + 1, 1]
+            at, total = sound + bands[band, 0] * width, zero
             while weight < last:
-                total = total + load_line(power, at) * spread_line(t.weights[weight])
+                total = total + load_line(cells, at) * spread_element(weights, weight)
                 weight += 1
                 at += width
-            store(re, 0, total)
+            store(cells, 0, total)
             for lane in range(lanes):
-                frames[begin + lane, bands - 1 - band] = re[lane]
+                frames[begin + lane, columns - 1 - band] = cells[lane]
 
 
-def samples_needed(frames: int, hop: int, used: int, dtype: np.dtype[Any]) -> int:
-    """Return how many samples `mel_power` reads: those of whole vectors of frames."""
-    width = LINE // dtype.itemsize
-    return (-(-frames // width) * width - 1) * hop + used + used % 2 if frames else 0
-
-
-def mel_power(samples: NDArray[Any], frames: int, hop: int, used: int, t: MelTables) -> NDArray[Any]:
+def mel_power(
+    samples: NDArray[np.floating[Any]],
+    frames: int,
+    hop: int,
+    used: int,
+    t: MelTables,
+    start: int = 0,
+    mirrored: bool = False,
+) -> NDArray[Any]:
     """Return the power in the bands of each frame, (frame, band), the highest band first.
 
     Parameters
     ----------
     samples
-        The sound in the tables' dtype, from the first frame's first sample on: as many as `samples_needed`.
+        The sound, finite.
     frames, hop
         Number of frames, and samples from one to the next.
     used
         Samples of a frame; the window is 0 from there on.
     t
         See `tables`.
+    start
+        Index of the first frame's first sample, 0 or below.
+    mirrored
+        Whether the sound goes on mirrored at both ends, of which it has as many samples, or else as zeros.
     """
-    re, im, bins = _room(t.window.size, t.window.dtype)
+    if not is_plain(samples):
+        samples = np.ascontiguousarray(samples, np.float64)
     power = np.empty((frames, len(t.bands) - 1), t.window.dtype)
-    _mel(samples, used, hop, t, re, im, bins, power)
+    _mel(samples, start, mirrored, used, hop, *t, _room(t.window.size, t.window.dtype), power)
     return power
 
 
@@ -243,14 +292,11 @@ def mel_power_reference(
 _rooms = threading.local()
 
 
-def _room(size: int, dtype: np.dtype[Any]) -> list[NDArray[Any]]:
-    """Return the kernel's memory, of this thread: real and imaginary parts, and bins."""
+def _room(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the kernel's memory, of this thread, for a window of so many samples."""
     key = (size, dtype.char)
     if getattr(_rooms, "key", None) != key:  # allocating it takes as long as the transform of ten frames
         width = LINE // dtype.itemsize
-        _rooms.key, _rooms.arrays = (
-            key,
-            [aligned_zeros((rows * width,), dtype) for rows in (size // 2, size // 2, size // 2 + 1)],
-        )
-    arrays: list[NDArray[Any]] = _rooms.arrays
-    return arrays
+        _rooms.key, _rooms.cells = key, aligned_zeros((2 * size * width,), dtype)
+    cells: NDArray[Any] = _rooms.cells
+    return cells
