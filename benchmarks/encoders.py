@@ -45,6 +45,7 @@ class Comparison:
     """An encoder, and a function that returns a peer's call, which takes series (sample, time, channel).
 
     `signed` turns what the call returns into −1, 0, 1 (sample, time, channel); `few` limits the series of slow peers.
+    `rising` says that the peer makes the first of our two units per channel alone.
     """
 
     encoder: Encoder
@@ -53,6 +54,7 @@ class Comparison:
     signed: Callable[[Any], NDArray[Any]]
     few: bool = True
     positive: bool = False
+    rising: bool = False
 
 
 def fir() -> tuple[float, ...]:
@@ -103,6 +105,11 @@ def spikify(name: str, kind: str, **settings: Any) -> Callable[[], Peer]:
     return prepare
 
 
+def spikify_both_units() -> Peer:
+    function = spikify("zero_cross_step_forward", "contrast", threshold=0.1)()
+    return lambda x: (function(x), function(-x))
+
+
 def batch_first(spikes: Any) -> NDArray[Any]:
     return np.asarray(spikes).swapaxes(0, 1)
 
@@ -136,8 +143,16 @@ def comparisons() -> list[Comparison]:
             spikify("zero_cross_step_forward", "contrast", threshold=0.1),
             np.asarray,
             few=False,
+            rising=True,
         ),
-        Comparison(LIF(threshold=0.3), "norse", norse_lif, np.asarray, few=False),
+        Comparison(
+            ZeroCrossingStepForward(),
+            "spikify, both units",
+            spikify_both_units,
+            lambda halves: halves[0] - halves[1],
+            few=False,
+        ),
+        Comparison(LIF(threshold=0.3), "norse", norse_lif, np.asarray, few=False, rising=True),
         Comparison(
             HSA(filter=h),
             "spikify",
@@ -196,8 +211,7 @@ def measure(compared: Comparison, batch: Series, repeats: int) -> dict[str, Any]
     spikes = np.stack([encoder(series) for series in some]).astype(np.int8)
     if spikes.shape[2] == 2 * some.shape[2]:
         pairs = spikes.reshape(*some.shape, 2)
-        one_sided = compared.peer == "norse" or isinstance(encoder, ZeroCrossingStepForward)
-        spikes = pairs[..., 0] - (0 if one_sided else pairs[..., 1])
+        spikes = pairs[..., 0] - (0 if compared.rising else pairs[..., 1])
     ours, theirs = 1e9 * ours_s / batch.size, 1e9 * peer_s / some.size
     return {
         "encoder": encoder.name,
@@ -215,7 +229,7 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=64)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--channels", type=int, default=12)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     import torch

@@ -139,6 +139,31 @@ def load_line(typingctx: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
+def load_padded(typingctx: Any, array: Any, tail: Any, at: Any) -> Any:
+    """Return what `load_line` returns, but read what reaches beyond the last whole line of `array` from `tail`.
+
+    `tail` has the last elements of `array`, as many as a line's or all, then at least a line of padding.
+    """
+    lanes = Lanes(array.dtype, LINE // _itemsize(array.dtype))
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        made, zero = context.make_array(array)(context, builder, args[0]), ir.Constant(_I64, 0)
+        end = builder.sub(made.nitems, ir.Constant(_I64, lanes.count))
+        inside = builder.icmp_signed("<=", args[2], end)
+        begin = builder.select(builder.icmp_signed("<", end, zero), zero, end)  # of `tail` in `array`
+        place = builder.select(inside, zero, builder.sub(args[2], begin))
+        beyond = _vector_at(context, builder, tail, args[1], place, lanes.count)
+        _check_range(context, builder, args[2], 0, made.nitems)
+        vector = ir.VectorType(context.get_data_type(array.dtype), lanes.count)
+        within = builder.bitcast(builder.gep(made.data, [args[2]]), vector.as_pointer())
+        value = builder.load(builder.select(inside, within, beyond))
+        value.align = _itemsize(array.dtype)
+        return value
+
+    return lanes(array, tail, types.int64), codegen
+
+
+@intrinsic
 def load_apart(typingctx: Any, array: Any, at: Any, apart: Any) -> Any:
     """Return as many elements as `load_line`, `apart` elements from each other, of a 1-D array from index `at`."""
     lanes = Lanes(array.dtype, LINE // _itemsize(array.dtype))
@@ -250,6 +275,18 @@ def above(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.bitcast(builder.fcmp_ordered(">", *args), ir.IntType(a.count))
 
     return a.mask(a, b), codegen
+
+
+@intrinsic
+def either(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return the bits that are set in either of a and b: of products with 0, NaN where either is NaN, else 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integers = ir.VectorType(ir.IntType(int(a.dtype.bitwidth)), a.count)
+        bits = builder.or_(*(builder.bitcast(value, integers) for value in args))
+        return builder.bitcast(bits, args[0].type)
+
+    return a(a, b), codegen
 
 
 @intrinsic
@@ -574,6 +611,20 @@ def bytes_outside(typingctx: Any, data: Any, low: Any, high: Any, at: Any) -> An
         return builder.bitcast(builder.or_(below, above), _I64)
 
     return types.uint64(data, low, high, types.int64), codegen
+
+
+@intrinsic
+def bit_of_bytes(typingctx: Any, data: Any, at: Any, bit: Any) -> Any:
+    """Return bit `bit` of each of the 64 bytes of a 1-D uint8 array from index `at`, as a uint64, the first lowest."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        loaded = _line_of_bytes(context, builder, signature.args[0], args[0], args[1])
+        byte, zeros = ir.IntType(8), ir.Constant(loaded.type, [0] * 64)
+        mask = builder.shl(ir.Constant(byte, 1), builder.trunc(args[2], byte))
+        masks = _shuffle(builder, builder.insert_element(zeros, mask, ir.Constant(_I32, 0)), zeros, [0] * 64)
+        return builder.bitcast(builder.icmp_unsigned("!=", builder.and_(loaded, masks), zeros), _I64)
+
+    return types.uint64(data, types.int64, types.int64), codegen
 
 
 @intrinsic

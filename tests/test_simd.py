@@ -46,8 +46,8 @@ CODE = """
 import numpy as np
 from spikeprep._jit import jit
 from spikeprep._simd import (
-    LANES, bytes_outside, fourier_8_turned, load, load_apart, load_line, load_word, not_digits, spread,
-    spread_element, store, store_columns, store_word, sum_rows, total,
+    LANES, bit_of_bytes, bytes_outside, fourier_8_turned, load, load_apart, load_line, load_padded, load_word,
+    not_digits, spread, spread_element, store, store_columns, store_word, sum_rows, total,
 )
 
 @jit
@@ -61,6 +61,14 @@ def loads_line(a, at):
 @jit
 def loads_apart(a, at, apart):
     return total(load_apart(a, at, apart))
+
+@jit
+def loads_padded(a, tail, at):
+    return total(load_padded(a, tail, at))
+
+@jit
+def takes_bits(b, at, bit):
+    return bit_of_bytes(b, at, bit)
 
 @jit
 def spreads(a, at):
@@ -123,6 +131,12 @@ for dtype in (np.float32, np.float64):
         assert loads_apart(numbers, at, apart) == expected
     for at, apart in ((-1, 1), (a.size - line + 1, 1), (a.size - 1, 1), (0, -1), (0, 2**62), (2**62, 0)):
         assert ends(loads_apart, a, at, apart) == "refused"
+    for size in (0, 1, line - 1, line, line + 1, a.size):
+        part, tail = numbers[:size].copy(), np.zeros(2 * line, dtype)
+        tail[: min(size, line)] = part[max(size - line, 0) :]
+        for at in range(size + 1):
+            assert loads_padded(part, tail, at) == part[at : at + line].sum()
+        assert {ends(loads_padded, part, tail, at) for at in (-1, size + 1, 2**62)} == {"refused"}
     assert [spreads(numbers, at) for at in (0, a.size - 1)] == [0, line * (a.size - 1)]
     assert {ends(spreads, a, at) for at in (-1, a.size, 2**62)} == {"refused"}
     block, weights = np.zeros(2 * line * line, dtype), np.ones(line, dtype)
@@ -166,6 +180,12 @@ for at in (0, 3, 36):
     assert ends(outside, b, low[:63], high, at) == ends(outside, b, low, high[:63], at) == "refused"
 for at in (-1, 37, 2**62):
     assert ends(outside, b, low, high, at) == ends(digits, b, at) == "refused"
+many = np.random.default_rng(0).integers(0, 256, 70, np.uint8)
+for at in (0, 6):
+    for bit in range(8):
+        expected = np.packbits(many[at : at + 64] >> bit & 1, bitorder="little").view(np.uint64)[0]
+        assert takes_bits(many, at, bit) == expected
+assert {ends(takes_bits, many, at, 0) for at in (-1, 7, 70, 2**62)} == {"refused"}
 print("checked")
 """
 

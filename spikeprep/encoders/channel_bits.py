@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import load_word
+from .._simd import bit_of_bytes, load_word
 from ..data import Bits
 
 _TRANSPOSE = tuple(
@@ -23,7 +23,16 @@ def write_channels(
 
     `fired` (step,) has a bit per channel, the first one lowest; its length, rounded down, is in whole bytes of steps.
     """
-    for byte in range(min(fired.size // 8, bits.shape[1])):
+    last = min(fired.size // 8, bits.shape[1])
+    whole = last - last % 8
+    for channel in range(first, min(first + 8, channels)):
+        unit = bits[stride * channel + offset]
+        for byte in range(0, whole, 8):
+            word = bit_of_bytes(fired, 8 * byte, channel - first)
+            for n in range(8):
+                unit[byte + n] = word & np.uint64(255)
+                word >>= np.uint64(8)
+    for byte in range(whole, last):
         # 8 steps × 8 channels of bits, transposed (Warren, Hacker's Delight, 7-3)
         x = load_word(fired, 8 * byte)
         for shift, mask in _TRANSPOSE:

@@ -27,6 +27,19 @@ def write_bits(fired: NDArray[np.uint8], first: int, channels: int, bits: Bits) 
         write_channels(fired[half], first, channels, bits, 2, half)
 
 
+@jit
+def scratch(values: NDArray[np.float64], steps: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Return zeros (2, step) for a byte of channels that go up and down in each step, and what `load_padded` needs.
+
+    That is the last `WIDTH` flat values, or all of fewer, and zeros.
+    """
+    fired, tail = np.zeros((2, (steps + 7) // 8 * 8), np.uint8), np.zeros(2 * WIDTH)
+    begin = max(values.size - WIDTH, 0)
+    for n in range(begin, values.size):
+        tail[n - begin] = values[n]
+    return fired, tail
+
+
 @dataclass(frozen=True)
 class LaneEncoder(ChannelEncoder):
     """A signed encoder whose kernel writes the bits of one signal."""
@@ -34,24 +47,17 @@ class LaneEncoder(ChannelEncoder):
     def write(self, values: NDArray[Any], bits: Bits) -> None:
         """Write the spikes of values (time, channel) to zeroed `bits` (unit, byte)."""
         steps, channels = values.shape
-        flat = np.empty(values.size + WIDTH)
-        flat[values.size :] = 0.0
-        shaped = flat[: values.size].reshape(steps, channels)
-        if values.dtype.itemsize <= shaped.itemsize:
-            shaped[...] = values
+        if values.dtype == np.float64 and values.flags.carray:
+            flat = values.reshape(-1)
         else:
             with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite
-                shaped[...] = values
-        fired = np.zeros((2, 8 * -(-steps // 8)), np.uint8)
-        if not self.run(flat, (steps, channels), fired, bits):
+                flat = np.array(values, np.float64, order="C").reshape(-1)
+        if not self.run(flat, (steps, channels), bits):
             finite_channels(self.name, values)  # raises, and says where
 
     @abstractmethod
-    def run(
-        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
-    ) -> bool:
+    def run(self, values: NDArray[np.float64], shape: tuple[int, int], bits: Bits) -> bool:
         """Write the spikes of values of a shape (time, channel); return whether all are finite.
 
-        `values` is flat, with `WIDTH` zeros after the last; `fired` (2, step) is scratch, all zero: a byte of channels
-        that go up, and of channels that go down, in each step.
+        `values` is flat and may be the caller's.
         """

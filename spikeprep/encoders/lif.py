@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import above, load_line, select, spread_line, total
+from .._simd import above, either, load_padded, select, spread_line, total
 from ..config import Meta, Positive
 from ..data import Bits
 from .channel_encoder import multiples
 from .channels import finite_channels, spikes_to_decode
-from .lane_encoder import WIDTH, LaneEncoder, write_bits
+from .lane_encoder import WIDTH, LaneEncoder, scratch, write_bits
 
 
 @jit
@@ -25,17 +25,17 @@ def _encode(
     channels: int,
     gain: float,
     threshold: float,
-    fired: NDArray[np.uint8],
     bits: Bits,
 ) -> bool:
     """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
     zero, share, limit = spread_line(0.0), spread_line(gain), spread_line(threshold)
+    fired, tail = scratch(values, steps)
     check = zero
     for first in range(0, channels, WIDTH):
         v, w = zero, zero  # of the neurons that are driven by the channel, and by its negative
         for t in range(steps):
-            s = load_line(values, t * channels + first)
-            check = check + s * zero
+            s = load_padded(values, tail, t * channels + first)
+            check = either(check, s * zero)
             v = v + share * (s - v)
             w = w + share * (zero - s - w)
             up, down = above(v, limit), above(w, limit)
@@ -82,11 +82,9 @@ class LIF(LaneEncoder):
     tau: Annotated[float, Meta(ge=1, le=1e9)] = 10.0
     threshold: Positive = 0.1
 
-    def run(
-        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
-    ) -> bool:
+    def run(self, values: NDArray[np.float64], shape: tuple[int, int], bits: Bits) -> bool:
         """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
-        return bool(_encode(values, *shape, 1 / self.tau, float(self.threshold), fired, bits))
+        return bool(_encode(values, *shape, 1 / self.tau, float(self.threshold), bits))
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), from spikes (time, unit): steady between two spikes.

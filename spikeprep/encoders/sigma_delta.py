@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import above, load_line, select, spread_line, total
+from .._simd import above, either, load_padded, select, spread_line, total
 from ..config import Meta, Positive
 from ..data import Bits
 from ..errors import DataError, UsageError
 from .channel_encoder import signs
 from .channels import finite_channels
-from .lane_encoder import WIDTH, LaneEncoder, write_bits
+from .lane_encoder import WIDTH, LaneEncoder, scratch, write_bits
 
 
 @jit
@@ -26,17 +26,17 @@ def _encode(
     steps: int,
     channels: int,
     threshold: float,
-    fired: NDArray[np.uint8],
     bits: Bits,
 ) -> bool:
     """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
     zero, full, half = spread_line(0.0), spread_line(threshold), spread_line(threshold / 2)
+    fired, tail = scratch(values, steps)
     check = zero
     for first in range(0, channels, WIDTH):
         left = zero
         for t in range(steps):
-            s = load_line(values, t * channels + first)
-            check = check + s * zero
+            s = load_padded(values, tail, t * channels + first)
+            check = either(check, s * zero)
             left = left + s
             up, down = above(left, half), above(zero - half, left)
             left = left - select(up, full, zero) + select(down, full, zero)
@@ -92,11 +92,9 @@ class SigmaDelta(LaneEncoder):
         if self.window % 2 == 0:
             raise UsageError(f"got sigma_delta.window = {self.window}", "an odd number")
 
-    def run(
-        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
-    ) -> bool:
+    def run(self, values: NDArray[np.float64], shape: tuple[int, int], bits: Bits) -> bool:
         """Write the spikes of flat values of a shape (time, channel), clipping them; return whether all are finite."""
-        most = float(np.abs(values).max())
+        most = float(np.abs(values).max(initial=0))
         if most > self.threshold and math.isfinite(most):  # others are refused below, clipped or not
             if not self.clip:
                 raise DataError(
@@ -105,8 +103,8 @@ class SigmaDelta(LaneEncoder):
                     "Raise the threshold to the largest value of the data, scale the signal, or use "
                     "sigma_delta.clip=true.",
                 )
-            np.clip(values, -self.threshold, self.threshold, out=values)
-        return bool(_encode(values, *shape, float(self.threshold), fired, bits))
+            values = np.clip(values, -self.threshold, self.threshold)
+        return bool(_encode(values, *shape, float(self.threshold), bits))
 
     def decode(self, spikes: NDArray[Any]) -> NDArray[np.float64]:
         """Rebuild the signal, float64 (time, channel), from spikes (time, unit): their mean over `window`, centred."""

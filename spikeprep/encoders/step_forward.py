@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import above, load_line, select, spread_line, total
+from .._simd import above, either, load_line, load_padded, select, spread_line, total
 from ..data import Bits
 from .contrast_encoder import ContrastEncoder
-from .lane_encoder import WIDTH, write_bits
+from .lane_encoder import WIDTH, scratch, write_bits
 
 
 @jit
@@ -22,17 +22,17 @@ def _encode(
     steps: int,
     channels: int,
     threshold: float,
-    fired: NDArray[np.uint8],
     bits: Bits,
 ) -> bool:
     """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
     zero, step = spread_line(0.0), spread_line(threshold)
+    fired, tail = scratch(values, steps)
     check = zero
     for first in range(0, channels, WIDTH):
         level = load_line(start, first)
         for t in range(steps):
-            s = load_line(values, t * channels + first)
-            check = check + s * zero
+            s = load_padded(values, tail, t * channels + first)
+            check = either(check, s * zero)
             up, down = above(s, level + step), above(level - step, s)
             level = level + select(up, step, zero) - select(down, step, zero)
             fired[0, t] = up
@@ -70,9 +70,7 @@ class StepForward(ContrastEncoder):
         "Neural Networks 78"
     )
 
-    def run(
-        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
-    ) -> bool:
+    def run(self, values: NDArray[np.float64], shape: tuple[int, int], bits: Bits) -> bool:
         """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
         start = self.levels(values, shape[1])
-        return bool(_encode(values, start, *shape, float(self.threshold), fired, bits))
+        return bool(_encode(values, start, *shape, float(self.threshold), bits))

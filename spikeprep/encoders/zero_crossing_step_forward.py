@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._jit import jit
-from .._simd import above, load_line, spread_line, total
+from .._simd import above, either, load_padded, spread_line, total
 from ..config import Positive
 from ..data import Bits
-from .lane_encoder import WIDTH, LaneEncoder, write_bits
+from .lane_encoder import WIDTH, LaneEncoder, scratch, write_bits
 
 
 @jit
@@ -21,16 +21,16 @@ def _encode(
     steps: int,
     channels: int,
     threshold: float,
-    fired: NDArray[np.uint8],
     bits: Bits,
 ) -> bool:
     """Write up and down of flat values (time · channel) to `bits`; return whether all are finite."""
     zero, positive, negative = spread_line(0.0), spread_line(threshold), spread_line(-threshold)
+    fired, tail = scratch(values, steps)
     check = zero
     for first in range(0, channels, WIDTH):
         for t in range(steps):
-            s = load_line(values, t * channels + first)
-            check = check + s * zero
+            s = load_padded(values, tail, t * channels + first)
+            check = either(check, s * zero)
             fired[0, t] = above(s, positive)
             fired[1, t] = above(negative, s)
         write_bits(fired, first, channels, bits)
@@ -67,8 +67,6 @@ class ZeroCrossingStepForward(LaneEncoder):
 
     threshold: Positive = 0.1
 
-    def run(
-        self, values: NDArray[np.float64], shape: tuple[int, int], fired: NDArray[np.uint8], bits: Bits
-    ) -> bool:
+    def run(self, values: NDArray[np.float64], shape: tuple[int, int], bits: Bits) -> bool:
         """Write the spikes of flat values of a shape (time, channel); return whether all are finite."""
-        return bool(_encode(values, *shape, float(self.threshold), fired, bits))
+        return bool(_encode(values, *shape, float(self.threshold), bits))

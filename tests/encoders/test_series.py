@@ -144,7 +144,7 @@ def test_hsa():
 # ------------------------------------------------------------ the references, on any signal
 
 SIZES = {
-    "steps": st.integers(0, 40),
+    "steps": st.integers(0, 150),
     "channels": st.sampled_from([1, 2, 9]),
     "seed": st.integers(0, 2**32 - 1),
 }
@@ -178,6 +178,28 @@ def test_the_references(steps, channels, seed, threshold, window, start):
     ):
         np.testing.assert_array_equal(encoder(signal).reshape(expected.shape), expected, err_msg=encoder.name)
         assert encoder.describe(signal).units == encoder(signal).shape[1]
+
+
+@pytest.mark.parametrize(
+    "encoder", [Delta(), LIF(), SigmaDelta(clip=True), StepForward(), ZeroCrossingStepForward()]
+)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (9, 7), (70, 8), (133, 12), (520, 17)])
+def test_the_signal_is_read_where_it_lies(encoder, shape):
+    """It is left as it is, gives the same bits from any layout, and any of its values may be the one that is NaN."""
+    values = 2 * np.random.default_rng(0).normal(size=shape)
+    kept, spikes = values.copy(), encoder(values)
+    for other in (np.asfortranarray(values), np.repeat(values, 2, axis=1)[:, ::2], values.astype(">f8"),
+                  values.astype(np.longdouble)):  # fmt: skip
+        np.testing.assert_array_equal(encoder(other), spikes)
+    values.setflags(write=False)
+    np.testing.assert_array_equal(encoder(values), spikes)
+    np.testing.assert_array_equal(values, kept)
+    for place in {0, values.size // 3, values.size - 1}:
+        for wrong in (np.nan, np.inf, -np.inf):
+            broken = kept.copy()
+            broken.reshape(-1)[place] = wrong
+            with pytest.raises(DataError, match=f"1 of {values.size} values that are NaN or infinite"):
+                encoder(broken)
 
 
 # ------------------------------------------------------------ what the decoders promise
