@@ -17,6 +17,9 @@ from spikeprep._simd import (
     fourier_4_turned,
     fourier_8,
     fourier_8_turned,
+    load_line,
+    logarithm,
+    store,
     store_columns,
 )
 
@@ -24,6 +27,12 @@ from spikeprep._simd import (
 @jit
 def columns(a, at, apart, weights, first, to):
     store_columns(a, at, apart, weights, first, to)
+
+
+@jit
+def logarithms(a):
+    for at in range(0, a.size, LINE // a.itemsize):
+        store(a, at, logarithm(load_line(a, at)))
 
 
 def in_place(intrinsic):
@@ -228,3 +237,19 @@ def test_fourier_transforms_lanes(radix, turned, dtype):
     np.testing.assert_allclose(
         found[:, 0] + 1j * found[:, 1], expected, atol=1e-14 if dtype == np.float64 else 1e-5
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithms(dtype):
+    """Of the whole range, around 1, and where the mantissa wraps around, against NumPy's, which are within one unit."""
+    rng, limits = np.random.default_rng(0), np.finfo(dtype)
+    ends = np.log(float(limits.tiny)) + 1e-3, np.log(float(limits.max)) - 1e-3
+    close = [1 + rng.normal(0, 10.0**-n, 4096) for n in range(1, 7)]
+    special = [limits.tiny, limits.max, *[1, 2, 0.5, 10, 0.1, 2**0.5, 0.5**0.5]] + 7 * [1]
+    parts = [np.exp(rng.uniform(*ends, 1 << 16)), rng.uniform(0.3, 3, 1 << 16), *close, special]
+    x = np.concatenate(parts).astype(dtype)
+    logarithms(found := x.copy())
+    expected = np.log(x.astype(np.float64))
+    unit = np.spacing(np.abs(expected).astype(dtype)).astype(np.float64)
+    assert (np.abs(found - expected) / unit).max() < (1.5 if dtype == np.float32 else 2.5)
+    assert (found[x == 1] == 0).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._jit import jit
+from ..._simd import LINE, larger, load_line, logarithm, smaller, spread_line, store
 from ...config import Meta, NonNegative, Positive
 from ...data import Audio, Frames
 from ...errors import UsageError
@@ -128,23 +131,38 @@ class FilterBank(FrontEnd):
         """
         samples = checked_samples(signal, self.name)
         frames, _, rate = self.checked_grid(samples.size, signal.rate)
-        values = compress(self.power(samples, signal.rate, frames), self.compression, self.range_db)
-        if self.compression == "decibels":
-            np.minimum(values, values.dtype.type(self.most_decibels), out=values)
-        return Frames(values, rate)
+        power = self.power(samples, signal.rate, frames)
+        return Frames(compress(power, self.compression, self.range_db, self.most_decibels), rate)
 
 
-def compress(power: NDArray[Any], compression: Compression, range_db: Positive) -> NDArray[Any]:
-    """Return power compressed as `FilterBank` describes, decibels without their upper limit; `power` is overwritten."""
-    real = power.dtype.type
-    if compression == "decibels":
-        power *= real(10.0 ** (range_db / 10))  # the end of the range becomes 1, whose logarithm is exactly 0
-        np.maximum(power, real(1), out=power)
-        np.log(power, out=power)
-        power *= real(10 / np.log(10) / range_db)
+@jit
+def _logarithms(values: NDArray[Any], scale: float, least: float, factor: float, most: float) -> None:
+    """Replace each of the flat `values` v by `factor` · ln(max(v · `scale`, `least`)), at most `most`."""
+    width, real = LINE // values.itemsize, values.dtype.type
+    end = np.zeros(width, values.dtype)
+    scales, leasts = spread_line(real(scale)), spread_line(real(least))
+    factors, mosts = spread_line(real(factor)), spread_line(real(most))
+    whole = values.size - values.size % width
+    for n in range(0, whole, width):
+        v = larger(load_line(values, n) * scales, leasts)
+        store(values, n, smaller(logarithm(v) * factors, mosts))
+    for n in range(whole, values.size):
+        end[n - whole] = values[n]
+    v = larger(load_line(end, 0) * scales, leasts)
+    store(end, 0, smaller(logarithm(v) * factors, mosts))
+    for n in range(whole, values.size):
+        values[n] = end[n - whole]
+
+
+def compress(
+    power: NDArray[Any], compression: Compression, range_db: Positive, most_decibels: float = np.inf
+) -> NDArray[Any]:
+    """Return power compressed as `FilterBank` describes; `power`, contiguous, is overwritten."""
+    if compression == "decibels":  # the end of the range becomes 1, whose logarithm is exactly 0
+        scale, factor = 10.0 ** (range_db / 10), 10 / math.log(10) / range_db
+        _logarithms(power.reshape(-1), scale, 1.0, factor, float(most_decibels))
     elif compression == "log":
-        np.maximum(power, real(10.0 ** (-range_db / 10)), out=power)
-        np.log(power, out=power)
+        _logarithms(power.reshape(-1), 1.0, 10.0 ** (-range_db / 10), 1.0, math.inf)
     elif compression == "square_root":
         np.sqrt(power, out=power)
     elif compression == "cube_root":

@@ -212,14 +212,14 @@ def _mel(
 ) -> None:
     """Write `frames` (frame, band), the last band first; see `mel_power`.
 
-    `cells` has a row of a line for each sample of the transform, then the samples of a group of frames,
-    which its bins replace.
+    `cells` has a row of a line for each sample of the transform, which those of the bands replace, then the samples of
+    a group of frames, which its bins replace.
     """
     width = LINE // cells.itemsize
     count = order.size
     columns = frames.shape[1]
     reach = (used + width - 1) // width * width  # whole vectors of samples
-    sound, apart = window.size * width, min(hop, reach)
+    sound, apart = max(window.size, columns) * width, min(hop, reach)
     zero = spread_line(cells.dtype.type(0))
     for begin in range(0, frames.shape[0], width):
         lanes = min(width, frames.shape[0] - begin)
@@ -237,14 +237,22 @@ def _mel(
         _powers(cells, width, sound, count, order, turns, turn)
         for band in range(columns):
             weight, last = bands[band, 1], bands[band + 1, 1]
-            at, total = sound + bands[band, 0] * width, zero
-            while weight < last:
-                total = total + load_line(cells, at) * spread_element(weights, weight)
-                weight += 1
-                at += width
-            store(cells, 0, total)
-            for lane in range(lanes):
-                frames[begin + lane, columns - 1 - band] = cells[lane]
+            at, even, odd = (
+                sound + bands[band, 0] * width,
+                zero,
+                zero,
+            )  # each addition waits for the one before
+            while weight + 1 < last:
+                even = even + load_line(cells, at) * spread_element(weights, weight)
+                odd = odd + load_line(cells, at + width) * spread_element(weights, weight + 1)
+                weight += 2
+                at += 2 * width
+            if weight < last:
+                even = even + load_line(cells, at) * spread_element(weights, weight)
+            store(cells, (columns - 1 - band) * width, even + odd)
+        for lane in range(lanes):
+            for column in range(columns):
+                frames[begin + lane, column] = cells[column * width + lane]
 
 
 def mel_power(
@@ -276,7 +284,7 @@ def mel_power(
     if not is_plain(samples):
         samples = np.ascontiguousarray(samples, np.float64)
     power = np.empty((frames, len(t.bands) - 1), t.window.dtype)
-    _mel(samples, start, mirrored, used, hop, *t, _room(t.window.size, t.window.dtype), power)
+    _mel(samples, start, mirrored, used, hop, *t, _room(t.window.size, power.shape[1], power.dtype), power)
     return power
 
 
@@ -292,11 +300,11 @@ def mel_power_reference(
 _rooms = threading.local()
 
 
-def _room(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _room(size: int, columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the kernel's memory, of this thread, for a window of so many samples."""
-    key = (size, dtype.char)
+    key = (size, columns, dtype.char)
     if getattr(_rooms, "key", None) != key:  # allocating it takes as long as the transform of ten frames
-        width = LINE // dtype.itemsize
-        _rooms.key, _rooms.cells = key, aligned_zeros((2 * size * width,), dtype)
+        rows = max(size, columns) + size
+        _rooms.key, _rooms.cells = key, aligned_zeros((rows * (LINE // dtype.itemsize),), dtype)
     cells: NDArray[Any] = _rooms.cells
     return cells
