@@ -462,10 +462,10 @@ def _fourier_in_place(radix: int, turned: bool) -> Any:
 
             pointers, place = [], args[1]
             for _ in range(radix):
-                pair = place, builder.add(place, ir.Constant(_I64, lanes.count))
-                pointers.append([_vector_at(context, builder, array, args[0], n, lanes.count) for n in pair])
+                parts = place, builder.add(place, ir.Constant(_I64, lanes.count))
+                pointers.append([_vector_at(context, builder, array, args[0], n, lanes.count) for n in parts])
                 place = builder.add(place, args[2])
-            values = [tuple(map(builder.load, pair)) for pair in pointers]
+            values = [(builder.load(re), builder.load(im)) for re, im in pointers]
             for value in (part for pair in values for part in pair):
                 value.align = _itemsize(array.dtype)
             for n, (pair, (re, im)) in enumerate(zip(pointers, _fourier(builder, values), strict=True)):

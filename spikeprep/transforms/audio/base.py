@@ -28,7 +28,7 @@ def samples_of(signal: Any, who: str) -> Samples:
     if isinstance(signal, Audio):
         if not (isfinite(signal.rate) and signal.rate > 0):
             raise DataError(f"{who}: got audio of {signal.rate:g} Hz", "a rate above 0")
-        if signal.samples.ndim == 1 and np.issubdtype(signal.samples.dtype, np.floating):
+        if signal.samples.ndim == 1 and signal.samples.dtype.kind == "f":
             return signal.samples
         got = f"Audio of {signal.samples.dtype} {signal.samples.shape}"
     else:
