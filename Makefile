@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 MNIST ?=
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-slow fuzz lint format types docs bench gpu-test gpu-bench changelog dist clean
+.PHONY: help install demo test test-slow fuzz lint format types docs bench bench-compare bench-peers gpu-test gpu-bench changelog dist clean
 
 help:
 	@echo "make demo       encode real digits, train on the store, evaluate; pictures in demo/"
@@ -20,6 +20,8 @@ help:
 	@echo "make fuzz       mutated inputs for every reader; so many each: make fuzz COUNT=100000"
 	@echo "make lint       ruff and the import rules        make types      mypy, strict"
 	@echo "make format     fix what ruff can fix            make bench      the benchmarks"
+	@echo "make bench-compare BASE=<commit>   times of that commit and of this tree, alternately, and their ratios"
+	@echo "make bench-peers   training and inference beside SpikingJelly, snnTorch, norse and Spyx, on one page"
 	@echo "make docs       the documentation site, in build/documentation/site"
 	@echo "make gpu-test   tests of the CUDA backend and compute-sanitizer; writes gpu-report/test.txt, test.json"
 	@echo "make gpu-bench  benchmarks on a GPU; writes gpu-report/bench.json, bench.md"
@@ -84,6 +86,22 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.encode --source $(MNIST)
 	$(BIN)/spikeprep encode mnist --source $(MNIST) --out .data/mnist.zarr
 	$(BIN)/python -m benchmarks.train .data/mnist.zarr --peers $(ARGS)
+
+# HEAD: a commit in place of this tree; ROUNDS: of each, default 7; ARGS="--only train": some of the figures
+BASE ?=
+HEAD ?=
+ROUNDS ?=
+bench-compare: $(STAMP)
+	@test -n "$(BASE)" || { echo "Name the commit to compare with: make bench-compare BASE=main"; exit 2; }
+	$(BIN)/python -m benchmarks.compare --base "$(BASE)" $(if $(HEAD),--head "$(HEAD)") \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+$(VENV)/.installed-peers: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch spikingjelly snntorch norse spyx
+	@touch $@
+
+bench-peers: $(VENV)/.installed-peers
+	$(BIN)/python -m benchmarks.peers --page $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 # Both need the extra for the driver's CUDA, cuda12 or cuda13, which the driver says. Another GPU than the first: GPU=1.
 ifneq ($(filter gpu-%,$(MAKECMDGOALS)),)
