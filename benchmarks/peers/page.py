@@ -169,9 +169,9 @@ def page(names: Sequence[str], shapes: Sequence[str], rounds: int, batches: int)
         sections.append(table(SHAPES[shape], rows, measured))
     left_out = [title for name, title in TITLES.items() if name not in (OURS, *names)]
     head = (
-        f"{about}, at the end {load()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}, "
-        f"{rounds} rounds of {batches} batches ({rounds} × {4 * batches} of ours), random spikes of the density of "
-        "real data; ratios are of the medians of a round."
+        f"{about}, at the end {load()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}: "
+        f"{rounds} rounds of at most {batches} batches, {4 * batches} of ours. Random spikes of the density of real "
+        "data; ratios are of the medians of a round."
     )
     notes = [f"Not installed, so left out: {', '.join(left_out)}."] if left_out else []
     return "\n\n".join([head, *notes, *sections])

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from spikeprep.train.layers import LayerKind
 from spikeprep.train.layers.dense import Dense
 
+LONGEST = 10.0
+"""Seconds after which no further batch is timed."""
+
 TAU = 64.0  # membrane time constant in steps, as in HM2-BP's networks
 
 
@@ -79,12 +82,15 @@ class Timing:
 
 
 def timed(work: Callable[[], Any], task: Task, warm: int = 1) -> tuple[float, ...]:
-    """Return milliseconds per sample of `task.batches` calls after `warm` ones, which allocate and compile."""
+    """Return milliseconds per sample of `task.batches` calls, or fewer where they are slow.
+
+    `warm` calls before them, which allocate and compile, are not timed.
+    """
     for _ in range(warm):
         work()
-    milliseconds = []
-    for _ in range(task.batches):
+    seconds: list[float] = []
+    while len(seconds) < task.batches and sum(seconds) < LONGEST:
         began = time.perf_counter()
         work()
-        milliseconds.append((time.perf_counter() - began) / task.batch * 1e3)
-    return tuple(milliseconds)
+        seconds.append(time.perf_counter() - began)
+    return tuple(value / task.batch * 1e3 for value in seconds)
