@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,8 +108,7 @@ def measure(base: Side, head: Side, inputs: Path, figures: Sequence[str], rounds
     def say(text: str) -> None:
         print(f"{text}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
-    with ThreadPoolExecutor(2) as both:
-        list(both.map(lambda side: compile_kernels(side, inputs, figures), (base, head)))
+    compile_kernels(base, head, inputs, figures)
     say("kernels are compiled")
     results: list[Round] = []
     for n in range(rounds):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -117,8 +118,10 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
-        self.errors.close()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.errors):
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()  # type: ignore[union-attr]
 
     def measure(self, figure: str) -> Result:
         """Return the result of a figure, by its name."""
@@ -159,8 +162,13 @@ def alternate(
         return {name: (first.measure(name), second.measure(name)) for name in figures}
 
 
-def compile_kernels(side: Side, inputs: Path, figures: Sequence[str]) -> None:
-    """Measure each figure once, so that later processes find kernels, stores and byte code."""
-    with Process(side, inputs) as process:
+def compile_kernels(base: Side, head: Side, inputs: Path, figures: Sequence[str]) -> None:
+    """Measure each figure once, both sides at once, so that later processes find kernels, stores and byte code."""
+
+    def measure_all(process: Process) -> None:
         for name in figures:
             process.measure(name)
+
+    # processes end first where this is interrupted, and the threads that wait for them with them
+    with ThreadPoolExecutor(2) as both, Process(base, inputs) as first, Process(head, inputs) as second:
+        list(both.map(measure_all, (first, second)))

@@ -44,7 +44,8 @@ def main() -> None:
     if not names:
         raise SystemExit(f"no peer is installed: {INSTALL}")
     if options.page:
-        print(page(names, options.shapes, options.rounds, options.batches))
+        for part in page(names, options.shapes, options.rounds, options.batches):
+            print(part, end="\n\n", flush=True)
         return
     task = Task(batch=options.batch, batches=options.batches)
     if not options.json:

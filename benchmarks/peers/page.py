@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.machine import ROOT, commit_of, load, machine
@@ -153,25 +153,20 @@ def table(shape: Shape, rows: Sequence[Entry], rounds: Sequence[Round]) -> str:
     return "\n".join([*lines, *(["", f"Ours: {'; '.join(facts)}."] if facts else [])])
 
 
-def page(names: Sequence[str], shapes: Sequence[str], rounds: int, batches: int) -> str:
-    """Measure and return the page; progress goes to standard error."""
-    began, about = time.monotonic(), machine()
-    sections = []
+def page(names: Sequence[str], shapes: Sequence[str], rounds: int, batches: int) -> Iterator[str]:
+    """Measure, and yield the page part by part; progress goes to standard error."""
+    began = time.monotonic()
+    yield (
+        f"{machine()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}: {rounds} rounds of "
+        f"at most {batches} batches, {4 * batches} of ours. Random spikes of the density of real data; ratios are of "
+        "the medians of a round."
+    )
+    if left_out := [title for name, title in TITLES.items() if name not in (OURS, *names)]:
+        yield f"Not installed, so left out: {', '.join(left_out)}."
     for shape in shapes:
         rows, measured = entries(SHAPES[shape], names), []
         for n in range(rounds):
             measured.append({entry: in_process(entry, shape, batches) for entry in rows})
-            print(
-                f"{shape}, round {n + 1} of {rounds}, {time.monotonic() - began:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
-        sections.append(table(SHAPES[shape], rows, measured))
-    left_out = [title for name, title in TITLES.items() if name not in (OURS, *names)]
-    head = (
-        f"{about}, at the end {load()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}: "
-        f"{rounds} rounds of at most {batches} batches, {4 * batches} of ours. Random spikes of the density of real "
-        "data; ratios are of the medians of a round."
-    )
-    notes = [f"Not installed, so left out: {', '.join(left_out)}."] if left_out else []
-    return "\n\n".join([head, *notes, *sections])
+            seconds = time.monotonic() - began
+            print(f"{shape}, round {n + 1} of {rounds}, {seconds:.0f} s", file=sys.stderr, flush=True)
+        yield f"{table(SHAPES[shape], rows, measured)} Load at the end {load()}."

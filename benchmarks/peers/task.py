@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spikeprep.train.layers import LayerKind
 from spikeprep.train.layers.dense import Dense
 
-LONGEST = 10.0
+LONGEST = 5.0
 """Seconds after which no further batch is timed."""
 
 TAU = 64.0  # membrane time constant in steps, as in HM2-BP's networks

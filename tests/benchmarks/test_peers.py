@@ -77,7 +77,7 @@ def test_a_page_says_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("benchmarks.peers.page.in_process", fake)
     monkeypatch.setattr("benchmarks.peers.page.commit_of", lambda: "abc")
-    text = page.page(["snntorch"], ["mnist"], rounds=2, batches=3)
+    text = "\n\n".join(page.page(["snntorch"], ["mnist"], rounds=2, batches=3))
     assert asked == [("mnist", OURS), ("mnist", SNN)] * 2
     assert "commit abc" in text
     assert "Not installed, so left out: SpikingJelly, norse, Spyx (JAX)." in text
