@@ -23,10 +23,21 @@ import importlib.metadata
 from spikeprep import __version__
 
 from . import spyx_network, torch_networks
-from .task import Task, Timing, dense
+from .task import Task, Timing, Works, dense
 from .torch_networks import BUILDERS, connections
 
-__all__ = ["BUILDERS", "Task", "Timing", "available", "connections", "dense", "installed", "measure"]
+__all__ = [
+    "BUILDERS",
+    "Task",
+    "Timing",
+    "available",
+    "connections",
+    "dense",
+    "installed",
+    "measure",
+    "version",
+    "works",
+]
 
 MODULES = {
     "spikingjelly": ("torch", "spikingjelly.activation_based"),
@@ -60,11 +71,20 @@ def available() -> list[str]:
     return [name for name in BUILDERS if importable(name)]
 
 
-def measure(name: str, task: Task) -> Timing:
-    """Train and infer `task.batches` batches after those that warm up; `name` may be spikeprep's."""
+def works(name: str, task: Task) -> Works:
+    """Return a library's network for a task, with its input; `name` may be spikeprep's."""
     if name == "spikeprep":
         from . import ours  # whose kernels a peer's process does not need
 
-        return Timing(name, __version__, *ours.measure(task))
-    times = spyx_network.measure(task) if name == "spyx" else torch_networks.measure(name, task)
-    return Timing(name, importlib.metadata.version(name), *times)
+        return ours.works(task)
+    return spyx_network.works(task) if name == "spyx" else torch_networks.works(name, task)
+
+
+def version(name: str) -> str:
+    """Return the version of a library."""
+    return __version__ if name == "spikeprep" else importlib.metadata.version(name)
+
+
+def measure(name: str, task: Task) -> Timing:
+    """Train and infer `task.batches` batches after those that warm up; `name` may be spikeprep's."""
+    return works(name, task).timing(name, version(name), task)

@@ -6,8 +6,9 @@ import argparse
 import json
 from dataclasses import asdict
 
-from . import MODULES, Task, Timing, available, importable, installed, measure
+from . import MODULES, Task, Timing, available, importable, installed, measure, version, works
 from .page import SHAPES, page, task_of
+from .served import serve
 
 INSTALL = "pip install torch spikingjelly snntorch norse spyx"
 
@@ -28,17 +29,19 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=Task.batch, help="samples a batch, without --page")
     parser.add_argument("--batches", type=int, default=Task.batches, help="timed, after those that warm up")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--one", choices=["spikeprep", *MODULES], help="measure one library, on --shape")
-    parser.add_argument("--shape", choices=SHAPES, default="mnist", help="of --one")
-    parser.add_argument("--recurrent", action="store_true", help="--one with a recurrent hidden layer")
+    parser.add_argument(
+        "--serve", choices=["spikeprep", *MODULES], help="measure one library, on --shape, when asked"
+    )
+    parser.add_argument("--shape", choices=SHAPES, default="mnist", help="of --serve")
+    parser.add_argument("--recurrent", action="store_true", help="--serve with a recurrent hidden layer")
     options = parser.parse_args()
     if min(options.rounds, options.batch, options.batches) < 1:
         parser.error("--rounds, --batch and --batches: at least 1")
-    if options.one:
-        if options.one != "spikeprep" and not importable(options.one):
-            raise SystemExit(f"{options.one} cannot be imported: {INSTALL}")
-        task = task_of(options.shape, options.recurrent, options.batches)
-        print(as_json(measure(options.one, task), task))
+    if options.serve:
+        if options.serve != "spikeprep" and not importable(options.serve):
+            raise SystemExit(f"{options.serve} cannot be imported: {INSTALL}")
+        task = task_of(options.shape, options.recurrent)
+        serve(works(options.serve, task), version(options.serve), task)
         return
     names = [name for name in MODULES if installed(name)] if options.page else available()
     if not names:

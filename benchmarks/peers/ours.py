@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from dataclasses import replace
-from typing import Any
 
 from benchmarks.train import network
-from benchmarks.train import timed as timed_batches
 from spikeprep import write_store
 from spikeprep.store import SpikeStore
 from spikeprep.train.settings import TrainSettings
 
-from .task import Task
+from .task import Task, Works
 
-TIMES = 4
-"""So many of our batches are timed for one of a peer's: they are shorter."""
+BATCHES = 4
+"""Different ones that are trained on, and inferred, in turn."""
 
 
-def measure(task: Task, thresholds: Any = "auto") -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return milliseconds per sample to train and to infer, of each batch; thresholds are calibrated by default."""
-    samples = TIMES * task.batches * task.batch
+def works(task: Task) -> Works:
+    """Return the network, its thresholds calibrated, with batches of a store."""
     hidden = "-".join(str(layer.units) for layer in task.layers[:-1])
-    chosen = {"arch": hidden, "batch": task.batch, "thresholds": thresholds}
+    settings = TrainSettings().override({"arch": hidden, "batch": task.batch})
     with tempfile.TemporaryDirectory() as folder:
-        classes = [str(n) for n in range(task.layers[-1].units)]
         write_store(
             f"{folder}/a.zarr",
             (
-                (task_spikes[:, n], int(label))
-                for start in range(0, samples, task.batch)
-                for task_spikes, labels in [batch_of(task, start)]
-                for n, label in enumerate(labels)
+                (sample, int(label))
+                for n in range(BATCHES)
+                for drawn in [replace(task, seed=task.seed + n)]
+                for sample, label in zip(drawn.spikes().swapaxes(0, 1), drawn.labels(), strict=True)
             ),
             dt=0.001,
-            classes=classes,
+            classes=[str(n) for n in range(task.layers[-1].units)],
         )
         store = SpikeStore.open(f"{folder}/a.zarr")
-        settings = TrainSettings().override(chosen)
         net = network(store, settings, None, composed=False)
-        first = store["train"].packed(slice(task.batch))
-        net = replace(net, rule=net.rule.calibrated(net.backend, net.layers, net.devices, first))
-        timed_batches(store, settings, net, 2 * task.batch)  # compiles
-        times = timed_batches(store, settings, net, samples)
-    return tuple(times["train"]), tuple(times["infer"])
+        reader = store["train"]
+        batches = [reader.packed(slice(n, n + task.batch)) for n in range(0, len(reader), task.batch)]
+    net = replace(net, rule=net.rule.calibrated(net.backend, net.layers, net.devices, batches[0]))
+    trained, inferred, step = itertools.cycle(batches), itertools.cycle(batches), itertools.count(1)
 
+    def train() -> None:
+        net.train_step(next(trained), settings.optim, next(step), settings.optim.rate)
 
-def batch_of(task: Task, number: int) -> Any:
-    """Return the spikes and labels of one batch; each number has others."""
-    other = replace(task, seed=task.seed + number)
-    return other.spikes(), other.labels()
+    return Works(train, lambda: net.counts(next(inferred)), warm=BATCHES)

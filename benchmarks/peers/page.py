@@ -1,22 +1,27 @@
 """One page that compares spikeprep with the other libraries on three tasks, in one run.
 
-Rounds of new processes, one for each library in turn, so that a slow minute of the machine meets all of them. A time
-is of one batch in milliseconds per sample; median and best are over all rounds, a ratio is of the medians of one round.
+Rounds of new processes. A library's batches alternate with ours, so that what slows the machine for a while slows both:
+a ratio is one batch of theirs to the median of four of ours, two before and two after. Times are per sample.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from benchmarks.machine import ROOT, commit_of, load, machine
+from benchmarks.machine import commit_of, load, machine
 
-from .task import Task, Timing, dense
+from .served import Served
+from .task import Task, dense
+
+WHAT = ("train", "infer")
+
+LONGEST = 8.0
+"""Seconds after which no further batch of a library is measured in a round."""
 
 OURS = "spikeprep"
 TITLES = {
@@ -71,38 +76,55 @@ class Entry:
         return TITLES[self.name] + (", recurrent" if self.recurrent else "")
 
 
-Round = Mapping[Entry, Timing]
-
-
 def entries(shape: Shape, names: Sequence[str]) -> list[Entry]:
     """Return the rows of a task, ours first; recurrent ones of the other libraries below."""
     rows = [Entry(name) for name in (OURS, *names)]
     return rows + ([Entry(name, recurrent=True) for name in names] if shape.recurrent else [])
 
 
-def in_process(entry: Entry, shape: str, batches: int) -> Timing:
-    """Measure in a new process; `SystemExit` with its message where it fails."""
-    arguments = ["--one", entry.name, "--shape", shape, "--batches", str(batches)]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.peers", *arguments, *(["--recurrent"] if entry.recurrent else [])],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise SystemExit(f"{entry}: {done.stderr.strip()[-2000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    return Timing(found["peer"], found["version"], tuple(found["train"]), tuple(found["infer"]))
-
-
-def task_of(shape: str, recurrent: bool, batches: int) -> Task:
+def task_of(shape: str, recurrent: bool) -> Task:
     """Return the task of one process."""
-    return replace(SHAPES[shape].task, recurrent=recurrent, batches=batches)
+    return replace(SHAPES[shape].task, recurrent=recurrent)
 
 
-def ratios(rounds: Sequence[Round], entry: Entry, what: str) -> list[float]:
-    """Return an entry's median through ours, of each round."""
-    return [timings[entry].median(what) / timings[Entry(OURS)].median(what) for timings in rounds]
+def served(entry: Entry, shape: str) -> Served:
+    """Return the process of an entry."""
+    flags = ["--recurrent"] if entry.recurrent else []
+    return Served(str(entry), ["--serve", entry.name, "--shape", shape, *flags])
+
+
+@dataclass
+class Measured:
+    """Milliseconds per sample of every batch, and ratios to ours, by entry and ``train`` or ``infer``."""
+
+    versions: dict[Entry, str] = field(default_factory=dict)
+    times: dict[tuple[Entry, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    ratios: dict[tuple[Entry, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def alternate(self, ours: Served, theirs: Served, entry: Entry, batches: int) -> None:
+        """Measure batches of an entry between batches of ours; fewer where they are slow."""
+        self.versions |= {Entry(OURS): ours.version, entry: theirs.version}
+        for what in WHAT:
+            began = time.monotonic()
+            for n in range(batches):
+                if n and time.monotonic() - began > LONGEST:
+                    break
+                before = [ours.milliseconds(what) for _ in range(2)]
+                value = theirs.milliseconds(what)
+                around = before + [ours.milliseconds(what) for _ in range(2)]
+                self.times[Entry(OURS), what] += around
+                self.times[entry, what].append(value)
+                self.ratios[entry, what].append(value / statistics.median(around))
+
+    def fastest(self, among: Sequence[Entry], what: str) -> Entry:
+        """Return the entry with the least median ratio."""
+        return min(among, key=lambda entry: statistics.median(self.ratios[entry, what]))
+
+    def cells(self, entry: Entry, what: str) -> list[str]:
+        """Return median, best, and the ratio to ours."""
+        values = self.times[entry, what]
+        ratio = "" if entry.name == OURS else spread(self.ratios[entry, what])
+        return [f"{statistics.median(values):.2f}", f"{min(values):.2f}", ratio]
 
 
 def spread(values: Sequence[float]) -> str:
@@ -110,25 +132,7 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.1f} × ({min(values):.1f} to {max(values):.1f})"
 
 
-def to_fastest(rounds: Sequence[Round], among: Sequence[Entry], what: str) -> tuple[Entry, list[float]]:
-    """Return the entry with the least median of all rounds, and its ratios to ours."""
-    fastest = min(among, key=lambda entry: statistics.median(times(rounds, entry, what)))
-    return fastest, ratios(rounds, fastest, what)
-
-
-def times(rounds: Sequence[Round], entry: Entry, what: str) -> list[float]:
-    """Return an entry's batches of all rounds, milliseconds per sample."""
-    return [value for timings in rounds for value in getattr(timings[entry], what)]
-
-
-def cells(rounds: Sequence[Round], entry: Entry, what: str) -> list[str]:
-    """Return median, best, and the ratio to ours."""
-    values = times(rounds, entry, what)
-    ratio = "" if entry.name == OURS else spread(ratios(rounds, entry, what))
-    return [f"{statistics.median(values):.2f}", f"{min(values):.2f}", ratio]
-
-
-def table(shape: Shape, rows: Sequence[Entry], rounds: Sequence[Round]) -> str:
+def table(shape: Shape, rows: Sequence[Entry], measured: Measured) -> str:
     """Return a task's section in Markdown."""
     lines = [
         f"**{shape.title}**: {shape.about}.",
@@ -137,36 +141,37 @@ def table(shape: Shape, rows: Sequence[Entry], rounds: Sequence[Round]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for entry in rows:
-        row = [str(entry), rounds[0][entry].version]
-        row += cells(rounds, entry, "train") + cells(rounds, entry, "infer")
+        row = [str(entry), measured.versions[entry]]
+        row += measured.cells(entry, "train") + measured.cells(entry, "infer")
         lines.append("".join(f"| {cell} " if cell else "| " for cell in row) + "|")
     peers = [entry for entry in rows if entry.name != OURS]
     facts = []
-    for what, words in (("train", "training"), ("infer", "inference")):
-        if peers:
-            fastest, values = to_fastest(rounds, peers, what)
-            facts.append(f"{words} {spread(values)} against {fastest}, the fastest")
-    baseline = [entry for entry in peers if entry.name in BASELINE and not entry.recurrent]
-    if baseline:
-        fastest, values = to_fastest(rounds, baseline, "train")
-        facts.append(f"training {spread(values)} against the faster of SpikingJelly and snnTorch, {fastest}")
-    return "\n".join([*lines, *(["", f"Ours: {'; '.join(facts)}."] if facts else [])])
+    for what, words in zip(WHAT, ("training", "inference"), strict=True):
+        fastest = measured.fastest(peers, what)
+        facts.append(f"{words} {spread(measured.ratios[fastest, what])} against {fastest}, the fastest")
+    if baseline := [entry for entry in peers if entry.name in BASELINE and not entry.recurrent]:
+        fastest = measured.fastest(baseline, "train")
+        ratio = spread(measured.ratios[fastest, "train"])
+        facts.append(f"training {ratio} against the faster of SpikingJelly and snnTorch, {fastest}")
+    return "\n".join([*lines, "", f"Ours: {'; '.join(facts)}."])
 
 
 def page(names: Sequence[str], shapes: Sequence[str], rounds: int, batches: int) -> Iterator[str]:
     """Measure, and yield the page part by part; progress goes to standard error."""
     began = time.monotonic()
     yield (
-        f"{machine()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}: {rounds} rounds of "
-        f"at most {batches} batches, {4 * batches} of ours. Random spikes of the density of real data; ratios are of "
-        "the medians of a round."
+        f"{machine()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}, {rounds} rounds of "
+        f"at most {batches} batches, each between four of ours. Random spikes of the density of real data."
     )
     if left_out := [title for name, title in TITLES.items() if name not in (OURS, *names)]:
         yield f"Not installed, so left out: {', '.join(left_out)}."
     for shape in shapes:
-        rows, measured = entries(SHAPES[shape], names), []
+        rows, measured = entries(SHAPES[shape], names), Measured()
         for n in range(rounds):
-            measured.append({entry: in_process(entry, shape, batches) for entry in rows})
+            with served(Entry(OURS), shape) as ours:
+                for entry in rows[1:]:
+                    with served(entry, shape) as theirs:
+                        measured.alternate(ours, theirs, entry, batches)
             seconds = time.monotonic() - began
             print(f"{shape}, round {n + 1} of {rounds}, {seconds:.0f} s", file=sys.stderr, flush=True)
         yield f"{table(SHAPES[shape], rows, measured)} Load at the end {load()}."

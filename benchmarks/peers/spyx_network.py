@@ -1,4 +1,4 @@
-"""Spyx on JAX: the network, compiled, and its time to train and to infer.
+"""Spyx on JAX: the network, compiled, and what trains and infers.
 
 `spyx.nn.run` scans over time, as its documentation recommends. Both ways to use it were measured on the CPU, and each
 work is done in the faster one: inference scans the whole network once; training scans layer by layer, which gives a
@@ -14,14 +14,14 @@ import numpy as np
 
 from spikeprep.train.layers.dense import Dense
 
-from .task import TAU, Task, timed
+from .task import TAU, Task, Works
 
 WARM = 4
 """Calls before training is timed: the types of weights and moments settle, and the step is compiled, in three."""
 
 
-def measure(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return milliseconds per sample to train and to infer, of each batch; dense layers only."""
+def works(task: Task) -> Works:
+    """Return the network with a batch of input; dense layers only."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -68,5 +68,4 @@ def measure(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
         nonlocal state
         state = jax.block_until_ready(step(*state, spikes, labels))
 
-    trained = timed(train, task, WARM)
-    return trained, timed(lambda: jax.block_until_ready(counts(state[0], spikes)), task)
+    return Works(train, lambda: jax.block_until_ready(counts(state[0], spikes)), WARM)

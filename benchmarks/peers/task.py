@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ from numpy.typing import NDArray
 
 from spikeprep.train.layers import LayerKind
 from spikeprep.train.layers.dense import Dense
-
-LONGEST = 5.0
-"""Seconds after which no further batch is timed."""
 
 TAU = 64.0  # membrane time constant in steps, as in HM2-BP's networks
 
@@ -76,21 +72,34 @@ class Timing:
         """The best batch."""
         return min(self.infer)
 
-    def median(self, what: str) -> float:
-        """Return the median of ``train`` or ``infer``."""
-        return float(statistics.median(getattr(self, what)))
+
+def milliseconds(work: Callable[[], Any], task: Task) -> float:
+    """Return how long one batch takes, per sample."""
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) / task.batch * 1e3
 
 
-def timed(work: Callable[[], Any], task: Task, warm: int = 1) -> tuple[float, ...]:
-    """Return milliseconds per sample of `task.batches` calls, or fewer where they are slow.
+@dataclass(frozen=True)
+class Works:
+    """A library's network, ready: a call trains, or infers, one batch; `warm` calls allocate and compile."""
 
-    `warm` calls before them, which allocate and compile, are not timed.
-    """
-    for _ in range(warm):
-        work()
-    seconds: list[float] = []
-    while len(seconds) < task.batches and sum(seconds) < LONGEST:
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return tuple(value / task.batch * 1e3 for value in seconds)
+    train: Callable[[], Any]
+    infer: Callable[[], Any]
+    warm: int = 1
+
+    def warmed(self) -> Works:
+        """Return it after the calls that are not timed."""
+        for _ in range(self.warm):
+            self.train()
+        self.infer()
+        return self
+
+    def timing(self, peer: str, version: str, task: Task) -> Timing:
+        """Time `task.batches` of each, once warm."""
+        works = self.warmed()
+        times = [
+            tuple(milliseconds(work, task) for _ in range(task.batches))
+            for work in (works.train, works.infer)
+        ]
+        return Timing(peer, version, *times)

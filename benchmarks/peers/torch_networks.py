@@ -1,4 +1,4 @@
-"""SpikingJelly, snnTorch and norse: networks, and their time to train and to infer."""
+"""SpikingJelly, snnTorch and norse: networks, and what trains and infers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spikeprep.train.layers import LayerKind
 from spikeprep.train.layers.conv import Conv
 from spikeprep.train.layers.spatial import Spatial
 
-from .task import TAU, Task, timed
+from .task import TAU, Task, Works
 
 Network = tuple[Any, Callable[[Any], Any]]
 """A torch module, and a function from float spikes (time, sample, unit) to counts (sample, class)."""
@@ -135,8 +135,8 @@ BUILDERS: dict[str, Callable[..., Network]] = {
 }
 
 
-def measure(name: str, task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return milliseconds per sample to train and to infer, of each batch."""
+def works(name: str, task: Task) -> Works:
+    """Return the network of a library, with a batch of input."""
     import torch
 
     torch.set_num_threads(os.cpu_count() or 1)
@@ -155,4 +155,4 @@ def measure(name: str, task: Task) -> tuple[tuple[float, ...], tuple[float, ...]
         with torch.no_grad():
             forward(spikes)
 
-    return timed(train, task), timed(infer, task)
+    return Works(train, infer)

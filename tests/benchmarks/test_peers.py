@@ -1,58 +1,87 @@
 from __future__ import annotations
 
+import io
+import json
+import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.peers import Task, Timing, dense, measure, page
-from benchmarks.peers.page import SHAPES, Entry, entries, in_process, ratios, table, times, to_fastest
+from benchmarks.peers import Task, dense, measure
+from benchmarks.peers.page import SHAPES, Entry, Measured, entries, page, table
+from benchmarks.peers.served import Served, serve
+from benchmarks.peers.task import Works
 from benchmarks.peers.torch_networks import BUILDERS
 
 TINY = Task(dense(12, 8, 3), steps=20, batch=4, density=0.3, batches=2)
 OURS, JELLY, SNN, SPYX = Entry("spikeprep"), Entry("spikingjelly"), Entry("snntorch"), Entry("spyx")
 
 
-def timing(name: str, *train: float) -> Timing:
-    return Timing(name, "1.2", train, tuple(value / 2 for value in train))
+class Fake:
+    """A process whose batches take given times, the last one for ever; `heard` notes who was asked for what."""
+
+    def __init__(self, name: str, heard: list[tuple[str, str]], *times: float) -> None:
+        self.name, self.heard, self.times, self.version = name, heard, list(times), "1.2"
+
+    def __enter__(self) -> Fake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.heard.append((self.name, "ends"))
+
+    def milliseconds(self, what: str) -> float:
+        self.heard.append((self.name, what))
+        return self.times.pop(0) if len(self.times) > 1 else self.times[0]
 
 
-ROUNDS = [
-    {
-        OURS: timing("spikeprep", 1, 2, 3),
-        JELLY: timing("spikingjelly", 20, 30, 40),
-        SNN: timing("snntorch", 50),
-        SPYX: timing("spyx", 10),
-    },
-    {
-        OURS: timing("spikeprep", 2, 4, 9),
-        JELLY: timing("spikingjelly", 100),
-        SNN: timing("snntorch", 80),
-        SPYX: timing("spyx", 16),
-    },
-]
+def measured(*rows: tuple[Entry, float, float]) -> Measured:
+    """Return what two batches of each took: theirs, and all of ours around."""
+    result = Measured()
+    for entry, theirs, ours in rows:
+        result.alternate(Fake("ours", [], ours), Fake("theirs", [], theirs), entry, 2)  # type: ignore[arg-type]
+    return result
 
 
-def test_ratios_are_of_medians_of_one_round() -> None:
-    assert ratios(ROUNDS, JELLY, "train") == [15, 25]
-    assert ratios(ROUNDS, SPYX, "infer") == [5, 4]
-    assert times(ROUNDS, JELLY, "train") == [20, 30, 40, 100]
+def test_a_ratio_is_of_a_batch_to_four_of_ours_around_it() -> None:
+    heard: list[tuple[str, str]] = []
+    result = Measured()
+    ours, theirs = Fake("ours", heard, 1, 2, 4, 50, 10), Fake("theirs", heard, 30, 40)
+    result.alternate(ours, theirs, JELLY, 2)  # type: ignore[arg-type]
+    assert heard[:10] == [("ours", "train")] * 2 + [("theirs", "train")] + [("ours", "train")] * 4 + [
+        ("theirs", "train"),
+        ("ours", "train"),
+        ("ours", "train"),
+    ]
+    assert result.ratios[JELLY, "train"] == [30 / 3, 40 / 10]
+    assert result.times[OURS, "train"] == [1, 2, 4, 50, 10, 10, 10, 10]
+    assert result.times[JELLY, "train"] == [30, 40]
+    assert result.ratios[JELLY, "infer"] == [4, 4]
 
 
-def test_the_fastest_peer_is_the_one_with_the_least_median() -> None:
-    assert to_fastest(ROUNDS, [JELLY, SNN, SPYX], "train") == (SPYX, [5, 4])
-    assert to_fastest(ROUNDS, [JELLY, SNN], "train") == (JELLY, [15, 25])
+def test_the_fastest_is_so_by_ratio_whatever_the_load_was() -> None:
+    # Spyx had a machine that was ten times as slow
+    result = measured((JELLY, 20, 1), (SPYX, 100, 10))
+    assert result.fastest([JELLY, SPYX], "train") == SPYX
 
 
 def test_a_table_has_times_ratios_and_both_comparisons() -> None:
-    text = table(SHAPES["mnist"], [OURS, JELLY, SNN, SPYX], ROUNDS)
-    assert "| spikeprep | 1.2 | 2.50 | 1.00 | | 1.25 | 0.50 | |" in text
-    assert "| SpikingJelly | 1.2 | 35.00 | 20.00 | 20.0 × (15.0 to 25.0) | 17.50 | 10.00 |" in text
-    assert "training 4.5 × (4.0 to 5.0) against Spyx (JAX), the fastest" in text
+    result = measured((JELLY, 20, 1), (SNN, 30, 1), (SPYX, 10, 2))
+    text = table(SHAPES["mnist"], [OURS, JELLY, SNN, SPYX], result)
+    assert "| spikeprep | 1.2 | 1.00 | 1.00 | | 1.00 | 1.00 | |" in text
+    assert "| SpikingJelly | 1.2 | 20.00 | 20.00 | 20.0 × (20.0 to 20.0) | 20.00 |" in text
+    assert "training 5.0 × (5.0 to 5.0) against Spyx (JAX), the fastest" in text
     assert (
-        "training 20.0 × (15.0 to 25.0) against the faster of SpikingJelly and snnTorch, SpikingJelly" in text
+        "training 20.0 × (20.0 to 20.0) against the faster of SpikingJelly and snnTorch, SpikingJelly" in text
     )
+
+
+def test_slow_batches_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.peers.page.LONGEST", 0)
+    result = measured((SNN, 30, 1))
+    assert result.ratios[SNN, "train"] == result.ratios[SNN, "infer"] == [30]
 
 
 def test_recurrent_peers_are_rows_of_their_own_and_ours_is_none() -> None:
@@ -68,24 +97,38 @@ def test_recurrent_peers_are_rows_of_their_own_and_ours_is_none() -> None:
     ]
 
 
-def test_a_page_says_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def fake(entry: Entry, shape: str, batches: int) -> Timing:
-        asked.append((shape, entry))
-        return timing(entry.name, 1.0)
-
-    monkeypatch.setattr("benchmarks.peers.page.in_process", fake)
+def test_a_page_has_new_processes_each_round_and_says_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[tuple[str, str]] = []
+    monkeypatch.setattr("benchmarks.peers.page.served", lambda entry, shape: Fake(entry.name, heard, 1))
     monkeypatch.setattr("benchmarks.peers.page.commit_of", lambda: "abc")
-    text = "\n\n".join(page.page(["snntorch"], ["mnist"], rounds=2, batches=3))
-    assert asked == [("mnist", OURS), ("mnist", SNN)] * 2
+    text = "\n\n".join(page(["snntorch"], ["mnist"], rounds=2, batches=1))
+    assert [name for name, what in heard if what == "ends"] == ["snntorch", "spikeprep"] * 2
     assert "commit abc" in text
     assert "Not installed, so left out: SpikingJelly, norse, Spyx (JAX)." in text
 
 
 def test_a_process_that_fails_says_why() -> None:
-    with pytest.raises(SystemExit, match="invalid choice: 'nothing'"):
-        in_process(SNN, "nothing", 1)
+    with pytest.raises(SystemExit, match=r"(?s)Spyx: .*invalid choice: 'nothing'"):
+        Served("Spyx", ["--serve", "nothing"]).__enter__()
+
+
+def test_serving_warms_up_and_then_does_what_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done = []
+    works = Works(lambda: done.append("train"), lambda: done.append("infer"), warm=3)
+    monkeypatch.setattr("sys.stdin", io.StringIO("infer\ntrain\n"))
+    answers = os.open(tmp_path / "answers", os.O_RDWR | os.O_CREAT)
+    monkeypatch.setattr("os.dup", lambda _: answers)
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    serve(works, "1.2", TINY)
+    lines = [json.loads(line) for line in (tmp_path / "answers").read_text().splitlines()]
+    assert done == ["train"] * 3 + ["infer", "infer", "train"]
+    assert lines[0] == "1.2"
+    assert len(lines) == 3
+    assert min(lines[1:]) > 0
 
 
 def test_input_has_the_density_of_the_task() -> None:
@@ -96,7 +139,7 @@ def test_input_has_the_density_of_the_task() -> None:
 
 def test_ours_times_every_batch_on_the_task() -> None:
     result = measure("spikeprep", TINY)
-    assert len(result.train) == len(result.infer) == 8
+    assert len(result.train) == len(result.infer) == 2
     assert result.train_ms == min(result.train) > 0
 
 
