@@ -6,11 +6,12 @@
 BASE is checked out into a temporary folder, which is removed again; the other side is the working tree as it is, or
 HEAD. Both use this interpreter and its packages, each its own kernels and files; the figures and their inputs are those
 of the tree that this is run in (`benchmarks.main_figures`). Each round has a new process for each side; they measure in
-turn, figure by figure, BASE first, so that what slows the machine for a while slows both. A figure is the fastest of
-some calls. A round before the first, which compiles, is not counted.
+turn, figure by figure, so that what slows the machine for a while slows both; who is first changes from round to round.
+A figure is the fastest of some calls. A round before the first, which compiles, is not counted.
 
 Every figure is a time. A ratio is BASE's through HEAD's of one round: above 1, HEAD is faster. A figure is marked where
-the ratios of all rounds lie on one side of 1; of n rounds of equal sides that happens by chance once in 2ⁿ⁻¹.
+the ratios of all rounds lie on one side of 1. Of equal sides and n rounds that happens by chance to one figure of 2ⁿ⁻¹:
+with 7 rounds to one of 64. A mark that matters is confirmed with more rounds of that figure (``--only``).
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def measure(base: Side, head: Side, inputs: Path, figures: Sequence[str], rounds
     say("kernels are compiled")
     results: list[Round] = []
     for n in range(rounds):
-        results.append(alternate(base, head, inputs, figures))
+        results.append(alternate(base, head, inputs, figures, n))
         say(f"round {n + 1} of {rounds}")
     return results
 

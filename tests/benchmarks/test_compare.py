@@ -94,7 +94,7 @@ def test_figures_are_chosen_by_words_and_have_names_of_their_own() -> None:
     assert len({figure.name for figure in everything}) == len(everything) > len(FIGURES)
 
 
-def test_sides_take_turns_figure_by_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sides_take_turns_and_each_is_first_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = []
 
     class Fake:
@@ -112,9 +112,13 @@ def test_sides_take_turns_figure_by_figure(monkeypatch: pytest.MonkeyPatch) -> N
             return {"value": len(heard)}
 
     monkeypatch.setattr(sides, "Process", Fake)
-    results = alternate("BASE", "HEAD", Path(), ["a", "b"])  # type: ignore[arg-type]
-    assert heard[:4] == [("BASE", "a"), ("HEAD", "a"), ("BASE", "b"), ("HEAD", "b")]
-    assert results == {"a": ({"value": 1}, {"value": 2}), "b": ({"value": 3}, {"value": 4})}
+    results = alternate("BASE", "HEAD", Path(), ["a", "b"], 0)  # type: ignore[arg-type]
+    assert heard[:4] == [("BASE", "a"), ("HEAD", "a"), ("HEAD", "b"), ("BASE", "b")]
+    assert results == {"a": ({"value": 1}, {"value": 2}), "b": ({"value": 4}, {"value": 3})}
+    heard.clear()
+    results = alternate("BASE", "HEAD", Path(), ["a", "b"], 1)  # type: ignore[arg-type]
+    assert heard[:4] == [("HEAD", "a"), ("BASE", "a"), ("BASE", "b"), ("HEAD", "b")]
+    assert results == {"a": ({"value": 2}, {"value": 1}), "b": ({"value": 3}, {"value": 4})}
 
 
 @pytest.fixture
