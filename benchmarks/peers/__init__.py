@@ -2,9 +2,9 @@
 
 Every peer gets the same task: leaky integrate-and-fire layers, by default ``784-800-10``, 400 steps, batches of binary
 input at a given density, rate readout (spike counts), cross-entropy, surrogate-gradient backpropagation through time
-and one Adam step per batch. Convolutions are torch's; a pool sums its window. Peers run at their best: all cores,
-denormals flushed, the sequence given to their connections at once where the library's own modules do so, compiled
-where it compiles.
+and one Adam step per batch. Convolutions are torch's; a pool sums its window. Peers run at their best: all cores, or
+for torch one thread where that is faster, denormals flushed, the sequence given to their connections at once where the
+library's own modules do so, compiled where it compiles.
 
 Run alone (``python -m benchmarks.peers --help``) or from another benchmark in the same process::
 

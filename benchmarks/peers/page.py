@@ -160,7 +160,7 @@ def page(names: Sequence[str], shapes: Sequence[str], rounds: int, batches: int)
     """Measure, and yield the page part by part; progress goes to standard error."""
     began = time.monotonic()
     yield (
-        f"{machine()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}, {rounds} rounds of "
+        f"{machine()}; commit {commit_of()}. Milliseconds per sample, batches of {Task.batch}, rounds: {rounds}, of "
         f"at most {batches} batches, each between four of ours. Random spikes of the density of real data."
     )
     if left_out := [title for name, title in TITLES.items() if name not in (OURS, *names)]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -135,11 +136,24 @@ BUILDERS: dict[str, Callable[..., Network]] = {
 }
 
 
-def works(name: str, task: Task) -> Works:
-    """Return the network of a library, with a batch of input."""
+def choose_threads(infer: Callable[[], Any]) -> None:
+    """Let torch use one thread or all cores, whichever infers faster now: on a loaded machine it may be one."""
     import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    seconds = {}
+    infer()  # allocates
+    for threads in (os.cpu_count() or 1, 1):
+        torch.set_num_threads(threads)
+        began = time.perf_counter()
+        infer()
+        seconds[threads] = time.perf_counter() - began
+    torch.set_num_threads(min(seconds, key=lambda threads: seconds[threads]))
+
+
+def works(name: str, task: Task) -> Works:
+    """Return the network of a library, with a batch of input; threads are chosen."""
+    import torch
+
     torch.set_flush_denormal(True)
     torch.manual_seed(task.seed)
     spikes, labels = torch.from_numpy(task.spikes().astype(np.float32)), torch.from_numpy(task.labels())
@@ -155,4 +169,5 @@ def works(name: str, task: Task) -> Works:
         with torch.no_grad():
             forward(spikes)
 
+    choose_threads(infer)
     return Works(train, infer)
