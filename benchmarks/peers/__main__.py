@@ -24,7 +24,7 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--page", action="store_true", help="compare with spikeprep, on three tasks")
-    parser.add_argument("--rounds", type=int, default=3, help="of the page")
+    parser.add_argument("--rounds", type=int, default=2, help="of the page")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), help="of the page")
     parser.add_argument("--batch", type=int, default=Task.batch, help="samples a batch, without --page")
     parser.add_argument("--batches", type=int, default=Task.batches, help="timed, after those that warm up")

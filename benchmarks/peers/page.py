@@ -59,7 +59,7 @@ SHAPES = {
     "shd": Shape(
         "SHD, 700-256-20, 1 000 steps",
         Task(dense(700, 256, 20), steps=1000, density=0.0114),
-        "1.1 %, 8 000 spikes a sample, about what a recording of SHD has",
+        "1.1 %, 8 000 spikes a sample: chosen, SHD itself was not read",
         recurrent=True,
     ),
 }
