@@ -94,32 +94,54 @@ def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first
 
 
 @jit
-def counts_from_masks(masks: Any, counts: Any, first: int, last: int) -> None:
-    """Write counts [sample, unit]."""
+def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
+    """Write totals [sample], the spikes of each."""
     for b in range(first, last):
-        counts[b, :] = 0
-        for t in range(masks.shape[1]):
-            for tile in range(masks.shape[2]):
-                mask = masks[b, t, tile]
-                while mask:
-                    counts[b, tile * LANES + trailing_zeros(mask)] += 1
-                    mask &= mask - np.uint32(1)
+        total = np.int64(0)
+        flat = masks[b].reshape(-1)
+        for n in range(flat.size):
+            total += ones(flat[n])
+        totals[b] = total
 
 
 @jit
-def units_from_masks(masks: Any, starts: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
-    """Write `step_ptr` and `units` (events by step); sample b's list starts at starts[b]."""
+def units_from_masks(
+    masks: Any, starts: Any, step_ptr: Any, units: Any, counts: Any, first: int, last: int
+) -> None:
+    """Write `step_ptr` and `units` (events by step), and counts [sample, unit]; sample b's list starts at starts[b]."""
+    tiles = masks.shape[2]
+    fired = np.empty(tiles + 1, np.int64)
     for b in range(first, last):
+        counts[b, :] = 0
         at = starts[b]
         for t in range(masks.shape[1]):
             step_ptr[b, t] = at
-            for tile in range(masks.shape[2]):
-                mask = masks[b, t, tile]
+            number = 0
+            for tile in range(
+                tiles
+            ):  # list those with spikes, without a branch that a processor could not guess
+                fired[number] = tile
+                number += masks[b, t, tile] != 0
+            for n in range(number):
+                first_unit, mask = fired[n] * LANES, masks[b, t, fired[n]]
                 while mask:
-                    units[at] = tile * LANES + trailing_zeros(mask)
+                    unit = first_unit + trailing_zeros(mask)
+                    units[at] = unit
+                    counts[b, unit] += 1
                     mask &= mask - np.uint32(1)
                     at += 1
         step_ptr[b, masks.shape[1]] = at
+
+
+@jit
+def pointers_from_counts(counts: Any, starts: Any, unit_ptr: Any, first: int, last: int) -> None:
+    """Write `unit_ptr` from counts [sample, unit]; sample b's list starts at starts[b]."""
+    for b in range(first, last):
+        at = starts[b]
+        for j in range(counts.shape[1]):
+            unit_ptr[b, j] = at
+            at += counts[b, j]
+        unit_ptr[b, counts.shape[1]] = at
 
 
 @jit

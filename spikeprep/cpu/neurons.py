@@ -10,6 +10,7 @@ an order that does not depend on that range: results are the same for any number
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +54,7 @@ class Psp(NamedTuple):
     one: Any
 
 
+@lru_cache(64)
 def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> Neuron:
     """Return a neuron's constants in a working precision."""
     real = dtype.type
@@ -68,6 +70,7 @@ def neuron_constants(neuron: NeuronParams, dtype: np.dtype[Any]) -> Neuron:
     )
 
 
+@lru_cache(64)
 def psp_constants(neuron: NeuronParams, psp: PspParams, dtype: np.dtype[Any]) -> Psp:
     """Return a spike-train PSP's constants in a working precision."""
     real = dtype.type

@@ -27,6 +27,15 @@ class ByUnit(NamedTuple):
     times: NDArray[np.int32]
     active: NDArray[np.int32]
 
+    @classmethod
+    def room(cls, counts: NDArray[np.int64]) -> tuple[ByUnit, NDArray[np.int64]]:
+        """Return room for the events of counts (sample, unit), and where the list of each sample starts."""
+        samples, units = counts.shape
+        totals = counts.sum(axis=1)
+        times = np.empty(totals.sum(), np.int32)
+        by_unit = cls(np.empty((samples, units + 1), np.int64), times, np.empty((samples, units), np.int32))
+        return by_unit, np.cumsum(totals) - totals
+
 
 class CpuSpikes:
     """Spikes as events and masks: a layer reads events by step, a gradient events by unit, a gate masks.
@@ -58,17 +67,15 @@ class CpuSpikes:
         counts = np.empty((samples, units), np.int64)
         slices = workers.samples(samples)
         workers.each(lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), slices)
-        spikes = cls(units, steps, counts, workers)
-        total = int(counts.sum())
-        unit_ptr, times, active = by_unit = ByUnit(
-            pointers(counts), np.empty(total, np.int32), np.empty((samples, units), np.int32)
-        )
+        by_unit, starts = ByUnit.room(counts)
 
         def task(first: int, last: int) -> None:
-            events.times_from_bits(bits, steps, unit_ptr, times, first, last)
-            events.active_units(unit_ptr, active, first, last)
+            events.pointers_from_counts(counts, starts, by_unit.unit_ptr, first, last)
+            events.times_from_bits(bits, steps, by_unit.unit_ptr, by_unit.times, first, last)
+            events.active_units(by_unit.unit_ptr, by_unit.active, first, last)
 
         workers.each(task, slices)
+        spikes = cls(units, steps, counts, workers)
         spikes._by_unit = by_unit
         return spikes
 
@@ -77,13 +84,19 @@ class CpuSpikes:
         cls, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int, workers: Workers
     ) -> CpuSpikes:
         """Return the spikes of a layer's masks uint32 [sample, step, tile]."""
-        counts = np.empty((len(steps), units), np.int64)
+        samples, longest, _ = masks.shape
+        totals, slices = np.empty(samples, np.int64), workers.samples(samples)
+        workers.each(lambda first, last: events.totals_from_masks(masks, totals, first, last), slices)
+        ends = np.cumsum(totals)
+        by_step = ByStep(
+            np.empty((samples, longest + 1), np.int64), np.empty(ends[-1] if samples else 0, np.int32)
+        )
+        counts, starts = np.empty((samples, units), np.int64), ends - totals
         workers.each(
-            lambda first, last: events.counts_from_masks(masks, counts, first, last),
-            workers.samples(len(steps)),
+            lambda first, last: events.units_from_masks(masks, starts, *by_step, counts, first, last), slices
         )
         spikes = cls(units, steps, counts, workers)
-        spikes._masks = masks
+        spikes._masks, spikes._by_step = masks, by_step
         return spikes
 
     def masked(self, kept: NDArray[np.bool_]) -> CpuSpikes:
@@ -114,7 +127,8 @@ class CpuSpikes:
 
     def by_step(self) -> ByStep:
         """Return the events by step."""
-        if self._by_step is None and self._by_unit is not None:
+        if self._by_step is None:
+            assert self._by_unit is not None
             unit_ptr, times, _ = self._by_unit
             samples, longest = len(self.steps), int(self.steps.max(initial=0))
             by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty_like(times))
@@ -123,31 +137,20 @@ class CpuSpikes:
                 self._workers.samples(samples),
             )
             self._by_step = by_step
-        elif self._by_step is None:
-            masks, totals = self.masks(), self.counts.sum(axis=1)
-            starts = np.cumsum(totals) - totals
-            by_step = ByStep(
-                np.empty((len(totals), masks.shape[1] + 1), np.int64), np.empty(totals.sum(), np.int32)
-            )
-            self._workers.each(
-                lambda first, last: events.units_from_masks(masks, starts, *by_step, first, last),
-                self._workers.samples(len(totals)),
-            )
-            self._by_step = by_step
         return self._by_step
 
     def by_unit(self) -> ByUnit:
         """Return the events by unit."""
         if self._by_unit is None:
             by_step = self.by_step()
-            active = np.empty(self.counts.shape, np.int32)
-            by_unit = ByUnit(pointers(self.counts), np.empty_like(by_step.units), active)
+            by_unit, starts = ByUnit.room(self.counts)
 
             def task(first: int, last: int) -> None:
+                events.pointers_from_counts(self.counts, starts, by_unit.unit_ptr, first, last)
                 events.times_from_units(*by_step, by_unit.unit_ptr, by_unit.times, first, last)
-                events.active_units(by_unit.unit_ptr, active, first, last)
+                events.active_units(by_unit.unit_ptr, by_unit.active, first, last)
 
-            self._workers.each(task, self._workers.samples(len(active)))
+            self._workers.each(task, self._workers.samples(len(self.steps)))
             self._by_unit = by_unit
         return self._by_unit
 
