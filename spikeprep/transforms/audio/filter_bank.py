@@ -135,6 +135,9 @@ class FilterBank(FrontEnd):
         return Frames(compress(power, self.compression, self.range_db, self.most_decibels), rate)
 
 
+_LARGE = 1e20  # times the power of the loudest sound is near the largest float32
+
+
 @jit
 def _logarithms(values: NDArray[Any], scale: float, least: float, factor: float, most: float) -> None:
     """Replace each of the flat `values` v by `factor` · ln(max(v · `scale`, `least`)), at most `most`."""
@@ -160,6 +163,9 @@ def compress(
     """Return power compressed as `FilterBank` describes; `power`, contiguous, is overwritten."""
     if compression == "decibels":  # the end of the range becomes 1, whose logarithm is exactly 0
         scale, factor = 10.0 ** (range_db / 10), 10 / math.log(10) / range_db
+        if scale > _LARGE and power.dtype == np.float32:  # their product could overflow
+            wide = compress(power.astype(np.float64), compression, range_db, most_decibels)
+            return wide.astype(np.float32)
         _logarithms(power.reshape(-1), scale, 1.0, factor, float(most_decibels))
     elif compression == "log":
         _logarithms(power.reshape(-1), 1.0, 10.0 ** (-range_db / 10), 1.0, math.inf)

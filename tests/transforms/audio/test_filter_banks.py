@@ -333,3 +333,16 @@ def test_settings_at_their_bounds_give_finite_values(cls):
         values = cls(**chosen)(noise(900)).values
         assert np.isfinite(values).all()
         assert values.any()
+
+
+def test_a_long_range_of_decibels_does_not_overflow():
+    loud = Audio(9.9 * np.sin(np.arange(40_000) * 0.3), RATE)
+    settings = {"range_db": 300, "full_scale": False, "window": 0.5, "low": 100}
+    single, double = (
+        Mel(precision=precision, **settings)(loud).values for precision in ("float32", "float64")
+    )
+    assert single.dtype == np.float32
+    assert double.max() * 30 - 30 > 8  # dB / 10 above 1: |X|² over 1e8, 1e38 and more in the kernel's units
+    loudest = double.argmax(axis=1)[:, None]  # quiet channels are float32's rounding of loud ones
+    got, want = (np.take_along_axis(values, loudest, axis=1) for values in (single, double))
+    np.testing.assert_allclose(got, want, rtol=1e-6)
