@@ -26,13 +26,15 @@ def dense(*sizes: int) -> tuple[LayerKind, ...]:
 class Task:
     """The network and its input: layers, steps, samples per batch, spikes per input unit and step.
 
-    Where `recurrent` is set, each hidden layer is fully connected to itself.
+    Of each sample a share `active` of the units spikes at all, by chance. Where `recurrent` is set, each hidden layer is
+    fully connected to itself.
     """
 
     layers: tuple[LayerKind, ...] = dense(784, 800, 10)
     steps: int = 400
     batch: int = 32
     density: float = 0.021
+    active: float = 1.0
     batches: int = 3
     seed: int = 0
     recurrent: bool = False
@@ -46,7 +48,8 @@ class Task:
         """Return random spikes, bool (time, sample, unit), of one batch or of so many samples."""
         rng = np.random.default_rng(self.seed)
         drawn = rng.random((self.steps, samples or self.batch, self.units), dtype=np.float32)
-        return drawn < self.density
+        active = rng.random(drawn.shape[1:], dtype=np.float32) < self.active
+        return np.asarray(drawn < np.where(active, np.float32(self.density / self.active), 0))
 
     def labels(self, samples: int | None = None) -> NDArray[np.int64]:
         """Return random classes, int64 (sample,)."""

@@ -135,6 +135,9 @@ def test_input_has_the_density_of_the_task() -> None:
     spikes = Task(density=0.021).spikes(8)
     assert spikes.shape == (400, 8, 784)
     assert spikes.mean() == pytest.approx(0.021, rel=0.01)
+    concentrated = Task(density=0.021, active=0.2).spikes(40)
+    assert concentrated.mean() == pytest.approx(0.021, rel=0.03)
+    assert concentrated.any(axis=0).mean() == pytest.approx(0.2, rel=0.03)
 
 
 def test_ours_times_every_batch_on_the_task() -> None:
