@@ -26,7 +26,7 @@ def dense(*sizes: int) -> tuple[LayerKind, ...]:
 class Task:
     """The network and its input: layers, steps, samples per batch, spikes per input unit and step.
 
-    Of each sample a share `active` of the units spikes at all, by chance. Where `recurrent` is set, each hidden layer is
+    A share `active` of the units, drawn for each sample, can spike. Where `recurrent` is set, each hidden layer is
     fully connected to itself.
     """
 
