@@ -173,10 +173,8 @@ class _Camera:
                 continue
             if done:
                 self._total += done
-                events = out[:done]
-                yield (events.copy() if 4 * done < len(out) else events).view(EVENT)[
-                    :, 0
-                ]  # the rest is freed
+                out.resize((done, out.shape[1]), refcheck=False)  # the rest is freed
+                yield out.view(EVENT)[:, 0]
             if state == DONE:
                 return
             out = _words(max(self._most, held))
