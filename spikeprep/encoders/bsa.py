@@ -74,7 +74,7 @@ def _encode(
     zero, limit = spread(0.0), spread(least)
     following = np.append(h[1:], 0.0)
     signed = (h < 0).any()
-    fired = np.zeros((LANES // 8, 8 * bits.shape[1] + delay), np.uint8)
+    fired = np.zeros((LANES // 8, (bits.shape[1] + 7) // 8 * 64 + delay), np.uint8)
     for first in range(0, channels, LANES):
         window[:] = 0.0
         for j in range(1, min(taps, steps + 1)):  # shifted once before the first decision

@@ -33,7 +33,7 @@ def scratch(values: NDArray[np.float64], steps: int) -> tuple[NDArray[np.uint8],
 
     That is the last `WIDTH` flat values, or all of fewer, and zeros.
     """
-    fired, tail = np.zeros((2, (steps + 7) // 8 * 8), np.uint8), np.zeros(2 * WIDTH)
+    fired, tail = np.zeros((2, (steps + 63) // 64 * 64), np.uint8), np.zeros(2 * WIDTH)
     begin = max(values.size - WIDTH, 0)
     for n in range(begin, values.size):
         tail[n - begin] = values[n]
