@@ -34,7 +34,7 @@ class ByUnit(NamedTuple):
         totals = counts.sum(axis=1)
         times = np.empty(totals.sum(), np.int32)
         by_unit = cls(np.empty((samples, units + 1), np.int64), times, np.empty((samples, units), np.int32))
-        return by_unit, np.cumsum(totals) - totals
+        return by_unit, starts_of(totals)
 
 
 class CpuSpikes:
@@ -87,11 +87,8 @@ class CpuSpikes:
         samples, longest, _ = masks.shape
         totals, slices = np.empty(samples, np.int64), workers.samples(samples)
         workers.each(lambda first, last: events.totals_from_masks(masks, totals, first, last), slices)
-        ends = np.cumsum(totals)
-        by_step = ByStep(
-            np.empty((samples, longest + 1), np.int64), np.empty(ends[-1] if samples else 0, np.int32)
-        )
-        counts, starts = np.empty((samples, units), np.int64), ends - totals
+        by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty(totals.sum(), np.int32))
+        counts, starts = np.empty((samples, units), np.int64), starts_of(totals)
         workers.each(
             lambda first, last: events.units_from_masks(masks, starts, *by_step, counts, first, last), slices
         )
@@ -175,5 +172,11 @@ class CpuSpikes:
 
 def pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
-    ends = np.cumsum(counts.ravel()).reshape(counts.shape)
-    return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
+    unit_ptr = np.empty((counts.shape[0], counts.shape[1] + 1), np.int64)
+    events.pointers_from_counts(counts, starts_of(counts.sum(axis=1)), unit_ptr, 0, len(counts))
+    return unit_ptr
+
+
+def starts_of(totals: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the list of each sample starts, from the number of its events, (sample,)."""
+    return np.cumsum(totals) - totals
