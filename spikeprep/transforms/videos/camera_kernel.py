@@ -1,8 +1,6 @@
-"""The events of an event camera, pixel by pixel: the kernel of `VideoToEvents`.
+"""The events of an event camera, pixel by pixel: the general kernel of `VideoToEvents`, for any frames and settings.
 
-Pixels are independent. For each pair of frames the kernel visits them in order; most are done after a comparison, as
-their change stays below the thresholds. The events of a pair of frames are keys of 64 bits (time since the first of
-them, pixel, polarity), which are sorted by time, a byte a pass.
+Pixels are independent. For each pair of frames the kernel visits them in order, and keeps their events as `event_keys`.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from numpy.typing import NDArray
 from ..._jit import inline, jit
 from ...random import VIDEO_LEAK, VIDEO_NOISE, SampleKey, philox4x32
 from ..draws import draws
-from .event_keys import DONE, EVENTS_FULL, KEYS_FULL, NO_DEAD_TIME, Room, event_key, write_events
-from .pixel_model import GRID, on_grid, response, response_of, responses
+from .event_keys import DONE, EVENTS_FULL, KEYS_FULL, Room, event_key, write_events
+from .pixel_model import GRID, NO_DEAD_TIME, on_grid, response, response_of, responses
 
 _DARK, _SCALE = 20.0, 275.0  # the bandwidth is proportional to (level + _DARK) / _SCALE
 _BRIGHT = 0.75  # of the noise is gone at level 255

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ..._jit import inline, jit
 from ..._simd import bytes_outside, trailing_zeros
-from .event_keys import DONE, EVENTS_FULL, KEYS_FULL, NO_DEAD_TIME, Room, event_key, write_events
-from .pixel_model import on_grid, responses
+from .event_keys import DONE, EVENTS_FULL, KEYS_FULL, Room, event_key, write_events
+from .pixel_model import NO_DEAD_TIME, on_grid, responses
 
 _STEPS = (
     256.0  # buckets per unit of response: narrower than the distance of two levels, so each has at most one

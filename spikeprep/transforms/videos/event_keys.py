@@ -15,9 +15,6 @@ from ..._jit import inline, jit
 DONE, KEYS_FULL, EVENTS_FULL = 0, 1, 2
 """How a kernel's call ends: all frames are done, or there is no room for another key, or another frame's events."""
 
-NO_DEAD_TIME = -1.0
-"""The end of a dead time, in µs, of a pixel that is in none."""
-
 _COUNTS = 1 << 16
 _DENSE = 2  # µs per event up to which every µs is counted apart: one pass
 _DIGIT = 8  # bits, at most, of a pass otherwise

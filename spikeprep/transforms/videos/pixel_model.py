@@ -19,6 +19,9 @@ from ..draws import draws
 GRID = 2.0**32
 """Steps per unit of logarithm: sums of such numbers are exact in float64."""
 
+NO_DEAD_TIME = -1.0
+"""The end of a dead time, in µs, of a pixel that is in none."""
+
 _LINEAR = 20.0  # grey level up to which the response is linear
 _SLOPE = np.log(_LINEAR) / _LINEAR
 _LEAST = 0.01  # of a threshold that mismatch has made small
