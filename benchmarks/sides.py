@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.answering import Answering
 from benchmarks.machine import ROOT, Commit, commit_of, git
 
 Result = Mapping[str, Any]
@@ -76,7 +74,7 @@ def check_imports(imported: Mapping[str, str], side: Side) -> None:
             raise SystemExit(f"{side.name} imported {package} from {found}, not from {expected}")
 
 
-class Process:
+class Process(Answering):
     """A process of one side, which waits while it is not asked for a figure; a context manager.
 
     Parameters
@@ -94,50 +92,25 @@ class Process:
 
     def __init__(self, side: Side, inputs: Path) -> None:
         self.side = side
-        self.errors = tempfile.TemporaryFile("w+", dir=side.folder)  # noqa: SIM115 (closed with the process)
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "benchmarks.main_figures"),
-                *("--inputs", str(inputs), "--scratch", str(side.folder / "scratch")),
-            ],
-            env=side.environment(),
-            cwd=side.folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
+        command = [
+            *(sys.executable, "-P", "-m", "benchmarks.main_figures"),
+            *("--inputs", str(inputs), "--scratch", str(side.folder / "scratch")),
+        ]
+        super().__init__(f"{side.name}, {side.commit}", command, side.folder, side.environment())
 
     def __enter__(self) -> Self:
+        super().__enter__()
         try:
-            check_imports(self._answer(), self.side)
+            check_imports(self.greeting, self.side)
         except BaseException:
             self.__exit__()
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.errors):
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()  # type: ignore[union-attr]
-
     def measure(self, figure: str) -> Result:
         """Return the result of a figure, by its name."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # its answer will say why
-            self.process.stdin.write(figure + "\n")
-            self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        if line := self.process.stdout.readline():
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        self.errors.seek(0)
-        raise SystemExit(f"{self.side.name}, {self.side.commit}: {self.errors.read().strip()[-2000:]}")
+        result: Result = self.ask(figure)
+        return result
 
 
 @contextlib.contextmanager

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from typing import Self
 
+from benchmarks.answering import Answering
 from benchmarks.machine import ROOT
 
 from .task import Task, Works, milliseconds
@@ -26,7 +24,7 @@ def serve(works: Works, version: str, task: Task) -> None:
             print(json.dumps(milliseconds(work, task)), file=answers, flush=True)
 
 
-class Served:
+class Served(Answering):
     """A process that serves, warm; a context manager.
 
     Parameters
@@ -43,40 +41,13 @@ class Served:
     """
 
     def __init__(self, title: str, arguments: Sequence[str]) -> None:
-        self.title, self.version = title, ""
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.peers", *arguments],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            bufsize=1,
-        )
+        super().__init__(title, [sys.executable, "-m", "benchmarks.peers", *arguments], ROOT)
 
-    def __enter__(self) -> Self:
-        try:
-            self.version = str(self._answer())
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
+    @property
+    def version(self) -> str:
+        """The library's version."""
+        return str(self.greeting)
 
     def milliseconds(self, what: str) -> float:
         """Return the time of one batch, per sample; `what` is ``train`` or ``infer``."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(what + "\n")
-        return float(self._answer())
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        if line := self.process.stdout.readline():
-            return str(json.loads(line))
-        self.errors.seek(0)
-        raise SystemExit(f"{self.title}: {self.errors.read().strip()[-2000:]}")
+        return float(self.ask(what))
