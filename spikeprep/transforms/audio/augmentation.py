@@ -12,7 +12,8 @@ from ...encoders.base import Augmentation
 from ...errors import UsageError
 from ...random import SampleKey
 from ..draws import required_key
-from .base import Samples, checked_samples, samples_of
+from .base import Samples, samples_of
+from .samples import checked_samples
 
 
 @dataclass(frozen=True)

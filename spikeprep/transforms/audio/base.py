@@ -1,4 +1,4 @@
-"""What the transforms of sound share: their checks, and what a front end is."""
+"""What a transform of sound takes, and what a front end is; without kernels, so that recipes are read at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._jit import jit
-from ..._simd import LINE, above, load_line, spread_line
-from ...data import LOUDEST, Audio, Frames
+from ...data import Audio, Frames
 from ...encoders.base import Transform
 from ...errors import DataError, SignalError, UsageError
 from ...random import SampleKey
@@ -38,48 +36,6 @@ def samples_of(signal: Any, who: str) -> Samples:
         "Audio with floating-point samples (time,) in ±1",
         "Pass spikeprep.data.Audio(samples, rate); divide int16 samples by 32768.",
     )
-
-
-def checked_samples(signal: Any, who: str) -> Samples:
-    """Return the samples of `Audio`; raises as `samples_of`, and `DataError` for samples not finite or far from ±1."""
-    samples = samples_of(signal, who)
-    if is_plain(samples) and _within(samples, LOUDEST):
-        return samples
-    least, most = samples.min(initial=0), samples.max(initial=0)  # NaN where one is
-    if not (isfinite(least) and isfinite(most)):
-        raise DataError(
-            f"{who}: got samples that are NaN or infinite", "finite ones", "Repair the recording."
-        )
-    if max(-least, most) > LOUDEST:
-        raise DataError(
-            f"{who}: got samples from {least:g} to {most:g}",
-            "±1",
-            "Divide them by their full scale, for example 16-bit numbers by 32768.",
-        )
-    return samples
-
-
-def is_plain(samples: Samples) -> bool:
-    """Return whether kernels take samples as they are: float32 or float64 of this machine, one after another."""
-    dtype, flags = samples.dtype, samples.flags
-    return dtype.char in "fd" and dtype.isnative and flags.c_contiguous and flags.aligned
-
-
-@jit
-def _within(samples: Samples, most: float) -> bool:
-    """Return whether all samples are between −`most` and `most`, and none is NaN."""
-    width = LINE // samples.itemsize
-    top, bottom = spread_line(samples.dtype.type(most)), spread_line(samples.dtype.type(-most))
-    everywhere = above(top, bottom)
-    inside = everywhere
-    whole = samples.size - samples.size % width
-    for n in range(0, whole, width):
-        s = load_line(samples, n)
-        inside = inside & above(top, s) & above(s, bottom)
-    for n in range(whole, samples.size):
-        if not abs(samples[n]) < most:
-            return False
-    return bool(inside == everywhere)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from ...config import Meta, NonNegative, Positive
 from ...data import Audio, Frames
 from ...errors import UsageError
 from ...random import SampleKey
-from .base import FrontEnd, Samples, checked_samples
+from .base import FrontEnd, Samples
+from .samples import checked_samples
 
 Compression = Literal["none", "square_root", "cube_root", "log", "decibels"]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]

@@ -37,8 +37,9 @@ from ..._simd import (
 from ...config import Meta
 from ...data import Audio, Frames
 from ...random import SampleKey
-from .base import FrontEnd, checked_samples
+from .base import FrontEnd
 from .lyon_filters import CAP, FRONT, TARGETS, Filters, design
+from .samples import checked_samples
 
 # ---------------------------------------------------------------- the kernel
 

@@ -31,7 +31,7 @@ from ..._simd import (
     store_columns,
     trailing_zeros,
 )
-from .base import is_plain
+from .samples import is_plain
 
 
 class MelTables(NamedTuple):
