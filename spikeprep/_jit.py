@@ -31,11 +31,14 @@ check_address_space()
 import numba as nb  # noqa: E402
 from numba.core import caching, config, event  # noqa: E402
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-# NUMBA_BOUNDSCHECK=1 in the environment overrides `boundscheck`
+_OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "no_cfunc_wrapper": True}
+# NUMBA_BOUNDSCHECK=1 in the environment overrides `boundscheck`; the wrapper would be for callers in C
 
 inline = nb.njit(**_OPTIONS, inline="always")
 """For small functions that become part of the kernel that calls them."""
+
+helper = nb.njit(**_OPTIONS, no_cpython_wrapper=True)
+"""For functions that only kernels call: they compile in half the time without an entry from Python."""
 
 
 def jit(function: Callable[..., Any]) -> Any:
