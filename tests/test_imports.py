@@ -237,6 +237,7 @@ HEAVY = {"zarr", "numcodecs", "numba", "llvmlite", "scipy", "click", *OPTIONAL}
         ("import spikeprep.registry", HEAVY),
         ("from spikeprep.registry import ENCODERS; ENCODERS.names()", HEAVY),
         ("import spikeprep.system; spikeprep.system.report()", HEAVY),
+        ("from spikeprep.recipes import load_recipe", {"numba", "llvmlite", "scipy", *OPTIONAL}),
         ("from spikeprep_cli.main import main; main(['--help'])", (HEAVY | {"numpy"}) - {"click"}),
         ("from spikeprep_cli.main import main; main(['encode', '--help'])", (HEAVY | {"numpy"}) - {"click"}),
     ],
