@@ -37,9 +37,6 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "no_cfu
 inline = nb.njit(**_OPTIONS, inline="always")
 """For small functions that become part of the kernel that calls them."""
 
-helper = nb.njit(**_OPTIONS, no_cpython_wrapper=True)
-"""For functions that only kernels call: they compile in half the time without an entry from Python."""
-
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a kernel: without the interpreter's lock, cached on disk, indices unchecked, divisions as in NumPy."""

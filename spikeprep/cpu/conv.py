@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper, inline, jit
+from .._jit import inline, jit
 from .._simd import LANES, LINE, PART, above, add_parts, load_part, select, spread_part, store, total
 from ..backend import DeviceLayer, ErrorSignal, ParameterState
 from ..data import Hm2bpConstants
@@ -234,7 +234,7 @@ def conv_backward(
             _send(weight, ptr[b], windows, strides, post_ptr[b], delta[b], psp, rank, sums, incoming[b])
 
 
-@helper
+@jit
 def _send(
     weight: Any,
     ptr: Any,

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import helper, inline, jit
+from .._jit import inline, jit
 from .._simd import LANES, load_word, ones, trailing_zeros
 
 
-@helper
+@jit
 def _last_word(flat: Any, at: int, left: int) -> Any:
     """Return the `left` < 64 steps that start at byte `at`, where eight bytes may reach past the array."""
     word = np.uint64(0)
@@ -184,7 +184,7 @@ def trace(step_ptr: Any, units: Any, steps: Any, decay: Any, traces: Any, first:
 # ---------------------------------------------------------------- layers on a grid (`grids`)
 
 
-@helper
+@jit
 def end_tile(reached: Any, masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -> Any:
     """Append the events of one tile, if any spike has `reached` it; return `times` and where the next tile begins.
 
@@ -197,7 +197,7 @@ def end_tile(reached: Any, masks: Any, ptr: Any, times: Any, at: int, fired: Any
     return times, ptr[LANES]
 
 
-@helper
+@jit
 def add_tile(masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -> Any:
     """Append the events of one tile, by lane, to `times` from `at` on; return `times`, grown where it is full.
 
@@ -237,7 +237,7 @@ def add_tile(masks: Any, ptr: Any, times: Any, at: int, fired: Any, fill: Any) -
     return times
 
 
-@helper
+@jit
 def counts_from_lanes(ptr: Any, lanes: Any, counts: Any) -> int:
     """Write counts [unit] of a sample from its events by lane; return how many are not 0. Unit j is lane lanes[j]."""
     active = 0

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper
+from .._jit import jit
 from .._simd import LANES, PART
 from ..backend import SpatialMap
 from . import events
@@ -218,7 +218,7 @@ def lanes_from_units(units: NDArray[Any], windows: Windows) -> NDArray[Any]:
 # ---------------------------------------------------------------- pre units that fire
 
 
-@helper
+@jit
 def active_lanes(ptr: Any, windows: Any, strides: Any, lanes: Any, base: Any, rank: Any) -> int:
     """List the positions of a sample's pre units that fire in `lanes`, in order, and return their number.
 
@@ -240,7 +240,7 @@ def active_lanes(ptr: Any, windows: Any, strides: Any, lanes: Any, base: Any, ra
     return count
 
 
-@helper
+@jit
 def units_in_window(
     place: int, windows: Any, strides: Any, base: Any, rank: Any, found: Any, parts: Any
 ) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper, jit
+from .._jit import jit
 from .._simd import LANES, above, aligned_zeros, load, ones, select, smaller, spread, store, sum_rows, total
 from ..backend import ArraySpec, DeviceLayer, ErrorSignal, LinearMap, ParameterState
 from ..composition import ArrayParameter, synapses
@@ -52,7 +52,7 @@ def soft_reset_constants(neuron: SoftResetParams, dtype: np.dtype[Any]) -> SoftR
     )
 
 
-@helper
+@jit
 def soft_reset_step(drive: Any, membrane: Any, threshold: Any, neuron: Any) -> Any:
     """Advance a tile without refractory time by a step: return its membrane after the reset, and the spike mask."""
     membrane = membrane * spread(neuron.keep) + drive
@@ -142,7 +142,7 @@ def soft_reset_forward_lateral(
                 store(state, at, load(state, at) - taken)
 
 
-@helper
+@jit
 def lanes_of(values: Any, tile: int, lanes: Any) -> Any:
     """Write a tile's values [post], 0 past the last, to `lanes` [lane]; return whether any is other than 0."""
     live, moves = min(LANES, values.size - tile * LANES), False

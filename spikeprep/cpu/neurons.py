@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import helper, jit
+from .._jit import jit
 from .._simd import LANES, LINE, above, load, load_line, ones, select, spread, spread_line, store, sum_rows
 from ..data import NeuronParams, PspParams
 
@@ -99,7 +99,7 @@ def psp_constants(neuron: NeuronParams, psp: PspParams, dtype: np.dtype[Any]) ->
     )
 
 
-@helper
+@jit
 def live_lanes(units: int, tile: int) -> Any:
     """Return the mask of the lanes of a tile that are neurons of a layer of `units`."""
     left = units - tile * LANES
@@ -108,7 +108,7 @@ def live_lanes(units: int, tile: int) -> Any:
     return (np.uint32(1) << np.uint32(left)) - np.uint32(1)
 
 
-@helper
+@jit
 def thresholds_of(units: int, tile: int, neuron: Any) -> Any:
     """Return the thresholds of a tile's lanes: lanes past the last of `units` neurons never fire.
 
@@ -120,7 +120,7 @@ def thresholds_of(units: int, tile: int, neuron: Any) -> Any:
 # ---------------------------------------------------------------- neurons (docs/hm2bp.md section 1; paper eq. 2 to 4)
 
 
-@helper
+@jit
 def lif_step(drive: Any, membrane: Any, current: Any, held: Any, threshold: Any, neuron: Any) -> Any:
     """Advance a tile by a step: return membrane as compared with the threshold, current, and the spike mask.
 
@@ -132,14 +132,14 @@ def lif_step(drive: Any, membrane: Any, current: Any, held: Any, threshold: Any,
     return membrane, current, above(membrane, threshold)
 
 
-@helper
+@jit
 def reset(mask: Any, membrane: Any, held: Any, neuron: Any) -> Any:
     """Return membrane and held after the spikes of a step: 0 and R where there was one; `held` counts down."""
     membrane = select(mask, spread(neuron.zero), membrane)
     return membrane, select(mask, spread(neuron.refractory), held - spread(neuron.one))
 
 
-@helper
+@jit
 def step_tile(state: Any, at: int, drive: Any, threshold: Any, neuron: Any) -> Any:
     """Advance a tile whose membrane, current and held are in `state` from `at` on; return its spike mask."""
     held = load(state, at + 2 * LANES)
@@ -168,7 +168,7 @@ def lif(drive: Any, neuron: Any, masks: Any, membranes: Any, currents: Any) -> N
         membrane, held = reset(mask, membrane, held, neuron)
 
 
-@helper
+@jit
 def run_line(drive: Any, begin: int, steps: int, neuron: Any, masks: Any, first: int) -> None:
     """Run the neurons of a cache line on `drive` [step · lane], in units of the membrane (times `gain`), and clear it.
 
@@ -298,7 +298,7 @@ def leaving(masks: Any, steps: int, psp: Any, out: Any) -> None:
 # ---------------------------------------------------------------- spike-train PSPs (docs/hm2bp.md section 2; eq. 9)
 
 
-@helper
+@jit
 def silent_mask(counts: Any, first: int) -> Any:
     """Return the mask of the silent ones among the neurons from `first` on; lanes past the last count as silent."""
     silent = np.uint32(0)

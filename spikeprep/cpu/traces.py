@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper
+from .._jit import jit
 from .._simd import LANES, PART, load, load_part, spread, spread_part, store
 from ..data import NeuronParams, PspParams
 
@@ -52,7 +52,7 @@ def table_size(active: int, steps: int, psp: PspParams) -> int:
     return (-(-(active + PART) // LANES) * LANES) * (steps + slow)
 
 
-@helper
+@jit
 def trace_table(
     ptr: Any, times: Any, lanes: Any, active: int, steps: int, psp: Any, decays: Any, table: Any
 ) -> int:
@@ -81,7 +81,7 @@ def trace_table(
     return columns
 
 
-@helper
+@jit
 def firing_terms(
     times: Any,
     start: int,
@@ -119,7 +119,7 @@ def firing_terms(
     return count
 
 
-@helper
+@jit
 def traced_psps(table: Any, terms: Any, shares: Any, count: int, parts: Any, size: int, e: Any) -> None:
     """Write e of one post neuron, a part of pre units behind the other (see `grids.units_in_window`).
 
@@ -147,7 +147,7 @@ def traced_psps(table: Any, terms: Any, shares: Any, count: int, parts: Any, siz
         store(e, (part + 3) * PART, sum_d)
 
 
-@helper
+@jit
 def merged_psp(
     times: Any, begin: int, end: int, post_times: Any, start: int, stop: int, psp: Any, decays: Any
 ) -> Any:
@@ -180,7 +180,7 @@ def merged_psp(
     return e
 
 
-@helper
+@jit
 def _trace_at(times: Any, at: int, end: int, now: int, then: int, trace: Any, decays: Any) -> Any:
     """Return S at step `now` from S at step `then`, and the first spike after `now`; `at` is the first after `then`."""
     trace = trace * decays.synapse[now - then]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import helper, jit
+from .._jit import jit
 from .._simd import LANES
 from ..backend import OptimiserStep
 
@@ -52,7 +52,7 @@ def step_constants(step: OptimiserStep, samples: int, dtype: np.dtype[Any]) -> U
     )
 
 
-@helper
+@jit
 def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
     """Write reg_ij / w_ij of a tile's lanes: λ β / s · exp(β (mean_j (w_ij/s)² − 1)); 0 past the last neuron."""
     pre = weight.shape[0]
@@ -73,7 +73,7 @@ def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
     out[live:] = step.zero
 
 
-@helper
+@jit
 def _collect(gradients: Any, j: int, zero: Any) -> None:
     """Add row j of every group into group 0, in order, and clear the others."""
     for g in range(1, gradients.shape[0]):

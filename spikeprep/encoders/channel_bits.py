@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper
+from .._jit import jit
 from .._simd import bit_of_bytes
 from ..data import Bits
 
 
-@helper
+@jit
 def write_channels(
     fired: NDArray[np.uint8], first: int, channels: int, bits: Bits, stride: int, offset: int
 ) -> None:

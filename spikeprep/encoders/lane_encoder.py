@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper, jit
+from .._jit import jit
 from .._simd import LINE
 from ..data import Bits
 from .channel_bits import write_channels
@@ -20,7 +20,7 @@ WIDTH = LINE // 8
 """Channels that a kernel takes at a time: the float64 of one cache line, and the bits of a byte."""
 
 
-@helper
+@jit
 def write_bits(fired: NDArray[np.uint8], first: int, channels: int, bits: Bits) -> None:
     """Write up (half 0) and down (half 1) of `WIDTH` channels from `first` on to units 2 c and 2 c + 1 of `bits`."""
     for half in range(2):

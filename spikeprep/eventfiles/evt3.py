@@ -23,7 +23,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper, jit
+from .._jit import jit
 from .._simd import ones, trailing_zeros
 from ..data import EVENT
 from ..input_files import InputFile
@@ -48,7 +48,7 @@ _RARE = 1 << _HIGH | 1 << _VECT_12 | 1 << _VECT_8
 _MAX_EVENTS = 12  # of a word
 
 
-@helper
+@jit
 def _decode_fast(
     words: NDArray[np.uint16], used: int, out: Words, count: int, time: int, before: int, fields: int
 ) -> tuple[int, int, int, int, int]:

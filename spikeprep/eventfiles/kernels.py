@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import helper, inline, jit
+from .._jit import inline, jit
 from .._simd import trailing_zeros
 from .base import LATEST, Words
 
@@ -54,7 +54,7 @@ def expand(
     return np.int64(left), count  # type: ignore[return-value]
 
 
-@helper
+@jit
 def unwrap(t: int, stamp: int, before: int, anchor_t: int, anchor: int, bits: int) -> tuple[int, int, int]:
     """Return the time of a stamp that is not `onward` of the one before it, or follows such a one, and the next anchor.
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._jit import helper, jit
+from ..._jit import jit
 from ...config import Meta, Share
 from ...random import ELASTIC, ELASTIC_AFFINE, ELASTIC_OF_COPY, SampleKey
 from ..draws import _draw, draws, uniforms
@@ -43,7 +43,7 @@ def kernel(sigma: float) -> NDArray[np.float32]:
     return np.asarray(np.rint(taps / taps.sum() * 2.0**24) / 2.0**24, np.float32)
 
 
-@helper
+@jit
 def _noise(numbers: NDArray[np.uint64]) -> NDArray[np.float32]:
     """Return the noise of 64-bit numbers, four values of each."""
     noise = np.empty(4 * numbers.size, np.float32)
@@ -54,7 +54,7 @@ def _noise(numbers: NDArray[np.uint64]) -> NDArray[np.float32]:
     return noise
 
 
-@helper
+@jit
 def _displace(
     noise: NDArray[np.float32], taps: NDArray[np.float32], alpha: Any, positions: Positions
 ) -> None:

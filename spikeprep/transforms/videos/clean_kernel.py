@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._jit import helper, inline, jit
+from ..._jit import inline, jit
 from ..._simd import bytes_outside, trailing_zeros
 from .event_keys import DONE, EVENTS_FULL, KEYS_FULL, Room, event_key, write_events
 from .pixel_model import NO_DEAD_TIME, on_grid, responses
@@ -88,7 +88,7 @@ def _set_limits(s: Any, pixel: Any) -> None:
     s.high[pixel] = above - np.uint64(s.values[above] >= rises)
 
 
-@helper
+@jit
 def _firing(frame: NDArray[np.uint8], state: _State, begin: int, end: int, pixels: NDArray[np.uint32]) -> int:
     """Write which pixels from `begin` to `end` are outside their limits to `pixels`; return how many."""
     low, high = state.low, state.high
@@ -156,7 +156,7 @@ def _emit(
     return np.int64(at)  # type: ignore[return-value]
 
 
-@helper
+@jit
 def _emit_with_dead_time(
     old: NDArray[np.uint8],
     new: NDArray[np.uint8],
