@@ -16,8 +16,10 @@ import functools
 import hashlib
 import inspect
 import os
+import pickle
 import sys
 import types
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,7 +31,7 @@ from .processes import check_address_space
 check_address_space()
 
 import numba as nb  # noqa: E402
-from numba.core import caching, config, event  # noqa: E402
+from numba.core import caching, config, event, serialize  # noqa: E402
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False, "no_cfunc_wrapper": True}
 # NUMBA_BOUNDSCHECK=1 in the environment overrides `boundscheck`; the wrapper would be for callers in C
@@ -138,8 +140,51 @@ class _FunctionCache(caching.FunctionCache):  # type: ignore[misc]
         location = _Location(function, folder, stamp)
         self._name, self._py_func = repr(function), function
         self._impl, self._cache_path = _Format(function, location), folder
-        self._cache_file = caching.IndexDataCacheFile(folder, self._impl.filename_base, stamp)
+        self._cache_file = _Files(folder, self._impl.filename_base, stamp)
         self.enable()
+
+
+class _Files:
+    """The files of one function's cache, a file for each signature, so that processes may save at the same time.
+
+    Numba numbers them, by an index: of two processes that save kernels of different signatures at once, both may take
+    the same number, and afterwards one kernel is loaded for the other's types.
+    """
+
+    def __init__(self, folder: str, name: str, stamp: str) -> None:
+        self._folder, self._name, self._stamp = folder, name, (nb.__version__, stamp)
+
+    def _path(self, key: tuple[Any, ...]) -> str:
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()
+        return os.path.join(self._folder, f"{self._name}.{digest[:16]}{kernel_cache.SUFFIX}")
+
+    def load(self, key: tuple[Any, ...]) -> Any:
+        """Return what was saved of a signature, processor and bytecode; None where that is nothing, or out of date."""
+        try:
+            with open(self._path(key), "rb") as file:
+                return pickle.load(file) if pickle.load(file) == (self._stamp, key) else None
+        except FileNotFoundError:
+            return None
+
+    def save(self, key: tuple[Any, ...], data: Any) -> None:
+        """Write a file; who reads it meanwhile gets the old one."""
+        path = self._path(key)
+        partial = f"{path}.tmp.{uuid.uuid4().hex[:16]}"
+        try:
+            with open(partial, "wb") as file:
+                file.write(serialize.dumps((self._stamp, key)))
+                file.write(serialize.dumps(data))
+            os.replace(partial, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+            raise
+
+    def flush(self) -> None:
+        """Remove the files of all signatures."""
+        for entry in os.scandir(self._folder):
+            if entry.name.startswith(f"{self._name}.") and entry.name.endswith(kernel_cache.SUFFIX):
+                os.unlink(entry.path)
 
 
 def sources_digest(function: Callable[..., Any]) -> str | None:
@@ -147,7 +192,7 @@ def sources_digest(function: Callable[..., Any]) -> str | None:
 
     It covers the options above, the files of all functions that `function` reaches within its own package and
     spikeprep, and the values of the constants among their globals. Other libraries count by Numba's version, which
-    is part of the cache's index.
+    is part of the cache's files.
     """
     files: set[str] = set()
     constants: set[str] = set()

@@ -17,8 +17,8 @@ from pathlib import Path
 VARIABLES = ("SPIKEPREP_CACHE_DIR", "NUMBA_CACHE_DIR")
 """Environment variables that name a cache folder, most specific first."""
 
-SUFFIXES = (".nbi", ".nbc")
-"""What the names of Numba's index and data files end in."""
+SUFFIX = ".nbc"
+"""What the names of the files end in, one for each signature of a kernel."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ def inspect(package: str) -> Cache:
         for place in candidates(source)
         if os.path.isdir(place)
         for path in Path(place).iterdir()
-        if path.suffix in SUFFIXES
+        if path.suffix == SUFFIX
     ]
     return Cache(folder, tuple(tried), len(sizes), sum(sizes))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import spikeprep
@@ -114,6 +115,24 @@ def test_an_edit_recompiles_the_kernels_that_depend_on_it_and_no_others(package)
     assert results() == cached(now)
 
 
+def test_processes_that_save_at_the_same_time_lose_no_signature(package, monkeypatch):
+    first, second = (results() and sys.modules["kernels_under_test.kernels"].stands_alone for _ in range(2))
+    replace, saving = os.replace, []
+
+    def interrupted(source: str, target: str) -> None:
+        saving.append(target)
+        if len(saving) == 1:
+            second(np.float32(7.5))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    first(np.int32(7))
+    assert len(saving) > 1
+    calls = "import numpy as np; from kernels_under_test.kernels import stands_alone as kernel; "
+    calls += "print(kernel(np.float32(7.5)), kernel(np.int32(7)), sum(kernel.stats.cache_hits.values()))"
+    assert run(calls, package) == "6.5 6 2\n"
+
+
 def test_a_touched_file_recompiles_nothing(package):
     results()
     for file in package.glob("*.py"):
@@ -161,7 +180,7 @@ def test_a_read_only_package_is_cached_in_the_users_folder(package, tmp_path, mo
 
 def test_a_damaged_cache_is_compiled_again(package):
     results()
-    files = list(package.rglob("*.nb[ic]"))
+    files = list(package.rglob("*.nbc"))
     for file in files:
         file.write_bytes(b"\x80garbage")
     assert results() == FRESH

@@ -54,7 +54,7 @@ def test_every_package_is_installed():
 def test_every_data_file_is_installed():
     data = PROJECT["tool"]["setuptools"]["package-data"]
     for path in PACKAGES["spikeprep"].rglob("*"):
-        if path.is_file() and path.suffix not in (".py", ".pyc", ".nbi", ".nbc"):
+        if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__":
             package = ".".join(("spikeprep", *path.parent.relative_to(PACKAGES["spikeprep"]).parts))
             assert any(path.match(pattern) for pattern in data.get(package, [])), path
 
@@ -148,7 +148,7 @@ def test_an_sdist_carries_every_file_of_the_tests(tmp_path):
     (root,) = unpacked.iterdir()
     for folder in ("tests", "spikeprep", "cli", "docs", "docs_site", "benchmarks", "changes"):
         for path in (tree / folder).rglob("*"):
-            if path.is_file() and path.suffix not in (".pyc", ".nbi", ".nbc"):
+            if path.is_file() and path.parent.name != "__pycache__":
                 assert (root / path.relative_to(tree)).is_file(), path.relative_to(tree)
     for file in (".importlinter", "CONTRIBUTING.md", "Makefile", "README.md", "LICENSE", "pyproject.toml"):
         assert (root / file).is_file(), file
