@@ -21,7 +21,7 @@ import sys
 import types
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -40,12 +40,46 @@ inline = nb.njit(**_OPTIONS, inline="always")
 """For small functions that become part of the kernel that calls them."""
 
 
+_kernels: list[Any] = []
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a kernel: without the interpreter's lock, cached on disk, indices unchecked, divisions as in NumPy."""
     dispatcher: Any = nb.njit(**_OPTIONS)(function)
     if hasattr(dispatcher, "py_func"):  # not with NUMBA_DISABLE_JIT
         dispatcher._cache = _Cache(function)
+        _kernels.append(dispatcher)
     return dispatcher
+
+
+def calls_of(work: Callable[[], None]) -> list[Callable[[], None]]:
+    """Return the kernel calls that `work` makes, in order and each once: what compiles the kernel for its arguments.
+
+    No kernel is run: what a call would have written is not. For a process in which none has been compiled, of one
+    thread.
+
+    Raises
+    ------
+    RuntimeError
+        A kernel is compiled already, so that it would run.
+    """
+    if compiled := [kernel for kernel in _kernels if kernel.signatures]:
+        raise RuntimeError(f"{compiled[0]} is compiled already; calls are recorded in a new process.")
+    calls: dict[tuple[Any, tuple[Any, ...]], Callable[[], None]] = {}
+    for kernel in _kernels:
+
+        def note(*arguments: Any, kernel: Any = kernel) -> Callable[..., None]:
+            types = tuple(map(kernel.typeof_pyval, arguments))
+            calls.setdefault((kernel, types), functools.partial(kernel.compile, types))
+            return lambda *_: None  # called in the place of the compiled kernel
+
+        kernel._compile_for_args = note  # what Numba calls where no compiled kernel fits
+    try:
+        work()
+    finally:
+        for kernel in _kernels:
+            del kernel._compile_for_args
+    return list(calls.values())
 
 
 class _Compilations(event.Listener):  # type: ignore[misc]
@@ -144,6 +178,19 @@ class _FunctionCache(caching.FunctionCache):  # type: ignore[misc]
         self.enable()
 
 
+class Partner(Protocol):
+    """Another process that compiles kernels into the same cache."""
+
+    def has_compiled(self, file: str) -> bool:
+        """Called before a kernel is compiled that the cache lacks: whether its file may be there now."""
+
+    def ended(self, file: str) -> None:
+        """Called when a kernel has been compiled, and written where that was possible."""
+
+
+partner: Partner | None = None
+
+
 class _Files:
     """The files of one function's cache, a file for each signature, so that processes may save at the same time.
 
@@ -160,8 +207,15 @@ class _Files:
 
     def load(self, key: tuple[Any, ...]) -> Any:
         """Return what was saved of a signature, processor and bytecode; None where that is nothing, or out of date."""
+        path = self._path(key)
+        data = self._read(path, key)
+        if data is None and partner is not None and partner.has_compiled(path):
+            data = self._read(path, key)
+        return data
+
+    def _read(self, path: str, key: tuple[Any, ...]) -> Any:
         try:
-            with open(self._path(key), "rb") as file:
+            with open(path, "rb") as file:
                 return pickle.load(file) if pickle.load(file) == (self._stamp, key) else None
         except FileNotFoundError:
             return None
@@ -169,6 +223,13 @@ class _Files:
     def save(self, key: tuple[Any, ...], data: Any) -> None:
         """Write a file; who reads it meanwhile gets the old one."""
         path = self._path(key)
+        try:
+            self._write(path, key, data)
+        finally:
+            if partner is not None:
+                partner.ended(path)
+
+    def _write(self, path: str, key: tuple[Any, ...], data: Any) -> None:
         partial = f"{path}.tmp.{uuid.uuid4().hex[:16]}"
         try:
             with open(partial, "wb") as file:

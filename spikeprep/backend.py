@@ -389,10 +389,11 @@ class Backend(ABC):
     def spikes(self, dense: Array, steps: NDArray[np.int64]) -> Spikes:
         """Return spikes bool (sample, time, unit) as the backend keeps them; those at and past `steps` are ignored."""
         xp, (samples, longest, units) = self.xp, dense.shape
-        padded = xp.zeros((samples, units, -(-longest // 8) * 8), np.uint8)
+        width = -(-longest // 8)
+        padded = xp.zeros((samples, units, 8 * width), np.uint8)
         padded[:, :, :longest] = dense.transpose(0, 2, 1)
         weights = xp.asarray(1 << np.arange(8), np.uint8)
-        bits = (padded.reshape(samples, units, -1, 8) * weights).sum(axis=3, dtype=np.uint8)
+        bits = (padded.reshape(samples, units, width, 8) * weights).sum(axis=3, dtype=np.uint8)
         nothing = np.zeros(samples, np.int32)
         return self.upload(PackedBatch(bits, np.asarray(steps, np.uint32), nothing, nothing.astype(np.int64)))
 

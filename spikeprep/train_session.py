@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from .compile_ahead import Rehearsal, compiling_ahead
 from .devices import connect, rank_device, select_backend
 from .distributed.launch import launch
 from .distributed.ranks import Ranks, SingleRank
@@ -138,18 +140,22 @@ def _train_as_rank(
 def _train(
     session: TrainSession, ranks: Ranks, listener: Listener, should_stop: ShouldStop
 ) -> Outcome | None:
-    backend = select_backend(session.device, session.settings.precision, session.threads, session.feed)
-    trainer = Trainer(
-        SpikeStore.open(session.store),
-        RunFolder(session.folder),
-        session.settings,
-        backend,
-        resume=session.resume,
-        limit=session.limit,
-        listener=listener,
-        ranks=connect(backend, ranks),
-        variants=session.variants,
-        threads=session.threads or cores(),
-    )
-    summary = trainer.run(should_stop)
+    settings = session.settings
+    backend = select_backend(session.device, settings.precision, session.threads, session.feed)
+    store = SpikeStore.open(session.store)
+    shape, classes = tuple(store.attributes["unit_shape"]), len(store.attributes["classes"])
+    with compiling_ahead(Rehearsal(settings, shape, classes), backend) if ranks.leads else nullcontext():
+        trainer = Trainer(
+            store,
+            RunFolder(session.folder),
+            settings,
+            backend,
+            resume=session.resume,
+            limit=session.limit,
+            listener=listener,
+            ranks=connect(backend, ranks),
+            variants=session.variants,
+            threads=session.threads or cores(),
+        )
+        summary = trainer.run(should_stop)
     return None if summary is None else Outcome(summary, trainer.history, ranks.leads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..compile_ahead import Rehearsal, compiling_ahead
 from ..csv_files import check_csv
 from ..devices import select_backend
 from ..encoding.run import EncodeSummary
@@ -78,14 +79,15 @@ def evaluate(
     splits = list(opened.splits) if split == ALL and ALL not in opened.splits else [split]
     readers = {name: opened[name] for name in splits}
     parts = {name: len(reader) for name, reader in readers.items()}
-    network = load_network(folder, select_backend(device, config.settings.precision))
+    backend = select_backend(device, config.settings.precision)
+    network = load_network(folder, backend)
     labels = [np.zeros(0, np.int64)]
     outputs = [np.zeros((0, len(config.classes)), np.int64)]
     meter = (
         CountMeter(network, [*config.settings.arch.split("-"), str(len(config.classes))]) if counts else None
     )
     before = 0
-    with progress_for(progress, "evaluate") as show:
+    with compiling_ahead(Rehearsal.of_run(config), backend), progress_for(progress, "evaluate") as show:
         for reader in readers.values():
             for stored, spikes, done in count_batches(network, reader, np.arange(len(reader)), _BATCH, meter):
                 labels.append(fitted.labels[stored])

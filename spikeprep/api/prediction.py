@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compile_ahead import Rehearsal, compiling_ahead
 from ..csv_files import check_csv
 from ..data import Audio, Events, Frames, PackedBatch, SpikeTrain, Video
 from ..devices import select_backend
@@ -119,9 +120,10 @@ def predict(
         signals = list(signals)
     opened = open_run(run)
     folder, config = opened.folder, opened.config
-    network = load_network(folder, select_backend(device, config.settings.precision))
+    backend = select_backend(device, config.settings.precision)
+    network = load_network(folder, backend)
     failures: list[tuple[str, DataError]] = []
-    with progress_for(progress, "predict") as show:
+    with compiling_ahead(Rehearsal.of_run(config), backend), progress_for(progress, "predict") as show:
         parts: Iterator[Part]
         if (paths := _raw_paths(signals)) is not None:
             files = RawFiles(_encoding(opened, store, split, other_encoding), split)

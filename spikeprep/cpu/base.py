@@ -159,7 +159,7 @@ class CpuBase(Backend):
 
         self.workers.each(task, [(tile, *r) for tile in range(tiles) for r in self.workers.samples(samples)])
         lanes = out.reshape(tiles, samples, pre.units, LANES).transpose(1, 0, 3, 2)
-        return lanes.reshape(samples, -1, pre.units)[:, : post.units]
+        return lanes.reshape(samples, tiles * LANES, pre.units)[:, : post.units]
 
     # ------------------------------------------------------------ arrays
 

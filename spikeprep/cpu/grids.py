@@ -130,15 +130,15 @@ class GridSpikes(CpuSpikes):
             found[first] = kernel(ptr, counts, lanes, times, masks, drive, first, last)
 
         workers.each(task, slices)
-        parts, at = [], 0
+        parts, at, active = [np.empty(0, np.int32)], 0, 0
         for first, last in slices:
-            times, used, _ = found[first]
+            if first == last:  # no samples
+                continue
+            times, used, most = found[first]
             ptr[first:last] += at
             parts.append(times[:used])
-            at += used
-        active = max((most for _, _, most in found.values()), default=0)
-        times = np.concatenate(parts) if parts else np.empty(0, np.int32)
-        return cls(ptr, times, counts, windows, active, steps, workers)
+            at, active = at + used, max(active, most)
+        return cls(ptr, np.concatenate(parts), counts, windows, active, steps, workers)
 
     def by_unit(self) -> ByUnit:
         """See `CpuSpikes.by_unit`."""

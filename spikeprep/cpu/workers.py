@@ -68,6 +68,6 @@ class Workers:
 
 
 def ranges(samples: int, count: int) -> list[tuple[int, int]]:
-    """Split samples into at most `count` ranges of one size, the last one shorter."""
+    """Split samples into at most `count` ranges of one size, the last one shorter; at least one, which may be empty."""
     size = max(1, -(-samples // count))
-    return [(b, min(samples, b + size)) for b in range(0, samples, size)]
+    return [(b, min(samples, b + size)) for b in range(0, max(samples, 1), size)]

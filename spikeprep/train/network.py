@@ -172,19 +172,31 @@ class Network:
         With dropout each sample has a key, (sample,), of which inputs are kept (`spikeprep.train.dropout`).
         A rank may have no samples of a batch; it takes the step all the same.
         """
-        backend = self.backend
         if len(batch):
-            measured = self._pass(backend.upload(batch), batch.labels, sample_weight, dropout_keys)
+            measured = self.measure(batch, sample_weight, dropout_keys)
         else:
-            measured = backend.xp.zeros(len(self.layers))
+            measured = self.backend.xp.zeros(len(self.layers))
         if ranks is not None and ranks.size > 1:
             ranks.all_reduce([p.gradient_sum() for layer in self.devices for p in layer.parameters.values()])
         samples = len(batch) if batch.batch_index is None else len(batch.batch_index)
+        self.update(samples, optimiser, step, rate)
+        return StepResult(self.backend.fetch(measured), len(batch), len(self.layers))
+
+    def measure(
+        self,
+        batch: PackedBatch,
+        sample_weight: NDArray[Any] | None = None,
+        dropout_keys: NDArray[np.uint64] | None = None,
+    ) -> Array:
+        """Add every layer's gradient of a batch; return `Backend.step_values`. Arguments as of `train_step`."""
+        return self._pass(self.backend.upload(batch), batch.labels, sample_weight, dropout_keys)
+
+    def update(self, samples: int, optimiser: OptimiserSettings, step: int, rate: float) -> None:
+        """Take an optimiser step on the mean of the gradients that `samples` samples have added."""
         for n, layer in enumerate(self.devices):
             plain = optimiser.step(step, n, rate)
             for name, parameter in layer.parameters.items():
                 parameter.update(samples, self.rule.step(self.layers[n], name, plain))
-        return StepResult(backend.fetch(measured), len(batch), len(self.layers))
 
     @cached_property
     def _fused_output(self) -> FusedOutput | None:
