@@ -141,23 +141,11 @@ class CpuBase(Backend):
         out = aligned_zeros((tiles, samples, pre.units * LANES), self.dtype)
         unit_ptr, times, _ = pre.by_unit()
 
-        def task(tile: int, first: int, last: int) -> None:
+        def run(queue: NDArray[np.int64]) -> None:
             gates = self.workers.scratch("gates", steps * LANES)
-            neurons.psp_of_tile(
-                unit_ptr,
-                times,
-                masks,
-                post.counts,
-                post.steps,
-                constants,
-                out[tile],
-                gates,
-                tile,
-                first,
-                last,
-            )
+            neurons.psps(unit_ptr, times, masks, post.counts, post.steps, constants, out, gates, queue)
 
-        self.workers.each(task, [(tile, *r) for tile in range(tiles) for r in self.workers.samples(samples)])
+        self.workers.run(run, tiles * samples)
         lanes = out.reshape(tiles, samples, pre.units, LANES).transpose(1, 0, 3, 2)
         return lanes.reshape(samples, tiles * LANES, pre.units)[:, : post.units]
 

@@ -13,34 +13,68 @@ from .._jit import jit
 
 _FLUSH_X86 = 0x8040  # MXCSR: flush to zero, and denormals are zero
 _FLUSH_ARM = 1 << 24  # FPCR.FZ
+_I64 = ir.IntType(64)
 
 
 @intrinsic
-def _flush(typingctx: Any) -> Any:
+def _mode(typingctx: Any) -> Any:
+    """Return the calling thread's floating-point mode, int64; 0 on other processors."""
+
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        machine = platform.machine().lower()
-        if machine in ("x86_64", "amd64"):
+        if _machine() == "x86":
             word = builder.alloca(ir.IntType(32))
-            pointer = builder.bitcast(word, ir.IntType(8).as_pointer())
-            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
-            builder.call(builder.module.declare_intrinsic("llvm.x86.sse.stmxcsr", (), kind), [pointer])
-            builder.store(builder.or_(builder.load(word), ir.Constant(ir.IntType(32), _FLUSH_X86)), word)
-            builder.call(builder.module.declare_intrinsic("llvm.x86.sse.ldmxcsr", (), kind), [pointer])
-        elif machine in ("aarch64", "arm64"):
-            read = ir.FunctionType(ir.IntType(64), [])
-            write = ir.FunctionType(ir.VoidType(), [ir.IntType(64)])
-            state = builder.asm(read, "mrs $0, fpcr", "=r", [], side_effect=True)
-            state = builder.or_(state, ir.Constant(ir.IntType(64), _FLUSH_ARM))
-            builder.asm(write, "msr fpcr, $0", "r", [state], side_effect=True)
+            _x86(builder, "stmxcsr", word)
+            return builder.zext(builder.load(word), _I64)
+        if _machine() == "arm":
+            return builder.asm(ir.FunctionType(_I64, []), "mrs $0, fpcr", "=r", [], side_effect=True)
+        return ir.Constant(_I64, 0)
+
+    return types.int64(), codegen
+
+
+@intrinsic
+def _set_mode(typingctx: Any, mode: Any) -> Any:
+    """Set it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if _machine() == "x86":
+            word = builder.alloca(ir.IntType(32))
+            builder.store(builder.trunc(args[0], ir.IntType(32)), word)
+            _x86(builder, "ldmxcsr", word)
+        elif _machine() == "arm":
+            write = ir.FunctionType(ir.VoidType(), [_I64])
+            builder.asm(write, "msr fpcr, $0", "r", [args[0]], side_effect=True)
         return context.get_dummy_value()
 
-    return types.void(), codegen
+    return types.void(types.int64), codegen
+
+
+def _machine() -> str:
+    machine = platform.machine().lower()
+    return {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(machine, "")
+
+
+def _x86(builder: Any, instruction: str, word: Any) -> None:
+    pointer = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [pointer])
+    function = builder.module.declare_intrinsic(f"llvm.x86.sse.{instruction}", (), kind)
+    builder.call(function, [builder.bitcast(word, pointer)])
+
+
+_FLUSH = {"x86": _FLUSH_X86, "arm": _FLUSH_ARM}.get(_machine(), 0)
 
 
 @jit
-def flush_denormals() -> None:
-    """Make the calling thread treat denormal numbers as 0, as GPUs do.
+def flush_denormals(before: Any) -> None:
+    """Make the calling thread treat denormal numbers as 0, as GPUs do; write its mode before into `before`, int64 [1].
 
     Weights that nothing but regularisation moves decay to them; arithmetic on them costs a hundred times as much.
     """
-    _flush()
+    before[0] = _mode()
+    _set_mode(before[0] | _FLUSH)
+
+
+@jit
+def restore_mode(before: Any) -> None:
+    """Set the mode of the calling thread that `flush_denormals` has written."""
+    _set_mode(before[0])

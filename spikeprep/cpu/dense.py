@@ -7,8 +7,8 @@ and gradient before the next one is touched.
 Layouts (C order, flattened by the caller where a kernel takes 1-D arrays)
     weights, gradients    [tile, pre, lane]
     spike masks, events   see `events`
-Lanes past the layer's last neuron have weight 0 and never fire. Each kernel adds in an order that does not depend on
-the range of work items that it is given: results are the same for any number of threads.
+Lanes past the layer's last neuron have weight 0 and never fire. The order of a kernel's sums does not depend on which
+thread takes which work item: results are the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ from .neurons import (
     simulate,
     thresholds_of,
 )
+from .queue import take
 from .spikes import CpuSpikes
-from .workers import Workers, ranges
+from .workers import Workers
 
 GROUPS = 16
 """A layer of few tiles is split by samples into this many groups: fixed, so that sums never change."""
@@ -45,23 +46,17 @@ GROUPS = 16
 
 @jit
 def dense_forward(
-    weight: Any,
-    step_ptr: Any,
-    units: Any,
-    steps: Any,
-    neuron: Any,
-    masks: Any,
-    neurons: int,
-    tile: int,
-    first: int,
-    last: int,
+    weight: Any, step_ptr: Any, units: Any, steps: Any, neuron: Any, masks: Any, neurons: int, queue: Any
 ) -> None:
-    """Simulate one tile on samples first … last−1 and write its masks.
+    """Simulate a layer of `neurons` and write its masks; a work item is a tile and a sample.
 
     The drive of step t is Σ_j w_ij S_j[t−1]: the weight rows of the units that fired, summed.
     """
-    rows, threshold = weight[tile].reshape(-1), thresholds_of(neurons, tile, neuron)
-    for b in range(first, last):
+    samples = masks.shape[0]
+    n = take(queue)
+    while n < masks.shape[2] * samples:
+        tile, b = n // samples, n % samples
+        rows, threshold = weight[tile].reshape(-1), thresholds_of(neurons, tile, neuron)
         out = masks[b, :, tile]
         membrane = current = held = spread(neuron.zero)
         for t in range(1, np.int64(steps[b])):
@@ -69,6 +64,7 @@ def dense_forward(
             membrane, current, mask = lif_step(drive, membrane, current, held, threshold, neuron)
             membrane, held = reset(mask, membrane, held, neuron)
             out[t] = mask
+        n = take(queue)
 
 
 @jit
@@ -83,14 +79,14 @@ def dense_forward_lateral(
     drive: Any,
     state: Any,
     neurons: int,
-    first: int,
-    last: int,
+    queue: Any,
 ) -> None:
-    """As `dense_forward`, all tiles, with the lateral inhibition of `simulate`.
+    """As `dense_forward`, with the lateral inhibition of `simulate`; a work item is a sample.
 
     Scratch: `drive` [1, tile, step · lane] of a sample, and `state` as in `simulate`.
     """
-    for b in range(first, last):
+    b = take(queue)
+    while b < masks.shape[0]:
         for tile in range(weight.shape[0]):
             rows, out = weight[tile].reshape(-1), drive[0, tile]
             for t in range(1, np.int64(steps[b])):
@@ -98,6 +94,7 @@ def dense_forward_lateral(
                 store(out, (t - 1) * LANES, arriving)
         one = slice(b, b + 1)
         simulate(drive, steps[one], neurons, neuron, lateral, masks[one], state, 0, 1)
+        b = take(queue)
 
 
 # ------------------------------------------------------- backward (docs/hm2bp.md section 4; paper eq. 17, 22 to 24)
@@ -116,73 +113,75 @@ def dense_backward(
     scale: Any,
     psp: Any,
     gain_floor: Any,
-    gradient: Any,
+    sums: Any,
     incoming: Any,
     gates: Any,
     rows: Any,
     lanes: Any,
-    tile: int,
-    first: int,
-    last: int,
+    queue: Any,
 ) -> None:
-    """Backward pass of one tile over samples first … last−1, in order.
+    """Backward pass; a work item is a tile and one of the groups that the samples are split into, in order.
 
-    gradient [pre · lane]  += Σ_b δ γ (1 + σ) e            (`scale` is γ; 1 + σ is at least `gain_floor`)
-    incoming [sample, pre]  = Σ_lanes δ w ρ                 (written where its shape is not empty)
+    sums [tile, group, pre, lane] += Σ_b δ γ (1 + σ) e      (`scale` is γ; 1 + σ is at least `gain_floor`)
+    incoming [tile, sample, pre]  = Σ_lanes δ w ρ           (written where it has samples)
     `active` [sample, :] lists the units that fired, −1 after the last. `gates` [step · lane], `rows` [pre · lane] (for
     e) and `lanes` [3 · lane] are scratch. A sample whose δ is 0 on the whole tile changes nothing and is passed over.
     """
-    pre, offset = weight.shape[1], tile * LANES
-    w = weight[tile].reshape(-1)
-    sends = incoming.shape[0] > 0
-    live = min(LANES, delta.shape[1] - offset)
+    pre, groups, samples = weight.shape[1], sums.shape[1], delta.shape[0]
+    sends, size = incoming.shape[1] > 0, (samples + groups - 1) // groups
     zero, one = spread(psp.zero), spread(psp.one)
     floor = spread(gain_floor)
     silent_psp, silent_ratio = spread(psp.silent_psp), spread(psp.silent_ratio)
-    fan_in, summed = zero, False  # Σ_l w_il
-    for b in range(first, last):
-        lanes[:] = psp.zero
-        moves = False
-        for k in range(live):
-            lanes[k] = delta[b, offset + k]
-            moves |= lanes[k] != psp.zero
-            lanes[LANES + k] = scale[b, offset + k]
-            if post_counts[b, offset + k] > 0:
-                lanes[2 * LANES + k] = psp.one / weight.dtype.type(post_counts[b, offset + k])
-        if not moves:
+    item = take(queue)
+    while item < weight.shape[0] * groups:
+        tile, group = item // groups, item % groups
+        offset, w, gradient = tile * LANES, weight[tile].reshape(-1), sums[tile, group].reshape(-1)
+        live = min(LANES, delta.shape[1] - offset)
+        fan_in, summed = zero, False  # Σ_l w_il
+        for b in range(group * size, min(samples, (group + 1) * size)):
+            lanes[:] = psp.zero
+            moves = False
+            for k in range(live):
+                lanes[k] = delta[b, offset + k]
+                moves |= lanes[k] != psp.zero
+                lanes[LANES + k] = scale[b, offset + k]
+                if post_counts[b, offset + k] > 0:
+                    lanes[2 * LANES + k] = psp.one / weight.dtype.type(post_counts[b, offset + k])
+            if not moves:
+                if sends:
+                    incoming[tile, b, :] = psp.zero
+                continue
+            error, inverse_o = load(lanes, 0), load(lanes, 2 * LANES)
+            silent = silent_mask(post_counts[b], offset)
+            if silent and not summed:
+                for j in range(pre):
+                    fan_in = fan_in + load(w, j * LANES)
+                summed = True
+            gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
+            a = zero  # Σ_l w_il e_il
+            for j in active[b]:
+                if j < 0:
+                    break
+                e = select(silent, silent_psp, sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1]))
+                store(rows, j * LANES, e)
+                a = a + load(w, j * LANES) * e
+            sigma = select(silent, spread(psp.silent_share) * fan_in, a * inverse_o) * spread(psp.inverse_nu)
+            gain = one + sigma
+            slope = error * load(lanes, LANES) * select(above(floor, gain), floor, gain)
+            for j in active[b]:
+                if j < 0:
+                    break
+                at = j * LANES
+                store(gradient, at, load(gradient, at) + slope * load(rows, at))
             if sends:
-                incoming[b, :] = psp.zero
-            continue
-        error, inverse_o = load(lanes, 0), load(lanes, 2 * LANES)
-        silent = silent_mask(post_counts[b], offset)
-        if silent and not summed:
-            for j in range(pre):
-                fan_in = fan_in + load(w, j * LANES)
-            summed = True
-        gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
-        a = zero  # Σ_l w_il e_il
-        for j in active[b]:
-            if j < 0:
-                break
-            e = select(silent, silent_psp, sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1]))
-            store(rows, j * LANES, e)
-            a = a + load(w, j * LANES) * e
-        sigma = select(silent, spread(psp.silent_share) * fan_in, a * inverse_o) * spread(psp.inverse_nu)
-        gain = one + sigma
-        slope = error * load(lanes, LANES) * select(above(floor, gain), floor, gain)
-        for j in active[b]:
-            if j < 0:
-                break
-            at = j * LANES
-            store(gradient, at, load(gradient, at) + slope * load(rows, at))
-        if sends:
-            for j in range(pre):
-                at, fired = j * LANES, unit_ptr[b, j + 1] - unit_ptr[b, j]
-                ratio = silent_ratio
-                if fired > 0:
-                    inverse = spread(psp.one / weight.dtype.type(fired))
-                    ratio = select(silent, silent_ratio, load(rows, at) * inverse)
-                incoming[b, j] = total(error * load(w, at) * ratio)
+                for j in range(pre):
+                    at, fired = j * LANES, unit_ptr[b, j + 1] - unit_ptr[b, j]
+                    ratio = silent_ratio
+                    if fired > 0:
+                        inverse = spread(psp.one / weight.dtype.type(fired))
+                        ratio = select(silent, silent_ratio, load(rows, at) * inverse)
+                    incoming[tile, b, j] = total(error * load(w, at) * ratio)
+        item = take(queue)
 
 
 # ---------------------------------------------------------------- the layer
@@ -245,18 +244,18 @@ class TiledParameter(Parameter):
         return first
 
     def update(self, samples: int, step: OptimiserStep) -> None:
-        """See `Parameter.update`: a tile a task."""
+        """See `Parameter.update`."""
         constants = update.step_constants(step, samples, self._dtype)
+        weight, sums, moment, neurons = self.weight, self.sums, self._moment, self.shape[0]
 
-        def task(tile: int) -> None:
-            weight, sums, moment = self.weight[tile], self.sums[tile], self._moment[tile]
-            live = min(LANES, self.shape[0] - tile * LANES)
+        def run(queue: NDArray[np.int64]) -> None:
+            pull = self._workers.scratch("pull", LANES)
             if step.kind == "adam":
-                update.adam_update(weight, sums, moment, self._variance[tile], live, constants)
+                update.adam_update(weight, sums, moment, self._variance, neurons, constants, pull, queue)
             else:
-                update.sgd_update(weight, sums, moment, live, constants)
+                update.sgd_update(weight, sums, moment, neurons, constants, pull, queue)
 
-        self._workers.each(task, [(tile,) for tile in range(self.tiles)])
+        self._workers.run(run, self.tiles)
 
     def state(self) -> ParameterState:
         """See `Parameter.state`."""
@@ -279,22 +278,23 @@ class Hm2bpDense(DeviceLayer):
         masks = np.zeros((samples, step_ptr.shape[1] - 1, tiles), np.uint32)
         neuron, lateral = neuron_constants(constants.neuron, self._dtype), self._dtype.type(constants.lateral)
 
-        def one_tile(tile: int, first: int, last: int) -> None:
-            dense_forward(weight, step_ptr, units, pre.steps, neuron, masks, neurons, tile, first, last)
-
-        def all_tiles(first: int, last: int) -> None:
+        def inhibited(queue: NDArray[np.int64]) -> None:
             size = tiles * masks.shape[1] * LANES
             drive = self._workers.scratch("drive", size)[:size].reshape(1, tiles, -1)
             dense_forward_lateral(
                 weight, step_ptr, units, pre.steps, neuron, lateral, masks, drive,
-                self._workers.scratch("state", 3 * tiles * LANES), neurons, first, last,
+                self._workers.scratch("state", 3 * tiles * LANES), neurons, queue,
             )  # fmt: skip
 
         if constants.lateral:
-            self._workers.each(all_tiles, self._workers.samples(samples))
+            self._workers.run(inhibited, samples)
         else:
-            groups = ranges(samples, -(-GROUPS // tiles))
-            self._workers.each(one_tile, [(tile, *r) for tile in range(tiles) for r in groups])
+            self._workers.run(
+                lambda queue: dense_forward(
+                    weight, step_ptr, units, pre.steps, neuron, masks, neurons, queue
+                ),
+                tiles * samples,
+            )
         return CpuSpikes.from_masks(masks, pre.steps, neurons, self._workers)
 
     def backward(  # type: ignore[override]
@@ -313,14 +313,12 @@ class Hm2bpDense(DeviceLayer):
         incoming = np.empty((tiles, samples if send else 0, width), self._dtype)
         by_unit = pre.by_unit()
 
-        def task(tile: int, group: int, first: int, last: int) -> None:
+        def run(queue: NDArray[np.int64]) -> None:
             dense_backward(
                 self._weights.weight, *by_unit, masks, post.counts, post.steps, delta, scale, psp, floor,
-                self._weights.sums[tile, group].reshape(-1), incoming[tile],
-                self._workers.scratch("gates", masks.shape[1] * LANES), self._workers.scratch("rows", width * LANES),
-                self._workers.scratch("lanes", 3 * LANES), tile, first, last,
+                self._weights.sums, incoming, self._workers.scratch("gates", masks.shape[1] * LANES),
+                self._workers.scratch("rows", width * LANES), self._workers.scratch("lanes", 3 * LANES), queue,
             )  # fmt: skip
 
-        groups_of_samples = [(group, *r) for group, r in enumerate(ranges(samples, groups))]
-        self._workers.each(task, [(tile, *r) for tile in range(tiles) for r in groups_of_samples])
+        self._workers.run(run, tiles * min(groups, samples))
         return incoming.sum(axis=0) if send else None

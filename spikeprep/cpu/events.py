@@ -5,7 +5,8 @@ Layouts (C order)
     spike masks       uint32 [sample, step, tile]; bit k is neuron tile · LANES + k
     events by step    step_ptr [sample, step + 1] → units
     events by unit    unit_ptr [sample, unit + 1] → times
-A pointer array indexes one flat list over the whole batch. Each kernel works on samples first … last−1.
+    active            [sample, unit]: the units that have events, −1 after the last
+A pointer array indexes one flat list over the whole batch. Each thread that runs a kernel takes samples from its queue.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from .._jit import inline, jit
 from .._simd import LANES, load_word, ones, trailing_zeros
+from .queue import take
 
 
 @jit
@@ -38,88 +40,123 @@ def _word(flat: Any, at: int, left: int) -> Any:
 
 
 @jit
-def counts_from_bits(bits: Any, steps: Any, counts: Any, first: int, last: int) -> None:
+def counts_from_bits(bits: Any, steps: Any, counts: Any, queue: Any) -> None:
     """Write counts [sample, unit] of packed bits uint8 [sample, unit, byte]."""
     units, width = bits.shape[1], bits.shape[2]
     flat = bits.reshape(-1)
-    for b in range(first, last):
+    b = take(queue)
+    while b < bits.shape[0]:
         length = np.int64(steps[b])
         for j in range(units):
             row, count = (b * units + j) * width, 0
             for t in range(0, length, 64):
                 count += ones(_word(flat, row + (t >> 3), length - t))
             counts[b, j] = count
+        b = take(queue)
 
 
 @jit
-def times_from_bits(bits: Any, steps: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
-    """Write `times` (events by unit) from packed bits."""
+def list_units(counts: Any, start: int, unit_ptr: Any, active: Any) -> None:
+    """Write `unit_ptr` [unit + 1] and the `active` units [unit] of one sample, whose events begin at `start`."""
+    at, n = start, 0
+    for j in range(counts.size):
+        unit_ptr[j] = at
+        if counts[j] > 0:
+            active[n] = j
+            n += 1
+        at += counts[j]
+    unit_ptr[counts.size] = at
+    for j in range(n, counts.size):
+        active[j] = -1
+
+
+@jit
+def units_from_counts(counts: Any, starts: Any, unit_ptr: Any, active: Any, queue: Any) -> None:
+    """Write `unit_ptr` and `active` from counts [sample, unit]; sample b's events begin at starts[b]."""
+    b = take(queue)
+    while b < counts.shape[0]:
+        list_units(counts[b], starts[b], unit_ptr[b], active[b])
+        b = take(queue)
+
+
+@jit
+def times_from_bits(
+    bits: Any, steps: Any, counts: Any, starts: Any, unit_ptr: Any, times: Any, active: Any, queue: Any
+) -> None:
+    """Write events by unit from packed bits; `counts` and `starts` as of `units_from_counts`."""
     units, width = bits.shape[1], bits.shape[2]
     flat = bits.reshape(-1)
-    for b in range(first, last):
+    b = take(queue)
+    while b < bits.shape[0]:
         length = np.int64(steps[b])
+        list_units(counts[b], starts[b], unit_ptr[b], active[b])
         for j in range(units):
-            at, row = unit_ptr[b, j], (b * units + j) * width
-            if at == unit_ptr[b, j + 1]:
-                continue
-            for t in range(0, length, 64):
-                word = _word(flat, row + (t >> 3), length - t)
-                while word:
-                    times[at] = t + trailing_zeros(word)
-                    word &= word - np.uint64(1)
-                    at += 1
+            if counts[b, j] > 0:
+                at, row = unit_ptr[b, j], (b * units + j) * width
+                for t in range(0, length, 64):
+                    word = _word(flat, row + (t >> 3), length - t)
+                    while word:
+                        times[at] = t + trailing_zeros(word)
+                        word &= word - np.uint64(1)
+                        at += 1
+        b = take(queue)
 
 
 @jit
-def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, first: int, last: int) -> None:
+def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, queue: Any) -> None:
     """Write `step_ptr` and `units` (events by step) from events by unit: a counting sort, units ascending."""
-    steps = step_ptr.shape[1] - 1
-    fill = np.empty(steps, np.int64)
-    for b in range(first, last):
-        start, stop = unit_ptr[b, 0], unit_ptr[b, unit_ptr.shape[1] - 1]
-        fill[:] = 0
-        for n in range(start, stop):
-            fill[times[n]] += 1
-        at = start
+    last, steps = unit_ptr.shape[1] - 1, step_ptr.shape[1] - 1
+    b = take(queue)
+    while b < unit_ptr.shape[0]:
         for t in range(steps):
+            step_ptr[b, t] = 0
+        for n in range(unit_ptr[b, 0], unit_ptr[b, last]):
+            step_ptr[b, times[n]] += 1
+        at = unit_ptr[b, 0]
+        for t in range(steps):
+            at += step_ptr[b, t]
             step_ptr[b, t] = at
-            at += fill[t]
-            fill[t] = step_ptr[b, t]
         step_ptr[b, steps] = at
-        for j in range(unit_ptr.shape[1] - 1):
+        for j in range(last - 1, -1, -1):  # each step's list is filled from its end on
             for n in range(unit_ptr[b, j], unit_ptr[b, j + 1]):
-                t = times[n]
-                units[fill[t]] = j
-                fill[t] += 1
+                at = step_ptr[b, times[n]] - 1
+                step_ptr[b, times[n]] = at
+                units[at] = j
+        b = take(queue)
 
 
 @jit
-def totals_from_masks(masks: Any, totals: Any, first: int, last: int) -> None:
+def totals_from_masks(masks: Any, totals: Any, queue: Any) -> None:
     """Write totals [sample], the spikes of each."""
-    for b in range(first, last):
+    b = take(queue)
+    while b < masks.shape[0]:
         total = np.int64(0)
         flat = masks[b].reshape(-1)
         for n in range(flat.size):
             total += ones(flat[n])
         totals[b] = total
+        b = take(queue)
 
 
 @jit
 def units_from_masks(
-    masks: Any, starts: Any, step_ptr: Any, units: Any, counts: Any, first: int, last: int
+    masks: Any, starts: Any, step_ptr: Any, units: Any, counts: Any, fired: Any, queue: Any
 ) -> None:
-    """Write `step_ptr` and `units` (events by step), and counts [sample, unit]; sample b's list starts at starts[b]."""
+    """Write `step_ptr` and `units` (events by step), and counts [sample, unit]; sample b's list begins at starts[b].
+
+    `fired` [tile + 1] is scratch.
+    """
     tiles = masks.shape[2]
-    fired = np.empty(tiles + 1, np.int64)
-    for b in range(first, last):
-        counts[b, :] = 0
+    b = take(queue)
+    while b < masks.shape[0]:
+        for j in range(counts.shape[1]):
+            counts[b, j] = 0
         at = starts[b]
         for t in range(masks.shape[1]):
             step_ptr[b, t] = at
             number = 0
-            for tile in range(
-                tiles
-            ):  # list those with spikes, without a branch that a processor could not guess
+            # list those with spikes, without a branch that a processor could not guess
+            for tile in range(tiles):
                 fired[number] = tile
                 number += masks[b, t, tile] != 0
             for n in range(number):
@@ -131,54 +168,42 @@ def units_from_masks(
                     mask &= mask - np.uint32(1)
                     at += 1
         step_ptr[b, masks.shape[1]] = at
+        b = take(queue)
 
 
 @jit
-def pointers_from_counts(counts: Any, starts: Any, unit_ptr: Any, first: int, last: int) -> None:
-    """Write `unit_ptr` from counts [sample, unit]; sample b's list starts at starts[b]."""
-    for b in range(first, last):
-        at = starts[b]
-        for j in range(counts.shape[1]):
-            unit_ptr[b, j] = at
-            at += counts[b, j]
-        unit_ptr[b, counts.shape[1]] = at
+def times_from_units(
+    step_ptr: Any, units: Any, counts: Any, starts: Any, unit_ptr: Any, times: Any, active: Any, queue: Any
+) -> None:
+    """Write events by unit from events by step: a counting sort, times ascending.
 
-
-@jit
-def times_from_units(step_ptr: Any, units: Any, unit_ptr: Any, times: Any, first: int, last: int) -> None:
-    """Write `times` (events by unit) from events by step: a counting sort, times ascending."""
-    fill = np.empty(unit_ptr.shape[1] - 1, np.int64)
-    for b in range(first, last):
-        for j in range(fill.size):  # to assign a slice takes Numba two seconds: the message of unequal shapes
-            fill[j] = unit_ptr[b, j]
-        for t in range(step_ptr.shape[1] - 1):
+    `counts` and `starts` as of `units_from_counts`.
+    """
+    b = take(queue)
+    while b < counts.shape[0]:
+        ends = unit_ptr[b, 1:]
+        list_units(counts[b], starts[b], unit_ptr[b], active[b])
+        for t in range(step_ptr.shape[1] - 2, -1, -1):
             for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
-                j = units[n]
-                times[fill[j]] = t
-                fill[j] += 1
+                at = ends[units[n]] - 1
+                ends[units[n]] = at
+                times[at] = t
+        for j in range(counts.shape[1]):  # each list was filled from its end on
+            ends[j] += counts[b, j]
+        b = take(queue)
 
 
 @jit
-def active_units(unit_ptr: Any, active: Any, first: int, last: int) -> None:
-    """List the units of each sample that fired in active [sample, unit], −1 after the last."""
-    for b in range(first, last):
-        n = 0
-        for j in range(active.shape[1]):
-            if unit_ptr[b, j] < unit_ptr[b, j + 1]:
-                active[b, n] = j
-                n += 1
-        active[b, n:] = -1
-
-
-@jit
-def trace(step_ptr: Any, units: Any, steps: Any, decay: Any, traces: Any, first: int, last: int) -> None:
+def trace(step_ptr: Any, units: Any, steps: Any, decay: Any, traces: Any, queue: Any) -> None:
     """Add decay[steps − 1 − t] of every event to traces [sample, unit]."""
-    for b in range(first, last):
+    b = take(queue)
+    while b < traces.shape[0]:
         length = np.int64(steps[b])
         for t in range(length):
             value = decay[length - 1 - t]
             for n in range(step_ptr[b, t], step_ptr[b, t + 1]):
                 traces[b, units[n]] += value
+        b = take(queue)
 
 
 # ---------------------------------------------------------------- layers on a grid (`grids`)
@@ -249,12 +274,16 @@ def counts_from_lanes(ptr: Any, lanes: Any, counts: Any) -> int:
 
 @jit
 def units_from_lanes(
-    lane_ptr: Any, lane_times: Any, lanes: Any, unit_ptr: Any, times: Any, first: int, last: int
-) -> None:
-    """Write `times` (events by unit) from events by lane; unit j is lane lanes[j]."""
-    for b in range(first, last):
+    lane_ptr: Any, lane_times: Any, lanes: Any, counts: Any, starts: Any, unit_ptr: Any, times: Any, active: Any,
+    queue: Any,
+) -> None:  # fmt: skip
+    """Write events by unit from events by lane; unit j is lane lanes[j]."""
+    b = take(queue)
+    while b < counts.shape[0]:
+        list_units(counts[b], starts[b], unit_ptr[b], active[b])
         for j in range(lanes.size):
             at = unit_ptr[b, j]
             for n in range(lane_ptr[b, lanes[j]], lane_ptr[b, lanes[j] + 1]):
                 times[at] = lane_times[n]
                 at += 1
+        b = take(queue)

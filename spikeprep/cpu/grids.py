@@ -143,14 +143,14 @@ class GridSpikes(CpuSpikes):
     def by_unit(self) -> ByUnit:
         """See `CpuSpikes.by_unit`."""
         if self._by_unit is None:
-            times, active = np.empty_like(self.times), np.empty(self.counts.shape, np.int32)
-            by_unit, lanes = ByUnit(pointers(self.counts), times, active), unit_lanes(self._windows)
-
-            def task(first: int, last: int) -> None:
-                events.units_from_lanes(self.ptr, self.times, lanes, by_unit.unit_ptr, times, first, last)
-                events.active_units(by_unit.unit_ptr, active, first, last)
-
-            self._workers.each(task, self._workers.samples(len(active)))
+            counts, lanes = self.counts, unit_lanes(self._windows)
+            by_unit, starts = ByUnit.room(counts)
+            self._workers.run(
+                lambda queue: events.units_from_lanes(
+                    self.ptr, self.times, lanes, counts, starts, *by_unit, queue
+                ),
+                len(counts),
+            )
             self._by_unit = by_unit
         return self._by_unit
 

@@ -3,8 +3,7 @@
 Work per sample, n pre spikes, m pre units that fire, N post neurons, T steps: n N additions and about 6 N T lane
 operations forward; m N multiply-adds and no gates backward.
 
-Layouts and tiles as of `dense`. Each kernel adds in an order that does not depend on the range of work items that it is
-given: results are the same for any number of threads.
+Layouts, tiles and work items as of `dense`: results are the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from ..composition import ArrayParameter, synapses
 from ..data import Lee2016Constants, SoftResetParams
 from ..trace_gradient import THRESHOLD, effective_thresholds, trace_backward
 from .base import CpuBase
-from .dense import GROUPS, TiledParameter
+from .dense import TiledParameter
+from .queue import take
 from .spikes import CpuSpikes
-from .workers import ranges
 
 
 class SoftReset(NamedTuple):
@@ -62,26 +61,20 @@ def soft_reset_step(drive: Any, membrane: Any, threshold: Any, neuron: Any) -> A
 
 @jit
 def soft_reset_forward(
-    weight: Any,
-    step_ptr: Any,
-    units: Any,
-    steps: Any,
-    thresholds: Any,
-    neuron: Any,
-    masks: Any,
-    tile: int,
-    first: int,
-    last: int,
+    weight: Any, step_ptr: Any, units: Any, steps: Any, thresholds: Any, neuron: Any, masks: Any, queue: Any
 ) -> None:
-    """Simulate one tile, without lateral inhibition, on samples first … last−1 and write its masks.
+    """Simulate a layer without lateral inhibition and write its masks; a work item is a tile and a sample.
 
     thresholds [tile · lane], infinite past the last neuron. The drive of step t is Σ_j w_ij S_j[t]: the weight rows of
     the units that fired, summed.
     """
-    rows, threshold = weight[tile].reshape(-1), load(thresholds, tile * LANES)
     slow = neuron.inverse_refractory > neuron.zero
     one, inverse = spread(neuron.one), spread(neuron.inverse_refractory)
-    for b in range(first, last):
+    samples = masks.shape[0]
+    n = take(queue)
+    while n < masks.shape[2] * samples:
+        tile, b = n // samples, n % samples
+        rows, threshold = weight[tile].reshape(-1), load(thresholds, tile * LANES)
         out = masks[b, :, tile]
         membrane, age = spread(neuron.zero), spread(neuron.refractory)
         for t in range(np.int64(steps[b])):
@@ -94,6 +87,7 @@ def soft_reset_forward(
             if slow:
                 age = select(mask, spread(neuron.zero), age)
             out[t] = mask
+        n = take(queue)
 
 
 @jit
@@ -106,13 +100,16 @@ def soft_reset_forward_lateral(
     neuron: Any,
     masks: Any,
     state: Any,
-    first: int,
-    last: int,
+    queue: Any,
 ) -> None:
-    """As `soft_reset_forward`, all tiles, with lateral inhibition; `state` is scratch: each tile's membrane and age."""
+    """As `soft_reset_forward`, with lateral inhibition; a work item is a sample.
+
+    `state` is scratch: each tile's membrane and age.
+    """
     tiles, one, inverse = weight.shape[0], spread(neuron.one), spread(neuron.inverse_refractory)
     slow = neuron.inverse_refractory > neuron.zero
-    for b in range(first, last):
+    b = take(queue)
+    while b < masks.shape[0]:
         for tile in range(tiles):
             store(state, 2 * tile * LANES, spread(neuron.zero))
             store(state, (2 * tile + 1) * LANES, spread(neuron.refractory))
@@ -140,6 +137,7 @@ def soft_reset_forward_lateral(
                 at, threshold = 2 * tile * LANES, load(thresholds, tile * LANES)
                 taken = select(masks[b, t, tile], own, others) * threshold
                 store(state, at, load(state, at) - taken)
+        b = take(queue)
 
 
 @jit
@@ -154,35 +152,47 @@ def lanes_of(values: Any, tile: int, lanes: Any) -> Any:
 
 
 @jit
-def add_products(
-    slope: Any, x: Any, active: Any, gradient: Any, lanes: Any, tile: int, first: int, last: int
-) -> None:
-    """Add Σ_b slope_i x_j of one tile over samples first … last−1, in order, to gradient [pre · lane].
+def add_products(slope: Any, x: Any, active: Any, sums: Any, lanes: Any, queue: Any) -> None:
+    """Add Σ_b slope_i x_j over the samples of each group, in order, to sums [tile, group, pre, lane].
 
     slope [sample, post], x [sample, pre]; `active` [sample, :] lists the units whose x is not 0, −1 after the last.
-    `lanes` [lane] is scratch.
+    `lanes` [lane] is scratch. A work item is a tile and a group.
     """
-    for b in range(first, last):
-        if not lanes_of(slope[b], tile, lanes):
-            continue
-        row = load(lanes, 0)
-        for j in active[b]:
-            if j < 0:
-                break
-            store(gradient, j * LANES, load(gradient, j * LANES) + row * spread(x[b, j]))
+    samples, groups = slope.shape[0], sums.shape[1]
+    size = (samples + groups - 1) // groups
+    n = take(queue)
+    while n < sums.shape[0] * groups:
+        tile, group = n // groups, n % groups
+        gradient = sums[tile, group].reshape(-1)
+        for b in range(group * size, min(samples, (group + 1) * size)):
+            if not lanes_of(slope[b], tile, lanes):
+                continue
+            row = load(lanes, 0)
+            for j in active[b]:
+                if j < 0:
+                    break
+                store(gradient, j * LANES, load(gradient, j * LANES) + row * spread(x[b, j]))
+        n = take(queue)
 
 
 @jit
-def send_back(weight: Any, error: Any, out: Any, lanes: Any, tile: int, first: int, last: int) -> None:
-    """Write Σ_lanes w_ij error_i of one tile to out [sample, pre]; `lanes` [lane] is scratch."""
-    rows = weight[tile].reshape(-1)
-    for b in range(first, last):
-        if not lanes_of(error[b], tile, lanes):
-            out[b, :] = 0
-            continue
-        row = load(lanes, 0)
-        for j in range(weight.shape[1]):
-            out[b, j] = total(row * load(rows, j * LANES))
+def send_back(weight: Any, error: Any, out: Any, lanes: Any, queue: Any) -> None:
+    """Write Σ_lanes w_ij error_i to out [tile, sample, pre]; `lanes` [lane] is scratch.
+
+    A work item is a tile and a sample.
+    """
+    samples = error.shape[0]
+    n = take(queue)
+    while n < weight.shape[0] * samples:
+        tile, b = n // samples, n % samples
+        rows = weight[tile].reshape(-1)
+        if lanes_of(error[b], tile, lanes):
+            row = load(lanes, 0)
+            for j in range(weight.shape[1]):
+                out[tile, b, j] = total(row * load(rows, j * LANES))
+        else:
+            out[tile, b, :] = 0
+        n = take(queue)
 
 
 class TiledConnection:
@@ -208,11 +218,6 @@ class TiledConnection:
         self._backend, self.weights, self.synapses = backend, weights, pre_synapses
         self.rule_parameters = {THRESHOLD: thresholds}
 
-    def _samples_of(self, count: int) -> list[tuple[int, int, int, int]]:
-        """Return (tile, group, first sample, last sample) of every work item."""
-        tiles, groups = self.weights.sums.shape[:2]
-        return [(tile, g, *r) for tile in range(tiles) for g, r in enumerate(ranges(count, groups))]
-
     def correlate(self, y: NDArray[Any], x: NDArray[Any]) -> None:
         """Add Σ y xᵀ over samples to the gradient; y (sample, post), x (sample, pre)."""
         sums, workers = self.weights.sums, self._backend.workers
@@ -222,11 +227,10 @@ class TiledConnection:
             units = np.flatnonzero(row)
             active[b, : len(units)] = units
 
-        def task(tile: int, group: int, first: int, last: int) -> None:
-            lanes = workers.scratch("lanes", LANES)
-            add_products(y, x, active, sums[tile, group].reshape(-1), lanes, tile, first, last)
+        def run(queue: NDArray[np.int64]) -> None:
+            add_products(y, x, active, sums, workers.scratch("lanes", LANES), queue)
 
-        workers.each(task, self._samples_of(len(x)))
+        workers.run(run, len(sums) * min(sums.shape[1], len(x)))
 
     def transpose(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return Wᵀ y: (sample, post) → (sample, pre)."""
@@ -234,10 +238,10 @@ class TiledConnection:
         y = np.ascontiguousarray(y, self._backend.dtype)
         out = np.empty((len(weight), len(y), weight.shape[1]), self._backend.dtype)
 
-        def task(tile: int, group: int, first: int, last: int) -> None:
-            send_back(weight, y, out[tile], workers.scratch("lanes", LANES), tile, first, last)
+        def run(queue: NDArray[np.int64]) -> None:
+            send_back(weight, y, out, workers.scratch("lanes", LANES), queue)
 
-        workers.each(task, self._samples_of(len(y)))
+        workers.run(run, len(weight) * len(y))
         sent: NDArray[Any] = out.sum(axis=0)
         return sent
 
@@ -264,17 +268,13 @@ class Lee2016Dense(DeviceLayer):
         neuron = soft_reset_constants(constants.neuron, self._backend.dtype)
         inputs = (weight, step_ptr, units, pre.steps, thresholds, neuron, masks)
 
-        def all_tiles(first: int, last: int) -> None:
-            soft_reset_forward_lateral(*inputs, workers.scratch("state", 2 * tiles * LANES), first, last)
+        def inhibited(queue: NDArray[np.int64]) -> None:
+            soft_reset_forward_lateral(*inputs, workers.scratch("state", 2 * tiles * LANES), queue)
 
         if constants.neuron.lateral:
-            workers.each(all_tiles, workers.samples(samples))
+            workers.run(inhibited, samples)
         else:
-            groups = ranges(samples, -(-GROUPS // tiles))
-            workers.each(
-                lambda tile, first, last: soft_reset_forward(*inputs, tile, first, last),
-                [(tile, *r) for tile in range(tiles) for r in groups],
-            )
+            workers.run(lambda queue: soft_reset_forward(*inputs, queue), tiles * samples)
         return CpuSpikes.from_masks(masks, pre.steps, neurons, workers)
 
     def backward(  # type: ignore[override]

@@ -18,6 +18,7 @@ import numpy as np
 from .._jit import jit
 from .._simd import LANES, LINE, above, load, load_line, ones, select, spread, spread_line, store, sum_rows
 from ..data import NeuronParams, PspParams
+from .queue import take
 
 
 class Neuron(NamedTuple):
@@ -309,7 +310,7 @@ def silent_mask(counts: Any, first: int) -> Any:
 
 
 @jit
-def psp_of_tile(
+def psps(
     unit_ptr: Any,
     times: Any,
     masks: Any,
@@ -318,17 +319,22 @@ def psp_of_tile(
     psp: Any,
     out: Any,
     gates: Any,
-    tile: int,
-    first: int,
-    last: int,
+    queue: Any,
 ) -> None:
-    """Write e_{i|j} of one tile into out [sample, pre · lane], silent rules included."""
-    for b in range(first, last):
+    """Write e_{i|j} into out [tile, sample, pre · lane], silent rules included; a work item is a tile and a sample.
+
+    `gates` [step · lane] is scratch.
+    """
+    samples = masks.shape[0]
+    n = take(queue)
+    while n < masks.shape[2] * samples:
+        tile, b = n // samples, n % samples
         gate(masks[b, :, tile], np.int64(steps[b]), psp, gates)
         silent = silent_mask(post_counts[b], tile * LANES)
-        rows = out[b]
+        rows = out[tile, b]
         for j in range(unit_ptr.shape[1] - 1):
             e = sum_rows(gates, 0, times, unit_ptr[b, j], unit_ptr[b, j + 1])
             if unit_ptr[b, j] < unit_ptr[b, j + 1]:
                 e = select(silent, spread(psp.silent_psp), e)
             store(rows, j * LANES, e)
+        n = take(queue)

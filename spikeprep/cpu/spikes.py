@@ -65,16 +65,11 @@ class CpuSpikes:
         samples, units, _ = bits.shape
         steps = batch.steps.astype(np.int64)
         counts = np.empty((samples, units), np.int64)
-        slices = workers.samples(samples)
-        workers.each(lambda first, last: events.counts_from_bits(bits, steps, counts, first, last), slices)
+        workers.run(lambda queue: events.counts_from_bits(bits, steps, counts, queue), samples)
         by_unit, starts = ByUnit.room(counts)
-
-        def task(first: int, last: int) -> None:
-            events.pointers_from_counts(counts, starts, by_unit.unit_ptr, first, last)
-            events.times_from_bits(bits, steps, by_unit.unit_ptr, by_unit.times, first, last)
-            events.active_units(by_unit.unit_ptr, by_unit.active, first, last)
-
-        workers.each(task, slices)
+        workers.run(
+            lambda queue: events.times_from_bits(bits, steps, counts, starts, *by_unit, queue), samples
+        )
         spikes = cls(units, steps, counts, workers)
         spikes._by_unit = by_unit
         return spikes
@@ -84,14 +79,17 @@ class CpuSpikes:
         cls, masks: NDArray[np.uint32], steps: NDArray[np.int64], units: int, workers: Workers
     ) -> CpuSpikes:
         """Return the spikes of a layer's masks uint32 [sample, step, tile]."""
-        samples, longest, _ = masks.shape
-        totals, slices = np.empty(samples, np.int64), workers.samples(samples)
-        workers.each(lambda first, last: events.totals_from_masks(masks, totals, first, last), slices)
+        samples, longest, tiles = masks.shape
+        totals = np.empty(samples, np.int64)
+        workers.run(lambda queue: events.totals_from_masks(masks, totals, queue), samples)
         by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty(totals.sum(), np.int32))
         counts, starts = np.empty((samples, units), np.int64), starts_of(totals)
-        workers.each(
-            lambda first, last: events.units_from_masks(masks, starts, *by_step, counts, first, last), slices
-        )
+
+        def list_units(queue: NDArray[np.int64]) -> None:
+            fired = workers.scratch("fired", tiles + 1, np.int64)
+            events.units_from_masks(masks, starts, *by_step, counts, fired, queue)
+
+        workers.run(list_units, samples)
         spikes = cls(units, steps, counts, workers)
         spikes._masks, spikes._by_step = masks, by_step
         return spikes
@@ -101,15 +99,12 @@ class CpuSpikes:
         _, times, _ = self.by_unit()
         counts = self.counts * kept
         spikes = CpuSpikes(self.units, self.steps, counts, self._workers)
-        unit_ptr, _, active = spikes._by_unit = ByUnit(
-            pointers(counts),
-            times[np.repeat(kept.ravel(), self.counts.ravel())],
-            np.empty(counts.shape, np.int32),
+        by_unit, starts = ByUnit.room(counts)
+        self._workers.run(
+            lambda queue: events.units_from_counts(counts, starts, by_unit.unit_ptr, by_unit.active, queue),
+            len(counts),
         )
-        self._workers.each(
-            lambda first, last: events.active_units(unit_ptr, active, first, last),
-            self._workers.samples(len(active)),
-        )
+        spikes._by_unit = by_unit._replace(times=times[np.repeat(kept.ravel(), self.counts.ravel())])
         return spikes
 
     def masks(self) -> NDArray[np.uint32]:
@@ -129,9 +124,8 @@ class CpuSpikes:
             unit_ptr, times, _ = self._by_unit
             samples, longest = len(self.steps), int(self.steps.max(initial=0))
             by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty_like(times))
-            self._workers.each(
-                lambda first, last: events.units_from_times(unit_ptr, times, *by_step, first, last),
-                self._workers.samples(samples),
+            self._workers.run(
+                lambda queue: events.units_from_times(unit_ptr, times, *by_step, queue), samples
             )
             self._by_step = by_step
         return self._by_step
@@ -140,14 +134,10 @@ class CpuSpikes:
         """Return the events by unit."""
         if self._by_unit is None:
             by_step = self.by_step()
-            by_unit, starts = ByUnit.room(self.counts)
-
-            def task(first: int, last: int) -> None:
-                events.pointers_from_counts(self.counts, starts, by_unit.unit_ptr, first, last)
-                events.times_from_units(*by_step, by_unit.unit_ptr, by_unit.times, first, last)
-                events.active_units(by_unit.unit_ptr, by_unit.active, first, last)
-
-            self._workers.each(task, self._workers.samples(len(self.steps)))
+            counts, (by_unit, starts) = self.counts, ByUnit.room(self.counts)
+            self._workers.run(
+                lambda queue: events.times_from_units(*by_step, counts, starts, *by_unit, queue), len(counts)
+            )
             self._by_unit = by_unit
         return self._by_unit
 
@@ -155,9 +145,8 @@ class CpuSpikes:
         """Return Σ_t S[t] decay[steps − 1 − t], (sample, unit), from decay (step,)."""
         step_ptr, units = self.by_step()
         traces = np.zeros(self.counts.shape, decay.dtype)
-        self._workers.each(
-            lambda first, last: events.trace(step_ptr, units, self.steps, decay, traces, first, last),
-            self._workers.samples(len(traces)),
+        self._workers.run(
+            lambda queue: events.trace(step_ptr, units, self.steps, decay, traces, queue), len(traces)
         )
         return traces
 
@@ -173,7 +162,9 @@ class CpuSpikes:
 def pointers(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return int64 (sample, unit + 1): where each unit's events start in one flat list over the batch."""
     unit_ptr = np.empty((counts.shape[0], counts.shape[1] + 1), np.int64)
-    events.pointers_from_counts(counts, starts_of(counts.sum(axis=1)), unit_ptr, 0, len(counts))
+    unit_ptr[:, 0] = starts_of(counts.sum(axis=1))
+    np.cumsum(counts, axis=1, out=unit_ptr[:, 1:])
+    unit_ptr[:, 1:] += unit_ptr[:, :1]
     return unit_ptr
 
 

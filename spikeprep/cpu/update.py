@@ -1,4 +1,4 @@
-"""Optimiser steps (Adam, SGD) of one tile of weights, with the exponential regularisation (docs/hm2bp.md section 5)."""
+"""Optimiser steps (Adam, SGD) of tiles of weights, with the exponential regularisation (docs/hm2bp.md section 5)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from .._jit import jit
 from .._simd import LANES
 from ..backend import OptimiserStep
+from .queue import take
 
 
 class Update(NamedTuple):
@@ -83,37 +84,45 @@ def _collect(gradients: Any, j: int, zero: Any) -> None:
 
 
 @jit
-def adam_update(weight: Any, gradients: Any, moment: Any, variance: Any, live: int, step: Any) -> None:
-    """One Adam step of a tile: w ← w − lr m̂ / (√v̂ + ε), from the mean gradient plus regularisation.
+def adam_update(
+    weights: Any, sums: Any, moments: Any, variances: Any, neurons: int, step: Any, pull: Any, queue: Any
+) -> None:
+    """One Adam step: w ← w − lr m̂ / (√v̂ + ε), from the mean gradient plus regularisation; a work item is a tile.
 
-    weight, moment, variance [pre, lane]; gradients [group, pre, lane] are used up: afterwards they are 0. `live` is the
-    number of lanes that are neurons.
+    weights, moments, variances [tile, pre, lane]; sums [tile, group, pre, lane] are used up: afterwards they are 0.
+    `pull` [lane] is scratch.
     """
-    pull = np.empty(LANES, weight.dtype)
-    _pull(weight, step, live, pull)
     inverse1, inverse2 = step.one / step.correct1, step.one / step.correct2
-    for j in range(weight.shape[0]):
-        _collect(gradients, j, step.zero)
-        for k in range(LANES):
-            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
-            gradients[0, j, k] = step.zero
-            m = step.beta1 * moment[j, k] + step.rest1 * slope
-            v = step.beta2 * variance[j, k] + step.rest2 * slope * slope
-            moment[j, k] = m
-            variance[j, k] = v
-            weight[j, k] -= step.rate * (m * inverse1) / (math.sqrt(v * inverse2) + step.epsilon)
+    tile = take(queue)
+    while tile < weights.shape[0]:
+        weight, gradients, moment, variance = weights[tile], sums[tile], moments[tile], variances[tile]
+        _pull(weight, step, min(LANES, neurons - tile * LANES), pull)
+        for j in range(weight.shape[0]):
+            _collect(gradients, j, step.zero)
+            for k in range(LANES):
+                slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
+                gradients[0, j, k] = step.zero
+                m = step.beta1 * moment[j, k] + step.rest1 * slope
+                v = step.beta2 * variance[j, k] + step.rest2 * slope * slope
+                moment[j, k] = m
+                variance[j, k] = v
+                weight[j, k] -= step.rate * (m * inverse1) / (math.sqrt(v * inverse2) + step.epsilon)
+        tile = take(queue)
 
 
 @jit
-def sgd_update(weight: Any, gradients: Any, moment: Any, live: int, step: Any) -> None:
+def sgd_update(weights: Any, sums: Any, moments: Any, neurons: int, step: Any, pull: Any, queue: Any) -> None:
     """One step of gradient descent with momentum β1, m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`."""
-    pull = np.empty(LANES, weight.dtype)
-    _pull(weight, step, live, pull)
-    for j in range(weight.shape[0]):
-        _collect(gradients, j, step.zero)
-        for k in range(LANES):
-            slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
-            gradients[0, j, k] = step.zero
-            m = step.beta1 * moment[j, k] + slope
-            moment[j, k] = m
-            weight[j, k] -= step.rate * m
+    tile = take(queue)
+    while tile < weights.shape[0]:
+        weight, gradients, moment = weights[tile], sums[tile], moments[tile]
+        _pull(weight, step, min(LANES, neurons - tile * LANES), pull)
+        for j in range(weight.shape[0]):
+            _collect(gradients, j, step.zero)
+            for k in range(LANES):
+                slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
+                gradients[0, j, k] = step.zero
+                m = step.beta1 * moment[j, k] + slope
+                moment[j, k] = m
+                weight[j, k] -= step.rate * m
+        tile = take(queue)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .._simd import aligned_zeros
 from ..system import cores
-from .denormals import flush_denormals
+from .denormals import flush_denormals, restore_mode
 
 _TASKS_PER_THREAD = 4
 
@@ -30,15 +31,34 @@ class Workers:
 
     def __init__(self, threads: int | None, dtype: DTypeLike) -> None:
         self.threads, self._dtype = threads or cores(), dtype
-        # own threads even where one is enough: they flush denormal numbers, the caller's thread must not
-        self._pool = ThreadPoolExecutor(self.threads, "spikeprep-cpu", initializer=flush_denormals)
+        # beside the caller's thread
+        self._pool = ThreadPoolExecutor(max(1, self.threads - 1), "spikeprep-cpu", _flush_for_good)
         self._local = threading.local()
 
+    def run(self, kernel: Callable[[NDArray[np.int64]], Any], items: int) -> None:
+        """Call `kernel(queue)` in as many threads as `items` can keep busy; an error reaches the caller.
+
+        The kernel takes the numbers of its work items from `queue` (`queue.take`). The caller's thread is one of the
+        threads: to hand work to another one takes some 50 µs. Denormal numbers are flushed in it until it returns.
+        """
+        queue, mode = np.zeros(1, np.int64), np.empty(1, np.int64)
+        helping = [self._pool.submit(kernel, queue) for _ in range(min(self.threads, items) - 1)]
+        try:
+            flush_denormals(mode)
+            try:
+                kernel(queue)
+            finally:
+                restore_mode(mode)
+        finally:
+            for future in helping:
+                if not future.cancel():  # a thread that has not begun by now is not waited for
+                    future.result()
+
     def each(self, task: Callable[..., None], items: Iterable[tuple[int, ...]]) -> None:
-        """Run `task(*item)` for every item, each in the thread that gets free; a task's error reaches the caller."""
+        """Run `task(*item)` for every item, as `run` does: for kernels that take a range of samples."""
         left = deque(items)
 
-        def run() -> None:
+        def take_items(queue: NDArray[np.int64]) -> None:
             while True:
                 try:
                     item = left.popleft()
@@ -50,21 +70,26 @@ class Workers:
                     left.clear()
                     raise
 
-        # submitting costs some 15 µs: a task of the pool for each thread, not for each item
-        for future in [self._pool.submit(run) for _ in range(min(self.threads, len(left)))]:
-            future.result()
+        self.run(take_items, len(left))
 
     def samples(self, samples: int) -> list[tuple[int, int]]:
         """Split samples into ranges, several per thread."""
         return ranges(samples, _TASKS_PER_THREAD * self.threads)
 
-    def scratch(self, name: str, size: int) -> NDArray[Any]:
-        """Return this thread's array of at least `size` elements, cache-line aligned, with arbitrary contents."""
+    def scratch(self, name: str, size: int, dtype: DTypeLike | None = None) -> NDArray[Any]:
+        """Return this thread's array of at least `size` elements, cache-line aligned, with arbitrary contents.
+
+        `name` stands for one `dtype`, by default that of the backend.
+        """
         array: NDArray[Any] | None = getattr(self._local, name, None)
         if array is None or array.size < size:
-            array = aligned_zeros((size,), self._dtype)
+            array = aligned_zeros((size,), self._dtype if dtype is None else dtype)
             setattr(self._local, name, array)
         return array
+
+
+def _flush_for_good() -> None:
+    flush_denormals(np.empty(1, np.int64))
 
 
 def ranges(samples: int, count: int) -> list[tuple[int, int]]:

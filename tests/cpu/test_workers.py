@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spikeprep._jit import jit
+from spikeprep.cpu.queue import take
 from spikeprep.cpu.workers import Workers, ranges
 
 
@@ -15,14 +16,58 @@ def halve(values: np.ndarray) -> None:
         values[n] *= np.float32(0.5)
 
 
+@jit
+def note_items(owners: np.ndarray, owner: int, queue: np.ndarray) -> None:
+    n = take(queue)
+    while n < owners.size:
+        owners[n] += owner
+        n = take(queue)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
-def test_workers_flush_denormals_and_the_caller_does_not(threads: int) -> None:
-    smallest = np.float32(2.0**-126)
-    ours, theirs = np.full(8, smallest), np.full(8, smallest)
-    Workers(threads, np.float32).each(lambda: halve(theirs), [()])
+def test_denormals_are_flushed_in_every_thread_until_the_work_is_done(threads: int) -> None:
+    smallest, together = np.float32(2.0**-126), threading.Barrier(threads)
+    ours, theirs = np.full(8, smallest), np.full((threads, 8), smallest)
+
+    def task(n: int) -> None:
+        together.wait(10)  # so that each thread takes one
+        halve(theirs[n])
+
+    def fail(queue: np.ndarray) -> None:
+        raise ValueError("oh")
+
+    workers = Workers(threads, np.float32)
+    workers.each(task, [(n,) for n in range(threads)])
+    with pytest.raises(ValueError, match="oh"):
+        workers.run(fail, 1)
     halve(ours)
     assert not theirs.any()
     assert (ours == np.float32(2.0**-127)).all()
+
+
+@pytest.mark.parametrize("items", [0, 1, 5, 100_000])
+def test_every_item_is_taken_once(items: int) -> None:
+    taken, callers = np.zeros(items, np.int64), []
+
+    def kernel(queue: np.ndarray) -> None:
+        callers.append(threading.current_thread())
+        note_items(taken, 1, queue)
+
+    for _ in range(20):
+        Workers(3, np.float32).run(kernel, items)
+    assert (taken == 20).all()
+    assert threading.current_thread() in callers
+    assert items > 1 or set(callers) == {threading.current_thread()}
+
+
+def test_a_thread_that_has_not_begun_is_not_waited_for() -> None:
+    workers, leave = Workers(2, np.float32), threading.Event()
+    busy = workers._pool.submit(leave.wait, 20)
+    called = []
+    workers.run(lambda queue: called.append(threading.current_thread()), 10)
+    assert called == [threading.current_thread()]
+    leave.set()
+    assert busy.result()
 
 
 def test_scratch_is_a_thread_s_own() -> None:
@@ -56,6 +101,19 @@ def test_an_error_reaches_the_caller() -> None:
     with pytest.raises(IndexError):  # not taken for the end of the items
         Workers(2, np.float32).each(fail, [(n,) for n in range(50)])
     assert len(done) <= 2
+
+    def fail_elsewhere(queue: np.ndarray) -> None:
+        together.wait(10)
+        if threading.current_thread() is not threading.main_thread():
+            raise KeyError("elsewhere")
+
+    together = threading.Barrier(2)
+    with pytest.raises(KeyError, match="elsewhere"):
+        Workers(2, np.float32).run(fail_elsewhere, 2)
+
+
+def test_no_samples_are_one_empty_range() -> None:
+    assert ranges(0, 4) == [(0, 0)]
 
 
 @pytest.mark.parametrize(("samples", "pieces"), [(0, 4), (1, 4), (7, 3), (32, 16), (33, 16)])
