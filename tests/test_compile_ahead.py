@@ -74,7 +74,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_step_of_no_samples_calls_every_kernel_that_runs_call(folder):
     called, recorded = (run(code, folder, json.dumps(RUNS)) for code in (TRAIN, RECORD))
     assert len(called) >= 30
-    assert called - recorded == set()
+    only_of_several_threads = {call for call in called if call.startswith("await_change ")}
+    assert called - recorded == only_of_several_threads
 
 
 def test_predicting_calls_some_of_the_kernels_of_training(folder):

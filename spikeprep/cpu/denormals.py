@@ -13,7 +13,19 @@ from .._jit import jit
 
 _FLUSH_X86 = 0x8040  # MXCSR: flush to zero, and denormals are zero
 _FLUSH_ARM = 1 << 24  # FPCR.FZ
-_I64 = ir.IntType(64)
+_I32, _I64, _VOID, _POINTER = ir.IntType(32), ir.IntType(64), ir.VoidType(), ir.IntType(8).as_pointer()
+
+
+def machine() -> str:
+    """Return the kind of processor: "x86", "arm" or ""."""
+    name = platform.machine().lower()
+    return {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(name, "")
+
+
+def call_llvm(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """Call an intrinsic of LLVM; inline assembly ends the process, since Numba loads no assembler."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", (), kind), arguments)
 
 
 @intrinsic
@@ -21,12 +33,12 @@ def _mode(typingctx: Any) -> Any:
     """Return the calling thread's floating-point mode, int64; 0 on other processors."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if _machine() == "x86":
-            word = builder.alloca(ir.IntType(32))
-            _x86(builder, "stmxcsr", word)
+        if machine() == "x86":
+            word = builder.alloca(_I32)
+            call_llvm(builder, "x86.sse.stmxcsr", _VOID, builder.bitcast(word, _POINTER))
             return builder.zext(builder.load(word), _I64)
-        if _machine() == "arm":
-            return builder.asm(ir.FunctionType(_I64, []), "mrs $0, fpcr", "=r", [], side_effect=True)
+        if machine() == "arm":
+            return call_llvm(builder, "aarch64.get.fpcr", _I64)
         return ir.Constant(_I64, 0)
 
     return types.int64(), codegen
@@ -37,31 +49,18 @@ def _set_mode(typingctx: Any, mode: Any) -> Any:
     """Set it."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if _machine() == "x86":
-            word = builder.alloca(ir.IntType(32))
-            builder.store(builder.trunc(args[0], ir.IntType(32)), word)
-            _x86(builder, "ldmxcsr", word)
-        elif _machine() == "arm":
-            write = ir.FunctionType(ir.VoidType(), [_I64])
-            builder.asm(write, "msr fpcr, $0", "r", [args[0]], side_effect=True)
+        if machine() == "x86":
+            word = builder.alloca(_I32)
+            builder.store(builder.trunc(args[0], _I32), word)
+            call_llvm(builder, "x86.sse.ldmxcsr", _VOID, builder.bitcast(word, _POINTER))
+        elif machine() == "arm":
+            call_llvm(builder, "aarch64.set.fpcr", _VOID, args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
 
 
-def _machine() -> str:
-    machine = platform.machine().lower()
-    return {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(machine, "")
-
-
-def _x86(builder: Any, instruction: str, word: Any) -> None:
-    pointer = ir.IntType(8).as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [pointer])
-    function = builder.module.declare_intrinsic(f"llvm.x86.sse.{instruction}", (), kind)
-    builder.call(function, [builder.bitcast(word, pointer)])
-
-
-_FLUSH = {"x86": _FLUSH_X86, "arm": _FLUSH_ARM}.get(_machine(), 0)
+_FLUSH = {"x86": _FLUSH_X86, "arm": _FLUSH_ARM}.get(machine(), 0)
 
 
 @jit

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from .._simd import aligned_zeros
 from ..system import cores
 from .denormals import flush_denormals, restore_mode
+from .team import NO_MORE, Kernel, Team
 
 _TASKS_PER_THREAD = 4
 
@@ -31,28 +32,28 @@ class Workers:
 
     def __init__(self, threads: int | None, dtype: DTypeLike) -> None:
         self.threads, self._dtype = threads or cores(), dtype
-        # beside the caller's thread
-        self._pool = ThreadPoolExecutor(max(1, self.threads - 1), "spikeprep-cpu", _flush_for_good)
+        self._team = Team(self.threads - 1)
+        weakref.finalize(self, self._team.close)
         self._local = threading.local()
 
-    def run(self, kernel: Callable[[NDArray[np.int64]], Any], items: int) -> None:
+    def run(self, kernel: Kernel, items: int) -> None:
         """Call `kernel(queue)` in as many threads as `items` can keep busy; an error reaches the caller.
 
         The kernel takes the numbers of its work items from `queue` (`queue.take`). The caller's thread is one of the
-        threads: to hand work to another one takes some 50 µs. Denormal numbers are flushed in it until it returns.
+        threads: denormal numbers are flushed in it until it returns.
         """
         queue, mode = np.zeros(1, np.int64), np.empty(1, np.int64)
-        helping = [self._pool.submit(kernel, queue) for _ in range(min(self.threads, items) - 1)]
+        flush_denormals(mode)
+        job = self._team.begin(kernel, queue, min(self.threads, items) - 1)
         try:
-            flush_denormals(mode)
-            try:
-                kernel(queue)
-            finally:
-                restore_mode(mode)
+            kernel(queue)
+        except BaseException:
+            queue[0] = NO_MORE
+            raise
         finally:
-            for future in helping:
-                if not future.cancel():  # a thread that has not begun by now is not waited for
-                    future.result()
+            restore_mode(mode)
+            if job is not None:
+                self._team.end(job)
 
     def each(self, task: Callable[..., None], items: Iterable[tuple[int, ...]]) -> None:
         """Run `task(*item)` for every item, as `run` does: for kernels that take a range of samples."""
@@ -86,10 +87,6 @@ class Workers:
             array = aligned_zeros((size,), self._dtype if dtype is None else dtype)
             setattr(self._local, name, array)
         return array
-
-
-def _flush_for_good() -> None:
-    flush_denormals(np.empty(1, np.int64))
 
 
 def ranges(samples: int, count: int) -> list[tuple[int, int]]:

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import gc
 import threading
+import time
+from types import SimpleNamespace
 
+import numba
 import numpy as np
 import pytest
+from llvmlite import binding, ir
 
 from spikeprep._jit import jit
+from spikeprep.cpu import denormals, queue
 from spikeprep.cpu.queue import take
 from spikeprep.cpu.workers import Workers, ranges
 
@@ -60,14 +66,84 @@ def test_every_item_is_taken_once(items: int) -> None:
     assert items > 1 or set(callers) == {threading.current_thread()}
 
 
-def test_a_thread_that_has_not_begun_is_not_waited_for() -> None:
-    workers, leave = Workers(2, np.float32), threading.Event()
-    busy = workers._pool.submit(leave.wait, 20)
+def test_a_caller_beside_another_works_alone() -> None:
+    workers, inside, leave = Workers(2, np.float32), threading.Event(), threading.Event()
+
+    def first(queue: np.ndarray) -> None:
+        inside.set()
+        assert leave.wait(20)
+
+    other = threading.Thread(target=workers.run, args=(first, 2))
+    other.start()
+    assert inside.wait(20)
     called = []
     workers.run(lambda queue: called.append(threading.current_thread()), 10)
     assert called == [threading.current_thread()]
     leave.set()
-    assert busy.result()
+    other.join(20)
+    assert not other.is_alive()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.0003, 0.02])
+def test_threads_that_sleep_or_look_are_told_of_every_kernel(pause: float) -> None:
+    """Pauses before a kernel, in its threads and after it, shorter and longer than a thread looks for a change."""
+    workers, callers = Workers(3, np.float32), []
+    together = threading.Barrier(3)
+
+    def kernel(queue: np.ndarray) -> None:
+        together.wait(20)  # needs all three
+        callers.append(threading.get_ident())
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(pause)
+
+    for _ in range(30):
+        workers.run(kernel, 3)
+        time.sleep(pause)
+    assert len(callers) == 90
+    assert len(set(callers)) == 3
+
+
+def test_the_threads_end_with_their_backend() -> None:
+    before = set(threading.enumerate())
+    workers = Workers(3, np.float32)
+    workers.run(lambda queue: time.sleep(0.01), 3)
+    started = set(threading.enumerate()) - before
+    assert len(started) == 2
+    del workers
+    gc.collect()
+    for thread in started:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(
+    ("kind", "triple", "instructions"),
+    [
+        ("x86", "x86_64-unknown-linux-gnu", {"stmxcsr", "ldmxcsr", "pause"}),
+        ("arm", "aarch64-unknown-linux-gnu", {"mrs", "msr", "yield"}),
+    ],
+)
+def test_the_processors_instructions_can_be_emitted(
+    kind: str, triple: str, instructions: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of other processors too; without an assembler, which Numba does not load."""
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    for module in (denormals, queue):
+        monkeypatch.setattr(module, "machine", lambda: kind)
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), []), "f")
+    builder = ir.IRBuilder(function.append_basic_block())
+    context = SimpleNamespace(get_dummy_value=lambda: None)
+    before = denormals._mode._defn(None)[1](context, builder, None, [])
+    denormals._set_mode._defn(None, None)[1](context, builder, None, [before])
+    queue.pause._defn(None)[1](context, builder, None, [])
+    builder.ret_void()
+    machine = binding.Target.from_triple(triple).create_target_machine()
+    parsed = binding.parse_assembly(str(module))
+    assert instructions <= set(machine.emit_assembly(parsed).split())
+    assert machine.emit_object(parsed)
 
 
 def test_scratch_is_a_thread_s_own() -> None:
