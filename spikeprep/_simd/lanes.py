@@ -8,7 +8,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin
 
 from .base import I32, I64, LINE, PART, Lanes, check_range, itemsize, loading, shuffle, spreading, vector_at
 
@@ -208,20 +209,18 @@ def total(typingctx: Any, lanes: Any) -> Any:
 
 
 def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
-    @intrinsic
-    def lanewise(typingctx: Any, a: Any, b: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return getattr(builder, instruction)(*args)
+    class Operation(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, arguments: Any, keywords: Any) -> Any:
+            a, b = arguments
+            return a(a, b) if isinstance(a, Lanes) and a == b else None
 
-        return a(a, b), codegen
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return getattr(builder, instruction)(*arguments)
 
-    @overload(symbol, inline="always")
-    def operation(a: Any, b: Any) -> Any:
-        def lane_by_lane(a: Any, b: Any) -> Any:  # Numba requires the signature of `operation`
-            return lanewise(a, b)
-
-        return lane_by_lane if isinstance(a, Lanes) and a == b else None
+    infer_global(symbol)(Operation)
+    lower_builtin(symbol, Lanes, Lanes)(lower)
 
 
+# as overloads, whose bodies are inlined, each use would take Numba seven times as long
 for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
     _arithmetic(_symbol, _instruction)
