@@ -1,9 +1,9 @@
 """A vector type for Numba: kernels process a tile of neurons or channels at a time, in vector registers.
 
 LLVM vectorises a plain loop over 32 neurons only sometimes, and never keeps them in registers from one time step to the
-next. Here they are values: ``a + b``, ``a - b`` and ``a * b`` operate on each lane, `above` returns a mask (unsigned,
-bit k is lane k), `select` applies one, and LLVM splits each value over the machine's registers. Nothing is reassociated
-or fused: results are those of scalar code, on every machine.
+next. Here they are values: ``a + b``, ``a - b``, ``a * b`` and ``a / b`` operate on each lane, `above` returns a mask
+(unsigned, bit k is lane k), `select` applies one, and LLVM splits each value over the machine's registers. Nothing is
+reassociated or fused: results are those of scalar code, on every machine.
 
 Loads and stores are raw: the caller's arrays are long enough. With ``NUMBA_BOUNDSCHECK=1`` each of them is checked, as
 Numba checks plain indices, and raises `IndexError`.
@@ -51,6 +51,7 @@ from .lanes import (
     spread_element,
     spread_line,
     spread_part,
+    square_root,
     store,
     total,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "spread_element",
     "spread_line",
     "spread_part",
+    "square_root",
     "store",
     "store_columns",
     "store_word",

@@ -173,6 +173,18 @@ def smaller(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def square_root(typingctx: Any, lanes: Any) -> Any:
+    """Return the square root of each lane."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(args[0].type, [args[0].type])
+        name = f"llvm.sqrt.v{lanes.count}f{lanes.dtype.bitwidth}"
+        return builder.call(builder.module.declare_intrinsic(name, (), kind), args)
+
+    return lanes(lanes), codegen
+
+
+@intrinsic
 def shift_up(typingctx: Any, before: Any, lanes: Any) -> Any:
     """Return `lanes` shifted up by one lane; the first one is the last of `before`."""
 
@@ -222,5 +234,7 @@ def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
 
 
 # as overloads, whose bodies are inlined, each use would take Numba seven times as long
-for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    _arithmetic(_symbol, _instruction)
+_arithmetic(operator.add, "fadd")
+_arithmetic(operator.sub, "fsub")
+_arithmetic(operator.mul, "fmul")
+_arithmetic(operator.truediv, "fdiv")

@@ -5,7 +5,7 @@ Work per sample, n pre spikes, N post neurons, T steps: 2 n N additions (forward
 and gradient before the next one is touched.
 
 Layouts (C order, flattened by the caller where a kernel takes 1-D arrays)
-    weights, gradients    [tile, pre, lane]
+    weights, gradients    [tile, pre · lane]
     spike masks, events   see `events`
 Lanes past the layer's last neuron have weight 0 and never fire. The order of a kernel's sums does not depend on which
 thread takes which work item: results are the same for any number of threads.
@@ -56,7 +56,7 @@ def dense_forward(
     n = take(queue)
     while n < masks.shape[2] * samples:
         tile, b = n // samples, n % samples
-        rows, threshold = weight[tile].reshape(-1), thresholds_of(neurons, tile, neuron)
+        rows, threshold = weight[tile], thresholds_of(neurons, tile, neuron)
         out = masks[b, :, tile]
         membrane = current = held = spread(neuron.zero)
         for t in range(1, np.int64(steps[b])):
@@ -88,7 +88,7 @@ def dense_forward_lateral(
     b = take(queue)
     while b < masks.shape[0]:
         for tile in range(weight.shape[0]):
-            rows, out = weight[tile].reshape(-1), drive[0, tile]
+            rows, out = weight[tile], drive[0, tile]
             for t in range(1, np.int64(steps[b])):
                 arriving = sum_rows(rows, 0, units, step_ptr[b, t - 1], step_ptr[b, t])
                 store(out, (t - 1) * LANES, arriving)
@@ -122,12 +122,12 @@ def dense_backward(
 ) -> None:
     """Backward pass; a work item is a tile and one of the groups that the samples are split into, in order.
 
-    sums [tile, group, pre, lane] += Σ_b δ γ (1 + σ) e      (`scale` is γ; 1 + σ is at least `gain_floor`)
+    sums [tile, group, pre · lane] += Σ_b δ γ (1 + σ) e     (`scale` is γ; 1 + σ is at least `gain_floor`)
     incoming [tile, sample, pre]  = Σ_lanes δ w ρ           (written where it has samples)
     `active` [sample, :] lists the units that fired, −1 after the last. `gates` [step · lane], `rows` [pre · lane] (for
     e) and `lanes` [3 · lane] are scratch. A sample whose δ is 0 on the whole tile changes nothing and is passed over.
     """
-    pre, groups, samples = weight.shape[1], sums.shape[1], delta.shape[0]
+    pre, groups, samples = weight.shape[1] // LANES, sums.shape[1], delta.shape[0]
     sends, size = incoming.shape[1] > 0, (samples + groups - 1) // groups
     zero, one = spread(psp.zero), spread(psp.one)
     floor = spread(gain_floor)
@@ -135,7 +135,7 @@ def dense_backward(
     item = take(queue)
     while item < weight.shape[0] * groups:
         tile, group = item // groups, item % groups
-        offset, w, gradient = tile * LANES, weight[tile].reshape(-1), sums[tile, group].reshape(-1)
+        offset, w, gradient = tile * LANES, weight[tile], sums[tile, group]
         live = min(LANES, delta.shape[1] - offset)
         fan_in, summed = zero, False  # Σ_l w_il
         for b in range(group * size, min(samples, (group + 1) * size)):
@@ -188,7 +188,7 @@ def dense_backward(
 
 
 class TiledParameter(Parameter):
-    """Weights and moments [tile, pre, lane] and gradient sums [tile, group, pre, lane].
+    """Weights and moments [tile, pre · lane] and gradient sums [tile, group, pre · lane].
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class TiledParameter(Parameter):
         self.weight, self._moment, self._variance = (
             self._tiled(np.asarray(a)) for a in (state.value, state.moment, state.variance)
         )
-        self.sums = aligned_zeros((self.tiles, groups or -(-GROUPS // self.tiles), pre, LANES), dtype)
+        self.sums = aligned_zeros((self.tiles, groups or -(-GROUPS // self.tiles), pre * LANES), dtype)
 
     def _tiled(self, array: NDArray[Any]) -> NDArray[Any]:
         post, pre = len(array), prod(array.shape[1:])
@@ -220,11 +220,12 @@ class TiledParameter(Parameter):
         padded = np.zeros((self.tiles * LANES, pre), self._dtype)
         padded[:post] = array.reshape(post, pre)
         tiled[:] = padded.reshape(self.tiles, LANES, pre).transpose(0, 2, 1)
-        return tiled
+        return tiled.reshape(self.tiles, pre * LANES)
 
     def _untiled(self, tiled: NDArray[Any]) -> NDArray[Any]:
-        """Return [tile, pre, lane] in the array's own shape."""
-        flat = tiled.transpose(0, 2, 1).reshape(-1, tiled.shape[1])
+        """Return [tile, pre · lane] in the array's own shape."""
+        pre = tiled.shape[1] // LANES
+        flat = tiled.reshape(self.tiles, pre, LANES).transpose(0, 2, 1).reshape(-1, pre)
         return np.ascontiguousarray(flat[: self.shape[0]]).reshape(self.shape)
 
     def value(self) -> NDArray[Any]:
@@ -301,7 +302,7 @@ class Hm2bpDense(DeviceLayer):
         self, pre: CpuSpikes, post: CpuSpikes, signal: ErrorSignal, constants: Hm2bpConstants, send: bool
     ) -> NDArray[Any] | None:
         """See `DeviceLayer.backward`."""
-        tiles, groups, width, _ = self._weights.sums.shape
+        tiles, groups, size = self._weights.sums.shape
         masks, samples = post.masks(), len(pre.steps)
         error = np.asarray(signal.error, self._dtype)
         delta = np.ascontiguousarray(error / self._dtype.type(constants.neuron.threshold))
@@ -310,14 +311,14 @@ class Hm2bpDense(DeviceLayer):
         )
         psp = psp_constants(constants.neuron, constants.psp, self._dtype)
         floor = self._dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
-        incoming = np.empty((tiles, samples if send else 0, width), self._dtype)
+        incoming = np.empty((tiles, samples if send else 0, size // LANES), self._dtype)
         by_unit = pre.by_unit()
 
         def run(queue: NDArray[np.int64]) -> None:
             dense_backward(
                 self._weights.weight, *by_unit, masks, post.counts, post.steps, delta, scale, psp, floor,
                 self._weights.sums, incoming, self._workers.scratch("gates", masks.shape[1] * LANES),
-                self._workers.scratch("rows", width * LANES), self._workers.scratch("lanes", 3 * LANES), queue,
+                self._workers.scratch("rows", size), self._workers.scratch("lanes", 3 * LANES), queue,
             )  # fmt: skip
 
         self._workers.run(run, tiles * min(groups, samples))

@@ -20,32 +20,27 @@ from .._simd import LANES, load_word, ones, trailing_zeros
 from .queue import take
 
 
-@jit
-def _last_word(flat: Any, at: int, left: int) -> Any:
-    """Return the `left` < 64 steps that start at byte `at`, where eight bytes may reach past the array."""
-    word = np.uint64(0)
-    for c in range(min(8, flat.size - at)):
-        word |= np.uint64(flat[at + c]) << np.uint64(8 * c)
-    return word & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
-
-
 @inline
 def _word(flat: Any, at: int, left: int) -> Any:
-    """Return the next 64 steps of a train, from byte `at` on; cleared past the `left` that remain."""
-    if left >= 64:
-        return load_word(flat, at)
-    if at + 8 <= flat.size:
-        return load_word(flat, at) & ((np.uint64(1) << np.uint64(left)) - np.uint64(1))
-    return _last_word(flat, at, left)
+    """Return the next 64 steps of a train, from byte `at` on; cleared past the `left` that remain.
+
+    `flat` has 8 bytes or more.
+    """
+    beyond = at + 8 - flat.size  # bytes that are not there: what is ahead of `at` is read and shifted out
+    if beyond < 0:
+        beyond = 0
+    word = load_word(flat, at - beyond) >> np.uint64(8 * beyond)
+    if left < 64:
+        word &= (np.uint64(1) << np.uint64(left)) - np.uint64(1)
+    return word
 
 
 @jit
-def counts_from_bits(bits: Any, steps: Any, counts: Any, queue: Any) -> None:
-    """Write counts [sample, unit] of packed bits uint8 [sample, unit, byte]."""
-    units, width = bits.shape[1], bits.shape[2]
-    flat = bits.reshape(-1)
+def counts_from_bits(flat: Any, width: int, steps: Any, counts: Any, queue: Any) -> None:
+    """Write counts [sample, unit] of packed bits, `width` bytes a unit, in one flat array of 8 bytes or more."""
+    units = counts.shape[1]
     b = take(queue)
-    while b < bits.shape[0]:
+    while b < counts.shape[0]:
         length = np.int64(steps[b])
         for j in range(units):
             row, count = (b * units + j) * width, 0
@@ -81,13 +76,12 @@ def units_from_counts(counts: Any, starts: Any, unit_ptr: Any, active: Any, queu
 
 @jit
 def times_from_bits(
-    bits: Any, steps: Any, counts: Any, starts: Any, unit_ptr: Any, times: Any, active: Any, queue: Any
-) -> None:
-    """Write events by unit from packed bits; `counts` and `starts` as of `units_from_counts`."""
-    units, width = bits.shape[1], bits.shape[2]
-    flat = bits.reshape(-1)
+    flat: Any, width: int, steps: Any, counts: Any, starts: Any, unit_ptr: Any, times: Any, active: Any, queue: Any
+) -> None:  # fmt: skip
+    """Write events by unit from packed bits; arguments as of `counts_from_bits` and `units_from_counts`."""
+    units = counts.shape[1]
     b = take(queue)
-    while b < bits.shape[0]:
+    while b < counts.shape[0]:
         length = np.int64(steps[b])
         list_units(counts[b], starts[b], unit_ptr[b], active[b])
         for j in range(units):
@@ -127,13 +121,12 @@ def units_from_times(unit_ptr: Any, times: Any, step_ptr: Any, units: Any, queue
 
 @jit
 def totals_from_masks(masks: Any, totals: Any, queue: Any) -> None:
-    """Write totals [sample], the spikes of each."""
+    """Write totals [sample], the spikes of each, from masks [sample, step · tile]."""
     b = take(queue)
     while b < masks.shape[0]:
-        total = np.int64(0)
-        flat = masks[b].reshape(-1)
-        for n in range(flat.size):
-            total += ones(flat[n])
+        total = 0
+        for n in range(masks.shape[1]):
+            total += ones(masks[b, n])
         totals[b] = total
         b = take(queue)
 

@@ -74,7 +74,7 @@ def soft_reset_forward(
     n = take(queue)
     while n < masks.shape[2] * samples:
         tile, b = n // samples, n % samples
-        rows, threshold = weight[tile].reshape(-1), load(thresholds, tile * LANES)
+        rows, threshold = weight[tile], load(thresholds, tile * LANES)
         out = masks[b, :, tile]
         membrane, age = spread(neuron.zero), spread(neuron.refractory)
         for t in range(np.int64(steps[b])):
@@ -117,7 +117,7 @@ def soft_reset_forward_lateral(
             fired = 0
             for tile in range(tiles):
                 at = 2 * tile * LANES
-                drive = sum_rows(weight[tile].reshape(-1), 0, units, step_ptr[b, t], step_ptr[b, t + 1])
+                drive = sum_rows(weight[tile], 0, units, step_ptr[b, t], step_ptr[b, t + 1])
                 age = load(state, at + LANES) + one
                 if slow:
                     factor = smaller(age * inverse, one)
@@ -153,7 +153,7 @@ def lanes_of(values: Any, tile: int, lanes: Any) -> Any:
 
 @jit
 def add_products(slope: Any, x: Any, active: Any, sums: Any, lanes: Any, queue: Any) -> None:
-    """Add Σ_b slope_i x_j over the samples of each group, in order, to sums [tile, group, pre, lane].
+    """Add Σ_b slope_i x_j over the samples of each group, in order, to sums [tile, group, pre · lane].
 
     slope [sample, post], x [sample, pre]; `active` [sample, :] lists the units whose x is not 0, −1 after the last.
     `lanes` [lane] is scratch. A work item is a tile and a group.
@@ -163,7 +163,7 @@ def add_products(slope: Any, x: Any, active: Any, sums: Any, lanes: Any, queue: 
     n = take(queue)
     while n < sums.shape[0] * groups:
         tile, group = n // groups, n % groups
-        gradient = sums[tile, group].reshape(-1)
+        gradient = sums[tile, group]
         for b in range(group * size, min(samples, (group + 1) * size)):
             if not lanes_of(slope[b], tile, lanes):
                 continue
@@ -185,10 +185,10 @@ def send_back(weight: Any, error: Any, out: Any, lanes: Any, queue: Any) -> None
     n = take(queue)
     while n < weight.shape[0] * samples:
         tile, b = n // samples, n % samples
-        rows = weight[tile].reshape(-1)
+        rows = weight[tile]
         if lanes_of(error[b], tile, lanes):
             row = load(lanes, 0)
-            for j in range(weight.shape[1]):
+            for j in range(out.shape[2]):
                 out[tile, b, j] = total(row * load(rows, j * LANES))
         else:
             out[tile, b, :] = 0
@@ -236,7 +236,7 @@ class TiledConnection:
         """Return Wᵀ y: (sample, post) → (sample, pre)."""
         weight, workers = self.weights.weight, self._backend.workers
         y = np.ascontiguousarray(y, self._backend.dtype)
-        out = np.empty((len(weight), len(y), weight.shape[1]), self._backend.dtype)
+        out = np.empty((len(weight), len(y), weight.shape[1] // LANES), self._backend.dtype)
 
         def run(queue: NDArray[np.int64]) -> None:
             send_back(weight, y, out, workers.scratch("lanes", LANES), queue)

@@ -12,6 +12,8 @@ from ..data import PackedBatch
 from . import events
 from .workers import Workers
 
+_WORD = 8  # bytes that a kernel reads at once
+
 
 class ByStep(NamedTuple):
     """Events by step; see `events`."""
@@ -61,14 +63,16 @@ class CpuSpikes:
     @classmethod
     def from_bits(cls, batch: PackedBatch, workers: Workers) -> CpuSpikes:
         """Return the spikes of packed bits; bits at and past a sample's own length are ignored."""
-        bits = np.ascontiguousarray(batch.bits)
-        samples, units, _ = bits.shape
+        samples, units, width = batch.bits.shape
+        flat = np.ascontiguousarray(batch.bits).reshape(-1)
+        if flat.size < _WORD:
+            flat = np.concatenate([flat, np.zeros(_WORD - flat.size, np.uint8)])
         steps = batch.steps.astype(np.int64)
         counts = np.empty((samples, units), np.int64)
-        workers.run(lambda queue: events.counts_from_bits(bits, steps, counts, queue), samples)
+        workers.run(lambda queue: events.counts_from_bits(flat, width, steps, counts, queue), samples)
         by_unit, starts = ByUnit.room(counts)
         workers.run(
-            lambda queue: events.times_from_bits(bits, steps, counts, starts, *by_unit, queue), samples
+            lambda queue: events.times_from_bits(flat, width, steps, counts, starts, *by_unit, queue), samples
         )
         spikes = cls(units, steps, counts, workers)
         spikes._by_unit = by_unit
@@ -80,8 +84,8 @@ class CpuSpikes:
     ) -> CpuSpikes:
         """Return the spikes of a layer's masks uint32 [sample, step, tile]."""
         samples, longest, tiles = masks.shape
-        totals = np.empty(samples, np.int64)
-        workers.run(lambda queue: events.totals_from_masks(masks, totals, queue), samples)
+        totals, words = np.empty(samples, np.int64), masks.reshape(samples, longest * tiles)
+        workers.run(lambda queue: events.totals_from_masks(words, totals, queue), samples)
         by_step = ByStep(np.empty((samples, longest + 1), np.int64), np.empty(totals.sum(), np.int32))
         counts, starts = np.empty((samples, units), np.int64), starts_of(totals)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import jit
-from .._simd import LANES
+from .._simd import LANES, load, spread, square_root, store
 from ..backend import OptimiserStep
 from .queue import take
 
@@ -56,14 +56,15 @@ def step_constants(step: OptimiserStep, samples: int, dtype: np.dtype[Any]) -> U
 @jit
 def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
     """Write reg_ij / w_ij of a tile's lanes: λ β / s · exp(β (mean_j (w_ij/s)² − 1)); 0 past the last neuron."""
-    pre = weight.shape[0]
-    out[:] = step.zero
+    squares = spread(step.zero)
+    store(out, 0, squares)
     if step.strength == step.zero:
         return
-    for j in range(pre):
-        for k in range(LANES):
-            scaled = weight[j, k] * step.inverse_scale
-            out[k] += scaled * scaled
+    for at in range(0, weight.size, LANES):
+        scaled = load(weight, at) * spread(step.inverse_scale)
+        squares = squares + scaled * scaled
+    store(out, 0, squares)
+    pre = weight.size // LANES
     for k in range(live):
         out[k] = (
             step.strength
@@ -71,16 +72,20 @@ def _pull(weight: Any, step: Any, live: int, out: Any) -> None:
             * step.inverse_scale
             * math.exp(step.steepness * (out[k] / pre - step.one))
         )
-    out[live:] = step.zero
+    for k in range(live, LANES):
+        out[k] = step.zero
 
 
 @jit
-def _collect(gradients: Any, j: int, zero: Any) -> None:
-    """Add row j of every group into group 0, in order, and clear the others."""
-    for g in range(1, gradients.shape[0]):
-        for k in range(LANES):
-            gradients[0, j, k] += gradients[g, j, k]
-            gradients[g, j, k] = zero
+def _taken(sums: Any, at: int, zero: Any) -> Any:
+    """Return the gradient of a row: sums [group, pre · lane] from `at` on, added up in order and cleared."""
+    gradient = spread(zero)
+    for group in range(sums.shape[0]):
+        of_group = sums[group]
+        part = load(of_group, at)
+        gradient = gradient + part if group > 0 else part
+        store(of_group, at, spread(zero))
+    return gradient
 
 
 @jit
@@ -89,40 +94,44 @@ def adam_update(
 ) -> None:
     """One Adam step: w ← w − lr m̂ / (√v̂ + ε), from the mean gradient plus regularisation; a work item is a tile.
 
-    weights, moments, variances [tile, pre, lane]; sums [tile, group, pre, lane] are used up: afterwards they are 0.
+    weights, moments, variances [tile, pre · lane]; sums [tile, group, pre · lane] are used up: afterwards they are 0.
     `pull` [lane] is scratch.
     """
-    inverse1, inverse2 = step.one / step.correct1, step.one / step.correct2
+    mean, rate, epsilon = spread(step.mean), spread(step.rate), spread(step.epsilon)
+    beta1, beta2, rest1, rest2 = (
+        spread(step.beta1),
+        spread(step.beta2),
+        spread(step.rest1),
+        spread(step.rest2),
+    )
+    inverse1, inverse2 = spread(step.one / step.correct1), spread(step.one / step.correct2)
     tile = take(queue)
     while tile < weights.shape[0]:
-        weight, gradients, moment, variance = weights[tile], sums[tile], moments[tile], variances[tile]
+        weight, moment, variance = weights[tile], moments[tile], variances[tile]
         _pull(weight, step, min(LANES, neurons - tile * LANES), pull)
-        for j in range(weight.shape[0]):
-            _collect(gradients, j, step.zero)
-            for k in range(LANES):
-                slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
-                gradients[0, j, k] = step.zero
-                m = step.beta1 * moment[j, k] + step.rest1 * slope
-                v = step.beta2 * variance[j, k] + step.rest2 * slope * slope
-                moment[j, k] = m
-                variance[j, k] = v
-                weight[j, k] -= step.rate * (m * inverse1) / (math.sqrt(v * inverse2) + step.epsilon)
+        for at in range(0, weight.size, LANES):
+            w = load(weight, at)
+            slope = _taken(sums[tile], at, step.zero) * mean + load(pull, 0) * w
+            m = beta1 * load(moment, at) + rest1 * slope
+            v = beta2 * load(variance, at) + rest2 * slope * slope
+            store(moment, at, m)
+            store(variance, at, v)
+            store(weight, at, w - rate * (m * inverse1) / (square_root(v * inverse2) + epsilon))
         tile = take(queue)
 
 
 @jit
 def sgd_update(weights: Any, sums: Any, moments: Any, neurons: int, step: Any, pull: Any, queue: Any) -> None:
     """One step of gradient descent with momentum β1, m ← β1 m + g, w ← w − lr m; arguments as of `adam_update`."""
+    mean, rate, beta1 = spread(step.mean), spread(step.rate), spread(step.beta1)
     tile = take(queue)
     while tile < weights.shape[0]:
-        weight, gradients, moment = weights[tile], sums[tile], moments[tile]
+        weight, moment = weights[tile], moments[tile]
         _pull(weight, step, min(LANES, neurons - tile * LANES), pull)
-        for j in range(weight.shape[0]):
-            _collect(gradients, j, step.zero)
-            for k in range(LANES):
-                slope = gradients[0, j, k] * step.mean + pull[k] * weight[j, k]
-                gradients[0, j, k] = step.zero
-                m = step.beta1 * moment[j, k] + slope
-                moment[j, k] = m
-                weight[j, k] -= step.rate * m
+        for at in range(0, weight.size, LANES):
+            w = load(weight, at)
+            slope = _taken(sums[tile], at, step.zero) * mean + load(pull, 0) * w
+            m = beta1 * load(moment, at) + slope
+            store(moment, at, m)
+            store(weight, at, w - rate * m)
         tile = take(queue)
