@@ -116,12 +116,13 @@ class Rehearsal:
 
 @contextmanager
 def compiling_ahead(rehearsal: Rehearsal, backend: Backend) -> Iterator[None]:
-    """Inside, the first kernel that is compiled starts a second process that compiles the run's others.
+    """Inside, a second process compiles the run's last kernels, from the first one on that the run has to compile.
 
-    That is left out where it does not help: on another backend, on one core, and without a cache on disk. Whatever
-    fails in that process is left to this one.
+    Where the cache has none at all it starts at once. It is left out where it does not help: on another backend, on one
+    core, and without a cache on disk. Whatever fails in that process is left to this one.
     """
-    if backend.name != "cpu" or cores() < 2:
+    folder = kernel_cache.folder_of(_KERNELS) if backend.name == "cpu" and cores() > 1 else None
+    if folder is None:
         yield
         return
     from . import _jit
@@ -129,13 +130,14 @@ def compiling_ahead(rehearsal: Rehearsal, backend: Backend) -> Iterator[None]:
     started: list[_SecondProcess] = []
 
     def start(begins: bool) -> None:
-        if not begins or started or _jit.partner is not None or not kernel_cache.folder_of(_KERNELS):
+        if not begins or started or _jit.partner is not None:
             return
         with suppress(Exception):  # e.g. a plugin that cannot be pickled
             if rehearsal.is_small():
                 started.append(_SecondProcess(rehearsal))
                 _jit.partner = started[0]
 
+    start(begins=not kernel_cache.has_kernels(folder))
     with compilation.listening(start):
         try:
             yield

@@ -80,6 +80,12 @@ def folder_of(source: str) -> str | None:
     return next((folder for folder in candidates(source) if writable(folder)), None)
 
 
+def has_kernels(folder: str) -> bool:
+    """Whether a cache folder has any kernel; it may be out of date."""
+    with os.scandir(folder) as entries:
+        return any(entry.name.endswith(SUFFIX) for entry in entries)
+
+
 @functools.cache
 def writable(folder: str) -> bool:
     """Whether files can be created in a folder, which is created first; tried once per process."""

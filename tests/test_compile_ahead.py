@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import spikeprep
-from spikeprep import _jit, compilation, compile_ahead
+from spikeprep import _jit, compilation, compile_ahead, kernel_cache
 from spikeprep.compile_ahead import Rehearsal, compiling_ahead
 from spikeprep.train.settings import TrainSettings
 
@@ -97,6 +97,7 @@ def test_a_first_run_finds_what_the_second_process_has_compiled(folder, tmp_path
 
 CPU, OTHER = SimpleNamespace(name="cpu"), SimpleNamespace(name="cuda")
 REHEARSAL = Rehearsal(TrainSettings(), (4, 4), 3)
+HAS_KERNELS = kernel_cache.has_kernels
 
 
 @pytest.fixture
@@ -113,6 +114,7 @@ def started(monkeypatch):
 
     monkeypatch.setattr(compile_ahead, "_SecondProcess", Process)
     monkeypatch.setattr(compile_ahead, "cores", lambda: 2)
+    monkeypatch.setattr(kernel_cache, "has_kernels", lambda folder: True)
     return rehearsals
 
 
@@ -128,6 +130,16 @@ def test_the_first_kernel_that_is_compiled_starts_one_process_and_the_end_ends_i
     with compiling_ahead(REHEARSAL, CPU):
         pass
     assert started == [REHEARSAL, "ended"]
+
+
+def test_an_empty_cache_starts_the_process_at_once(started, tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel_cache, "has_kernels", HAS_KERNELS)
+    monkeypatch.setattr(kernel_cache, "folder_of", lambda source: str(tmp_path))
+    with compiling_ahead(REHEARSAL, CPU):
+        assert started == [REHEARSAL]
+    (tmp_path / f"kernel{kernel_cache.SUFFIX}").touch()
+    with compiling_ahead(REHEARSAL, CPU):
+        assert started == [REHEARSAL, "ended"]
 
 
 def test_no_process_is_started_where_it_would_not_help(started, monkeypatch):
