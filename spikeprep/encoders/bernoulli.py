@@ -14,6 +14,8 @@ beginning of a longer one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +32,6 @@ _ZERO, _ONE, _TWO, _EIGHT, _HALF, _TOP, _BYTE = (np.uint64(n) for n in (0, 1, 2,
 _philox = inline(philox4x32)
 
 
-@jit
 def draw_spikes(
     fractions: NDArray[np.uint64],
     keys: NDArray[np.uint64],
@@ -43,12 +44,18 @@ def draw_spikes(
 
     `keys` are the samples' Philox keys, uint64 (sample, 2); steps before `first_step`, 0 to 63, never spike.
     """
+    _draw(fractions, keys, purpose, first_step, steps, bits, np.zeros(5 * _LANES, np.uint64))
+
+
+@jit
+def _draw(fractions: Any, keys: Any, purpose: Any, first_step: int, steps: int, bits: Any, lane: Any) -> None:
+    """Do so; `lane` is scratch: one array for all, since with more LLVM checks for overlap and does not vectorise.
+
+    [0, 8) undecided steps, [8, 16) spikes, [16, 24) digits of p that are left, [24, 32) unit, [32, 40) block
+    """
     samples, units = fractions.shape
     width = bits.shape[2]
     blocks = (width + 7) // 8
-    # One array for all: with more, LLVM checks them for overlap and does not vectorise.
-    # [0, 8) undecided steps, [8, 16) spikes, [16, 24) digits of p that are left, [24, 32) unit, [32, 40) block
-    lane = np.zeros(5 * _LANES, np.uint64)
     for n in range(samples):
         k0, k1 = keys[n, 0], keys[n, 1]
         unit, block = 0, 0
