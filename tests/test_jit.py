@@ -214,14 +214,14 @@ def test_kernels_work_uncompiled(package):
 
 def test_a_kernels_digest_covers_the_generator_that_it_inlines():
     pytest.importorskip("numba")
-    from spikeprep import _jit
+    from spikeprep import kernel_digest
     from spikeprep.encoders import bernoulli
 
     package = Path(spikeprep.__file__).parent
     kernel = next(
         v for v in vars(bernoulli).values() if hasattr(v, "py_func") and v.__module__ == bernoulli.__name__
     )
-    reached = {value for kind, value in _jit._reached(kernel.py_func) if kind == "file"}
+    reached = {value for kind, value in kernel_digest._reached(kernel.py_func) if kind == "file"}
     assert {str(package / "random.py"), str(package / "encoders/bernoulli.py")} <= reached
     assert str(package / "config.py") not in reached
 
