@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -79,14 +80,17 @@ class Team:
         if helping < 1 or not self._lock.acquire(blocking=False):
             return None
         if not self._started:
-            self._started = True
-            for number in range(self.size):
-                threading.Thread(
-                    target=self._help, args=(number,), name=f"spikeprep-cpu_{number}", daemon=True
-                ).start()
+            self._start()
         self._job = job = _Job(kernel, queue, helping)
         self._wake()
         return job
+
+    def _start(self) -> None:
+        self._started = True
+        with suppress(RuntimeError):  # the system's limit of threads: those that there are will do
+            for number in range(self.size):
+                name = f"spikeprep-cpu_{number}"
+                threading.Thread(target=self._help, args=(number,), name=name, daemon=True).start()
 
     def end(self, job: _Job) -> None:
         """Wait for the threads that have begun; a thread's error is raised."""

@@ -116,7 +116,7 @@ def test_ranks_whose_weights_diverge_are_stopped(digits, tmp_path):
             digits, RunFolder(tmp_path / "run"), replace(SETTINGS, epochs=1), ops, ranks=ranks, limit=40
         )
         if ranks.rank == 1:
-            made.network.devices[0].parameters["weight"].weight[0, 0, 0] += 1e-6
+            made.network.devices[0].parameters["weight"].weight[0, 0] += 1e-6
         with pytest.raises(RunError, match="weights diverged across the 2 ranks"):
             made.run()
         return True

@@ -463,7 +463,7 @@ def test_values_that_are_not_finite_stop_the_run(
 
     def spoil() -> None:
         if run.stream.epoch == 2:
-            layer.weight[0, 0, 0] = np.nan  # type: ignore[attr-defined]
+            layer.weight[0, 0] = np.nan  # type: ignore[attr-defined]
         after_epoch()
 
     monkeypatch.setattr(run, "_after_epoch", spoil)
