@@ -61,10 +61,11 @@ def calls_of(work: Callable[[], None]) -> list[Callable[[], None]]:
     RuntimeError
         A kernel is compiled already, so that it would run.
     """
-    if compiled := [kernel for kernel in _kernels if kernel.signatures]:
+    kernels = list(_kernels)  # `work` may import more
+    if compiled := [kernel for kernel in kernels if kernel.signatures]:
         raise RuntimeError(f"{compiled[0]} is compiled already; calls are recorded in a new process.")
     calls: dict[tuple[Any, tuple[Any, ...]], Callable[[], None]] = {}
-    for kernel in _kernels:
+    for kernel in kernels:
 
         def note(*arguments: Any, kernel: Any = kernel) -> Callable[..., None]:
             types = tuple(map(kernel.typeof_pyval, arguments))
@@ -75,7 +76,7 @@ def calls_of(work: Callable[[], None]) -> list[Callable[[], None]]:
     try:
         work()
     finally:
-        for kernel in _kernels:
+        for kernel in kernels:
             del kernel._compile_for_args
     return list(calls.values())
 

@@ -50,6 +50,14 @@ def test_list_shows_a_broken_plugin_and_all_others(spikeprep, tmp_path, monkeypa
     assert "poisson" in entries
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_a_caller_may_have_closed_the_output(closed):
+    command = f'"{sys.executable}" -m spikeprep list encoders {closed}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_doctor(spikeprep):
     done = spikeprep("doctor")
     document = json.loads(spikeprep("doctor", "--json").stdout)
