@@ -61,8 +61,9 @@ __device__ __forceinline__ double multiply(double a, double b) { return __dmul_r
 
 #if defined(__CUDACC_RTC__) || defined(__NVCC__)
 #define FOR_GPU  // compiled for a GPU, not for the emulator of the tests
-#if __CUDA_ARCH__ >= 800
-#define ASYNC_COPIES  // compute capability 8.0 and higher copy to shared memory in the background
+#if __CUDA_ARCH__ >= 800  // compute capability 8.0 and higher
+#define ASYNC_COPIES      // copy to shared memory in the background
+#define TENSOR_CORES      // multiply halves by mma.m16n8k16
 #endif
 #endif
 

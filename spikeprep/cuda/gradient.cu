@@ -1,5 +1,5 @@
 // Gradient of a fully connected layer and the error that it sends back (docs/hm2bp.md section 4; paper, eq. 17, 22 to 24).
-#include "common.cuh"
+#include "gradient.cuh"
 
 // rows of the gradient that a warp loads at once
 #ifdef ASYNC_COPIES
@@ -42,8 +42,8 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
     int tile = blockIdx.x % a.tiles, group = blockIdx.x / a.tiles, width = a.tiles * LANES;
     int unit = tile * LANES + lane;
     bool live = unit < a.units;
-    int first = max(a.begin, (int)((long long)a.samples * group / a.groups));
-    int last = min(a.end, (int)((long long)a.samples * (group + 1) / a.groups));
+    Group share_of(group, a.groups, a.samples, a.begin, a.end);
+    int first = share_of.first, last = share_of.last;
     Real *buffers = reinterpret_cast<Real *>(memory);
     size_t buffer = (size_t)a.longest * LANES;
     Real *rows = ROWS ? buffers + (GATES ? a.buffers * buffer : 0) : a.rows + (size_t)blockIdx.x * a.pre * LANES;
@@ -72,15 +72,8 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
 
     bool silent_ones = false;
     for (int b = first; b < last; ++b) silent_ones |= live && a.post_counts[(size_t)b * a.units + unit] == 0;
-    Real fan_in = 0;  // Σ_l w_il, needed by silent neurons only
-    if (__any_sync(ALL, silent_ones)) {
-        for (int j = warp; j < a.pre; j += warps) fan_in += weight[(size_t)j * width];
-        parts[0][warp][lane] = fan_in;
-        __syncthreads();
-        fan_in = 0;
-        for (int w = 0; w < warps; ++w) fan_in += parts[0][w][lane];
-        __syncthreads();
-    }
+    Real fan_in = 0;  // needed by silent neurons only
+    if (__any_sync(ALL, silent_ones)) fan_in = fan_in_of(weight, a.pre, width, parts[0]);
 
     int b = next_sample(first), next = b < last ? next_sample(b + 1) : last, turn = 0;
     if (GATES) {
@@ -133,9 +126,8 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
 #pragma unroll 8
         for (int w = 0; w < warps; ++w) sum += parts[turn][w][lane];
         Real share = silent ? psp.silent_share * fan_in : sum / (Real)fired;
-        Real gain = 1 + share * psp.inverse_nu;
         Real delta = live ? a.error[pair] / psp.nu : 0;
-        Real slope = delta * (gain < a.gain_floor ? a.gain_floor : gain);
+        Real slope = slope_of(delta, share, a.gain_floor, psp);
         if (live && a.scale) slope *= a.scale[pair];
         for (int from = 0; from < a.pre; from += 32 * warps) {
             int place = from + place_in(lane), unit_of_lane = place < a.pre ? order[place] : 0;

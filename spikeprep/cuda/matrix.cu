@@ -1,28 +1,10 @@
 // Operands of the matrix products of a fully connected layer (docs/cuda.md). Only float32; all kernels write with `=`.
 //
-// A real number x becomes high = half(x) and low = half((x − high) · 2^11): together 22 bits of it. Spikes are 0 and 1,
-// which are exact in half precision, so products with high and low, added in float32, keep float32's accuracy.
-#include "common.cuh"
-
-typedef unsigned short Half;  // the bits of an IEEE half: NVIDIA's header for them is not always installed
+// Low halves are multiplied by 2^11, so that they are as exact as high ones however small a number is.
+#include "gradient.cuh"
+#include "halves.cuh"
 
 #define LOW_SCALE 2048.0f
-
-// Round to nearest, ties to even; from 65 520 on, infinity.
-__device__ __forceinline__ Half to_half(float x) {
-    unsigned int bits = __float_as_uint(x), sign = bits >> 16 & 0x8000u;
-    bits &= 0x7fffffffu;
-    if (bits >= 0x47800000u) return (Half)(sign | 0x7c00u);
-    // below 2^-14 the spacing of halves is 2^-24, as that of floats from 0.5 on
-    if (bits < 0x38800000u) return (Half)(sign | (__float_as_uint(__uint_as_float(bits) + 0.5f) - 0x3f000000u));
-    return (Half)(sign | (bits - 0x38000000u + 0xfffu + (bits >> 13 & 1u)) >> 13);
-}
-
-__device__ __forceinline__ float from_half(Half half) {
-    unsigned int sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;
-    float small = rest * 5.9604644775390625e-8f;  // 2^-24
-    return __uint_as_float(sign | (rest < 0x400u ? __float_as_uint(small) : (rest << 13) + 0x38000000u));
-}
 
 // Bits → halves 0 and 1. A thread converts one word.
 //   words   [row, word]        in
@@ -84,8 +66,7 @@ extern "C" __global__ void slopes(
         bool live = unit < units;
         int fired = live ? counts[pair] : 0;
         float share = fired ? (sum[0] + sum[2] + (sum[1] + sum[3])) / fired : psp.silent_share * fan_in[unit];
-        float gain = 1 + share * psp.inverse_nu;
-        float slope = live ? error[pair] / psp.nu * (gain < gain_floor ? gain_floor : gain) : 0;
+        float slope = live ? slope_of(error[pair] / psp.nu, share, gain_floor, psp) : 0;
         if (live && scaled) slope *= scale[pair];
         slopes[at] = fired ? slope : 0;
         silent[at] = fired ? 0 : slope;
