@@ -33,8 +33,10 @@ class CudaBackend(CudaBase):
         Bytes for what the samples computed at a time need beside spikes and weights, unless a single sample needs more;
         None: a sixteenth of the memory that is free, at least 256 MiB. Results over events do not depend on it.
     products
-        How a fused layer sums over its input: over "events", as products of a "matrix" (float32 only, and where the
-        error is not sent further back), or "auto": by the density of the first batch that the layer gets.
+        How a fully connected layer sums over its input: over "events"; as products of a "matrix"; "active": over
+        events, but gradients as products of the units that fire, while gates fit in shared memory; or "auto": events or
+        a matrix, by the density of the first batch that the layer gets. Products need float32. Gradients are products
+        only in layers that send no error back.
     feed
         How samples reach the device: "auto" or a tier's name, see `spikeprep.feed.device.Feeder`. Results do not depend
         on it.

@@ -33,7 +33,7 @@ _MAX_REFRACTORY = 32  # steps that a gate's scan sees at once
 
 _COUNT_PARTS = 32  # blocks that add up a layer's spikes
 
-Products = Literal["auto", "events", "matrix"]
+Products = Literal["auto", "events", "active", "matrix"]
 
 
 class CudaBase(Backend):
@@ -55,14 +55,20 @@ class CudaBase(Backend):
         self.xp, self.device, self.products = runtime.xp, runtime.name, products
         self._tier = feed
         self._feeder: Feeder | None = None
-        possible = self.dtype == np.float32 and runtime.has_products
-        if products == "matrix" and not possible:
+        single = self.dtype == np.float32
+        if products == "active" and not (single and runtime.multiplies_halves):
+            raise CapabilityError(
+                f"got products of active units in {self.dtype} on {runtime.name}",
+                "float32, and compute capability 8.0 or higher",
+                "Use events.",
+            )
+        if products == "matrix" and not (single and runtime.has_products):
             raise CapabilityError(
                 f"got matrix products in {self.dtype}",
                 "float32, and cuBLAS",
                 "Install nvidia-cublas, or use events.",
             )
-        if not possible:
+        if products == "auto" and not (single and runtime.has_products):
             self.products = "events"
         self._modules: dict[tuple[str, int], Module] = {}
         self._leaving_terms: dict[tuple[float, ...], Array] = {}

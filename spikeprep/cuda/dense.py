@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..backend import Array, DeviceLayer, ErrorSignal, LinearMap, OptimiserStep, Parameter, ParameterState
 from ..data import Hm2bpConstants, NeuronParams
-from . import matrix
+from . import gradient_products, matrix
 from .base import LANES, CudaBase
 from .constants import neuron_constants, update_constants
 from .spikes import WARPS, CudaSpikes, Events, blocks, event_bytes
@@ -206,6 +206,11 @@ class Hm2bpDense(DeviceLayer):
                     gates, error, gamma, psp_values, psp.silent_psp, floor,
                 )  # fmt: skip
             return None
+        if not send and backend.products == "active" and gradient_products.fits(self._runtime, post.longest):
+            gradient_products.add_gradient(
+                backend, weights.weight, weights.sums, pre, post, error, gamma, constants
+            )
+            return None
         sent = (xp.empty if post.longest else xp.zeros)((tiles, count if send else 0, width), dtype)
         groups = len(weights.sums)
         kernel, buffers, shared = self._gradient_kernel(post.longest, width)
@@ -218,7 +223,7 @@ class Hm2bpDense(DeviceLayer):
             gates, events = backend.gates(post, samples, neuron, psp, error), pre.events_by_unit(samples)
             backend.module("gradient.cu", events.id_bits).launch(
                 kernel, tiles * groups, LANES * warps, weights.weight, events.counts, events.lists,
-                pre.order(samples, events.counts), gates,
+                pre.order(samples, events.counts)[0], gates,
                 post.counts(), post.lengths, error, error if gamma is None else gamma, np.int32(gamma is not None),
                 weights.sums, sent, np.int32(send), rows, psp_values, floor, np.int32(count), np.int32(samples.start),
                 np.int32(samples.stop), np.int32(width), np.int32(post.longest), events.stride, np.int32(post.units),

@@ -58,6 +58,7 @@ class CupyRuntime(Runtime):
         self.name = properties["name"].decode()
         self.processors = int(properties["multiProcessorCount"])
         self.shared_limit = int(properties.get("sharedMemPerBlockOptin", self._PLAIN_SHARED))
+        self.multiplies_halves = int(properties["major"]) >= 8
         self._modules: dict[tuple[object, ...], CupyModule] = {}
 
     def module(self, file: str | Path, **defines: object) -> CupyModule:

@@ -93,12 +93,15 @@ class Runtime(CopyDevice):
         Number of multiprocessors.
     shared_limit
         Most bytes of shared memory that a block can have.
+    multiplies_halves
+        Whether a warp multiplies halves on tensor cores (halves.cuh): from compute capability 8.0 on.
     """
 
     xp: ModuleType
     name: str
     processors: int
     shared_limit: int
+    multiplies_halves: bool
 
     @abstractmethod
     def module(self, file: str | Path, **defines: object) -> Module:

@@ -112,10 +112,11 @@ extern "C" __global__ void events(
 // Order each sample's units by their spikes, most first and silent ones last; units of about equally many keep their order.
 //   counts   [sample, unit]   in
 //   order    [sample, unit]   out: units
+//   active   [sample]         out: units with a spike
 //   samples, units, longest
 // A warp computes one sample, as a counting sort: all lanes of one class find each other by eight ballots.
 extern "C" __global__ void __launch_bounds__(32) order_units(
-    const int *counts, int *order, int samples, int units, int longest) {
+    const int *counts, int *order, int *active, int samples, int units, int longest) {
     __shared__ int places[SPIKE_CLASSES];
     int lane = threadIdx.x;
     for (int sample = blockIdx.x; sample < samples; sample += gridDim.x) {
@@ -152,6 +153,7 @@ extern "C" __global__ void __launch_bounds__(32) order_units(
                 sum += __shfl_sync(ALL, below + here, 31);
             }
             __syncwarp();
+            if (lane == 0) active[sample] = places[SPIKE_CLASSES - 1];
         }
         __syncwarp();
     }

@@ -129,15 +129,21 @@ class CudaSpikes:
         """Return the events of some samples, rows [sample · unit]: steps."""
         return self._events(self.by_unit[samples], self.longest)
 
-    def order(self, samples: slice, counts: Array) -> Array:
-        """Return int32 [sample, unit]: units of some samples, those with most spikes first; `counts` are theirs."""
-        order = self._runtime.xp.empty((samples.stop - samples.start, self.units), np.int32)
+    def order(self, samples: slice, counts: Array) -> tuple[Array, Array]:
+        """Order the units of some samples by their spikes, `counts`, those with most first.
+
+        Returns
+        -------
+        Units int32 [sample, unit], and the number of those that fire, int32 [sample].
+        """
+        xp, count = self._runtime.xp, samples.stop - samples.start
+        order, active = xp.empty((count, self.units), np.int32), xp.zeros(count, np.int32)
         if order.size:
             self._module().launch(
-                "order_units", len(order), 32, counts, order, np.int32(len(order)), np.int32(self.units),
+                "order_units", count, 32, counts, order, active, np.int32(count), np.int32(self.units),
                 np.int32(self.longest),
             )  # fmt: skip
-        return order
+        return order, active
 
     def _events(self, words: Array, row_bits: int) -> Events:
         bits = bits_of_ids(row_bits)

@@ -230,9 +230,11 @@ def test_spikes_as_numbers(dtype: Any, runtime: Runtime) -> None:
         (59, "dense_gradient_all_apart", 1),
     ],
 )
+@pytest.mark.parametrize("groups", [4, 128])  # blocks of several samples, and of one
 def test_every_kernel_of_the_gradient_sums_alike(
-    runtime: Runtime, rows: int, kernel: str, buffers: int
+    runtime: Runtime, rows: int, kernel: str, buffers: int, groups: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dense, "_GROUPS", groups)
     batch, weight = random_batch(6, 60, 40, 0.2), random_weight(70, 40)
     ops = CudaBackend(runtime)
     want = one_pass(ops, batch, weight)

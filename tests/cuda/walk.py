@@ -78,10 +78,11 @@ def optimiser(kind: Any = "adam", strength: float = 0.5) -> OptimiserSettings:
 def walk(runtime: Runtime) -> None:
     """Launch every kernel, in every variant that shapes and settings select."""
     min_warps, limit = dense._MIN_WARPS, runtime.shared_limit
-    shared, staged = conv.SHARED, conv.STAGED
+    shared, staged, groups = conv.SHARED, conv.STAGED, dense._GROUPS
     sizes, steps = (100, 70, 40), 50
     try:
         dense._MIN_WARPS = 0  # no layer computes its drive separately for being small
+        dense._GROUPS = 4  # a block sums several samples
         for dtype in (np.float32, np.float64):
             row = 32 * np.dtype(dtype).itemsize
             # shared memory for two tiles' weights and two buffers of gates, and for less and less
@@ -98,7 +99,7 @@ def walk(runtime: Runtime) -> None:
         ops.gate(spikes, NeuronParams(3.0), PspParams(None))
         ops.trace_neurons(np.ones((steps, 40), np.float32), NeuronParams(3.0))
         network(ops, (40, 1100), 0.5).forward(batch(2, 30, 40, 2))  # more tiles than a block has warps
-        for products in ("events", "matrix"):
+        for products in ("events", "active", "matrix"):
             net = network(CudaBackend(runtime, products=products), (40, 70), 0.0)  # type: ignore[arg-type]
             net.train_step(batch(5, steps, 40, 2), optimiser(strength=0.0), 1, 0.01)
         dropping = replace(network(ops, (40, 70, 40), 0.0), dropout=(0.2, 0.5))
@@ -123,7 +124,7 @@ def walk(runtime: Runtime) -> None:
         assert np.isfinite(composed.train_step(batch(5, steps, 40, 40), optimiser(), 1, 0.01).loss).all()
     finally:
         dense._MIN_WARPS, runtime.shared_limit = min_warps, limit
-        conv.SHARED, conv.STAGED = shared, staged
+        conv.SHARED, conv.STAGED, dense._GROUPS = shared, staged, groups
     runtime.synchronize()
 
 

@@ -132,6 +132,7 @@ class EmulatedRuntime(Runtime):
         self.name = "emulated"
         self.processors = 4
         self.shared_limit = 227 * 1024
+        self.multiplies_halves = True
         self.options = build.Options(fused, checked, self.ucontext)
         self.twice, self.lazy = twice, lazy
         self.launches = 0
