@@ -4,9 +4,11 @@
 
 check: each task compared with the CPU backend. ceilings: best rates of copies and matrix products. kernels: each launch
 of a step and its floor (benchmarks.roofline). epochs: MNIST and N-MNIST, 60 000 samples. cnn: MNIST's convolutional
-network. density: events against matrix products. tiers: a store's epoch by every tier, with the share of time in which
-the device waited. bptt: the same network in PyTorch. Without --store, spikes are random, of the task's density; `tiers`
-then needs zarr to write a store.
+network. density: events against products. tiers: a store's epoch by every tier, with the share of time in which the
+device waited. bptt: the same network in PyTorch.
+
+check, kernels, epochs and density measure sums over events and products of active units. Without --store, spikes are
+random, of the task's density; `tiers` then needs zarr to write a store.
 
 After a section that fails the others still run; its error is in the report and the exit code is 1.
 """
@@ -196,9 +198,14 @@ def _epochs(results: dict[str, Any]) -> list[str]:
 
 
 def _density(results: dict[str, Any]) -> list[str]:
-    rows = [[f"{100 * r['density']:g} %", _us(r["events"]), _us(r["matrix"])] for r in results["rows"]]
-    crossover = f"Equal at {100 * results['crossover']:.1f} %." if results["crossover"] else "No crossover."
-    return [*_table(["density", "events, µs", "products, µs"], rows), "", crossover]
+    kinds = [kind for kind in results["rows"][0] if kind != "density"]
+    rows = [[f"{100 * r['density']:g} %", *(_us(r[kind]) for kind in kinds)] for r in results["rows"]]
+    crossover = (
+        f"Events and matrix equal at {100 * results['crossover']:.1f} %."
+        if results["crossover"]
+        else "No crossover."
+    )
+    return [*_table(["density", *(f"{kind}, µs" for kind in kinds)], rows), "", crossover]
 
 
 def _tiers(results: dict[str, Any]) -> list[str]:

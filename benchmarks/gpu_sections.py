@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,12 @@ class Bench:
         return backend, net, samples
 
 
+def variants(runtime: Runtime) -> dict[str, Products]:
+    """Return how the first layer's gradient can be computed, by what is added to a task's name."""
+    kinds: dict[str, Products] = {"": "events"}
+    return kinds | ({", products of active units": "active"} if runtime.multiplies_halves else {})
+
+
 class Unrecorded(CudaBackend):
     """Launches every kernel of every step, so that each can be timed."""
 
@@ -101,7 +107,8 @@ def check(bench: Bench) -> dict[str, Any]:
         bits = random_bits(few, few.batch)
         labels = np.arange(few.batch, dtype=np.int32) % few.sizes[-1]
         passes = []
-        backends: tuple[Backend, ...] = (CpuBackend(np.float32), CudaBackend(bench.runtime))
+        backends: list[Backend] = [CpuBackend(np.float32)]
+        backends += [CudaBackend(bench.runtime, products=kind) for kind in variants(bench.runtime).values()]
         for backend in backends:
             samples = Samples(bits, labels, few.steps)
             net = network(backend, few, samples)
@@ -109,15 +116,20 @@ def check(bench: Bench) -> dict[str, Any]:
             net.backward(spikes, labels)
             gradients = [p.gradient() for layer in net.devices for p in layer.parameters.values()]
             passes.append(([backend.unpack(s) for s in spikes], gradients))
-        (want, exact), (got, close) = passes
-        equal = all(np.array_equal(a, b) for a, b in zip(want, got, strict=True))
-        off = max(
-            float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
-            for a, b in zip(close, exact, strict=True)
-        )
-        results[name] = {"spikes_equal": equal, "gradient_off": off, "output_spikes": int(want[-1].sum())}
-        if not equal or not off < 1e-4 or not want[-1].any() or not any(g.any() for g in exact):
-            raise AssertionError(f"{name}: {results[name]}")
+        (want, exact), *others = passes
+        for suffix, (got, close) in zip(variants(bench.runtime), others, strict=True):
+            equal = all(np.array_equal(a, b) for a, b in zip(want, got, strict=True))
+            off = max(
+                float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
+                for a, b in zip(close, exact, strict=True)
+            )
+            results[name + suffix] = {
+                "spikes_equal": equal,
+                "gradient_off": off,
+                "output_spikes": int(want[-1].sum()),
+            }
+            if not equal or not off < 1e-4 or not want[-1].any() or not any(g.any() for g in exact):
+                raise AssertionError(f"{name}{suffix}: {results[name + suffix]}")
     return results
 
 
@@ -155,69 +167,79 @@ def kernel_times(bench: Bench) -> dict[str, Any]:
 
     The device is kept busy until all of a step is in its queue: otherwise the times would be the host's.
     """
-    results: dict[str, Any] = {}
-    for name, task in bench.tasks.items():
-        backend, net, samples = bench.trained(task, Unrecorded, products="events")
-        times: dict[str, list[float]] = defaultdict(list)
-        device_seconds, host_seconds = [], []
-        for number, batch in enumerate(samples.batches(task.batch, bench.repeats), 100):
-            began = time.perf_counter()
+    return {
+        name + suffix: _kernels_of_step(bench, task, products)
+        for name, task in bench.tasks.items()
+        for suffix, products in variants(bench.runtime).items()
+    }
+
+
+def _kernels_of_step(bench: Bench, task: Task, products: Products) -> dict[str, Any]:
+    backend, net, samples = bench.trained(task, Unrecorded, products=products)
+    times: dict[str, list[float]] = defaultdict(list)
+    device_seconds, host_seconds = [], []
+    for number, batch in enumerate(samples.batches(task.batch, bench.repeats), 100):
+        began = time.perf_counter()
+        step(net, batch, number)
+        host_seconds.append(time.perf_counter() - began)  # until all is in the queue
+        bench.runtime.synchronize()
+        bench.occupy()
+        with launches(bench.runtime) as launched:
+            start = bench.runtime.current().record(timed=True)
             step(net, batch, number)
-            host_seconds.append(time.perf_counter() - began)  # until all is in the queue
+            stop = bench.runtime.current().record(timed=True)
             bench.runtime.synchronize()
-            bench.occupy()
-            with launches(bench.runtime) as launched:
-                start = bench.runtime.current().record(timed=True)
-                step(net, batch, number)
-                stop = bench.runtime.current().record(timed=True)
-                bench.runtime.synchronize()
-            device_seconds.append(stop.seconds_since(start))
-            sums: dict[str, float] = defaultdict(float)
-            names = labels([kernel for kernel, *_ in launched], len(task.sizes) - 1)
-            for label, (_, before, after) in zip(names, launched, strict=True):
-                sums[label] += after.seconds_since(before)
-            for label, seconds in sums.items():
-                times[label].append(seconds)
-        measured_task = measured(backend, task, net, samples)
-        floors = {kernel.name: kernel.on(bench.card) for kernel in kernels(measured_task)}
-        rows = []
-        for label, all_times in times.items():
-            floor, seconds = floors.get(label), statistics.median(all_times)
-            row: dict[str, Any] = {"kernel": label, "seconds": seconds}
-            if floor is not None:
-                row |= {
-                    "floor": floor.floor,
-                    "bound": floor.bound,
-                    "share": floor.floor / max(seconds, 1e-12),
-                }
-            rows.append(row)
-        results[name] = {
-            "task": asdict(measured_task),
-            "kernels": rows,
-            "kernels_seconds": sum(row["seconds"] for row in rows),
-            "floor_seconds": sum(kernel.floor for kernel in floors.values()),
-            "floors_without_a_launch": sorted(set(floors) - set(times)),
-            "step_seconds_timed": statistics.median(device_seconds),
-            "host_seconds_timed": statistics.median(host_seconds),
-            "resources": resources(bench.runtime),
-        }
-    return results
+        device_seconds.append(stop.seconds_since(start))
+        sums: dict[str, float] = defaultdict(float)
+        names = labels([kernel for kernel, *_ in launched], len(task.sizes) - 1)
+        for label, (_, before, after) in zip(names, launched, strict=True):
+            sums[label] += after.seconds_since(before)
+        for label, seconds in sums.items():
+            times[label].append(seconds)
+    measured_task = measured(backend, task, net, samples)
+    floors = {kernel.name: kernel.on(bench.card) for kernel in kernels(measured_task, products == "active")}
+    rows = []
+    for label, all_times in times.items():
+        floor, seconds = floors.get(label), statistics.median(all_times)
+        row: dict[str, Any] = {"kernel": label, "seconds": seconds}
+        if floor is not None:
+            row |= {
+                "floor": floor.floor,
+                "bound": floor.bound,
+                "share": floor.floor / max(seconds, 1e-12),
+            }
+        rows.append(row)
+    return {
+        "task": asdict(measured_task),
+        "kernels": rows,
+        "kernels_seconds": sum(row["seconds"] for row in rows),
+        "floor_seconds": sum(kernel.floor for kernel in floors.values()),
+        "floors_without_a_launch": sorted(set(floors) - set(times)),
+        "step_seconds_timed": statistics.median(device_seconds),
+        "host_seconds_timed": statistics.median(host_seconds),
+        "resources": resources(bench.runtime),
+    }
 
 
 def epochs(bench: Bench) -> dict[str, Any]:
     """Time an epoch of each task, its samples packed on the device, from the first batch to the last update."""
     results: dict[str, Any] = {}
-    for name, task in bench.tasks.items():
+    for (name, task), (suffix, products) in product(bench.tasks.items(), variants(bench.runtime).items()):
         batches = -(-task.samples // task.batch)
         seconds = []
-        _, net, samples = bench.trained(task)
+        _, net, samples = bench.trained(task, products=products)
         for _ in range(2):
             began = time.perf_counter()
             for number, batch in enumerate(samples.batches(task.batch, batches), 100):
                 step(net, batch, number)
             bench.runtime.synchronize()
             seconds.append(time.perf_counter() - began)
-        results[name] = {"seconds": min(seconds), "all": seconds, "batches": batches, "batch": task.batch}
+        results[name + suffix] = {
+            "seconds": min(seconds),
+            "all": seconds,
+            "batches": batches,
+            "batch": task.batch,
+        }
     return results
 
 
@@ -231,7 +253,7 @@ def density(bench: Bench) -> dict[str, Any]:
             runtime, replace(task, spikes=(share * units * task.steps,), active=(units,)), task.batch
         )
         row: dict[str, Any] = {"density": share}
-        choices: tuple[Products, ...] = ("events", "matrix")
+        choices: list[Products] = [*variants(runtime).values(), "matrix"]
         for products in choices:
             backend = CudaBackend(runtime, products=products)
             net = network(backend, task, random_samples(runtime, task, task.batch))

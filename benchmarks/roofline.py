@@ -2,15 +2,17 @@
 
     python -m benchmarks.roofline [--json]
 
-Nothing is measured here. Each kernel has five bounds: bytes of device memory, of L2, and of shared memory and L1 (128
-per cycle and multiprocessor), issued instructions, counted in the machine code for sm_90 (docs/cuda.md), and cycles of
-a chain of dependent steps. The largest is the kernel's floor; `benchmarks.gpu` compares measured times with it.
+Nothing is measured here. Each kernel has six bounds: bytes of device memory, of L2, and of shared memory and L1 (128
+per cycle and multiprocessor), issued instructions, counted in the machine code for sm_90 (docs/cuda.md), cycles of a
+chain of dependent steps, and operations of half-precision products. The largest is the kernel's floor; `benchmarks.gpu`
+compares measured times with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -21,6 +23,11 @@ FORWARD_STEP, FORWARD_EIGHT, FORWARD_FOUR, FORWARD_TWO = 116, 60, 27, 14  # two 
 GRADIENT_UNIT, GRADIENT_EIGHT = 100, 44
 GRADIENT_ADD = 43  # a row of the gradient
 GATE_STEP, GATE_LEAVING = 32, 53
+# dense_gradient_products: 32 units that fire, and each 32 steps of them; 32 steps of gates, a firing at their end, a
+# step; what every warp does for a sample; order_units, for 32 units
+PRODUCT_UNITS, PRODUCT_WORD = 620, 111
+SEGMENT, SEGMENT_FIRING, SEGMENT_STEP, PRODUCT_WARP = 131, 65, 35, 200
+ORDER_UNITS = 120
 DRIVE_ROW, LIF_STEP = 95, 34
 EVENTS_WORD, EVENTS_BIT = 60, 7
 
@@ -97,6 +104,7 @@ class Kernel:
     shared: float = 0
     instructions: float = 0  # of warps
     chain: float = 0  # cycles of one warp, each step waiting for the one before
+    halves: float = 0  # operations of half-precision products
     launches: int = 1
     times: dict[str, float] = field(default_factory=dict)
 
@@ -109,6 +117,7 @@ class Kernel:
             "shared": self.shared / (card.shared * per_second),
             "issue": self.instructions / (card.issue * per_second),
             "chain": self.chain / card.clock,
+            "halves": self.halves / card.half,
         }
         return self
 
@@ -139,8 +148,16 @@ def ids_bytes(events: float) -> float:
     return (events / 8 + 0.5) * 16 * LANES
 
 
-def kernels(task: Task) -> Iterator[Kernel]:
-    """Yield the launches of one training step, in order."""
+def kernels(task: Task, products: bool = False) -> Iterator[Kernel]:
+    """Yield the launches of one training step, in order.
+
+    Parameters
+    ----------
+    task
+        The network and its spikes.
+    products
+        Whether the first layer's gradient is products of its active units, not sums over events.
+    """
     batch, steps = task.batch, task.steps
     words = tiles(steps)
     last = len(task.sizes) - 2
@@ -201,6 +218,10 @@ def kernels(task: Task) -> Iterator[Kernel]:
         fired = (task.spikes[n + 1] if n < last else 10 * post) / post * LANES  # a tile's spikes
         if n == last:
             yield Kernel("output: gate, psp, error", l2=2 * gates, chain=steps * 60, launches=4)
+        if products and n == 0:
+            yield from gradient_products(task, fired)
+            yield update(task, n)
+            continue
         yield Kernel(
             f"gate {n}",
             memory=gates,
@@ -217,7 +238,6 @@ def kernels(task: Task) -> Iterator[Kernel]:
             ),
         )
         each, active = task.spikes[n] / task.active[n], task.active[n]
-        groups = max(1, 128 // tiles(post))
         shared_limit = 227 * 1024 - 65 * LANES * WORD
         rows_apart = (steps + pre) * LANES * WORD > shared_limit
         yield Kernel(
@@ -234,13 +254,51 @@ def kernels(task: Task) -> Iterator[Kernel]:
             ),
             launches=1 if n == 0 or tiles(post) == 1 else 2,
         )
-        count = pre * tiles(post) * LANES
-        yield Kernel(
-            f"update {n}",
-            l2=count * WORD * (7 + 2 * groups),
-            instructions=count / LANES * (40 + 6 * groups),
-            launches=2,
-        )
+        yield update(task, n)
+
+
+def update(task: Task, n: int) -> Kernel:
+    """Return the launches that update layer n."""
+    post = tiles(task.sizes[n + 1])
+    count, groups = task.sizes[n] * post * LANES, max(1, 128 // post)
+    return Kernel(
+        f"update {n}",
+        l2=count * WORD * (7 + 2 * groups),
+        instructions=count / LANES * (40 + 6 * groups),
+        launches=2,
+    )
+
+
+def gradient_products(task: Task, fired: float) -> Iterator[Kernel]:
+    """Yield the launches of the first layer's gradient as products; `fired`: spikes of a post tile in a sample."""
+    batch, steps, pre, post = task.batch, task.steps, task.sizes[0], task.sizes[1]
+    pairs, words = batch * tiles(post), tiles(steps)
+    yield Kernel(
+        "events by unit 0",  # their order alone
+        l2=batch * pre * words * WORD,
+        instructions=batch * tiles(pre) * ORDER_UNITS,
+    )
+    products = tiles(math.ceil(task.active[0]))
+    products += max(products - 20, 0)  # more than there are warps: twice
+    # firings that matter at the end of a segment, of the lane with most: twice the mean within 166 steps
+    ends = 2 * fired / LANES * 166 / steps
+    gates = steps * LANES * WORD
+    yield Kernel(
+        "dense_gradient 0",
+        l2=pairs
+        * (task.active[0] * LANES * WORD * 3 + products * 32 * words * WORD + LANES * words * WORD * 3),
+        shared=pairs * (products * gates + 2 * gates),
+        instructions=pairs
+        * (
+            products * (PRODUCT_UNITS + words * PRODUCT_WORD)
+            + words * (SEGMENT + SEGMENT_FIRING * ends)
+            + steps * SEGMENT_STEP
+            + fired * GATE_LEAVING
+            + 20 * PRODUCT_WARP
+        ),
+        # sixteen pre neurons, eight post neurons and sixteen steps, for high and low halves
+        halves=pairs * products * 2 * 4 * 2 * (2 * words) * 2 * 16 * 8 * 16,
+    )
 
 
 def dense_floor(task: Task, card: Card) -> dict[str, float]:
@@ -267,26 +325,29 @@ def main() -> None:
     card = Card()
     report = {}
     for task in (MNIST, NMNIST):
-        floors = [kernel.on(card) for kernel in kernels(task)]
-        total = sum(kernel.floor for kernel in floors) * task.batches
         dense = dense_floor(task, card)
-        report[task.name] = {
-            "kernels": [asdict(kernel) | {"floor": kernel.floor} for kernel in floors],
-            "epoch_seconds": total,
-            "dense_epoch_seconds": dense,
-        }
-        if args.json:
-            continue
-        print(f"{task.name}, batch {task.batch}, on an {card.name}: microseconds per batch")
-        print(f"  {'kernel':28}{'memory':>8}{'L2':>8}{'shared':>8}{'issue':>8}{'chain':>8}   floor")
-        for kernel in floors:
-            times = "".join(f"{1e6 * t:8.1f}" for t in kernel.times.values())
-            print(f"  {kernel.name:28}{times}{1e6 * kernel.floor:8.1f} {kernel.bound}")
-        launches = sum(kernel.launches for kernel in floors)
-        print(f"  all {1e6 * total / task.batches:.0f} in {launches} launches: {total:.3f} s per epoch")
-        print(
-            f"  as dense products: {dense['matrix']:.3f} s at the matrix rate, {dense['memory']:.3f} by memory"
-        )
+        for products in (False, True):
+            name = f"{task.name}{', products of active units' if products else ''}"
+            floors = [kernel.on(card) for kernel in kernels(task, products)]
+            total = sum(kernel.floor for kernel in floors) * task.batches
+            report[name] = {
+                "kernels": [asdict(kernel) | {"floor": kernel.floor} for kernel in floors],
+                "epoch_seconds": total,
+                "dense_epoch_seconds": dense,
+            }
+            if args.json:
+                continue
+            print(f"{name}, batch {task.batch}, on an {card.name}: microseconds per batch")
+            print("  ".join([f"  {'kernel':26}", *(f"{bound:>6}" for bound in floors[0].times), " floor"]))
+            for kernel in floors:
+                times = "".join(f"{1e6 * t:8.1f}" for t in kernel.times.values())
+                print(f"  {kernel.name:26}{times}{1e6 * kernel.floor:8.1f} {kernel.bound}")
+            launches = sum(kernel.launches for kernel in floors)
+            print(f"  all {1e6 * total / task.batches:.0f} in {launches} launches: {total:.3f} s per epoch")
+        if not args.json:
+            print(
+                f"  as dense products: {dense['matrix']:.3f} s at the matrix rate, {dense['memory']:.3f} by memory"
+            )
     if args.json:
         print(json.dumps(report, indent=1))
 
