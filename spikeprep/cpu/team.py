@@ -60,7 +60,7 @@ class Team:
     Parameters
     ----------
     size
-        How many; they are started when the first kernel wants them.
+        How many at most; each is started by the first kernel that can use it.
     """
 
     def __init__(self, size: int) -> None:
@@ -71,7 +71,7 @@ class Team:
         self._posted = np.zeros(1, np.int64)  # jobs so far
         self._job: _Job | None = None
         self._sleeping: dict[int, SimpleQueue[None]] = {}
-        self._started = self._closed = False
+        self._started, self._closed = 0, False
 
     # each step of these methods sees all earlier ones of other threads: the interpreter's lock orders them
 
@@ -79,16 +79,16 @@ class Team:
         """Let up to `helping` threads call a kernel; return the job to `end`, or None where another one runs."""
         if helping < 1 or not self._lock.acquire(blocking=False):
             return None
-        if not self._started:
-            self._start()
+        self._start(helping)
         self._job = job = _Job(kernel, queue, helping)
-        self._wake()
+        self._wake(helping)
         return job
 
-    def _start(self) -> None:
-        self._started = True
+    def _start(self, helping: int) -> None:
         with suppress(RuntimeError):  # the system's limit of threads: those that there are will do
-            for number in range(self.size):
+            while self._started < helping:
+                number = self._started
+                self._started += 1
                 name = f"spikeprep-cpu_{number}"
                 threading.Thread(target=self._help, args=(number,), name=name, daemon=True).start()
 
@@ -116,14 +116,14 @@ class Team:
     def close(self) -> None:
         """Let the threads end."""
         self._closed = True
-        self._wake()
+        self._wake(self.size)
 
     def _look(self, values: NDArray[np.int64], at: int, value: int) -> int:
         return int(await_change(values, at, value, self._looks, _LINGER))
 
-    def _wake(self) -> None:
+    def _wake(self, helping: int) -> None:
         self._posted[0] += 1
-        for number in range(self.size):
+        for number in range(min(helping, self._started)):
             if alarm := self._sleeping.pop(number, None):
                 alarm.put(None)
 
