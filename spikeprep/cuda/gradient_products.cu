@@ -3,7 +3,7 @@
 //
 // e [pre, post] = S [pre, step] · G [step, post] for the pre neurons of a sample that fire. Bits of S become halves in
 // registers; gates are made in the kernel and kept as a high and a low half. Gates are at most a few units, so that the
-// low half needs no scale: what it leaves out is below 2^-25 or 2^-22 of the gate.
+// low half needs no scale: what it leaves out is below 2^-25, or 2^-22 of the gate.
 #include "gate.cuh"
 #include "gradient.cuh"
 #include "halves.cuh"

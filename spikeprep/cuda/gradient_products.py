@@ -1,8 +1,8 @@
 """The gradient of a fully connected layer as products of its active input and its gates, on tensor cores.
 
 For layers that send no error back (docs/cuda.md). Spikes are exact in half precision, gates are a high and a low half,
-and products are added in float32: gradients have float32's accuracy (tests/cuda/test_gradient_products.py), in another
-order than those over events.
+and products are added in float32, whose sums tensor cores truncate: how accurate gradients are is tested in
+tests/cuda/test_gradient_products.py.
 """
 
 from __future__ import annotations

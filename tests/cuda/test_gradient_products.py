@@ -30,11 +30,11 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def runtime() -> Iterator[Runtime]:
-    """Return the device; restore its limits after a test that lowered them."""
+    """Return the device; restore its limit after a test that lowered it."""
     device = cuda_runtime()
-    limits = device.shared_limit, device.processors
+    limit = device.shared_limit
     yield device
-    device.shared_limit, device.processors = limits
+    device.shared_limit = limit
 
 
 def signal(ops: Backend, samples: int, post: int, scaled: bool = True) -> ErrorSignal:
@@ -58,9 +58,17 @@ def gradient(
 
 
 def assert_accurate(
-    runtime: Runtime, batch: PackedBatch, weight: np.ndarray, layer: Hm2bpConstants, scaled: bool = True
+    runtime: Runtime,
+    batch: PackedBatch,
+    weight: np.ndarray,
+    layer: Hm2bpConstants,
+    scaled: bool = True,
+    truncated: float = 1e-6,
 ) -> None:
-    """Against float64: equal spikes, a gradient with at most twice the error of sums over events."""
+    """Against float64: equal spikes, a gradient with at most twice the error of sums over events.
+
+    `truncated`: what tensor cores, whose sums are truncated, may add to that error.
+    """
     spikes, exact = gradient(ReferenceBackend(), batch, weight, layer, scaled)
     off = {}
     for products in ("events", "active"):
@@ -69,7 +77,7 @@ def assert_accurate(
         np.testing.assert_array_equal(fired, spikes)
         off[products] = np.abs(got - exact).max() / np.abs(exact).max()
     assert exact.any()
-    assert off["active"] <= 2 * off["events"] + 1e-6, off
+    assert off["active"] <= 2 * off["events"] + truncated, off
 
 
 def dyadic(post: int, pre: int) -> np.ndarray:
@@ -97,6 +105,12 @@ def test_windows_and_refractory_times(runtime: Runtime, window: int | None, refr
         window += refractory
     layer = Hm2bpConstants(NeuronParams(1.0, refractory=refractory), PspParams(window), 0.0, None)
     assert_accurate(runtime, random_batch(4, 150, 40, 0.1), dyadic(40, 40), layer)
+
+
+def test_long_sums(runtime: Runtime) -> None:
+    """Each of the gradient's sums has 690 terms of one sign."""
+    layer = Hm2bpConstants(NeuronParams(3.0), PspParams(None), 0.0, None)
+    assert_accurate(runtime, random_batch(2, 860, 40, 0.8), dyadic(33, 40), layer, truncated=1e-5)
 
 
 @pytest.mark.parametrize("floor", [None, 0.1, 1.0])
@@ -142,9 +156,6 @@ def test_bits_do_not_depend_on_the_launch(runtime: Runtime, workspace: int) -> N
     batch, weight, layer = random_batch(7, 50, 40, 0.2), random_weight(70, 40), constants()
     _, want = gradient(CudaBackend(runtime, products="active"), batch, weight, layer)
     _, got = gradient(CudaBackend(runtime, workspace=workspace, products="active"), batch, weight, layer)
-    np.testing.assert_array_equal(got, want)
-    runtime.processors = 132
-    _, got = gradient(CudaBackend(runtime, products="active"), batch, weight, layer)
     np.testing.assert_array_equal(got, want)
 
 

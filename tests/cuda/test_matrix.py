@@ -74,7 +74,7 @@ def test_a_drive_has_float32_s_accuracy() -> None:
 def test_halves_are_numpy_s() -> None:
     """Rounding to half precision: ties, subnormal numbers, infinity."""
     edges = np.array(
-        [0.0, 1.0, 2049, 2051, 65504, 65519, 65520, 1e9, 6.1e-5, 5.96e-8, 2.98e-8, 2.99e-8, 1e-12]
+        [np.inf, 0.0, 1.0, 2049, 2051, 65504, 65519, 65520, 1e9, 6.1e-5, 5.96e-8, 2.98e-8, 2.99e-8, 1e-12]
     )
     rng = np.random.default_rng(1)
     some = rng.normal(size=5000) * 10.0 ** rng.uniform(-9, 5, 5000)
