@@ -50,6 +50,11 @@ def jit(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
+def disabled() -> bool:
+    """Return whether NUMBA_DISABLE_JIT has kernels run as Python, which those with instructions of their own cannot."""
+    return bool(config.DISABLE_JIT)
+
+
 def calls_of(work: Callable[[], None]) -> list[Callable[[], None]]:
     """Return the kernel calls that `work` makes, in order and each once: what compiles the kernel for its arguments.
 

@@ -212,6 +212,15 @@ def test_kernels_work_uncompiled(package):
     )
 
 
+def test_a_backend_whose_kernels_must_be_compiled_says_so(package):
+    code = "from spikeprep.cpu.backend import CpuBackend\n"
+    code += "try: CpuBackend()\nexcept Exception as error: print(repr(error))"
+    answer = run(code, package, NUMBA_DISABLE_JIT="1")
+    assert answer.startswith("CapabilityError(")
+    assert "NUMBA_DISABLE_JIT" in answer
+    assert "device=reference" in answer
+
+
 def test_a_kernels_digest_covers_the_generator_that_it_inlines():
     pytest.importorskip("numba")
     from spikeprep import kernel_digest

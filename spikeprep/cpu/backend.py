@@ -22,6 +22,11 @@ class CpuBackend(CpuBase):
         float32 (default) or float64.
     threads
         Cores to use; default all that this process may run on. Results do not depend on it.
+
+    Raises
+    ------
+    CapabilityError
+        NUMBA_DISABLE_JIT is set: kernels cannot run as Python.
     """
 
     fused: ClassVar[Mapping[tuple[str, str], FusedLayer]] = {

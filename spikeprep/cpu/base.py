@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._jit import disabled
 from .._simd import LANES, aligned_zeros
 from ..backend import Backend, NeuronTrace
 from ..data import NeuronParams, PackedBatch, PspParams
+from ..errors import CapabilityError
 from . import neurons
 from .spikes import CpuSpikes
 from .workers import Workers
@@ -23,6 +25,12 @@ class CpuBase(Backend):
     xp = np
 
     def __init__(self, dtype: Any = np.float32, threads: int | None = None) -> None:
+        if disabled():
+            raise CapabilityError(
+                "got NUMBA_DISABLE_JIT in the environment",
+                "compiled kernels: this backend's cannot run as Python",
+                "Unset it, or use device=reference.",
+            )
         self.dtype = np.dtype(dtype)
         self.workers = Workers(threads, self.dtype)
 
