@@ -15,6 +15,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import io
 import os
 import pickle
 import sys
@@ -195,6 +196,9 @@ class Partner(Protocol):
 partner: Partner | None = None
 
 
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
 class _Files:
     """The files of one function's cache, a file for each signature, so that processes may save at the same time.
 
@@ -220,9 +224,14 @@ class _Files:
     def _read(self, path: str, key: tuple[Any, ...]) -> Any:
         try:
             with open(path, "rb") as file:
-                return pickle.load(file) if pickle.load(file) == (self._stamp, key) else None
+                digest, content = file.read(_DIGEST_BYTES), file.read()
         except FileNotFoundError:
             return None
+        # machine code that is damaged would end the process
+        if digest != hashlib.sha256(content).digest():
+            return None
+        parts = io.BytesIO(content)
+        return pickle.load(parts) if pickle.load(parts) == (self._stamp, key) else None
 
     def save(self, key: tuple[Any, ...], data: Any) -> None:
         """Write a file; who reads it meanwhile gets the old one."""
@@ -235,10 +244,11 @@ class _Files:
 
     def _write(self, path: str, key: tuple[Any, ...], data: Any) -> None:
         partial = f"{path}.tmp.{uuid.uuid4().hex[:16]}"
+        content = serialize.dumps((self._stamp, key)) + serialize.dumps(data)
         try:
             with open(partial, "wb") as file:
-                file.write(serialize.dumps((self._stamp, key)))
-                file.write(serialize.dumps(data))
+                file.write(hashlib.sha256(content).digest())
+                file.write(content)
             os.replace(partial, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -187,6 +187,23 @@ def test_a_damaged_cache_is_compiled_again(package):
     assert results() == cached(FRESH)
 
 
+def test_a_file_with_any_changed_byte_is_not_loaded(tmp_path):
+    """Damaged machine code would end the process, or compute something else."""
+    pytest.importorskip("numba")
+    from spikeprep._jit import _Files
+
+    files, key = _Files(str(tmp_path), "kernel", "stamp"), ("signature",)
+    files.save(key, b"machine code")
+    assert files.load(key) == b"machine code"
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        assert files.load(key) is None
+        path.write_bytes(content[:at])
+        assert files.load(key) is None
+
+
 def test_the_bounds_of_a_cached_kernel_can_be_checked(package):
     code = "import numpy as np\nfrom kernels_under_test.kernels import reads\n"
     run(code + "reads(np.zeros(4), 3); reads(np.zeros(4), 4)", package, NUMBA_BOUNDSCHECK="0")
