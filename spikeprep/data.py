@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -363,6 +364,11 @@ class Hm2bpConstants:
     lateral: float = 0.0
     gain_floor: float | None = None
     loss: LossParams | None = None
+
+    @property
+    def least_gain(self) -> float:
+        """What 1 + σ is at least: −∞ without a floor."""
+        return -math.inf if self.gain_floor is None else self.gain_floor
 
     def neuron_of(self, layer: Any) -> NeuronParams:
         """Return the neuron of a `LinearMap` or `Connection`; without `slack` where the layer kind has none."""

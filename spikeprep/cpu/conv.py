@@ -329,7 +329,7 @@ class Hm2bpConv(DeviceLayer):
         delta, scale, fan_in = (lanes_from_units(a, windows) for a in (error, scale, fan_in))
         psp = psp_constants(constants.neuron, constants.psp, dtype)
         decays = decays_of(constants.neuron, constants.psp, longest, dtype)
-        floor = dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
+        floor = dtype.type(constants.least_gain)
         ptr, times, strides, active = events_of(pre, windows)
         incoming = np.empty((samples if send else 0, pre.units), dtype)
         weight, sums = self._weights.weight.reshape(-1), self._weights.sums.reshape(-1)

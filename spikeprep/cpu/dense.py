@@ -310,7 +310,7 @@ class Hm2bpDense(DeviceLayer):
             np.ones_like(delta) if signal.scale is None else np.ascontiguousarray(signal.scale, self._dtype)
         )
         psp = psp_constants(constants.neuron, constants.psp, self._dtype)
-        floor = self._dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
+        floor = self._dtype.type(constants.least_gain)
         incoming = np.empty((tiles, samples if send else 0, size // LANES), self._dtype)
         by_unit = pre.by_unit()
 

@@ -92,7 +92,7 @@ class Hm2bpConv(DeviceLayer):
         slow = slow_steps(constants.psp, longest)
         error = xp.ascontiguousarray(xp.asarray(signal.error), dtype)
         scale = None if signal.scale is None else xp.ascontiguousarray(xp.asarray(signal.scale), dtype)
-        floor = dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
+        floor = dtype.type(constants.least_gain)
         sent = (xp.empty if longest else xp.zeros)((len(pre) if send else 0, pre.units), dtype)
         kernel, warps, shared, scratch = self._division(post.words)
         pairs_size = grid.channels * grid.places * (taps + 2) * send

@@ -195,7 +195,7 @@ class Hm2bpDense(DeviceLayer):
         count, tiles, width = len(pre), weights.tiles, weights.shape[1]
         error = xp.ascontiguousarray(xp.asarray(signal.error), dtype)
         gamma = None if signal.scale is None else xp.ascontiguousarray(xp.asarray(signal.scale), dtype)
-        floor = dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
+        floor = dtype.type(constants.least_gain)
         psp_values, _ = backend.psp_constants(neuron, psp, post.longest)
         if not send and self._decide(pre):
             need = matrix.sample_bytes(width, tiles * LANES, pre.longest)

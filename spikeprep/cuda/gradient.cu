@@ -70,10 +70,7 @@ __device__ __forceinline__ void gradient(const Batch &a, const Psp &psp, unsigne
     // the warp's place in its `round`: alternately from the front and from the back, as counts descend
     auto place_in = [&](int round) { return round * warps + (round & 1 ? warps - 1 - warp : warp); };
 
-    bool silent_ones = false;
-    for (int b = first; b < last; ++b) silent_ones |= live && a.post_counts[(size_t)b * a.units + unit] == 0;
-    Real fan_in = 0;  // needed by silent neurons only
-    if (__any_sync(ALL, silent_ones)) fan_in = fan_in_of(weight, a.pre, width, parts[0]);
+    Real fan_in = silent_fan_in(share_of, a.post_counts, unit, a.units, weight, a.pre, width, parts[0]);
 
     int b = next_sample(first), next = b < last ? next_sample(b + 1) : last, turn = 0;
     if (GATES) {

@@ -17,9 +17,16 @@ __device__ __forceinline__ Real slope_of(Real delta, Real share, Real gain_floor
     return delta * (gain < gain_floor ? gain_floor : gain);
 }
 
-// Return Σ_l w_il of the lane's neuron. All warps of a block take part; weight [pre, width] is the lane's column.
-__device__ __forceinline__ Real fan_in_of(const Real *weight, int pre, int width, Real (*parts)[LANES]) {
+// Return Σ_l w_il of the lane's neuron, which silent neurons need: 0 where none of the tile's is silent in a sample of
+// the group. All warps of a block take part; weight [pre, width] is the lane's column, post_counts [sample, unit].
+__device__ __forceinline__ Real silent_fan_in(
+    const Group &group, const int *post_counts, int unit, int units, const Real *weight, int pre, int width,
+    Real (*parts)[LANES]) {
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+    bool silent = false;
+    for (int b = group.first; b < group.last; ++b)
+        silent |= unit < units && post_counts[(size_t)b * units + unit] == 0;
+    if (!__any_sync(ALL, silent)) return 0;
     Real sum = 0;
     for (int j = warp; j < pre; j += warps) sum += weight[(size_t)j * width];
     parts[warp][lane] = sum;

@@ -199,10 +199,8 @@ extern "C" __global__ void __launch_bounds__(640) dense_gradient_products(
         while (b < last && !__any_sync(ALL, live && error[(size_t)b * units + unit] != 0)) ++b;
         return b;
     };
-    bool silent_ones = false;
-    for (int b = first; b < last; ++b) silent_ones |= live && post_counts[(size_t)b * units + unit] == 0;
-    Real fan_in = 0;  // needed by silent neurons only
-    if (__any_sync(ALL, silent_ones)) fan_in = fan_in_of(reinterpret_cast<const Real *>(weight) + unit, pre, width, parts[0]);
+    Real fan_in = silent_fan_in(
+        share_of, post_counts, unit, units, reinterpret_cast<const Real *>(weight) + unit, pre, width, parts[0]);
 
     // in the first turn gates alone are made
     for (int b = -1, next = next_sample(first), turn = 1, slot = warp; b >= 0 || next < last; turn = 1 - turn) {

@@ -43,7 +43,7 @@ def add_gradient(
     count, (units, width), longest = len(pre), weight.shape, post.longest
     tiles, groups = width // LANES, len(sums)
     psp, leaving = backend.psp_constants(constants.neuron, constants.psp, longest)
-    floor = backend.dtype.type(-np.inf if constants.gain_floor is None else constants.gain_floor)
+    floor = backend.dtype.type(constants.least_gain)
     warps = min(_MAX_WARPS, -(-units // _ROWS) + -(-longest // _STEPS))
     for samples in backend.sample_slices(count if longest else 0, 4 * units + 4):
         order, active = pre.order(samples, pre.counts()[samples])

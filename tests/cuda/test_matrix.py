@@ -5,30 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeprep.backend import Backend, ErrorSignal
+from spikeprep.backend import Backend
 from spikeprep.cuda import matrix
 from spikeprep.cuda.backend import CudaBackend
 from spikeprep.cuda.dense import Hm2bpDense
-from spikeprep.data import PackedBatch
 from spikeprep.errors import CapabilityError
 from spikeprep.reference.backend import ReferenceBackend
 
 from ..backends.backends import cuda_runtime
 from .test_backend import constants, dense_layer, random_batch, random_weight
+from .test_gradient_products import dyadic, gradient
 
 CONSTANTS = constants(3.0)
-
-
-def gradient(ops: Backend, batch: PackedBatch, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return spikes and gradient of one layer whose error is not sent back."""
-    layer, pre = dense_layer(ops, weight), ops.upload(batch)
-    post = layer.forward(pre, CONSTANTS)
-    rng = np.random.default_rng(5)
-    error = rng.normal(size=(len(batch), len(weight)))
-    scale = rng.uniform(0.5, 2, error.shape)
-    signal = ErrorSignal(ops.array(error.astype(ops.dtype)), ops.array(scale.astype(ops.dtype)))
-    assert layer.backward(pre, post, signal, CONSTANTS, False) is None
-    return ops.unpack(post), layer.parameters["weight"].gradient()
 
 
 def fused(ops: Backend, weight: np.ndarray) -> Hm2bpDense:
@@ -42,15 +30,15 @@ def fused(ops: Backend, weight: np.ndarray) -> Hm2bpDense:
 def test_products_are_as_accurate_as_sums_over_events(units: int, post: int, silent: bool) -> None:
     """Against float64, with dyadic weights: equal spikes, gradients with at most twice the error of events."""
     batch = random_batch(5, 60, units, 0.4)
-    weight = np.round(random_weight(post, units) * 8) / 8
+    weight = dyadic(post, units)
     if silent:
         weight[::2] = -1
-    spikes, exact = gradient(ReferenceBackend(), batch, weight)
+    spikes, exact = gradient(ReferenceBackend(), batch, weight, CONSTANTS)
     assert spikes.any() or silent
     off = {}
     for products in ("events", "matrix"):
         ops = CudaBackend(cuda_runtime(), products=products)  # type: ignore[arg-type]
-        fired, got = gradient(ops, batch, weight)
+        fired, got = gradient(ops, batch, weight, CONSTANTS)
         np.testing.assert_array_equal(fired, spikes)
         off[products] = np.abs(got - exact).max() / np.abs(exact).max()
     assert off["matrix"] <= 2 * off["events"] + 1e-6
