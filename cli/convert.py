@@ -8,7 +8,7 @@ from spikeprep.errors import printable
 
 from . import completion
 from .flags import flags_of, hint_with_flags
-from .options import emit_json, json_option, settings_option
+from .options import emit_json, json_option, say, settings_option
 
 
 @click.command("convert")
@@ -86,6 +86,6 @@ def command(
         for line in result.lines():
             click.echo(printable(line))
         for note in result.notes():
-            click.echo(printable(f"attention: {hint_with_flags(note, flags_of(command), {})}"), err=True)
+            say(printable(f"attention: {hint_with_flags(note, flags_of(command), {})}"))
     if error := result.error():
         raise error

@@ -11,7 +11,7 @@ from spikeprep.errors import UsageError, printable
 from spikeprep.text import format_bytes, format_duration, samples_by_split
 
 from . import completion
-from .options import emit_json, json_option, settings_option
+from .options import emit_json, json_option, say, settings_option
 
 if TYPE_CHECKING:
     from spikeprep.encoding.plan import EncodePlan
@@ -121,7 +121,7 @@ def command(
         else:
             click.echo(_plan_text(planned))
             for finding in planned.findings:
-                click.echo(printable(f"attention: {finding}"), err=True)
+                say(printable(f"attention: {finding}"))
         return
     result = api.encode(
         recipe, out, source=source, download=download, front_end=front_end, encoder=encoder, settings=settings,

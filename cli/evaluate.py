@@ -10,7 +10,7 @@ import click
 from spikeprep.errors import printable
 
 from . import completion
-from .options import device_option, emit_json, fitting_table, json_option
+from .options import device_option, emit_json, fitting_table, json_option, say
 
 if TYPE_CHECKING:
     from spikeprep.results import EvaluateResult
@@ -74,7 +74,7 @@ def command(
     else:
         click.echo(printable("\n".join(_lines(result)), "\n"))
     for line in result.differences:
-        click.echo(printable(f"note: another encoding: {line}"), err=True)
+        say(printable(f"note: another encoding: {line}"))
 
 
 def _lines(result: EvaluateResult) -> Iterator[str]:

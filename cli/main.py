@@ -8,6 +8,7 @@
  4   a store or run that is damaged, incomplete or foreign
  5   something this machine lacks: a GPU, an extra, disk space, a permission
  130 interrupted
+ 141 the reader of standard output ended before it had all of it
 ==== =========================================================
 """
 
@@ -21,7 +22,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 from click.shell_completion import shell_complete
@@ -41,7 +42,7 @@ from spikeprep.interruption import Interrupted
 from spikeprep.urls import hide_secrets, redacted
 
 from .flags import flags_of, hint_with_flags, rejected_with_flags
-from .options import Invocation, emit_json
+from .options import Invocation, emit_json, say
 
 # Numba colours its own errors where colorama is installed, which then ends each command with an escape sequence
 os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
@@ -119,7 +120,10 @@ class CommandGroup(click.Group):
         for name in ("stdout", "stderr"):  # None where a caller has closed them
             if getattr(sys, name) is None:
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        sys.exit(self._run(list(sys.argv[1:] if args is None else args), extra))
+        code = self._run(list(sys.argv[1:] if args is None else args), extra)
+        for stream in (sys.stdout, sys.stderr):
+            _flush_or_discard(stream)
+        sys.exit(code)
 
     def _run(self, args: list[str], extra: dict[str, Any]) -> int:
         if asked := os.environ.get(COMPLETE):
@@ -128,11 +132,11 @@ class CommandGroup(click.Group):
         try:
             with self.make_context("spikeprep", list(args), obj=report.invocation, **extra) as ctx:
                 self.invoke(ctx)
-            sys.stdout.flush()  # here, where a closed pipe can still be handled
+            sys.stdout.flush()  # here, where an error can still be handled
         except click.exceptions.Exit as done:  # --help, --version
             return done.exit_code
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
+            say(error.format_message())
             return 2
         except click.ClickException as error:
             return report.fail("UsageError", _usage(error), 2)
@@ -142,10 +146,8 @@ class CommandGroup(click.Group):
             return report.fail("Interrupted", f"interrupted. To resume: {report.resuming(error)}", 130)
         except (click.Abort, KeyboardInterrupt):
             return report.fail("Interrupted", "interrupted.", 130)
-        except BrokenPipeError:
-            # whoever reads our output has closed it (`| head`): stay silent, in the interpreter's last flush too
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        except BrokenPipeError:  # whoever reads our output has enough of it (`| head`): stay silent
+            return 141
         except OSError as error:
             if error.errno not in REFUSALS:
                 return report.bug(error)
@@ -174,7 +176,7 @@ class _Report:
         """Report an error, and return its exit code."""
         message = printable(hide_secrets(message, *self.args), "\n\t")  # names of files come from anywhere
         more = {key: hide_secrets(value, *self.args) for key, value in more.items()}
-        click.echo(f"spikeprep: {message}", err=True)
+        say(f"spikeprep: {message}")
         if "--json" in self.args and not self.invocation.json_printed:
             with suppress(BrokenPipeError):
                 emit_json({"error": {"type": kind, "message": message, **more, "exit_code": code}})
@@ -203,10 +205,18 @@ class _Report:
     def bug(self, error: Exception) -> int:
         """Report an error that is none of a user's, with its traceback."""
         lines = "".join(traceback.format_exception(error))
-        click.echo(hide_secrets(lines, *self.args), err=True, nl=False)
+        say(hide_secrets(lines, *self.args).rstrip("\n"))
         command = shlex.join(["spikeprep", *map(redacted, self.args)])
         message = f"this is a bug; please report the lines above with the command: {command}"
         return self.fail(type(error).__name__, message, 1)
+
+
+def _flush_or_discard(stream: TextIO) -> None:
+    """Flush a stream; what it does not take is dropped, so that the interpreter's last flush does not fail."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _words(name: str, value: object) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from spikeprep.errors import UsageError
-from spikeprep.terminal import columns
+from spikeprep.terminal import columns, tell
 from spikeprep.text import table
 
 from . import completion
@@ -49,6 +49,11 @@ def fitting_table(rows: Sequence[Sequence[str]], align: str = "l", *, indent: in
     """Return `spikeprep.text.table`, on a terminal as wide as that at most."""
     width = columns(sys.stdout) if sys.stdout.isatty() else None
     return table(rows, align, indent=indent, width=width)
+
+
+def say(text: str) -> None:
+    """Print on standard error, which is for people alone."""
+    tell(sys.stderr, text + "\n")
 
 
 def emit_json(document: Any) -> None:

@@ -10,7 +10,7 @@ import click
 from spikeprep.errors import UsageError
 
 from . import completion
-from .options import emit_json, json_option, settings_option
+from .options import emit_json, json_option, say, settings_option
 
 STORE_KINDS = ("sample", "variants", "encoders", "animation")
 RUN_KINDS = ("training", "confusion", "layers", "weights", "misclassified")
@@ -135,4 +135,4 @@ def command(path: str, out: str, as_json: bool, **arguments: Any) -> None:
     if as_json:
         emit_json({"path": out, "bytes": Path(out).expanduser().stat().st_size})
     else:
-        click.echo(f"wrote {out}", err=True)
+        say(f"wrote {out}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import completion
-from .options import emit_json, fitting_table, json_option, parse_settings, settings_option
+from .options import emit_json, fitting_table, json_option, parse_settings, say, settings_option
 
 if TYPE_CHECKING:
     from spikeprep.encoding.tuning import Trial
@@ -80,7 +80,7 @@ def command(
     else:
         click.echo(_table(trials, best))
         for text in notes:
-            click.echo(f"note: {text}", err=True)
+            say(f"note: {text}")
 
 
 def parse_search(pairs: Iterable[str]) -> dict[str, list[Any]]:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 from . import compilation
-from .terminal import columns, is_terminal, shortened
+from .terminal import columns, is_terminal, shortened, tell
 from .text import format_duration
 
 WINDOW = 20.0
@@ -197,11 +197,10 @@ class _Lines:
         self.note(f"{label}: {text}")
 
     def note(self, text: str) -> None:
-        self.stream.write(text + "\n")
-        self.stream.flush()
+        tell(self.stream, text + "\n")
 
     def close(self) -> None:
-        self.stream.flush()
+        pass
 
 
 class _Bar:
@@ -226,18 +225,15 @@ class _Bar:
 
     def note(self, text: str) -> None:
         self.close()
-        self.stream.write(text + "\n")
-        self.stream.flush()
+        tell(self.stream, text + "\n")
 
     def close(self) -> None:
         if self._shown:
             self._write("")
-            self.stream.write("\r")
-            self.stream.flush()
+            tell(self.stream, "\r")
 
     def _write(self, line: str) -> None:
-        self.stream.write("\r" + line.ljust(self._shown))
-        self.stream.flush()
+        tell(self.stream, "\r" + line.ljust(self._shown))
         self._shown = len(line)
 
 

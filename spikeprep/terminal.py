@@ -1,12 +1,23 @@
-"""What a terminal can show: its width, and the width of a text in it."""
+"""Writing for a person to read: on a terminal, with its width and the width of a text in it, or elsewhere."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
+from contextlib import suppress
 from typing import TextIO
 
 _COLUMNS = 80  # of a terminal that does not say
+
+
+def tell(stream: TextIO, text: str) -> None:
+    """Write what nobody has to read, such as progress: work goes on where a stream takes no more.
+
+    Its reader may have ended, the terminal may be gone, or the disk of a log may be full.
+    """
+    with suppress(OSError):
+        stream.write(text)
+        stream.flush()
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import threading
@@ -251,3 +252,15 @@ def test_the_argument_progress_of_the_functions(capsys):
     assert capsys.readouterr() == ("", "")
     assert {type(progress_for(value, "encode")) for value in (None, True)} == {Progress}
     assert type(progress_for(False, "encode")) is Silent
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_a_stream_that_takes_no_more_does_not_end_the_work(clock, kind):
+    class Full(kind):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    progress = Progress("encoding", stream=Full())
+    progress.note("a note")
+    work(progress, clock)
+    assert progress._done == 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from spikeprep_cli import main as shell
 from spikeprep_cli.main import COMMANDS
 from spikeprep_cli.options import emit_json, json_option
 
+import spikeprep
 from spikeprep.errors import CapabilityError, DataError, RunError, StoreError, UsageError
 from spikeprep.interruption import Interrupted
 
@@ -266,13 +268,45 @@ main(["encode", "digits", "--out", "my digits.zarr"])
     )
 
 
-def test_a_closed_pipe_is_not_an_error():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "spikeprep_cli", "list", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None and process.stderr is not None  # noqa: PT018
-    process.stdout.close()
-    errors = process.stderr.read()
-    process.stderr.close()
-    assert (process.wait(timeout=30), errors) == (0, "")
+@pytest.fixture
+def unread():
+    """The end to write to of a pipe that nobody reads."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    yield writes
+    os.close(writes)
+
+
+def run(*args, **streams):
+    return subprocess.run([sys.executable, "-m", "spikeprep_cli", *args], timeout=60, check=False, **streams)
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "--json"], ["list"], ["--help"], ["list", "--help"], ["--version"]]
+)
+def test_output_that_nobody_reads_ends_a_command_without_a_word(unread, words):
+    done = run(*words, stdout=unread, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_messages_that_nobody_reads_change_nothing(unread, tmp_path):
+    done = run("list", "--json", stdout=subprocess.PIPE, stderr=unread)
+    assert (done.returncode, "encoders" in json.loads(done.stdout)) == (0, True)
+    done = run(
+        "encode", "no-recipe", "--out", str(tmp_path / "a"), "--json", stdout=subprocess.PIPE, stderr=unread
+    )
+    assert (done.returncode, json.loads(done.stdout)["error"]["exit_code"]) == (2, 2)
+    assert (
+        run("encode", "no-recipe", "--out", str(tmp_path / "a"), stdout=unread, stderr=unread).returncode == 2
+    )
+
+
+def test_work_is_finished_though_nobody_reads_what_it_says(unread, tmp_path):
+    store, folder = tmp_path / "d.zarr", tmp_path / "run"
+    encoded = run("encode", "digits", "--out", str(store), "--limit", "40", stdout=unread, stderr=unread)
+    assert encoded.returncode == 141
+    assert len(spikeprep.open_store(store)["train"]) == 40
+    words = ["train", str(store), "--run", str(folder), "--arch", "8", "--epochs", "2", "--device", "cpu"]
+    trained = run(*words, stdout=unread, stderr=unread)
+    assert trained.returncode == 141
+    assert len(spikeprep.open_run(folder).history) == 2
