@@ -153,22 +153,28 @@ class RunFolder:
     def _refuse_content(self) -> None:
         """Raise `RunError` where there is a run, or anything that is not what a killed start of one leaves."""
         try:
-            names = set(os.listdir(self.path))
+            others = self._names() - self._names_of_a_start()
         except FileNotFoundError:
             return
         except OSError as error:
             raise self._unusable(error) from error
-        ours = set()
-        if _LEASE in names and Holder.parse(LocalStorage(self.path).get(_LEASE)):
-            # it is created in an empty folder only, and removed after the others
-            ours = {_LEASE, f"{_LEASE}.takeover", self.last.name, self.journal.path.name}
-        others = sorted(name for name in names - ours if not is_partial(name))
         if others:
             if self.exists():
                 what, hint = "a run", "Pass resume=True to continue it, or another run=…."
             else:
-                what, hint = f"not empty (it has {', '.join(others[:3])})", "Name another folder: run=…."
+                what = f"not empty (it has {', '.join(sorted(others)[:3])})"
+                hint = "Name another folder: run=…."
             raise RunError(f"{self.path} is {what} already", "a new or empty folder", hint)
+
+    def _names(self) -> set[str]:
+        return {name for name in os.listdir(self.path) if not is_partial(name)}
+
+    def _names_of_a_start(self) -> set[str]:
+        """Return the names of what a start has written here, up to its first checkpoint; none without its lease."""
+        # the lease is created in an empty folder only, and removed after the others
+        if not (self.path / _LEASE).is_file() or Holder.parse(LocalStorage(self.path).get(_LEASE)) is None:
+            return set()
+        return {_LEASE, f"{_LEASE}.takeover", self.last.name, self.journal.path.name}
 
     def _make(self) -> None:
         """Create the folder where it is not there."""
@@ -387,6 +393,12 @@ class RunFolder:
             ) from error
 
     def _no_run(self) -> RunError:
+        if (started := self._names_of_a_start()) and self._names() <= started:
+            return RunError(
+                f"{self.path} has the start of a run, and no checkpoint yet",
+                "a run folder",
+                "Wait until it trains, or, where it has been killed, start it again without resume=True.",
+            )
         return RunError(
             f"{self.path} has no config.json",
             "a run folder",

@@ -157,6 +157,20 @@ def test_a_killed_start_is_started_again(digits, tmp_path):
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
+def test_a_killed_start_is_no_run_to_resume_or_open(digits, tmp_path):
+    import spikeprep
+
+    leave_killed_start(tmp_path / "run")
+    says = "has the start of a run, and no checkpoint yet; .* killed, start it again without resume=True"
+    with pytest.raises(RunError, match=says):
+        spikeprep.train(digits.path, run=tmp_path / "run", resume=True)
+    with pytest.raises(RunError, match=says):
+        spikeprep.open_run(tmp_path / "run")
+    (tmp_path / "run/notes.txt").touch()  # which the same start would refuse
+    with pytest.raises(RunError, match="has no config.json"):
+        spikeprep.open_run(tmp_path / "run")
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "best.npz", "x.partial", "run/config.json"])
 @pytest.mark.parametrize("killed", [False, True])
 def test_foreign_files_are_neither_removed_nor_written_beside(digits, tmp_path, name, killed):
