@@ -163,8 +163,9 @@ class _SecondProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError), self._process.stdin as pipe:
-            pipe.write(request)
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(request)
+            self._process.stdin.flush()
 
     def has_compiled(self, file: str) -> bool:
         """See `Partner`: waits where the second process compiles that kernel now."""
@@ -182,6 +183,9 @@ class _SecondProcess:
         self._process.kill()
         self._process.wait()
         self._reader.join()
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # what it has not read
+            self._process.stdin.close()
 
     def _read(self) -> None:
         """Follow which kernels are being compiled, until the process has ended."""
@@ -217,6 +221,7 @@ class _FirstProcess:
 
 def compile_kernels(rehearsal: Rehearsal) -> None:
     """Compile the kernels that a run calls, the last one first; for a new process."""
+    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     from . import _jit
     from .cpu.backend import CpuBackend
 
@@ -225,3 +230,9 @@ def compile_kernels(rehearsal: Rehearsal) -> None:
     _jit.partner = _FirstProcess()
     for compile_kernel in reversed(calls):
         compile_kernel()
+
+
+def _end_with_the_first_process() -> None:
+    """Wait until standard input is closed, as the system does where the first process was killed; end this one."""
+    os.read(sys.stdin.fileno(), 1)  # not by the stream: its lock would be held at the end of the interpreter
+    os._exit(1)

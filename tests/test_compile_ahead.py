@@ -15,6 +15,7 @@ import pytest
 import spikeprep
 from spikeprep import _jit, compilation, compile_ahead, kernel_cache
 from spikeprep.compile_ahead import Rehearsal, compiling_ahead
+from spikeprep.processes import is_running, start_time
 from spikeprep.train.settings import TrainSettings
 
 pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
@@ -166,7 +167,7 @@ def test_a_process_that_cannot_be_started_is_left_out(monkeypatch):
 
 
 def test_a_kernel_that_the_other_process_compiles_is_waited_for(monkeypatch):
-    code = "import sys, time; print('begin /a', flush=True); sys.stdin.read(); time.sleep(0.3); "
+    code = "import sys, time; print('begin /a', flush=True); sys.stdin.read(1); time.sleep(0.3); "
     code += "print('end /a', flush=True); print('begin /b', flush=True); time.sleep(0.3)"
     monkeypatch.setattr(compile_ahead, "_SECOND_PROCESS", code)
     process = compile_ahead._SecondProcess(REHEARSAL)
@@ -180,6 +181,40 @@ def test_a_kernel_that_the_other_process_compiles_is_waited_for(monkeypatch):
             assert time.monotonic() < deadline
     finally:
         process.end()
+
+
+FIRST_PROCESS = """
+import time
+from spikeprep import compile_ahead
+from spikeprep.compile_ahead import Rehearsal
+from spikeprep.train.settings import TrainSettings
+
+never_ends = '''
+import time
+from spikeprep import _jit
+_jit.calls_of = lambda step: print("begin a kernel", flush=True) or [lambda: time.sleep(60)]
+'''
+compile_ahead._SECOND_PROCESS = compile_ahead._SECOND_PROCESS.replace("from", f"exec({never_ends!r}); from")
+second = compile_ahead._SecondProcess(Rehearsal(TrainSettings(), (4, 4), 3))
+while not second._compiling:
+    time.sleep(0.01)
+print(second._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_the_second_process_ends_with_the_first():
+    with subprocess.Popen([sys.executable, "-c", FIRST_PROCESS], stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        second = int(first.stdout.readline())
+        started = start_time(second)
+        assert is_running(second, started)
+        first.kill()
+    deadline = time.monotonic() + 20
+    while is_running(second, started):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_calls_are_recorded_in_a_new_process():

@@ -167,7 +167,7 @@ def test_a_killed_start_is_no_run_to_resume_or_open(digits, tmp_path):
     with pytest.raises(RunError, match=says):
         spikeprep.open_run(tmp_path / "run")
     (tmp_path / "run/notes.txt").touch()  # which the same start would refuse
-    with pytest.raises(RunError, match="has no config.json"):
+    with pytest.raises(RunError, match=r"has no config\.json"):
         spikeprep.open_run(tmp_path / "run")
 
 
