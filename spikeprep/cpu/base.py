@@ -37,11 +37,14 @@ class CpuBase(Backend):
     # ------------------------------------------------------------ memory
 
     def batch_bytes(self, units: Sequence[int], samples: int, steps: int) -> int:
-        """See `Backend.batch_bytes`: masks, pointers and counts of each layer, and each thread's drive and gates."""
+        """See `Backend.batch_bytes`: masks, pointers and counts of each layer, and each thread's drive and gates.
+
+        A thread works on a sample's drive in the output layer, and on a sample's gates of one tile.
+        """
         tiles = [-(-n // LANES) for n in units]
         spikes = sum(samples * (4 * steps * t + 8 * (steps + n)) for t, n in zip(tiles, units, strict=True))
-        lanes = self.workers.threads * steps * LANES * self.dtype.itemsize
-        return spikes + lanes * (1 + tiles[-1])
+        driving, gating = (min(self.workers.threads, items) for items in (samples, samples * max(tiles[1:])))
+        return spikes + steps * LANES * self.dtype.itemsize * (driving * tiles[-1] + gating)
 
     # ------------------------------------------------------------ spikes
 

@@ -61,6 +61,13 @@ def test_the_figure_is_no_more_than_what_is_taken(backend, samples, digits):
     assert counted > Backend.batch_bytes(backend, [64, 40, 10], samples, 120)
 
 
+def test_threads_that_have_no_work_take_no_memory():
+    one, few, many, more = (
+        CpuBackend(threads=n).batch_bytes([64, 40, 10], 3, 120) for n in (1, 3, 3 * 5, 100_000)
+    )
+    assert one < few < many == more
+
+
 @pytest.mark.parametrize(("rule", "fused"), [("hm2bp", True), ("none", False)])
 def test_the_figure_of_a_convolutional_network(rule, fused, digits):
     """Composed layers hold spikes, drives and gates as real numbers; fused ones none of them."""
