@@ -20,6 +20,7 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TextIO
@@ -120,7 +121,9 @@ class CommandGroup(click.Group):
         for name in ("stdout", "stderr"):  # None where a caller has closed them
             if getattr(sys, name) is None:
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        code = self._run(list(sys.argv[1:] if args is None else args), extra)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = self._run(list(sys.argv[1:] if args is None else args), extra)
         for stream in (sys.stdout, sys.stderr):
             _flush_or_discard(stream)
         sys.exit(code)
@@ -209,6 +212,11 @@ class _Report:
         command = shlex.join(["spikeprep", *map(redacted, self.args)])
         message = f"this is a bug; please report the lines above with the command: {command}"
         return self.fail(type(error).__name__, message, 1)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print the first line of a warning; what follows is where in a library it was met."""
+    say(f"warning: {printable(str(message).strip().partition(chr(10))[0])}")
 
 
 def _flush_or_discard(stream: TextIO) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 VARIABLES = ("SPIKEPREP_CACHE_DIR", "NUMBA_CACHE_DIR")
@@ -31,22 +33,32 @@ class Cache:
         Where compiled kernels are kept; None where no folder can be written, so that every process compiles its own.
     tried
         The folders that cannot be written, in the order in which they were tried.
+    ignored
+        The environment variables that name some of these, each with its value.
     files, size
         How many files there are, and their bytes.
     """
 
     folder: str | None
     tried: tuple[str, ...]
+    ignored: tuple[str, ...]
     files: int
     size: int
 
+    def problem(self) -> str:
+        """Return what a user should change, or an empty text."""
+        if self.folder is None:
+            return f"every process compiles its kernels. Set {VARIABLES[0]} to a folder that can be written."
+        if self.ignored:
+            names = " and ".join(self.ignored)
+            return f"{names} cannot be written, so kernels are kept elsewhere. Name a folder that can be written."
+        return ""
+
     def __str__(self) -> str:
         if self.folder is None:
-            return (
-                f"none: {', '.join(self.tried)} cannot be written, so every process compiles its kernels. "
-                f"Set {VARIABLES[0]} to a folder that can be written."
-            )
-        return f"{self.folder}, {self.files} files, {self.size / 1e6:.1f} MB"
+            return f"none, for {', '.join(self.tried)} cannot be written: {self.problem()}"
+        place = f"{self.folder}, {self.files} files, {self.size / 1e6:.1f} MB"
+        return f"{place}; {self.problem()}" if self.ignored else place
 
 
 def candidates(source: str) -> Iterator[str]:
@@ -76,8 +88,28 @@ def user_cache() -> str | None:
 
 
 def folder_of(source: str) -> str | None:
-    """Return the first of the candidates that can be written, created where it is missing; None without one."""
-    return next((folder for folder in candidates(source) if writable(folder)), None)
+    """Return the first of the candidates that can be written, created where it is missing; None without one.
+
+    Warns, once per process, where that is none, or not the one that was asked for.
+    """
+    cache = _places(source)
+    if problem := cache.problem():
+        _warn(
+            f"no folder for compiled kernels can be written: {problem}" if cache.folder is None else problem
+        )
+    return cache.folder
+
+
+_warn = functools.cache(warnings.warn)  # Python's own rule forgets what was shown when a filter changes
+
+
+def _places(source: str) -> Cache:
+    """Return the cache of the folder `source`, its files not counted."""
+    folders = list(candidates(source))
+    tried = tuple(itertools.takewhile(lambda folder: not writable(folder), folders))
+    given = [f"{variable}={os.environ[variable]}" for variable in VARIABLES if os.environ.get(variable)]
+    folder = next(iter(folders[len(tried) :]), None)
+    return Cache(folder, tried, tuple(given[: len(tried)]), 0, 0)
 
 
 def has_kernels(folder: str) -> bool:
@@ -99,12 +131,6 @@ def writable(folder: str) -> bool:
 
 def inspect(package: str) -> Cache:
     """Return the state of the cache of a package: of the kernels in its folder and in the folders below."""
-    folder = folder_of(package)
-    tried = []
-    for candidate in candidates(package):
-        if candidate == folder:
-            break
-        tried.append(candidate)
     sizes = [
         path.stat().st_size
         for source, _, _ in os.walk(package)
@@ -114,4 +140,4 @@ def inspect(package: str) -> Cache:
         for path in Path(place).iterdir()
         if path.suffix == SUFFIX
     ]
-    return Cache(folder, tuple(tried), len(sizes), sum(sizes))
+    return replace(_places(package), files=len(sizes), size=sum(sizes))

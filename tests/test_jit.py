@@ -89,6 +89,13 @@ def run(code: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+def warnings_of(code: str, folder: Path) -> list[str]:
+    """Run code that prints nothing in a new process; return the warnings."""
+    return run(
+        f"import warnings; warnings.showwarning = lambda text, *_: print(text); {code}", folder
+    ).splitlines()
+
+
 FRESH = {
     "inlines": [30, False],
     "calls_another": [21, False],
@@ -150,6 +157,18 @@ def test_an_environment_variable_names_the_cache(package, tmp_path, monkeypatch)
     assert not list(package.rglob("*.nbc"))
 
 
+@pytest.mark.filterwarnings("ignore:SPIKEPREP_CACHE_DIR")
+def test_a_cache_folder_that_cannot_be_written_is_said_once(package, monkeypatch):
+    monkeypatch.setenv("SPIKEPREP_CACHE_DIR", os.devnull)
+    assert results() == FRESH
+    assert results() == cached(FRESH)  # in the next folder
+    code = "from kernels_under_test.kernels import inlines, stands_alone; inlines(10), stands_alone(1)"
+    assert warnings_of(code, package) == [
+        f"SPIKEPREP_CACHE_DIR={os.devnull} cannot be written, so kernels are kept elsewhere. "
+        "Name a folder that can be written."
+    ]
+
+
 @pytest.fixture
 def homeless(package, monkeypatch):
     """Make it impossible, for root too, to create folders beside the package and in the home directory."""
@@ -159,6 +178,7 @@ def homeless(package, monkeypatch):
 
 
 @pytest.mark.usefixtures("homeless")
+@pytest.mark.filterwarnings("ignore:no folder for compiled kernels")
 def test_without_a_folder_that_can_be_written_kernels_are_compiled_in_memory(package):
     assert results() == FRESH
     assert results() == FRESH
@@ -167,6 +187,8 @@ def test_without_a_folder_that_can_be_written_kernels_are_compiled_in_memory(pac
     assert len(state.tried) == 2
     code = "from kernels_under_test.kernels import inlines; print(inlines(10), inlines.stats.cache_path)"
     assert run(code, package) == "30 None\n"  # as a user meets it
+    (warning,) = warnings_of("from kernels_under_test.kernels import inlines; inlines(10)", package)
+    assert "every process compiles its kernels. Set SPIKEPREP_CACHE_DIR to a folder that can" in warning
 
 
 @pytest.mark.usefixtures("homeless")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,19 @@ def test_the_kernel_cache_is_reported(monkeypatch, tmp_path):
     assert cache.folder is not None
     assert Path(cache.folder).parent == tmp_path
     assert str(cache).startswith(cache.folder)
+
+
+def test_a_cache_folder_that_cannot_be_written_is_reported_though_another_serves(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPIKEPREP_CACHE_DIR", os.devnull)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    cache = system.report().kernel_cache
+    assert cache.ignored == (f"SPIKEPREP_CACHE_DIR={os.devnull}",)
+    assert str(cache).startswith(str(tmp_path))
+    says = f"SPIKEPREP_CACHE_DIR={os.devnull} cannot be written, so kernels are kept elsewhere"
+    assert says in str(cache)
+    monkeypatch.setenv("SPIKEPREP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", os.devnull)  # which is not needed
+    assert system.report().kernel_cache.problem() == ""
 
 
 def test_without_a_kernel_cache_the_report_says_what_to_set(monkeypatch):

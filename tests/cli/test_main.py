@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import types
+import warnings
 
 import click
 import pytest
@@ -242,6 +243,16 @@ def test_every_error_kind_has_an_exit_code():
     from spikeprep.errors import SpikeprepError
 
     assert set(shell.EXIT_CODES) == set(SpikeprepError.__subclasses__())
+
+
+def test_a_warning_is_one_line(spikeprep, acting):
+    def does(**_):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.warn("\nbeware\nTraceback: …", RuntimeWarning, stacklevel=1)
+
+    acting(does)
+    assert spikeprep("act").stderr == "warning: beware\n"
 
 
 def test_control_c_in_a_real_process():
