@@ -1,4 +1,5 @@
 // Convolutions under HM2-BP (docs/hm2bp.md, docs/cuda.md).
+#include "gradient.cuh"
 #include "grids.cuh"
 
 #define CHANNELS 4  // that a warp simulates of its places
@@ -301,8 +302,8 @@ __device__ __forceinline__ void gradient(
     }
     auto top_of = [&](int place) { return place / windows.out_columns * windows.down - windows.above; };
     auto left_of = [&](int place) { return place % windows.out_columns * windows.right - windows.left; };
-    auto slope_of = [&](size_t i, Real gain) {  // δ γ (1 + σ)
-        Real slope = error[i] / psp.nu * (gain < gain_floor ? gain_floor : gain);
+    auto slope_at = [&](size_t i, Real share) {  // δ γ (1 + σ)
+        Real slope = slope_of(error[i] / psp.nu, share, gain_floor, psp);
         return scaled ? slope * scale[i] : slope;
     };
 
@@ -323,7 +324,7 @@ __device__ __forceinline__ void gradient(
                             (unsigned)(left + (taps[tap].y & 0xffff)) < (unsigned)windows.columns)
                             sum += w[tap];
                 }
-                amount = slope_of(i, 1 + psp.silent_share * sum * psp.inverse_nu) * psp.silent_psp;
+                amount = slope_at(i, psp.silent_share * sum) * psp.silent_psp;
             }
             amounts[n] = amount;
             Word mask = __ballot_sync(ALL, d != 0 && fires);
@@ -403,7 +404,7 @@ __device__ __forceinline__ void gradient(
                 }
                 Real weighted = 0;  // Σ_l w_il e_il
                 for (int item = lane; item < items; item += 32) weighted += w[own.taps[item]] * own.e[item];
-                Real slope = slope_of(i, 1 + warp_sum(weighted) / (Real)post_counts[i] * psp.inverse_nu);
+                Real slope = slope_at(i, warp_sum(weighted) / (Real)post_counts[i]);
                 for (int item = lane; item < items; item += 32) {
                     int tap = own.taps[item];
                     own.sums[tap] += slope * own.e[item];

@@ -1,4 +1,4 @@
-// What the kernels share that compute gradients of fully connected layers (docs/hm2bp.md section 4).
+// What the kernels share that compute gradients (docs/hm2bp.md section 4).
 #pragma once
 #include "common.cuh"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import itertools
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,15 +34,6 @@ from .emulator import EmulatedRuntime, compiler
 
 CPU = CpuBackend(np.float32)
 PSP = PspParams(40)
-
-
-@pytest.fixture
-def runtime() -> Iterator[Runtime]:
-    """Return the device; restore its limits after a test that lowered them."""
-    device = cuda_runtime()
-    limits = device.shared_limit, device.processors
-    yield device
-    device.shared_limit, device.processors = limits
 
 
 def random_batch(samples: int, steps: int, units: int, density: float) -> PackedBatch:

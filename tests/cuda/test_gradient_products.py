@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,6 @@ from spikeprep.errors import CapabilityError
 from spikeprep.packing import pack
 from spikeprep.reference.backend import ReferenceBackend
 
-from ..backends.backends import cuda_runtime
 from .test_backend import constants, dense_layer, random_batch, random_weight, record_launches
 
 
@@ -26,15 +24,6 @@ from .test_backend import constants, dense_layer, random_batch, random_weight, r
 def groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every block several samples, as batches of full size do."""
     monkeypatch.setattr(dense, "_GROUPS", 4)
-
-
-@pytest.fixture
-def runtime() -> Iterator[Runtime]:
-    """Return the device; restore its limit after a test that lowered it."""
-    device = cuda_runtime()
-    limit = device.shared_limit
-    yield device
-    device.shared_limit = limit
 
 
 def signal(ops: Backend, samples: int, post: int, scaled: bool = True) -> ErrorSignal:
