@@ -24,7 +24,7 @@ def command(path: str, as_json: bool) -> None:
     from spikeprep import api
     from spikeprep.train.run_folder import RunFolder
 
-    if RunFolder(path).exists():
+    if RunFolder(path).is_begun():
         run = api.open_run(path)
         described = run.describe()
         lines = _run_lines(path, run, described)

@@ -34,7 +34,7 @@ def _kinds(params: dict[str, Any]) -> tuple[str, ...]:
     """Return the kinds of pictures of what is named; of a store and of a run have none in common."""
     from spikeprep.train.run_folder import RunFolder
 
-    return RUN_KINDS if params.get("path") and RunFolder(params["path"]).exists() else STORE_KINDS
+    return RUN_KINDS if params.get("path") and RunFolder(params["path"]).is_begun() else STORE_KINDS
 
 
 @click.command("plot")

@@ -110,7 +110,7 @@ def draw(
                     "Leave it out, or name a recipe.",
                 )
     of_run = recipe is None and (
-        isinstance(what, Run | TrainResult) or RunFolder(path_of(what)).exists()  # type: ignore[arg-type]
+        isinstance(what, Run | TrainResult) or RunFolder(path_of(what)).is_begun()  # type: ignore[arg-type]
     )
     kinds = RUN_KINDS if of_run else STORE_KINDS
     if kind is None:

@@ -102,7 +102,7 @@ def export(
 
 
 def _is_run(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike) and RunFolder(path_of(source)).exists()
+    return isinstance(source, str | os.PathLike) and RunFolder(path_of(source)).is_begun()
 
 
 def _compared_store(run: Run, store: PathLike | EncodeSummary | SpikeStore | None) -> SpikeStore | str:

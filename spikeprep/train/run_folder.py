@@ -78,8 +78,12 @@ class RunFolder:
         self._is_starting = False  # between `acquire` of a new run and `create`
 
     def exists(self) -> bool:
-        """Whether a run has been started here."""
+        """Whether there is a run: of a training that has come to its first checkpoint."""
         return self.config_path.exists()
+
+    def is_begun(self) -> bool:
+        """Whether there is a run, or the start of one."""
+        return self.exists() or self._is_start()
 
     # ------------------------------------------------------------ the right to write
 
@@ -175,6 +179,10 @@ class RunFolder:
         if not (self.path / _LEASE).is_file() or Holder.parse(LocalStorage(self.path).get(_LEASE)) is None:
             return set()
         return {_LEASE, f"{_LEASE}.takeover", self.last.name, self.journal.path.name}
+
+    def _is_start(self) -> bool:
+        started = self._names_of_a_start()
+        return bool(started) and self._names() <= started
 
     def _make(self) -> None:
         """Create the folder where it is not there."""
@@ -393,7 +401,7 @@ class RunFolder:
             ) from error
 
     def _no_run(self) -> RunError:
-        if (started := self._names_of_a_start()) and self._names() <= started:
+        if self._is_start():
             return RunError(
                 f"{self.path} has the start of a run, and no checkpoint yet",
                 "a run folder",

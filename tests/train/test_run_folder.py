@@ -164,8 +164,13 @@ def test_a_killed_start_is_no_run_to_resume_or_open(digits, tmp_path):
     says = "has the start of a run, and no checkpoint yet; .* killed, start it again without resume=True"
     with pytest.raises(RunError, match=says):
         spikeprep.train(digits.path, run=tmp_path / "run", resume=True)
-    with pytest.raises(RunError, match=says):
-        spikeprep.open_run(tmp_path / "run")
+    for opens in (
+        spikeprep.open_run,
+        spikeprep.draw,
+        lambda run: spikeprep.export(run, tmp_path / "a", to="nir"),
+    ):
+        with pytest.raises(RunError, match=says):
+            opens(tmp_path / "run")
     (tmp_path / "run/notes.txt").touch()  # which the same start would refuse
     with pytest.raises(RunError, match=r"has no config\.json"):
         spikeprep.open_run(tmp_path / "run")
