@@ -10,8 +10,8 @@ turn, figure by figure, so that what slows the machine for a while slows both; w
 A figure is the fastest of some calls. A round before the first, which compiles, is not counted.
 
 Every figure is a time. A ratio is BASE's through HEAD's of one round: above 1, HEAD is faster. A figure is marked where
-the ratios of all rounds lie on one side of 1. Of equal sides and n rounds that happens by chance to one figure of 2ⁿ⁻¹:
-with 7 rounds to one of 64. A mark that matters is confirmed with more rounds of that figure (``--only``).
+the ratios of all rounds, five or more, lie on one side of 1. Of equal sides and n rounds that happens by chance to one
+figure of 2ⁿ⁻¹: with 7 rounds to one of 64. More rounds of that figure (``--only``) confirm a mark that matters.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from pathlib import Path
 from benchmarks.machine import ROOT, Commit, commit_of, machine
 from benchmarks.main_figures import Figure, chosen, prepare
 from benchmarks.sides import Result, Side, alternate, checked_out, compile_kernels
+
+_ENOUGH = 5  # rounds: of equal sides one figure of 16 is marked by chance
 
 Round = Mapping[str, tuple[Result, Result]]
 """Name of a figure → results of BASE and HEAD."""
@@ -63,8 +65,8 @@ class Pairs:
 
     @property
     def mark(self) -> str:
-        """What all rounds agree on."""
-        if not self.ratios or min(self.ratios) <= 1 <= max(self.ratios):
+        """What all rounds agree on, where they are enough of them."""
+        if len(self.ratios) < _ENOUGH or min(self.ratios) <= 1 <= max(self.ratios):
             return ""
         return "**faster**" if min(self.ratios) > 1 else "**slower**"
 
@@ -90,10 +92,11 @@ def page(figures: Sequence[Figure], rounds: Sequence[Round], base: Commit, head:
     """Return the table in Markdown, and below it why a figure is missing."""
     pairs = {figure.name: Pairs.of(figure.name, rounds) for figure in figures}
     reasons = [f"- {name}, {side}: {why}" for name, p in pairs.items() for side, why in p.missing.items()]
+    few = "" if len(rounds) >= _ENOUGH else f" Fewer than {_ENOUGH} rounds: nothing is marked."
     lines = [
         f"BASE {base}: {base.subject}  ",
         f"HEAD {head}: {head.subject}  ",
-        f"{about}; {len(rounds)} rounds. Medians; ratios BASE / HEAD, round by round: above 1, HEAD is faster.",
+        f"{about}; rounds: {len(rounds)}. Medians; ratios BASE / HEAD, round by round: above 1, HEAD is faster.{few}",
         "",
         f"| figure | unit | BASE {base.name} | HEAD {head.name} | ratio | from, to | |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -74,6 +74,9 @@ def main() -> None:
     settings = TrainSettings().override({"arch": args.arch, "batch": args.batch, "thresholds": [20, 8]})
     store = SpikeStore.open(args.store)
     net = network(store, settings, args.threads, composed=False)
+    needed = 2 * (_TRAINED + 1) * args.batch
+    if len(store["train"]) < needed:
+        parser.error(f"{args.store} has {len(store['train'])} training samples; expected at least {needed}")
     stream = BatchStream(store["train"], args.batch, seed=1).batches()
     batches = list(islice(stream, _TRAINED + 1))
     for step, batch in enumerate(batches[:-1], 1):

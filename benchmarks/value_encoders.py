@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import importlib
 import os
 import statistics
 import time
@@ -38,12 +39,27 @@ def ours(encoder: Encoder, images: NDArray[Any]) -> Function:
     return lambda: encoder.encode_into(images, np.zeros(shape, np.uint8), rngs=keys)
 
 
+def spikify(module: str) -> Any:
+    """Import a module of spikify; the others are in `make bench-peers`, this one is not."""
+    return importlib.import_module(f"spikify.encoders.temporal.{module}")
+
+
+def without_missing(name: str, calls: dict[str, Function]) -> dict[str, Function]:
+    """Return the calls of libraries that are installed; print the others."""
+    found = {}
+    for who, call in calls.items():
+        try:
+            call()
+            found[who] = call
+        except ImportError as error:
+            print(f"{who} is not installed ({error}): {name} is not compared with it")
+    return found
+
+
 def peers(images: NDArray[np.uint8]) -> dict[str, tuple[Encoder, dict[str, Function]]]:
     """Return name → (our encoder, the calls of other libraries that encode the same images alike)."""
     import torch
     from snntorch import spikegen
-    from spikify.encoders.temporal.global_referenced import time_to_first_spike
-    from spikify.encoders.temporal.latency import burst_coding
     from spikingjelly.activation_based import encoding
 
     torch.set_num_threads(1)
@@ -81,7 +97,7 @@ def peers(images: NDArray[np.uint8]) -> dict[str, tuple[Encoder, dict[str, Funct
             Latency(60, "log", tau=1),
             {
                 "SpikingJelly": lambda: encoding.LatencyEncoder(60, "log").single_step_encode(x),
-                "spikify": lambda: time_to_first_spike(long_series, STEPS),
+                "spikify": lambda: spikify("global_referenced").time_to_first_spike(long_series, STEPS),
             },
         ),
         "latency, lif": (Latency(STEPS, "lif", 0.2, tau=20), {"snnTorch": snn(threshold=0.2, tau=20)}),
@@ -93,7 +109,7 @@ def peers(images: NDArray[np.uint8]) -> dict[str, tuple[Encoder, dict[str, Funct
                 )
             },
         ),
-        "burst": (Burst(44), {"spikify": lambda: burst_coding(series, 5, 2, 20, 44)}),
+        "burst": (Burst(44), {"spikify": lambda: spikify("latency").burst_coding(series, 5, 2, 20, 44)}),
         "rank order": (RankOrder(STEPS), {}),
         "fields, latency": (GaussianReceptiveFields(STEPS), {}),
         "fields, regular": (fields["regular"], {"SpikingJelly": population(regular)}),
@@ -115,6 +131,7 @@ def main() -> None:
     images = pixels.reshape(-1, 28, 28)[: options.images]
     floats = images.astype(np.float32) / np.float32(255)
     for name, (encoder, others) in peers(images).items():
+        others = without_missing(name, others)
         calls = {"bytes": ours(encoder, images), "float32": ours(encoder, floats), **others}
         seconds: dict[str, list[float]] = {who: [] for who in calls}
         for n in range(options.repeat + 1):

@@ -29,10 +29,11 @@ def rounds(*pairs: tuple[float | str, float | str]) -> list[compare.Round]:
 @pytest.mark.parametrize(
     ("values", "ratios", "mark"),
     [
-        (((2, 1), (9, 3), (5, 4)), [2, 3, 1.25], "**faster**"),
-        (((1, 2), (3, 9), (4, 5)), [0.5, 1 / 3, 0.8], "**slower**"),
-        (((2, 1), (3, 4)), [2, 0.75], ""),
-        (((1, 1), (2, 1)), [1, 2], ""),  # 1 is within the spread
+        (((2, 1), (9, 3), (5, 4), (2, 1), (2, 1)), [2, 3, 1.25, 2, 2], "**faster**"),
+        (((1, 2), (3, 9), (4, 5), (1, 2), (1, 2)), [0.5, 1 / 3, 0.8, 0.5, 0.5], "**slower**"),
+        (((2, 1), (3, 4), (2, 1), (2, 1), (2, 1)), [2, 0.75, 2, 2, 2], ""),
+        (((1, 1), (2, 1), (2, 1), (2, 1), (2, 1)), [1, 2, 2, 2, 2], ""),  # 1 is within the spread
+        (((2, 1), (2, 1), (2, 1), (2, 1)), [2, 2, 2, 2], ""),  # too few
     ],
 )
 def test_ratios_are_of_one_round_and_marked_where_all_agree(
@@ -45,8 +46,8 @@ def test_ratios_are_of_one_round_and_marked_where_all_agree(
 
 def test_ratio_of_a_drifting_machine_is_of_neighbours_not_of_medians() -> None:
     # the machine slows down ten times in the second round; HEAD is always a tenth faster
-    pairs = Pairs.of("train", rounds((1.1, 1), (11, 10), (1.1, 1)))
-    assert pairs.ratios == pytest.approx([1.1, 1.1, 1.1])
+    pairs = Pairs.of("train", rounds((1.1, 1), (11, 10), (1.1, 1), (1.1, 1), (1.1, 1)))
+    assert pairs.ratios == pytest.approx([1.1] * 5)
     assert pairs.mark == "**faster**"
 
 
@@ -58,7 +59,7 @@ def test_a_figure_that_one_side_lacks_in_any_round_has_no_ratio() -> None:
 
 
 def test_a_row_has_medians_of_sides_and_of_ratios() -> None:
-    text = row(FIGURE, Pairs.of("train", rounds((2, 1), (900, 300), (5, 4))))
+    text = row(FIGURE, Pairs.of("train", rounds((2, 1), (900, 300), (5, 4), (5, 4), (9, 4))))
     assert text == "| train | ms | 5 | 4 | 2.00 | 1.25 to 3.00 | **faster** |"
     processor = Figure("read", "ns", lambda place: 1.0)
     assert (
@@ -71,7 +72,8 @@ def test_a_page_names_commits_changes_and_what_is_missing() -> None:
     text = page([FIGURE], rounds(("ImportError: no evaluate", 1)), BASE, HEAD, "A processor, 2 cores")
     assert "BASE aaa: Before" in text
     assert "HEAD bbb with uncommitted changes: After" in text
-    assert "A processor, 2 cores; 1 rounds" in text
+    assert "A processor, 2 cores; rounds: 1. Medians" in text
+    assert "Fewer than 5 rounds: nothing is marked." in text
     assert "| train | ms | missing | 1 | | | |" in text
     assert "- train, BASE: ImportError: no evaluate" in text
     assert "Missing" not in page([FIGURE], rounds((1, 2)), BASE, HEAD, "A processor")
