@@ -102,6 +102,25 @@ def test_layers_draw_every_spike_of_every_layer():
     assert axes[5].get_title(loc="left") == f"predicted {winner}" + (", true a" if winner != "a" else "")
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 3), (3, 4, 5), (8, 6, 3)])
+def test_maps_of_a_hidden_layer_are_no_colours(shape):
+    units = int(np.prod(shape))
+    spikes = trains(units, units, 2)
+    first, hidden = plot.layers(spikes, [shape, shape, (2,)]).get_axes()[1:4:2]
+    assert first.get_images()[0].get_array().shape[-1] == 3  # the input may be a colour image
+    maps = hidden.get_images()[0].get_array()
+    np.testing.assert_array_equal(maps[: shape[1], : shape[2]], spikes[1].sum(axis=0).reshape(shape)[0])
+    assert hidden.get_title(loc="left") == "spikes by channel"
+
+
+def test_weights_of_a_hidden_layer_are_no_colours():
+    weight = np.random.default_rng(0).normal(size=(1, 4 * 5 * 3))
+    axes = titles(plot.weights(weight, (4, 5, 3), channels="map"))
+    assert list(axes) == [f"channel {n}" for n in range(4)]
+    for picture, plane in zip(axes.values(), weight.reshape(4, 5, 3), strict=True):
+        np.testing.assert_array_equal(picture.get_images()[0].get_array()[1:-1, 1:-1], plane)
+
+
 @pytest.mark.parametrize("units", [(1, 1), (7, 900, 60)])
 def test_layers_of_any_size(units):
     figure = plot.layers(trains(*units, steps=9), [(n,) for n in units])

@@ -285,7 +285,7 @@ def _weights(run: Run) -> plot.Picture:
             return plot.weights(
                 state["weight"].value,
                 shape,
-                channels="" if n else "polarity" if events else "colour",
+                channels="map" if n else "polarity" if events else "colour",
                 title=f"{run.layers}, layer {n + 1}",
             )
     raise RunError(f"{run.path} has no layer with weights", "a layer that learns")

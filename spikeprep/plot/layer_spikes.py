@@ -80,21 +80,23 @@ def layers(
         if output:
             _draw_output(dots, side, train.sum(axis=0), classes, label)
         else:
-            _draw_counts(side, train.sum(axis=0), shape, dots)
+            _draw_counts(side, train.sum(axis=0), tuple(shape), dots, may_be_colour=n == 0)
     panels[-1][0].set_xlabel(f"time ({unit})")
     figure.align_ylabels(panels[:, 0])
     return figure
 
 
-def _draw_counts(axes: Axes, counts: NDArray[np.int64], shape: Sequence[int], dots: Axes) -> None:
+def _draw_counts(
+    axes: Axes, counts: NDArray[np.int64], shape: tuple[int, ...], dots: Axes, *, may_be_colour: bool
+) -> None:
     """Draw the spikes of each neuron: as an image, as one image per channel, or as bars."""
-    if len(shape) == 3 and shape[0] > 2 and not is_colour(tuple(shape)):
+    if len(shape) == 3 and shape[0] > 2 and not (may_be_colour and is_colour(shape)):
         axes.imshow(_mosaic(counts.reshape(shape)), cmap=COUNTS)
         shown = f", {_MOST_MAPS} of {shape[0]}" if shape[0] > _MOST_MAPS else ""
         axes.set_title(f"spikes by channel{shown}")
         axes.set_axis_off()
         return
-    if not draw_counts(axes, counts, tuple(shape), dots, bars="spikes of each neuron"):
+    if not draw_counts(axes, counts, shape, dots, bars="spikes of each neuron"):
         axes.sharey(dots)
 
 

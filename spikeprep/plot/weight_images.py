@@ -35,7 +35,8 @@ def weights(weight: NDArray[Any], in_shape: Sequence[int], *, channels: str = ""
         Shape of the inputs of a dense layer, in C order; (channel, row, column), (row, column, 3) or (row, column) give
         images.
     channels
-        What the channels of the inputs are, such as ``"polarity"``, for the title.
+        What the channels of the inputs are, such as ``"polarity"``, for the title. (row, column, 3) are colours where
+        this is ``"colour"`` or not given.
     title
         The figure's title.
 
@@ -55,13 +56,15 @@ def weights(weight: NDArray[Any], in_shape: Sequence[int], *, channels: str = ""
         )
     if weight.ndim == 2 and len(in_shape) < 2:
         return _by_input(weight, title)
-    images = weight if weight.ndim == 4 else _as_images(weight, tuple(in_shape))
-    return _tiles(images, _channel_names(images.shape[1], channels), title)
+    colours = channels in ("", "colour") and is_colour(tuple(in_shape)) and in_shape[2] == 3
+    images = weight if weight.ndim == 4 else _as_images(weight, tuple(in_shape), colours)
+    kind = "output channels" if weight.ndim == 4 else "neurons"
+    return _tiles(images, _channel_names(images.shape[1], channels), title, kind)
 
 
-def _as_images(weight: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return the weights of a dense layer as (neuron, channel, row, column)."""
-    if is_colour(shape) and shape[2] == 3:
+def _as_images(weight: NDArray[np.float64], shape: tuple[int, ...], colours: bool) -> NDArray[np.float64]:
+    """Return the weights of a dense layer as (neuron, channel, row, column); the last axis may be that of colours."""
+    if colours:
         return weight.reshape(-1, *shape).transpose(0, 3, 1, 2)
     return weight.reshape(len(weight), -1, *shape[-2:])
 
@@ -74,8 +77,8 @@ def _channel_names(number: int, channels: str) -> list[str]:
     return [f"channel {n}" for n in range(number)] if number > 1 else [""]
 
 
-def _tiles(images: NDArray[np.float64], names: Sequence[str], title: str) -> Figure:
-    """Draw a mosaic of the neurons for each channel, the same neurons at the same places."""
+def _tiles(images: NDArray[np.float64], names: Sequence[str], title: str, kind: str) -> Figure:
+    """Draw a mosaic of the neurons, or what `kind` calls them, for each channel: the same ones at the same places."""
     neurons, channels, height, width = images.shape
     shown_channels = min(channels, 4)
     number = min(neurons, max(_MOST_TILES // shown_channels, 15))
@@ -88,8 +91,8 @@ def _tiles(images: NDArray[np.float64], names: Sequence[str], title: str) -> Fig
     rows = ceil(number / columns)
     tall = 8.2 / across * rows * height / (columns * width)  # inches, as wide as there is room
     figure = empty_figure(9.6, float(np.clip(down * (tall + 0.3), 1.6, 9.5)) + 0.5)
-    which = f"the {number} of {neurons:,} neurons with the largest weights"
-    which = f"weights of all {neurons:,} neurons" if number == neurons else which
+    which = f"the {number} of {neurons:,} {kind} with the largest weights"
+    which = f"weights of all {neurons:,} {kind}" if number == neurons else which
     more = f", channels 0 to {shown_channels - 1} of {channels}" if shown_channels < channels else ""
     about = f"{which}{more}"
     figure.suptitle(f"{title}: {about}" if title else about, fontsize=10, x=0.01, ha="left")
