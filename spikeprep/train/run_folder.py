@@ -279,9 +279,15 @@ class RunFolder:
             The file is damaged, of another run, or not of the epoch that the last checkpoint says is the best one; or
             the journal is, see `history`.
         """
+        _, last = self._epochs(config)
+        if last is not None and last[0] and not os.path.lexists(self.best):
+            raise RunError(
+                f"{self.best} does not exist",
+                f"the network after epoch {best_epoch(last[0])}, the best one",
+                "Restore the file, or resume training: a better epoch writes it again.",
+            )
         arrays, record = self._load(self.best, config)
         found = self._history(self.best, record, config)
-        _, last = self._epochs(config)
         if last is not None:
             known = last[0]
             # a run that was killed between its two files has a best network that is one epoch ahead

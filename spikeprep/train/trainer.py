@@ -509,6 +509,8 @@ class Trainer:
         lost = max(0, journal.last_epoch() - epoch)
         used = self.folder.previous if damage else self.folder.last
         warnings = [journal.rewind(checkpoint["journal"], self._start(), self.history, used)]
+        if self.history:
+            warnings.append(self._loss_of_best(config))
         if damage:
             warnings.append(
                 f"{damage}. Training goes on from the checkpoint before, after epoch {epoch}: "
@@ -527,6 +529,18 @@ class Trainer:
             )
         for message in filter(None, warnings):
             self._record({"event": "warning", "message": message})
+
+    def _loss_of_best(self, config: RunConfig) -> str:
+        """Return a warning where the network of the best epoch cannot be used any more."""
+        try:
+            self.folder.load_best(config)
+        except RunError as error:
+            best = best_epoch(self.history)
+            return (
+                f"{error.got}: the network after epoch {best}, the best one, is lost. Restore the file; otherwise the "
+                "run has no network to use until an epoch is better"
+            )
+        return ""
 
     def _check_progress(self, name: str) -> None:
         """Raise `RunError` where the parts of a checkpoint's record contradict each other or the store."""

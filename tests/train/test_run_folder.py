@@ -211,6 +211,27 @@ def test_resuming_leaves_foreign_files_alone(digits, tmp_path):
     assert names(tmp_path / "run") == FILES | {"notes.txt", "last.npz.partial"}
 
 
+@pytest.mark.parametrize("damage", ["missing", "damaged", "exchanged"])
+def test_a_best_network_that_is_lost_is_said_when_a_run_is_resumed(digits, tmp_path, damage):
+    run = trainer(digits, tmp_path / "run", ONE)
+    run.run()
+    folder = RunFolder(tmp_path / "run")
+    sound = folder.best.read_bytes()
+    if damage == "missing":
+        folder.best.unlink()
+        says = "best.npz does not exist; expected the network after epoch 1, the best one. .* resume training"
+        with pytest.raises(RunError, match=says):
+            load_network(folder, CpuBackend(threads=1))
+    else:
+        folder.best.write_bytes(sound[:-100] if damage == "damaged" else folder.last.read_bytes())
+    resumed = trainer(digits, folder.path, replace(run.settings, epochs=1), resume=True)
+    assert "the network after epoch 1, the best one, is lost" in folder.journal.path.read_text()
+    resumed.run()
+    folder.best.write_bytes(sound)
+    trainer(digits, folder.path, replace(run.settings, epochs=1), resume=True).run()
+    assert "is lost" not in folder.journal.path.read_text()
+
+
 def test_a_start_that_fails_leaves_no_folder(digits, tmp_path, monkeypatch):
     def fail(self, states):
         raise UsageError("no")
