@@ -181,7 +181,7 @@ class _Report:
         more = {key: hide_secrets(value, *self.args) for key, value in more.items()}
         say(f"spikeprep: {message}")
         if "--json" in self.args and not self.invocation.json_printed:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):  # nobody reads it, or its disk is full
                 emit_json({"error": {"type": kind, "message": message, **more, "exit_code": code}})
         return code
 

@@ -7,9 +7,10 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 from .errors import UsageError
-from .store.local_storage import LocalStorage
+from .output_files import write_file
 from .store.outputs import check_output
 from .urls import redacted
 
@@ -63,15 +64,16 @@ def write_csv(
         See `check_csv`.
     CapabilityError
         The disk is full, or a permission is missing. A file that was there before is then unchanged.
-    StoreError
-        The disk is failing.
     """
     check_csv(path, _fixed(head), overwrite=overwrite)
     file = check_output(path)
     assert file is not None
-    with LocalStorage(file.parent).writing(file.name) as write:
+
+    def write(opened: IO[bytes]) -> None:
         for text in _lines(head, rows, _delimiter(file)):
-            write(text.encode())
+            opened.write(text.encode())
+
+    write_file(Path(os.path.realpath(file)), write, overwrite=True)  # a link stays one
 
 
 def _delimiter(file: Path) -> str:

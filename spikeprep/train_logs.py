@@ -33,6 +33,10 @@ _TAGS = {
 class EpochLog(Protocol):
     """Where epochs are logged."""
 
+    @property
+    def path(self) -> str | os.PathLike[str]:
+        """The file or folder."""
+
     def start(self, before: Sequence[Record]) -> None:
         """Begin; `before` are the epochs of a resumed run."""
 
@@ -110,16 +114,16 @@ class TensorBoardLog:
             raise UsageError(
                 f"got tensorboard = {redacted(folder)!r}, {what}", "a folder", "Name another folder."
             )
-        self._class, self.folder = SummaryWriter, path
+        self._class, self.path = SummaryWriter, path
         self._writer: Any = None
 
     def start(self, before: Sequence[Record]) -> None:
         """See `EpochLog.start`."""
-        _make_folder(self.folder)
+        _make_folder(self.path)
         first = before[-1]["epoch"] + 1 if before else 1
         # files are named by the second and sorted by their names
         self._writer = self._class(
-            logdir=os.fspath(self.folder),
+            logdir=os.fspath(self.path),
             purge_step=first if before else None,
             filename_suffix=f".{first:07}",
         )
@@ -181,7 +185,7 @@ class EpochLogs:
                 do(log)
             except (SpikeprepError, OSError) as error:
                 self._logs.remove(log)
-                self._note(f"warning: a log is given up, and training goes on: {error}")
+                self._note(f"warning: the log {log.path} is given up, and training goes on: {error}")
 
 
 def _text(value: object) -> object:

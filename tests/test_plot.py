@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import warnings
 from dataclasses import dataclass
 
@@ -402,3 +404,18 @@ def test_units_of_one_row_are_drawn_as_channels():
     ] * 3
     assert as_image(np.ones(7), (1, 1, 7)) is None
     assert as_image(np.ones(14), (2, 1, 7)).tolist() == [[2.0] * 7]
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    figure = training_curve([record(1)])
+    save(figure, tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    for name in ("a.png", "b.png"):
+        with pytest.raises(CapabilityError, match=rf"{name} could not be written \(No space left"):
+            save(figure, tmp_path / name)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", before)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..output_files import write_file
 from ..store.outputs import check_output
 from ..urls import redacted
 from .film import Animation
@@ -56,6 +57,8 @@ def save(
     UsageError
         The ending is none of .png, .svg, .pdf, .eps and .jpg, of a film .gif, the path is inside a store or in a folder
         that does not exist, or a folder, another file or a link to no file is there.
+    CapabilityError
+        The disk is full, or a permission is missing. A file that was there before is then unchanged.
     """
     file = check_picture(path, film=isinstance(figure, Animation), overwrite=overwrite)
     if isinstance(figure, Animation):
@@ -65,7 +68,11 @@ def save(
         picture = io.BytesIO()  # an error while it is drawn leaves the old file
         figure.savefig(picture, format=ending, dpi=dots_per_inch or 150, **_METADATA[ending])
         content = picture.getvalue()
-    file.write_bytes(content)
+    write_file(Path(os.path.realpath(file)), lambda opened: _write(opened, content), overwrite=True)
+
+
+def _write(opened: IO[bytes], content: bytes) -> None:
+    opened.write(content)
 
 
 def check_picture(path: str | os.PathLike[str], *, film: bool = False, overwrite: bool = False) -> Path:

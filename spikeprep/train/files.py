@@ -13,7 +13,8 @@ from ..errors import CapabilityError, RunError, lacks_space_or_permission
 from ..new_files import sync_folder
 from ..partial_files import is_abandoned, new_partial_name, release
 
-_FREE = "Free some space, or change the permissions, then resume the run."
+_AGAIN = "then resume the run, or start it again where it has no checkpoint."
+_FREE = f"Free some space, or change the permissions, {_AGAIN}"
 
 
 def open_regular(path: Path, most: int) -> IO[bytes]:
@@ -87,7 +88,7 @@ def _failure(path: Path, what: str, error: OSError) -> CapabilityError | RunErro
             "Change its permissions." if kind is CapabilityError else "Check the disk, or restore the file."
         )
     else:
-        hint = _FREE if kind is CapabilityError else "Check the disk, then resume the run."
+        hint = _FREE if kind is CapabilityError else f"Check the disk, {_AGAIN}"
     return kind(f"{path} could not be {what} ({error.strerror or error})", "", hint)
 
 

@@ -312,6 +312,18 @@ def test_messages_that_nobody_reads_change_nothing(unread, tmp_path):
     )
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize("words", [["list", "--json"], ["list"], ["recipe", "digits", "--json"]])
+def test_output_to_a_full_disk_is_one_error(words):
+    with open("/dev/full", "w") as full:
+        done = run(*words, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 5
+    assert (
+        done.stderr
+        == b"spikeprep: No space left on device. Free some space, then run the same command again.\n"
+    )
+
+
 def test_work_is_finished_though_nobody_reads_what_it_says(unread, tmp_path):
     store, folder = tmp_path / "d.zarr", tmp_path / "run"
     encoded = run("encode", "digits", "--out", str(store), "--limit", "40", stdout=unread, stderr=unread)

@@ -105,6 +105,8 @@ def test_epochs_that_are_trained_again_replace_theirs(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_does_not_end_training(tmp_path: Path) -> None:
     class Full:
+        path = "full"
+
         def start(self, before: Any) -> None: ...
 
         def add(self, record: Any) -> None:
@@ -119,7 +121,7 @@ def test_a_log_that_cannot_be_written_does_not_end_training(tmp_path: Path) -> N
     log(record(2))
     log.close()
     assert len(rows(tmp_path / "a.csv")) == 2
-    assert notes == ["warning: a log is given up, and training goes on: the disk is failing."]
+    assert notes == ["warning: the log full is given up, and training goes on: the disk is failing."]
 
 
 def test_places_that_cannot_be_logged_to(digits: SpikeStore, tmp_path: Path, monkeypatch: Any) -> None:
