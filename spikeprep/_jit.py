@@ -25,9 +25,9 @@ from typing import Any, Protocol
 
 from . import compilation, kernel_cache
 from .kernel_digest import sources_digest
-from .processes import check_address_space
+from .processes import check_environment
 
-check_address_space()
+check_environment()
 
 import numba as nb  # noqa: E402
 from numba.core import caching, config, event, serialize  # noqa: E402

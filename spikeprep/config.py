@@ -304,7 +304,9 @@ def _settings_class(kind: Any) -> type[Settings] | None:
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted name → value of all values in nested mappings."""
+    """Return dotted name → value of all values in nested mappings; raises `UsageError` for what is no mapping."""
+    if not isinstance(tree, Mapping):
+        raise UsageError(f"got settings = {excerpt(tree)}", "names and values", "For example: {'batch': 64}.")
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}

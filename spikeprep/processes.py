@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,6 +82,22 @@ def address_space() -> AddressSpace | None:
     except (ImportError, OSError, IndexError, ValueError):  # not Linux
         return None
     return None if limit == resource.RLIM_INFINITY else AddressSpace(limit, mapped)
+
+
+def check_environment() -> None:
+    """Raise `CapabilityError` where Numba cannot be imported, or not compile; see `check_address_space`.
+
+    Numba's own error does not say which variable it means.
+    """
+    threads = os.environ.get("NUMBA_NUM_THREADS", "")
+    with suppress(ValueError):  # Numba warns
+        if int(threads) < 1:
+            raise CapabilityError(
+                f"got NUMBA_NUM_THREADS={threads} in the environment",
+                "at least 1",
+                "Unset it.",
+            )
+    check_address_space()
 
 
 def check_address_space() -> None:

@@ -382,3 +382,11 @@ def test_an_annotation_that_is_not_defined_is_named():
     )
     with pytest.raises(UsageError, match=r"Late names 'Missing'.*Import it at run time"):
         namespace["Late"]()
+
+
+@pytest.mark.parametrize("settings", ["batch=3", [("batch", 3)], 3])
+def test_settings_that_are_no_mapping(settings):
+    with pytest.raises(
+        UsageError, match=r"got settings = .*; expected names and values. For example: {'batch': 64}"
+    ):
+        config.leaves(settings)

@@ -157,6 +157,22 @@ def test_an_environment_variable_names_the_cache(package, tmp_path, monkeypatch)
     assert not list(package.rglob("*.nbc"))
 
 
+@pytest.mark.parametrize("value", ["0", "-2"])
+def test_a_number_of_threads_that_numba_cannot_have_is_named(value):
+    code = "import spikeprep.errors\ntry: import spikeprep.encoders.bsa\n"
+    code += "except spikeprep.errors.CapabilityError as error: print(error)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_NUM_THREADS": value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        done.stdout == f"got NUMBA_NUM_THREADS={value} in the environment; expected at least 1. Unset it.\n"
+    )
+
+
 @pytest.mark.filterwarnings("ignore:SPIKEPREP_CACHE_DIR")
 def test_a_cache_folder_that_cannot_be_written_is_said_once(package, monkeypatch):
     monkeypatch.setenv("SPIKEPREP_CACHE_DIR", os.devnull)

@@ -30,12 +30,13 @@ def dropout_keys(seed: int, epoch: int, samples: int) -> NDArray[np.uint64]:
 
 def check_dropout(layers: Sequence[LinearMap], dropout: float | Sequence[float]) -> None:
     """Raise `UsageError` where inputs of a layer without weights would be dropped: nothing can make up for them."""
+    fitting = [at_layer(dropout, n) if _SCALED in layer.specs() else 0 for n, layer in enumerate(layers)]
     for n, layer in enumerate(layers):
         if at_layer(dropout, n) and _SCALED not in layer.specs():
             raise UsageError(
                 f"got dropout {at_layer(dropout, n)} of the inputs of layer {n + 1}, a {layer.name} layer",
                 "0 where a layer has no weights",
-                "Give dropout as a list with 0 for that layer.",
+                f"Use dropout=[{','.join(f'{value:g}' for value in fitting)}].",
             )
 
 

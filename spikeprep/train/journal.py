@@ -18,7 +18,7 @@ from .files import open_regular, refuse_irregular, write_bytes_atomic, write_err
 
 _MOST_BYTES = 1 << 28
 _LINE_BYTES = 1 << 24
-_FIX = "Remove the line, or train again into another run folder."
+_FIX = "Resume the run, which writes the journal again from the checkpoint, or remove the line."
 _EVENT = {"event": str}
 _EPOCH_NUMBER = {"epoch": Count}
 
@@ -193,7 +193,7 @@ class Journal:
                     yield self._parse(number, line)
 
     def _parse(self, number: int, line: bytes) -> dict[str, Any]:
-        name = f"{self.path}, line {number},"
+        name = f"{self.path}, line {number}"
         if len(line) == _LINE_BYTES:
             raise RunError(f"{name} has {_LINE_BYTES:,} bytes or more", "one record", _FIX)
         record = check_record(parse_json(line, name, _FIX), _EVENT, name, hint=_FIX)

@@ -413,6 +413,12 @@ class RunFolder:
                 "a run folder",
                 "Wait until it trains, or, where it has been killed, start it again without resume=True.",
             )
+        if not os.path.lexists(self.path):
+            return RunError(
+                f"there is no folder {self.path}",
+                "a run folder",
+                "Name one that training has written: run=…. To start a run there, leave out resume=True.",
+            )
         return RunError(
             f"{self.path} has no config.json",
             "a run folder",

@@ -57,8 +57,8 @@ class TrainSettings(Settings):
         more, N / (K n_c) for n_c of N training samples of K classes; "none": all are 1 (docs/hm2bp.md section 7).
     dropout
         Share of a layer's inputs that is silent, drawn anew for each sample and epoch while training: one value for all
-        layers, or a list with one for each hidden layer (the first: of the network's input) and then the output. The
-        network that is evaluated and kept has all inputs, and weights times 1 − dropout.
+        layers, or a list with one for each hidden layer (the first: of the network's input) and then the output; 0 for
+        pools. The network that is evaluated and kept has all inputs, and weights times 1 − dropout.
     validation
         Share of the training split that chooses the best epoch and is not trained on. A store's own split "validation"
         is used instead, all of it. 0: the last epoch is the best, and nothing is held out or read of that split.

@@ -126,5 +126,5 @@ def test_inputs_of_a_layer_without_weights_are_not_dropped() -> None:
 
     layers = [Dense((8,), 6), Pool((6,), 3)]
     check_dropout(layers, (0.5, 0.0))
-    with pytest.raises(UsageError, match="layer 2"):
+    with pytest.raises(UsageError, match=r"layer 2, a .*Use dropout=\[0.5,0\]"):
         check_dropout(layers, 0.5)

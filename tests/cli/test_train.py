@@ -159,7 +159,7 @@ def test_the_store_s_recipe_suggests(spikeprep, store, tmp_path):
         ),
         (("--limit", "0"), 2, "--limit"),
         (("--run", ""), 2, "got an empty path"),
-        (("--resume",), 4, "no config.json"),
+        (("--resume",), 4, "there is no folder"),
         (
             ("--set", "loss.target=400"),
             2,

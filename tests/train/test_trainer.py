@@ -209,7 +209,7 @@ def test_a_folder_that_is_taken_or_foreign(digits: SpikeStore, other: Path, tmp_
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(RunError, match="has other data or another encoding"):
         folder.resumed_settings(SpikeStore.open(other), {}, None)
-    with pytest.raises(RunError, match="no config"):
+    with pytest.raises(RunError, match="there is no folder"):
         RunFolder(tmp_path / "none").config()
 
 
