@@ -83,7 +83,8 @@ def predict(
           `Video`; a sequence of them, an array with the samples along its first axis, or a single one. They are encoded
           with the chain and the seed of the run's store, the n-th signal as sample n of `split`: the raw test data in
           their own order give the spikes that the store holds;
-        - spikes, bool (sample, time, unit), or a sequence of bool (time, unit) of different lengths;
+        - spikes, bool (sample, time, unit), or a sequence of bool (time, unit) of different lengths. Nothing tells how
+          they were encoded: any number of steps is taken;
         - a store, or its path: the samples of its `split`; or one of its splits, ``store["test"]``.
 
         An iterator of paths, signals or spikes is read to its end first.

@@ -141,7 +141,7 @@ def launch(
                         f"{limit:g} s",
                         "",
                         "It may have been stopped, or its machine lacks memory. The last checkpoint is complete: "
-                        "resume the run.",
+                        "use resume=True.",
                     )
                 ended = not rank.process.is_alive()  # before receive(), so that no last message is missed
                 for message in rank.receive():
@@ -156,7 +156,7 @@ def launch(
                     raise RunError(
                         f"rank {rank.number} of {size} {rank.exit_reason()}",
                         "",
-                        "The last checkpoint is complete: resume the run.",
+                        "The last checkpoint is complete: use resume=True.",
                     )
         return result  # type: ignore[no-any-return]
     finally:

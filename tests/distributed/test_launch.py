@@ -34,7 +34,7 @@ def test_rank_0_reports_and_all_learn_when_to_stop():
         (
             "kill",
             RunError,
-            r"rank 1 of 2 was killed by signal 9\. The last checkpoint is complete: resume the run",
+            r"rank 1 of 2 was killed by signal 9\. The last checkpoint is complete: use resume=True",
         ),
     ],
 )
