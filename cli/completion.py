@@ -128,11 +128,12 @@ def _written_formats(params: dict[str, Any]) -> Iterable[str]:
 def _conversion_settings(params: dict[str, Any]) -> list[str]:
     from dataclasses import fields
 
+    from spikeprep.eventfiles.detect import formats
     from spikeprep.eventfiles.writing import writable_formats
     from spikeprep.registry import EVENT_FORMATS
 
     read, written = params.get("format"), params.get("to")
-    forms = [EVENT_FORMATS.get(name) for name in ([read] if read else EVENT_FORMATS.names())]
+    forms = [EVENT_FORMATS.get(read)] if read else formats()
     writers = [writer for name, writer in writable_formats().items() if name == written or not written]
     names = {f"read.{field.name}=" for form in forms for field in fields(form)}
     return sorted(names | {f"write.{field.name}=" for writer in writers for field in fields(writer)})

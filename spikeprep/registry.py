@@ -23,7 +23,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from . import config
-from .errors import CapabilityError, UsageError, near_miss
+from .errors import CapabilityError, PluginError, UsageError, near_miss
 
 Class = TypeVar("Class", bound=type[Any])
 
@@ -48,6 +48,26 @@ class Plugin(config.Settings):
             A setting is unknown (the hint names the nearest one) or its value is not allowed.
         """
         return cast(Self, config.build(cls, {key: value for key, value in settings.items() if key != "name"}))
+
+    @classmethod
+    def check_class(cls, what: str) -> None:
+        """Raise `PluginError` where the class lacks what its kind needs beyond a name and methods; `what` names it."""
+
+
+def check_attributes(cls: type[Any], what: str) -> None:
+    """Raise `PluginError` where a class lacks class attributes that its bases declare without a value."""
+    declared = (
+        name
+        for base in cls.__mro__
+        for name, annotation in inspect.get_annotations(base).items()
+        if "ClassVar" in str(annotation)
+    )
+    if missing := sorted(name for name in set(declared) if not hasattr(cls, name)):
+        raise PluginError(
+            f"{what} lacks {', '.join(missing)}",
+            "every class attribute that its base class declares without a value",
+            f"Set {'it' if len(missing) == 1 else 'them'} in {cls.__module__}.{cls.__qualname__}.",
+        )
 
 
 class Registry:
@@ -95,6 +115,8 @@ class Registry:
             The name is unknown (the hint names the nearest one), two packages offer it, or the class is no plugin.
         CapabilityError
             Another package's plugin could not be imported.
+        PluginError
+            It lacks attributes that its base class needs.
         """
         offers = self._entry_points().get(name, [])
         owners = [f"spikeprep ({self._builtin[name]})"] if name in self._builtin else []
@@ -139,6 +161,8 @@ class Registry:
         ------
         UsageError
             The class is no plugin of this kind, or the name belongs to a built-in or installed one.
+        PluginError
+            It lacks attributes that its base class needs.
         """
         name = getattr(cls, "name", None)
         name = name if isinstance(name, str) else ""
@@ -152,7 +176,10 @@ class Registry:
         self._registered[name] = cls
 
     def check(self, cls: Any, name: str, which: str) -> None:
-        """Raise `UsageError` unless `cls` is a plugin of this kind called `name`; `which` tells its origin."""
+        """Raise `UsageError` unless `cls` is a plugin of this kind called `name`; `which` tells its origin.
+
+        Raises `PluginError` where it lacks attributes that its base class needs.
+        """
         what = f"the {self.kind} {name!r} {which}" if name else f"the class {which}"
         if not inspect.isclass(cls) or not issubclass(cls, self.base):
             raise UsageError(
@@ -174,6 +201,8 @@ class Registry:
             raise UsageError(
                 f"{what} is not a frozen dataclass", "one", "Decorate it with @dataclass(frozen=True)."
             )
+        check_attributes(cls, what)
+        cls.check_class(what)
 
 
 @functools.lru_cache(8)
@@ -357,6 +386,8 @@ def register(cls: Class) -> Class:
     ------
     UsageError
         The class inherits from none of these, is no frozen dataclass, lacks methods, or its name is taken.
+    PluginError
+        It lacks attributes that its base class needs.
     """
     if registry := registry_of(cls):
         registry.register(cls)

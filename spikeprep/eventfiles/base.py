@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import EVENT
-from ..errors import DataError
+from ..errors import DataError, PluginError, SpikeprepError
 from ..input_files import InputFile
 from ..registry import Plugin
-from .writer import EventWriter
+from .writer import EventWriter, check_extensions
 
 Words = NDArray[np.uint64]
 """Events as kernels read and write them: uint64 (event, 2), x | y << 16 | p << 32 and then t."""
@@ -48,7 +48,8 @@ def as_words(events: NDArray[np.void]) -> Words:
 class EventFormat(Plugin, ABC):
     """A file format of event recordings; its fields are options, for facts that the files do not state.
 
-    Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names;
+    Class attributes: `title` is the format's usual name, `extensions` are the endings of its files' names, these two
+    and `name` have to be set;
     `common_endings` says that other files have them too: in a folder, such files are recordings only where the format
     is named; `begins` are the bytes that files of the format begin with, one of these: `matches` is asked of such files
     alone, or of all where it is empty; `other_text` is what to do about a file of text that is not of the format;
@@ -79,6 +80,26 @@ class EventFormat(Plugin, ABC):
     gaps: bool = field(default=False, kw_only=True)
 
     @classmethod
+    def check_class(cls, what: str) -> None:
+        """Raise `PluginError` where endings are no endings, or the writer lacks something; `what` names the class."""
+        check_extensions(cls, what)
+        writer: Any = cls.writer
+        if writer is None:
+            return
+        if not (isinstance(writer, type) and issubclass(writer, EventWriter)):
+            raise PluginError(
+                f"{what} has the writer {writer!r}",
+                "a class that inherits from spikeprep.eventfiles.EventWriter",
+            )
+        writer.check_class(f"{what} has a writer, {writer.__module__}.{writer.__qualname__}, which")
+        if writer.name != cls.name:
+            raise PluginError(
+                f"{what} has a writer with name = {writer.name!r}",
+                f"the format's: {cls.name!r}",
+                f"Correct {writer.__module__}.{writer.__qualname__}.name.",
+            )
+
+    @classmethod
     @abstractmethod
     def matches(cls, head: bytes) -> bool | None:
         """Return whether a file that begins with `head` (at most 4 KiB) has this format; None: bytes cannot decide."""
@@ -101,12 +122,24 @@ class EventFormat(Plugin, ABC):
         return self.open_file(InputFile(path))
 
     def open_file(self, file: InputFile) -> Decoder:
-        """Return the decoder of a file, which closes the file; an error closes it too."""
+        """Return the decoder of a file, which closes the file; an error closes it too.
+
+        Raises `PluginError` where another package's format raises anything but `SpikeprepError`.
+        """
         try:
             decoder = self.decoder(file)
-        except BaseException:
+        except BaseException as error:
             file.close()
-            raise
+            module = type(self).__module__
+            if not isinstance(error, Exception) or isinstance(error, SpikeprepError | MemoryError):
+                raise
+            if module.startswith("spikeprep."):
+                raise  # a bug of ours, or an error of the operating system
+            raise PluginError(  # TypeError names the methods that a decoder lacks
+                f"{file.path}: the event format {self.name!r} raised {type(error).__name__}: {error}",
+                "a decoder, or DataError",
+                f"Correct {module}, or report this to its authors.",
+            ) from error
         decoder.file, decoder.path = file, file.path
         return decoder
 
@@ -215,9 +248,13 @@ class Decoder(ABC):
         """Go to a place that `mark` returned for the same file, with the same `origin`."""
         raise NotImplementedError
 
+    @abstractmethod
     def incomplete_end(self) -> str:
-        """Return, after the last event, a description of an incomplete record at the end; empty where there is none."""
-        return ""
+        """Return, after the last event, a description of an incomplete record at the end; empty where there is none.
+
+        It is where a truncated file shows: one that is cut within a record has whole records and then a few bytes.
+        Return an empty text where decoding refuses such files, as libraries do.
+        """
 
     def last_event(self) -> NDArray[np.void] | None:
         """Return the last event (1,) where it can be read without the others, else None."""

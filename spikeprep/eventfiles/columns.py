@@ -232,6 +232,10 @@ class ColumnDecoder(ChunkDecoder):
         """Return the number of rows."""
         return self._length()
 
+    def incomplete_end(self) -> str:
+        """Return an empty text: columns that are shorter than the file states are refused while they are read."""
+        return ""
+
     def last_event(self) -> NDArray[np.void] | None:
         """Return the last row alone."""
         columns = self._row(self._length() - 1) if self._length() else None

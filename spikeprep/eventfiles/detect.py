@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import CapabilityError, DataError
+from ..errors import CapabilityError, DataError, UsageError
 from ..file_kinds import TEXT, FileKind, kind_of
 from ..input_files import InputFile
 from ..registry import EVENT_FORMATS
@@ -25,11 +26,21 @@ def _formats(registered: tuple[type[Any], ...]) -> tuple[type[EventFormat], ...]
     """Return the formats while these are registered in this process."""
     formats = []
     for name in EVENT_FORMATS.names():
-        try:
+        # a plugin that cannot be used must not break the others: `broken_formats` names it where none of them fits
+        with suppress(CapabilityError, UsageError):
             formats.append(EVENT_FORMATS.get(name))
-        except CapabilityError:  # a plugin that cannot be imported must not break the others
-            continue
     return tuple(formats)
+
+
+def broken_formats() -> str:
+    """Return a sentence about each format that cannot be used, for where no other format fits; empty without any."""
+    sentences = []
+    for name in EVENT_FORMATS.names():
+        try:
+            EVENT_FORMATS.get(name)
+        except (CapabilityError, UsageError) as error:
+            sentences.append(f" One format cannot be used: {error}")
+    return "".join(sentences)
 
 
 @cache
@@ -159,10 +170,10 @@ def _refusal(
     other = kind_of(head)
     if other is TEXT and expected and expected[0].other_text:
         return DataError(begins, titles, f"{expected[0].other_text}.")
+    broken = broken_formats()
     if other or not possible:  # text, or a version that is not read
         fix = "Fetch it again, or convert it to HDF5, AEDAT 4 or NumPy with its publisher's tools."
-        return DataError(begins, titles, fix)
+        return DataError(begins, titles, fix + broken)
     which = " or ".join(f"format={form.name!r} ({form.title})" for form in possible)
-    return DataError(
-        begins, titles, f"Fetch it again, or pass its format, if it is one without a signature: {which}."
-    )
+    fix = f"Fetch it again, or pass its format, if it is one without a signature: {which}."
+    return DataError(begins, titles, fix + broken)

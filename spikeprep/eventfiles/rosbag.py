@@ -124,6 +124,10 @@ class _Decoder(ChunkDecoder):
     def max_events(self) -> None:
         """Return None: only decompressing tells."""
 
+    def incomplete_end(self) -> str:
+        """Return an empty text: a bag that is truncated has no index, and cannot be opened."""
+        return ""
+
     def close(self) -> None:
         """Close the bag."""
         self._remaining = iter(())

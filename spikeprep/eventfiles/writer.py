@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Settings
+from ..errors import PluginError
+from ..registry import check_attributes
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class EventWriter(Settings, ABC):
     """How recordings are written in a format; its fields are options.
 
     Class attributes: `name` is the format's, as in `spikeprep.registry.EVENT_FORMATS`; `extensions` are the endings of
-    the files' names, the usual one first; `by_ending` says whether these endings alone choose the format. What a file
+    the files' names, the usual one first; these two have to be set. `by_ending` says whether these endings alone choose
+    the format. What a file
     can hold is checked before `write` gets it: `most_side` is the most pixels of a sensor's side, `last_t` the latest
     t, in µs (None: any), and `limit` says in words which of its fields are that narrow.
     """
@@ -29,6 +32,18 @@ class EventWriter(Settings, ABC):
     most_side: ClassVar[int] = 65535
     last_t: ClassVar[int | None] = None
     limit: ClassVar[str] = ""
+
+    @classmethod
+    def check_class(cls, what: str) -> None:
+        """Raise `PluginError` unless a writer can be made of the class; `what` names it."""
+        check_attributes(cls, what)
+        check_extensions(cls, what)
+        if not cls.extensions:
+            raise PluginError(f"{what} has no extensions", "one ending at least, such as ('.tiny',)")
+        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise PluginError(
+                f"{what} lacks {', '.join(missing)}", "every method of EventWriter", "Define them."
+            )
 
     @abstractmethod
     def write(
@@ -54,3 +69,16 @@ class EventWriter(Settings, ABC):
         CapabilityError
             A library is not installed.
         """
+
+
+def check_extensions(cls: type[Any], what: str) -> None:
+    """Raise `PluginError` unless `extensions` of a class are endings of files' names."""
+    endings = cls.extensions
+    if not isinstance(endings, tuple) or not all(
+        isinstance(e, str) and e[:1] == "." and e[1:] for e in endings
+    ):
+        raise PluginError(
+            f"{what} has extensions = {endings!r}",
+            "a tuple of the endings of its files' names, such as ('.tiny',)",
+            f"Correct {cls.__module__}.{cls.__qualname__}.extensions.",
+        )

@@ -14,7 +14,7 @@ from ..output_files import check_new_file, write_file
 from ..registry import EVENT_FORMATS
 from ..urls import local_path, redacted
 from .checked_blocks import CheckedBlocks
-from .detect import formats
+from .detect import broken_formats, formats
 from .reading import MAX_SIDE
 from .units import LARGEST
 from .writer import EventWriter
@@ -122,6 +122,7 @@ def find_writer(path: Path, format: str | EventWriter, options: Mapping[str, Any
     if isinstance(format, EventWriter):
         if options:
             raise UsageError(f"got the options {sorted(options)} beside a writer that is built", "no options")
+        type(format).check_class(f"the writer {type(format).__module__}.{type(format).__qualname__}")
         _check_ending(path, type(format))
         return format
     writer = writer_class(format or _by_ending(path))
@@ -141,11 +142,20 @@ def _check_ending(path: Path, writer: type[EventWriter]) -> None:
 
 
 def writer_class(name: str) -> type[EventWriter]:
-    """Return the writer of a format by its name; raises `UsageError` where it cannot be written."""
+    """Return the writer of a format by its name.
+
+    Raises
+    ------
+    UsageError
+        There is no such format, or it cannot be written.
+    CapabilityError
+        It is another package's, and cannot be used.
+    """
     known = writable_formats()
     if name in known:
         return known[name]
     if name in EVENT_FORMATS.names():
+        EVENT_FORMATS.get(name)  # a plugin that cannot be used says why
         raise UsageError(f"{name} is read, but not written", f"one of {', '.join(known)}")
     raise UsageError(f"there is no event format {name!r}", "", near_miss(name, known))
 
@@ -158,7 +168,9 @@ def _by_ending(path: Path) -> str:
             return name
     endings = ", ".join(f"{w.extensions[0]} ({name})" for name, w in known.items() if w.by_ending)
     raise UsageError(
-        f"{path} has the ending of no format that is written", endings, "Rename it, or give its format."
+        f"{path} has the ending of no format that is written",
+        endings,
+        f"Rename it, or give its format.{broken_formats()}",
     )
 
 

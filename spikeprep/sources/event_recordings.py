@@ -134,8 +134,9 @@ def events_of(facts: Facts) -> Events:
 
 def event_suffixes() -> tuple[str, ...]:
     """Return the endings of the names of event files, without those of other files too."""
-    forms = [EVENT_FORMATS.get(name) for name in EVENT_FORMATS.names()]
-    return tuple(sorted({ending for form in forms if not form.common_endings for ending in form.extensions}))
+    return tuple(
+        sorted({ending for form in formats() if not form.common_endings for ending in form.extensions})
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data import EVENT, Events
 from ..errors import DataError
-from ..eventfiles import EventFormat, EventWriter, open_events, outline, read, write
+from ..eventfiles import EventFormat, open_events, outline, read, write
 from ..registry import EVENT_FORMATS
 from .plugins import check_plugin, conformance, require
 from .signals import require_same
@@ -27,6 +27,7 @@ def check_event_format(
     """Check a format: a file is recognised and gives its events, whole, in pieces of any length, again and again.
 
     A copy of the file that ends early raises `DataError` or gives the beginning of the recording, never another error.
+    One that ends within its last record raises `DataError` where `invalid` is "fail".
     Where the format has a writer, what it writes reads back equal, whatever the pieces; what cannot be written leaves
     no file.
 
@@ -54,7 +55,7 @@ def check_event_format(
         name in EVENT_FORMATS.names() and EVENT_FORMATS.get(name) is type(format),
         f"{name}: it is not registered: call spikeprep.register({type(format).__qualname__}) first",
     )
-    require(format.title and isinstance(format.extensions, tuple), f"{name}: it lacks a title or extensions")
+    require(format.title, f"{name}: its title is empty")
     require(len(events) >= 10 and events.dtype == EVENT, f"{name}: give at least ten events of dtype EVENT")
     _check_matching(format, path)
     settings: dict[str, Any] = {"format": name, "size": size} | asdict(format)
@@ -70,6 +71,7 @@ def check_event_format(
         require(getattr(last, fact) == getattr(recording, fact), f"{name}: the outline has another {fact}")
     require(last.length() == recording.length(), f"{name}: the outline has another duration")
     _check_truncated(format, path, recording, settings)
+    _check_incomplete_end(format, path, len(recording.array), settings)
     if type(format).writer is not None:
         _check_writer(format, recording)
 
@@ -123,14 +125,35 @@ def _check_truncated(format: EventFormat, path: Path, recording: Events, setting
                 require(same, f"{format.name}: the first {length} bytes of {path.name} give other events")
 
 
+def _check_incomplete_end(format: EventFormat, path: Path, events: int, settings: dict[str, Any]) -> None:
+    """Check that a file that is cut within its last event's record is refused, not read without this event."""
+    data = path.read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+
+        def count(length: int) -> int | None:
+            copy.write_bytes(data[:length])
+            try:
+                return len(read(copy, **settings).array)
+            except DataError:
+                return None
+
+        low, high = 0, len(data)  # of the lengths that give fewer events or an error, and all events
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if count(middle) == events else (middle, high)
+        found = count(low)
+        # where one byte less gives as many, the file ends within a record, not behind one
+        require(
+            found is None or low < 2 or count(low - 1) != found,
+            f"{format.name}: the first {low} bytes of {path.name}, which end within a record, give {found} events and "
+            "no error; expected DataError: let the decoder's incomplete_end() describe what is left at the end",
+        )
+
+
 def _check_writer(format: EventFormat, recording: Events) -> None:
     name, events, writer = format.name, recording.array, type(format).writer
-    require(
-        isinstance(writer, type) and issubclass(writer, EventWriter),
-        f"{name}: its writer is no EventWriter class",
-    )
-    assert writer is not None
-    require(writer.name == name, f"{name}: its writer is called {writer.name}")
+    assert writer is not None  # and a class of a writer: `register` and entry points have checked it
     require(
         writer.from_json(writer().to_json()) == writer(), f"{name}: its writer's options do not survive JSON"
     )

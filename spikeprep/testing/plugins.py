@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from .. import config
-from ..errors import SpikeprepError, UsageError
+from ..errors import PluginError, SpikeprepError, UsageError
 from ..random import SampleKey
 from ..registry import Plugin, registry_of
 
@@ -71,7 +71,7 @@ def check_plugin(plugin: Plugin) -> None:
         )
     try:
         registry.check(cls, name, "under test")
-    except UsageError as error:
+    except (UsageError, PluginError) as error:
         raise AssertionError(str(error)) from error
     require((cls.__doc__ or "").strip(), f"{name}: the class has no docstring, which `spikeprep list` shows")
     _check_configuration(plugin)

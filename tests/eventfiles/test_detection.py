@@ -172,6 +172,9 @@ class Lines(ChunkDecoder):
     def max_events(self):
         return None
 
+    def incomplete_end(self):
+        return ""
+
 
 @dataclass(frozen=True)
 class Text(EventFormat):
