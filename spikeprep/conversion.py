@@ -64,7 +64,7 @@ class Converted:
     changes
         What was changed in its events, by `invalid`; else empty.
     notes
-        What was decided from the data, and what deserves attention.
+        What was decided from the data, what deserves attention, and what the format cannot hold of the start.
     """
 
     source: str
@@ -410,7 +410,7 @@ def _convert(task: Task, reading: Reading, writer: EventWriter, overwrite: bool)
             start,
             last + 1,
             str(changes).removeprefix(printable(f"{task.source}: ")) if changes else "",
-            tuple(_of_reading(text) for text in (*decoder.notes, *decoder.findings)),
+            (*(_of_reading(text) for text in (*decoder.notes, *decoder.findings)), *written.notes),
         )
 
 

@@ -76,6 +76,29 @@ def test_the_document(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "back", "note"),
+    [
+        ("b.aedat4", 1_605_537_493_718_345, 1_605_537_493_718_345, ""),
+        ("b.h5", 1_605_537_493_718_345, 1_605_537_493_718_345, ""),
+        ("b.h5", -5, -5, ""),
+        ("b.raw", 1_605_537_493_718_345, 16_553_289, "modulo 16,777,216 µs"),
+        ("b.raw", -5, (1 << 24) - 5, "modulo 16,777,216 µs"),
+        ("b.raw", 16_553_289, 16_553_289, ""),
+        ("b.dat", 1000, 0, "not at all"),
+        ("b.csv", 1000, 0, "not at all"),
+        ("b.csv", 0, 0, ""),
+    ],
+)
+def test_what_a_format_cannot_hold_of_the_start_is_said(tmp_path, name, start, back, note):
+    source = write(tmp_path / "a.h5", Events(events_of().pieces, (34, 34), start=start)).path
+    done = run(source, "--out", tmp_path / name)
+    assert done.exit_code == 0, done.output
+    assert read(tmp_path / name).start == back
+    assert ("holds the start of the recording's own clock" in done.stderr) == bool(note)
+    assert note in done.stderr
+
+
 def test_a_folder_keeps_its_folders(tmp_path, tree):
     done = run(tree, "--out", tmp_path / "out", "--to", "evt3")
     assert done.exit_code == 0, done.output

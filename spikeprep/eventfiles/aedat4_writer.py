@@ -71,6 +71,7 @@ class Aedat4Writer(EventWriter):
     extensions: ClassVar[tuple[str, ...]] = (".aedat4",)
     most_side: ClassVar[int] = 1 << 15
     limit: ClassVar[str] = "AEDAT 4 has 15 bits for x and y"
+    start_range: ClassVar[int | None] = None
 
     compression: Compression = "lz4"
 

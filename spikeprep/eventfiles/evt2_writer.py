@@ -57,6 +57,7 @@ class Evt2Writer(KernelWriter):
     by_ending: ClassVar[bool] = False  # that of `evt3` too
     most_side: ClassVar[int] = 1 << 11
     limit: ClassVar[str] = "EVT 2.0 has 11 bits for x and y"
+    start_range: ClassVar[int | None] = _LAP
 
     def header(self, size: tuple[int, int]) -> bytes:
         """Return the header that Prophesee's tools need."""

@@ -89,6 +89,7 @@ class Evt3Writer(KernelWriter):
     extensions: ClassVar[tuple[str, ...]] = (".raw",)
     most_side: ClassVar[int] = 1 << 11
     limit: ClassVar[str] = "EVT 3.0 has 11 bits for x and y"
+    start_range: ClassVar[int | None] = _LAP
 
     def header(self, size: tuple[int, int]) -> bytes:
         """Return the header that Prophesee's tools need."""

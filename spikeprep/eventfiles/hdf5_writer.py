@@ -35,6 +35,7 @@ class Hdf5Writer(EventWriter):
 
     name: ClassVar[str] = "hdf5"
     extensions: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf")
+    start_range: ClassVar[int | None] = None
 
     compression: Literal["gzip", "none"] = "gzip"
 

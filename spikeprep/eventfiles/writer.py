@@ -23,7 +23,9 @@ class EventWriter(Settings, ABC):
     the files' names, the usual one first; these two have to be set. `by_ending` says whether these endings alone choose
     the format. What a file
     can hold is checked before `write` gets it: `most_side` is the most pixels of a sensor's side, `last_t` the latest
-    t, in µs (None: any), and `limit` says in words which of its fields are that narrow.
+    t, in µs (None: any), and `limit` says in words which of its fields are that narrow. `start_range` is how much of
+    the start of the recording's own clock a file holds: it is stored modulo so many µs; None: it is stored as it is;
+    0: it is not stored. What is lost is a note of the file that was written.
     """
 
     name: ClassVar[str]
@@ -32,6 +34,17 @@ class EventWriter(Settings, ABC):
     most_side: ClassVar[int] = 65535
     last_t: ClassVar[int | None] = None
     limit: ClassVar[str] = ""
+    start_range: ClassVar[int | None] = 0
+
+    def start_note(self, start: int) -> str:
+        """Return what is lost of a recording's start, in µs, in words that name no file; empty where nothing is."""
+        if self.start_range is None or start == (start % self.start_range if self.start_range else 0):
+            return ""
+        how = f"modulo {self.start_range:,} µs" if self.start_range else "not at all"
+        return (
+            f"{self.name} holds the start of the recording's own clock {how}: t and the order of events are kept; "
+            "write AEDAT 4 or HDF5 where the clock matters"
+        )
 
     @classmethod
     def check_class(cls, what: str) -> None:

@@ -34,12 +34,15 @@ class Written:
         Number of events.
     bytes
         Size of the file.
+    notes
+        What the format cannot hold of the recording's own clock.
     """
 
     path: Path
     format: str
     events: int
     bytes: int
+    notes: tuple[str, ...] = ()
 
 
 def write(
@@ -53,7 +56,8 @@ def write(
     """Write a recording, in memory or in pieces, to a file; what is written reads back equal.
 
     The file is there whole or not at all. AEDAT 4, EVT2 and EVT3 have the stamps of the recording's own clock,
-    `Events.start` + t (EVT2 modulo 2³⁴, EVT3 modulo 2²⁴ µs); HDF5 has both; DAT and text have t alone.
+    `Events.start` + t (EVT2 modulo 2³⁴, EVT3 modulo 2²⁴ µs); HDF5 has both; DAT and text have t alone. What is lost of
+    the start is said in `Written.notes`.
 
     Parameters
     ----------
@@ -103,7 +107,8 @@ def write(
             )
 
     write_file(target, fill, overwrite=overwrite)
-    return Written(target, writer.name, blocks.events, length)
+    note = writer.start_note(start)
+    return Written(target, writer.name, blocks.events, length, (note,) if note else ())
 
 
 def writable_formats() -> dict[str, type[EventWriter]]:

@@ -18,6 +18,7 @@ from .plugins import check_plugin, conformance, require
 from .signals import require_same
 
 _HEAD = 4096  # bytes that `matches` gets
+_START = 1_605_537_493_718_345  # µs, a Unix time: of the recording that a writer gets
 
 
 @conformance
@@ -169,6 +170,16 @@ def _check_writer(format: EventFormat, recording: Events) -> None:
         shifted = events.copy()
         shifted["t"] -= events["t"][0]
         _check_events(again, shifted, f"{name}, written")
+        write(path, replace(recording, pieces=(events,), start=_START), format=name, overwrite=True)
+        clock = read(path, format=name, size=recording.size)
+        got, first = clock.start + int(clock.array["t"][0]), int(events["t"][0])
+        lap = writer.start_range
+        expected = _START + first if lap is None else (_START + first) % lap if lap else first
+        require(
+            got == expected,
+            f"{name}: of the start {_START} it reads back {got - first}; expected {expected - first}, as the writer's "
+            f"start_range = {lap} says",
+        )
         path.unlink()
         off = events.copy()
         off["x"][-1] = recording.size[0]
