@@ -128,6 +128,7 @@ def _written_formats(params: dict[str, Any]) -> Iterable[str]:
 def _conversion_settings(params: dict[str, Any]) -> list[str]:
     from dataclasses import fields
 
+    from spikeprep.conversion import READING_LIMITS
     from spikeprep.eventfiles.detect import formats
     from spikeprep.eventfiles.writing import writable_formats
     from spikeprep.registry import EVENT_FORMATS
@@ -136,6 +137,7 @@ def _conversion_settings(params: dict[str, Any]) -> list[str]:
     forms = [EVENT_FORMATS.get(read)] if read else formats()
     writers = [writer for name, writer in writable_formats().items() if name == written or not written]
     names = {f"read.{field.name}=" for form in forms for field in fields(form)}
+    names |= {f"read.{name}=" for name in READING_LIMITS}
     return sorted(names | {f"write.{field.name}=" for writer in writers for field in fields(writer)})
 
 

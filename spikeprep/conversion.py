@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import leaves
+from .config import build, leaves
 from .data import Events
 from .errors import DataError, UsageError, near_miss, printable
 from .eventfiles import EventWriter, Invalid, write
 from .eventfiles.detect import formats
 from .eventfiles.reading import open_recording
 from .eventfiles.writing import find_writer, writer_class
-from .input_files import LIMITS
+from .input_files import LIMITS, Limits
 from .interruption import Interrupted
 from .output_files import check_new_file
 from .recipes import parse_value
@@ -37,6 +37,8 @@ _SHOWN = 5  # files in one message
 _LINES = 20  # files that are listed one by one
 _ARGUMENT = re.compile(r"(?<![.\w])(?!(?:format|size|invalid)=)([a-z_]+)=('[^']*'|-?[\w…]+)")  # of `read`
 _OPTIONS = ("read", "write")
+READING_LIMITS = ("max_bytes", "max_ratio")
+"""Settings below ``read`` that are no options of a format: those of `Limits`."""
 
 Shown = Callable[[int, int], None]
 
@@ -173,6 +175,16 @@ class Reading:
     size: tuple[int, int] | None = None
     invalid: Invalid = "fail"
     options: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = LIMITS
+
+    @classmethod
+    def of(
+        cls, format: str, size: tuple[int, int] | None, invalid: Invalid, options: Mapping[str, Any]
+    ) -> Reading:
+        """Return how recordings are read with the settings below ``read``: options of the format, and limits."""
+        limits = {name: value for name, value in options.items() if name in READING_LIMITS}
+        others = {name: value for name, value in options.items() if name not in limits}
+        return cls(format, size, invalid, others, build(Limits, limits | {"owner": "read."}))
 
 
 def split_settings(settings: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -371,7 +383,7 @@ def _convert(task: Task, reading: Reading, writer: EventWriter, overwrite: bool)
             reading.size,
             reading.invalid,
             reading.options,
-            LIMITS,
+            reading.limits,
             piece_events=_PIECE,
         )
     except DataError as error:

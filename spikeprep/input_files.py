@@ -49,30 +49,47 @@ class Limits(Settings):
     max_ratio
         How many times larger than the file its content may be, where that is more than `SMALL` bytes.
     owner
-        What stands ahead of a limit's name in messages, such as ``"source."``.
+        What stands ahead of a limit's name in messages, such as ``"source."``; empty: limits are an argument.
     """
 
     max_bytes: Count = 1_000_000_000
     max_ratio: Count = 1000
     owner: str = ""
 
-    def check_bytes(self, what: str, size: int) -> None:
-        """Raise `DataError` where reading `what` takes more than `max_bytes`."""
+    def check_bytes(self, what: str, size: int, *, so_far: bool = False) -> None:
+        """Raise `DataError` where reading `what` takes more than `max_bytes`.
+
+        `so_far` says that `size` is what is known so far: the value that the message gives is twice as large then.
+        """
         if size > self.max_bytes:
             raise DataError(
-                f"{what} takes {size:,} bytes of memory",
+                f"{what} takes {'more than ' if so_far else ''}{size:,} bytes of memory",
                 f"at most {self.max_bytes:,}",
-                f"If the file is what it should be, use {self.owner}max_bytes={size}.",
+                f"If the file is what it should be, use {self._raised('max_bytes', size * (1 + so_far))}.",
             )
 
-    def check_ratio(self, what: str, size: int, stored: int) -> None:
-        """Raise `DataError` where `what` expands from `stored` bytes to `size`, more than `max_ratio` allows."""
+    def check_ratio(self, what: str, size: int, stored: int, *, so_far: bool = False) -> None:
+        """Raise `DataError` where `what` expands from `stored` bytes to `size`, more than `max_ratio` allows.
+
+        `so_far` as in `check_bytes`.
+        """
+        stored = max(stored, 1)
         if size > max(SMALL, self.max_ratio * stored):
+            ratio = -(-size // stored) * (1 + so_far)
             raise DataError(
-                f"{what} expands to {size:,} bytes, {size // max(stored, 1):,} times its {stored:,}",
+                f"{what} expands to {'more than ' if so_far else ''}{size:,} bytes, {size // stored:,} times its "
+                f"{stored:,}",
                 f"at most {self.max_ratio:,} times",
-                f"If the file is what it should be, use {self.owner}max_ratio={-(-size // max(stored, 1))}.",
+                f"If the file is what it should be, use {self._raised('max_ratio', ratio)}.",
             )
+
+    def _raised(self, name: str, value: int) -> str:
+        """Return how a limit is raised, as code; other limits that were raised before stay."""
+        if self.owner:
+            return f"{self.owner}{name}={value}"
+        values = {field: getattr(self, field) for field in ("max_bytes", "max_ratio")} | {name: value}
+        given = ", ".join(f"{field}={n}" for field, n in values.items() if n != getattr(LIMITS, field))
+        return f"limits=spikeprep.eventfiles.Limits({given})"
 
 
 LIMITS = Limits()

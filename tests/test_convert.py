@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +15,10 @@ from click.testing import CliRunner
 from spikeprep_cli.main import main
 
 import spikeprep
+from spikeprep import input_files
 from spikeprep.data import Events
 from spikeprep.errors import DataError, UsageError
-from spikeprep.eventfiles import read, write
+from spikeprep.eventfiles import Limits, read, write
 from spikeprep.interruption import Interrupted
 
 from .assets import asset
@@ -256,6 +260,52 @@ def test_settings_reach_the_reader_and_the_writer(tmp_path):
         done = run(source, "--out", tmp_path / "c.csv", "--set", bad)
         assert done.exit_code == 2, bad
         assert words in done.stderr
+
+
+_LINES = b"".join(b"1,2,0,%d\n" % t for t in range(0, 200_000_000, 5000))  # 40,000
+
+
+def _columns(path: Path) -> None:
+    """HDF5 of 40,000 events, whose columns pack well."""
+    h5py = pytest.importorskip("h5py")
+    ones = np.ones(40_000, np.int64)
+    with h5py.File(path, "w") as file:
+        for name, values in {"x": ones, "y": ones, "p": ones, "t": 5000 * np.arange(40_000)}.items():
+            file.create_dataset(f"events/{name}", data=values, compression="gzip", shuffle=True)
+
+
+LIMITED: dict[str, tuple[Callable[[Path], object], dict[str, int], dict[str, str]]] = {
+    "columns.h5": (_columns, {"max_ratio": 2}, {}),
+    "packed.csv.gz": (lambda path: path.write_bytes(gzip.compress(_LINES)), {"max_ratio": 2}, {}),
+    "sorted.csv": (lambda path: path.write_bytes(_LINES), {"max_bytes": 3_000_000}, {"order": "sort"}),
+}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_the_advice_about_a_limit_can_be_followed(tmp_path, monkeypatch, name):
+    make, given, options = LIMITED[name]
+    (limit,) = given
+    make(tmp_path / name)
+    monkeypatch.setattr(input_files, "SMALL", 1)
+    settings = [f"--set=read.{key}={value}" for key, value in (given | options).items()]
+    args = ["--size", 9, 9, "--out", tmp_path / "b.dat", *settings]
+    done = run(tmp_path / name, *args)
+    assert done.exit_code == 3, done.output
+    (advice,) = re.findall(rf"use --set (read\.{limit}=\d+)\.", done.stderr)
+    done = run(tmp_path / name, *args, "--set", advice)
+    assert done.exit_code == 0, done.output
+    with pytest.raises(DataError) as refused:
+        read(tmp_path / name, size=(9, 9), limits=Limits(**given), **options)
+    (advice,) = re.findall(r"use limits=(.*)\.$", refused.value.hint)
+    assert len(read(tmp_path / name, size=(9, 9), limits=eval(advice), **options).array) == 40_000
+
+
+def test_a_limit_that_is_none(tmp_path):
+    source = write(tmp_path / "a.raw", events_of()).path
+    for bad in ("read.max_ratio=0", "read.max_bytes=much", "write.max_bytes=5"):
+        done = run(source, "--out", tmp_path / "b.dat", "--set", bad)
+        assert done.exit_code == 2, done.output
+        assert bad.partition("=")[0].partition(".")[2] in done.stderr
 
 
 def test_rows_that_count_from_the_bottom_are_turned_where_that_is_asked_for(tmp_path):

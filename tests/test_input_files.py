@@ -44,7 +44,7 @@ def test_a_whole_file(tmp_path):
     data, sha256 = read_input(file)
     assert (data, sha256) == (b"abc" * 1000, hashlib.sha256(data).hexdigest())
     assert read_input(file, sha256=sha256).data == data
-    with pytest.raises(DataError, match=r"3,000 bytes of memory; expected at most 2,999\. .* max_bytes=3000"):
+    with pytest.raises(DataError, match=r"3,000 bytes of memory; .* 2,999\. .*Limits\(max_bytes=3000\)\."):
         read_input(file, Limits(max_bytes=2999))
     file.write_bytes(b"abd" * 1000)
     with pytest.raises(DataError, match="has changed while it was read"):
@@ -58,6 +58,12 @@ def test_limits():
     limits.check_ratio("x", SMALL * 4, SMALL * 2)
     with pytest.raises(DataError, match=r"use source\.max_ratio=3\."):
         limits.check_ratio("x", SMALL * 4 + 1, SMALL * 2)
+    for so_far, value in ((False, 2000), (True, 4000)):
+        words = rf"use limits=spikeprep\.eventfiles\.Limits\(max_bytes=99, max_ratio={value}\)\."
+        with pytest.raises(DataError, match=words):
+            Limits(max_bytes=99).check_ratio("x", SMALL * 10_000, SMALL * 5, so_far=so_far)
+        with pytest.raises(DataError, match=rf"use source\.max_bytes={11 + 11 * so_far}\."):
+            limits.check_bytes("x", 11, so_far=so_far)
     with pytest.raises(UsageError, match="max_bytes"):
         Limits(max_bytes=0)
 

@@ -51,7 +51,8 @@ def convert(
         What happens to invalid events and truncated files: see `spikeprep.eventfiles.Invalid`.
     settings
         Options of the format that is read and of the one that is written: ``{"read.camera": "DAVIS346",
-        "write.compression": "none"}``.
+        "write.compression": "none"}``; ``read.max_bytes`` and ``read.max_ratio`` raise what a file may take of memory,
+        1 GB, and how many times larger than the file its content may be, 1000.
     overwrite
         Whether files that are there may be replaced.
     resume
@@ -77,6 +78,6 @@ def convert(
     read_options, write_options = split_settings(settings)
     paths = [recordings] if isinstance(recordings, str | os.PathLike) else list(recordings)
     tasks = plan_tasks(paths, out, to, format)
-    reading = Reading(format, size, invalid, read_options)
+    reading = Reading.of(format, size, invalid, read_options)
     with progress_for(progress, "convert", "recordings") as show:
         return convert_files(tasks, reading, to, write_options, overwrite=overwrite, resume=resume, show=show)

@@ -117,8 +117,8 @@ def _unpacked(file: InputFile, order: str, at: int, size: int, total: int) -> tu
         kind, stated = _tag(file, start, order)
         if kind != _MATRIX:
             raise _damaged(file, f"the element at byte {at:,} holds one of type {kind}")
-        file.limits.check_ratio(f"{file.path}", total + stated, file.length())
-        file.limits.check_bytes(f"{file.path}", _COPIES * (total + stated))
+        file.limits.check_ratio(f"{file.path}", total + stated, file.length(), so_far=True)
+        file.limits.check_bytes(f"{file.path}", _COPIES * (total + stated), so_far=True)
         data = start + unpacker.decompress(unpacker.unconsumed_tail, stated + 1)
     except zlib.error as error:
         raise _damaged(file, f"the element at byte {at:,}: {error}") from error

@@ -1,7 +1,7 @@
 """Event recordings in files: a format per module, behind `read`, `open_events`, `outline`, `scan`, `scan_intervals` and
 `write`."""
 
-from ..input_files import InputFile
+from ..input_files import InputFile, Limits
 from .base import ByteDecoder, Decoder, EventFormat
 from .checks import ChangedEvents, Changes, Invalid
 from .chunks import Chunk, ChunkDecoder
@@ -22,6 +22,7 @@ __all__ = [
     "InputFile",
     "IntervalScan",
     "Invalid",
+    "Limits",
     "Scan",
     "Written",
     "open_events",

@@ -41,8 +41,8 @@ def expand(data: bytes, decompress: Decompress, copies: int, limits: Limits, wha
     try:
         return decompress(data, most)
     except TooLarge:
-        limits.check_ratio(what, most + 1, len(data))
-        limits.check_bytes(what, len(data) + copies * (most + 1))
+        limits.check_ratio(what, most + 1, len(data), so_far=True)
+        limits.check_bytes(what, len(data) + copies * (most + 1), so_far=True)
         raise
 
 

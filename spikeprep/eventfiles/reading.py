@@ -60,7 +60,8 @@ def read(
     report
         Called with `Changes` where something was changed or left out; warns with `ChangedEvents` by default.
     limits
-        What the file may take of memory, and how far it may expand; see `spikeprep.input_files.Limits`.
+        What the file may take of memory, and how far it may expand: ``Limits(max_bytes=2_000_000_000)``, of
+        `spikeprep.eventfiles`.
     options
         Settings of the format, such as ``camera="DAVIS346"``.
 

@@ -82,7 +82,7 @@ class _Decoder(ChunkDecoder):
         while (message := _safely(self.file, lambda: next(messages, None))) is not None:
             _, time, raw = message
             size += len(raw)
-            self.file.limits.check_ratio(f"{self.path}", size, self.file.length())
+            self.file.limits.check_ratio(f"{self.path}", size, self.file.length(), so_far=True)
             yield time, raw
 
     def _decode(self, raw: bytes) -> tuple[NDArray[np.void], tuple[int, int]]:

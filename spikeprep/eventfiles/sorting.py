@@ -36,7 +36,7 @@ class SortedDecoder(ChunkDecoder):
             for name, values in wide.items():
                 values.append(self._decoder.raw_field(name, parts[-1]))
             count += decoded
-            self.file.limits.check_bytes(f"{self.path}: sorting its events", _BYTES * count)
+            self.file.limits.check_bytes(f"{self.path}: sorting its events", _BYTES * count, so_far=True)
         self.undated, self.notes = self._decoder.undated, self._decoder.notes
         self.camera_clock, self.offset_of_start = self._decoder.camera_clock, self._decoder.offset_of_start
         if not parts:

@@ -94,7 +94,7 @@ class TextStream:
             return self._file.stream.readinto(buffer)
         count: int = self._safely(lambda: self._stream.readinto(buffer))  # type: ignore[union-attr]
         self._at += count
-        self._file.limits.check_ratio(f"{self._file.path}", self._at, self._file.length())
+        self._file.limits.check_ratio(f"{self._file.path}", self._at, self._file.length(), so_far=True)
         return count
 
     def head(self, size: int) -> bytes:

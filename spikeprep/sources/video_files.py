@@ -160,7 +160,7 @@ class VideoReader:
                     picture = picture_of(id_, image, reading)
                     assert picture.array is not None
                     total += picture.array.nbytes
-                    reading.limits.check_ratio("it", total, len(data))
+                    reading.limits.check_ratio("it", total, len(data), so_far=True)
                     stated = image.info.get("duration")
                     yield Frame(picture, float(stated) if stated else None)
                     number += 1

@@ -119,7 +119,7 @@ def test_a_file_that_expands(tmp_path, monkeypatch):
     packed = zlib.compress(body)
     head = asl(tmp_path / "a.mat").read_bytes()[:128]
     (tmp_path / "a.mat").write_bytes(head + struct.pack("<II", 15, len(packed)) + packed)
-    with pytest.raises(DataError, match=r"expands to 1,048,632 bytes.*max_ratio="):
+    with pytest.raises(DataError, match=r"expands to more than 1,048,632 bytes.*max_ratio="):
         rows_of(tmp_path / "a.mat", limits=Limits(max_ratio=10))
     with pytest.raises(DataError, match=r"of memory; expected at most 1,000,000"):
         rows_of(tmp_path / "a.mat", limits=Limits(max_bytes=1_000_000))
