@@ -434,4 +434,5 @@ def _of_reading(hint: str) -> str:
 def _of_writing(hint: str) -> str:
     """Return a hint with the arguments of `spikeprep.eventfiles.write` as those of `convert`."""
     hint = re.sub(r"\bformat=", "to=", hint).replace("give its format", "give the format: to=NAME")
+    hint = hint.replace("origin='stored'", "read.origin=stored")
     return re.sub(r"(?<![.\w])(compression|columns|names)=", r"write.\1=", hint)

@@ -103,6 +103,31 @@ def test_what_a_format_cannot_hold_of_the_start_is_said(tmp_path, name, start, b
     assert note in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "to"), [("b.aedat4", ""), ("b.csv", ""), ("b.raw", "evt2"), ("b.raw", "evt3")]
+)
+def test_the_stamps_of_a_clock_are_kept_where_that_is_asked_for(tmp_path, name, to):
+    unix = 1_605_537_493_718_345
+    source = write(tmp_path / "a.aedat4", Events(events_of().pieces, (34, 34), start=unix)).path
+    done = run(source, "--out", tmp_path / name, "--set", "read.origin=stored", *(["--to", to] if to else []))
+    assert done.exit_code == 0, done.output
+    lap = {"evt2": 1 << 34, "evt3": 1 << 24}.get(to, 1 << 62)
+    got = read(tmp_path / name, origin="stored")
+    np.testing.assert_array_equal(got.array["t"], (events_of().array["t"] + unix) % lap)
+    assert got.start == 0
+
+
+def test_stamps_of_a_clock_that_a_format_cannot_hold(tmp_path):
+    unix = 1_605_537_493_718_345
+    source = write(tmp_path / "a.aedat4", Events(events_of().pieces, (34, 34), start=unix)).path
+    for name in ("b.h5", "b.dat"):
+        done = run(source, "--out", tmp_path / name, "--set", "read.origin=stored")
+        assert done.exit_code == 3
+        assert "or count t from the first event" in done.stderr
+        assert "read without --set read.origin=stored" in done.stderr
+        assert run(source, "--out", tmp_path / name).exit_code == 0
+
+
 def test_a_folder_keeps_its_folders(tmp_path, tree):
     done = run(tree, "--out", tmp_path / "out", "--to", "evt3")
     assert done.exit_code == 0, done.output

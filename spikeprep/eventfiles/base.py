@@ -22,6 +22,7 @@ Words = NDArray[np.uint64]
 LATEST = 10**12
 """The latest plausible time of an event after its recording's start, in µs: 11.6 days.
 
+Where `origin` keeps a clock's stamps, it is after the first event.
 Recordings last minutes to hours. Beyond it lie today's date as Unix time in ms, µs and ns (1.7 · 10¹² and more), and
 recordings in ns of more than 17 minutes: what is meant is another unit, or a clock that does not start at 0.
 """
@@ -158,6 +159,8 @@ class Decoder(ABC):
         format does not say, so that the first stamp decides.
     origin
         What is subtracted from every time stamp, in µs.
+    latest
+        The latest plausible time of an event, in µs.
     offset_of_start
         What the file's own time stamps count from, in µs, where the file states it.
     flip_y
@@ -178,6 +181,7 @@ class Decoder(ABC):
     camera_clock: bool | None = None
     offset_of_start: int = 0
     origin: int = 0
+    latest: int = LATEST
     flip_y: bool = False
     undated: int = 0
     sorted: int = 0
@@ -185,7 +189,7 @@ class Decoder(ABC):
     findings: tuple[str, ...] = ()
     polarity_hint: str = "They have another meaning: save p as 0 (OFF) and 1 (ON)"
     size_hint: str = ""  # for an event off the sensor: "…, or "
-    late_hint: str = "Check that the file is of this format"  # for a time stamp beyond `LATEST`
+    late_hint: str = "Check that the file is of this format"  # for a time stamp beyond `latest`
 
     @abstractmethod
     def fill(self, out: NDArray[np.void]) -> int:

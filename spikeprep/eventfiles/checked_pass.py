@@ -135,7 +135,7 @@ class CheckedPass:
             yield piece[:count]
 
     def _valid(self, block: Words) -> bool:
-        if not all_valid(block, *self.size, self.latest):
+        if not all_valid(block, *self.size, self.latest, self.decoder.latest):
             return False
         if self.events > _FEW:
             return True
@@ -160,10 +160,10 @@ class CheckedPass:
         (width, height), (x, y, p), t = self.size, events.raw, events.events["t"].copy()
         reasons = np.zeros(len(t), np.uint8)
         reasons[(p < 0) | (p > 1)] = POLARITY
-        reasons[t > LATEST] = LATE
+        reasons[t > self.decoder.latest] = LATE
         reasons[(x < 0) | (x >= width) | (y < 0) | (y >= height)] = OFF_SENSOR
         # an event that is dropped, for whatever reason, does not move the latest time, nor does an impossible one
-        usable = reasons == 0 if self.invalid == "drop" else t <= LATEST
+        usable = reasons == 0 if self.invalid == "drop" else t <= self.decoder.latest
         verdicts, clock = np.zeros(len(t), np.uint8), np.zeros(len(t), np.int64)
         few = 0 if self.gaps else min(_FEW, (self.decoded + len(block)) // 100)
         before = self.latest
@@ -247,8 +247,11 @@ class CheckedPass:
                 larger = f"size=({width + 1}, {height + 1})"
                 fix = f"x and y count from 1: subtract 1 from them in the file, or give {larger}, or {_HINT}"
         elif reasons[n] == LATE:
-            what = f"t {t} µs is {t / 86_400e6:,.0f} days after the start"
-            expected, fix = f"at most {LATEST:,} µs, 11.6 days", f"{self.decoder.late_hint}, or {_HINT}"
+            first = self.decoder.latest - LATEST  # 0, but where a clock's stamps are kept
+            since = "the first event" if first else "the start"
+            what = f"t {t} µs is {(t - first) / 86_400e6:,.0f} days after {since}"
+            expected = f"at most {self.decoder.latest:,} µs, 11.6 days after {since}"
+            fix = f"{self.decoder.late_hint}, or {_HINT}"
         elif reasons[n] == POLARITY:
             what, expected = f"has polarity {0 if p == ZERO else p}", "0 (OFF) or 1 (ON)"
             fix = f"{self.decoder.polarity_hint}, or {_HINT}"

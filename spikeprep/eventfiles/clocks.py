@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import EVENT
-from .base import BLOCK, HEAD, Decoder, EventFormat, as_words
+from .base import BLOCK, HEAD, LATEST, Decoder, EventFormat, as_words
 from .disorder import PADDING, leading_padding, number_of_leading
 from .kernels import LEAP
 
@@ -17,9 +17,10 @@ SILENCE = 1_000_000
 def origin_of(form: EventFormat, decoder: Decoder) -> int:
     """Return what to subtract from a recording's stamps, in µs; the decoder is before its first event.
 
-    Adds to `Decoder.notes` where the data decide.
+    Adds to `Decoder.notes` where the data decide. Where stamps are kept, they are plausible up to `LATEST` after the
+    first one, which becomes `Decoder.latest`: they may be a clock's.
     """
-    if form.origin == "stored" or (decoder.camera_clock is False and not form.origin):
+    if decoder.camera_clock is False and not form.origin:
         return 0
     stamps = decoder.first_stamps()
     if not len(stamps):
@@ -27,6 +28,9 @@ def origin_of(form: EventFormat, decoder: Decoder) -> int:
     if len(stamps) >= PADDING and (stamps == stamps[0]).all():
         stamps = _after_padding(decoder, stamps)
     first = _first(stamps)
+    if form.origin == "stored":
+        decoder.latest = max(first, 0) + LATEST
+        return 0
     if form.origin or decoder.camera_clock:
         return first
     if 0 <= first <= SILENCE:

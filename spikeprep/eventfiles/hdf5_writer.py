@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import CapabilityError
 from ..hdf5_files import deferred_errors
+from .base import LATEST
 from .writer import EventWriter
 
 _ROWS = 1 << 16  # that are held, written, and compressed together
@@ -36,6 +37,8 @@ class Hdf5Writer(EventWriter):
     name: ClassVar[str] = "hdf5"
     extensions: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".hdf")
     start_range: ClassVar[int | None] = None
+    last_t: ClassVar[int | None] = LATEST
+    limit: ClassVar[str] = "it has an index of each millisecond from t = 0 on"
 
     compression: Literal["gzip", "none"] = "gzip"
 

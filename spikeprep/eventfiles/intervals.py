@@ -100,7 +100,8 @@ def scan_intervals(
     """
     recording, decoder = open_recording(path, format, size, invalid, options, limits, ignore_changes)
     with decoder:
-        start, origin, pixels = recording.start_of(decoder), decoder.origin, recording.size_of(decoder)
+        start, origin, latest = recording.start_of(decoder), decoder.origin, decoder.latest
+        pixels = recording.size_of(decoder)
         found = [_Found(a - start, b - start) for a, b in intervals]
         changes = recording.new_changes()
         checked = recording.checked_pass(decoder, changes)
@@ -113,7 +114,7 @@ def scan_intervals(
         if not part.events and invalid == "fail":
             results.append(_no_events(recording, (a, b), (first + start, last + start)))
             continue
-        events = _IntervalEvents(recording, part.start, part.stop, origin, part.events, part.mark)
+        events = _IntervalEvents(recording, part.start, part.stop, origin, latest, part.events, part.mark)
         results.append(
             IntervalScan(
                 outline=Events((part.last,), pixels, start=a, duration=b - a, checked=True),
@@ -197,7 +198,8 @@ class _IntervalEvents:
     recording: RecordingFile
     start: int
     stop: int
-    origin: int  # of the decoder
+    origin: int  # of the decoder, as is `latest`
+    latest: int
     events: int
     mark: _Mark
     piece_events: int = 1
@@ -213,7 +215,7 @@ class _IntervalEvents:
         try:
             if recording.format.order == "sort":
                 decoder = SortedDecoder(decoder)
-            decoder.origin = self.origin
+            decoder.origin, decoder.latest = self.origin, self.latest
             if self.mark.place is None:
                 decoder.rewind()
             else:

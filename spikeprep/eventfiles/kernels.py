@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .._jit import inline, jit
 from .._simd import trailing_zeros
-from .base import LATEST, Words
+from .base import Words
 
 _JITTER = 4  # a step back of up to 2⁻⁴ of a clock's range is no silence
 
@@ -103,12 +103,12 @@ def unwrap_reference(
 
 
 @jit
-def all_valid(events: Words, width: int, height: int, last: int) -> bool:
+def all_valid(events: Words, width: int, height: int, last: int, latest: int) -> bool:
     """Return whether every event is on the sensor, has p 0 or 1, is not earlier than the one before it, nor too late.
 
     False also where the last `FOLLOWERS` events include a leap: those that follow decide whether its stamp is right.
 
-    `last` is the time stamp of the event before the first one, in µs.
+    `last` is the time stamp of the event before the first one, `latest` the latest plausible one, in µs.
     """
     # a field at or past its limit carries into the bit above it, where it stays
     xp, xp_limit = np.int64(0xFF0000FFFF), np.int64(65536 - width) | np.int64(256 - 2) << 32
@@ -122,7 +122,7 @@ def all_valid(events: Words, width: int, height: int, last: int) -> bool:
         off_y |= (packed & y) + y_limit
         back |= bool(t < previous)  # their difference could overflow
         previous = t
-    late = previous > LATEST
+    late = previous > latest
     before = np.int64(events[len(events) - 1 - FOLLOWERS, 1]) if len(events) > FOLLOWERS else np.int64(last)
     late |= previous - before > LEAP
     return bool(not back and not late and off & (1 << 16 | 1 << 40) == 0 and off_y & 1 << 32 == 0)

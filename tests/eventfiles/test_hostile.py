@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from spikeprep import input_files
+from spikeprep.data import Events
 from spikeprep.errors import DataError
-from spikeprep.eventfiles import open_events, read, scan
+from spikeprep.eventfiles import open_events, outline, read, scan, scan_intervals, write
 from spikeprep.eventfiles.base import LATEST
 from spikeprep.input_files import Limits
 
@@ -244,8 +245,7 @@ def test_implausible_time_stamps(tmp_path):
     unix = 1_700_000_000_000_000
     rows["t"] = [unix, unix + 5, unix + 7, unix + 7]
     np.save(path, rows)
-    words = r"event 0 .*: t 1700000000000000 µs is 19,676 days after the start; expected at most .* origin='first'"
-    refused(path, words, size=(9, 9), origin="stored")
+    assert read(path, size=(9, 9), origin="stored").array["t"].tolist() == rows["t"].tolist()
     assert read(path, size=(9, 9)).array["t"].tolist() == [0, 5, 7, 7]
     rows["t"] = [0, 5, 2**62, 9]
     np.save(path, rows)
@@ -259,6 +259,44 @@ def test_implausible_time_stamps(tmp_path):
     path = tmp_path / "a.aedat4"
     path.write_bytes(writing.aedat4_bytes(events_of([1, 2], [1, 2], [5, 2 * LATEST], [1, 0])))
     refused(path, "days after the start")
+
+
+UNIX = 1_605_537_493_718_345
+
+
+@pytest.mark.parametrize("order", ["", "sort"])
+@pytest.mark.parametrize("form", ["aedat4", "aedat3", "rosbag", "npy"])
+def test_the_stamps_of_a_unix_clock_are_kept_in_any_format(tmp_path, form, order):
+    events = recording(FORMS[form], 400)
+    events["t"] += UNIX - events["t"][0]
+    path = FORMS[form].put(tmp_path, events)
+    settings = FORMS[form].settings(origin="stored", order=order)
+    got = read(path, **settings)
+    assert got.start == 0
+    np.testing.assert_array_equal(got.array["t"], events["t"])
+    np.testing.assert_array_equal(outline(path, **settings).array["t"], events["t"][-1:])
+    interval = (UNIX, int(events["t"][300]))
+    (scan,) = scan_intervals(path, [interval], **settings)
+    assert scan.events == np.searchsorted(events["t"], interval[1])
+    np.testing.assert_array_equal(
+        np.concatenate(list(scan.open(7).pieces))["t"] + UNIX, events["t"][: scan.events]
+    )
+
+
+@pytest.mark.parametrize("wild", [0, 200, 399])
+def test_a_wild_stamp_among_those_of_a_unix_clock(tmp_path, wild):
+    events = recording(FORMS["aedat4"], 400)
+    events["t"] += UNIX - events["t"][0]
+    right = np.delete(events["t"], wild)
+    events["t"][wild] = UNIX + 2 * LATEST
+    path = FORMS["aedat4"].put(tmp_path, events)
+    words = f"event {wild} .*: t {UNIX + 2 * LATEST} µs is 23 days after the first event; expected at most 1,606,53"
+    refused(path, words, origin="stored")
+    with pytest.warns(match="1 events dropped"):
+        got = read(path, origin="stored", invalid="drop")
+    np.testing.assert_array_equal(got.array["t"], right)
+    last = write(tmp_path / "b.csv", Events.of(got.array, got.size)).path
+    np.testing.assert_array_equal(read(last, origin="stored").array["t"], right)
 
 
 def test_a_header_whose_line_begins_with_its_colon(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spikeprep.data import EVENT
 from spikeprep.eventfiles import aedat2, dat, es, evt2, evt3, evt4, evt21, read
+from spikeprep.eventfiles.base import LATEST
 from spikeprep.eventfiles.cameras import CAMERAS
 from spikeprep.eventfiles.kernels import all_valid, onward
 from spikeprep.registry import EVENT_FORMATS
@@ -143,7 +144,7 @@ def test_the_check_fails_for_each_invalid_field(data):
     count = data.draw(st.integers(1, 40))
     width, height = data.draw(st.integers(1, 65535)), data.draw(st.integers(1, 65535))
     events = events_of(width - 1, height - 1, 7 + np.arange(count) // 2, 1)
-    assert all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+    assert all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7, LATEST)
     n = data.draw(st.integers(0, count - 1))
     what = data.draw(st.sampled_from("xytp"))
     events[what][n] = {
@@ -154,7 +155,7 @@ def test_the_check_fails_for_each_invalid_field(data):
         if n == 0
         else events["t"][n - 1] - data.draw(st.integers(1, 10**15)),
     }[what]
-    assert not all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7)
+    assert not all_valid(events.view(np.uint64).reshape(-1, 2), width, height, 7, LATEST)
 
 
 # ---------------------------------------------------------------- other libraries, where they are right
