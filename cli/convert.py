@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from spikeprep.errors import printable
 
 from . import completion
 from .flags import flags_of, hint_with_flags
-from .options import emit_json, json_option, say, settings_option
+from .options import Invocation, emit_json, json_option, say, settings_option
+
+if TYPE_CHECKING:
+    from spikeprep.conversion import Conversion
 
 
 @click.command("convert")
@@ -75,17 +80,31 @@ def command(
     named at the end, with exit code 3; the others are converted all the same.
     """
     from spikeprep import api
+    from spikeprep.conversion import ConversionError
 
-    result = api.convert(
-        recordings, out, to=to, format=format, size=size, invalid=invalid, settings=settings,  # type: ignore[arg-type]
-        overwrite=overwrite, resume=resume,
-    )  # fmt: skip
+    try:
+        result = api.convert(
+            recordings, out, to=to, format=format, size=size, invalid=invalid, settings=settings,  # type: ignore[arg-type]
+            overwrite=overwrite, resume=resume,
+        )  # fmt: skip
+    except ConversionError as error:  # of all recordings
+        if (invocation := click.get_current_context().find_object(Invocation)) and error.result:
+            invocation.document = _document(error.result)
+        raise
     if as_json:
-        emit_json(result.to_json())
+        emit_json(_document(result))
     else:
         for line in result.lines():
             click.echo(printable(line))
         for note in result.notes():
             say(printable(f"attention: {hint_with_flags(note, flags_of(command), {})}"))
-    if error := result.error():
-        raise error
+    if failed := result.error():
+        raise failed
+
+
+def _document(result: Conversion) -> dict[str, Any]:
+    """Return the JSON document of a conversion, with the flags of the command line in its hints."""
+    document = result.to_json()
+    for failure in document["failures"]:
+        failure["hint"] = hint_with_flags(failure["hint"], flags_of(command), {})
+    return document

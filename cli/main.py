@@ -182,7 +182,8 @@ class _Report:
         say(f"spikeprep: {message}")
         if "--json" in self.args and not self.invocation.json_printed:
             with suppress(OSError):  # nobody reads it, or its disk is full
-                emit_json({"error": {"type": kind, "message": message, **more, "exit_code": code}})
+                error = {"type": kind, "message": message, **more, "exit_code": code}
+                emit_json({"error": error} | self.invocation.document)
         return code
 
     def fail_with(self, error: SpikeprepError) -> int:

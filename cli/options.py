@@ -19,11 +19,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Invocation:
-    """One call of the command line: its arguments, and whether its JSON document has been printed."""
+    """One call of the command line: its arguments, and its JSON document."""
 
     def __init__(self, args: Iterable[str]) -> None:
         self.args = list(args)
         self.json_printed = False
+        self.document: dict[str, Any] = {}  # what stands beside an error in the JSON document
 
 
 def json_option(command: Command) -> Command:

@@ -18,6 +18,7 @@ from .config import build, leaves
 from .data import Events
 from .errors import DataError, UsageError, near_miss, printable
 from .eventfiles import EventWriter, Invalid, write
+from .eventfiles.checks import NoEvents
 from .eventfiles.detect import formats
 from .eventfiles.reading import open_recording
 from .eventfiles.writing import find_writer, writer_class
@@ -33,10 +34,10 @@ from .text import format_bytes, format_duration, listed
 from .urls import local_path, redacted
 
 _PIECE = 1 << 18  # events
-_SHOWN = 5  # files in one message
 _LINES = 20  # files that are listed one by one
 _ARGUMENT = re.compile(r"(?<![.\w])(?!(?:format|size|invalid)=)([a-z_]+)=('[^']*'|-?[\w…]+)")  # of `read`
 _OPTIONS = ("read", "write")
+_LEAVE_OUT = "Leave the recording out."
 READING_LIMITS = ("max_bytes", "max_ratio")
 """Settings below ``read`` that are no options of a format: those of `Limits`."""
 
@@ -112,12 +113,13 @@ class Conversion:
     seconds: float = 0.0
 
     def error(self) -> DataError | None:
-        """Return one error for all recordings that could not be converted; None where there are none."""
+        """Return one error with a line for each recording that could not be converted; None where all could."""
         if len(self.failures) < 2:
             return self.failures[0][1] if self.failures else None
-        shown = listed([str(error) for _, error in self.failures], _SHOWN, " ", "files")
+        lines = "".join(f"\n{error}" for _, error in self.failures)
         total = len(self.files) + len(self.failures) + self.kept
-        return DataError(f"{len(self.failures):,} of {total:,} recordings could not be converted: {shown}")
+        got = f"{len(self.failures):,} of {total:,} recordings could not be converted"
+        return ConversionError(got, hint=lines, result=self)
 
     def notes(self) -> list[str]:
         """Return what was changed, decided, and deserves attention, each with its files."""
@@ -158,6 +160,16 @@ class Conversion:
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+
+class ConversionError(DataError):
+    """Several recordings that could not be converted; `result` has them, and those that were."""
+
+    def __init__(
+        self, got: str, expected: str = "", hint: str = "", result: Conversion | None = None
+    ) -> None:
+        super().__init__(got, expected, hint)
+        self.result = result
 
 
 class Task(NamedTuple):
@@ -399,6 +411,10 @@ def _convert(task: Task, reading: Reading, writer: EventWriter, overwrite: bool)
                 for piece in recording.walk(decoder, changes):
                     yield piece
                     last = int(piece["t"][-1])
+            except NoEvents as error:
+                raise _Unreadable(
+                    error.got, "at least one, as no file is written without", _LEAVE_OUT
+                ) from error
             except DataError as error:
                 raise _Unreadable(error.got, error.expected, _of_reading(error.hint)) from error
 

@@ -46,7 +46,8 @@ class SpikeprepError(Exception):
         got, expected, hint = printable(got), printable(expected), printable(hint, "\n\t")
         self.got, self.expected, self.hint = got, expected, hint
         head = f"{got}; expected {expected}." if expected else f"{got.rstrip('.')}."
-        super().__init__(f"{head} {hint}".strip())
+        space = "" if hint.startswith("\n") else " "  # a list, a line each
+        super().__init__(f"{head}{space}{hint}".strip())
 
     def __reduce__(self) -> tuple[type[SpikeprepError], tuple[str, str, str]]:
         """Pickle all three parts, so that an error of a worker process arrives as it was raised."""

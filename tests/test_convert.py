@@ -217,6 +217,48 @@ def test_what_cannot_be_converted_is_named_at_the_end(tmp_path, tree):
     assert "4 were there already" in again.stdout
 
 
+@pytest.mark.parametrize("whole", [0, 2])
+def test_each_of_many_failures_is_named_with_flags(tmp_path, whole):
+    root = tmp_path / "data"
+    root.mkdir()
+    names = [f"{n:02}.dat" for n in range(11)]
+    for n, name in enumerate(names):
+        data = writing.dat_bytes(events_of().array)
+        (root / name).write_bytes(data if n < whole else data[:-3])
+    done = run(root, "--out", tmp_path / "out", "--to", "evt3", "--json")
+    assert done.exit_code == 3
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"spikeprep: {11 - whole} of 11 recordings could not be converted."
+    assert [line.partition(" is truncated")[0] for line in lines[1:]] == [
+        str(root / name) for name in names[whole:]
+    ]
+    assert all("pass --invalid drop" in line for line in lines[1:])
+    document = json.loads(done.stdout)
+    assert ("error" in document) == (not whole)
+    assert len(document["files"]) == whole
+    assert [failure["file"] for failure in document["failures"]] == [
+        str(root / name) for name in names[whole:]
+    ]
+    assert all("pass --invalid drop" in failure["hint"] for failure in document["failures"])
+    if not whole:
+        words = r"could not be converted\.\n.*00\.dat is truncated.*invalid='drop'"
+        with pytest.raises(DataError, match=words):
+            spikeprep.convert(root, tmp_path / "out", to="evt3", progress=False)
+
+
+@pytest.mark.parametrize("name", ["a.raw", "a.csv"])
+def test_a_recording_without_events_is_left_out(tmp_path, name):
+    content = {"a.raw": writing.evt3_bytes(events_of().array[:0]), "a.csv": b"%geometry:34,34\nx,y,p,t\n"}
+    (tmp_path / name).write_bytes(content[name])
+    for more in ((), ("--invalid", "drop"), ("--invalid", "clip")):
+        done = run(tmp_path / name, "--out", tmp_path / "b.h5", *more)
+        assert done.exit_code == 3
+        assert "no events; expected at least one" in done.stderr
+        assert "Leave the recording out" in done.stderr
+        assert "--invalid" not in done.stderr
+    assert len(read(tmp_path / name, invalid="drop").array) == 0
+
+
 def test_a_folder_of_failures_leaves_no_empty_folders(tmp_path, tree):
     for path in (tree / "train/b/deep").iterdir():
         path.write_bytes(b"")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..data import EVENT
 from ..errors import DataError
 from .base import BLOCK, LATEST, Decoder, Words, as_words, empty_events
-from .checks import LATE, OFF_SENSOR, PADDED, POLARITY, REASONS, Changes, Invalid
+from .checks import LATE, OFF_SENSOR, PADDED, POLARITY, REASONS, Changes, Invalid, NoEvents
 from .disorder import (
     PADDING,
     SORT,
@@ -297,7 +297,7 @@ class CheckedPass:
                 "Fetch it again, or pass invalid='drop' to keep the complete records.",
             )
         if not self.events and self.invalid == "fail":
-            raise DataError(
+            raise NoEvents(
                 f"{path} has no events", "", "Leave it out, or pass invalid='drop' to read it as silence."
             )
         self.changes.rest = rest

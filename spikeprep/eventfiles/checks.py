@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..errors import printable
+from ..errors import DataError, printable
 from .kernels import AHEAD, BACK
 
 Invalid = Literal["fail", "clip", "drop"]
@@ -38,6 +38,10 @@ REASONS = {
     LATE: Reason("too late", "{late}."),
     PADDED: Reason("padding", ""),
 }
+
+
+class NoEvents(DataError):
+    """A recording without events, which is silence where that is asked for."""
 
 
 class ChangedEvents(UserWarning):

@@ -47,6 +47,7 @@ from .text_writer import TextWriter
 from .units import microseconds
 from .writer import EventWriter
 
+_LINES = 1000  # of which the first event is one, or there are none
 _HEAD = 1 << 16  # bytes of the lines that are no events, and of those that tell the order
 _SLICE = 1 << 20  # bytes that are read at a time
 _SEPARATOR = re.compile(r"[\s,;]+")
@@ -193,7 +194,7 @@ class TextFile(ColumnFormat):
 
     @classmethod
     def matches(cls, head: bytes) -> bool | None:
-        """Return None for text that has a line of four numbers, True where it is packed, else False."""
+        """Return None for text with a line of four numbers or of the columns' names, True if packed, else False."""
         text = unpacked_head(head)
         if not (text and is_text(text) and (_layout(text) or _wrong_value(text))):
             return False
@@ -225,10 +226,10 @@ class TextFile(ColumnFormat):
 
 @lru_cache(8)
 def _layout(head: bytes) -> _Layout | None:
-    """Return what the first lines tell; None where there is no line of four numbers among them."""
+    """Return what the first lines tell; None where no line has four numbers, nor the columns' names without events."""
     at, order, size, unit = 0, "", None, ""
     lines = head.split(b"\n")
-    for number, raw in enumerate(lines[: 1000 if len(head) < _HEAD else -1]):
+    for number, raw in enumerate(lines[: _LINES if len(head) < _HEAD else -1]):
         line = raw.decode("utf-8-sig", "replace").strip()
         words, names = _SEPARATOR.split(line.lstrip("#%/ ")), _names_in(line)
         if line.startswith("%geometry:") and len(words) == 2:
@@ -252,7 +253,9 @@ def _layout(head: bytes) -> _Layout | None:
         else:
             return None
         at += len(raw) + 1
-    return None
+    # the columns' names and no events
+    whole = len(head) < _HEAD and len(lines) <= _LINES
+    return _Layout(len(head), order, ",", False, size, "", unit) if order and whole else None
 
 
 def _names_in(line: str) -> list[str]:

@@ -217,3 +217,23 @@ def test_a_value_that_is_no_number_below_names_is_named(tmp_path, row, field, co
         DataError, match=rf"a.csv: line 3 has '{field}' in column {column}; expected a decimal number"
     ):
         read(tmp_path / "a.csv", size=(50, 50))
+
+
+@pytest.mark.parametrize("head", ["x,y,p,t\n", "# a comment\nt_us x y p\n", "%geometry:9,9\n%x,y,p,t\n"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_text_of_names_alone_is_a_recording_without_events(tmp_path, head, pack):
+    path = tmp_path / ("a.csv" if pack is bytes else "a.csv.gz")
+    path.write_bytes(pack(head.encode()))
+    with pytest.raises(DataError, match=r"has no events.*invalid='drop' to read it as silence"):
+        read(path, size=(9, 9))
+    for invalid in ("clip", "drop"):
+        for order in ("", "sort"):
+            assert len(read(path, size=(9, 9), invalid=invalid, order=order).array) == 0
+
+
+@pytest.mark.parametrize("content", ["x,y,p\n", "x,y,p,t\none,two,three,four\n", "# notes\n", "a,b,c,d\n"])
+def test_text_that_names_no_events_is_none(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(DataError):
+        read(path, size=(9, 9), invalid="drop")
