@@ -188,7 +188,7 @@ class Decoder(ABC):
     notes: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
     polarity_hint: str = "They have another meaning: save p as 0 (OFF) and 1 (ON)"
-    size_hint: str = ""  # for an event off the sensor: "…, or "
+    size_hint: str = ""  # what else events off the sensor may mean, as a clause: "pass …"
     late_hint: str = "Check that the file is of this format"  # for a time stamp beyond `latest`
 
     @abstractmethod

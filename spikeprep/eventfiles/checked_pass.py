@@ -241,7 +241,7 @@ class CheckedPass:
             what = f"x {x}, y {y} lies off the sensor"
             expected = f"x below {width} and y below {height}"
             size = f"Give size=(width, height) if the sensor is not {width} × {height}"
-            fix = f"{size}, or {self.decoder.size_hint}{_HINT}"
+            fix = f"{size}, or {self._other_sensor}{_HINT}"
             xs, ys = events.raw[:2]
             if min(xs.min(), ys.min()) == 1 and (xs.max() <= width and ys.max() <= height):
                 larger = f"size=({width + 1}, {height + 1})"
@@ -284,6 +284,12 @@ class CheckedPass:
             raise DataError(f"{self.decoder.path}: {what}", expected, fix)
         self.changes.first = what
 
+    @property
+    def _other_sensor(self) -> str:
+        """What else events off the sensor may mean: "…, or ", or an empty text."""
+        hint = self.decoder.size_hint
+        return f"{hint}, or " if hint else ""
+
     def finish(self) -> None:
         """Check what is known only after the last event: a truncated file, a recording without events."""
         self.changes.undated = self.decoder.undated
@@ -322,7 +328,10 @@ class CheckedPass:
                     f"; first {self.changes.first}",
                     f"at most {_REPAIRED} or {_SHARE:.0%} to repair: so many mean something else",
                     reason.many.format(
-                        late=self.decoder.late_hint, order=self._order, polarity=self.decoder.polarity_hint
+                        late=self.decoder.late_hint,
+                        order=self._order,
+                        polarity=self.decoder.polarity_hint,
+                        other=self._other_sensor,
                     ),
                 )
 

@@ -33,7 +33,7 @@ OFF_SENSOR, POLARITY, LATE, PADDED = 3, 4, 5, 6
 REASONS = {
     BACK: Reason("with a stamp before an earlier one", "{order}."),
     AHEAD: Reason("with a stamp that those after it do not go on from", "{order}."),
-    OFF_SENSOR: Reason("off the sensor", "The sensor is larger: give size=(width, height)."),
+    OFF_SENSOR: Reason("off the sensor", "The sensor is larger: {other}give size=(width, height)."),
     POLARITY: Reason("whose polarity is neither 0 nor 1", "{polarity}."),
     LATE: Reason("too late", "{late}."),
     PADDED: Reason("padding", ""),

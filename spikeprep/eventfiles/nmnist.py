@@ -83,6 +83,7 @@ class Nmnist(EventFormat):
     title: ClassVar[str] = "N-MNIST .bin"
     extensions: ClassVar[tuple[str, ...]] = (".bin",)
     size: ClassVar[tuple[int, int]] = (34, 34)
+    size_hint: ClassVar[str] = "pass format='ncaltech101' if the recording is of N-Caltech101, 240 × 180"
 
     @classmethod
     def matches(cls, head: bytes) -> bool | None:
@@ -92,7 +93,7 @@ class Nmnist(EventFormat):
     def decoder(self, file: InputFile) -> Decoder:
         """Return a decoder; there is no header."""
         decoder = _Decoder(file, 0)
-        decoder.size = self.size
+        decoder.size, decoder.size_hint = self.size, self.size_hint
         return decoder
 
 
@@ -104,3 +105,4 @@ class NCaltech101(Nmnist):
     title: ClassVar[str] = "N-Caltech101 .bin"
     extensions: ClassVar[tuple[str, ...]] = ()
     size: ClassVar[tuple[int, int]] = (240, 180)
+    size_hint: ClassVar[str] = ""

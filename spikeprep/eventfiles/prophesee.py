@@ -127,9 +127,7 @@ class RawFormat(EventFormat):
         events.size = sensor_of(fields)
         if stated in _ENCODINGS:
             other = _ENCODINGS[stated]
-            events.size_hint = (
-                f"state EVT {other} in the header if the words are of that, not EVT {stated}, or "
-            )
+            events.size_hint = f"state EVT {other} in the header if the words are of that, not EVT {stated}"
         return events
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,20 +15,21 @@ from spikeprep.eventfiles import open_events, outline, read
 from spikeprep.eventfiles.nmnist import decode_reference
 
 from ..assets import asset
+from .test_formats import FORMS, recording
 from .test_references import decoded, same
 from .writing import events_of, nmnist_bytes
 
 
-@pytest.mark.parametrize("recording", [0, 1])
-def test_the_golden_recordings(tmp_path, recording):
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_golden_recordings(tmp_path, number):
     golden = np.load(asset("golden/events_bin.npz"))
     path = tmp_path / "00001.bin"
-    path.write_bytes(golden[f"raw_{recording}"].tobytes())
+    path.write_bytes(golden[f"raw_{number}"].tobytes())
     events = read(path)
     assert (events.size, events.polarities, events.start) == ((34, 34), 2, 0)
     assert events.array.dtype == EVENT
     for name in "txyp":
-        np.testing.assert_array_equal(events.array[name], golden[f"{name}_{recording}"])
+        np.testing.assert_array_equal(events.array[name], golden[f"{name}_{number}"])
     np.testing.assert_array_equal(outline(path).array, events.array[-1:])
     np.testing.assert_array_equal(open_events(path, piece_events=1000).array, events.array)
 
@@ -62,3 +65,16 @@ def test_events_off_the_sensor_are_refused(tmp_path):
     ):
         read(path)
     assert read(path, size=(240, 180)).array["x"].tolist() == [5, 200]
+
+
+@pytest.mark.parametrize("invalid", ["fail", "drop"])
+def test_a_recording_of_ncaltech101_that_is_not_named_so(tmp_path, invalid):
+    events = recording(FORMS["ncaltech101"], 400)
+    path = FORMS["ncaltech101"].put(tmp_path, events)
+    with pytest.raises(DataError) as refused:
+        read(path, invalid=invalid)
+    (name,) = re.findall(r"pass format='(\w+)' if the recording is of N-Caltech101", refused.value.hint)
+    assert len(read(path, invalid=invalid, format=name).array) == 400
+    with pytest.raises(DataError) as refused:
+        read(path, format=name, size=(34, 34))
+    assert "ncaltech101" not in refused.value.hint
