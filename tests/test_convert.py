@@ -170,6 +170,22 @@ def test_several_files_and_folders(tmp_path, tree):
     ]  # fmt: skip
 
 
+def test_nothing_is_said_of_what_convert_has_written(tmp_path):
+    path = write(tmp_path / "a.dat", events_of()).path
+    names = {
+        "b.h5": (),
+        "c.csv": ("--set", "write.names=true"),
+        "d.txt": (),
+        "e.aedat4": (),
+        "f.raw": (),
+        "g.dat": (),
+    }
+    for name, more in names.items():
+        done = run(path, "--out", tmp_path / name, *more)
+        assert (done.exit_code, done.stderr) == (0, ""), name
+        path = tmp_path / name
+
+
 def test_a_file_goes_into_a_folder_that_is_there(tmp_path):
     source = write(tmp_path / "a.csv", events_of()).path
     (tmp_path / "out").mkdir()

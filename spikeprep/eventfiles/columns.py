@@ -123,7 +123,7 @@ class ColumnDecoder(ChunkDecoder):
         self.file, self.path, self.form = file, file.path, form
         self._unit = form.unit or unit
         self._known = bool(self._unit)
-        if where and not form.unit:
+        if where and not form.unit and unit != "us":  # µs is what numbers are in without a word about it
             self.notes = (f"t is in {_UNIT_WORDS[unit]}, as {where}",)
         super().__init__()
 
