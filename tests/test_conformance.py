@@ -471,6 +471,15 @@ def test_a_plugin_of_no_kind_fails():
         check_plugin(Lonely())
 
 
+@pytest.mark.parametrize("check", [check_plugin, check_event_format, check_transform])
+def test_a_plugin_without_a_name_fails_with_the_reason(check):
+    class Nameless(Plugin):
+        """Without a name."""
+
+    with pytest.raises(AssertionError, match=r"Nameless: it has no name; write name: ClassVar"):
+        check(Nameless(), *[[]] * (2 if check is check_event_format else check is check_transform))
+
+
 @pytest.fixture
 def fresh(monkeypatch):
     """Leave no registered class behind."""

@@ -35,6 +35,11 @@ def conformance(check: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(check)
     def checked(*args: Any, **options: Any) -> None:
+        if args and isinstance(args[0], Plugin) and not hasattr(args[0], "name"):
+            cls = type(args[0]).__qualname__
+            raise AssertionError(
+                f'{cls}: it has no name; write name: ClassVar[str] = "my_plugin" in the class'
+            )
         try:
             check(*args, **options)
         except AssertionError:
