@@ -194,7 +194,10 @@ class _Report:
         hint = hint_with_flags(error.hint, own, others)
         code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
         message = str(SpikeprepError(got, error.expected, hint))
-        return self.fail(type(error).__name__, message, code, got=got, expected=error.expected, hint=hint)
+        kinds = (
+            kind.__name__ for kind in type(error).__mro__ if kind.__module__ == SpikeprepError.__module__
+        )
+        return self.fail(next(kinds), message, code, got=got, expected=error.expected, hint=hint)
 
     def _flags(self, name: str) -> dict[str, click.Option]:
         command = self.group.get_command(click.Context(self.group), name)

@@ -54,12 +54,12 @@ class Plugin(config.Settings):
         """Raise `PluginError` where the class lacks what its kind needs beyond a name and methods; `what` names it."""
 
 
-def check_attributes(cls: type[Any], what: str) -> None:
-    """Raise `PluginError` where a class lacks class attributes that its bases declare without a value."""
+def check_attributes(cls: type[Any], base: type[Any], what: str) -> None:
+    """Raise `PluginError` where a class lacks class attributes that its base class declares without a value."""
     declared = (
         name
-        for base in cls.__mro__
-        for name, annotation in inspect.get_annotations(base).items()
+        for ancestor in base.__mro__
+        for name, annotation in inspect.get_annotations(ancestor).items()
         if "ClassVar" in str(annotation)
     )
     if missing := sorted(name for name in set(declared) if not hasattr(cls, name)):
@@ -201,7 +201,7 @@ class Registry:
             raise UsageError(
                 f"{what} is not a frozen dataclass", "one", "Decorate it with @dataclass(frozen=True)."
             )
-        check_attributes(cls, what)
+        check_attributes(cls, self.base, what)
         cls.check_class(what)
 
 

@@ -49,7 +49,7 @@ class EventWriter(Settings, ABC):
     @classmethod
     def check_class(cls, what: str) -> None:
         """Raise `PluginError` unless a writer can be made of the class; `what` names it."""
-        check_attributes(cls, what)
+        check_attributes(cls, EventWriter, what)
         check_extensions(cls, what)
         if not cls.extensions:
             raise PluginError(f"{what} has no extensions", "one ending at least, such as ('.tiny',)")
