@@ -315,7 +315,7 @@ FusedLayer = Callable[[Any, LinearMap, Mapping[str, ParameterState]], DeviceLaye
 """(backend, layer, states by array name) → a layer that a backend computes in a way of its own."""
 
 FusedOutput = Callable[[Any, Any, Array, Array | None, Any], OutputError]
-"""(backend, output, labels, sample weights or None, constants) → a rule's `output_error`; replayable."""
+"""(backend, output, labels, sample weights or None, constants) → a rule's `output_error`, weighted; replayable."""
 
 Pass = Callable[[Any, Array, Array | None, Array | None], Array]
 """(input, labels, sample weights or None, dropout keys or None) → what the pass measured.

@@ -26,7 +26,7 @@ from .backend import (
     ParameterState,
     Spikes,
 )
-from .errors import UsageError
+from .errors import broken_plugin
 
 
 class ArrayParameter(Parameter):
@@ -141,30 +141,43 @@ class Connection:
         """Return W S: spikes of the pre units → (sample, time, post)."""
         drive = self._backend.drive(self._map, self.arrays, spikes)
         shape = (len(spikes.steps), int(spikes.steps.max(initial=0)), prod(self._map.out_shape))
-        return _checked(drive, shape, f"apply of the layer kind {self._map.name}")
+        return checked(drive, shape, f"apply of the layer kind {self._map.name} returned", self._map)
 
     def apply(self, x: Array) -> Array:
         """Return W x: real (…, pre) → (…, post)."""
+        self._check_operand("apply", "x", x, self._map.in_shape)
         y = self._map.apply(self._backend.xp, self.arrays, x)
-        return _checked(
-            y, (*x.shape[:-1], prod(self._map.out_shape)), f"apply of the layer kind {self._map.name}"
-        )
+        shape = (*x.shape[:-1], prod(self._map.out_shape))
+        return checked(y, shape, f"apply of the layer kind {self._map.name} returned", self._map)
 
     def transpose(self, y: Array) -> Array:
         """Return Wᵀ y: real (…, post) → (…, pre)."""
+        self._check_operand("transpose", "y", y, self._map.out_shape)
         x = self._map.transpose(self._backend.xp, self.arrays, y)
-        return _checked(
-            x, (*y.shape[:-1], prod(self._map.in_shape)), f"transpose of the layer kind {self._map.name}"
-        )
+        shape = (*y.shape[:-1], prod(self._map.in_shape))
+        return checked(x, shape, f"transpose of the layer kind {self._map.name} returned", self._map)
 
     def correlate(self, y: Array, x: Array) -> None:
         """Add Σ y xᵀ, over samples and, where there is one, the time axis, to the gradient sums."""
+        self._check_operand("correlate", "y", y, self._map.out_shape)
+        self._check_operand("correlate", "x", x, self._map.in_shape)
+        if y.shape[:-1] != x.shape[:-1]:
+            raise ValueError(
+                f"correlate got y of shape {y.shape} and x of shape {x.shape}; expected equal axes but the last"
+            )
         gradients = self._map.correlate(self._backend.xp, self.arrays, y, x)
         if not isinstance(gradients, Mapping):
             gradients = {}
         for name, parameter in self.parameters.items():
-            what = f"correlate of the layer kind {self._map.name}, {name}"
-            parameter.add_gradient(_checked(gradients.get(name), parameter.shape, what))
+            what = f"correlate of the layer kind {self._map.name}, {name} returned"
+            parameter.add_gradient(checked(gradients.get(name), parameter.shape, what, self._map))
+
+    def _check_operand(self, method: str, name: str, array: Array, units: tuple[int, ...]) -> None:
+        """Raise `ValueError` where a rule calls a method with no array (…, units)."""
+        got = f"{name} of shape {array.shape}" if hasattr(array, "shape") else f"{name} = {array!r}"
+        if getattr(array, "shape", ())[-1:] != (prod(units),):
+            side = "pre" if name == "x" else "post"
+            raise ValueError(f"{method} got {got}; expected (…, {prod(units)}), its {side} units")
 
     def fan_in(self) -> Array:
         """Return Σ_j w_ij (post,): the map applied to ones."""
@@ -197,18 +210,17 @@ class ComposedLayer(DeviceLayer):
     ) -> Array | None:
         """See `DeviceLayer.backward`."""
         error = self._rule.backward(self._backend, self._connection, pre, post, signal, constants, send)
-        return (
-            _checked(error, (len(pre.steps), pre.units), f"backward of the rule {self._rule.name}")
-            if send
-            else None
-        )
+        if not send:
+            return None
+        shape = (len(pre.steps), pre.units)
+        return checked(error, shape, f"backward of the rule {self._rule.name} returned", self._rule)
 
 
-def _checked(array: Array, shape: tuple[int, ...], what: str) -> Array:
-    """Return what a plugin returned; raises `UsageError` where it is no array of the shape that its contract says."""
+def checked(array: Array, shape: tuple[int, ...], what: str, plugin: object) -> Array:
+    """Return what a plugin returned; raises `PluginError` where it is no array of the shape that its contract says."""
     if getattr(array, "shape", None) != shape:
         got = f"an array of shape {array.shape}" if hasattr(array, "shape") else repr(array)
-        raise UsageError(f"{what} returned {got}", f"an array of shape {shape}", "Correct the plugin.")
+        raise broken_plugin(type(plugin), f"{what} {got}", f"an array of shape {shape}")
     return array
 
 
@@ -222,21 +234,22 @@ def trained_arrays(rule: LayerRule, layer: LinearMap) -> dict[str, ArraySpec]:
 
     Raises
     ------
-    UsageError
+    PluginError
         A plugin describes an array by something else than an `ArraySpec`, or both use one name.
     """
     added, specs = rule.specs(layer), layer.specs()
-    for owner, arrays in ((f"the layer kind {layer.name}", specs), (f"the rule {rule.name}", added)):
+    owners = ((f"the layer kind {layer.name}", layer, specs), (f"the rule {rule.name}", rule, added))
+    for owner, plugin, arrays in owners:
         for name, spec in arrays.items():
             if not isinstance(spec, ArraySpec):
-                raise UsageError(
-                    f"specs of {owner} has {spec!r} for {name!r}", "an ArraySpec", "Correct the plugin."
+                raise broken_plugin(
+                    type(plugin), f"specs of {owner} has {spec!r} for {name!r}", "an ArraySpec"
                 )
     if shared := sorted(set(specs) & set(added)):
-        raise UsageError(
+        raise broken_plugin(
+            type(rule),
             f"the layer kind {layer.name} and the rule {rule.name} both train an array called {shared[0]!r}",
             "arrays of different names",
-            "Correct the plugin.",
         )
     return {**specs, **added}
 

@@ -82,6 +82,12 @@ class PluginError(CapabilityError):
     """A plugin that breaks its contract: a wrong result, or an exception that is no `SpikeprepError`."""
 
 
+def broken_plugin(plugin: type, got: str, expected: str = "") -> PluginError:
+    """Return the error for a plugin class that breaks its contract: `got` names it and says what it did."""
+    hint = f"Correct {plugin.__module__}.{plugin.__qualname__}, or report this to its authors."
+    return PluginError(got, expected, hint)
+
+
 def lacks_space_or_permission(error: OSError) -> bool:
     """Whether the operating system refused for want of disk space, of quota, of a permission or of larger files.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spikeprep.encoding.run import encode
-from spikeprep.errors import UsageError
+from spikeprep.errors import PluginError, UsageError
 from spikeprep.recipes import load_recipe
 from spikeprep.registry import LAYERS, RULES
 from spikeprep.store import SpikeStore
@@ -86,6 +86,17 @@ def test_they_train_on_every_backend(digits: SpikeStore, tmp_path: Path, case: s
 
 
 @pytest.mark.usefixtures("toy_plugins")
+def test_class_weights_and_boost_work_without_help_of_the_rule(digits: SpikeStore, tmp_path: Path) -> None:
+    changes = {"rule": "delta", "arch": "12", "threshold": 2.0}
+    cases = {"none": {}, "listed": {"class_weights": [1] * 9 + [100]}, "boost": {"boost": True}}
+    runs = {
+        name: train(digits, tmp_path / name, "cpu-float64", **changes, **more) for name, more in cases.items()
+    }
+    for name in ("listed", "boost"):
+        assert any((runs[name][key] != array).any() for key, array in runs["none"].items() if "weight" in key)
+
+
+@pytest.mark.usefixtures("toy_plugins")
 def test_they_are_listed_and_described() -> None:
     assert "delta" in RULES.names()
     assert "block_diagonal" in LAYERS.names()
@@ -133,7 +144,7 @@ def test_a_layer_that_breaks_its_contract(
     message: str,
 ) -> None:
     monkeypatch.setattr(LAYERS.get("block_diagonal"), method, result)
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(PluginError, match=message):
         train(digits, tmp_path / "run", "cpu-float64", arch="4x5-4x5", rule="delta")
 
 
@@ -144,7 +155,7 @@ def test_a_rule_that_breaks_its_contract(
     rule = RULES.get("delta")
     monkeypatch.setattr(rule, "backward", lambda self, *args: None)
     with pytest.raises(
-        UsageError, match="backward of the rule delta returned None; expected an array of shape"
+        PluginError, match="backward of the rule delta returned None; expected an array of shape"
     ):
         train(digits, tmp_path / "run", "cpu-float64", rule="delta", arch="5")
 

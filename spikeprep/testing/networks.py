@@ -62,10 +62,20 @@ def network_of(
     return build_network(backend, rule, layers, random_states(rule, layers, seed), fused=fused)
 
 
-def results(network: Network, batch: PackedBatch) -> dict[str, NDArray[Any]]:
-    """Return what one forward and backward pass gives, host: each layer's spikes, the loss, each array's gradient."""
+def sample_weights(samples: int) -> NDArray[np.float64]:
+    """Return the weights that the checks give the samples of a batch: all unlike each other."""
+    return np.linspace(1, 2, samples)
+
+
+def results(
+    network: Network, batch: PackedBatch, weights: NDArray[np.float64] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return what one forward and backward pass gives, host: each layer's spikes, the loss, each array's gradient.
+
+    Samples have the `weights` (sample,), by default `sample_weights`.
+    """
     spikes = network.forward(batch)
-    loss = network.backward(spikes, batch.labels, np.linspace(1, 2, len(batch)))
+    loss = network.backward(spikes, batch.labels, sample_weights(len(batch)) if weights is None else weights)
     found = {f"spikes of layer {n}": network.backend.unpack(s) for n, s in enumerate(spikes)}
     found["loss"] = np.asarray(loss)
     for n, layer in enumerate(network.devices):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..backend import Backend
+from ..backend import Backend, LinearMap
+from ..data import PackedBatch
 from ..reference.backend import ReferenceBackend
 from ..train.rules import LearningRule
 from ..train.settings import TrainSettings
-from .networks import dense_layers, difference, network_of, random_batch, results
+from .networks import dense_layers, difference, network_of, random_batch, results, sample_weights
 from .plugins import check_plugin, conformance, require
 
 _SEEDS = 3
@@ -23,7 +26,7 @@ def check_rule(rule: LearningRule, backends: Sequence[Backend] = ()) -> None:
     """Check a learning rule on small networks of fully connected layers.
 
     Its settings do not clash with those of training, its results are finite, the same every time, and the same on every
-    backend, fused and composed.
+    backend, fused and composed. A sample's weight scales its part of every gradient, and nothing else.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def check_rule(rule: LearningRule, backends: Sequence[Backend] = ()) -> None:
     shared = {field.name for field in fields(rule)} & {field.name for field in fields(TrainSettings)}
     require(not shared, f"{rule.name}: training has settings called {', '.join(sorted(shared))} too")
     layers = dense_layers(20, 12, 4)
-    reference = ReferenceBackend()
+    reference, learns = ReferenceBackend(), False
     for seed in range(_SEEDS):
         batch = random_batch(seed, 20, 4)
         expected = results(network_of(reference, rule, layers, seed), batch)
@@ -59,3 +62,43 @@ def check_rule(rule: LearningRule, backends: Sequence[Backend] = ()) -> None:
                 )
                 way = "fused" if fused else "composed"
                 require(not wrong, f"{rule.name} on {backend.name}, {way}, against the reference: {wrong}")
+        learns = _check_weights(rule, layers, seed, batch, expected) or learns
+    require(
+        learns,
+        f"{rule.name}: no gradient depends on the error of any sample; "
+        "check it with settings under which neurons fire",
+    )
+
+
+def _check_weights(
+    rule: LearningRule,
+    layers: Sequence[LinearMap],
+    seed: int,
+    batch: PackedBatch,
+    expected: Mapping[str, NDArray[Any]],
+) -> bool:
+    """Check that gradients are linear in the weights of the samples, but for a part that does not depend on the error.
+
+    `expected` are the results with `sample_weights`. Return whether any gradient depends on the weights.
+    """
+    samples = len(batch)
+    # fused=False: the rule's own output_error and backward
+    networks = (network_of(ReferenceBackend(), rule, layers, seed, fused=False) for _ in range(samples + 1))
+    nothing, *alone = (
+        results(network, batch, weights)
+        for network, weights in zip(networks, [np.zeros(samples), *np.eye(samples)], strict=True)
+    )
+    found, depends = {}, False
+    for key, array in nothing.items():
+        found[key] = array
+        if key.startswith("gradient"):
+            parts = [(one[key] - array) * w for one, w in zip(alone, sample_weights(samples), strict=True)]
+            found[key] = array + sum(parts)
+            depends = depends or any(part.any() for part in parts)
+    wrong = difference(found, dict(expected), _DOUBLE)
+    require(
+        not wrong,
+        f"{rule.name}: class weights and boost do not scale a sample's part of every gradient: {wrong}; "
+        "expected gradients linear in the error that output_error returns",
+    )
+    return depends

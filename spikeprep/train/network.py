@@ -17,7 +17,6 @@ from ..backend import (
     DeviceLayer,
     FusedOutput,
     LinearMap,
-    OutputError,
     ParameterState,
     Pass,
     Spikes,
@@ -25,12 +24,12 @@ from ..backend import (
 from ..composition import device_layer
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks
-from ..errors import UsageError
 from ..random import generator
 from .dropout import check_dropout, kept_inputs, states_without_dropout
 from .layers import LayerKind
 from .layers.per_layer import at_layer
 from .optimiser import OptimiserSettings
+from .output_error import weighted_output_error
 from .rules import LearningRule
 
 States = Sequence[dict[str, ParameterState]]
@@ -140,14 +139,11 @@ class Network:
     ) -> Array:
         """Go backward from each layer's inputs, of which some are `kept` (None: all), and its outputs."""
         last = len(self.layers) - 1
-        output_error = self._fused_output or self.rule.output_error
-        output = output_error(self.backend, outputs[-1], labels, sample_weight, self._constants(last))
-        if not isinstance(output, OutputError):
-            raise UsageError(
-                f"output_error of the rule {self.rule.name} returned {output!r}",
-                "an OutputError",
-                "Correct the plugin.",
-            )
+        arguments = self.backend, outputs[-1], labels, sample_weight, self._constants(last)
+        if self._fused_output is not None:
+            output = self._fused_output(*arguments)
+        else:
+            output = weighted_output_error(self.rule, *arguments)
         trains, signal = [*outputs[:-1], output.spikes], output.signal
         for n in range(last, -1, -1):
             error = self.devices[n].backward(inputs[n], trains[n], signal, self._constants(n), send=n > 0)

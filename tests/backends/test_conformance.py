@@ -17,6 +17,7 @@ from spikeprep.train.layers.conv import Conv
 from spikeprep.train.layers.dense import Dense
 from spikeprep.train.layers.pool import Pool
 from spikeprep.train.rules.hm2bp import Hm2bp
+from spikeprep.train.rules.lee2016 import Lee2016
 from spikeprep.train.rules.loss import LossSettings
 
 from .backends import BACKENDS, DOUBLE, backend
@@ -159,3 +160,42 @@ class Mute(Hm2bp):
 def test_a_rule_without_an_output_error() -> None:
     with pytest.raises(AssertionError, match="output_error of the rule mute returned None"):
         check_rule(Mute((4.0, 3.0)))
+
+
+@dataclass(frozen=True)
+class Signed(Hm2bp):
+    """HM2-BP that sees the sign of the error alone, so that no weight of a sample has an effect."""
+
+    name = "signed"
+
+    def backward(self, backend: Any, connection: Any, pre: Any, post: Any, signal: Any, *args: Any) -> Any:
+        signal = replace(signal, error=backend.xp.sign(signal.error))
+        return super().backward(backend, connection, pre, post, signal, *args)
+
+
+@dataclass(frozen=True)
+class Content(Hm2bp):
+    """HM2-BP that finds no error."""
+
+    name = "content"
+
+    def output_error(self, *args: Any) -> Any:
+        output = super().output_error(*args)
+        return replace(output, signal=replace(output.signal, error=0 * output.signal.error))
+
+
+def test_a_rule_that_ignores_the_weights_of_samples() -> None:
+    with pytest.raises(
+        AssertionError,
+        match=r"signed: class weights and boost do not scale .* gradient of layer 0, weight is off",
+    ):
+        check_rule(Signed((4.0, 3.0)))
+
+
+def test_a_rule_that_learns_nothing() -> None:
+    with pytest.raises(AssertionError, match="content: no gradient depends on the error of any sample"):
+        check_rule(Content((4.0, 3.0)))
+
+
+def test_a_part_of_a_gradient_may_be_independent_of_the_error() -> None:
+    check_rule(Lee2016(alpha=1.0, balance=0.5))

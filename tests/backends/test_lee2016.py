@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spikeprep.backend import ArraySpec, Backend, ErrorSignal, OptimiserStep, ParameterState
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.data import Lee2016Constants, SoftResetParams
-from spikeprep.errors import UsageError
+from spikeprep.errors import PluginError, UsageError
 from spikeprep.testing import check_rule
 from spikeprep.train.layers.dense import Dense
 from spikeprep.train.layers.pool import Pool
@@ -372,7 +372,7 @@ class Twice(Dense):
 
 def test_an_array_that_both_call_by_one_name() -> None:
     layer = Twice((3,), 1)
-    with pytest.raises(UsageError, match="both train an array called 'threshold'"):
+    with pytest.raises(PluginError, match="both train an array called 'threshold'"):
         build_network(REFERENCE, Lee2016(), [layer], [{}])
 
 

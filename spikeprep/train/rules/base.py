@@ -90,10 +90,13 @@ class LearningRule(Plugin, ABC):
         backend: Backend,
         output: Spikes,
         labels: NDArray[Any],
-        sample_weight: NDArray[Any] | None,
         constants: Any,
     ) -> OutputError:
-        """Return loss and error at the output; labels and weights (sample,) are on the host, or arrays of `xp`."""
+        """Return loss and error at the output; labels (sample,) are on the host, or an array of `xp`.
+
+        Where samples are weighted (`class_weights`, `boost`), training multiplies the error by the weights; the
+        gradient of a sample must be linear in its error.
+        """
 
     @abstractmethod
     def backward(

@@ -234,13 +234,10 @@ class Hm2bp(LearningRule):
         backend: Backend,
         output: Spikes,
         labels: NDArray[Any],
-        sample_weight: NDArray[Any] | None,
         constants: Hm2bpConstants,
     ) -> OutputError:
         """See `LearningRule.output_error`."""
         error, loss = count_error(backend, backend.counts(output), labels, self.loss)
-        if sample_weight is not None:
-            error = error * backend.xp.asarray(sample_weight, backend.dtype)[:, None]
         gamma = lateral_factor(backend, output, labels, constants, self.loss.lateral_limit)
         return OutputError(loss, filled_output(backend, output, labels, self.loss), ErrorSignal(error, gamma))
 

@@ -150,7 +150,6 @@ class Lee2016(LearningRule):
         backend: Backend,
         output: Spikes,
         labels: NDArray[Any],
-        sample_weight: NDArray[Any] | None,
         constants: Lee2016Constants,
     ) -> OutputError:
         """See `LearningRule.output_error`: counts as a share of the largest one, less 1 for the label."""
@@ -158,8 +157,6 @@ class Lee2016(LearningRule):
         error = counts.astype(backend.dtype) / xp.maximum(counts.max(axis=1, keepdims=True), self.target)
         error[xp.arange(len(labels)), xp.asarray(labels)] -= 1
         loss = 0.5 * (error**2).sum(axis=1)
-        if sample_weight is not None:
-            error = error * xp.asarray(sample_weight, backend.dtype)[:, None]
         return OutputError(loss, output, ErrorSignal(error))
 
     def backward(

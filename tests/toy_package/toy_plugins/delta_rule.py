@@ -36,15 +36,11 @@ class DeltaRule(LearningRule):
         """See `LearningRule.forward`."""
         return backend.simulate(connection.drive(pre), pre.steps, constants)
 
-    def output_error(
-        self, backend: Any, output: Any, labels: Any, sample_weight: Any, constants: NeuronParams
-    ) -> OutputError:
+    def output_error(self, backend: Any, output: Any, labels: Any, constants: NeuronParams) -> OutputError:
         """See `LearningRule.output_error`."""
         xp = backend.xp
         error = backend.counts(output).astype(backend.dtype)
         error[xp.arange(len(labels)), xp.asarray(labels)] -= self.wanted
-        if sample_weight is not None:
-            error = error * xp.asarray(sample_weight, backend.dtype)[:, None]
         return OutputError(0.5 * (error**2).sum(axis=1), output, ErrorSignal(error))
 
     def backward(
