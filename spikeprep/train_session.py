@@ -13,6 +13,7 @@ from .distributed.launch import launch
 from .distributed.ranks import Ranks, SingleRank
 from .errors import UsageError
 from .feed.variants import VariantEncoder
+from .plugin_errors import plugin_errors
 from .store import SpikeStore
 from .system import cores
 from .train.memory import NetworkSize, memory_errors
@@ -136,6 +137,7 @@ def _train_as_rank(
     return _train(replace(session, device=device), ranks, listener, should_stop)
 
 
+@plugin_errors()
 @memory_errors("Lower batch, use a smaller arch, or choose another device.")
 def _train(
     session: TrainSession, ranks: Ranks, listener: Listener, should_stop: ShouldStop

@@ -18,6 +18,7 @@ from ..encoders.base import Encoder
 from ..encoding.run import EncodeSummary
 from ..errors import RunError, UsageError, near_miss
 from ..plot.spikes import check_sample, sample_name
+from ..plugin_errors import plugin_errors
 from ..recipes import Recipe, configured_recipe
 from ..results import Run, Store, TrainResult
 from ..store import SpikeStore, SplitReader
@@ -32,6 +33,7 @@ from .opening import open_run, open_store, path_of, store_of
 from .prediction import predict
 
 
+@plugin_errors()
 def draw(
     what: PathLike | EncodeSummary | TrainResult | SpikeStore | Run | Recipe,
     out: PathLike | None = None,

@@ -17,12 +17,14 @@ from ..encoding.run import EncodeSummary
 from ..encoding.run import encode as encode_store
 from ..errors import UsageError
 from ..interruption import Interrupted
+from ..plugin_errors import plugin_errors
 from ..progress import progress_for
 from ..recipes import Recipe, configured_recipe
 from ..urls import redacted
 from .arguments import PathLike, ShowProgress
 
 
+@plugin_errors()
 def encode(
     recipe: PathLike | Recipe,
     out: PathLike,
@@ -137,6 +139,7 @@ def encode(
     return summary
 
 
+@plugin_errors()
 def plan(
     recipe: PathLike | Recipe,
     out: PathLike,

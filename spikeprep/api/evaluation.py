@@ -8,6 +8,7 @@ from ..compile_ahead import Rehearsal, compiling_ahead
 from ..csv_files import check_csv
 from ..devices import select_backend
 from ..encoding.run import EncodeSummary
+from ..plugin_errors import plugin_errors
 from ..progress import progress_for
 from ..results import EVALUATED_COLUMNS, EvaluateResult, Run, TrainResult
 from ..store import SpikeStore
@@ -25,6 +26,7 @@ ALL = "all"
 _BATCH = 64  # samples; results do not depend on it
 
 
+@plugin_errors()
 @memory_errors("Choose another device.")
 def evaluate(
     run: PathLike | TrainResult | Run,

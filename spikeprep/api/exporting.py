@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import fitted
 from ..encoding.run import EncodeSummary
 from ..errors import SpikeprepError
+from ..plugin_errors import plugin_errors
 from ..progress import progress_for
 from ..results import Run, TrainResult
 from ..store import SpikeStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..export import ExportResult
 
 
+@plugin_errors()
 @memory_errors("Lower samples, or export one split.")
 def export(
     source: PathLike | TrainResult | Run | EncodeSummary | SpikeStore,

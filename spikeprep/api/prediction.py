@@ -28,6 +28,7 @@ from ..errors import (
     near_miss,
 )
 from ..packing import pack
+from ..plugin_errors import plugin_errors
 from ..progress import Progress, progress_for
 from ..random import SampleKey
 from ..results import PREDICTED_COLUMNS, Predictions, Run, TrainResult
@@ -51,6 +52,7 @@ _SPLIT = "test"
 _TAKES = "paths of files, signals as the encoder takes them, spikes (bool), a store, or a split of one"
 
 
+@plugin_errors()
 @memory_errors("Lower batch, or choose another device.")
 def predict(
     run: PathLike | TrainResult | Run,

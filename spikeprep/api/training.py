@@ -14,6 +14,7 @@ from ..encoding.run import EncodeSummary
 from ..encoding.variants import Variants, variants_of
 from ..errors import UsageError
 from ..interruption import Interrupted, delayed_interrupt
+from ..plugin_errors import plugin_errors
 from ..progress import progress_for
 from ..recipes import Recipe, known_recipe, load_recipe
 from ..results import TrainResult
@@ -28,6 +29,7 @@ from .opening import open_store, run_folder
 from .training_progress import TrainingProgress
 
 
+@plugin_errors()
 def train(
     store: PathLike | EncodeSummary | SpikeStore,
     *,
@@ -147,6 +149,7 @@ def _logs(
     return logs, RunFolder(session.folder).history() if logs and session.resume else []
 
 
+@plugin_errors()
 def plan_training(
     store: PathLike | EncodeSummary | SpikeStore,
     *,

@@ -7,10 +7,12 @@ from typing import Any
 
 from ..encoders.base import Encoder
 from ..encoding.tuning import Trial, tune_encoder
+from ..plugin_errors import plugin_errors
 from ..recipes import Recipe, configured_recipe, find_recipe
 from .arguments import PathLike
 
 
+@plugin_errors()
 def tune(
     recipe: PathLike | Recipe,
     encoder: str | Encoder | None = None,

@@ -10,6 +10,7 @@ from ..encoding.reencode import encoder_of
 from ..encoding.reencode import reencode as encode_again
 from ..encoding.run import EncodeSummary
 from ..errors import StoreError
+from ..plugin_errors import plugin_errors
 from ..progress import progress_for
 from ..store import SpikeStore, VerifyReport
 from ..store import verify as verify_store
@@ -17,6 +18,7 @@ from .arguments import PathLike, ShowProgress
 from .opening import path_of
 
 
+@plugin_errors()
 def verify(
     store: PathLike | EncodeSummary | SpikeStore,
     *,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Bits, Frames, SpikeTrain
-from ..errors import DataError, PluginError, UsageError, near_miss
+from ..errors import DataError, PluginError, UsageError, broken_plugin, near_miss
 from ..packing import unpack
 from ..random import SampleKey
 from ..registry import ENCODERS, TRANSFORMS, Plugin
@@ -339,14 +339,10 @@ def check_train(encoder: Encoder, train: Any, units: int, most_steps: int) -> No
 
 def plugin_error(plugin: Plugin, got: str, expected: str = "", sample: str = "") -> PluginError:
     """Return the error for a plugin that breaks its contract: `got` is what it did, `sample` the sample's id."""
-    cls, kind = type(plugin), "encoder" if isinstance(plugin, Encoder) else "transform"
+    kind = "encoder" if isinstance(plugin, Encoder) else "transform"
     kind = kind if isinstance(plugin, Encoder | Transform) else "source"
     where = f"sample {sample}: " if sample else ""
-    return PluginError(
-        f"{where}the {kind} {plugin.name} {got}",
-        expected,
-        f"Correct {cls.__module__}.{cls.__qualname__}, or report this to its authors.",
-    )
+    return broken_plugin(type(plugin), f"{where}the {kind} {plugin.name} {got}", expected)
 
 
 def _kind(value: Any) -> str:

@@ -19,6 +19,7 @@ from ..compilation import working_time
 from ..config import Count, fitted
 from ..encoders.base import Chain, Encoder
 from ..errors import StoreError, UsageError
+from ..plugin_errors import plugin_errors
 from ..random import check_seed
 from ..registry import ENCODERS
 from ..sources.pixel_range import FIRST_LIGHT, dark_arrays
@@ -34,6 +35,7 @@ from .sample_table import SampleTable, read_rows
 from .spool import Spool, write_shards
 
 
+@plugin_errors()
 def write_store(
     out: str | os.PathLike[str],
     samples: Any,

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from ..config import Count, Meta
 from ..data import Sample
-from ..errors import DataError, PluginError, SpikeprepError, UsageError
+from ..errors import DataError, PluginError, SpikeprepError, UsageError, broken_plugin
 from ..input_files import LIMITS, Limits, open_input
 from ..registry import Plugin
 
@@ -321,9 +321,7 @@ class CheckedSource(Source):
         }
 
     def _broken(self, got: str, expected: str = "", where: str = "") -> PluginError:
-        cls = type(self.source)
-        hint = f"Correct {cls.__module__}.{cls.__qualname__}, or report this to its authors."
-        return PluginError(f"{where}the source {self.name} {got}", expected, hint)
+        return broken_plugin(type(self.source), f"{where}the source {self.name} {got}", expected)
 
     @contextmanager
     def _errors(self, where: str = "") -> Iterator[None]:
