@@ -177,7 +177,7 @@ def fitted(value: Any, kind: Any, name: str) -> Any:
     try:
         converted = msgspec.convert(plain, kind)
     except (ValidationError, OverflowError) as error:  # OverflowError: an integer too large for a float
-        raise UsageError(f"got {name} = {excerpt(value)}", allowed(kind)) from error
+        raise UsageError(f"got {name} = {excerpt(value)}", allowed(kind), _comma_hint(plain, kind)) from error
     except (TypeError, ValueError) as error:  # the annotation, not the value
         raise UsageError(
             f"the setting {name} is declared as {kind} ({error})",
@@ -189,6 +189,19 @@ def fitted(value: Any, kind: Any, name: str) -> Any:
         expected = f"{allowed(kind)}, finite" if value is converted else "finite numbers"
         raise UsageError(f"got {name} = {excerpt(value)}", expected)
     return _with_integers(converted, plain)
+
+
+_WITH_COMMA = re.compile(r"[+-]?[0-9]*(,[0-9]+)+")
+
+
+def _comma_hint(value: Any, kind: Any) -> str:
+    """Return how to write a number that has a comma, where a number is allowed; else ""."""
+    if not (isinstance(value, str) and _WITH_COMMA.fullmatch(value)):
+        return ""
+    info = types.type_info(kind)
+    options = info.types if isinstance(info, types.UnionType) else (info,)
+    allows = any(isinstance(option, types.FloatType | types.IntType) for option in options)
+    return "Write a number without commas, such as 0.5 or 1000." if allows else ""
 
 
 def _not_finite(value: Any, name: str) -> tuple[str, Any]:

@@ -406,6 +406,37 @@ def test_lists_of_texts_need_no_quotes(text, value):
     assert parse_value(text) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-.5", -0.5),
+        (" 1.e-3", 0.001),
+        ("[.5, 5., 2, 1e-3, -3]", [0.5, 5.0, 2, 0.001, -3]),
+        ("[1e3, .5, x]", ["1e3", ".5", "x"]),
+        ("0,5", "0,5"),
+        ("05.", "05."),
+        (".", "."),
+        ("5.5.", "5.5."),
+    ],
+)
+def test_numbers_need_no_digit_on_both_sides_of_the_point(text, value):
+    parsed = parse_value(text)
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize("setting", ["poisson.steps", "poisson.dt"])
+def test_a_number_with_a_comma_is_explained(setting):
+    with pytest.raises(
+        UsageError, match=r"= '0,5'; expected a .*number.* without commas, such as 0\.5 or 1000"
+    ):
+        load_recipe("digits").override({setting: "0,5"})
+    with pytest.raises(UsageError) as caught:
+        load_recipe("digits").override({setting: "half"})
+    assert caught.value.hint == ""
+
+
 def test_changes_survive_toml(tmp_path):
     changes = {
         "source.options.camera": '"DVS\\u00e9"',

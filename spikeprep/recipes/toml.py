@@ -15,12 +15,14 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_LIST = re.compile(r"\[[^\[\]{}'\"\\=]*\]")
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
+_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def parse_value(text: str) -> Any:
     """Return a setting's value from TOML (``200``, ``0.5``, ``true``, ``[28, 28]``), or else the text itself.
 
-    A list may have texts without quotes, which shells remove: ``[s1,s7]``.
+    A list may have texts without quotes, which shells remove: ``[s1,s7]``. Numbers may lack one of
+    the digits that TOML wants on both sides of the point: ``.5``, ``5.``.
 
     Raises
     ------
@@ -30,10 +32,15 @@ def parse_value(text: str) -> Any:
     try:
         return parse_toml(f"value = {text}", f"the value {excerpt(text, 40)}")["value"]
     except tomllib.TOMLDecodeError:
-        items = [item.strip() for item in text.strip()[1:-1].split(",")]
-        if _BARE_LIST.fullmatch(text.strip()) and all(items):
-            return [_item(item) for item in items]
-        return text
+        bare = text.strip()
+        if _NUMBER.fullmatch(bare):
+            return float(bare)
+        items = [item.strip() for item in bare[1:-1].split(",")]
+        if not _BARE_LIST.fullmatch(bare) or not all(items):
+            return text
+        if all(map(_NUMBER.fullmatch, items)):
+            return [int(item) if _WHOLE.fullmatch(item) else float(item) for item in items]
+        return [_item(item) for item in items]
 
 
 def _item(text: str) -> Any:
