@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 import sys
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from spikeprep_cli.main import main
 
+import spikeprep
 from spikeprep import testing
+from spikeprep.cpu.backend import CpuBackend
 from spikeprep.data import Audio, Events, Frames, Video
+from spikeprep.devices import select_backend
+from spikeprep.errors import UsageError
+from spikeprep.recipes import load_recipe
 from spikeprep.registry import REGISTRIES, SOURCES
 
 from .test_conformance import FOLDERS
@@ -36,6 +44,13 @@ def page():
         exec(compile(block, "docs/plugins.md", "exec", dont_inherit=True), vars(module))
     yield module
     del sys.modules[module.__name__]
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Leave no registered class behind."""
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
 def test_the_encoder_encodes_both_kinds_of_images(page):
@@ -86,3 +101,55 @@ def test_the_signal_of_a_source_is_as_in_the_table(name, tmp_path):
         fields = dict(re.findall(r"([xtp])(?:, y)? (u?int\d+)", dtype))
         assert {field: str(signal.array.dtype[field]) for field in fields} == fields
         assert len(fields) == 3
+
+
+def test_the_encoder_of_channels(page):
+    values = np.array([[0.0, 1.0], [0.5, 1.05], [0.5, 0.0]])
+    rises, falls = page.Change()(values).reshape(3, 2, 2).transpose(2, 0, 1)
+    np.testing.assert_array_equal(rises, [[False, False], [True, False], [False, False]])
+    np.testing.assert_array_equal(falls, [[False, False], [False, False], [False, True]])
+
+
+def test_the_front_end_is_taken_by_name(page, fresh):
+    spikeprep.register(page.Spectrum)
+    recipe = load_recipe("audio").with_front_end("spectrum")
+    assert "spectrum" in [step["name"] for step in recipe.chain]
+    assert page.Spectrum(frame=8).centres(8000).tolist() == [4000, 3000, 2000, 1000, 0]
+
+
+def test_the_source_reaches_the_command_by_a_recipe(page, fresh, tmp_path):
+    spikeprep.register(page.Bars)
+    recipe, command = re.search(
+        r"^```toml\n(# bars.toml\n.*?)^```\n\n`spikeprep (.*?)`", PAGE, re.DOTALL | re.MULTILINE
+    ).groups()
+    (tmp_path / "bars.toml").write_text(recipe)
+    name, path, *options = shlex.split(command.replace("bars.zarr", str(tmp_path / "bars.zarr")))
+    result = CliRunner().invoke(main, [name, str(tmp_path / path), *options])
+    assert result.exit_code == 0, result.output
+    store = spikeprep.open_store(tmp_path / "bars.zarr")
+    assert store.attributes["classes"] == ["horizontal", "vertical"]
+    assert store.attributes["unit_shape"] == [12, 12]
+
+
+def test_a_source_in_place_of_a_recipe_is_explained(page, fresh, tmp_path):
+    spikeprep.register(page.Bars)
+    with pytest.raises(
+        UsageError, match=r"unknown recipe 'bars': it is a source; .* \[source\] name = \"bars\""
+    ):
+        spikeprep.plan("bars", tmp_path / "bars.zarr")
+    with pytest.raises(UsageError, match=r"it is an encoder.* encoder=poisson"):
+        spikeprep.plan("poisson", tmp_path / "bars.zarr")
+
+
+def test_a_backend_gets_the_arguments_that_it_has(page, fresh):
+    class Half(CpuBackend):
+        """A CPU that notes what it gets."""
+
+        name = "half"
+
+        def __init__(self, dtype, threads):
+            self.given = dtype, threads
+            super().__init__(dtype, threads)
+
+    spikeprep.register(Half)
+    assert select_backend("half", "float64", threads=1).given == ("float64", 1)

@@ -33,6 +33,8 @@ class ChannelEncoder(Encoder):
     """
 
     units_per_channel: ClassVar[int] = 2
+    """Unit `units_per_channel` · c + k is unit k of channel c; of two, the first is up and the second down."""
+
     takes_rows_as_time: ClassVar[bool] = True
 
     dt: Positive = field(default=1e-3, kw_only=True)
@@ -73,7 +75,10 @@ class ChannelEncoder(Encoder):
 
     @abstractmethod
     def write(self, values: NDArray[Any], bits: Bits) -> None:
-        """Write the spikes of values (time, channel) to zeroed `bits` (unit, byte), of as many bytes or more."""
+        """Write the spikes of values (time, channel) to zeroed `bits` (channel · `units_per_channel`, byte).
+
+        There are ⌈time / 8⌉ bytes or more; bit k of byte b is step 8 b + k.
+        """
 
 
 def signs(owner: str, spikes: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from typing import Any
 from ..config import leaves
 from ..encoders.base import Encoder
 from ..errors import CapabilityError, UsageError, lacks_space_or_permission
+from ..registry import ENCODERS, SOURCES
 from ..store import SpikeStore
 from .recipe import Recipe
 from .toml import parse_toml
@@ -55,9 +56,7 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
     elif Path(text).is_file():
         content = _read_file(Path(text))
     else:
-        close = difflib.get_close_matches(text[:100], recipe_names(), n=1)
-        names = f"Known: {', '.join(recipe_names())}; or give a TOML file."
-        raise UsageError(f"unknown recipe {text!r}", "", f"Did you mean {close[0]!r}?" if close else names)
+        raise _unknown(text)
     try:
         value = parse_toml(content.decode(), f"recipe {text}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -107,6 +106,25 @@ def configured_recipe(
     elif encoder is not None:
         chosen = chosen.with_encoder(encoder)
     return chosen.override(leaves(settings or {}))
+
+
+def _unknown(text: str) -> UsageError:
+    """Return the error for what is neither a recipe's name nor a file."""
+    if text in SOURCES.names():
+        return UsageError(
+            f"unknown recipe {text!r}: it is a source",
+            "the name of a recipe, or a recipe file (.toml)",
+            f'Write a file with a chain and [source] name = "{text}" (docs/plugins.md, A recipe), and give its path.',
+        )
+    if text in ENCODERS.names():
+        return UsageError(
+            f"unknown recipe {text!r}: it is an encoder",
+            "the name of a recipe, or a recipe file (.toml)",
+            f"Name the recipe of the data, and encoder={text}.",
+        )
+    close = difflib.get_close_matches(text[:100], recipe_names(), n=1)
+    names = f"Known: {', '.join(recipe_names())}; or give a TOML file."
+    return UsageError(f"unknown recipe {text!r}", "", f"Did you mean {close[0]!r}?" if close else names)
 
 
 def _on_base(value: Mapping[str, Any], text: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Encoders of series: published definitions, worked examples, and what their decoders promise."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from spikeprep.encoders import (
     ZeroCrossingStepForward,
 )
 from spikeprep.encoders.delta import delta_reference
+from spikeprep.encoders.dense_encoder import DenseEncoder
 from spikeprep.encoders.hsa import hsa_reference
 from spikeprep.encoders.lif import lif_reference
 from spikeprep.encoders.moving_window import moving_window_reference
@@ -29,7 +30,7 @@ from spikeprep.encoders.pulse_width import pulse_width_reference
 from spikeprep.encoders.sigma_delta import sigma_delta_reference
 from spikeprep.encoders.step_forward import step_forward_reference
 from spikeprep.encoders.zero_crossing_step_forward import zero_crossing_reference
-from spikeprep.errors import DataError, SignalError, UsageError
+from spikeprep.errors import DataError, PluginError, SignalError, UsageError
 
 ENCODERS = (Delta, HSA, LIF, MovingWindow, PulseWidth, SigmaDelta, StepForward, ZeroCrossingStepForward)
 TIME = np.arange(2000) / 1000
@@ -395,3 +396,26 @@ def test_no_steps_decode_to_none(cls):
     encoder = cls()
     channels = 2 if cls in (BSA, HSA) else 1
     assert encoder.decode(np.zeros((0, 2), bool)).shape == (0, channels)
+
+
+@pytest.mark.parametrize(
+    ("each", "result", "message"),
+    [
+        (2, lambda values: values > 0, r"spikes of shape \(8, 3\); expected .* \(8, 3, 2\): \(time, channel, un"),
+        (2, lambda values: np.zeros((3, 2, 8), bool), r"spikes of shape \(3, 2, 8\); expected .* \(8, 3, 2\)"),
+        (1, lambda values: np.zeros((8, 3, 2), bool), r"spikes of shape \(8, 3, 2\); expected .* \(8, 3\): \(time, ch"),
+        (2, lambda values: None, r"spikes of NoneType; expected an array of shape \(8, 3, 2\)"),
+    ],
+)  # fmt: skip
+def test_a_dense_encoder_with_spikes_of_another_shape(each, result, message):
+    @dataclass(frozen=True)
+    class Shapeless(DenseEncoder):
+        name = "shapeless"
+        units_per_channel = each
+
+        def spikes(self, values):
+            return result(values)
+
+    with pytest.raises(PluginError, match=message) as caught:
+        Shapeless()(np.ones((8, 3)))
+    assert "Shapeless, or report" in caught.value.hint
