@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spikeprep.errors import CapabilityError, UsageError
+from spikeprep.errors import CapabilityError, UsageError, near_miss
 from spikeprep.text import format_settings
 
 from . import completion
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 KINDS = (
     "encoders", "transforms", "recipes", "sources", "formats", "layers", "rules", "devices", "settings",
 )  # fmt: skip
+
+# what docs/plugins.md and messages call a kind, where that is another word
+_OTHER_WORDS = {
+    "event-format": "formats",
+    "layer-kind": "layers",
+    "learning-rule": "rules",
+    "backend": "devices",
+}
 
 _SETTINGS_WIDTH = 90  # characters of a plugin's settings in its line
 
@@ -35,8 +43,25 @@ def _names(params: dict[str, Any]) -> list[str]:
     return _registry("rules" if kind == "settings" else kind).names() if kind else []
 
 
+class _Kind(click.Choice[str]):
+    """One of `KINDS`, or another word for one, in the singular too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        word = str(value).lower().replace("_", "-").removesuffix("s")
+        if kind := _OTHER_WORDS.get(word) or next((kind for kind in KINDS if kind == f"{word}s"), None):
+            return kind
+        owners = [kind for kind in KINDS if kind != "settings" and value in _names({"kind": kind})]
+        if not owners:
+            raise UsageError(f"unknown kind {value!r}", f"one of {', '.join(KINDS)}", near_miss(word, KINDS))
+        raise UsageError(
+            f"got {value!r} as a kind",
+            f"one of {', '.join(KINDS)}, and then a name",
+            f"Use {', or '.join(f'`spikeprep list {kind} {value}`' for kind in owners)}.",
+        )
+
+
 @click.command("list")
-@click.argument("kind", type=click.Choice(KINDS), required=False, metavar=f"[{'|'.join(KINDS)}]")
+@click.argument("kind", type=_Kind(KINDS), required=False, metavar=f"[{'|'.join(KINDS)}]")
 @click.argument("name", required=False, shell_complete=completion.offering(_names))
 @json_option
 def command(kind: str | None, name: str | None, as_json: bool) -> None:

@@ -61,7 +61,7 @@ def test_the_encoder_encodes_both_kinds_of_images(page):
 
 def test_the_kinds_of_plugins_are_those_of_the_registries():
     by_group = {registry.group: registry for registry in REGISTRIES}
-    for _, group, base, check in rows("# Plugins"):
+    for _, group, base, check, _ in rows("# Plugins"):
         module, _, name = base.strip("`").rpartition(".")
         assert by_group.pop(group.strip("`")).base is getattr(importlib.import_module(module), name)
         assert check.strip("`") in testing.__all__

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from spikeprep_cli.list import KINDS
+
+from spikeprep.registry import REGISTRIES
 
 ONE_OF = {
     "encoders": "poisson",
@@ -123,3 +127,48 @@ def test_formats_say_whether_they_are_written(spikeprep):
     assert "write.compression" in {
         setting["name"].removeprefix("aedat4.") for setting in described["settings"]
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("encoder", "encoders"),
+        ("setting", "settings"),
+        ("Formats", "formats"),
+        ("event-formats", "formats"),
+        ("event_format", "formats"),
+        ("layer-kinds", "layers"),
+        ("learning-rules", "rules"),
+        ("backends", "devices"),
+    ],
+)
+def test_other_words_for_a_kind(spikeprep, word, kind):
+    done = spikeprep("list", word)
+    assert (done.exit_code, done.stdout) == (0, spikeprep("list", kind).stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lyon"], "and then a name. Use `spikeprep list transforms lyon`."),
+        (
+            ["nmnist"],
+            "Use `spikeprep list recipes nmnist`, or `spikeprep list sources nmnist`, or `",
+        ),
+        (["encodes"], "unknown kind 'encodes'; expected one of encoders, transforms, "),
+        (["encodes"], "Did you mean 'encoders'?"),
+    ],
+)
+def test_a_name_without_its_kind(spikeprep, words, message):
+    done = spikeprep("list", *words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_the_page_on_plugins_names_the_kinds_of_the_command(spikeprep):
+    page = (Path(__file__).parents[2] / "docs/plugins.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z ]+) \| `spikeprep\.\w+` \|.*\| `(\w+)` \|$", page, re.MULTILINE)
+    assert len(rows) == len(REGISTRIES)
+    for word, kind in rows:
+        done = spikeprep("list", word.replace(" ", "-"))
+        assert (done.exit_code, done.stdout) == (0, spikeprep("list", kind).stdout)
