@@ -163,6 +163,16 @@ def test_plan_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_summary_that_is_used_as_an_open_store(encoded):
+    message = r"of what `encode` returned; .* Use spikeprep\.open_store\('.*'\)\['train'\]"
+    with pytest.raises(TypeError, match=message) as caught:
+        encoded["train"]
+    assert isinstance(caught.value, UsageError)
+    with pytest.raises(TypeError, match="not iterable"):
+        list(encoded)
+    assert len(spikeprep.open_store(encoded)["train"]) == encoded.samples["train"]
+
+
 @pytest.mark.parametrize(
     "arguments", [{}, {"arch": "20"}, {"arch": "20", "batch": 7, "seed": 3, "settings": {"optim.rate": 0.02}}]
 )

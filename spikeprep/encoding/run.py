@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all), one call at a time, from any thread."""
 
 _MEMORY_BYTES = 256 << 20  # of spikes that all workers of a process hold together
+
+
+class SummaryRead(UsageError, TypeError):
+    """What `encode` returned was used as a store that is open."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +83,15 @@ class EncodeSummary:
     def bytes_per_sample(self) -> float:
         """Bytes of the store per sample."""
         return self.stored_bytes / max(sum(self.samples.values()), 1)
+
+    __iter__ = None  # `__getitem__` would make it iterable
+
+    def __getitem__(self, split: str) -> NoReturn:
+        raise SummaryRead(
+            f"got [{split!r}] of what `encode` returned",
+            "a store that is open for reading",
+            f"Use spikeprep.open_store({self.path!r})[{split!r}].",
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes and `bytes_per_sample`, JSON-ready."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..data import Bits, Sample, SpikeTrain
 from ..encoders.base import Chain, Description, check_train, plugin_error
-from ..errors import DataError, PluginError, SpikeprepError
+from ..errors import CapabilityError, DataError, PluginError, SpikeprepError
 from ..packing import overrun
 from ..random import SampleKey
 from ..recipes import COPIED_SPLIT
@@ -293,18 +293,24 @@ def misfit(got: str, expected: str) -> DataError:
 def naming(plugin: Plugin, sample: str) -> Iterator[None]:
     """Turn the exceptions of a transform or encoder into errors that name it and the sample.
 
-    Errors of the system below a built-in plugin stay as they are.
+    Errors of the operating system below a built-in plugin stay as they are.
     """
     try:
         yield
     except Exception as error:
         built_in = type(plugin).__module__.startswith("spikeprep.")
-        if built_in and isinstance(error, OSError | MemoryError):
+        if built_in and isinstance(error, OSError):
             raise
         raise _named(error, plugin, sample) from error
 
 
 def _named(error: Exception, plugin: Plugin, sample: str) -> SpikeprepError:
+    if isinstance(error, MemoryError):
+        return CapabilityError(
+            f"sample {sample}: {plugin.name} ran out of memory ({str(error) or 'no size is known'})",
+            "",
+            "Free some memory, use fewer workers, or choose settings with fewer units or steps.",
+        )
     if not isinstance(error, SpikeprepError):
         return plugin_error(plugin, f"raised {type(error).__name__}: {error}", sample=sample)
     return type(error)(f"sample {sample}: {error.got}", error.expected, error.hint)

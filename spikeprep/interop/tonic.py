@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..packing import unpack
 from ..random import SampleKey
 from ..sources.tonic_samples import as_events
 from ..store import SplitReader
+from ..store.reader import one_sample
 from ..train.layers.spatial import Channels
 from .encoded import EncodedSplit
 from .layouts import Layout
@@ -94,7 +94,7 @@ class EventDataset:
 
     def __getitem__(self, sample: int) -> tuple[Any, Any]:
         """Return the events of one sample, dtype `STORED_EVENT` (event,), and its label, both transformed."""
-        sample = operator.index(sample)
+        sample = one_sample(sample, "Use [data[n] for n in numbers] for several.")
         number = sample + len(self) if sample < 0 else sample
         batch = self._samples.packed(np.array([number], np.int64))
         bits = batch.bits[0] if self._order is None else batch.bits[0][self._order]

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-import operator
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
@@ -20,6 +20,7 @@ from ..errors import CapabilityError, UsageError
 from ..feed.order import SampleOrder
 from ..random import check_seed
 from ..store import SplitReader
+from ..store.reader import one_sample
 from ..train.layers.spatial import Channels
 from .encoded import EncodedSplit
 from .layouts import Layout
@@ -153,7 +154,7 @@ class SpikeLoader(Loader):
     UsageError
         The layout is none, or not one for the store's units; or another argument is not as described.
     CapabilityError
-        PyTorch is not installed.
+        PyTorch is not installed, or cannot use the device here.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class SpikeLoader(Loader):
         drop_last: bool = False,
     ) -> None:
         require_split(split)
-        self._device = torch.device(device)
+        self._device = _usable_device(device)
         self._unpacker = _Unpacker(Layout(layout, split.unit_shape, channels), dtype, steps)
         super().__init__(split, batch, seed=seed, shuffle=shuffle, drop_last=drop_last)
 
@@ -180,6 +181,26 @@ class SpikeLoader(Loader):
         for batch in self._packed():
             packed = SpikeBatch(*(tensor.to(self._device) for tensor in self._unpacker.packed(batch)))
             yield self._unpacker.dense(packed)
+
+
+def _usable_device(device: str | torch.device) -> torch.device:
+    """Return a device that tensors can be on; raises `UsageError` or `CapabilityError` as `SpikeLoader`."""
+    try:
+        named = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(
+            f"got device = {device!r}", "a device of PyTorch, such as cpu, cuda or cuda:1"
+        ) from error
+    try:
+        torch.empty(0, device=named)
+    except (AssertionError, RuntimeError) as error:
+        reason = re.split(r"\.\s", str(error))[0].rstrip(".")  # advice and lists follow
+        raise CapabilityError(
+            f"got device = {str(named)!r}, but PyTorch cannot use it here ({reason})",
+            "",
+            "Use device='cpu', or install PyTorch for this device: https://pytorch.org/get-started/locally.",
+        ) from error
+    return named
 
 
 class SpikeDataset(Dataset[SpikeSample]):
@@ -242,7 +263,7 @@ class SpikeDataset(Dataset[SpikeSample]):
 
     def __getitem__(self, sample: int) -> SpikeSample:
         """Return spikes in the layout without B, label and length of one sample; raises `IndexError`, `StoreError`."""
-        sample = operator.index(sample)
+        sample = one_sample(sample, "Use a DataLoader for several.")
         batch = self._packed([sample + len(self) if sample < 0 else sample])
         if not self.packed:
             batch = self._unpacker.dense(batch)

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Count, fitted
+from ..config import Count, excerpt, fitted
 from ..data import Bits, PackedBatch
 from ..errors import StoreError, UsageError
 from ..packing import popcount, unpack
@@ -246,7 +246,10 @@ class SplitReader:
 
     def __getitem__(self, sample: int) -> NDArray[np.bool_]:
         """Return the spikes of one sample, bool (time, unit), of its own length."""
-        n, sample = len(self), operator.index(sample)
+        n, sample = (
+            len(self),
+            one_sample(sample, "Use packed(index) for several: their bits, uint8 (sample, unit, byte)."),
+        )
         if not -n <= sample < n:
             raise IndexError(f"got sample {sample} of {n}")
         batch = self.packed(np.array([sample % n]))
@@ -449,6 +452,19 @@ class SplitReader:
     def _damage(self, key: str, start: int, stop: int, what: str) -> StoreError:
         self._root.check()  # another store's files are no damage
         return DamagedSamples(f"{self._storage.path}/{key}: {self.split} samples {start} to {stop - 1}", what)
+
+
+class NotOneSample(UsageError, TypeError):
+    """A slice, a list or a fraction where the number of one sample is expected."""
+
+
+def one_sample(sample: Any, hint: str) -> int:
+    """Return the number of one sample as an int; raises `NotOneSample`, with what to use for several as its hint."""
+    try:
+        return operator.index(sample)
+    except TypeError:
+        got = f"got {excerpt(sample, 40)} as the number of a sample"
+        raise NotOneSample(got, "an integer: samples differ in length", hint) from None
 
 
 def sample_numbers(index: Any, samples: float) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from spikeprep.encoders import Description, Encoder, Transform
 from spikeprep.encoding.arrays import write_store
 from spikeprep.encoding.plan import plan
 from spikeprep.encoding.run import encode
-from spikeprep.errors import DataError, PluginError, SpikeprepError, UsageError
+from spikeprep.errors import CapabilityError, DataError, PluginError, SpikeprepError, UsageError
 from spikeprep.packing import pack
 from spikeprep.random import SampleKey
 from spikeprep.recipes import Recipe
@@ -270,6 +270,20 @@ def test_a_broken_plugin_is_named_and_nothing_is_half_written(
     with pytest.raises(SpikeprepError, match="not complete"):
         SpikeStore.open(path)
     assert not list(path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("detail", ["Unable to allocate 8.00 EiB for an array", ""])
+def test_an_encoder_that_runs_out_of_memory_is_no_mistake_of_its_authors(tmp_path, monkeypatch, detail):
+    def hungry(self, signal, *, rng=None, encode=Bright.encode):
+        if faulty(signal):
+            raise MemoryError(detail)
+        return encode(self, signal, rng=rng)
+
+    monkeypatch.setattr(Bright, "encode", hungry)
+    with pytest.raises(CapabilityError, match=f"train-6: bright ran out of memory \\({detail}") as caught:
+        encode(sound(), tmp_path / "s.zarr")
+    assert type(caught.value) is CapabilityError
+    assert caught.value.hint.startswith("Free some memory")
 
 
 def test_after_the_correction_encoding_goes_on(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import spikeprep
-from spikeprep.errors import RunError, StoreError, UsageError
+from spikeprep.errors import CapabilityError, RunError, StoreError, UsageError
 
 torch = pytest.importorskip("torch")
 from torch.utils.data import ConcatDataset, DataLoader, Subset  # noqa: E402
@@ -300,3 +300,28 @@ def test_a_pickle_of_a_store_that_was_replaced(tmp_path):
     write(tmp_path / "a.zarr", spikes, labels)
     with pytest.raises(StoreError, match="was replaced since it was opened"):
         pickle.loads(data)[3]
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "words"),
+    [
+        ("gpu", UsageError, "got device = 'gpu'; expected a device of PyTorch"),
+        (
+            "xla",
+            CapabilityError,
+            r"got device = 'xla', but PyTorch cannot use it here \(.*\)\. Use device='cpu'",
+        ),
+    ],
+)
+def test_a_device_that_cannot_be_used(images, device, error, words):
+    with pytest.raises(error, match=words):
+        SpikeLoader(images[0]["train"], 4, device=device)
+
+
+@pytest.mark.parametrize("index", [slice(0, 3), [1, 2], 1.5])
+def test_an_index_that_is_no_number(images, index):
+    with pytest.raises(
+        UsageError, match=r"as the number of a sample; expected an integer.*DataLoader"
+    ) as caught:
+        SpikeDataset(images[0]["train"])[index]
+    assert isinstance(caught.value, TypeError)

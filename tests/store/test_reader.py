@@ -117,10 +117,11 @@ def test_an_index_that_is_no_numbers(reader, index):
         reader.packed(index)
 
 
-@pytest.mark.parametrize("sample", [1.5, "1", [1], np.array([1, 2])])
+@pytest.mark.parametrize("sample", [1.5, "1", [1], np.array([1, 2]), slice(0, 3)])
 def test_a_sample_that_is_no_number(reader, sample):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"as the number of a sample; .*Use packed\(index\)") as caught:
         reader[sample]
+    assert isinstance(caught.value, UsageError)
 
 
 def test_lists_and_no_samples(reader):

@@ -125,7 +125,7 @@ class _PluginWalk:
     def __iter__(self) -> Iterator[Piece]:
         try:
             yield from self._transform.walk(self._events, self._rng)
-        except SpikeprepError:
+        except (SpikeprepError, MemoryError):
             raise
         except Exception as error:
             raise plugin_error(self._transform, f"raised {type(error).__name__}: {error}") from error
