@@ -93,7 +93,9 @@ def test_class_weights_and_boost_work_without_help_of_the_rule(digits: SpikeStor
         name: train(digits, tmp_path / name, "cpu-float64", **changes, **more) for name, more in cases.items()
     }
     for name in ("listed", "boost"):
-        assert any((runs[name][key] != array).any() for key, array in runs["none"].items() if key.startswith("layer"))
+        assert any(
+            (runs[name][key] != array).any() for key, array in runs["none"].items() if key.startswith("layer")
+        )
 
 
 @pytest.mark.usefixtures("toy_plugins")
