@@ -23,7 +23,7 @@ class _Decoder(ColumnDecoder):
     def __init__(self, file: InputFile, form: Mat) -> None:
         self.file, self.path = file, file.path
         found = read_mat(file)
-        arrays = {name: _column(values) for name, values in found.arrays.items()}
+        arrays = _flattened(form, found.arrays)
         names, keys = self._keys(form, found, arrays)
         self._arrays: dict[str, NDArray[Any]] = {}
         for column, key in keys.items():
@@ -60,10 +60,19 @@ class _Decoder(ColumnDecoder):
         return self._columns(slice(index, index + 1))
 
 
-def _column(values: NDArray[Any]) -> NDArray[Any]:
-    """Return a matrix (event, 1) or (1, event), or MATLAB's empty one (0, 0), as (event,); others as they are."""
-    single = values.ndim == 2 and (1 in values.shape or not values.size) and 4 not in values.shape
-    return values.reshape(-1) if single else values
+def _flattened(form: Mat, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return matrices (event, 1) or (1, event), or MATLAB's empty one (0, 0), as (event,); others as they are.
+
+    One of 4 values is a table of one event, unless its name and others' say that they are columns.
+    """
+    matches = form.matching(arrays)
+    named = {name for names in matches.values() for name in names} if all(matches.values()) else set()
+
+    def is_column(name: str, values: NDArray[Any]) -> bool:
+        flat = values.ndim == 2 and (1 in values.shape or not values.size)
+        return flat and (4 not in values.shape or name in named)
+
+    return {name: v.reshape(-1) if is_column(name, v) else v for name, v in arrays.items()}
 
 
 @dataclass(frozen=True)

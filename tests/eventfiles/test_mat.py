@@ -38,6 +38,22 @@ def test_asl_dvs(tmp_path, packed):
 
 
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_four_events_are_no_table_of_one(tmp_path, turned, count):
+    rows = [(n, 2 * n, 10 * n, n % 2) for n in range(count)]
+    columns = dict(zip(("x", "y", "ts", "pol"), np.array(rows).T.reshape(4, count, 1), strict=True))
+    scipy.io.savemat(tmp_path / "a.mat", {name: c.T if turned else c for name, c in columns.items()})
+    assert rows_of(tmp_path / "a.mat") == rows
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_table_of_one_event(tmp_path, turned):
+    row = np.array([[3, 4, 0, 1]])
+    scipy.io.savemat(tmp_path / "a.mat", {"events": row.T if turned else row})
+    assert rows_of(tmp_path / "a.mat", columns="xytp") == [(3, 4, 0, 1)]
+
+
+@pytest.mark.parametrize("turned", [False, True])
 def test_a_matrix(tmp_path, turned):
     table = np.stack([T, X, Y, np.where(P, 1, -1)], axis=1).astype(float)
     scipy.io.savemat(tmp_path / "a.mat", {"events": table.T if turned else table, "n": 3.0, "about": "text"})
