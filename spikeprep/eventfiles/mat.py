@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,7 +60,7 @@ class _Decoder(ColumnDecoder):
         return self._columns(slice(index, index + 1))
 
 
-def _flattened(form: Mat, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _flattened(form: Mat, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return matrices (event, 1) or (1, event), or MATLAB's empty one (0, 0), as (event,); others as they are.
 
     One of 4 values is a table of one event, unless its name and others' say that they are columns.
