@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -112,6 +114,7 @@ def test_the_stamps_of_a_clock_are_kept_where_that_is_asked_for(tmp_path, name, 
     done = run(source, "--out", tmp_path / name, "--set", "read.origin=stored", *(["--to", to] if to else []))
     assert done.exit_code == 0, done.output
     lap = {"evt2": 1 << 34, "evt3": 1 << 24}.get(to, 1 << 62)
+    assert ("holds the start of the recording's own clock" in done.stderr) == bool(to)
     got = read(tmp_path / name, origin="stored")
     np.testing.assert_array_equal(got.array["t"], (events_of().array["t"] + unix) % lap)
     assert got.start == 0
@@ -126,6 +129,24 @@ def test_stamps_of_a_clock_that_a_format_cannot_hold(tmp_path):
         assert "or count t from the first event" in done.stderr
         assert "read without --set read.origin=stored" in done.stderr
         assert run(source, "--out", tmp_path / name).exit_code == 0
+
+
+def test_a_disk_that_fills_up_says_how_to_go_on(tmp_path, tree, monkeypatch):
+    fsync, synced = os.fsync, []
+
+    def full(handle):
+        synced.append(handle)
+        if len(synced) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = run(tree, "--out", tmp_path / "out", "--to", "evt3")
+    assert done.exit_code == 5
+    assert done.stderr.strip().endswith("To keep what is converted by then: --resume.")
+    monkeypatch.undo()
+    done = run(tree, "--out", tmp_path / "out", "--to", "evt3", "--resume")
+    assert done.exit_code == 0, done.output
 
 
 def test_a_folder_keeps_its_folders(tmp_path, tree):

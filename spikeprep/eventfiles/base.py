@@ -84,6 +84,12 @@ class EventFormat(Plugin, ABC):
     def check_class(cls, what: str) -> None:
         """Raise `PluginError` where endings are no endings, or the writer lacks something; `what` names the class."""
         check_extensions(cls, what)
+        if not isinstance(cls.begins, tuple) or not all(isinstance(b, bytes) and b for b in cls.begins):
+            raise PluginError(
+                f"{what} has begins = {cls.begins!r}",
+                "a tuple of the bytes that its files begin with, such as (b'TINY',)",
+                f"Correct {cls.__module__}.{cls.__qualname__}.begins.",
+            )
         writer: Any = cls.writer
         if writer is None:
             return

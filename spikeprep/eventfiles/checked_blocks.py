@@ -40,7 +40,7 @@ class CheckedBlocks:
     writer: EventWriter
     events: int = field(default=0, init=False)
     _latest: int = field(default=0, init=False)
-    _first: int = field(default=0, init=False)
+    first: int = field(default=0, init=False)
 
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         """Yield the blocks: parts of a piece where that is possible, else one buffer that is used again."""
@@ -75,7 +75,7 @@ class CheckedBlocks:
 
     def _checked(self, block: NDArray[np.void]) -> NDArray[np.void]:
         if not self.events and len(block):
-            self._first = max(int(block["t"][0]), 0)
+            self.first = max(int(block["t"][0]), 0)
         last_t = self._plausible if self.writer.last_t is None else min(self.writer.last_t, self._plausible)
         bad = int(_first_bad(as_words(block), *self.recording.size, self._latest, last_t))
         if bad >= 0:
@@ -87,7 +87,7 @@ class CheckedBlocks:
     @property
     def _plausible(self) -> int:
         """The latest plausible t: readers take no later one."""
-        return self._first + LATEST
+        return self.first + LATEST
 
     def _refusal(self, block: NDArray[np.void], n: int) -> DataError:
         """Return the error for event `n` of a block."""
@@ -111,7 +111,7 @@ class CheckedBlocks:
             )
         if self.writer.last_t is not None and t <= self._plausible:
             fix = "Write AEDAT 4 (format='aedat4') or HDF5 (format='hdf5'), or the recording in parts."
-            if self._first and t - self._first <= self.writer.last_t:
+            if self.first and t - self.first <= self.writer.last_t:
                 fix = (
                     "Write AEDAT 4 (format='aedat4') or text (format='text'), or count t from the first event, whose "
                     "time is Events.start then, as recordings have it that are read without origin='stored'."
@@ -120,7 +120,7 @@ class CheckedBlocks:
                 f"{where} t {t:,} µs", f"at most {self.writer.last_t:,} µs: {self.writer.limit}", fix
             )
         return DataError(
-            f"{where} t {t:,} µs, {(t - self._first) / 86_400e6:,.0f} days after the first event",
+            f"{where} t {t:,} µs, {(t - self.first) / 86_400e6:,.0f} days after the first event",
             f"at most {self._plausible:,} µs, 11.6 days after it",
             "Leave such events out, or give t in µs.",
         )

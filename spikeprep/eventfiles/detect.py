@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -56,7 +57,19 @@ def _without_signature(formats: tuple[type[EventFormat], ...]) -> tuple[type[Eve
 
 def _matches(form: type[EventFormat], head: bytes) -> bool | None:
     """Return `EventFormat.matches`, which is asked only where the file may be of this format."""
-    return form.matches(head) if not form.begins or head.startswith(form.begins) else False
+    if form.begins and not head.startswith(form.begins):
+        return False
+    try:
+        return form.matches(head)
+    except Exception as error:  # it must not break the other formats
+        _warn(
+            f"{form.__module__}.{form.__qualname__}.matches raised {type(error).__name__}: {error}. The event format "
+            f"{form.name} is passed over: correct it, or report this to its authors."
+        )
+        return False
+
+
+_warn = cache(warnings.warn)  # once, though every file of a data set is looked at
 
 
 def _is_another(head: bytes) -> bool:
@@ -64,7 +77,7 @@ def _is_another(head: bytes) -> bool:
     known = formats()
     if head.startswith(_signatures(known)) and any(_matches(form, head) for form in known):
         return True
-    return any(form.matches(head) for form in _without_signature(known)) or _other_kind(head) is not None
+    return any(_matches(form, head) for form in _without_signature(known)) or _other_kind(head) is not None
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import EVENT, Events
-from ..errors import DataError, UsageError
+from ..errors import DataError, PluginError, UsageError
 from ..input_files import LIMITS, Digests, InputFile, Limits
 from .base import BLOCK, Decoder, EventFormat, empty_events
 from .checked_pass import CheckedPass
@@ -268,6 +268,13 @@ class RecordingFile:
         else:
             events = np.empty(bound, EVENT)
             count = checked.fill(events)
+            if count == bound and checked.fill(np.empty(1, EVENT)):
+                raise PluginError(
+                    f"{self.path} has more events than the {bound:,} that max_events() of the event format "
+                    f"{self.format.name} says",
+                    "at most so many",
+                    f"Correct {type(decoder).__module__}.{type(decoder).__qualname__}.max_events.",
+                )
             events.resize(count, refcheck=False)  # returns memory that was reserved and never touched
         checked.finish()
         if changes:

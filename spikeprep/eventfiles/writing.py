@@ -107,7 +107,8 @@ def write(
             )
 
     write_file(target, fill, overwrite=overwrite)
-    note = writer.start_note(start)
+    # a part of the clock's stamps is kept: those of the events, which begin at start + first
+    note = writer.start_note(start + blocks.first if writer.start_range else start)
     return Written(target, writer.name, blocks.events, length, (note,) if note else ())
 
 

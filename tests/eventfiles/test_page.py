@@ -134,6 +134,8 @@ LACKS = {
         "writer = TinyWriter",
         "writer = TinyDecoder",
     ): "has the writer <class .*TinyDecoder'>; expected a class",
+    ('begins = (b"TINY",)', 'begins = b"TINY"'): "has begins = b'TINY'; expected a tuple of the bytes",
+    ('begins = (b"TINY",)', 'begins = ("TINY",)'): r"has begins = \('TINY',\); expected a tuple of the bytes",
     (FORMAT, "    begins"): "'tiny' to register lacks extensions, title",
     (FORMAT, FORMAT.replace("(", "[").replace(",)", "]")): r"has extensions = \['.tiny'\]; expected a tuple",
 }
@@ -143,6 +145,25 @@ LACKS = {
 def test_a_format_that_lacks_something_is_refused_with_what_it_lacks(monkeypatch, change, words):
     with pytest.raises(PluginError, match=words):
         tiny(monkeypatch, *change)
+
+
+def test_a_format_that_cannot_say_what_it_matches_is_passed_over(tmp_path, monkeypatch):
+    detect._warn.cache_clear()
+    tiny(monkeypatch, 'begins = (b"TINY",)', "begins = ()")
+    monkeypatch.setattr(sys.modules["tiny_format"].Tiny, "matches", classmethod(lambda cls, head: 1 / 0))
+    events = Events.of(recording(FORMS["nmnist"], 25), (34, 34))
+    path = write(tmp_path / "a.dat", events).path
+    with pytest.warns(UserWarning, match=r"tiny_format\.Tiny\.matches raised ZeroDivisionError.*passed over"):
+        assert len(read(path).array) == 25
+    assert len(read(path).array) == 25
+
+
+def test_a_decoder_that_has_more_events_than_it_says(tmp_path, monkeypatch):
+    tiny(monkeypatch, "return self.count\n", "return self.count - 5\n")
+    path, _ = tiny_file(tmp_path)
+    words = r"a\.tiny has more events than the 20 that max_events\(\) of the event format tiny says"
+    with pytest.raises(PluginError, match=words):
+        read(path)
 
 
 def test_a_broken_package_breaks_no_other_format(tmp_path, monkeypatch):
