@@ -154,6 +154,10 @@ class CommandGroup(click.Group):
         except OSError as error:
             if error.errno not in REFUSALS:
                 return report.bug(error)
+            if _is_of_output(error):
+                what = f"standard output could not be written ({error.strerror})"
+                fix = "All else is done: runs, stores and files are there. Write it to another place."
+                return report.fail("OSError", f"{what}. {fix}", 5)
             place = f" ({error.filename})" if error.filename else ""
             return report.fail("OSError", f"{error.strerror}{place}. {REFUSALS[error.errno]}", 5)
         except MemoryError as error:
@@ -216,6 +220,13 @@ class _Report:
         command = shlex.join(["spikeprep", *map(redacted, self.args)])
         message = f"this is a bug; please report the lines above with the command: {command}"
         return self.fail(type(error).__name__, message, 1)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether an error was met where a command prints; those of files are raised in the library."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = frames[-1].f_globals.get("__name__", "").partition(".")[0]
+    return error.filename is None and module in ("click", __package__)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .config import build, leaves
 from .data import Events
-from .errors import DataError, UsageError, near_miss, printable
+from .errors import CapabilityError, DataError, UsageError, near_miss, printable
 from .eventfiles import EventWriter, Invalid, write
 from .eventfiles.checks import NoEvents
 from .eventfiles.detect import formats
@@ -348,6 +348,11 @@ def convert_files(
                     converted.append(_convert(task, reading, writer, overwrite))
             except DataError as error:
                 failures.append((os.fspath(task.source), error))
+            except CapabilityError as error:
+                if not converted and not any(kept):
+                    raise
+                hint = f"{error.hint} To keep what is converted by then: resume=True.".lstrip()
+                raise CapabilityError(error.got, error.expected, hint) from error
         show(len(tasks), len(tasks))
     except KeyboardInterrupt:
         if len(tasks) == 1:

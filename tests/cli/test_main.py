@@ -318,9 +318,9 @@ def test_output_to_a_full_disk_is_one_error(words):
     with open("/dev/full", "w") as full:
         done = run(*words, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 5
-    assert (
-        done.stderr
-        == b"spikeprep: No space left on device. Free some space, then run the same command again.\n"
+    assert done.stderr == (
+        b"spikeprep: standard output could not be written (No space left on device). All else is done: runs, stores "
+        b"and files are there. Write it to another place.\n"
     )
 
 
