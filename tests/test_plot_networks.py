@@ -130,7 +130,9 @@ def test_layers_of_any_size(units):
 
 def test_silent_layers_and_wrong_ones():
     silent = [np.zeros((5, 4), bool), np.zeros((5, 2), bool)]
-    plot.layers(silent, [(4,), (2,)], label=1).draw_without_rendering()
+    figure = plot.layers(silent, [(4,), (2,)], label=1)
+    figure.draw_without_rendering()
+    assert figure.get_axes()[3].get_title(loc="left") == "predicted no class, true 1"
     with pytest.raises(UsageError, match="at least one layer"):
         plot.layers(silent[:1], [(4,)])
 

@@ -75,7 +75,7 @@ def layers(
         cells = draw_dots(dots, train, scale, inches=heights[n])
         name = names[n] if n < len(names) else "input" if n == 0 else "output" if output else f"layer {n}"
         units = f"{train.shape[1]:,} {'units' if n == 0 else 'neurons'}"
-        dots.set_title(f"{name}: {units}, {train.sum():,} spikes, {mean:.3g} each{cells and f'; {cells}'}")
+        dots.set_title(f"{name}: {units}, {train.sum():,} spikes, {mean:.3g} each{cells and chr(10) + cells}")
         dots.tick_params(labelbottom=output)
         if output:
             _draw_output(dots, side, train.sum(axis=0), classes, label)
@@ -110,20 +110,19 @@ def _draw_output(
     dots: Axes, bars: Axes, counts: NDArray[np.int64], classes: Sequence[str], label: int | None
 ) -> None:
     """Draw the output's counts: the predicted class in blue, the true one, where it is another, in orange."""
-    predicted = int(counts.argmax())
+    predicted = int(counts.argmax()) if counts.any() else None
     colours = [palette().grey] * len(counts)
     if label is not None:
         colours[label] = palette().orange
-    colours[predicted] = palette().blue
+    if predicted is not None:
+        colours[predicted] = palette().blue
     bars.barh(range(len(counts)), counts, height=0.8, color=colours)
     bars.set(ylim=dots.get_ylim(), xlim=(0, max(counts.max(initial=0), 1) * 1.02), xlabel="spikes")
     bars.tick_params(labelleft=False)
     whole_numbers(bars.xaxis)
     names = short_names(classes, 1.15, 9) or [str(n) for n in range(len(counts))]
-    if label is None:
-        bars.set_title(f"predicted {names[predicted]}")
-    else:
-        right = "" if label == predicted else f", true {names[label]}"
-        bars.set_title(f"predicted {names[predicted]}{right}")
+    which = "no class" if predicted is None else names[predicted]
+    right = "" if label in (None, predicted) else f", true {names[label]}"
+    bars.set_title(f"predicted {which}{right}")
     if len(names) <= _MOST_NAMES:
         dots.set_yticks(range(len(names)), names)

@@ -172,7 +172,8 @@ def _draw_cells(axes: Axes, spikes: NDArray[np.bool_], scale: float, rows: int, 
     axes.imshow(counts.T, cmap=COUNTS, aspect="auto", extent=(0.0, end[0], end[1], -0.5), vmin=0)
     axes.set(ylim=(units - 0.5, -0.5), xlim=(0, steps * scale))
     whole_numbers(axes.yaxis)
-    return f"spikes per cell of {high} units × {long} steps, 0 to {counts.max()}"
+    cell = " × ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((high, "unit"), (long, "step")))
+    return f"spikes per cell of {cell}, 0 to {counts.max()}"
 
 
 def draw_counts(axes: Axes, counts: NDArray[Any], shape: tuple[int, ...], dots: Axes, *, bars: str) -> bool:

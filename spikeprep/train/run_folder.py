@@ -37,6 +37,7 @@ from .settings import TrainSettings
 
 _CONFIG_BYTES = 1 << 26
 _LEASE = "lease.json"
+_LOST = "Restore the file, or resume training: a better epoch writes it again."
 _RESTORE = "Restore the file, or train again into another run folder."
 _ARRAYS = ("best.npz", "last.npz", "last.previous.npz")
 _DOCUMENTS = ("config.json", "journal.jsonl", _LEASE, f"{_LEASE}.takeover")
@@ -284,9 +285,15 @@ class RunFolder:
             raise RunError(
                 f"{self.best} does not exist",
                 f"the network after epoch {best_epoch(last[0])}, the best one",
-                "Restore the file, or resume training: a better epoch writes it again.",
+                _LOST,
             )
-        arrays, record = self._load(self.best, config)
+        self._bound_record(self.best, config)
+        try:
+            arrays, record = self._load(self.best, config)
+        except RunError as error:
+            if last is None or not last[0]:
+                raise
+            raise RunError(error.got, error.expected, _LOST) from error
         found = self._history(self.best, record, config)
         if last is not None:
             known = last[0]
