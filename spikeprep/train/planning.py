@@ -8,23 +8,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backend import Backend
+from ..errors import UsageError
 from ..store import SpikeStore, SplitReader
+from .class_weights import class_weights
+from .dropout import check_dropout
 from .layers import LayerKind, build_layers
 from .memory import NetworkSize, check_batch, check_network, network_size
 from .settings import TrainSettings
-from .splits import split_samples
+from .splits import RunSamples, split_samples
 
 
 def planned_size(
     store: SpikeStore, settings: TrainSettings, backend: Backend, limit: int | None, ranks: int
 ) -> NetworkSize:
     """Return the size of the network that a `Trainer` would train; see `checked_size`."""
-    reader = store["train"]
-    samples = split_samples(store, settings, limit).training
-    settings.rule.check_steps(reader.max_steps)
+    samples, _ = chosen_samples(store, settings, limit)
     shape, classes = tuple(store.attributes["unit_shape"]), len(store.attributes["classes"])
     layers = build_layers(settings.arch, shape, classes, settings.channels)
-    return checked_size(reader, samples, settings, layers, backend, ranks)
+    return checked_size(store["train"], samples.training, settings, layers, backend, ranks)
+
+
+def chosen_samples(
+    store: SpikeStore, settings: TrainSettings, limit: int | None
+) -> tuple[RunSamples, NDArray[np.float64] | None]:
+    """Return the samples that a run uses, and its class weights, see `class_weights`.
+
+    Raises
+    ------
+    UsageError
+        The settings do not fit the store's samples.
+    """
+    reader, samples = store["train"], split_samples(store, settings, limit)
+    settings.rule.check_steps(reader.max_steps)
+    if settings.patience is not None and not len(samples.validation):
+        raise UsageError(
+            f"got patience = {settings.patience}, and no validation samples are left of so few",
+            "at least one, whose accuracy is watched",
+            "Raise validation or limit, or set patience to none.",
+        )
+    labels = reader.labels[samples.training]
+    return samples, class_weights(settings.class_weights, labels, store.attributes["classes"])
 
 
 def checked_size(
@@ -42,7 +65,10 @@ def checked_size(
     ------
     CapabilityError
         The network or a batch does not fit.
+    UsageError
+        Inputs of a layer without weights would be dropped.
     """
+    check_dropout(layers, settings.dropout)
     samples = -(-min(settings.batch, len(train_samples)) // ranks)
     steps = int(reader.steps[train_samples].max())
     check_network(settings.rule, layers, backend.dtype.itemsize)

@@ -24,7 +24,6 @@ from ..feed.variants import VariantEncoder, VariantStream
 from ..random import generator
 from ..store import SpikeStore, SplitReader
 from .checkpoint import pack_states, unpack_states
-from .class_weights import class_weights
 from .diagnosis import WATCHED_BATCHES, Diagnosis, RunWarning
 from .documents import CHECKPOINT, STATS, STREAM, best_epoch, check_history, check_record
 from .dropout import dropout_keys
@@ -33,12 +32,12 @@ from .evaluation import Evaluation, evaluate
 from .layers import LayerKind, build_layers
 from .metrics import EpochMetrics, TrainedBatch, gather_metrics
 from .network import Network, States, build_network, initial_states
-from .planning import checked_size
+from .planning import checked_size, chosen_samples
 from .run_config import RunConfig
 from .run_folder import RunFolder
 from .sample_weights import boosted_weights
 from .settings import TrainSettings
-from .splits import VALIDATION, split_samples
+from .splits import VALIDATION
 
 Listener = Callable[[dict[str, Any]], None]
 """Called with every journal record, with ``{"event": "network", …}`` first (see `NetworkSize`), with
@@ -98,19 +97,9 @@ class Trainer:
         if config is not None:
             limit = config.limit
         self.settings, self.limit = settings, limit
-        samples = split_samples(store, settings, limit)
+        samples, self.class_weights = chosen_samples(store, settings, limit)
         self.train_samples, self.validation_samples = samples.training, samples.validation
         self.validation_reader = samples.validation_reader
-        settings.rule.check_steps(self.reader.max_steps)
-        if settings.patience is not None and not len(self.validation_samples):
-            raise UsageError(
-                f"got patience = {settings.patience}, and no validation samples are left of so few",
-                "at least one, whose accuracy is watched",
-                "Raise validation or limit, or set patience to none.",
-            )
-        self.class_weights = class_weights(
-            settings.class_weights, self.reader.labels[self.train_samples], store.attributes["classes"]
-        )
         self.stream = self._stream(variants, threads)
         self.sample_weight = np.ones(len(self.reader))
         self.predicted = np.full(len(self.reader), -1, np.int64)

@@ -430,3 +430,22 @@ def test_raw_data_are_named_for_augmentation_alone(spikeprep, store, tmp_path):
     assert done.exit_code == 2
     assert "Use --set augment=true, or leave source out" in done.stderr.replace("\n", " ")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--set", "class_weights=[1.,.5]"), "got class_weights of 2 values; expected 10"),
+        (("--arch", "4C3-P2-20", "--set", "dropout=0.2"), "Use --set dropout=[0.2,0,0.2,0.2]."),
+        (
+            ("--limit", "3", "--set", "patience=2", "--set", "validation=0.1"),
+            "no validation samples are left",
+        ),
+    ],
+)
+def test_a_dry_run_refuses_what_training_refuses(spikeprep, store, tmp_path, words, says):
+    for dry in (("--dry-run",), ()):
+        done = spikeprep("train", store, "--run", tmp_path / "run", *words, *dry)
+        assert done.exit_code == 2, done.output
+        assert says in done.stderr.replace("\n", " ")
+    assert not (tmp_path / "run").exists()
