@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ _OTHER_WORDS = {
     "layer-kind": "layers",
     "learning-rule": "rules",
     "backend": "devices",
+    "augmentation": "transforms",
+    "front-end": "transforms",
 }
 
 _SETTINGS_WIDTH = 90  # characters of a plugin's settings in its line
@@ -47,7 +50,7 @@ class _Kind(click.Choice[str]):
     """One of `KINDS`, or another word for one, in the singular too."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        word = str(value).lower().replace("_", "-").removesuffix("s")
+        word = re.sub("[ _]", "-", str(value).lower()).removesuffix("s")
         if kind := _OTHER_WORDS.get(word) or next((kind for kind in KINDS if kind == f"{word}s"), None):
             return kind
         owners = [kind for kind in KINDS if kind != "settings" and value in _names({"kind": kind})]

@@ -36,6 +36,8 @@ def parse_value(text: str) -> Any:
         if _NUMBER.fullmatch(bare):
             return float(bare)
         items = [item.strip() for item in bare[1:-1].split(",")]
+        if len(items) > 1 and not items[-1]:  # TOML allows a comma at the end
+            items.pop()
         if not _BARE_LIST.fullmatch(bare) or not all(items):
             return text
         if all(map(_NUMBER.fullmatch, items)):

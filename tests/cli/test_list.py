@@ -136,6 +136,8 @@ def test_formats_say_whether_they_are_written(spikeprep):
         ("setting", "settings"),
         ("Formats", "formats"),
         ("event-formats", "formats"),
+        ("event format", "formats"),
+        ("front end", "transforms"),
         ("event_format", "formats"),
         ("layer-kinds", "layers"),
         ("learning-rules", "rules"),
