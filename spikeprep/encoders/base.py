@@ -319,6 +319,40 @@ def build_step(config: Mapping[str, Any]) -> Transform | Encoder:
     return step
 
 
+def is_fitted(transform: Transform) -> bool:
+    """Return `Transform.is_fitted`; raises `PluginError` where it is no bool, as a method without ``@property``."""
+    fitted: Any = transform.is_fitted
+    if not isinstance(fitted, bool | np.bool_):
+        got = "a method" if callable(fitted) else repr(fitted)
+        raise plugin_error(transform, f"has {got} as is_fitted", "a property that is True or False")
+    return bool(fitted)
+
+
+def fitted_transform(transform: Transform, signals: Iterable[Any]) -> Transform:
+    """Return ``transform.fit(signals)``.
+
+    Raises
+    ------
+    PluginError
+        The result is no transform of the same class, is not fitted, or is not fitted once rebuilt from its settings,
+        which are what a store keeps.
+    """
+    fitted: Any = transform.fit(signals)
+    if not isinstance(fitted, type(transform)):
+        raise plugin_error(
+            transform, f"returned {_kind(fitted)} from fit", "the transform with its statistics"
+        )
+    if not is_fitted(fitted):
+        raise plugin_error(
+            transform, "has is_fitted = False after fit", "fit to return a copy whose is_fitted is True"
+        )
+    if not is_fitted(type(fitted).from_config(fitted.to_config())):
+        raise plugin_error(
+            transform, "has its statistics outside its settings after fit", "fit to return them as fields"
+        )
+    return fitted
+
+
 def check_train(encoder: Encoder, train: Any, units: int, most_steps: int) -> None:
     """Check what a plugin's `encode` returned: `units` units of at most `most_steps` steps.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..encoders.base import Chain, Transform
+from ..encoders.base import Chain, Transform, fitted_transform, is_fitted
 from ..errors import UsageError
 from ..random import SampleKey
 from ..recipes import COPIED_SPLIT
@@ -26,10 +26,12 @@ def fitted_chain(chain: Chain, source: CheckedSource, seed: int = 0) -> Chain:
         A transform needs training samples, and the source has none.
     DataError
         A sample is damaged, or not what a transform takes.
+    PluginError
+        A transform is not fitted after its `fit`, or its `is_fitted` is no bool.
     """
     transforms: list[Transform] = []
     for transform in chain.transforms:
-        if not transform.is_fitted:
+        if not is_fitted(transform):
             if not (number := source.splits().get(COPIED_SPLIT, 0)):
                 raise UsageError(
                     f"{transform.name} needs the statistics of training samples, and {source.name} has none",
@@ -37,7 +39,7 @@ def fitted_chain(chain: Chain, source: CheckedSource, seed: int = 0) -> Chain:
                     f"Its splits are {', '.join(source.splits())}.",
                 )
             with naming(transform, f"0 to {number - 1} of {COPIED_SPLIT}"):
-                transform = transform.fit(_signals(transforms, source, seed))
+                transform = fitted_transform(transform, _signals(transforms, source, seed))
         transforms.append(transform)
     return replace(chain, transforms=tuple(transforms))
 

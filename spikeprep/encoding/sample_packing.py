@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..config import Count, Natural, Positive, fitted
 from ..data import Audio, Frames, SpikeTrain
-from ..encoders.base import Chain, Encoder, check_train
+from ..encoders.base import Chain, Encoder, check_train, is_fitted
 from ..errors import DataError, SpikeprepError, UsageError
 from ..packing import overrun, pack
 from ..random import SampleKey
@@ -91,6 +91,13 @@ class SamplePacker:
                 "Write e.g. encoder=Poisson(steps=400).",
             )
         chain = Chain((), encoder) if isinstance(encoder, Encoder) else encoder
+        for transform in chain.transforms if chain is not None else ():
+            if not is_fitted(transform):
+                raise UsageError(
+                    f"got a chain whose transform {transform.name} is not fitted",
+                    "the statistics of training samples in its settings",
+                    f"Give what {transform.name}.fit(training signals) returns.",
+                )
         seed = fitted(seed, Natural, "seed")
         if seed >= 1 << 64:
             raise UsageError(f"got seed = {seed}", "a whole number below 2⁶⁴")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..encoders.base import Augmentation, Transform
+from ..encoders.base import Augmentation, Transform, fitted_transform, is_fitted
 from .plugins import check_plugin, conformance, in_threads, keys_for, require
 from .signals import is_blank, outline_of, require_outline, require_same
 
@@ -22,7 +22,7 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     Parameters
     ----------
     transform
-        The transform with the settings of the test, fitted where it needs that.
+        The transform with the settings of the test. One that is not fitted is fitted with `signals`, and must be then.
     signals
         Signals whose results are not empty.
 
@@ -34,8 +34,10 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     name = transform.name
     require(isinstance(transform, Transform), f"{transform!r} is no Transform")
     require(signals, f"{name}: give at least one signal")
-    require(transform.is_fitted, f"{name}: give it with its statistics, as its method fit returns it")
     check_plugin(transform)
+    if not is_fitted(transform):
+        transform = fitted_transform(transform, iter(signals))  # once, as encode gives them
+        check_plugin(transform)
     require(transform.citation, f"{name}: it has no citation, which is stored with the data")
     originals = keys_for(signals)
     keys = [replace(key, copy=1) for key in originals] if isinstance(transform, Augmentation) else originals

@@ -20,6 +20,7 @@ from spikeprep.recipes import Recipe
 from spikeprep.registry import ENCODERS, SOURCES, TRANSFORMS
 from spikeprep.sources.base import Source
 from spikeprep.store import SpikeStore, SplitLayout, verify
+from spikeprep.testing import check_transform
 from spikeprep.transforms import AudioAugmentation, EventTransform, FrontEnd
 
 from ..store.stores import tree
@@ -187,13 +188,32 @@ class Lookalike(Transform):
         return np.full_like(signal, 255)
 
 
+@dataclass(frozen=True)
+class Centred(Transform):
+    """The image less the mean of the training samples, which `fit` finds; the tests replace its methods."""
+
+    name: ClassVar[str] = "centred"
+    citation: ClassVar[str] = "none"
+    mean: float | None = None
+
+    @property
+    def is_fitted(self) -> bool:
+        return self.mean is not None
+
+    def fit(self, signals: Any) -> Any:
+        return replace(self, mean=float(np.mean([signal.mean() for signal in signals])))
+
+    def __call__(self, signal: Any, *, rng: SampleKey | None = None) -> Any:
+        return np.abs(signal - (self.mean or 0.0))
+
+
 @pytest.fixture(autouse=True)
 def plugins(monkeypatch):
     """The plugins above, known by name; chunks of 4 samples, shards of 4: sample 6 is in the second one."""
     for registry, classes in (
         (SOURCES, [Counting]),
         (ENCODERS, [Bright, Batched, Ragged]),
-        (TRANSFORMS, [Noise, Lookalike]),
+        (TRANSFORMS, [Noise, Lookalike, Centred]),
     ):
         for cls in classes:
             monkeypatch.setitem(registry._registered, cls.name, cls)
@@ -321,6 +341,52 @@ def test_a_wrong_description_leaves_no_store(fault, words, tmp_path):
 def test_an_outline_that_differs_from_the_signal(tmp_path):
     with pytest.raises(PluginError, match=r"of 4 steps.*as its outline.*one of: counting, lookalike"):
         encode(recipe({"name": "lookalike"}, {"name": "ragged"}), tmp_path / "s.zarr", workers=1)
+
+
+UNFITTED = "centred has is_fitted = False after fit; expected fit to return a copy whose is_fitted is True"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"fit": Transform.fit}, UNFITTED),  # missing or misspelt
+        ({"fit": lambda self, signals: self}, UNFITTED),
+        ({"fit": lambda self, signals: None}, "centred returned None from fit"),
+        ({"fit": lambda self, signals: Lookalike()}, "centred returned an object of type Lookalike from fit"),
+        ({"is_fitted": lambda self: self.mean is not None}, "centred has a method as is_fitted; expected a property"),
+        ({"is_fitted": property(lambda self: self.mean)}, "centred has None as is_fitted; expected a property"),
+        (
+            {
+                "is_fitted": property(lambda self: hasattr(self, "found")),
+                "fit": lambda self, signals: object.__setattr__(self, "found", 1.0) or self,
+            },
+            "centred has its statistics outside its settings after fit",
+        ),
+    ],
+)  # fmt: skip
+def test_a_transform_that_is_not_fitted_is_named(tmp_path, monkeypatch, changes, words):
+    for name, value in changes.items():
+        monkeypatch.setattr(Centred, name, value)
+    with pytest.raises(PluginError, match=words) as caught:
+        encode(recipe({"name": "centred"}, {"name": "bright"}), tmp_path / "s.zarr")
+    assert "Correct tests.encoding.test_contract.Centred" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+    signals = [np.full((3, 20), n, np.uint8) for n in (90, 200)]
+    with pytest.raises(AssertionError, match=words):
+        check_transform(Centred(), signals)
+
+
+def test_a_transform_that_is_fitted(tmp_path):
+    encode(recipe({"name": "centred"}, {"name": "bright"}), tmp_path / "s.zarr")
+    chain = SpikeStore.open(tmp_path / "s.zarr").attributes["chain"]
+    assert chain[0]["mean"] == pytest.approx(255 * 66 / 11 / 60)
+    check_transform(Centred(), [np.full((3, 20), n, np.uint8) for n in (90, 200)])
+
+
+def test_arrays_in_hand_need_a_fitted_transform(tmp_path):
+    chain = recipe({"name": "centred"}, {"name": "bright"}).build_chain()
+    with pytest.raises(UsageError, match=r"whose transform centred is not fitted.* Give what centred.fit"):
+        write_store(tmp_path / "s.zarr", np.zeros((2, 3, 3), np.uint8), [0, 1], encoder=chain)
 
 
 def test_errors_pickle_whole():

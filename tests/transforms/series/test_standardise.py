@@ -40,11 +40,10 @@ def test_a_constant_channel_becomes_0_whatever_rounding_leaves():
     np.testing.assert_array_equal(fitted(constant[0]), np.zeros((7, 1)))
 
 
-def test_the_conformance_check_wants_it_fitted():
+def test_the_conformance_check_takes_it_fitted_or_not():
     signals = [values - 1e6 for values in TRAIN[:1]]
     check_transform(Standardise().fit(signals), signals)
-    with pytest.raises(AssertionError, match="give it with its statistics"):
-        check_transform(Standardise(), signals)
+    check_transform(Standardise(), signals)
 
 
 def test_what_is_refused():
