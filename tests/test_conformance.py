@@ -413,6 +413,42 @@ def test_a_broken_transform_fails_with_the_reason(changes, message):
         check_transform(broken(Half, **changes)(), [image.copy() for image in IMAGES])
 
 
+@dataclass(frozen=True)
+class LeftHalf(EventTransform):
+    """The left half of the sensor."""
+
+    name: ClassVar[str] = "left_half"
+    citation: ClassVar[str] = "none"
+
+    def walk(self, events, rng):
+        for piece in events.pieces:
+            yield piece[piece["x"] < (events.size[0] + 1) // 2]
+
+
+def the_first_piece(self, events, rng):
+    yield next(iter(events.pieces))
+
+
+def each_piece(change):
+    """Return a `walk` that changes each piece by itself."""
+    return lambda self, events, rng: map(change, events.pieces)
+
+
+@pytest.mark.parametrize(
+    ("walk", "words"),
+    [
+        (the_first_piece, "the recording cut into pieces of 1, 2, 3, … events: the shape"),
+        (each_piece(lambda piece: piece[::2]), "the recording cut into pieces of 1, 2, 3, … events: "),
+        (each_piece(lambda piece: piece[1:]), "the recording cut into pieces of 1, 2, 3, … events: the shape"),
+        (each_piece(lambda piece: piece[piece["t"] >= piece["t"][0]]), "IndexError: index 0 is out of bounds"),
+    ],
+)  # fmt: skip
+def test_a_transform_that_depends_on_how_the_pieces_are_cut(walk, words):
+    check_transform(LeftHalf(), EVENTS)
+    with pytest.raises(AssertionError, match=words):
+        check_transform(broken(LeftHalf, walk=walk)(), EVENTS)
+
+
 def reading(**changes):
     """Return a `read` whose sample has other attributes."""
     return {"read": changed(Stripes.read, lambda sample: dataclasses.replace(sample, **changes))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,22 @@ def require_same(signal: Any, expected: Any, message: str) -> None:
         require(a.dtype == b.dtype, f"{message}: {a.dtype}, not {b.dtype}")
         require(a.shape == b.shape, f"{message}: the shape {a.shape}, not {b.shape}")
         require(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"), f"{message}: other values")
+
+
+def cuttings(events: Events) -> dict[str, Events]:
+    """Return a recording whose pieces are cut in other places, in memory and streamed, by what was done."""
+    array = events.array
+    # a reader may know the duration from elsewhere than from the last event
+    duration = events.length() if hasattr(events.pieces, "length") else events.duration
+    growing = np.cumsum(np.arange(1, 1 + int((2 * len(array)) ** 0.5)))  # pieces of 1, 2, 3, … events
+    middle = len(array) // 2
+    cuts = {
+        "into pieces of 1, 2, 3, … events": tuple(np.split(array, growing[growing < len(array)])),
+        "in the middle, with pieces of no events": (array[:0], array[:middle], array[:0], array[middle:]),
+    }
+    found = {f"cut {how}": replace(events, pieces=pieces) for how, pieces in cuts.items()}
+    streamed = {f"streamed and {how}": replace(cut, pieces=list(cut.pieces)) for how, cut in found.items()}
+    return {how: replace(cut, duration=duration) for how, cut in (found | streamed).items()}
 
 
 def is_blank(signal: Any) -> bool:

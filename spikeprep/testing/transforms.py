@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..data import Events
 from ..encoders.base import Augmentation, Transform, fitted_transform, is_fitted
 from .plugins import check_plugin, conformance, in_threads, keys_for, require
-from .signals import is_blank, outline_of, require_outline, require_same
+from .signals import cuttings, is_blank, outline_of, require_outline, require_same
 
 
 @conformance
 def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
     """Check a transform: pure, the same result in any thread, and an outline of the result's shape.
 
+    The result of a recording must not depend on where its pieces are cut, nor on whether it is streamed.
     An augmentation with its default settings leaves originals as `plain` returns them; its outline tells a copy's
     shape from an original's by the key.
 
@@ -61,3 +63,7 @@ def check_transform(transform: Transform, signals: Sequence[Any]) -> None:
         require_same(signal, unchanged, f"{name}: it changed signal {n}")
     for n, result in in_threads(lambda n: transform(signals[n], rng=keys[n]), len(signals)):
         require_same(result, results[n], f"{name}, signal {n}: another result from another thread or call")
+    for n, (signal, key) in enumerate(zip(signals, keys, strict=True)):
+        for how, events in cuttings(signal).items() if isinstance(signal, Events) else ():
+            result = transform(events, rng=key)
+            require_same(result, results[n], f"{name}, signal {n}: another result of the recording {how}")
