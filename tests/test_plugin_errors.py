@@ -112,6 +112,57 @@ def test_a_method_that_raises(
     assert isinstance(caught.value.__cause__, KeyError)
 
 
+@pytest.mark.parametrize(("cls", "method"), CASES, ids=[f"{cls.__name__}.{method}" for cls, method in CASES])
+def test_a_method_that_takes_other_arguments(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cls: Any, method: str
+) -> None:
+    def function(self: Any, *, surplus: int) -> Any:
+        raise AssertionError("it cannot be called")
+
+    function.__qualname__ = f"{cls.__qualname__}.{method}"
+    monkeypatch.setattr(cls, method, classmethod(function) if method == "parse" else function)
+    kind = {Fragile: "learning rule fragile", Copied: "layer kind copied", Broken: "backend broken"}[cls]
+    with pytest.raises(PluginError) as caught:
+        train(store, tmp_path / "run", "4-C", rule="fragile", device="broken")
+    words = f"the {kind} does not take the arguments of a call: {cls.__name__}.{method}() "
+    assert caught.value.got.startswith(words)
+    assert caught.value.hint.startswith(f"Correct tests.test_plugin_errors.{cls.__name__}, or report")
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_the_class_is_found_by_the_variables_of_the_call() -> None:
+    def same_name() -> type:
+        @dataclass(frozen=True)
+        class Twin(Fragile):
+            """One of two classes of one name."""
+
+            def forward(self) -> Any:  # type: ignore[override]
+                return None
+
+        return Twin
+
+    first, second = same_name(), same_name()
+    first.__module__, second.__module__ = "first", "second"
+    for cls in (first, second):
+        rule = cls(4.0)
+        with pytest.raises(PluginError, match="does not take") as caught, plugin_errors():
+            exec("holder.rule.forward(1, 2)", {"__name__": "spikeprep.x"}, {"holder": Holder(rule)})
+        assert caught.value.hint.startswith(f"Correct {cls.__module__}.")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Has a rule."""
+
+    rule: Any
+
+
+def test_a_type_error_of_spikeprep_stays() -> None:
+    for call in ("len(3)", "f(1)"):
+        with pytest.raises(TypeError), plugin_errors():
+            exec(f"def f(): ...\n{call}", {"__name__": "spikeprep.x"})
+
+
 def output_of(**changes: Any) -> Any:
     """Return an `output_error` that returns other attributes."""
 
