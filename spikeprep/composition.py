@@ -235,11 +235,13 @@ def trained_arrays(rule: LayerRule, layer: LinearMap) -> dict[str, ArraySpec]:
     Raises
     ------
     PluginError
-        A plugin describes an array by something else than an `ArraySpec`, or both use one name.
+        A plugin returns no mapping to `ArraySpec`, or both use one name.
     """
     added, specs = rule.specs(layer), layer.specs()
     owners = ((f"the layer kind {layer.name}", layer, specs), (f"the rule {rule.name}", rule, added))
     for owner, plugin, arrays in owners:
+        if not isinstance(arrays, Mapping):
+            raise broken_plugin(type(plugin), f"specs of {owner} returned {arrays!r}", "name → ArraySpec")
         for name, spec in arrays.items():
             if not isinstance(spec, ArraySpec):
                 raise broken_plugin(

@@ -209,6 +209,48 @@ def test_a_rule_with_arrays_of_other_shapes(
     assert "Correct tests.test_plugin_errors.Fragile" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("method", "result", "words"),
+    [
+        ("specs", None, "specs of the rule fragile returned None; expected name → ArraySpec"),
+        ("initial", None, "initial of the rule fragile returned None; expected arrays by name"),
+        ("initial", {"weight": np.ones(1)}, r"initial .* returned for 'weight' an array of shape \(1,\)"),
+        ("step", None, "step of the rule fragile returned None for 'weight'; expected an OptimiserStep"),
+    ],
+)
+def test_a_rule_that_cannot_train(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, result: Any, words: str
+) -> None:
+    monkeypatch.setattr(Fragile, method, lambda self, *args: result)
+    with pytest.raises(PluginError, match=words) as caught:
+        train(store, tmp_path / "run", "4", rule="fragile")
+    assert "Correct tests.test_plugin_errors.Fragile" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("defaults", "words"),
+    [
+        ({"optim.rat": 0.1}, "the defaults of the learning rule fragile do not fit: training has no setting"),
+        ({"optim.rate": -1.0}, "the defaults of the learning rule fragile do not fit: .*optim.rate"),
+        ({"alpha": 3.0}, "the defaults of the learning rule fragile do not fit: alpha belongs to"),
+    ],
+)
+def test_defaults_that_are_no_settings(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defaults: Any, words: str
+) -> None:
+    monkeypatch.setattr(Fragile, "defaults", defaults)
+    with pytest.raises(PluginError, match=words):
+        train(store, tmp_path / "run", "4", rule="fragile")
+    with pytest.raises(UsageError, match="no setting 'epoch'"):  # the caller's mistake comes first
+        train(store, tmp_path / "run", "4", rule="fragile", settings={"epoch": 3})
+
+
+def test_defaults_that_are_no_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fragile, "defaults", None)
+    with pytest.raises(PluginError, match="has defaults = None; expected training settings"):
+        spikeprep.register(Fragile)
+
+
 def test_a_network_that_fails_when_it_predicts(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

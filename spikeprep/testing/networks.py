@@ -13,7 +13,7 @@ from ..backend import Backend, LinearMap, ParameterState
 from ..data import PackedBatch
 from ..packing import pack
 from ..train.layers.dense import Dense
-from ..train.network import Network, build_network
+from ..train.network import Network, build_network, initial_arrays
 from ..train.rules import LearningRule
 
 
@@ -50,7 +50,7 @@ def random_states(
             name: (rng.integers(-limit, limit + 1, spec.shape) / 8).astype(np.float32)
             for name, spec in layer.specs().items()
         }
-        arrays = rule.initial(layer, n, arrays) | arrays
+        arrays = initial_arrays(rule, layer, n, arrays) | arrays
         states.append({name: ParameterState.fresh(array) for name, array in arrays.items()})
     return states
 

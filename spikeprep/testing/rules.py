@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import config
 from ..backend import Backend, LinearMap
 from ..data import PackedBatch
+from ..errors import UsageError, near_miss
 from ..reference.backend import ReferenceBackend
+from ..train.layers.dense import Dense
+from ..train.network import build_network, initial_states
+from ..train.optimiser import OptimiserSettings
 from ..train.rules import LearningRule
 from ..train.settings import TrainSettings
 from .networks import dense_layers, difference, network_of, random_batch, results, sample_weights
@@ -25,7 +30,8 @@ _DOUBLE = 1e-9  # of the largest value
 def check_rule(rule: LearningRule, backends: Sequence[Backend] = ()) -> None:
     """Check a learning rule on small networks of fully connected layers.
 
-    Its settings do not clash with those of training, its results are finite, the same every time, and the same on every
+    Its settings do not clash with those of training, its `defaults` are settings of training, new networks take a step
+    of training, its results are finite, the same every time, and the same on every
     backend, fused and composed. A sample's weight scales its part of every gradient, and nothing else.
 
     Parameters
@@ -43,6 +49,7 @@ def check_rule(rule: LearningRule, backends: Sequence[Backend] = ()) -> None:
     check_plugin(rule)
     shared = {field.name for field in fields(rule)} & {field.name for field in fields(TrainSettings)}
     require(not shared, f"{rule.name}: training has settings called {', '.join(sorted(shared))} too")
+    _check_defaults(rule)
     layers = dense_layers(20, 12, 4)
     reference, learns = ReferenceBackend(), False
     for seed in range(_SEEDS):
@@ -63,11 +70,43 @@ def check_rule(rule: LearningRule, backends: Sequence[Backend] = ()) -> None:
                 way = "fused" if fused else "composed"
                 require(not wrong, f"{rule.name} on {backend.name}, {way}, against the reference: {wrong}")
         learns = _check_weights(rule, layers, seed, batch, expected) or learns
+        _check_step(rule, layers, seed, batch)
     require(
         learns,
         f"{rule.name}: no gradient depends on the error of any sample; "
         "check it with settings under which neurons fire",
     )
+
+
+def _check_defaults(rule: LearningRule) -> None:
+    """Check that `rule.defaults` are settings of training, with values that they may have."""
+    settings = TrainSettings()
+    tree = settings.to_json()
+    own = {"rule", *config.leaves(settings.rule.to_json())}
+    known = [name for name in config.leaves(tree) if name not in own]
+    for name in rule.defaults:
+        require(
+            name in known,
+            f"{rule.name}: defaults has {name!r}, which is no setting of training. {near_miss(name, known)}",
+        )
+    try:
+        TrainSettings.from_json(config.overridden(tree, rule.defaults, "training"))
+    except UsageError as error:
+        raise AssertionError(f"{rule.name}: defaults has a value that is not allowed: {error}") from error
+
+
+def _check_step(rule: LearningRule, layers: Sequence[Dense], seed: int, batch: PackedBatch) -> None:
+    """Check an optimiser step from the arrays that a new network has."""
+    optimiser = OptimiserSettings()
+    states = initial_states(rule, layers, 1.0, seed, np.dtype(np.float64))
+    network = build_network(ReferenceBackend(), rule, layers, states)
+    network.train_step(batch, optimiser, 1, optimiser.rate)
+    for n, arrays in enumerate(network.states()):
+        for name, state in arrays.items():
+            require(
+                np.isfinite(state.value).all(),
+                f"{rule.name}: a step of training leaves values that are not finite in {name!r} of layer {n}",
+            )
 
 
 def _check_weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 
 from ..backend import (
     Array,
+    ArraySpec,
     Backend,
     DeviceLayer,
     FusedOutput,
     LinearMap,
+    OptimiserStep,
     ParameterState,
     Pass,
     Spikes,
 )
-from ..composition import device_layer
+from ..composition import checked, device_layer, trained_arrays
 from ..data import PackedBatch
 from ..distributed.ranks import Ranks
+from ..errors import broken_plugin
 from ..random import generator
 from .dropout import check_dropout, kept_inputs, states_without_dropout
 from .layers import LayerKind
@@ -192,7 +195,11 @@ class Network:
         for n, layer in enumerate(self.devices):
             plain = optimiser.step(step, n, rate)
             for name, parameter in layer.parameters.items():
-                parameter.update(samples, self.rule.step(self.layers[n], name, plain))
+                own = self.rule.step(self.layers[n], name, plain)
+                if not isinstance(own, OptimiserStep):
+                    got = f"step of the rule {self.rule.name} returned {own!r} for {name!r}"
+                    raise broken_plugin(type(self.rule), got, "an OptimiserStep")
+                parameter.update(samples, own)
 
     @cached_property
     def _fused_output(self) -> FusedOutput | None:
@@ -247,9 +254,36 @@ def initial_states(
     states = []
     for n, layer in enumerate(layers):
         drawn = layer.initial(generator(seed, "weights", n), at_layer(init, n))
-        arrays = rule.initial(layer, n, drawn)
+        arrays = initial_arrays(rule, layer, n, drawn)
         states.append({name: ParameterState.fresh(array.astype(dtype)) for name, array in arrays.items()})
     return states
+
+
+def initial_arrays(
+    rule: LearningRule, layer: LinearMap, number: int, drawn: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Return the new arrays of layer `number` by name: what the rule returns, and of the rest the `drawn` ones.
+
+    Raises
+    ------
+    PluginError
+        The rule or the layer kind returned no mapping, or lacks an array, or it has another shape than `specs` says.
+    """
+    trained, kind = trained_arrays(rule, layer), f"initial of the layer kind {layer.name}"
+    _check_arrays(drawn, layer.specs(), kind, layer)
+    what, given = f"initial of the rule {rule.name}", rule.initial(layer, number, drawn)
+    arrays = {**drawn, **given} if isinstance(given, Mapping) else given
+    _check_arrays(arrays, trained, what, rule)
+    return {name: arrays[name] for name in trained}
+
+
+def _check_arrays(
+    arrays: Any, specs: Mapping[str, ArraySpec], what: str, plugin: LearningRule | LinearMap
+) -> None:
+    if not isinstance(arrays, Mapping):
+        raise broken_plugin(type(plugin), f"{what} returned {arrays!r}", "arrays by name")
+    for name, spec in specs.items():
+        checked(arrays.get(name), spec.shape, f"{what} returned for {name!r}", plugin)
 
 
 def build_network(

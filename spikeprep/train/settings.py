@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from .. import config
 from ..config import Meta, Natural, Setting, Settings, Share
-from ..errors import SpikeprepError, UsageError, near_miss
+from ..errors import SpikeprepError, UsageError, broken_plugin, near_miss
 from ..registry import RULES
 from .class_weights import ClassWeights
 from .layers.notation import parse_arch
@@ -158,14 +158,26 @@ class TrainSettings(Settings):
         ------
         UsageError
             A name is unknown (the hint names the nearest one) or another rule's, or a value is not allowed.
+        PluginError
+            A name or a value among the defaults of the rule is.
         """
         name = changes.get("rule", self.rule.name)
-        base = self
+        base, rule_defaults = self, {}
         if name != self.rule.name:
             rule = RULES.get(str(name))
-            base, changes = replace(self, rule=rule()), {**rule.defaults, **config.leaves(changes)}
-        tree = base.to_json()
-        _refuse_foreign(config.leaves(changes).keys() - config.leaves(tree).keys(), str(name))
+            base, rule_defaults = replace(self, rule=rule()), rule.defaults
+        if not rule_defaults:
+            return base._changed(changes)
+        try:
+            return base._changed({**rule_defaults, **config.leaves(changes)})
+        except UsageError as error:
+            base._changed(changes)  # raises where the changes are to blame
+            got = f"the defaults of the learning rule {name} do not fit: {error.got}"
+            raise broken_plugin(type(base.rule), got, error.expected) from error
+
+    def _changed(self, changes: Mapping[str, Any]) -> Self:
+        tree = self.to_json()
+        _refuse_foreign(config.leaves(changes).keys() - config.leaves(tree).keys(), self.rule.name)
         return self.from_json(config.overridden(tree, changes, "training"))
 
 

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeprep.backend import ArraySpec
 from spikeprep.cpu.backend import CpuBackend
 from spikeprep.reference.backend import ReferenceBackend
 from spikeprep.registry import LAYERS
 from spikeprep.testing import check_backend, check_layer, check_rule
+from spikeprep.testing.networks import dense_layers
 from spikeprep.train.layers import LayerKind
 from spikeprep.train.layers.conv import Conv
 from spikeprep.train.layers.dense import Dense
 from spikeprep.train.layers.pool import Pool
+from spikeprep.train.network import initial_states
 from spikeprep.train.rules.hm2bp import Hm2bp
 from spikeprep.train.rules.lee2016 import Lee2016
 from spikeprep.train.rules.loss import LossSettings
@@ -199,3 +202,60 @@ def test_a_rule_that_learns_nothing() -> None:
 
 def test_a_part_of_a_gradient_may_be_independent_of_the_error() -> None:
     check_rule(Lee2016(alpha=1.0, balance=0.5))
+
+
+@dataclass(frozen=True)
+class Scaled(Hm2bp):
+    """HM2-BP with an array of its own, whose methods the tests replace."""
+
+    name = "scaled"
+
+    def specs(self, layer: Any) -> Any:
+        return {"gain": ArraySpec(layer.out_shape)}
+
+    def initial(self, layer: Any, number: int, arrays: Any) -> Any:
+        return {"gain": np.ones(layer.out_shape, np.float32)}
+
+
+def test_a_rule_may_return_its_own_arrays_alone() -> None:
+    check_rule(Scaled((4.0, 3.0)))
+    states = initial_states(Scaled(4.0), dense_layers(3, 2), 1.0, 0, np.dtype(np.float32))
+    assert list(states[0]) == ["weight", "gain"]
+
+
+RULES_WRONG: list[tuple[dict[str, Any], str]] = [
+    (
+        {"specs": lambda self, layer: None},
+        "specs of the rule scaled returned None; expected name → ArraySpec",
+    ),
+    ({"initial": lambda self, *_: None}, "initial of the rule scaled returned None; expected arrays by name"),
+    (
+        {"initial": lambda self, *_: {}},
+        "initial of the rule scaled returned for 'gain' None; expected an array of sh",
+    ),
+    ({"initial": lambda self, *_: {"gain": np.ones(7)}}, r"returned for 'gain' an array of shape \(7,\)"),
+    (
+        {"step": lambda self, *_: None},
+        "step of the rule scaled returned None for 'weight'; expected an OptimiserStep",
+    ),
+    ({"step": lambda self, *_: {}["x"]}, "KeyError: 'x'"),
+    (
+        {"step": lambda self, layer, array, step: replace(step, rate=np.inf)},
+        "not finite in 'weight' of layer 0",
+    ),
+    ({"defaults": None}, "has defaults = None; expected training settings by dotted name"),
+    ({"defaults": {1: 2}}, "has defaults = {1: 2}; expected training settings by dotted name"),
+    ({"defaults": {"optim.rat": 0.1}}, r"defaults has 'optim.rat', which .* Did you mean 'optim.rate'\?"),
+    ({"defaults": {"loss.target": 3}}, "defaults has 'loss.target', which is no setting of training"),
+    ({"defaults": {"optim.rate": -1}}, "defaults has a value that is not allowed: .*optim.rate"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), RULES_WRONG)
+def test_a_rule_that_cannot_train(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setattr(Scaled, name, value)
+    with pytest.raises(AssertionError, match=words):
+        check_rule(Scaled((4.0, 3.0)))

@@ -22,6 +22,7 @@ from ...backend import (
 )
 from ...composition import Connection
 from ...data import PackedBatch
+from ...errors import broken_plugin
 from ...registry import Plugin
 
 
@@ -39,6 +40,14 @@ class LearningRule(Plugin, ABC):
     """Training settings whose defaults are others under this rule: dotted name → value."""
     runaway: ClassVar[str] = "optim.rate or init"
     """Settings to lower where weights grow without bound."""
+
+    @classmethod
+    def check_class(cls, what: str) -> None:
+        """Raise `PluginError` where `defaults` is no mapping of settings by name."""
+        defaults: Any = cls.defaults
+        if not isinstance(defaults, Mapping) or not all(isinstance(name, str) for name in defaults):
+            expected = 'training settings by dotted name, e.g. {"optim.rate": 0.001}'
+            raise broken_plugin(cls, f"{what} has defaults = {defaults!r}", expected)
 
     def check_layers(self, layers: int) -> None:
         """Raise `UsageError` where settings by layer do not fit that many layers, the output among them."""
@@ -73,7 +82,10 @@ class LearningRule(Plugin, ABC):
     def initial(
         self, layer: LinearMap, number: int, arrays: Mapping[str, NDArray[Any]]
     ) -> dict[str, NDArray[Any]]:
-        """Return all new arrays of layer `number`, from 0, given its connection's, uniform in ±`init`."""
+        """Return new arrays of layer `number`, from 0, by name: all of `specs`.
+
+        `arrays` are the connection's, uniform in ±`init`. The result may have others in their place.
+        """
         return dict(arrays)
 
     @abstractmethod
