@@ -195,6 +195,12 @@ def _copy(samples: Any, start: Any, length: Any, mirrored: Any, cells: Any, to: 
         cells[to + n] = samples[2 * samples.size - 2 - start - n] if mirrored else 0
 
 
+@inline
+def _clear(cells: Any, begin: Any, end: Any) -> None:
+    for n in range(begin, end):
+        cells[n] = 0
+
+
 @jit
 def _mel(
     samples: NDArray[Any],
@@ -229,6 +235,9 @@ def _mel(
         else:
             for lane in range(lanes):
                 _copy(samples, at + lane * hop, used, mirrored, cells, sound + lane * apart)
+                _clear(cells, sound + lane * apart + used, sound + (lane + 1) * apart)
+        # the window is 0 on what is left of the bins before, but they grow without end in lanes without a frame
+        _clear(cells, sound + (lanes - 1) * apart + used, sound + (width - 1) * apart + reach)
         for n in range(0, reach, width):
             store_columns(cells, sound + n, apart, window, n, n * width)
         for n in range(reach * width, 2 * count * width, width):
