@@ -174,8 +174,8 @@ class Connection:
 
     def _check_operand(self, method: str, name: str, array: Array, units: tuple[int, ...]) -> None:
         """Raise `ValueError` where a rule calls a method with no array (…, units)."""
-        got = f"{name} of shape {array.shape}" if hasattr(array, "shape") else f"{name} = {array!r}"
         if getattr(array, "shape", ())[-1:] != (prod(units),):
+            got = f"{name} of shape {array.shape}" if hasattr(array, "shape") else f"{name} = {array!r}"
             side = "pre" if name == "x" else "post"
             raise ValueError(f"{method} got {got}; expected (…, {prod(units)}), its {side} units")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import errno
+import functools
 import unicodedata
+import warnings
 from collections.abc import Iterable
 
 _CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of Unicode: controls, formats, surrogates, line ends
@@ -86,6 +88,10 @@ def broken_plugin(plugin: type, got: str, expected: str = "") -> PluginError:
     """Return the error for a plugin class that breaks its contract: `got` names it and says what it did."""
     hint = f"Correct {plugin.__module__}.{plugin.__qualname__}, or report this to its authors."
     return PluginError(got, expected, hint)
+
+
+warn_once = functools.cache(warnings.warn)
+"""Give a warning once in a process; Python's own rule forgets what was given where a filter changes."""
 
 
 def lacks_space_or_permission(error: OSError) -> bool:

@@ -11,10 +11,11 @@ import itertools
 import os
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from .errors import warn_once
 
 VARIABLES = ("SPIKEPREP_CACHE_DIR", "NUMBA_CACHE_DIR")
 """Environment variables that name a cache folder, most specific first."""
@@ -94,13 +95,10 @@ def folder_of(source: str) -> str | None:
     """
     cache = _places(source)
     if problem := cache.problem():
-        _warn(
+        warn_once(
             f"no folder for compiled kernels can be written: {problem}" if cache.folder is None else problem
         )
     return cache.folder
-
-
-_warn = functools.cache(warnings.warn)  # Python's own rule forgets what was shown when a filter changes
 
 
 def _places(source: str) -> Cache:

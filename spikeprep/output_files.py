@@ -28,7 +28,7 @@ def check_new_file(path: Path, overwrite: bool) -> None:
 
 def write_file(
     path: Path,
-    write: Callable[[IO[bytes]], None],
+    write: Callable[[IO[bytes]], object],
     *,
     overwrite: bool,
     check: Callable[[Path], None] = lambda path: None,

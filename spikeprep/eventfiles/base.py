@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import EVENT
-from ..errors import DataError, PluginError, SpikeprepError
+from ..errors import DataError, PluginError, SpikeprepError, broken_plugin
 from ..input_files import InputFile
 from ..registry import Plugin
 from .writer import EventWriter, check_extensions
@@ -137,16 +137,13 @@ class EventFormat(Plugin, ABC):
             decoder = self.decoder(file)
         except BaseException as error:
             file.close()
-            module = type(self).__module__
             if not isinstance(error, Exception) or isinstance(error, SpikeprepError | MemoryError):
                 raise
-            if module.startswith("spikeprep."):
+            if type(self).__module__.startswith("spikeprep."):
                 raise  # a bug of ours, or an error of the operating system
-            raise PluginError(  # TypeError names the methods that a decoder lacks
-                f"{file.path}: the event format {self.name!r} raised {type(error).__name__}: {error}",
-                "a decoder, or DataError",
-                f"Correct {module}, or report this to its authors.",
-            ) from error
+            # TypeError names the methods that a decoder lacks
+            got = f"{file.path}: the event format {self.name!r} raised {type(error).__name__}: {error}"
+            raise broken_plugin(type(self), got, "a decoder, or DataError") from error
         decoder.file, decoder.path = file, file.path
         return decoder
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import CapabilityError, DataError, UsageError
+from ..errors import CapabilityError, DataError, UsageError, warn_once
 from ..file_kinds import TEXT, FileKind, kind_of
 from ..input_files import InputFile
 from ..registry import EVENT_FORMATS
@@ -62,14 +61,11 @@ def _matches(form: type[EventFormat], head: bytes) -> bool | None:
     try:
         return form.matches(head)
     except Exception as error:  # it must not break the other formats
-        _warn(
+        warn_once(  # though every file of a data set is looked at
             f"{form.__module__}.{form.__qualname__}.matches raised {type(error).__name__}: {error}. The event format "
             f"{form.name} is passed over: correct it, or report this to its authors."
         )
         return False
-
-
-_warn = cache(warnings.warn)  # once, though every file of a data set is looked at
 
 
 def _is_another(head: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..output_files import write_file
@@ -68,11 +68,7 @@ def save(
         picture = io.BytesIO()  # an error while it is drawn leaves the old file
         figure.savefig(picture, format=ending, dpi=dots_per_inch or 150, **_METADATA[ending])
         content = picture.getvalue()
-    write_file(Path(os.path.realpath(file)), lambda opened: _write(opened, content), overwrite=True)
-
-
-def _write(opened: IO[bytes], content: bytes) -> None:
-    opened.write(content)
+    write_file(Path(os.path.realpath(file)), lambda opened: opened.write(content), overwrite=True)
 
 
 def check_picture(path: str | os.PathLike[str], *, film: bool = False, overwrite: bool = False) -> Path:

@@ -289,11 +289,12 @@ class RunFolder:
             )
         self._bound_record(self.best, config)
         try:
-            arrays, record = self._load(self.best, config)
+            arrays, record = load_checkpoint(self.best, self._layout(self.best, config))
         except RunError as error:
             if last is None or not last[0]:
                 raise
             raise RunError(error.got, error.expected, _LOST) from error
+        config.check_bound(self.best, record)
         found = self._history(self.best, record, config)
         if last is not None:
             known = last[0]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from spikeprep.data import Events
-from spikeprep.errors import DataError, PluginError, UsageError
+from spikeprep.errors import DataError, PluginError, UsageError, warn_once
 from spikeprep.eventfiles import ChangedEvents, detect, read, write
 from spikeprep.eventfiles.writing import writable_formats
 from spikeprep.registry import EVENT_FORMATS
@@ -148,7 +148,7 @@ def test_a_format_that_lacks_something_is_refused_with_what_it_lacks(monkeypatch
 
 
 def test_a_format_that_cannot_say_what_it_matches_is_passed_over(tmp_path, monkeypatch):
-    detect._warn.cache_clear()
+    warn_once.cache_clear()
     tiny(monkeypatch, 'begins = (b"TINY",)', "begins = ()")
     monkeypatch.setattr(sys.modules["tiny_format"].Tiny, "matches", classmethod(lambda cls, head: 1 / 0))
     events = Events.of(recording(FORMS["nmnist"], 25), (34, 34))
